@@ -1,0 +1,76 @@
+# tipbox: `make` prints the targets. Needs Python >= 3.11 with venv, Node >= 20 and npm.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+
+CLIENT_SOURCES := $(shell find client -path client/node_modules -prune -o -path client/dist -prune -o -type f -print)
+CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)
+LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench soak lint fuzz lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+
+setup: $(VENV)/.stamp-tipbox  ## .venv with tipbox in it and the built client; needs neither root nor apt
+
+demo: setup  ## the main job end to end on loopback; make demo ARGS=--once exits afterwards
+	$(VENV)/bin/tipbox demo $(ARGS)
+
+test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, units, browsers, promises
+	tests/apt.sh
+	$(MAKE) --no-print-directory lint
+	$(PY) -m pytest tests --promises $(ARGS)
+
+lint: setup $(VENV)/.stamp-test  ## ruff, mypy --strict, tsc
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	cd client && npm run --silent types
+
+bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
+	tests/apt.sh
+	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
+
+soak: setup $(VENV)/.stamp-test  ## what takes hours
+	tests/apt.sh
+	$(PY) -m pytest tests/soak --timeout 86400 -s $(ARGS)
+
+fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60 for each
+	tests/fuzz.sh $(ARGS)
+
+lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes newer versions
+	$(LOCK) $(ARGS) pyproject.toml --extra source --extra server --group test -o requirements-test.lock
+	$(LOCK) -c requirements-test.lock --group pyproject.toml:build -o requirements-build.lock
+	$(LOCK) -c requirements-test.lock pyproject.toml --extra source --extra server -o requirements.lock
+	$(LOCK) -c requirements-test.lock pyproject.toml -o requirements-desk.lock
+	cd client && npm install --package-lock-only --ignore-scripts
+
+clean:  ## removes what setup and the builds made
+	rm -rf $(VENV) build dist client/dist client/node_modules
+
+$(PY):
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tipbox needs Python 3.11 or newer; name one with make PYTHON=..."'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stamp-locks: requirements.lock requirements-build.lock | $(PY)
+	$(PIP) -r requirements.lock -r requirements-build.lock
+	touch $@
+
+$(VENV)/.stamp-built: hatch_build.py $(CLIENT_SOURCES) $(CATALOGUES) $(VENV)/.stamp-locks
+	$(PY) hatch_build.py
+	touch $@
+
+# The code itself is read from the checkout; only a change of the metadata asks for a new install.
+$(VENV)/.stamp-tipbox: pyproject.toml $(VENV)/.stamp-built
+	$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.stamp-test: requirements-test.lock $(VENV)/.stamp-locks
+	$(PIP) -r requirements-test.lock
+	touch $@

@@ -1,0 +1,78 @@
+"""Build hook: the browser client (npm, esbuild) and the gettext catalogues (Babel).
+
+Also a command, `python hatch_build.py`, which builds both in place; `make setup` runs it.
+An sdist carries the built client, so that a wheel is built from it without Node.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+BUNDLE = ("page.js", "worker.js", "style.css")
+"""What the client build makes in `client/dist/`."""
+
+
+def build_client(root: Path) -> None:
+    """Build `client/dist/` from the sources and the lock file.
+
+    Raises:
+        RuntimeError: npm or esbuild failed, or Node is missing.
+    """
+    client = root / "client"
+    installed = client / "node_modules" / ".package-lock.json"
+    lock = client / "package-lock.json"
+    try:
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            subprocess.run(("npm", "ci", "--ignore-scripts"), cwd=client, check=True)  # noqa: S607
+        subprocess.run(("node", "build.mjs"), cwd=client, check=True)  # noqa: S607
+    except FileNotFoundError as error:
+        raise RuntimeError(f"building the client: {error.filename} is missing; install Node 20 or newer") from error
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"building the client: {error}; see the lines above") from error
+
+
+def compile_catalogues(root: Path) -> None:
+    """Compile each `tipbox/locale/*/LC_MESSAGES/*.po` to the `.mo` beside it."""
+    for source in sorted((root / "tipbox" / "locale").glob("*/LC_MESSAGES/*.po")):
+        with source.open("rb") as po:
+            catalogue = read_po(po, locale=source.parts[-3], abort_invalid=True)
+        with source.with_suffix(".mo").open("wb") as mo:
+            write_mo(mo, catalogue)
+
+
+class BuildHook(BuildHookInterface[Any]):
+    """Makes what git ignores and the packages need."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build, then map the top-level folders into the wheel.
+
+        Args:
+            version: `standard`, or `editable`, where `tipbox.resources` finds the folders in the checkout.
+            build_data: hatchling's, gets the folders to include.
+        """
+        root = Path(self.root)
+        from_sdist = (root / "PKG-INFO").exists()
+        if not from_sdist:
+            build_client(root)
+        compile_catalogues(root)
+        dist = root / "client" / "dist"
+        missing = [name for name in BUNDLE if not (dist / name).is_file()]
+        if missing:
+            raise RuntimeError(f"building tipbox: client/dist lacks {', '.join(missing)}; build from a checkout")
+        if self.target_name == "wheel" and version != "editable":
+            build_data["force_include"] |= {
+                str(root / "templates"): "tipbox/templates",
+                str(dist): "tipbox/static",
+            }
+
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
+    build_client(here)
+    compile_catalogues(here)

@@ -1,0 +1,41 @@
+"""Where the files lie that are shipped beside the code: templates, client bundle, catalogues.
+
+In an installed wheel they are folders of the package. In a checkout (an editable install) the
+templates and the built client are top-level folders, beside the package.
+"""
+
+from pathlib import Path
+
+from tipbox.errors import InternalError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _locate(name: str, installed: Path, checkout: Path) -> Path:
+    for folder in (installed, checkout):
+        if folder.is_dir():
+            return folder
+    raise InternalError(f"looking for the {name}: {installed} is missing; run make setup, or install tipbox again")
+
+
+def templates_dir() -> Path:
+    """The folder of the Jinja templates (`source/`, `desk/`).
+
+    Raises:
+        InternalError: the installation is not whole.
+    """
+    return _locate("templates", _PACKAGE / "templates", _PACKAGE.parent / "templates")
+
+
+def static_dir() -> Path:
+    """The folder of the built browser client: `page.js`, `worker.js`, `style.css`.
+
+    Raises:
+        InternalError: the client has not been built.
+    """
+    return _locate("browser client", _PACKAGE / "static", _PACKAGE.parent / "client" / "dist")
+
+
+def locale_dir() -> Path:
+    """The folder of the gettext catalogues, `<language>/LC_MESSAGES/tipbox.mo`."""
+    return _PACKAGE / "locale"
