@@ -1,16 +1,14 @@
 // Builds dist/ from src/: the page, the worker and the style sheet. Same sources and lock file,
 // same bytes, in whatever folder.
-import { mkdir, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readdir, rm } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
-await rm(`${here}/dist`, { recursive: true, force: true });
-await mkdir(`${here}/dist`);
-await build({
+const { metafile } = await build({
   absWorkingDir: here,
   entryPoints: ["src/page.ts", "src/worker.ts", "style.css"],
   outdir: "dist",
@@ -24,4 +22,13 @@ await build({
   charset: "utf8",
   legalComments: "none",
   logLevel: "warning",
+  metafile: true,
 });
+
+// What an earlier build made and this one did not would be shipped with the rest.
+const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+for (const name of await readdir(`${here}/dist`)) {
+  if (!made.has(name)) {
+    await rm(`${here}/dist/${name}`, { recursive: true });
+  }
+}

@@ -6,7 +6,7 @@ templates and the built client are top-level folders, beside the package.
 
 from pathlib import Path
 
-from tipbox.errors import InternalError
+from tipbox.errors import NotFound
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -15,14 +15,14 @@ def _locate(name: str, installed: Path, checkout: Path) -> Path:
     for folder in (installed, checkout):
         if folder.is_dir():
             return folder
-    raise InternalError(f"looking for the {name}: {installed} is missing; run make setup, or install tipbox again")
+    raise NotFound(f"looking for the {name}: {installed} is missing; run make setup, or install tipbox again")
 
 
 def templates_dir() -> Path:
     """The folder of the Jinja templates (`source/`, `desk/`).
 
     Raises:
-        InternalError: the installation is not whole.
+        NotFound: the installation is not whole.
     """
     return _locate("templates", _PACKAGE / "templates", _PACKAGE.parent / "templates")
 
@@ -31,7 +31,7 @@ def static_dir() -> Path:
     """The folder of the built browser client: `page.js`, `worker.js`, `style.css`.
 
     Raises:
-        InternalError: the client has not been built.
+        NotFound: the client has not been built.
     """
     return _locate("browser client", _PACKAGE / "static", _PACKAGE.parent / "client" / "dist")
 

@@ -1,0 +1,3 @@
+"""What every test file shares."""
+
+pytest_plugins = ["promises"]
