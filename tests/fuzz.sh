@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs each fuzz target tests/fuzz/fuzz_*.py for FUZZ_SECONDS (60). What crashes a target is kept in build/fuzz/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+shopt -s nullglob
+targets=(tests/fuzz/fuzz_*.py)
+if ((${#targets[@]} == 0)); then
+    echo "running the fuzz targets: there are none in tests/fuzz" >&2
+    exit 1
+fi
+for target in "${targets[@]}"; do
+    name=$(basename "$target" .py)
+    mkdir -p "build/fuzz/$name"
+    echo "$name: ${FUZZ_SECONDS:-60} seconds"
+    .venv/bin/python "$target" -max_total_time="${FUZZ_SECONDS:-60}" -artifact_prefix="build/fuzz/$name/" \
+        -print_final_stats=1 "build/fuzz/$name" "$@"
+done
