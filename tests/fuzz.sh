@@ -11,8 +11,8 @@ if ((${#targets[@]} == 0)); then
 fi
 for target in "${targets[@]}"; do
     name=$(basename "$target" .py)
-    mkdir -p "build/fuzz/$name"
+    mkdir -p "build/fuzz/$name/corpus"
     echo "$name: ${FUZZ_SECONDS:-60} seconds"
     .venv/bin/python "$target" -max_total_time="${FUZZ_SECONDS:-60}" -artifact_prefix="build/fuzz/$name/" \
-        -print_final_stats=1 "build/fuzz/$name" "$@"
+        -print_final_stats=1 "build/fuzz/$name/corpus" "$@"
 done
