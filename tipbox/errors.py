@@ -1,0 +1,230 @@
+"""All errors of tipbox: one closed set, one root.
+
+The first group is section 7 of docs/format.md: its codes are the same in Python, in TypeScript and in the test
+vectors. The second group belongs to the commands. A class's docstring is the sentence that a person reads when no
+better one is given; no message ever holds a secret, or a name or text from a source.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TipboxError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+# --- format.md, section 7 -------------------------------------------------------------------------------------------
+
+
+class NotTipbox(TipboxError):
+    """This is not a file made by tipbox."""
+
+    code = "not-tipbox"
+
+
+class UnsupportedVersion(TipboxError):
+    """This was made by a newer version of tipbox; upgrade to read it."""
+
+    code = "version"
+
+
+class LimitExceeded(TipboxError):
+    """This is larger than tipbox accepts."""
+
+    code = "limit"
+
+
+class Truncated(TipboxError):
+    """This ends too early; copy it again."""
+
+    code = "truncated"
+
+
+class TrailingData(TipboxError):
+    """There are bytes after the end; copy it again."""
+
+    code = "trailing"
+
+
+class Malformed(TipboxError):
+    """This breaks a rule of the format."""
+
+    code = "malformed"
+
+
+class NotAddressed(TipboxError):
+    """This has no slot for this organisation."""
+
+    code = "not-addressed"
+
+
+class UnknownKey(TipboxError):
+    """This is sealed to a key that this vault never had."""
+
+    code = "unknown-key"
+    exit_code = 4
+
+
+class TooLate(TipboxError):
+    """This is sealed to a key whose private half has been destroyed."""
+
+    code = "too-late"
+    exit_code = 4
+
+
+class NotForYou(TipboxError):
+    """This is addressed to other organisations."""
+
+    code = "not-for-you"
+
+
+class Tampered(TipboxError):
+    """This was changed after it was sealed, or damaged on the way."""
+
+    code = "tampered"
+
+
+class BadCommitment(TipboxError):
+    """A key in this Envelope is not the one that its header commits to."""
+
+    code = "commitment"
+
+
+class Incomplete(TipboxError):
+    """The last part is missing; the rest is kept closed."""
+
+    code = "incomplete"
+
+
+class BadSignature(TipboxError):
+    """The signature does not verify."""
+
+    code = "bad-signature"
+
+
+class UnknownCritical(TipboxError):
+    """This manifest demands something that this version of tipbox does not know; upgrade."""
+
+    code = "unknown-critical"
+
+
+class Expired(TipboxError):
+    """This manifest has expired; get the organisation's new one."""
+
+    code = "expired"
+
+
+class NotYetValid(TipboxError):
+    """This manifest is not valid yet; check the date of this device."""
+
+    code = "not-yet-valid"
+
+
+class OlderSerial(TipboxError):
+    """A manifest as new as this one or newer is known already."""
+
+    code = "older-serial"
+
+
+class IdentityChanged(TipboxError):
+    """This manifest has another identity key than the one known for this organisation."""
+
+    code = "identity-changed"
+    exit_code = 4
+
+
+class NoCurrentKey(TipboxError):
+    """This manifest has no receiving key for today; check the date, or get the organisation's new manifest."""
+
+    code = "no-current-key"
+
+
+class BadPassphrase(TipboxError):
+    """This is not a Passphrase of tipbox; look for a typing error."""
+
+    code = "bad-passphrase"
+    exit_code = 4
+
+
+class WrongPassphrase(TipboxError):
+    """The passphrase does not open this; check the passphrase file."""
+
+    code = "wrong-passphrase"
+    exit_code = 4
+
+
+class WrongReader(TipboxError):
+    """This Bundle is for somebody else."""
+
+    code = "wrong-reader"
+
+
+class WrongSender(TipboxError):
+    """This Bundle is not from the sender that this side knows."""
+
+    code = "wrong-sender"
+
+
+class DamagedItem(TipboxError):
+    """An item of this Bundle is damaged; carry the Bundle again."""
+
+    code = "damaged-item"
+    exit_code = 8
+
+
+FORMAT_ERRORS: tuple[type[TipboxError], ...] = (
+    NotTipbox, UnsupportedVersion, LimitExceeded, Truncated, TrailingData, Malformed, NotAddressed, UnknownKey, TooLate,
+    NotForYou, Tampered, BadCommitment, Incomplete, BadSignature, UnknownCritical, Expired, NotYetValid, OlderSerial,
+    IdentityChanged, NoCurrentKey, BadPassphrase, WrongPassphrase, WrongReader, WrongSender, DamagedItem,
+)  # fmt: skip
+BY_CODE: dict[str, type[TipboxError]] = {error.code: error for error in FORMAT_ERRORS}
+
+# --- the commands ---------------------------------------------------------------------------------------------------
+
+
+class Usage(TipboxError):
+    """The command was called in a way that it does not understand; see --help."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class InputRefused(TipboxError):
+    """The input was refused."""
+
+    code = "refused"
+
+
+class NotFound(TipboxError):
+    """What was asked for is not here."""
+
+    code = "not-found"
+    exit_code = 5
+
+
+class NetworkFailed(TipboxError):
+    """The server could not be reached; try again."""
+
+    code = "network"
+    exit_code = 6
+
+
+class Full(TipboxError):
+    """There is no room; what is stored stays safe."""
+
+    code = "full"
+    exit_code = 7
+
+
+class PartlyDone(TipboxError):
+    """A part of the work is done; the rest is named above."""
+
+    code = "partly-done"
+    exit_code = 8

@@ -1,0 +1,70 @@
+"""Every size and bound of docs/format.md, in bytes unless the name says otherwise. Checked before any work is done."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+VERSION: Final = 1
+KEY_SIZE: Final = 32
+HASH_SIZE: Final = 32
+ID_SIZE: Final = 16
+TAG_SIZE: Final = 16
+SALT_SIZE: Final = 32
+MLKEM768_PUBLIC_SIZE: Final = 1184
+XWING_PUBLIC_SIZE: Final = 1216
+XWING_SEED_SIZE: Final = 32
+XWING_ENC_SIZE: Final = 1120
+SIGNATURE_SIZE: Final = 64
+
+# Canonical JSON
+MAX_JSON_DEPTH: Final = 8
+MAX_SAFE_INTEGER: Final = 2**53 - 1
+
+# Key manifest
+MAX_MANIFEST: Final = 64 * KIB
+MAX_RECEIVING_KEYS: Final = 16
+MAX_LANGUAGES: Final = 16
+MAX_LANGUAGE: Final = 35
+MAX_ORGANISATION_NAME: Final = 200
+MAX_SERIAL: Final = 2**31 - 1
+MANIFEST_DAYS: Final = 56
+MAX_MANIFEST_DAYS: Final = 91
+RECEIVING_KEY_DAYS: Final = 14
+SKEW_DAYS: Final = 1
+
+# Envelope
+HEADER_FIXED: Final = 120
+SLOT_SIZE: Final = 1232
+SLOT_SEALED: Final = XWING_ENC_SIZE + 64 + TAG_SIZE
+MAX_SLOTS: Final = 32
+MAX_HEADER: Final = HEADER_FIXED + MAX_SLOTS * SLOT_SIZE
+LETTER_BUCKETS: Final = (8 * KIB, 20 * KIB, 68 * KIB)
+MAX_META: Final = 2 * MIB
+MAX_MESSAGE: Final = 1_000_000
+MAX_LETTER: Final = 4 * MIB
+MAX_FILES: Final = 1000
+MAX_NAME: Final = 255
+MAX_TYPE: Final = 127
+PART_SIZE: Final = 64 * KIB
+SEALED_PART_SIZE: Final = PART_SIZE + TAG_SIZE
+MAX_BODY: Final = 2**40
+MAX_RUN_PARTS: Final = 64
+
+# Bundle
+BUNDLE_HEADER: Final = 1280
+BUNDLE_WRAPPED: Final = XWING_ENC_SIZE + KEY_SIZE + TAG_SIZE
+MAX_INDEX_PARTS: Final = 64
+MAX_ITEMS: Final = 4096
+MAX_ITEM: Final = 2**40 + 2**34
+MAX_ACKS: Final = 100_000
+MAX_REPORT_BUNDLES: Final = 1000
+SMALLEST_VOLUME: Final = MIB
+
+# Locked files
+MAX_LOCKED: Final = 16 * MIB
+ARGON2_MEMORY: Final = 64 * MIB
+ARGON2_PASSES: Final = 3
