@@ -1,0 +1,177 @@
+"""The server's configuration: one frozen value from ``H/tipbox.toml`` and the environment.
+
+Environment variables are ``TIPBOX_<SECTION>_<KEY>`` and win over the file. An unknown key in either is an error that
+names the key and never its value. Nothing here lowers a check.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
+
+from tipbox.errors import Usage
+from tipbox.limits import GIB, MIB
+
+FILE: Final = "tipbox.toml"
+PREFIX: Final = "TIPBOX_"
+GB: Final = 1000**3
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Database(Section):
+    """Where rows are kept."""
+
+    url: SecretStr = SecretStr("")
+    """Empty: SQLite in H. Or ``postgresql://…``."""
+
+
+class Blobs(Section):
+    """Where bodies are kept."""
+
+    url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9._-]+)*/?)?$")
+    """Empty: a folder in H. Or ``s3://bucket/prefix``."""
+    endpoint: str = ""
+    """Of the S3 service, when it is not Amazon's."""
+    region: str = "us-east-1"
+    access_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+
+
+class Limits(Section):
+    """Requests per minute of one circuit, and of all together. They slow (429), they never close."""
+
+    url: str = Field(
+        default="memory://", pattern=r"^(memory|redis|rediss|valkey|valkeys|valkey\+unix|redis\+unix)://.*$"
+    )
+    """Where counts are kept: the workers' memory, or a Valkey or Redis without persistence."""
+    pages: int = Field(default=240, ge=1)
+    open: int = Field(default=60, ge=1)
+    parts: int = Field(default=1200, ge=1)
+    state: int = Field(default=300, ge=1)
+    finish: int = Field(default=120, ge=1)
+    all_per_second: int = Field(default=2000, ge=1)
+    """All circuits together, per second."""
+
+
+class Retention(Section):
+    """How long things are kept, in days that the server itself has seen."""
+
+    days: int = Field(default=90, ge=1, le=3650)
+    """Envelopes that not every organisation has carried."""
+    draft_days: int = Field(default=14, ge=1, le=90)
+    """Uploads that were begun and not finished."""
+
+
+class Quota(Section):
+    """How much is taken in. What is stored stays safe when any of these is reached."""
+
+    drafts: int = Field(default=2000, ge=1)
+    """Unfinished uploads at a time."""
+    draft_bytes: int = Field(default=32 * GB, ge=1)
+    """What unfinished uploads have announced, all together."""
+    letters_per_day: int = Field(default=20_000, ge=1)
+    carry_capacity: int = Field(default=64 * GB, ge=1)
+    """Bytes of bodies that wait for the couriers at a time: what they can carry."""
+    reserve_percent: int = Field(default=20, ge=1, le=90)
+    """Part of the disk that bodies leave free for Envelopes without files."""
+
+
+class Server(Section):
+    """The processes."""
+
+    workers: int = Field(default=2, ge=1, le=64)
+    connections: int = Field(default=4000, ge=64, le=100_000)
+    """Open connections of each worker."""
+    proxy_protocol: Literal["auto", "on"] = "auto"
+    """auto: Tor's circuit line is demanded on ``unix:`` binds. on: on TCP too."""
+    language: str = Field(default="en", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+    """Of the pages when the visitor asks for none that is here."""
+
+
+class Config(BaseSettings):
+    """The whole configuration."""
+
+    model_config = {
+        "frozen": True,
+        "extra": "forbid",
+        "hide_input_in_errors": True,
+        "env_prefix": PREFIX,
+        "env_nested_delimiter": "_",
+        "env_nested_max_split": 1,
+    }
+
+    database: Database = Database()
+    blobs: Blobs = Blobs()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+    quota: Quota = Quota()
+    server: Server = Server()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which comes as arguments; nothing else is read."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        if not isinstance(init_settings, InitSettingsSource) or not isinstance(env_settings, EnvSettingsSource):
+            raise TypeError("pydantic-settings gave other sources than it documents")
+        return env_settings, init_settings
+
+
+def load(home: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of the server in ``home``.
+
+    Args:
+        home: the server's folder.
+        environ: what to look for unknown keys in; the process's own by default.
+
+    Raises:
+        Usage: a key is unknown or has a value that it cannot have; the key is named.
+    """
+    _refuse_unknown(os.environ if environ is None else environ)
+    path = home / FILE
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Usage(f"reading {path}: this is not TOML; correct the file") from error
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        raise Usage(f"reading the configuration ({path} and the environment): {key}: {what}; correct it") from None
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {
+        f"{PREFIX}{section}_{key}".upper()
+        for section, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        for key in field.annotation.model_fields
+    }
+    for name in sorted(environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise Usage(f"reading the configuration from the environment: there is no key {name}; correct it")
+
+
+SMALL_FREE: Final = 64 * MIB
+"""Bytes of disk below which nothing at all is taken in: the database needs room to delete."""
+LARGEST_VOLUME: Final = GIB
+"""Bytes of a volume's contents at which the next one begins; one Envelope may be larger."""

@@ -1,0 +1,114 @@
+"""The server's folder H: its layout, its mode, and the server's own keys."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tipbox import canonical, fields
+from tipbox.durable import write_file
+from tipbox.errors import InputRefused, NotFound, TipboxError
+from tipbox.keys import server_id
+from tipbox.limits import KEY_SIZE, XWING_SEED_SIZE
+from tipbox.primitives import SigningKey, new_seed, random_bytes, xwing_public
+
+MODE: Final = 0o700
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything lies in H."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.path / "tipbox.db"
+
+    @property
+    def blobs(self) -> Path:
+        """Bodies and runs of parts, when blobs are local."""
+        return self.path / "blobs"
+
+    @property
+    def spool(self) -> Path:
+        """What is on its way in, nameless files; ciphertext only."""
+        return self.path / "spool"
+
+    @property
+    def keys(self) -> Path:
+        """The manifests in force: the authority."""
+        return self.path / "keys"
+
+    @property
+    def outgoing(self) -> Path:
+        """Bundles that wait for couriers."""
+        return self.path / "outgoing"
+
+    @property
+    def server_key(self) -> Path:
+        """The server's private keys."""
+        return self.path / "server.key"
+
+    def make(self) -> None:
+        """Make what is missing, mode 0700, and take others' rights away."""
+        for folder in (self.path, self.blobs, self.spool, self.keys, self.outgoing):
+            folder.mkdir(mode=MODE, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o077 and folder.stat().st_uid == os.geteuid():
+                folder.chmod(MODE)
+
+    def must_exist(self) -> None:
+        """NotFound unless a server has run here."""
+        if not self.server_key.exists() or not self.keys.is_dir():
+            raise NotFound(f"opening {self.path}: no server has run there; start tipbox server run --home first")
+
+
+@dataclass(frozen=True)
+class ServerKeys:
+    """The server's private keys: Ed25519 for what it signs, X-Wing for inward Bundles."""
+
+    signing: SigningKey = field(repr=False)
+    seed: bytes = field(repr=False)
+
+    @property
+    def id(self) -> bytes:
+        """The server's id, 16 bytes."""
+        return server_id(self.signing.verify_key.encode())
+
+    @property
+    def public(self) -> bytes:
+        """The X-Wing key that desks seal to, 1216 bytes."""
+        return xwing_public(self.seed)
+
+
+def make_server_keys(home: Home) -> ServerKeys:
+    """The server's keys, made at the first run."""
+    if not home.server_key.exists():
+        value: dict[str, canonical.Json] = {
+            "signing": fields.to_base64(random_bytes(KEY_SIZE)),
+            "version": 1,
+            "xwing": fields.to_base64(new_seed()),
+        }
+        write_file(home.server_key, canonical.encode(value, file_form=True), 0o600)
+    return load_server_keys(home)
+
+
+def load_server_keys(home: Home) -> ServerKeys:
+    """The server's keys.
+
+    Raises:
+        InputRefused: the file is damaged.
+    """
+    try:
+        value = fields.members(
+            canonical.decode(home.server_key.read_bytes(), file_form=True), ("signing", "version", "xwing")
+        )
+        fields.integer(value, "version", 1, 1)
+        return ServerKeys(
+            SigningKey(fields.binary(value, "signing", KEY_SIZE)), fields.binary(value, "xwing", XWING_SEED_SIZE)
+        )
+    except TipboxError as error:
+        raise InputRefused(f"reading {home.server_key}: it is damaged; restore it from the backup") from error

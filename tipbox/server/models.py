@@ -1,0 +1,163 @@
+"""The tables. Times are days; random ids are the keys, and tables have no rowid, so no order of arrival is kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar, Final
+
+from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+HASH: Final = LargeBinary(32)
+ID: Final = LargeBinary(16)
+NO_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
+
+
+class Base(DeclarativeBase):
+    """The root of the tables."""
+
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    __table_args__: Any = NO_ROWID
+
+
+class Organisation(Base):
+    """An organisation that this server knows, with its identity key pinned for good."""
+
+    __tablename__ = "organisation"
+
+    id: Mapped[bytes] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+    identity: Mapped[bytes] = mapped_column(HASH)
+
+
+class Envelope(Base):
+    """A stored Envelope. ``blob``: where the sealed parts lie, None without a body."""
+
+    __tablename__ = "envelope"
+
+    id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    day: Mapped[dt.date] = mapped_column(Date)
+    seen_day: Mapped[int]
+    body_size: Mapped[int] = mapped_column(BigInteger)
+    blob: Mapped[str | None] = mapped_column(String(64))
+    header: Mapped[bytes] = mapped_column(LargeBinary)
+    letter: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Slot(Base):
+    """One organisation's slot in a stored Envelope, and whether it has acknowledged having carried it."""
+
+    __tablename__ = "slot"
+    __table_args__ = (Index(None, "organisation", "acknowledged"), NO_ROWID)
+
+    envelope: Mapped[bytes] = mapped_column(ForeignKey("envelope.id", ondelete="CASCADE"), primary_key=True)
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    acknowledged: Mapped[bool] = mapped_column(default=False)
+
+
+class Draft(Base):
+    """An upload in progress. ``token``: SHA-256 of the draft token; ``missing``: packed ranges of parts to come."""
+
+    __tablename__ = "draft"
+
+    token: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    day: Mapped[dt.date] = mapped_column(Date)
+    seen_day: Mapped[int]
+    body_size: Mapped[int] = mapped_column(BigInteger)
+    received: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[bytes] = mapped_column(HASH)
+    missing: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DraftLetter(Base):
+    """Header and letter of a draft; apart, because the draft's row is written again with every run."""
+
+    __tablename__ = "draft_letter"
+
+    draft: Mapped[bytes] = mapped_column(ForeignKey("draft.token", ondelete="CASCADE"), primary_key=True)
+    header: Mapped[bytes] = mapped_column(LargeBinary)
+    letter: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Run(Base):
+    """Consecutive parts that came in one request. ``skip``: bytes of the blob before the first of them."""
+
+    __tablename__ = "run"
+    __table_args__ = (Index(None, "blob"), NO_ROWID)
+
+    draft: Mapped[bytes] = mapped_column(ForeignKey("draft.token", ondelete="CASCADE"), primary_key=True)
+    first: Mapped[int] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    skip: Mapped[int]
+    blob: Mapped[str] = mapped_column(String(64))
+    hashes: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Finished(Base):
+    """A draft token whose Envelope is stored, for seven days; not which Envelope."""
+
+    __tablename__ = "finished"
+
+    token: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    day: Mapped[dt.date] = mapped_column(Date)
+    seen_day: Mapped[int]
+
+
+class Series(Base):
+    """The last sequence of the Bundles to an organisation."""
+
+    __tablename__ = "series"
+
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    direction: Mapped[int] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+
+
+class Inward(Base):
+    """An inward Bundle that was taken in whole, by its sequence."""
+
+    __tablename__ = "inward"
+
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+
+
+class RefusedItem(Base):
+    """An item of an inward Bundle that could not be taken, until it is."""
+
+    __tablename__ = "refused_item"
+
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    item: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    code: Mapped[str] = mapped_column(String(32))
+
+
+class DayCount(Base):
+    """What a day has taken in: Envelopes, and bytes of bodies."""
+
+    __tablename__ = "day_count"
+
+    day: Mapped[dt.date] = mapped_column(Date, primary_key=True)
+    letters: Mapped[int]
+    body_bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class Ledger(Base):
+    """One row: the clock (last day seen, days seen, whether it waits for the operator) and bytes of stored bodies."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (CheckConstraint("id = 1", name="one"), NO_ROWID)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last_day: Mapped[dt.date] = mapped_column(Date)
+    days_seen: Mapped[int]
+    held: Mapped[bool]
+    body_bytes: Mapped[int] = mapped_column(BigInteger)

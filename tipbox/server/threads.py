@@ -1,0 +1,96 @@
+"""Where blocking work runs: beside the event loop in a worker, in place elsewhere.
+
+A worker serves thousands of slow connections on one loop. What blocks (fsync, merging, S3, every transaction) runs in
+native threads, so a slow disk never holds up the others. The database has one thread of its own; calls that wait for
+it together are handed to it together (group commit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+T = TypeVar("T")
+Call = Callable[[], Any]
+Outcome = tuple[Any, Exception | None]
+"""What a grouped call returned, or what it raised."""
+RunGroup = Callable[[Sequence[Any]], Sequence[Outcome]]
+
+DISK_THREADS: Final = 6
+LARGEST_GROUP: Final = 128
+
+
+class Threads(Protocol):
+    """How blocking work is run."""
+
+    def disk(self, function: Callable[..., T], *arguments: Any) -> T:
+        """``function(*arguments)`` where it may block on a disk or a storage service."""
+
+    def grouped(self, run: RunGroup) -> Callable[[Any], Outcome]:
+        """``run`` for single items: those that wait at the same time are run as one group, one group at a time."""
+
+
+class Here:
+    """Runs everything in place: the commands."""
+
+    def disk(self, function: Callable[..., T], *arguments: Any) -> T:
+        """See Threads."""
+        return function(*arguments)
+
+    def grouped(self, run: RunGroup) -> Callable[[Any], Outcome]:
+        """See Threads."""
+        return lambda item: run([item])[0]
+
+
+class Beside:
+    """Runs blocking work in native threads beside gevent's loop: a worker, after its fork."""
+
+    def __init__(self) -> None:
+        from gevent.threadpool import ThreadPool
+
+        self._disk = ThreadPool(DISK_THREADS)
+        self._database = ThreadPool(1)
+
+    def disk(self, function: Callable[..., T], *arguments: Any) -> T:
+        """See Threads."""
+        result: T = self._disk.apply(function, arguments)
+        return result
+
+    def grouped(self, run: RunGroup) -> Callable[[Any], Outcome]:
+        """See Threads."""
+        import gevent
+        from gevent.event import AsyncResult
+
+        waiting: list[tuple[Any, AsyncResult[Outcome]]] = []
+        draining = False
+
+        def drain() -> None:
+            nonlocal draining
+            try:
+                while waiting:
+                    group = waiting[:LARGEST_GROUP]
+                    del waiting[:LARGEST_GROUP]
+                    outcomes = self._run(run, [item for item, _ in group])
+                    for (_, result), outcome in zip(group, outcomes, strict=True):
+                        result.set(outcome)
+            finally:
+                draining = False
+
+        def call(item: Any) -> Outcome:
+            nonlocal draining
+            result: AsyncResult[Outcome] = AsyncResult()
+            waiting.append((item, result))
+            if not draining:
+                draining = True
+                gevent.spawn(drain)
+            outcome: Outcome = result.get()
+            return outcome
+
+        return call
+
+    def _run(self, run: RunGroup, items: list[Any]) -> Sequence[Outcome]:
+        try:
+            outcomes: Sequence[Outcome] = self._database.apply(run, (items,))
+        except Exception as error:  # noqa: BLE001 (handed to each of those who wait)
+            return [(None, error) for _ in items]
+        return outcomes
