@@ -1,0 +1,85 @@
+// The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
+
+import { type Bytes, isZero } from "./bytes.js";
+import { demand, TipboxError } from "./errors.js";
+import type { FileEntry } from "./letter.js";
+import * as labels from "./labels.js";
+import { PART_SIZE, TAG_SIZE } from "./limits.js";
+import { partsOf } from "./padding.js";
+import { aesKey, hkdf, open, seal } from "./primitives.js";
+
+/** The nonce of STREAM: an 11-byte counter, then 1 for the last part. */
+export function partNonce(counter: number, last: boolean): Bytes {
+  const nonce = new Uint8Array(12);
+  new DataView(nonce.buffer).setBigUint64(3, BigInt(counter));
+  nonce[11] = last ? 1 : 0;
+  return nonce;
+}
+
+async function partKey(headerHash: Bytes, bodyKey: Bytes): Promise<CryptoKey> {
+  const key = await hkdf(bodyKey, headerHash, labels.PARTS);
+  const handle = await aesKey(key);
+  key.fill(0);
+  return handle;
+}
+
+/** Seals the parts of one body, each exactly once: there is no way back to a counter that was used. */
+export class BodySealer {
+  readonly #key: CryptoKey;
+  #next = 0;
+
+  private constructor(
+    key: CryptoKey,
+    readonly parts: number,
+  ) {
+    this.#key = key;
+  }
+
+  /** A sealer for the body under `bodyKey`, `size` padded bytes long. */
+  static async create(headerHash: Bytes, bodyKey: Bytes, size: number): Promise<BodySealer> {
+    return new BodySealer(await partKey(headerHash, bodyKey), partsOf(size));
+  }
+
+  /** The index of the next part to seal. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** Seals the next parts (whole ones, but for the last of the body) and returns them in order. */
+  seal(plaintext: Bytes): Promise<Bytes[]> {
+    const count = partsOf(plaintext.length);
+    const first = this.#next;
+    const reachesEnd = first + count === this.parts;
+    if (first + count > this.parts || (plaintext.length % PART_SIZE !== 0 && !reachesEnd)) throw new TipboxError("internal");
+    this.#next += count;
+    // All at once: WebCrypto works on several in parallel, and each call alone costs a turn of the event loop.
+    return Promise.all(
+      Array.from({ length: count }, (_, i) => {
+        const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
+        return seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part);
+      }),
+    );
+  }
+}
+
+/** Opens the sealed parts of a body in order. Throws `tampered`, `incomplete`, `trailing`. */
+export async function* openBody(headerHash: Bytes, bodyKey: Bytes, size: number, sealed: Bytes): AsyncGenerator<Bytes> {
+  const key = await partKey(headerHash, bodyKey);
+  const parts = partsOf(size);
+  let offset = 0;
+  for (let counter = 0; counter < parts; counter++) {
+    const end = offset + Math.min(PART_SIZE, size - counter * PART_SIZE) + TAG_SIZE;
+    demand(end <= sealed.length, "incomplete");
+    yield open(key, partNonce(counter, counter === parts - 1), sealed.slice(offset, end));
+    offset = end;
+  }
+  demand(offset === sealed.length, "trailing");
+}
+
+/** Cuts an opened body back into files. Throws `malformed` when the padding behind them is not zero. */
+export function splitFiles(body: Bytes, files: readonly FileEntry[]): Bytes[] {
+  let offset = 0;
+  const contents = files.map((file) => body.slice(offset, (offset += file.size)));
+  demand(isZero(body.subarray(offset)), "malformed");
+  return contents;
+}

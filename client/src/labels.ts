@@ -1,0 +1,26 @@
+// Domain separation: every label of docs/format.md, each for one use.
+
+export const ORGANISATION = "tipbox/v1/organisation";
+export const KEY = "tipbox/v1/key";
+export const SERVER = "tipbox/v1/server";
+export const MANIFEST = "tipbox/v1/manifest";
+
+export const PASSPHRASE_CHECK = "tipbox/v1/passphrase-check";
+export const ROOT = "tipbox/v1/root";
+export const MAILBOX_TOKEN = "tipbox/v1/mailbox-token";
+export const REPLY_KEY = "tipbox/v1/reply-key";
+export const PAIR_KEY = "tipbox/v1/pair-key";
+export const THREAD = "tipbox/v1/thread";
+export const CHECK_WORDS = "tipbox/v1/check-words";
+
+export const CONTENT_COMMITMENT = "tipbox/v1/content-commitment";
+export const BODY_COMMITMENT = "tipbox/v1/body-commitment";
+export const SLOT = "tipbox/v1/slot";
+export const LETTER = "tipbox/v1/letter";
+export const PARTS = "tipbox/v1/parts";
+
+export const BUNDLE = "tipbox/v1/bundle";
+export const BUNDLE_COMMITMENT = "tipbox/v1/bundle-commitment";
+export const BUNDLE_KEY = "tipbox/v1/bundle-key";
+export const BUNDLE_STREAM = "tipbox/v1/bundle-stream";
+export const ACK = "tipbox/v1/ack";

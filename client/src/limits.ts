@@ -1,0 +1,60 @@
+// Every size and bound of docs/format.md, in bytes unless the name says otherwise.
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const VERSION = 1;
+export const KEY_SIZE = 32;
+export const HASH_SIZE = 32;
+export const ID_SIZE = 16;
+export const TAG_SIZE = 16;
+export const SALT_SIZE = 32;
+export const SIGNATURE_SIZE = 64;
+export const XWING_PUBLIC_SIZE = 1216;
+export const XWING_SEED_SIZE = 32;
+export const XWING_ENC_SIZE = 1120;
+
+// Canonical JSON
+export const MAX_JSON_DEPTH = 8;
+
+// Key manifest
+export const MAX_MANIFEST = 64 * KIB;
+export const MAX_RECEIVING_KEYS = 16;
+export const MAX_LANGUAGES = 16;
+export const MAX_LANGUAGE = 35;
+export const MAX_ORGANISATION_NAME = 200;
+export const MAX_SERIAL = 2 ** 31 - 1;
+export const MAX_MANIFEST_DAYS = 91;
+export const SKEW_DAYS = 1;
+
+// Passphrase
+export const PASSPHRASE_DIGITS = 36;
+export const ROOT_ROUNDS = 600_000;
+
+// Envelope
+export const MAGIC = "\x89tipbox\n";
+export const HEADER_FIXED = 120;
+export const SLOT_SEALED = XWING_ENC_SIZE + 2 * KEY_SIZE + TAG_SIZE;
+export const SLOT_SIZE = 2 * ID_SIZE + SLOT_SEALED;
+export const MAX_SLOTS = 32;
+export const LETTER_BUCKETS: readonly number[] = [8 * KIB, 20 * KIB, 68 * KIB];
+export const MAX_LETTER = 4 * MIB;
+export const MAX_META = 2 * MIB;
+export const MAX_MESSAGE = 1_000_000;
+export const MAX_FILES = 1000;
+export const MAX_NAME = 255;
+export const MAX_TYPE = 127;
+export const PART_SIZE = 64 * KIB;
+export const SEALED_PART_SIZE = PART_SIZE + TAG_SIZE;
+export const MAX_BODY = 2 ** 40;
+/** Parts in one request (docs/protocol.md, section 3). */
+export const MAX_RUN_PARTS = 64;
+
+// Bundle
+export const BUNDLE_MAGIC = "\x89tipbdl\n";
+export const BUNDLE_HEADER = 1280;
+export const MAX_INDEX_PARTS = 64;
+export const MAX_ITEMS = 4096;
+export const MAX_ITEM = 2 ** 40 + 2 ** 34;
+export const SMALLEST_VOLUME = MIB;
+export const LARGEST_DOUBLING = 1024 * MIB;

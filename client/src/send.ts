@@ -1,0 +1,148 @@
+// The way of one tip: Passphrase, letter, body, each sealed here and uploaded run by run.
+
+import type { BodySealer } from "./body.js";
+import { concat, toHex } from "./bytes.js";
+import type { Day } from "./days.js";
+import { codeOf, demand, TipboxError } from "./errors.js";
+import { type Recipient, seal } from "./envelope.js";
+import { BodyReader, probe } from "./files.js";
+import * as keys from "./keys.js";
+import type { FileEntry } from "./letter.js";
+import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE } from "./limits.js";
+import type { Check, FromWorker, Order } from "./messages.js";
+import { Meter } from "./meter.js";
+import { sealedSize } from "./padding.js";
+import * as passphrases from "./passphrase.js";
+import { hpkeSeal, random } from "./primitives.js";
+import { type Run, type Timing, Upload } from "./upload.js";
+
+/** Runs under way at once: one is sealed while another travels. */
+const LANES = 2;
+
+/** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
+export async function readManifests(files: readonly Uint8Array<ArrayBuffer>[], today: Day): Promise<keys.Manifest[]> {
+  const good = new Map<string, keys.Manifest>();
+  let clock = false;
+  for (const file of files) {
+    try {
+      const manifest = await keys.parse(file);
+      keys.check(manifest, today);
+      await hpkeSeal(keys.currentKey(manifest, today).publicKey, random(ID_SIZE), random(KEY_SIZE));
+      const known = good.get(toHex(manifest.id));
+      if (known !== undefined) keys.checkReplaces(manifest, known);
+      good.set(toHex(manifest.id), manifest);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "internal" || code === "unsupported") throw new TipboxError("unsupported");
+      clock ||= code === "expired" || code === "not-yet-valid" || code === "no-current-key";
+    }
+  }
+  if (good.size === 0) throw new TipboxError(clock ? "clock" : "no-keys");
+  return [...good.values()];
+}
+
+/** A file as the letter lists it: well-formed text, and a type only if the format can hold it. */
+export function entryOf(file: File): FileEntry {
+  const name = new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(file.name));
+  const type = file.type.length <= MAX_TYPE && /^[\x20-\x7e]*$/.test(file.type) ? file.type : "";
+  return { name, size: file.size, type };
+}
+
+async function recipientsOf(
+  manifests: readonly keys.Manifest[],
+  chosen: readonly string[],
+  root: Uint8Array<ArrayBuffer>,
+  today: Day,
+): Promise<Recipient[]> {
+  return Promise.all(
+    manifests.map(async (manifest) => {
+      const { id: key, publicKey } = keys.currentKey(manifest, today);
+      const pairKey = chosen.includes(toHex(manifest.id)) ? await passphrases.pairKey(root, manifest.id) : null;
+      return { organisation: manifest.id, key, publicKey, pairKey };
+    }),
+  );
+}
+
+/** Seals the body run by run and sends the runs, a few at once; a run's ciphertext lives until it is acknowledged. */
+export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
+  let turn: Promise<unknown> = Promise.resolve();
+  const sealNext = async (): Promise<Run | null> => {
+    const first = sealer.next;
+    const count = Math.min(upload.length.parts, sealer.parts - first);
+    if (count === 0) return null;
+    const plaintext = await reader.read(count * PART_SIZE);
+    const sealed = await sealer.seal(plaintext);
+    plaintext.fill(0);
+    return { first, count, sealed: concat(...sealed) };
+  };
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const mine = turn.then(sealNext);
+      turn = mine;
+      const run = await mine;
+      if (run === null) return;
+      await upload.send(run);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+/** Sends one tip. Returns when it is stored; throws a `TipboxError`. */
+export async function send(
+  order: Order,
+  manifests: readonly keys.Manifest[],
+  today: Day,
+  tell: (news: FromWorker) => void,
+  line: { readonly signal: AbortSignal; readonly wake?: EventTarget; readonly timing?: Partial<Timing> },
+): Promise<void> {
+  await probe(order.files);
+  const passphrase = await passphrases.generate();
+  const secrets = await passphrases.secrets(passphrase);
+  const recipients = await recipientsOf(manifests, order.chosen, secrets.root, today);
+  const envelope = await seal(recipients, {
+    message: order.message,
+    files: order.files.map(entryOf),
+    id: random(ID_SIZE),
+    kind: "tip",
+    language: order.language,
+    mailbox: secrets.mailboxAddress,
+    replyKey: secrets.replyPublic,
+  });
+  order.message.fill(0);
+  const checks: Check[] = [];
+  for (const [i, { pairKey }] of recipients.entries()) {
+    if (pairKey === null) continue;
+    checks.push({ name: manifests[i]?.name ?? "", digits: await passphrases.checkDigits(pairKey, envelope.headerHash) });
+    pairKey.fill(0);
+  }
+  passphrases.wipe(secrets);
+  const digits = passphrases.digits(passphrase);
+  passphrase.fill(0);
+
+  const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);
+  const meter = new Meter(total, performance.now());
+  const failure = new AbortController(); // ends the other lanes when one fails
+  const upload = new Upload({
+    api: order.api,
+    ...line,
+    signal: AbortSignal.any([line.signal, failure.signal]),
+    onAcknowledged: (bytes) => {
+      const now = performance.now();
+      meter.add(bytes, now);
+      tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
+    },
+    onLine: (trouble) => tell({ kind: "line", trouble }),
+  });
+  try {
+    const whole = await upload.open(envelope.header, envelope.letter);
+    demand(whole === (envelope.bodySize === 0), "internal");
+    tell({ kind: "letter", passphrase: digits, checks });
+    if (!whole) {
+      await sendBody(upload, envelope.body, new BodyReader(order.files, envelope.bodySize));
+      await upload.finish();
+    }
+  } catch (error) {
+    failure.abort(new TipboxError("stopped"));
+    throw error;
+  }
+}
