@@ -1,0 +1,138 @@
+"""tipbox: one command, its groups by role.
+
+A group's module is imported when it is asked for, so each machine needs only what its role needs: the desk runs without
+Flask, SQLAlchemy or httpx. Exit codes: 0 done, 1 bug, 2 usage, 3 input refused, 4 passphrase or key, 5 not found,
+6 network, 7 full, 8 partly done.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import ClassVar, Final
+
+import click
+
+from tipbox import __version__
+from tipbox.commands.terminal import Terminal
+from tipbox.errors import Full, InputRefused, NotFound, TipboxError, Usage
+
+_INTERRUPTED: Final = 130
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Bug(TipboxError):
+    """This is a bug in tipbox; please report it with the command that you used."""
+
+    code = "bug"
+    exit_code = 1
+
+
+class Missing(TipboxError):
+    """This installation lacks what this command needs."""
+
+    code = "not-installed"
+    exit_code = 2
+
+
+class Roles(click.Group):
+    """The top group: its members are imported by name."""
+
+    members: ClassVar[dict[str, tuple[str, str]]] = {
+        "keys": ("keys", "Make, publish, verify, replace and destroy an organisation's keys."),
+        "desk": ("desk", "Open what the Bundles bring; runs without any network."),
+        "server": ("server", "Take in sealed tips and hand them to couriers."),
+        "source": ("source", "Send a sealed tip."),
+        "seal": ("seal", "Seal a tip into a file, without any network."),
+        "demo": ("demo", "Run the main job end to end on this machine."),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (the signature is click's)
+        """The names of the groups."""
+        return list(self.members)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a group."""
+        if cmd_name not in self.members:
+            return None
+        try:
+            module = import_module(f"tipbox.commands.{self.members[cmd_name][0]}")
+        except ModuleNotFoundError as error:
+            raise Missing(_missing(cmd_name, error)) from error
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Help without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in self.members.items()])
+
+
+def _missing(command: str, error: ModuleNotFoundError) -> str:
+    extra = "server" if command in ("server", "demo") else "source"
+    return f"running tipbox {command}: {error.name} is not installed; install tipbox[{extra}]"
+
+
+@click.group(cls=Roles, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tipbox")
+def tipbox() -> None:
+    """An anonymous tip line: the server only ever holds ciphertext."""
+
+
+def _as_error(error: Exception) -> TipboxError:
+    """Any exception as the one line that the contract demands."""
+    if isinstance(error, TipboxError):
+        return error
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "tipbox"
+        return Usage(f"{error.format_message()} See {where} --help.")
+    if isinstance(error, click.ClickException):
+        return Usage(error.format_message())
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("tipbox"):
+        return Missing(f"running this command: {error.name} is not installed; install tipbox[source] or tipbox[server]")
+    if isinstance(error, OSError):
+        return _as_system_error(error)
+    return Bug(f"this is a bug ({type(error).__name__}); please report it with the command that you used")
+
+
+def _as_system_error(error: OSError) -> TipboxError:
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
+    if error.errno in _NO_ROOM:
+        return Full("writing: the disk is full; make room and run the command again")
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"opening {name}: it is not there; check its name")
+    if error.strerror and error.filename is not None:
+        return InputRefused(f"opening {name}: {error.strerror}")
+    return InputRefused(f"reading or writing: {error.strerror or type(error).__name__}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    options = list(arguments)
+    before_names = options[: options.index("--")] if "--" in options else options
+    terminal = Terminal(json="--json" in before_names)
+    try:
+        code = tipbox.main(args=options, prog_name="tipbox", standalone_mode=False, obj=terminal)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("tipbox: stopped", err=True)
+        return _INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Usage.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody listens any more
+        return 0
+    except Exception as error:  # noqa: BLE001 (a person never sees a traceback)
+        problem = _as_error(error)
+        terminal.error(problem)
+        return problem.exit_code
+    terminal.finish()
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """The entry point of the program."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""What a person or a script sees of a command.
+
+Results go to stdout; remarks, progress and errors to stderr. An error is one line. With ``--json`` an error is the only
+thing on stderr, as one JSON object; remarks are then held back until it is clear that there is none. Nothing prompts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tipbox.errors import InputRefused, NotFound, TipboxError, WrongPassphrase
+from tipbox.printable import ascii_json, printable
+
+MAX_PASSPHRASE: Final = 1024
+"""Bytes of a passphrase file's line."""
+
+
+class Terminal:
+    """The two streams of one run."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+        self._held: list[str] = []
+
+    def say(self, text: str) -> None:
+        """A line of the result, for people."""
+        if not self.json:
+            click.echo(text)
+
+    def result(self, value: Any) -> None:
+        """The result, for programs."""
+        if self.json:
+            click.echo(ascii_json(value))
+
+    def remark(self, text: str) -> None:
+        """A line beside the result: a warning, a notice."""
+        if self.json:
+            self._held.append(text)
+        else:
+            click.echo(f"tipbox: {text}", err=True)
+
+    def finish(self) -> None:
+        """The command is done: print what was held back."""
+        for text in self._held:
+            click.echo(f"tipbox: {text}", err=True)
+        self._held.clear()
+
+    def error(self, error: TipboxError) -> None:
+        """The one line of an error."""
+        message = printable(" ".join(str(error).split()), 1000)
+        if self.json:
+            click.echo(json.dumps({"error": error.code, "message": message}), err=True)
+        else:
+            click.echo(f"tipbox: {message}", err=True)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A progress bar on a terminal, nothing elsewhere; yields what takes the number of bytes done since."""
+        if self.json or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda size: bar.advance(task, size)
+
+
+pass_terminal = click.make_pass_decorator(Terminal)
+
+json_option = click.option("--json", is_flag=True, expose_value=False, help="Print the result, or the error, as JSON.")
+
+
+def passphrase_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--passphrase-file F``: the passphrase of the vault."""
+    return click.option(
+        "--passphrase-file",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="File with the vault's passphrase: one line.",
+    )(command)
+
+
+def read_passphrase(terminal: Terminal, path: Path) -> bytes:
+    """The one line of a passphrase file; the line feed at its end is dropped.
+
+    Raises:
+        NotFound: there is no such file.
+        WrongPassphrase: it holds something else than one line.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(MAX_PASSPHRASE + 3)
+    except FileNotFoundError as error:
+        raise NotFound("reading the passphrase file: it is not there; check --passphrase-file") from error
+    except IsADirectoryError as error:
+        raise InputRefused("reading the passphrase file: it is a folder; check --passphrase-file") from error
+    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+        terminal.remark("the passphrase file can be read by others; chmod 600 it")
+    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    if not line or len(line) > MAX_PASSPHRASE or b"\n" in line:
+        raise WrongPassphrase(f"reading the passphrase file: it must hold one line of 1 to {MAX_PASSPHRASE:,} bytes")
+    return line

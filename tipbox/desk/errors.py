@@ -1,0 +1,36 @@
+"""Errors of the desk's commands that docs/format.md does not know, because they never concern a file that travels."""
+
+from __future__ import annotations
+
+from tipbox.errors import InputRefused, NotFound, TipboxError
+
+
+class KeyStickMissing(TipboxError):
+    """The key stick is not there; plug it in, or put its folder beside the vault."""
+
+    code = "no-key-stick"
+    exit_code = 4
+
+
+class VaultDamaged(InputRefused):
+    """The vault is damaged; restore it from its second copy."""
+
+    code = "vault-damaged"
+
+
+class AlreadyThere(InputRefused):
+    """There is something in this place already; choose another."""
+
+    code = "exists"
+
+
+class TooEarly(InputRefused):
+    """It is too early to destroy a receiving key."""
+
+    code = "too-early"
+
+
+class NoBundleYet(NotFound):
+    """No Bundle was ever imported here, so the server's key is not known; import one first."""
+
+    code = "no-bundle"

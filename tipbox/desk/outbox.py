@@ -1,0 +1,102 @@
+"""The outbox: one inward Bundle with all that the server has not yet reported taken.
+
+It may be lost, repeated or overtaken: the next one says everything again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from tipbox.acknowledgement import acknowledge
+from tipbox.bundle import INWARD, Index
+from tipbox.bundle_write import ItemSource, item_of, write_bundle
+from tipbox.desk.ceremony import manifests
+from tipbox.desk.errors import NoBundleYet
+from tipbox.desk.records import Carried, Organisation, Server, SignedManifest, Traffic
+from tipbox.desk.vault import Vault
+from tipbox.durable import replacing
+from tipbox.errors import Expired, NoCurrentKey
+from tipbox.keys import server_id
+from tipbox.limits import MAX_ACKS
+from tipbox.primitives import SigningKey
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What an outbox holds: its number, how many acknowledgements, and the serial of the manifest that it releases."""
+
+    sequence: int
+    acknowledged: int
+    unconfirmed: int
+    serial: tuple[int, int]
+    covered: date
+
+
+def due_manifest(vault: Vault, today: date) -> SignedManifest:
+    """The newest manifest whose life has begun; it goes out with each outbox and names the key that signs it.
+
+    Raises:
+        NoCurrentKey: none was ever published.
+        Expired: the last one that was signed has expired.
+    """
+    begun = [signed for signed in manifests(vault) if signed.manifest.start <= today and signed.desk_seed]
+    if not begun:
+        raise NoCurrentKey(
+            "writing the outbox: no key manifest is in force; run tipbox keys publish, or check the date"
+        )
+    if begun[-1].manifest.end <= today:
+        raise Expired(
+            "writing the outbox: the last key manifest has expired; run tipbox keys rotate, and carry it over"
+        )
+    return begun[-1]
+
+
+def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: date) -> Sent:
+    """Write the outbox to ``out``.
+
+    Its number is in the vault before the file is there: no two outboxes ever carry the same one.
+
+    Raises:
+        NoBundleYet: the server's key is not known yet.
+    """
+    server = Server.find(vault)
+    if server is None:
+        raise NoBundleYet("writing the outbox: no Bundle was imported here yet, so the server's key is not known")
+    signed = due_manifest(vault, today)
+    desk_key = SigningKey(signed.desk_seed)
+    with vault.transaction():
+        traffic = Traffic.of(vault)
+        sequence = traffic.sent + 1
+        replace(traffic, sent=sequence).save(vault)
+        due = [carried for carried in Carried.all(vault) if carried.due]
+        for carried in due:
+            if not carried.outbox:
+                replace(carried, outbox=sequence).save(vault)
+    items = [*_acknowledgements(due, desk_key), item_of("manifest", signed.file.encode())]
+    index = Index(
+        day=today,
+        direction=INWARD,
+        organisation=organisation.id,
+        sender=desk_key.verify_key.encode(),
+        sequence=sequence,
+        items=(),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as file:
+        write_bundle(
+            file, index, items, reader=server_id(server.sender), reader_public=server.server_key, signer=desk_key
+        )
+    waiting = sum(carried.by_bundle and not carried.confirmed for carried in Carried.all(vault))
+    covered = max(one.manifest.end for one in manifests(vault))
+    return Sent(sequence, len(due), waiting, signed.manifest.serial, covered)
+
+
+def _acknowledgements(due: list[Carried], desk_key: SigningKey) -> list[ItemSource]:
+    ids = sorted(carried.id for carried in due)
+    return [item_of("ack", acknowledge(some, desk_key)) for some in _batches(ids)]
+
+
+def _batches(ids: list[bytes]) -> list[list[bytes]]:
+    return [ids[start : start + MAX_ACKS] for start in range(0, len(ids), MAX_ACKS)]

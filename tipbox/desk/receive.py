@@ -1,0 +1,166 @@
+"""One Envelope from a stream into the vault: verified to its last part before anything of it counts.
+
+What opens is written to ``incoming/`` as it is read, synced, and moved to ``tips/`` when the last part has been seen.
+What is not for this desk, or does not open, is read to its end all the same: its id comes from the bytes as read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from tipbox.body import open_body, split_files
+from tipbox.desk.records import Message, Tip, TipFile
+from tipbox.desk.vault import Vault
+from tipbox.envelope import EnvelopeId, Reading, read_envelope
+from tipbox.errors import (
+    BadCommitment,
+    LimitExceeded,
+    Malformed,
+    NotAddressed,
+    NotForYou,
+    Tampered,
+    TipboxError,
+    TooLate,
+    UnknownKey,
+)
+from tipbox.header import FindKey, OpenedSlot, open_slot
+from tipbox.letter import Letter, open_letter
+from tipbox.limits import KEY_SIZE
+from tipbox.passphrase import thread_id
+
+MINE: Final = "mine"
+DUPLICATE: Final = "duplicate"
+FOR_OTHERS: Final = frozenset({NotForYou.code, NotAddressed.code})
+_CLOSED: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered, BadCommitment, Malformed, LimitExceeded)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A complete Envelope: its id, what became of it, why, and the tip when it is kept."""
+
+    id: bytes
+    outcome: str
+    error: TipboxError | None = None
+    tip: Tip | None = field(default=None, repr=False)
+    file: Path | None = None
+
+    def keep(self, vault: Vault) -> None:
+        """Move the file into place and write the records. The caller syncs ``tips/`` and then commits."""
+        if self.tip is None or self.file is None:
+            return
+        self.file.rename(vault.tip_path(self.id))
+        self.tip.save(vault)
+        before = Message.find(vault, self.tip.message_id)
+        Message(self.tip.message_id, (*(before.tips if before else ()), self.id)).save(vault)
+
+    def drop(self) -> None:
+        """Remove what was written."""
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
+
+def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: BinaryIO, today: date) -> Received:
+    """Read the Envelope that takes up ``stream`` exactly.
+
+    Raises:
+        TipboxError: it is not a complete Envelope (a header error, Truncated, Incomplete, TrailingData); nothing is
+            left of it.
+    """
+    reading = read_envelope(stream)
+    ident = EnvelopeId(reading.header.encoded, reading.letter)
+    try:
+        slot = open_slot(reading.header, organisation, find_key)
+        letter = open_letter(reading.header, slot.content_key, reading.letter)
+        if letter.kind != "tip":
+            raise Malformed("this Envelope is a reply; it belongs to a source")
+    except _CLOSED as error:
+        return _closed(reading, ident, error)
+    path = vault.incoming_path()
+    try:
+        try:
+            _store(reading, ident, letter, path)
+        except (Tampered, Malformed) as error:
+            path.unlink()
+            return _closed(reading, ident, error)
+        return _opened(vault, ident.digest(), slot, letter, path=path, today=today)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> Received:
+    """Read the rest, for the id alone."""
+    for part in reading.parts:
+        ident.add(part)
+    return Received(ident.digest(), error.code, error)
+
+
+def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=1 << 20) as out:
+        out.write(reading.header.encoded)
+        out.write(reading.letter)
+
+        def sealed() -> Iterator[bytes]:
+            for part in reading.parts:
+                ident.add(part)
+                out.write(part)
+                yield part
+
+        for _ in _plaintext(reading, letter, sealed()):
+            pass
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _plaintext(reading: Reading, letter: Letter, sealed: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    return split_files(open_body(reading.header, letter.body_key, sealed), [file.size for file in letter.files])
+
+
+def _opened(vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, path: Path, today: date) -> Received:
+    tip = Tip(
+        id=ident,
+        thread=thread_id(slot.pair_key),
+        message_id=letter.id,
+        received=today,
+        state="new",
+        content_key=slot.content_key,
+        pair_key=slot.pair_key,
+        files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
+    )
+    if _is_copy(vault, tip, path):
+        path.unlink()
+        return Received(ident, DUPLICATE)
+    return Received(ident, MINE, tip=tip, file=path)
+
+
+def _is_copy(vault: Vault, tip: Tip, path: Path) -> bool:
+    """Whether the vault has a tip with the same message id that says the same, to the last byte."""
+    message = Message.find(vault, tip.message_id)
+    if message is None:
+        return False
+    contents = _contents(path, tip)
+    for ident in message.tips:
+        other = Tip.find(vault, ident)
+        with contextlib.suppress(TipboxError, FileNotFoundError):
+            if other is not None and _contents(vault.tip_path(ident), other) == contents:
+                return True
+    return False
+
+
+def _contents(path: Path, tip: Tip) -> bytes:
+    """A hash of all that a tip says and of who says it, whatever keys it was sealed under."""
+    with path.open("rb") as file:
+        reading = read_envelope(file)
+        letter = open_letter(reading.header, tip.content_key, reading.letter)
+        digest = hashlib.sha256(tip.pair_key + replace(letter, body_key=bytes(KEY_SIZE)).encode())
+        for _, piece in _plaintext(reading, letter, reading.parts):
+            digest.update(piece)
+    return digest.digest()

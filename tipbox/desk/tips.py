@@ -1,0 +1,160 @@
+"""Listing tips and opening one into a folder."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from tipbox.body import open_body, split_files
+from tipbox.desk.errors import AlreadyThere, VaultDamaged
+from tipbox.desk.names import safe_name
+from tipbox.desk.records import Organisation, Tip
+from tipbox.desk.vault import Vault
+from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder
+from tipbox.envelope import Reading, read_envelope
+from tipbox.errors import NotFound, TipboxError
+from tipbox.letter import Letter, open_letter
+from tipbox.limits import HASH_SIZE
+from tipbox.passphrase import check_digits
+from tipbox.printable import ascii_json
+
+MESSAGE: Final = "message.txt"
+FACTS: Final = "tip.json"
+FILES: Final = "files"
+_SHORTEST_PREFIX: Final = 4
+
+
+def listed(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
+    """All tips as ``desk list --json`` prints them, by day and id."""
+    tips = sorted(Tip.all(vault), key=lambda tip: (tip.received, tip.id))
+    return [
+        {
+            "files": [{"name": file.name, "size": file.size} for file in tip.files],
+            "id": tip.id.hex(),
+            "organisation": organisation.name,
+            "received": tip.received.isoformat(),
+            "state": tip.state,
+            "thread": tip.thread.hex(),
+        }
+        for tip in tips
+    ]
+
+
+def find_tip(vault: Vault, prefix: str) -> Tip:
+    """The one tip whose id, in hex, starts with ``prefix``.
+
+    Raises:
+        NotFound: there is none, or more than one.
+    """
+    wanted = prefix.strip().lower()
+    if len(wanted) == 2 * HASH_SIZE and not wanted.strip("0123456789abcdef"):
+        found = [tip for tip in [Tip.find(vault, bytes.fromhex(wanted))] if tip]
+    elif wanted:
+        found = [tip for tip in Tip.all(vault) if tip.id.hex().startswith(wanted)]
+    else:
+        found = []
+    if len(found) > 1:
+        raise NotFound("looking for the tip: more than one id starts like this; give more of it")
+    if not found:
+        raise NotFound("looking for the tip: this vault has none with this id; see tipbox desk list")
+    return found[0]
+
+
+def _facts(tip: Tip, organisation: Organisation, reading: Reading, letter: Letter) -> bytes:
+    """``tip.json``: ASCII, so that no name of a source can speak to a terminal that prints it."""
+    value = {
+        "check_digits": check_digits(tip.pair_key, reading.header.hash),
+        "files": [
+            {"name": file.name, "path": f"{FILES}/{safe_name(number, file.name)}", "size": file.size, "type": file.type}
+            for number, file in enumerate(letter.files, 1)
+        ],
+        "id": tip.id.hex(),
+        "language": letter.language,
+        "message_id": letter.id.hex(),
+        "organisation": organisation.name,
+        "received": tip.received.isoformat(),
+        "thread": tip.thread.hex(),
+    }
+    return (ascii_json(value) + "\n").encode()
+
+
+def open_tip(
+    vault: Vault, organisation: Organisation, tip: Tip, out: Path, progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Open a tip into the folder ``out``, which is made or must be empty.
+
+    Everything is written to a folder beside it and moved there when the last part has been verified.
+
+    Raises:
+        AlreadyThere: the folder is not empty.
+        VaultDamaged: what the vault holds is not what was imported.
+    """
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise AlreadyThere("opening a tip: the folder is not empty; name a new one with --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    work.mkdir(mode=0o700)
+    try:
+        try:
+            with vault.tip_path(tip.id).open("rb") as file:
+                _write(tip, organisation, file, work, progress)
+        except (TipboxError, FileNotFoundError) as error:
+            raise VaultDamaged(
+                "opening a tip: its file in the vault is damaged; restore the vault's second copy"
+            ) from error
+        _release(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, progress: Callable[[int], None]) -> None:
+    reading = read_envelope(file)
+    letter = open_letter(reading.header, tip.content_key, reading.letter)
+    (work / MESSAGE).write_bytes(letter.message)
+    (work / FACTS).write_bytes(_facts(tip, organisation, reading, letter))
+    (work / FILES).mkdir(mode=0o700)
+    paths = [work / FILES / safe_name(number, entry.name) for number, entry in enumerate(letter.files, 1)]
+    for path in paths:
+        path.touch(mode=0o600, exist_ok=False)
+    plaintext = open_body(reading.header, letter.body_key, reading.parts)
+    pieces = split_files(plaintext, [entry.size for entry in letter.files])
+    for target, piece in _by_file(pieces, paths):
+        target.write(piece)
+        progress(len(piece))
+
+
+def _by_file(pieces: Iterator[tuple[int, bytes]], paths: list[Path]) -> Iterator[tuple[BinaryIO, bytes]]:
+    """Each piece with its file, open; one file is open at a time."""
+    current = -1
+    with ExitStack() as stack:
+        file: BinaryIO
+        for index, piece in pieces:
+            if index != current:
+                stack.close()
+                file = stack.enter_context(paths[index].open("wb", buffering=1 << 20))
+                current = index
+            yield file, piece
+
+
+def _release(work: Path, out: Path) -> None:
+    """Move the finished folder to ``out``; where ``out`` is a mount point, its contents."""
+    try:
+        work.rename(out)
+    except OSError:
+        for entry in list(work.iterdir()):
+            shutil.move(entry, out / entry.name)
+    fsync_folder(out.parent)
+
+
+def mark_opened(vault: Vault, ident: bytes) -> None:
+    """Record that staff has opened the tip with this id. It changes nothing that leaves the desk."""
+    with vault.transaction():
+        tip = Tip.find(vault, ident)
+        if tip is not None and tip.state == "new":
+            replace(tip, state="opened").save(vault)

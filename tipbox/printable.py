@@ -1,0 +1,26 @@
+"""Strangers' words made harmless for a terminal: no controls, no escapes, no marks that turn the writing around."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any, Final
+
+KEPT: Final = frozenset("LMNPS")
+"""Unicode's letters, marks, numbers, punctuation and symbols."""
+
+
+def is_printable(letter: str) -> bool:
+    """Whether a character shows itself and does nothing else."""
+    return letter == " " or unicodedata.category(letter)[0] in KEPT
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """``text`` on one line, at most ``limit`` characters; what does more than show itself becomes U+FFFD."""
+    shown = "".join(letter if is_printable(letter) else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def ascii_json(value: Any) -> str:
+    """JSON in printable ASCII, for people and programs alike."""
+    return json.dumps(value, indent=2, sort_keys=True).replace("\x7f", "\\u007f")
