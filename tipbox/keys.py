@@ -207,7 +207,7 @@ class Manifest:
         """Expired or NotYetValid unless the manifest is valid on that day."""
         if today >= self.end:
             raise Expired(f"the manifest of {self.organisation} expired on {self.end}; get the new one")
-        if today < self.start - _SKEW:
+        if _begins_later(self.start, today):
             raise NotYetValid(
                 f"the manifest of {self.organisation} starts on {self.start}; check the date of this device"
             )
@@ -222,10 +222,15 @@ class Manifest:
     def current_key(self, today: date) -> ReceivingKey:
         """The receiving key to seal to on that day: the latest that has begun; NoCurrentKey when there is none."""
         begun = [key for key in self.keys if key.start <= today < key.end]
-        soon = [key for key in self.keys if key.start - _SKEW <= today < key.start]
+        soon = [key for key in self.keys if today < key.start and not _begins_later(key.start, today)]
         if not begun and not soon:
             raise NoCurrentKey
         return begun[-1] if begun else soon[0]
+
+
+def _begins_later(start: date, today: date) -> bool:
+    """Whether a span that begins on ``start`` does not hold yet, on a clock that may be a day behind."""
+    return start - today > _SKEW
 
 
 def _people_name(name: str) -> str:
