@@ -107,6 +107,7 @@ export async function envelopeId(reading: Reading): Promise<Bytes> {
 /** An opened Envelope. */
 export interface Opened {
   readonly letter: Letter;
+  readonly contentKey: Bytes;
   readonly pairKey: Bytes;
   readonly files: readonly Bytes[];
 }
@@ -119,5 +120,5 @@ export async function open(bytes: Bytes, organisation: Bytes, findKey: FindKey):
   const letter = await openLetter(reading.header, headerHash, keys.contentKey, reading.letter);
   const pieces: Bytes[] = [];
   for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts)) pieces.push(piece);
-  return { letter, pairKey: keys.pairKey, files: splitFiles(concat(...pieces), letter.files) };
+  return { ...keys, letter, files: splitFiles(concat(...pieces), letter.files) };
 }

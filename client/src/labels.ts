@@ -1,4 +1,4 @@
-// Domain separation: every label of docs/format.md, each for one use.
+// Domain separation: the labels of docs/format.md, each for one use. Those of Bundles are the server's and the desk's alone.
 
 export const ORGANISATION = "tipbox/v1/organisation";
 export const KEY = "tipbox/v1/key";
@@ -10,6 +10,7 @@ export const ROOT = "tipbox/v1/root";
 export const MAILBOX_TOKEN = "tipbox/v1/mailbox-token";
 export const REPLY_KEY = "tipbox/v1/reply-key";
 export const PAIR_KEY = "tipbox/v1/pair-key";
+export const RESUME = "tipbox/v1/resume";
 export const THREAD = "tipbox/v1/thread";
 export const CHECK_WORDS = "tipbox/v1/check-words";
 
@@ -18,9 +19,3 @@ export const BODY_COMMITMENT = "tipbox/v1/body-commitment";
 export const SLOT = "tipbox/v1/slot";
 export const LETTER = "tipbox/v1/letter";
 export const PARTS = "tipbox/v1/parts";
-
-export const BUNDLE = "tipbox/v1/bundle";
-export const BUNDLE_COMMITMENT = "tipbox/v1/bundle-commitment";
-export const BUNDLE_KEY = "tipbox/v1/bundle-key";
-export const BUNDLE_STREAM = "tipbox/v1/bundle-stream";
-export const ACK = "tipbox/v1/ack";

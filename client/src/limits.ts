@@ -1,4 +1,4 @@
-// Every size and bound of docs/format.md, in bytes unless the name says otherwise.
+// The sizes and bounds of docs/format.md, in bytes unless the name says otherwise.
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -49,12 +49,3 @@ export const SEALED_PART_SIZE = PART_SIZE + TAG_SIZE;
 export const MAX_BODY = 2 ** 40;
 /** Parts in one request (docs/protocol.md, section 3). */
 export const MAX_RUN_PARTS = 64;
-
-// Bundle
-export const BUNDLE_MAGIC = "\x89tipbdl\n";
-export const BUNDLE_HEADER = 1280;
-export const MAX_INDEX_PARTS = 64;
-export const MAX_ITEMS = 4096;
-export const MAX_ITEM = 2 ** 40 + 2 ** 34;
-export const SMALLEST_VOLUME = MIB;
-export const LARGEST_DOUBLING = 1024 * MIB;

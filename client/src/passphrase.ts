@@ -93,6 +93,11 @@ export function pairKey(root: Bytes, organisation: Bytes): Promise<Bytes> {
   return hkdf(root, EMPTY, labels.PAIR_KEY, organisation);
 }
 
+/** Reserved for carrying on an upload from another device. */
+export function resumeSecret(root: Bytes): Promise<Bytes> {
+  return hkdf(root, EMPTY, labels.RESUME);
+}
+
 /** The id of the conversation under a pair key; 16 bytes. */
 export async function threadId(pair: Bytes): Promise<Bytes> {
   return (await sha256(utf8(labels.THREAD), pair)).slice(0, ID_SIZE);

@@ -28,8 +28,10 @@ export interface Timing {
   readonly quick: number;
   /** one that takes more lets them shrink. */
   readonly slow: number;
-  /** A request without an answer is given up after this and twenty times what it should take. */
+  /** A request without an answer is given up after this, */
   readonly silence: number;
+  /** and so many times what its body should take at the rate of the last one. */
+  readonly slack: number;
 }
 
 export const TIMING: Timing = {
@@ -39,6 +41,7 @@ export const TIMING: Timing = {
   quick: 2_000,
   slow: 20_000,
   silence: 90_000,
+  slack: 20,
 };
 
 /** What the server has: everything, or all but the listed ranges of parts. */
@@ -239,7 +242,9 @@ export class Upload {
   async #request(method: string, path: string, body?: Bytes, extra = 0): Promise<State> {
     const { api, signal } = this.#options;
     const size = body?.length ?? 0;
-    const patience = this.#timing.silence + extra + (20_000 * size) / this.#rate;
+    const { silence, slack } = this.#timing;
+    const patience = Math.ceil(silence + extra + (slack * size * 1000) / this.#rate);
+    const ends = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
     const started = performance.now();
     let response: Response;
     let answer: unknown;
@@ -251,7 +256,7 @@ export class Upload {
         cache: "no-store",
         credentials: "omit",
         redirect: "error",
-        signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]),
+        signal: ends,
       });
       const text = fromUtf8(new Uint8Array(await response.arrayBuffer()));
       answer = text?.startsWith("{") ? JSON.parse(text) : null;
