@@ -1,0 +1,70 @@
+"""Sealing a tip: the same for a file and for sending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from tipbox.envelope import EnvelopeId, Sealed, seal
+from tipbox.letter import Letter
+from tipbox.limits import ID_SIZE, KEY_SIZE
+from tipbox.passphrase import Passphrase, check_digits
+from tipbox.primitives import random_bytes
+from tipbox.source.attachments import Attachment, read_once
+from tipbox.source.roster import Roster
+
+
+@dataclass
+class SealedTip:
+    """A tip whose header and letter are sealed; ``parts`` seals the files, once."""
+
+    sealed: Sealed = field(repr=False)
+    passphrase: str = field(repr=False)
+    check_digits: dict[str, str]
+    attachments: Sequence[Attachment] = field(repr=False)
+    _id: EnvelopeId = field(repr=False)
+
+    @property
+    def head(self) -> bytes:
+        """Header and letter."""
+        return self.sealed.header.encoded + self.sealed.letter
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole Envelope."""
+        return self.sealed.header.envelope_size
+
+    def parts(self) -> Iterator[bytes]:
+        """The sealed parts. InputRefused when a file changed."""
+        for part in self.sealed.parts(read_once(self.attachments)):
+            self._id.add(part)
+            yield part
+
+    @property
+    def id(self) -> bytes:
+        """The Envelope's id; known when ``parts`` has ended."""
+        return self._id.digest()
+
+
+def seal_tip(
+    roster: Roster, message: bytes, attachments: Sequence[Attachment], passphrase: Passphrase | None, today: date
+) -> SealedTip:
+    """Seal header and letter; with a Passphrase that was used before, as a follow-up in the same conversations."""
+    passphrase = passphrase or Passphrase.generate()
+    secrets = passphrase.secrets()
+    letter = Letter(
+        message=message,
+        files=tuple(attachment.entry for attachment in attachments),
+        body_key=random_bytes(KEY_SIZE),
+        id=random_bytes(ID_SIZE),
+        mailbox=secrets.mailbox_address,
+        reply_key=secrets.reply_public,
+    )
+    letter.check_sendable()
+    sealed = seal(roster.recipients(secrets, today), letter)
+    digits = {
+        manifest.organisation: check_digits(secrets.pair_key(manifest.id), sealed.header.hash)
+        for manifest in roster.chosen_manifests
+    }
+    return SealedTip(sealed, passphrase.digits(), digits, attachments, EnvelopeId(sealed.header.encoded, sealed.letter))

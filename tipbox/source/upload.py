@@ -1,0 +1,95 @@
+"""One upload (docs/protocol.md, section 3). A sealed part is kept until the server has it, and sent again as it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from tipbox.errors import NetworkFailed
+from tipbox.limits import MAX_RUN_PARTS
+from tipbox.primitives import random_bytes
+from tipbox.source.line import Line
+
+_API: Final = "/api/envelope"
+_TOKEN_SIZE: Final = 32
+_FIRST_RUN: Final = 4
+_QUICK_SECONDS: Final = 2.0
+_SLOW_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What the server has: all of it, or all before ``first_missing`` (None: no part is missing)."""
+
+    stored: bool
+    first_missing: int | None
+
+
+def _state(answer: bytes) -> State:
+    try:
+        value = json.loads(answer)
+        if value["state"] == "stored":
+            return State(stored=True, first_missing=None)
+        first = min((int(first) for first, _ in value["missing"]), default=None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise NetworkFailed("sending: an answer that makes no sense; is this the address of a tipbox?") from error
+    return State(stored=False, first_missing=first)
+
+
+class Upload:
+    """An upload under one draft token, which lives as long as this object."""
+
+    def __init__(self, line: Line, progress: Callable[[int], None] = lambda _: None) -> None:
+        self._line = line
+        self._progress = progress
+        token = base64.urlsafe_b64encode(random_bytes(_TOKEN_SIZE)).rstrip(b"=").decode()
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._run = _FIRST_RUN
+
+    def send(self, head: bytes, parts: Iterator[bytes]) -> None:
+        """Send header and letter, then the parts; stored when this returns."""
+        state = self._line.insist(lambda _: self._ask("PUT", "", head))
+        self._progress(len(head))
+        self._parts(parts)
+        if not state.stored and not self._line.insist(lambda _: self._ask("POST", "/finish")).stored:
+            raise NetworkFailed("sending: the server did not store it; send again")
+
+    def _parts(self, parts: Iterator[bytes]) -> None:
+        first = 0
+        kept: list[bytes] = []
+        while True:
+            kept += islice(parts, self._run - len(kept)) if len(kept) < self._run else ()
+            if not kept:
+                return
+            done = self._line.insist(partial(self._send_run, first, kept))
+            self._progress(sum(map(len, kept[:done])))
+            del kept[:done]
+            first += done
+
+    def _send_run(self, first: int, kept: list[bytes], number: int) -> int:
+        """Send some of what is kept; how many parts the server has now, from the first of them."""
+        if number > 1:
+            self._run = max(1, self._run // 2)
+            state = self._ask("GET", "")
+            there = len(kept) if state.first_missing is None else state.first_missing - first
+            if there > 0:
+                return min(there, len(kept))
+        run = kept[: self._run]
+        started = time.monotonic()
+        self._ask("PUT", f"/parts/{first}", b"".join(run))
+        elapsed = time.monotonic() - started
+        if elapsed < _QUICK_SECONDS:
+            self._run = min(MAX_RUN_PARTS, self._run * 2)
+        elif elapsed > _SLOW_SECONDS:
+            self._run = max(1, self._run // 2)
+        return len(run)
+
+    def _ask(self, method: str, path: str, body: bytes = b"") -> State:
+        headers = {**self._headers, "Content-Type": "application/octet-stream"} if body else self._headers
+        return _state(self._line.request(method, _API + path, body, headers))
