@@ -1,4 +1,4 @@
-"""The cases of tests/vectors, read with tipbox; and that codes, classes and cases are the one closed set of format.md."""
+"""The cases of tests/vectors, read with tipbox; and that codes, classes and cases are one closed set."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       thread_id: toHex(await passphrases.threadId(opened.pairKey)),
       check_digits: await passphrases.checkDigits(opened.pairKey, headerHash),
       meta: fromUtf8(plaintext.slice(4, 4 + metaSize)),
-      message: toBase64(letter.message),
+      message_sha256: toHex(await sha256(letter.message)),
       files: await Promise.all(
         letter.files.map(async (file, i) => ({ ...file, sha256: toHex(await sha256(opened.files[i] ?? utf8(""))) })),
       ),
