@@ -84,7 +84,7 @@ class Quota(Section):
     carry_capacity: int = Field(default=64 * GB, ge=1)
     """Bytes of bodies that wait for the couriers at a time: what they can carry."""
     reserve_percent: int = Field(default=20, ge=1, le=90)
-    """Part of the disk that bodies leave free for Envelopes without files."""
+    """Part of the disk that bodies leave free for Envelopes without files; of what tipbox can use of it."""
 
 
 class Server(Section):

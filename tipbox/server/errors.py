@@ -19,7 +19,6 @@ STATUS: Final[Mapping[str, tuple[int, str]]] = {
     "incomplete": (409, "Parts are missing; send them and finish again."),
     "unknown-organisation": (422, "This is sealed to an organisation that is not here."),
     "slow-down": (429, "Too many requests for now; wait a little."),
-    "internal": (500, "The server has a fault of its own; try again later."),
     "full": (
         507,
         "There is no room just now. What is stored stays safe: come back later, or send the text without files.",

@@ -7,7 +7,8 @@ it together are handed to it together (group commit).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -29,6 +30,9 @@ class Threads(Protocol):
     def grouped(self, run: RunGroup) -> Callable[[Any], Outcome]:
         """``run`` for single items: those that wait at the same time are run as one group, one group at a time."""
 
+    def alone(self, key: bytes) -> AbstractContextManager[object]:
+        """Only one holder of ``key`` at a time in this process."""
+
 
 class Here:
     """Runs everything in place: the commands."""
@@ -41,6 +45,11 @@ class Here:
         """See Threads."""
         return lambda item: run([item])[0]
 
+    def alone(self, key: bytes) -> AbstractContextManager[object]:
+        """See Threads."""
+        del key
+        return nullcontext()
+
 
 class Beside:
     """Runs blocking work in native threads beside gevent's loop: a worker, after its fork."""
@@ -50,6 +59,7 @@ class Beside:
 
         self._disk = ThreadPool(DISK_THREADS)
         self._database = ThreadPool(1)
+        self._held: dict[bytes, tuple[Any, int]] = {}
 
     def disk(self, function: Callable[..., T], *arguments: Any) -> T:
         """See Threads."""
@@ -87,6 +97,21 @@ class Beside:
             return outcome
 
         return call
+
+    @contextmanager
+    def alone(self, key: bytes) -> Iterator[None]:
+        """See Threads."""
+        from gevent.lock import BoundedSemaphore
+
+        lock, holders = self._held.get(key) or (BoundedSemaphore(), 0)
+        self._held[key] = lock, holders + 1
+        try:
+            with lock:
+                yield
+        finally:
+            lock, holders = self._held.pop(key)
+            if holders > 1:
+                self._held[key] = lock, holders - 1
 
     def _run(self, run: RunGroup, items: list[Any]) -> Sequence[Outcome]:
         try:

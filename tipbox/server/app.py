@@ -1,0 +1,121 @@
+"""The application: one factory, everything passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from flask import Flask, jsonify, request
+from flask_babel import Babel
+from flask_limiter import RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+from werkzeug.wrappers import Response as AnyResponse
+
+from tipbox import days
+from tipbox.errors import FORMAT_ERRORS, Full, TipboxError
+from tipbox.resources import locale_dir, templates_dir
+from tipbox.server import log
+from tipbox.server.api import PREFIX, api_blueprint
+from tipbox.server.blobs import open_blobs
+from tipbox.server.config import Config
+from tipbox.server.cross_site import refuse_strangers
+from tipbox.server.database import make_engine
+from tipbox.server.errors import Refusal
+from tipbox.server.headers import strict_headers
+from tipbox.server.home import Home
+from tipbox.server.intake import Cut, Intake
+from tipbox.server.limits import Rates
+from tipbox.server.pages import Pages, pages_blueprint
+from tipbox.server.roster import Roster
+from tipbox.server.store import DISK_FULL, Store
+from tipbox.server.threads import Here, Threads
+
+WIPE = "tipbox.wipe"
+"""In the WSGI environment: called when a body is refused that should never have come."""
+SOURCE_LANGUAGE = "en"
+
+
+def create_app(
+    home: Home, config: Config, *, threads: Threads | None = None, today: Callable[[], date] = days.today
+) -> Flask:
+    """The sources' application on the server in ``home``.
+
+    Args:
+        home: the server's folder, made and migrated.
+        config: the configuration.
+        threads: where blocking work runs.
+        today: the day in UTC.
+    """
+    threads = threads or Here()
+    app = Flask("tipbox.server", static_folder=None, template_folder=str(templates_dir()))
+    languages = available_languages()
+    Babel(
+        app, default_locale=SOURCE_LANGUAGE, default_translation_directories=str(locale_dir()), default_domain="tipbox"
+    )
+    roster = Roster(home)
+    pages = Pages(roster, config, languages, today)
+    refuse_strangers(app)
+    strict_headers(app)
+    rates = Rates(app, config)
+    store = Store(make_engine(home, config), threads)
+    intake = Intake(home, config, store, open_blobs(home, config.blobs), threads, today)
+    app.register_blueprint(api_blueprint(intake, rates, config.limits))
+    app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits.pages))
+    _answer_errors(app, pages.error, rates)
+    return app
+
+
+def available_languages() -> list[str]:
+    """English, which the source texts are in, and each language with a compiled catalogue."""
+    compiled = {path.parent.parent.name.replace("_", "-") for path in locale_dir().glob("*/LC_MESSAGES/tipbox.mo")}
+    return [SOURCE_LANGUAGE, *sorted(compiled - {SOURCE_LANGUAGE})]
+
+
+def _answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse], rates: Rates) -> None:
+    def answer(refusal: Refusal) -> AnyResponse:
+        if refusal.wipe and (wipe := request.environ.get(WIPE)):
+            wipe()
+        if not request.path.startswith(PREFIX):
+            return page(refusal)
+        response = jsonify({"error": refusal.code, "message": refusal.message, **refusal.state})
+        response.status_code = refusal.status
+        return response
+
+    @app.errorhandler(Refusal)
+    def refused(refusal: Refusal) -> AnyResponse:
+        return answer(refusal)
+
+    @app.errorhandler(TipboxError)
+    def format_error(error: TipboxError) -> AnyResponse:
+        if isinstance(error, Full):
+            return answer(Refusal("full"))
+        if isinstance(error, FORMAT_ERRORS):
+            return answer(Refusal(error.code, str(error)))
+        return unexpected(error)
+
+    @app.errorhandler(RateLimitExceeded)
+    def slow_down(_error: RateLimitExceeded) -> AnyResponse:
+        response = answer(Refusal("slow-down"))
+        response.headers["Retry-After"] = str(rates.retry_after())
+        return response
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> AnyResponse:
+        if isinstance(error, RequestRedirect):
+            return error.get_response()
+        code = {404: "not-found", 405: "method", 413: "too-large"}.get(error.code or 0)
+        return answer(Refusal(code)) if code else answer(Refusal("malformed", "The request is malformed."))
+
+    @app.errorhandler(Cut)
+    def cut(_error: Cut) -> AnyResponse:
+        return answer(Refusal("incomplete"))
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> AnyResponse:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return answer(Refusal("full"))
+        log.fault(error)
+        response = answer(Refusal("unavailable"))
+        response.headers["Retry-After"] = "10"
+        return response

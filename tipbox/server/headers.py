@@ -1,0 +1,44 @@
+"""The headers of every answer (docs/protocol.md, section 1). Static files and errors are no exception."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Flask, Response
+
+_OFF: Final = (
+    "accelerometer", "autoplay", "bluetooth", "camera", "clipboard-read", "clipboard-write", "compute-pressure",
+    "cross-origin-isolated", "display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation", "gyroscope",
+    "hid", "identity-credentials-get", "idle-detection", "keyboard-map", "local-fonts", "magnetometer", "microphone",
+    "midi", "otp-credentials", "payment", "picture-in-picture", "publickey-credentials-create",
+    "publickey-credentials-get", "screen-wake-lock", "serial", "storage-access", "sync-xhr", "unload", "usb",
+    "window-management", "xr-spatial-tracking",
+)  # fmt: skip
+
+HEADERS: Final[dict[str, str]] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _OFF),
+}
+_NEVER: Final = ("Set-Cookie", "ETag", "Last-Modified", "Expires", "Server", "X-Powered-By")
+
+
+def strict_headers(app: Flask) -> None:
+    """Put the headers on every answer of ``app``."""
+
+    @app.after_request
+    def set_headers(response: Response) -> Response:
+        for name in _NEVER:
+            response.headers.pop(name, None)
+        for name, value in HEADERS.items():
+            response.headers[name] = value
+        return response

@@ -1,0 +1,98 @@
+"""How much is taken in, decided in the transaction that takes it: security.md, section 8.
+
+A text always finds room: bodies leave part of the disk free, are capped at what couriers can carry, and a day takes at
+most a quarter of what is left of that. What is stored is never touched by any of this.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from tipbox import padding
+from tipbox.server.clock import Clock
+from tipbox.server.config import SMALL_FREE, Quota
+from tipbox.server.errors import Refusal
+from tipbox.server.models import DayCount, Draft, Ledger
+
+DAILY_SHARE: Final = 4
+"""A day takes at most one in so many of the bytes that are left at its begin."""
+_TINY_DISK: Final = 20
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes of the disk that H lies on. ``holds_bodies`` is False when they go to S3."""
+
+    total: int
+    free: int
+    holds_bodies: bool
+
+    @classmethod
+    def of(cls, home: Path, *, holds_bodies: bool) -> Disk:
+        """The disk of ``home``, now."""
+        usage = shutil.disk_usage(home)
+        return cls(usage.total, usage.free, holds_bodies)
+
+    @property
+    def floor(self) -> int:
+        """Bytes below which nothing is taken in."""
+        return min(SMALL_FREE, self.total // _TINY_DISK)
+
+
+def admit(connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_size: int) -> None:
+    """Count one more Envelope, and reserve its body; Refusal ``full`` when there is no room for it.
+
+    Args:
+        connection: the transaction that stores it.
+        quota: the configured bounds.
+        disk: as it is now.
+        clock: of this transaction.
+        body_size: plaintext bytes of the padded body; 0 without one.
+    """
+    letters, body_today = _today(connection, clock)
+    if disk.free < disk.floor or letters >= quota.letters_per_day:
+        raise Refusal("full", "There is no room for more today. What is stored stays safe: come back tomorrow.")
+    size = padding.sealed_size(body_size)
+    if size:
+        _admit_body(connection, quota, disk, body_today, size)
+    connection.execute(
+        update(DayCount)
+        .where(DayCount.day == clock.today)
+        .values(letters=DayCount.letters + 1, body_bytes=DayCount.body_bytes + size)
+    )
+
+
+def _today(connection: Connection, clock: Clock) -> tuple[int, int]:
+    found = connection.execute(
+        select(DayCount.letters, DayCount.body_bytes).where(DayCount.day == clock.today)
+    ).one_or_none()
+    if found is None:
+        connection.execute(insert(DayCount).values(day=clock.today, letters=0, body_bytes=0))
+        return 0, 0
+    return found[0], found[1]
+
+
+def _admit_body(connection: Connection, quota: Quota, disk: Disk, body_today: int, size: int) -> None:
+    drafts, announced, received = connection.execute(
+        select(
+            func.count(), func.coalesce(func.sum(Draft.body_size), 0), func.coalesce(func.sum(Draft.received), 0)
+        ).select_from(Draft)
+    ).one()
+    announced, received = int(announced), int(received)
+    stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
+    if drafts >= quota.drafts or announced + size > quota.draft_bytes:
+        raise Refusal("full")
+    used = stored + announced
+    left_this_morning = max(0, quota.carry_capacity - max(0, used - body_today))
+    if used + size > quota.carry_capacity or body_today + size > left_this_morning // DAILY_SHARE:
+        raise Refusal("full")
+    # Finishing merges runs into one blob beside them: until then a body may take its size twice.
+    expected = 2 * (announced + size) - received
+    usable = disk.free + stored + received
+    if disk.holds_bodies and disk.free - expected < usable * quota.reserve_percent // 100:
+        raise Refusal("full")

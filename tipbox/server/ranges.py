@@ -1,0 +1,38 @@
+"""Ranges of parts that are still missing: ``[(first, count), …]``, lowest first, none touching the next."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+
+Range: TypeAlias = tuple[int, int]
+_PAIR: Final = struct.Struct(">II")
+
+
+def pack(ranges: Iterable[Range]) -> bytes:
+    """Ranges as bytes."""
+    return b"".join(_PAIR.pack(*one) for one in ranges)
+
+
+def unpack(data: bytes) -> list[Range]:
+    """What ``pack`` packed."""
+    return [(first, count) for first, count in _PAIR.iter_unpack(data)]
+
+
+def split(missing: Sequence[Range], first: int, count: int) -> tuple[list[Range], list[Range]]:
+    """What of ``first … first + count - 1`` is among the missing, and what is missing without it."""
+    end = first + count
+    new: list[Range] = []
+    left: list[Range] = []
+    for start, size in missing:
+        stop = start + size
+        if stop <= first or end <= start:
+            left.append((start, size))
+            continue
+        new.append((max(start, first), min(stop, end) - max(start, first)))
+        if start < first:
+            left.append((start, first - start))
+        if end < stop:
+            left.append((end, stop - end))
+    return new, left

@@ -1,0 +1,81 @@
+"""Starting the server: make H, migrate, take newer manifests, sweep, become the master."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+from tipbox import days
+from tipbox.errors import Usage
+from tipbox.server.blobs import open_blobs
+from tipbox.server.clock import tick
+from tipbox.server.config import Config, load
+from tipbox.server.database import make_engine, migrate
+from tipbox.server.home import Home, make_server_keys
+from tipbox.server.roster import adopt_folder
+from tipbox.server.store import Store
+from tipbox.server.sweep import sweep
+
+_OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2"}
+"""Memory that the workers free is overwritten by the allocator: what was read is not found there later."""
+
+
+def prepare(home: Path, keys: Path) -> Config:
+    """Make and migrate H and take each manifest of ``keys`` whose serial is higher.
+
+    Raises:
+        TipboxError: the configuration, the database or a manifest is not right; the sentence says which.
+    """
+    os.umask(0o077)
+    config = load(home)
+    folder = Home(home)
+    folder.make()
+    make_server_keys(folder)
+    engine = make_engine(folder, config)
+    try:
+        migrate(engine)
+        store = Store(engine)
+        adopt_folder(folder, store, keys)
+        store.write(lambda connection: tick(connection, days.today()))
+        sweep(store, open_blobs(folder, config.blobs))
+    finally:
+        engine.dispose()
+    return config
+
+
+def run(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> NoReturn:
+    """Prepare, then become the server's master process. Returns only by an error.
+
+    Args:
+        home: the server's folder; made when missing.
+        keys: a folder of Key manifests.
+        bind: ``HOST:PORT`` or ``unix:PATH``; on a unix socket Tor's circuit line is demanded.
+        courier_bind: ``unix:PATH`` of the couriers' socket.
+
+    Raises:
+        TipboxError: see ``prepare``; Usage for a bind that cannot be.
+    """
+    binds = [_check_bind(bind)]
+    if courier_bind is not None:
+        if not courier_bind.startswith("unix:"):
+            raise Usage("starting the server: --courier-bind takes unix:PATH only")
+        binds.append(_check_bind(courier_bind))
+    prepare(home, keys)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "tipbox.server.master", str(home.resolve()), *binds]
+    os.execve(sys.executable, command, {**os.environ, **_OVERWRITE_FREED})  # noqa: S606
+
+
+def _check_bind(bind: str) -> str:
+    if bind.startswith("unix:"):
+        path = Path(bind.removeprefix("unix:"))
+        if not path.parent.is_dir():
+            raise Usage(f"starting the server: the folder of {path} does not exist; make it first")
+        return f"unix:{path.resolve()}"
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
+        raise Usage("starting the server: --bind takes HOST:PORT or unix:PATH")
+    return bind
