@@ -15,6 +15,9 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+
 from tipbox import acknowledgement, bundle, bundle_read, canonical, header, keys, letter, locked, padding, passphrase
 from tipbox.body import open_body, seal_body, split_files
 from tipbox.bundle import volume_class
@@ -270,3 +273,56 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "locked": run_locked,
     "bundle": run_bundle,
 }
+
+
+# --- property tests --------------------------------------------------------------------------------------------------
+
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def changed(draw: st.DrawFn, data: bytes) -> bytes:
+    """``data`` with a bit flipped, a byte replaced, cut, or with bytes put in, taken out, repeated or moved."""
+    at = draw(st.integers(0, max(0, len(data) - 1)))
+    end = draw(st.integers(at, min(len(data), at + 70_000)))
+    how = draw(st.sampled_from(("flip", "replace", "cut", "insert", "remove", "repeat", "append", "move")))
+    some = draw(st.binary(min_size=1, max_size=20))
+    result = {
+        "flip": data[:at] + bytes([data[at] ^ 1 << draw(st.integers(0, 7))]) + data[at + 1 :],
+        "replace": data[:at] + some + data[at + len(some) :],
+        "cut": data[:at],
+        "insert": data[:at] + some + data[at:],
+        "remove": data[:at] + data[end:],
+        "repeat": data[:end] + data[at:end] + data[end:],
+        "append": data + some,
+        "move": data[end:] + data[:end],
+    }[how]
+    assume(result != data)
+    return result
+
+
+def refused(read: Callable[[], object]) -> str:
+    """The code of the error that ``read`` raises; anything but a TipboxError, and no error, fails the test."""
+    try:
+        read()
+    except TipboxError as error:
+        return error.code
+    raise AssertionError("changed bytes were accepted")
+
+
+def text(max_size: int, *, exclude: str = "") -> st.SearchStrategy[str]:
+    """Text of at most ``max_size`` bytes in UTF-8, not empty."""
+    letters = st.characters(exclude_categories=["Cs"], exclude_characters=exclude)
+    return st.text(letters, min_size=1, max_size=max_size).filter(lambda made: len(made.encode()) <= max_size)
+
+
+languages = st.from_regex(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}", fullmatch=True).filter(lambda tag: len(tag) <= 35)
+json_values: st.SearchStrategy[canonical.Json] = st.recursive(
+    st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | text(20) | st.just(""),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)

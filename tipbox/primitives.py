@@ -100,9 +100,9 @@ def hpke_seal(public: bytes, info: bytes, plaintext: bytes) -> bytes:
             MLKEM768PublicKey.from_public_bytes(public[:MLKEM768_PUBLIC_SIZE]),
             X25519PublicKey.from_public_bytes(public[MLKEM768_PUBLIC_SIZE:]),
         )
-    except ValueError as error:
+        return _SUITE.encrypt(plaintext, key, info)
+    except ValueError as error:  # numbers of ML-KEM out of range, or a point of small order
         raise Malformed("a receiving key is not a valid X-Wing key") from error
-    return _SUITE.encrypt(plaintext, key, info)
 
 
 def hpke_open(seed: bytes, info: bytes, sealed: bytes) -> bytes:
