@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
-from tipbox.acknowledgement import Report
+from tipbox.acknowledgement import Report, read_acknowledgement
 from tipbox.bundle import OUTWARD, Index, ItemEntry
+from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.desk import ceremony
+from tipbox.desk import ceremony, outbox, tips
 from tipbox.desk import identity as identity_file
 from tipbox.desk import stick as key_stick
 from tipbox.desk.inbox import Importer, Outcome
 from tipbox.desk.keyring import keyring
+from tipbox.desk.records import Carried
 from tipbox.desk.vault import Vault
 from tipbox.envelope import EnvelopeId, Recipient, Sealed, read_envelope, seal
-from tipbox.keys import Manifest
+from tipbox.keys import Manifest, server_id
 from tipbox.letter import FileEntry, Letter
 from tipbox.limits import ID_SIZE, KEY_SIZE
 from tipbox.passphrase import Passphrase, Secrets
@@ -149,6 +153,7 @@ class Exporter:
         *,
         taken: Sequence[int] = (),
         day: date = TODAY,
+        key_day: date | None = None,
         extra: Sequence[ItemSource] = (),
     ) -> Path:
         """Write a Bundle for an organisation."""
@@ -156,7 +161,7 @@ class Exporter:
         items = [envelope.item() for envelope in envelopes]
         items += [item_of("report", Report(tuple(taken)).encode()), *extra]
         index = Index(day, OUTWARD, manifest.id, self.sender, self.sequence, (), xwing_public(self.seed))
-        key = manifest.current_key(day)
+        key = manifest.current_key(key_day or day)
         with path.open("wb") as out:
             write_bundle(out, index, items, reader=manifest.id, reader_public=key.public, signer=self.signing_key)
         return path
@@ -165,3 +170,61 @@ class Exporter:
 def days_after(count: int, start: date = TODAY) -> date:
     """A later day."""
     return start + timedelta(days=count)
+
+
+@dataclass(frozen=True)
+class Desks:
+    """Three organisations that know each other's manifests."""
+
+    folder: Path
+    desks: tuple[Desk, ...]
+
+    @classmethod
+    def make(cls, folder: Path) -> Desks:
+        """New ones."""
+        return cls(folder, tuple(Desk.make(folder, name) for name in ("fidh", "ili", "kibhr")))
+
+    def copy(self, folder: Path) -> Desks:
+        """The same organisations in another folder, as they were when they were made."""
+        shutil.copytree(self.folder, folder)
+        return Desks(folder, tuple(Desk(folder / desk.vault.name, desk.manifest) for desk in self.desks))
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """All three."""
+        return [desk.manifest for desk in self.desks]
+
+
+def carried(desk: Desk) -> list[Carried]:
+    """What a desk has had."""
+    with desk.open() as vault:
+        return list(Carried.all(vault))
+
+
+def listed(desk: Desk) -> list[dict[str, Any]]:
+    """What ``desk list`` shows."""
+    with desk.open() as vault:
+        return tips.listed(vault, ceremony.organisation_of(vault))
+
+
+def opened(desk: Desk, ident: bytes, out: Path) -> Path:
+    """Open a tip into ``out``."""
+    with desk.open() as vault:
+        tips.open_tip(vault, ceremony.organisation_of(vault), tips.find_tip(vault, ident.hex()), out)
+    return out
+
+
+def outbox_items(exporter: Exporter, path: Path) -> list[tuple[str, bytes]]:
+    """Kind and bytes of each item of an outbox, as its server reads them."""
+    with path.open("rb") as file:
+        bundle = Bundle(file, server_id(exporter.sender), lambda _: exporter.seed)
+        return [(item.entry.kind, b"".join(bundle.read(item))) for item in bundle.items]
+
+
+def acknowledged(exporter: Exporter, desk: Desk, out: Path, today: date = TODAY) -> list[bytes]:
+    """Write an outbox and read the Envelope ids that it acknowledges."""
+    with desk.open(write=True) as vault:
+        outbox.write_outbox(vault, ceremony.organisation_of(vault), out, today=today)
+    items = outbox_items(exporter, out)
+    manifest = next(Manifest.parse(data) for kind, data in items if kind == "manifest")
+    return [ident for kind, data in items if kind == "ack" for ident in read_acknowledgement(data, manifest.desk)]

@@ -99,7 +99,7 @@ def init(
     _chain(organisation, public_keys[:1], (1, 0), today, signing_key)
     work = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        work.mkdir(mode=0o700)
+        work.mkdir(mode=0o700, parents=True)
         Vault.create(work / "vault", passphrase)
         with Vault.open(work / "vault", passphrase, write=True) as vault, vault.transaction():
             organisation.save(vault)
