@@ -14,7 +14,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
@@ -281,9 +280,21 @@ QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthC
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@st.composite
-def changed(draw: st.DrawFn, data: bytes) -> bytes:
+class _Hidden:
+    """Bytes that Hypothesis does not print."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def changed(data: bytes) -> st.SearchStrategy[bytes]:
     """``data`` with a bit flipped, a byte replaced, cut, or with bytes put in, taken out, repeated or moved."""
+    return _changed(_Hidden(data))
+
+
+@st.composite
+def _changed(draw: st.DrawFn, hidden: _Hidden) -> bytes:
+    data = hidden.data
     at = draw(st.integers(0, max(0, len(data) - 1)))
     end = draw(st.integers(at, min(len(data), at + 70_000)))
     how = draw(st.sampled_from(("flip", "replace", "cut", "insert", "remove", "repeat", "append", "move")))

@@ -33,6 +33,7 @@ _NONCE: Final = bytes(12)
 _REQUIRED: Final = ("body_key", "files", "id", "kind", "language", "mailbox", "reply_key")
 _OPTIONAL: Final = ("consent", "sections")
 _TYPE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
+_UNSENDABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _LENGTH: Final = 4
 
 
@@ -76,8 +77,12 @@ class Letter:
             raise LimitExceeded(f"the message is longer than {MAX_MESSAGE:,} bytes; save it as a file and attach that")
         if len(self.files) > MAX_FILES:
             raise LimitExceeded(f"there are more than {MAX_FILES:,} files; send the rest as a follow-up")
-        if any(not 1 <= len(file.name.encode()) <= MAX_NAME for file in self.files):
-            raise LimitExceeded(f"a file's name is longer than {MAX_NAME} bytes; rename the file")
+        if any(not 1 <= len(file.name.encode(errors="surrogatepass")) <= MAX_NAME for file in self.files):
+            raise LimitExceeded(f"a file's name is empty or longer than {MAX_NAME} bytes; rename the file")
+        if any(len(file.type) > MAX_TYPE for file in self.files):
+            raise LimitExceeded(f"a file's type is longer than {MAX_TYPE} bytes; leave it empty")
+        if any(_UNSENDABLE.search(file.name) or not _TYPE.fullmatch(file.type) for file in self.files):
+            raise InputRefused("a file's name or type has characters that cannot be sent; rename the file")
         if self.files_size > MAX_BODY:
             raise LimitExceeded(f"the files are larger than {MAX_BODY:,} bytes together; send some as a follow-up")
         if not self.message and not self.files:
