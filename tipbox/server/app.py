@@ -62,7 +62,7 @@ def create_app(
     intake = Intake(home, config, store, open_blobs(home, config.blobs), threads, today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits.pages))
-    _answer_errors(app, pages.error, rates)
+    answer_errors(app, pages.error, rates)
     return app
 
 
@@ -72,11 +72,13 @@ def available_languages() -> list[str]:
     return [SOURCE_LANGUAGE, *sorted(compiled - {SOURCE_LANGUAGE})]
 
 
-def _answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse], rates: Rates) -> None:
+def answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse] | None, rates: Rates | None) -> None:
+    """Answer every error of ``app`` as section 4 says: as JSON below ``/api/``, or everywhere without ``page``."""
+
     def answer(refusal: Refusal) -> AnyResponse:
         if refusal.wipe and (wipe := request.environ.get(WIPE)):
             wipe()
-        if not request.path.startswith(PREFIX):
+        if page is not None and not request.path.startswith(PREFIX):
             return page(refusal)
         response = jsonify({"error": refusal.code, "message": refusal.message, **refusal.state})
         response.status_code = refusal.status
@@ -97,7 +99,7 @@ def _answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse], rates: Ra
     @app.errorhandler(RateLimitExceeded)
     def slow_down(_error: RateLimitExceeded) -> AnyResponse:
         response = answer(Refusal("slow-down"))
-        response.headers["Retry-After"] = str(rates.retry_after())
+        response.headers["Retry-After"] = str(rates.retry_after() if rates else 1)
         return response
 
     @app.errorhandler(HTTPException)

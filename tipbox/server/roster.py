@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, select
 
 from tipbox.durable import write_file
-from tipbox.errors import IdentityChanged, InputRefused, NoCurrentKey, OlderSerial, TipboxError
+from tipbox.errors import IdentityChanged, InputRefused, NoCurrentKey, NotYetValid, OlderSerial, TipboxError
 from tipbox.keys import Manifest
 from tipbox.limits import MAX_MANIFEST, MAX_SLOTS
 from tipbox.server.home import Home
@@ -30,6 +30,16 @@ class Listed:
 
     manifest: Manifest
     data: bytes = field(repr=False)
+
+    def has_begun(self, today: date) -> bool:
+        """Whether its life has begun on that day."""
+        try:
+            self.manifest.check(today)
+        except NotYetValid:
+            return False
+        except TipboxError:
+            return True
+        return True
 
     def serves(self, today: date) -> bool:
         """Whether it is valid and names a receiving key on that day."""
@@ -87,8 +97,10 @@ def find_by_name(home: Home, name: str) -> Listed | None:
     return next((one for one in read_folder(home.keys) if one.manifest.organisation == name), None)
 
 
-def adopt(home: Home, store: Store, listed: Listed) -> bool:
+def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
     """Take a manifest into H/keys when its serial is higher than that of the one there; whether it was taken.
+
+    One whose life has not begun does not take the place of another.
 
     Raises:
         IdentityChanged: the organisation's identity key is pinned, and is another one.
@@ -103,6 +115,8 @@ def adopt(home: Home, store: Store, listed: Listed) -> bool:
             return False
         except IdentityChanged:
             raise _changed(manifest) from None
+        if not listed.has_begun(today):
+            return False
     store.write(lambda connection: _pin(connection, manifest))
     write_file(home.keys / f"{manifest.organisation}.json", listed.data)
     return True
@@ -129,7 +143,7 @@ def _changed(manifest: Manifest) -> IdentityChanged:
     )
 
 
-def adopt_folder(home: Home, store: Store, folder: Path) -> list[str]:
+def adopt_folder(home: Home, store: Store, folder: Path, today: date) -> list[str]:
     """Take each manifest of ``folder`` whose serial is higher; the names of those taken. An error names the file."""
     if not folder.is_dir():
         raise InputRefused(f"reading key manifests: {folder} is not a folder; name one with --keys")
@@ -138,4 +152,4 @@ def adopt_folder(home: Home, store: Store, folder: Path) -> list[str]:
         raise NoCurrentKey(
             f"reading key manifests: there is none in {folder}; put the organisations' .json files there"
         )
-    return [one.manifest.organisation for one in listed if adopt(home, store, one)]
+    return [one.manifest.organisation for one in listed if adopt(home, store, one, today)]

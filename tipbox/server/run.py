@@ -37,7 +37,7 @@ def prepare(home: Path, keys: Path) -> Config:
     try:
         migrate(engine)
         store = Store(engine)
-        adopt_folder(folder, store, keys)
+        adopt_folder(folder, store, keys, days.today())
         store.write(lambda connection: tick(connection, days.today()))
         sweep(store, open_blobs(folder, config.blobs))
     finally:

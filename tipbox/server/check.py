@@ -1,0 +1,175 @@
+"""Looking after a server: is everything as it should be, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import func, select, text
+
+from tipbox import days, padding
+from tipbox.errors import TipboxError
+from tipbox.server.models import Draft, Envelope, Ledger, Run
+from tipbox.server.opened import Opened, opened
+from tipbox.server.quota import Disk
+from tipbox.server.roster import read_folder
+
+WARN_DAYS: Final = 14
+"""A manifest that ends sooner is worth a word."""
+_SAMPLE: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: its name, whether it is well, what was found, and what mends it."""
+
+    check: str
+    ok: bool
+    message: str
+    mend: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def check(home: Path, *, today: date | None = None) -> list[Finding]:
+    """All checks of the server in ``home``; it may be running. Nothing is changed.
+
+    A check that cannot run is a finding, not an error.
+    """
+    try:
+        with opened(home) as server:
+            return [_guarded(one, server, today or days.today()) for one in _CHECKS]
+    except TipboxError as error:
+        return [Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again")]
+
+
+def _guarded(one: Callable[[Opened, date], Finding], server: Opened, today: date) -> Finding:
+    try:
+        return one(server, today)
+    except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
+        name = one.__name__.removeprefix("_")
+        return Finding(name, ok=False, message=f"the check failed: {type(error).__name__}", mend="see the log")
+
+
+def _modes(server: Opened, _today: date) -> Finding:
+    home = server.home
+    open_to_others = [
+        path.name for path in (home.path, home.blobs, home.keys, home.server_key) if path.stat().st_mode & 0o077
+    ]
+    return Finding(
+        "modes",
+        not open_to_others,
+        f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server's user can read H",
+        f"chmod -R go-rwx {home.path}" if open_to_others else "",
+    )
+
+
+def _database(server: Opened, _today: date) -> Finding:
+    if server.store.engine.dialect.name != "sqlite":
+        server.store.read(lambda connection: connection.execute(select(Ledger.id)).one())
+        return Finding("database", ok=True, message="PostgreSQL answers")
+    found = server.store.read(lambda connection: connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
+    return Finding(
+        "database",
+        found == "ok",
+        "the database is whole" if found == "ok" else "the database is damaged",
+        "" if found == "ok" else "stop the server and restore the backup",
+    )
+
+
+def _blobs(server: Opened, _today: date) -> Finding:
+    bodies = server.store.read(
+        lambda connection: connection.execute(
+            select(Envelope.blob, Envelope.body_size).where(Envelope.blob.is_not(None)).limit(_SAMPLE)
+        ).all()
+    )
+    runs = server.store.read(
+        lambda connection: connection.execute(select(Run.blob).distinct().limit(_SAMPLE)).scalars().all()
+    )
+    hurt = sum(server.blobs.size(blob or "") != padding.sealed_size(size) for blob, size in bodies)
+    hurt += sum(server.blobs.size(blob) is None for blob in runs)
+    return Finding(
+        "blobs",
+        not hurt,
+        f"{hurt} bodies are gone or cut" if hurt else "every body is there",
+        "restore the backup; organisations that have not carried them lose these Envelopes otherwise" if hurt else "",
+    )
+
+
+def _ledger(server: Opened, _today: date) -> Finding:
+    counted, sizes = server.store.read(
+        lambda connection: (
+            connection.execute(select(Ledger.body_bytes)).scalar_one(),
+            connection.execute(select(Envelope.body_size).where(Envelope.body_size > 0)).scalars().all(),
+        )
+    )
+    right = counted == sum(padding.sealed_size(size) for size in sizes)
+    return Finding(
+        "ledger",
+        right,
+        "the count of stored bytes is right" if right else "the count of stored bytes is wrong",
+        "" if right else "report this: it is a bug of tipbox",
+    )
+
+
+def _clock(server: Opened, today: date) -> Finding:
+    last, held = server.store.read(lambda connection: connection.execute(select(Ledger.last_day, Ledger.held)).one())
+    return Finding(
+        "clock",
+        not held,
+        f"the clock jumped; it says {today} (UTC), and nothing is pruned" if held else f"the last day seen is {last}",
+        "set the clock right, then tipbox server prune --confirm-clock" if held else "",
+    )
+
+
+def _manifests(server: Opened, today: date) -> Finding:
+    troubles = list(_manifest_troubles(server, today))
+    return Finding(
+        "manifests",
+        not troubles,
+        "; ".join(troubles) if troubles else "every organisation has a valid key",
+        "import the organisation's next outbox, or put its new manifest into --keys and start again"
+        if troubles
+        else "",
+    )
+
+
+def _manifest_troubles(server: Opened, today: date) -> Iterator[str]:
+    for listed in read_folder(server.home.keys):
+        manifest = listed.manifest
+        left = (manifest.end - today).days
+        if not listed.serves(today):
+            yield f"{manifest.organisation} has no valid key"
+        elif left < WARN_DAYS:
+            yield f"the manifest of {manifest.organisation} ends in {left} days"
+
+
+def _room(server: Opened, _today: date) -> Finding:
+    disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
+    quota = server.config.quota
+    stored, announced = server.store.read(
+        lambda connection: (
+            connection.execute(select(Ledger.body_bytes)).scalar_one(),
+            int(connection.execute(select(func.coalesce(func.sum(Draft.body_size), 0))).scalar_one()),
+        )
+    )
+    full = disk.free < disk.floor
+    carried = stored + announced >= quota.carry_capacity
+    return Finding(
+        "room",
+        not (full or carried),
+        "the disk is full: nothing is taken in"
+        if full
+        else "couriers have more to carry than they can: files are refused, texts are taken"
+        if carried
+        else "there is room",
+        "make room on the disk" if full else "export, carry, and import the acknowledgements" if carried else "",
+    )
+
+
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _manifests, _room)

@@ -1,0 +1,46 @@
+"""A server's folder, opened by a command beside the running server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tipbox.server.blobs import BlobStore, open_blobs
+from tipbox.server.config import Config, load
+from tipbox.server.database import make_engine, must_be_current
+from tipbox.server.home import Home, ServerKeys, load_server_keys
+from tipbox.server.store import Store
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a command needs of H."""
+
+    home: Home
+    config: Config
+    store: Store
+    blobs: BlobStore
+    keys: ServerKeys
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Opened]:
+    """The server in ``path``.
+
+    Raises:
+        NotFound: no server has run there.
+        TipboxError: the configuration, the keys or the database are not right.
+    """
+    os.umask(0o077)
+    home = Home(path)
+    home.must_exist()
+    config = load(path)
+    engine = make_engine(home, config)
+    try:
+        must_be_current(engine)
+        yield Opened(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home))
+    finally:
+        engine.dispose()
