@@ -41,12 +41,14 @@ export class Form {
     });
     part("picker").prepend(picker);
 
-    this.#choices = organisations.map((organisation) => this.#choice(organisation));
+    const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, words.language));
+    this.#choices = sorted.map((organisation) => this.#choice(organisation));
     part("send").addEventListener("click", () => {
       const content = this.#checked();
       if (content !== null) onSend(content);
     });
     this.#root.append(this.#view.content);
+    this.#root.addEventListener("input", () => (part("problem").textContent = ""));
   }
 
   /** What to show. */

@@ -1,18 +1,15 @@
-// How fast the line is, from what was acknowledged in the last half minute.
+// How fast the line is, from what was acknowledged in the last half minute. What came first (header and letter) is no
+// measure: most of its time went into sealing.
 
 const SPAN = 30_000;
+const SHORTEST = 500;
 
 /** Counts bytes; times are in milliseconds. */
 export class Meter {
-  #marks: { readonly time: number; readonly bytes: number }[];
+  readonly #marks: { readonly time: number; readonly bytes: number }[] = [];
   #bytes = 0;
 
-  constructor(
-    readonly total: number,
-    start: number,
-  ) {
-    this.#marks = [{ time: start, bytes: 0 }];
-  }
+  constructor(readonly total: number) {}
 
   get bytes(): number {
     return this.#bytes;
@@ -28,8 +25,8 @@ export class Meter {
   /** Bytes per second, or `null` when too little is known. */
   rate(now: number): number | null {
     const first = this.#marks[0];
-    const elapsed = now - (first?.time ?? now);
-    return elapsed < 500 || first === undefined || this.#bytes === first.bytes ? null : ((this.#bytes - first.bytes) * 1000) / elapsed;
+    if (first === undefined || this.#bytes === first.bytes || now - first.time < SHORTEST) return null;
+    return ((this.#bytes - first.bytes) * 1000) / (now - first.time);
   }
 
   /** Seconds that the rest will take, or `null`. */

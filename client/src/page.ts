@@ -114,17 +114,19 @@ function showProgress(words: Words, news: FromWorker & { kind: "progress" }): vo
   if (sending === null) return;
   const bar = sending.view.part("bar");
   if (bar instanceof HTMLProgressElement) bar.value = news.bytes / news.total;
-  const numbers = [words.get("sent", { done: words.size(news.bytes), total: words.size(news.total) })];
-  if (news.rate !== null) numbers.push(words.rate(news.rate));
-  if (news.remaining !== null) numbers.push(words.get("remaining", { time: words.time(news.remaining) }));
-  sending.view.part("numbers").textContent = numbers.join(" · ");
+  sending.view.part("numbers").textContent = words.get("sent", { done: words.size(news.bytes), total: words.size(news.total) });
+  const { rate, remaining } = news;
+  const pace = rate === null || remaining === null ? [] : [words.rate(rate), words.get("remaining", { time: words.time(remaining) })];
+  sending.view.part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
 }
 
 /** The words for each trouble that passes by itself. */
 const TROUBLES: Partial<Record<Code, string>> = { "slow-down": "lineSlowDown", unavailable: "lineUnavailable", network: "lineNetwork" };
 
 function showTrouble(words: Words, trouble: Code | null): void {
-  if (sending !== null) sending.view.part("trouble").textContent = trouble === null ? "" : words.get(TROUBLES[trouble] ?? "lineNetwork");
+  if (sending === null) return;
+  sending.view.part("trouble").textContent = trouble === null ? "" : words.get(TROUBLES[trouble] ?? "lineNetwork");
+  sending.view.part("pace").hidden = trouble !== null; // what was true before the line broke
 }
 
 function hear(news: FromWorker, words: Words, api: string): void {

@@ -120,7 +120,7 @@ export async function send(
   passphrase.fill(0);
 
   const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);
-  const meter = new Meter(total, performance.now());
+  const meter = new Meter(total);
   const failure = new AbortController(); // ends the other lanes when one fails
   const upload = new Upload({
     api: order.api,

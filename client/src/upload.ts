@@ -266,8 +266,12 @@ export class Upload {
     }
     if (size > 0) this.#rate = (size * 1000) / Math.max(1, performance.now() - started);
     if (!response.ok) throw refusal(response, answer);
-    if (this.#troubled) this.#options.onLine?.(null);
-    this.#troubled = false;
-    return parseState(answer);
+    const state = parseState(answer);
+    // A question that is answered moves nothing yet.
+    if (this.#troubled && method !== "GET") {
+      this.#troubled = false;
+      this.#options.onLine?.(null);
+    }
+    return state;
   }
 }
