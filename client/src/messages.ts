@@ -14,7 +14,7 @@ export interface Organisation {
 }
 
 export type ToWorker =
-  /** Check the manifests (their files as text, or in base64) and whether this browser can seal. */
+  /** Check the manifests (their files, as text) and whether this browser can seal. */
   | { readonly kind: "start"; readonly manifests: readonly string[] }
   | { readonly kind: "send"; readonly order: Order }
   | { readonly kind: "stop" };

@@ -1,6 +1,6 @@
 // The worker: holds every secret of the page, seals and uploads while the page stays alive.
 
-import { fromBase64, toHex, utf8 } from "./bytes.js";
+import { toHex, utf8 } from "./bytes.js";
 import { today } from "./days.js";
 import { codeOf, TipboxError } from "./errors.js";
 import { FileError } from "./files.js";
@@ -28,9 +28,7 @@ function fail(error: unknown): void {
 
 async function start(files: readonly string[]): Promise<void> {
   if (!globalThis.isSecureContext || globalThis.crypto?.subtle === undefined) throw new TipboxError("unsupported");
-  // As text they compress better; base64 is for what is not UTF-8, and never starts with a brace.
-  const decoded = files.map((file) => (file.startsWith("{") ? utf8(file) : fromBase64(file))).filter((file) => file !== null);
-  manifests = await readManifests(decoded, today());
+  manifests = await readManifests(files.map(utf8), today());
   const organisations = manifests.map(({ id, name, country, languages }) => ({ id: toHex(id), name, country, languages }));
   tell({ kind: "ready", organisations });
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ class Pages:
                 f"source/{name}.html",
                 **frame(language, prefix, title),
                 organisations=[_organisation(one, language) for one in serving],
-                manifests=[base64.b64encode(one.data).decode() for one in serving],
+                manifests=[one.data.decode() for one in serving],
             )
         return Page.of(body.encode(), TYPES[".html"])
 
