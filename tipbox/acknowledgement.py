@@ -61,8 +61,10 @@ class Report:
             fields.integer({"bundle": number}, "bundle", 1, MAX_SAFE_INTEGER)
             for number in fields.array(value, "bundles")
         ]
-        if len(bundles) > MAX_REPORT_BUNDLES or bundles != sorted(set(bundles)):
-            raise Malformed("a report's list of Bundles is too long or out of order")
+        if len(bundles) > MAX_REPORT_BUNDLES:
+            raise LimitExceeded(f"a report lists at most {MAX_REPORT_BUNDLES:,} Bundles")
+        if bundles != sorted(set(bundles)):
+            raise Malformed("a report's list of Bundles is out of order, or names one twice")
         refused = [fields.members(entry, ("code", "item")) for entry in fields.array(value, "refused")]
         return cls(
             tuple(bundles),

@@ -11,7 +11,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox import canonical, days, fields, labels, padding
 from tipbox.canonical import Json
-from tipbox.errors import BadCommitment, LimitExceeded, Malformed, NotTipbox, Truncated, UnsupportedVersion
+from tipbox.errors import (
+    BadCommitment,
+    LimitExceeded,
+    Malformed,
+    NotTipbox,
+    TrailingData,
+    Truncated,
+    UnsupportedVersion,
+)
 from tipbox.limits import (
     BUNDLE_HEADER,
     BUNDLE_WRAPPED,
@@ -138,11 +146,13 @@ class BundleHeader:
 
     @classmethod
     def parse(cls, data: bytes) -> BundleHeader:
-        """Read a header; its errors are those of the Envelope's header."""
+        """Read a header that takes up ``data`` exactly; its errors are those of the Envelope's header."""
         if data[: len(MAGIC)] != MAGIC[: len(data)]:
             raise NotTipbox
         if len(data) < BUNDLE_HEADER:
             raise Truncated("the Bundle ends within its header; copy it again")
+        if len(data) > BUNDLE_HEADER:
+            raise TrailingData("there are bytes after the Bundle's header")
         _, version, direction, reserved, index_parts, reader, key, salt, commitment = _FIXED.unpack_from(data)
         if version != VERSION:
             raise UnsupportedVersion
