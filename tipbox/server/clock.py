@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, update
 from tipbox.server.models import Ledger
 
 LARGEST_JUMP: Final = 2
+_READ: Final = select(Ledger.last_day, Ledger.days_seen, Ledger.held)
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Clock:
 
 def tick(connection: Connection, today: date) -> Clock:
     """Note that this day has come. A day counts once; a clock that jumped, ahead or back, is held."""
-    last, seen, held = connection.execute(select(Ledger.last_day, Ledger.days_seen, Ledger.held)).one()
+    last, seen, held = connection.execute(_READ).one()
     if today == last:
         return Clock(today, seen, held)
     step = (today - last).days

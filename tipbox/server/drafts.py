@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, insert, select, update
 
 from tipbox import padding
 from tipbox.envelope import EnvelopeId
@@ -18,12 +18,27 @@ from tipbox.server import ranges
 from tipbox.server.clock import Clock, tick
 from tipbox.server.config import Quota
 from tipbox.server.errors import Refusal
-from tipbox.server.models import Draft, DraftLetter, Envelope, Finished, Ledger, Organisation, Run, Slot
+from tipbox.server.models import HASH, Draft, DraftLetter, Envelope, Finished, Ledger, Organisation, Run, Slot
 from tipbox.server.quota import Disk, admit
 from tipbox.server.ranges import Range
 
 LISTED_RANGES: Final = 100
 FINISHED_DAYS: Final = 7
+
+# Statements of the way that every Envelope takes, made once: making one costs more than running it.
+_TOKEN: Final = bindparam("token", type_=HASH)
+_FIND: Final = select(Draft.body_size, Draft.missing).where(Draft.token == _TOKEN)
+_FIND_FINISHED: Final = select(Finished.token).where(Finished.token == _TOKEN)
+_FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
+_INSERT_ENVELOPE: Final = insert(Envelope)
+_INSERT_SLOTS: Final = insert(Slot)
+_INSERT_FINISHED: Final = insert(Finished)
+_INSERT_DRAFT: Final = insert(Draft)
+_INSERT_LETTER: Final = insert(DraftLetter)
+_INSERT_RUN: Final = insert(Run)
+_OVERLAPPING: Final = select(Run.first, Run.count, Run.hashes).where(
+    Run.draft == _TOKEN, Run.first > bindparam("after", type_=Integer()), Run.first < bindparam("end", type_=Integer())
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,15 @@ class Opening:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """On what terms an upload is opened. ``known``: organisation ids seen so far; they are never taken back."""
+
+    quota: Quota
+    disk: Disk
+    known: set[bytes]
+
+
+@dataclass(frozen=True)
 class DraftView:
     """A draft as its row says."""
 
@@ -77,10 +101,10 @@ def find(connection: Connection, token: bytes) -> DraftView | None:
     Raises:
         Refusal: ``no-draft``.
     """
-    row = connection.execute(select(Draft.body_size, Draft.missing).where(Draft.token == token)).one_or_none()
+    row = connection.execute(_FIND, {"token": token}).one_or_none()
     if row is not None:
         return DraftView(token, row[0], ranges.unpack(row[1]))
-    if connection.execute(select(Finished.token).where(Finished.token == token)).one_or_none() is None:
+    if connection.execute(_FIND_FINISHED, {"token": token}).one_or_none() is None:
         raise Refusal("no-draft")
     return None
 
@@ -90,7 +114,7 @@ def state_of(draft: DraftView | None) -> State:
     return STORED if draft is None else State(stored=False, missing=draft.missing)
 
 
-def open_draft(connection: Connection, opening: Opening, today: date, quota: Quota, disk: Disk) -> tuple[bool, State]:
+def open_draft(connection: Connection, opening: Opening, today: date, terms: Terms) -> tuple[bool, State]:
     """Open a draft, or store an Envelope without a body at once. Whether anything was new, and the state.
 
     Raises:
@@ -99,7 +123,7 @@ def open_draft(connection: Connection, opening: Opening, today: date, quota: Quo
     try:
         draft = find(connection, opening.token)
     except Refusal:
-        return True, _open_new(connection, opening, today, quota, disk)
+        return True, _open_new(connection, opening, today, terms)
     if draft is not None:
         digest = connection.execute(select(Draft.digest).where(Draft.token == opening.token)).scalar_one()
         if digest != opening.digest:
@@ -107,38 +131,40 @@ def open_draft(connection: Connection, opening: Opening, today: date, quota: Quo
     return False, state_of(draft)
 
 
-def _open_new(connection: Connection, opening: Opening, today: date, quota: Quota, disk: Disk) -> State:
+def _open_new(connection: Connection, opening: Opening, today: date, terms: Terms) -> State:
     header = opening.header
-    _check_organisations(connection, header)
+    _check_organisations(connection, header, terms.known)
     clock = tick(connection, today)
     if not header.body_size:
         envelope = EnvelopeId(header.encoded, opening.letter).digest()
         if _is_new(connection, envelope):
-            admit(connection, quota, disk, clock, 0)
+            admit(connection, terms.quota, terms.disk, clock, 0)
             _store(connection, envelope, (header, opening.letter), None, clock)
         _note_finished(connection, opening.token, clock)
         return STORED
-    admit(connection, quota, disk, clock, header.body_size)
+    admit(connection, terms.quota, terms.disk, clock, header.body_size)
     missing = [(0, header.parts)]
     connection.execute(
-        insert(Draft).values(
-            token=opening.token,
-            day=clock.today,
-            seen_day=clock.days_seen,
-            body_size=header.body_size,
-            received=0,
-            digest=opening.digest,
-            missing=ranges.pack(missing),
-        )
+        _INSERT_DRAFT,
+        {
+            "token": opening.token,
+            "day": clock.today,
+            "seen_day": clock.days_seen,
+            "body_size": header.body_size,
+            "received": 0,
+            "digest": opening.digest,
+            "missing": ranges.pack(missing),
+        },
     )
-    connection.execute(insert(DraftLetter).values(draft=opening.token, header=header.encoded, letter=opening.letter))
+    connection.execute(_INSERT_LETTER, {"draft": opening.token, "header": header.encoded, "letter": opening.letter})
     return State(stored=False, missing=missing)
 
 
-def _check_organisations(connection: Connection, header: Header) -> None:
-    addressed = [slot.organisation for slot in header.slots]
-    known = connection.execute(select(Organisation.id).where(Organisation.id.in_(addressed))).all()
-    if len(known) != len(addressed):
+def _check_organisations(connection: Connection, header: Header, known: set[bytes]) -> None:
+    addressed = {slot.organisation for slot in header.slots}
+    if not addressed <= known:
+        known.update(connection.execute(select(Organisation.id)).scalars())
+    if not addressed <= known:
         raise Refusal("unknown-organisation")
 
 
@@ -164,14 +190,15 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
     for start, size in new:
         at = start - first
         connection.execute(
-            insert(Run).values(
-                draft=token,
-                first=start,
-                count=size,
-                skip=at * SEALED_PART_SIZE,
-                blob=blob,
-                hashes=b"".join(hashes[at : at + size]),
-            )
+            _INSERT_RUN,
+            {
+                "draft": token,
+                "first": start,
+                "count": size,
+                "skip": at * SEALED_PART_SIZE,
+                "blob": blob,
+                "hashes": b"".join(hashes[at : at + size]),
+            },
         )
     if new:
         received = _received(draft.body_size, missing)
@@ -194,11 +221,7 @@ def run_size(body_size: int, first: int, count: int) -> int:
 
 def _compare(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes]) -> None:
     end = first + len(hashes)
-    overlapping = connection.execute(
-        select(Run.first, Run.count, Run.hashes).where(
-            Run.draft == token, Run.first > first - MAX_RUN_PARTS, Run.first < end
-        )
-    )
+    overlapping = connection.execute(_OVERLAPPING, {"token": token, "after": first - MAX_RUN_PARTS, "end": end})
     for start, count, known in overlapping:
         for index in range(max(start, first), min(start + count, end)):
             at = (index - start) * HASH_SIZE
@@ -279,7 +302,7 @@ def delete_draft(connection: Connection, token: bytes) -> None:
 
 
 def _is_new(connection: Connection, envelope: bytes) -> bool:
-    return connection.execute(select(Envelope.id).where(Envelope.id == envelope)).one_or_none() is None
+    return connection.execute(_FIND_ENVELOPE, {"envelope": envelope}).one_or_none() is None
 
 
 def _store(
@@ -287,18 +310,19 @@ def _store(
 ) -> None:
     header, letter = sealed
     connection.execute(
-        insert(Envelope).values(
-            id=envelope,
-            day=clock.today,
-            seen_day=clock.days_seen,
-            body_size=header.body_size,
-            blob=blob,
-            header=header.encoded,
-            letter=letter,
-        )
+        _INSERT_ENVELOPE,
+        {
+            "id": envelope,
+            "day": clock.today,
+            "seen_day": clock.days_seen,
+            "body_size": header.body_size,
+            "blob": blob,
+            "header": header.encoded,
+            "letter": letter,
+        },
     )
     connection.execute(
-        insert(Slot),
+        _INSERT_SLOTS,
         [{"envelope": envelope, "organisation": slot.organisation, "acknowledged": False} for slot in header.slots],
     )
     size = padding.sealed_size(header.body_size)
@@ -307,4 +331,4 @@ def _store(
 
 
 def _note_finished(connection: Connection, token: bytes, clock: Clock) -> None:
-    connection.execute(insert(Finished).values(token=token, day=clock.today, seen_day=clock.days_seen))
+    connection.execute(_INSERT_FINISHED, {"token": token, "day": clock.today, "seen_day": clock.days_seen})

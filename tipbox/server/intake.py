@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ from tipbox.limits import MAX_HEADER, MAX_LETTER, MAX_RUN_PARTS, SEALED_PART_SIZ
 from tipbox.server import drafts
 from tipbox.server.blobs import BlobStore, Incoming
 from tipbox.server.config import Config
-from tipbox.server.drafts import DraftView, Opening, State
+from tipbox.server.drafts import DraftView, Opening, State, Terms
 from tipbox.server.errors import Refusal
 from tipbox.server.finish import finish
 from tipbox.server.home import Home
@@ -65,6 +65,7 @@ class Intake:
     blobs: BlobStore
     threads: Threads
     today: Callable[[], date]
+    known: set[bytes] = field(default_factory=set)
 
     def open(self, token: bytes, body: Body, length: int) -> tuple[bool, State]:
         """``PUT /api/envelope``: header ‖ letter of ``length`` bytes. Whether it is new, and the state.
@@ -92,8 +93,8 @@ class Intake:
                 spool.write(piece)
             spool.seek(size)
             opening = Opening(token, header, spool.read())
-        disk, today, quota = self._disk(), self.today(), self.config.quota
-        return self.store.write(lambda connection: drafts.open_draft(connection, opening, today, quota, disk))
+        terms, today = Terms(self.config.quota, self._disk(), self.known), self.today()
+        return self.store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
 
     def state(self, token: bytes) -> State:
         """``GET /api/envelope``.

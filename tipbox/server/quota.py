@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, func, insert, select, update
 
 from tipbox import padding
 from tipbox.server.clock import Clock
@@ -22,6 +22,13 @@ from tipbox.server.models import DayCount, Draft, Ledger
 DAILY_SHARE: Final = 4
 """A day takes at most one in so many of the bytes that are left at its begin."""
 _TINY_DISK: Final = 20
+_TODAY: Final = bindparam("today", type_=Date())
+_COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
+_COUNT: Final = (
+    update(DayCount)
+    .where(DayCount.day == _TODAY, DayCount.letters < bindparam("most", type_=Integer()))
+    .values(letters=DayCount.letters + 1, body_bytes=DayCount.body_bytes + bindparam("size", type_=BigInteger()))
+)
 
 
 @dataclass(frozen=True)
@@ -54,30 +61,21 @@ def admit(connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_s
         clock: of this transaction.
         body_size: plaintext bytes of the padded body; 0 without one.
     """
-    letters, body_today = _today(connection, clock)
-    if disk.free < disk.floor or letters >= quota.letters_per_day:
-        raise Refusal("full", "There is no room for more today. What is stored stays safe: come back tomorrow.")
+    if disk.free < disk.floor:
+        raise Refusal("full")
     size = padding.sealed_size(body_size)
     if size:
-        _admit_body(connection, quota, disk, body_today, size)
-    connection.execute(
-        update(DayCount)
-        .where(DayCount.day == clock.today)
-        .values(letters=DayCount.letters + 1, body_bytes=DayCount.body_bytes + size)
-    )
+        _admit_body(connection, quota, disk, clock, size)
+    count = {"today": clock.today, "size": size, "most": quota.letters_per_day}
+    if connection.execute(_COUNT, count).rowcount:
+        return
+    if connection.execute(_COUNTED, {"today": clock.today}).one_or_none() is not None:
+        raise Refusal("full", "There is no room for more today. What is stored stays safe: come back tomorrow.")
+    connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size))
 
 
-def _today(connection: Connection, clock: Clock) -> tuple[int, int]:
-    found = connection.execute(
-        select(DayCount.letters, DayCount.body_bytes).where(DayCount.day == clock.today)
-    ).one_or_none()
-    if found is None:
-        connection.execute(insert(DayCount).values(day=clock.today, letters=0, body_bytes=0))
-        return 0, 0
-    return found[0], found[1]
-
-
-def _admit_body(connection: Connection, quota: Quota, disk: Disk, body_today: int, size: int) -> None:
+def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
+    body_today = connection.execute(_COUNTED, {"today": clock.today}).scalar_one_or_none() or 0
     drafts, announced, received = connection.execute(
         select(
             func.count(), func.coalesce(func.sum(Draft.body_size), 0), func.coalesce(func.sum(Draft.received), 0)

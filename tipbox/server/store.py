@@ -82,17 +82,22 @@ class Store:
     def _run_writes(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
         try:
             return self._commit(writes)
-        except DBAPIError as error:
+        except Exception as error:
             if len(writes) == 1:
                 return {writes[0][0]: (None, _translate(error))}
+            if not isinstance(error, DBAPIError):
+                raise
         # One of them broke the transaction: each gets its own, so the others are not lost with it.
         return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
 
     def _commit(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         with self.engine.connect() as connection, connection.begin():
-            # PostgreSQL: one writer at a time, as SQLite has it, so that quotas are exact. SQLite ignores FOR UPDATE.
-            connection.execute(select(Ledger.id).with_for_update())
+            if self.engine.dialect.name != "sqlite":  # one writer at a time, as SQLite has it, so that quotas are exact
+                connection.execute(select(Ledger.id).with_for_update())
+            if len(writes) == 1:
+                place, work = writes[0]
+                return {place: (work(connection), None)}
             for place, work in writes:
                 savepoint = connection.begin_nested()
                 try:
