@@ -1,0 +1,183 @@
+"""Hundreds of slow sources and thousands of idle connections, from one process of its own.
+
+Run as a program: ``load.py SOCKET --manifests DIR --slow 500 --idle 2000 --rate 5000 [--one-circuit]``. It speaks to a
+server's unix socket as Tor does, each connection on a circuit of its own (or all on one). It writes one JSON object to
+stdout for each line that it reads from stdin, after all connections stand; at the end of stdin it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import resource
+import secrets
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tipbox import days
+from tipbox.envelope import Recipient, seal
+from tipbox.keys import Manifest, load_folder
+from tipbox.letter import FileEntry, Letter
+from tipbox.passphrase import Secrets
+from tipbox.primitives import random_bytes
+
+BODY = 1 << 20
+TICK = 0.25
+"""Seconds between two pieces of a slow source."""
+
+
+@dataclass
+class Counts:
+    """What the server let happen so far; numbers of connections, and bytes of parts sent by slow sources."""
+
+    idle_made: int = 0
+    idle_open: int = 0
+    slow_begun: int = 0
+    slow_open: int = 0
+    slow_refused: int = 0
+    slow_stored: int = 0
+    slow_bytes: int = 0
+
+
+class Load:
+    """All connections of the process."""
+
+    def __init__(self, path: str, manifests: list[Manifest], rate: int, *, one_circuit: bool) -> None:
+        self._path = path
+        self._manifests = manifests
+        self._rate = rate
+        self._one_circuit = one_circuit
+        self._circuits = 0
+        self._begin = asyncio.Event()
+        self._standing = asyncio.Event()
+        self._wanted = 0, 0
+        self.counts = Counts()
+
+    def _circuit(self) -> bytes:
+        self._circuits += 1
+        number = 1 if self._one_circuit else self._circuits
+        address = f"fc00:dead:beef:4dad::{number >> 16:x}:{number & 0xFFFF:x}"
+        return f"PROXY TCP6 {address} ::1 {1024 + number} 80\r\n".encode()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(self._path)
+        writer.write(self._circuit())
+        return reader, writer
+
+    def _look(self) -> None:
+        slow, idle = self._wanted
+        if self.counts.idle_made >= idle and self.counts.slow_begun + self.counts.slow_refused >= slow:
+            self._standing.set()
+
+    async def idle(self) -> None:
+        """Connect, send half a request, wait; begin again whenever the server has closed."""
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await self._connect()
+                writer.write(b"GET / HTTP/1.1\r\nHost: tipbox\r\n")
+                self.counts.idle_made += 1
+                self.counts.idle_open += 1
+                self._look()
+                try:
+                    await reader.read()
+                finally:
+                    self.counts.idle_open -= 1
+                    writer.close()
+            await asyncio.sleep(TICK)
+
+    async def slow(self) -> None:
+        """Open an upload, then send its parts in one request at the rate."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            reader, writer = await self._connect()
+            head, parts = self._seal()
+            token = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+            self._request(writer, token, "PUT /api/envelope", len(head))
+            writer.write(head)
+            if not (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 201"):
+                self.counts.slow_refused += 1
+                self._look()
+                return
+            await self._body(reader)
+            self._request(writer, token, "PUT /api/envelope/parts/0", len(parts))
+            self.counts.slow_begun += 1
+            self.counts.slow_open += 1
+            self._look()
+            try:
+                await self._trickle(reader, writer, parts)
+            finally:
+                self.counts.slow_open -= 1
+                writer.close()
+
+    async def _trickle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parts: bytes) -> None:
+        await self._begin.wait()
+        piece = int(self._rate * TICK)
+        for at in range(0, len(parts), piece):
+            writer.write(parts[at : at + piece])
+            await writer.drain()
+            self.counts.slow_bytes += piece
+            await asyncio.sleep(TICK)
+        stored = (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        self.counts.slow_stored += stored
+
+    @staticmethod
+    async def _body(reader: asyncio.StreamReader) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.split(b":")[1]))
+
+    @staticmethod
+    def _request(writer: asyncio.StreamWriter, token: str, line: str, length: int) -> None:
+        head = f"{line} HTTP/1.1\r\nHost: tipbox\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n"
+        writer.write(f"{head}Content-Type: application/octet-stream\r\n\r\n".encode())
+
+    def _seal(self) -> tuple[bytes, bytes]:
+        source = Secrets(random_bytes(32))
+        letter = Letter(b"slow", (FileEntry("slow.bin", BODY),), random_bytes(32), random_bytes(16))
+        today = days.today()
+        recipients = [
+            Recipient(one.id, one.current_key(today).id, one.current_key(today).public, source.pair_key(one.id))
+            for one in self._manifests
+        ]
+        sealed = seal(recipients, letter)
+        return sealed.header.encoded + sealed.letter, b"".join(sealed.parts([(io.BytesIO(bytes(BODY)), BODY)]))
+
+    async def run(self, slow: int, idle: int) -> None:
+        """Stand all connections up, then answer each line of stdin with the counts."""
+        self._wanted = slow, idle
+        tasks = [asyncio.create_task(self.idle()) for _ in range(idle)]
+        tasks += [asyncio.create_task(self.slow()) for _ in range(slow)]
+        await self._standing.wait()
+        self._begin.set()
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        while await lines.readline():
+            sys.stdout.write(json.dumps(asdict(self.counts)) + "\n")
+            sys.stdout.flush()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def main() -> None:
+    """Run with the arguments of the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("socket")
+    parser.add_argument("--manifests", type=Path, required=True)
+    parser.add_argument("--slow", type=int, default=0)
+    parser.add_argument("--idle", type=int, default=0)
+    parser.add_argument("--rate", type=int, default=5000)
+    parser.add_argument("--one-circuit", action="store_true")
+    given = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    load = Load(given.socket, load_folder(given.manifests), given.rate, one_circuit=given.one_circuit)
+    asyncio.run(load.run(given.slow, given.idle))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What a source does in these tests: sends, by the real command, and by hand where a request must be exact."""
+
+from __future__ import annotations
+
+import base64
+import io
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tipbox_world import Server, tipbox
+
+from tipbox import days
+from tipbox.envelope import EnvelopeId, Recipient, seal
+from tipbox.keys import Manifest, load_folder
+from tipbox.letter import FileEntry, Letter
+from tipbox.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
+from tipbox.passphrase import Secrets
+from tipbox.primitives import random_bytes
+
+ROOMY = {
+    "TIPBOX_LIMITS_OPEN": "1000000",
+    "TIPBOX_LIMITS_PARTS": "1000000",
+    "TIPBOX_LIMITS_STATE": "1000000",
+    "TIPBOX_LIMITS_FINISH": "1000000",
+}
+"""Budgets of a circuit for tests in which one address stands for many sources, or for weeks of trying."""
+
+
+@dataclass(frozen=True)
+class SentTip:
+    """What a source knows after sending: the Envelope's id in hex, and the Passphrase."""
+
+    tip: str
+    passphrase: str = field(repr=False)
+
+
+def send(url: str, keys: Path, message: Path, files: Sequence[Path] = (), to: Iterable[str] = ()) -> SentTip:
+    """`tipbox source send`."""
+    chosen = [argument for name in to for argument in ("--to", name)]
+    done = tipbox("source", "send", url, "--keys", keys, *chosen, "--message-file", message, "--json", *files)
+    return SentTip(done.json["tip"], done.json["passphrase"])
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A sealed Envelope in memory, with a draft token of its own."""
+
+    head: bytes = field(repr=False)
+    parts: tuple[bytes, ...] = field(repr=False)
+    id: str
+    token: str = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with each request."""
+        return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/octet-stream"}
+
+    def again(self) -> Upload:
+        """The same Envelope under another token."""
+        return Upload(self.head, self.parts, self.id, new_token())
+
+    def open(self, server: Server) -> int:
+        """Send header and letter; the status."""
+        return server.request("PUT", "/api/envelope", self.head, self.headers)[0]
+
+    def put(self, server: Server, first: int, count: int) -> int:
+        """Send a run of parts; the status."""
+        run = b"".join(self.parts[first : first + count])
+        return server.request("PUT", f"/api/envelope/parts/{first}", run, self.headers)[0]
+
+    def finish(self, server: Server) -> int:
+        """Finish; the status."""
+        return server.request("POST", "/api/envelope/finish", b"", self.headers)[0]
+
+
+def new_token() -> str:
+    """A draft token."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+
+
+def sealed(keys: Path, message: bytes, files: Sequence[tuple[str, bytes]] = (), to: Iterable[str] = ()) -> Upload:
+    """Seal a tip to the organisations in ``to``, or to all in the folder ``keys``."""
+    manifests = load_folder(keys)
+    chosen = set(to) or {one.organisation for one in manifests}
+    source = Secrets(random_bytes(KEY_SIZE))
+    letter = Letter(
+        message,
+        tuple(FileEntry(name, len(data), "application/octet-stream") for name, data in files),
+        random_bytes(KEY_SIZE),
+        random_bytes(ID_SIZE),
+        mailbox=source.mailbox_address,
+        reply_key=source.reply_public,
+    )
+    made = seal([_recipient(one, source, filler=one.organisation not in chosen) for one in manifests], letter)
+    parts = tuple(made.parts([(io.BytesIO(data), len(data)) for _, data in files]))
+    ident = EnvelopeId(made.header.encoded, made.letter)
+    for part in parts:
+        ident.add(part)
+    if any(len(part) != SEALED_PART_SIZE for part in parts[:-1]):
+        raise ValueError("a part has another size than the format demands")
+    return Upload(made.header.encoded + made.letter, parts, ident.digest().hex(), new_token())
+
+
+def _recipient(manifest: Manifest, source: Secrets, *, filler: bool) -> Recipient:
+    key = manifest.current_key(days.today())
+    return Recipient(manifest.id, key.id, key.public, None if filler else source.pair_key(manifest.id))

@@ -1,0 +1,259 @@
+"""Cut lines and killed servers: what was acknowledged is there, once, and bit-exact.
+
+Faults come at exact places: after so many bytes that a client has sent, at a request that the proxy sees, at the n-th
+system call of a kind. Where a place is drawn by chance, the seed is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from faults.cutting_proxy import CuttingProxy, Fault, Watch
+from faults.sending import ROOMY, Upload, sealed, send
+from faults.stored import blobs, rows
+from faults.tracing import traced
+from tipbox_world import Ring, Server, World, running_world
+
+from tipbox.limits import SEALED_PART_SIZE
+from tipbox.source import line as line_module
+from tipbox.source.line import Line
+from tipbox.source.upload import Upload as Sender
+
+CUTS = KILLS = 20
+LARGE = 50 * 1000 * 1000
+
+
+@pytest.fixture
+def seed(record_property: Callable[[str, object], None]) -> int:
+    """A new seed for each run; it is printed, and shown again when the test fails."""
+    drawn = secrets.randbits(32)
+    print(f"seed {drawn}")  # noqa: T201 (that is how a failure is repeated)
+    record_property("seed", drawn)
+    return drawn
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client within this process pauses for a short while only before it tries again."""
+    monkeypatch.setattr(line_module, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(line_module, "_LONGEST_PAUSE", 0.4)
+
+
+@pytest.fixture
+def listening(ring: Ring) -> Iterator[World]:
+    """A server on a TCP port; it comes back on the same one."""
+    with running_world(ring, tcp=True, settings=ROOMY) as world:
+        yield world
+
+
+def _port(server: Server) -> int:
+    return int(server.bind.rpartition(":")[2])
+
+
+@dataclass
+class Killer:
+    """Kills the server's whole process group with SIGKILL and starts it again on the same port."""
+
+    server: Server
+    count: int = 0
+    _one: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self) -> None:
+        with self._one:
+            self.server.kill()
+            self.server.start()
+            self.count += 1
+
+
+def _source_sends(url: str, upload: Upload) -> None:
+    """What `tipbox source send` does once it has sealed."""
+    with Line(url) as line:
+        Sender(line).send(upload.head, iter(upload.parts))
+
+
+def _assert_stored_once(world: World, uploads: Sequence[Upload], contents: dict[str, dict[str, bytes]]) -> None:
+    """Each Envelope is there once, no body but theirs is, and a desk opens them all bit-exact."""
+    stored = rows(world.server.home)
+    assert sorted(stored) == sorted(upload.id for upload in uploads)
+    world.server.run("prune")
+    assert len(blobs(world.server.home)) == sum(row.has_blob for row in stored.values())
+    world.carry("ili")
+    desk = world.desks["ili"]
+    assert sorted(tip["id"] for tip in desk.tips()) == sorted(stored)
+    for ident, files in contents.items():
+        opened = desk.open(ident, world.scratch("opened") / "tip")
+        assert {name: path.read_bytes() for name, path in opened.files.items()} == files
+
+
+def test_a_large_upload_survives_20_cuts_and_20_kills(listening: World, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    data = chance.randbytes(LARGE)
+    (tmp_path / "video.mp4").write_bytes(data)
+    (tmp_path / "message").write_text("пятьдесят мегабайт")
+    kill = Killer(listening.server)
+    with CuttingProxy(_port(listening.server)) as proxy:
+        for at in chance.sample(range(1, LARGE), CUTS):
+            proxy.plan(Fault(at))
+        for at in chance.sample(range(1, LARGE), KILLS):
+            proxy.plan(Fault(at, kill, "kill"))
+        sent = send(proxy.url, listening.keys, tmp_path / "message", [tmp_path / "video.mp4"])
+        assert [fault.name for fault in proxy.done].count("cut") == CUTS
+        assert kill.count == KILLS
+    assert set(rows(listening.server.home)) == {sent.tip}
+    (opened,) = listening.arrived("kibhr")
+    assert opened.message.decode() == "пятьдесят мегабайт"
+    assert opened.files["video.mp4"].read_bytes() == data
+    listening.server.run("prune")
+    assert len(blobs(listening.server.home)) == 1
+
+
+FINISH = b"POST /api/envelope/finish"
+ROUNDS = 5
+
+
+@pytest.mark.parametrize("moment", ["before it arrives", "while it is done", "before its answer arrives"])
+def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, moment: str, seed: int) -> None:
+    chance = random.Random(seed)
+    kill = Killer(listening.server)
+    uploads, contents = [], {}
+    with CuttingProxy(_port(listening.server)) as proxy:
+        armed = threading.Event()
+
+        def at_finish() -> bool:
+            if not armed.is_set():
+                return True
+            armed.clear()
+            if moment == "before it arrives":
+                kill()
+                return False
+            # The request goes on by a way of its own, so that the moment of the kill does not depend on the proxy.
+            line = listening.server.connect()
+            line.sendall(request.encode())
+            if moment == "before its answer arrives":
+                assert line.recv(64).startswith(b"HTTP/1.1 200")
+            kill()
+            line.close()
+            return False
+
+        proxy.watch(Watch(FINISH, at_finish))
+        for _ in range(ROUNDS):
+            data = chance.randbytes(chance.randrange(1, 300_000))
+            upload = sealed(listening.keys, b"finish", [("data", data)])
+            with Line(proxy.url) as line:
+                sender = Sender(line)
+                request = f"{FINISH.decode()} HTTP/1.1\r\nHost: tipbox\r\nContent-Length: 0\r\n"
+                request += f"Authorization: {sender._headers['Authorization']}\r\n\r\n"
+                armed.set()
+                sender.send(upload.head, iter(upload.parts))
+            assert not armed.is_set()
+            assert upload.id in rows(listening.server.home)
+            uploads.append(upload)
+            contents[upload.id] = {"data": data}
+    assert kill.count == ROUNDS
+    _assert_stored_once(listening, uploads, contents)
+
+
+# --- every system call that writes, in turn ---------------------------------------------------------------------------
+
+SYSCALLS = ("fsync", "fdatasync", "ftruncate", "unlink", "sendto", "pwrite64", "write")
+MOST = 8
+"""Kills at one kind of call: at the first, second, …; writes repeat themselves after that."""
+
+
+@contextmanager
+def _only(server: Server, worker: int) -> Iterator[None]:
+    """All connections go to one worker, until it dies: the others stand still and go on at that moment."""
+    others = [pid for pid in server.pids()[1:] if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+
+    def go_on() -> None:
+        for pid in others:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def wait(death: int) -> None:
+        select.select([death, stop], [], [])
+        go_on()
+
+    death = os.pidfd_open(worker)
+    stop, stopped = os.pipe()
+    watching = threading.Thread(target=wait, args=(death,))
+    watching.start()
+    try:
+        yield
+    finally:
+        os.close(stopped)
+        watching.join()
+        os.close(stop)
+        os.close(death)
+
+
+@dataclass
+class Crashing:
+    """A server, one of whose workers is killed at the n-th call of a kind; another takes over."""
+
+    world: World
+    folder: Path
+    uploads: list[Upload] = field(default_factory=list)
+    contents: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    def upload_with_a_kill(self, syscall: str, when: int, size: int, chance: random.Random) -> bool:
+        """Send an Envelope by a client that tries again under the same token; whether the kill came."""
+        server = self.world.server
+        data = chance.randbytes(size)
+        upload = sealed(self.world.keys, b"kill", [("data", data)] if size else [])
+        worker = min(server.pids()[1:], key=lambda pid: psutil.Process(pid).create_time())  # it has surely begun
+        out = self.folder / f"{syscall}-{when}-{len(self.uploads)}"
+        inject = ("-f", "-e", f"trace={syscall}", "-e", f"inject={syscall}:signal=KILL:when={when}")
+        with traced([worker], inject, out), _only(server, worker):
+            _source_sends(f"http://{server.bind}", upload)
+        killed = "killed by SIGKILL" in out.read_text()
+        assert killed == (worker not in server.pids())
+        self.uploads.append(upload)
+        self.contents[upload.id] = {"data": data} if size else {}
+        assert set(rows(server.home)) >= {upload.id}
+        return killed
+
+
+@pytest.fixture
+def crashing(ring: Ring, tmp_path: Path) -> Iterator[Crashing]:
+    with running_world(ring, tcp=True, settings=ROOMY | {"TIPBOX_SERVER_WORKERS": "3"}) as world:
+        yield Crashing(world, tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, SEALED_PART_SIZE + 1000], ids=["text alone", "two parts"])
+def test_a_kill_at_each_writing_call_in_turn(crashing: Crashing, size: int) -> None:
+    chance = random.Random(size)
+    kills: dict[str, int] = {}
+    for syscall in SYSCALLS:
+        for when in range(1, MOST + 1):
+            if not crashing.upload_with_a_kill(syscall, when, size, chance):
+                break
+            kills[syscall] = when
+    assert kills.keys() >= {"fdatasync", "sendto", "pwrite64"} | ({"fsync", "unlink", "write"} if size else set())
+    _assert_stored_once(crashing.world, crashing.uploads, crashing.contents)
+
+
+def test_kills_at_random_calls(crashing: Crashing, seed: int) -> None:
+    chance = random.Random(seed)
+    killed = 0
+    for _ in range(12):
+        syscall = chance.choice(SYSCALLS)
+        size = chance.choice((0, 1, 70_000, 500_000))
+        killed += crashing.upload_with_a_kill(syscall, chance.randrange(1, 20), size, chance)
+        if chance.random() < 0.25:
+            Killer(crashing.world.server)()
+    assert killed
+    _assert_stored_once(crashing.world, crashing.uploads, crashing.contents)

@@ -1,0 +1,202 @@
+"""Full disks: what was acknowledged stays and opens, texts find room longer than files, and nothing breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from faults.sending import ROOMY, Upload, sealed
+from faults.stored import rows
+from tipbox_world import Desk, Ring, World, running_world
+
+DISK = 48 << 20
+
+
+@contextmanager
+def disk(path: Path, size: int) -> Iterator[Path]:
+    """A disk of its own (tmpfs) of ``size`` bytes, mounted at ``path``."""
+    path.mkdir()
+    subprocess.run(("mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tipbox-test", path), check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(("umount", "--lazy", path), check=True)
+
+
+@dataclass(frozen=True)
+class Ballast:
+    """A file that takes up room on a disk."""
+
+    path: Path
+
+    def leave(self, free: int) -> None:
+        """Take or give back room until ``free`` bytes of the disk are left."""
+        with self.path.open("ab") as file:
+            room = shutil.disk_usage(self.path.parent).free - free
+            if room > 0:
+                os.posix_fallocate(file.fileno(), file.tell(), room)
+            else:
+                file.truncate(max(0, file.tell() + room))
+
+    def fill(self) -> None:
+        """Take all that is left, to the last byte."""
+        with self.path.open("ab") as file:
+            for step in (1 << 20, 4096):
+                try:
+                    while True:
+                        os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), step)
+                except OSError:
+                    continue
+
+    def drop(self) -> None:
+        """Give all of it back."""
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Tight:
+    """A world whose server lies on a small disk."""
+
+    world: World
+    ballast: Ballast
+
+
+@pytest.fixture
+def tight(ring: Ring, tmp_path: Path) -> Iterator[Tight]:
+    with running_world(ring, tcp=True, settings=ROOMY) as world:
+        world.server.stop()
+        with disk(tmp_path / "disk", DISK) as place:
+            world.server.home = place / "home"
+            world.server.start()
+            try:
+                yield Tight(world, Ballast(place / "ballast"))
+            finally:
+                world.server.stop()
+
+
+def _error(world: World, upload: Upload) -> tuple[int, str]:
+    status, _, body = world.server.request("PUT", "/api/envelope", upload.head, upload.headers)
+    return status, json.loads(body).get("error", "")
+
+
+def _all_open(tight: Tight, uploads: list[Upload]) -> None:
+    """Each Envelope that was acknowledged is there and opens."""
+    tight.ballast.drop()
+    assert set(rows(tight.world.server.home)) == {upload.id for upload in uploads}
+    volumes = tight.world.server.export("fidh", tight.world.scratch("out"))
+    desk = tight.world.desks["fidh"]
+    desk.take(*volumes)
+    assert {tip["id"] for tip in desk.tips()} == {upload.id for upload in uploads}
+    for upload in uploads:
+        desk.open(upload.id, tight.world.scratch("tip") / "opened")
+
+
+def _whole(world: World, message: bytes, size: int) -> Upload:
+    upload = sealed(world.keys, message, [("data", random.Random(size).randbytes(size))] if size else [])
+    assert upload.open(world.server) == 201
+    if size:
+        assert upload.put(world.server, 0, len(upload.parts)) == 200
+        assert upload.finish(world.server) == 200
+    return upload
+
+
+def test_texts_find_room_when_files_do_not(tight: Tight) -> None:
+    world = tight.world
+    kept = [_whole(world, b"text, early", 0), _whole(world, b"file, early", 300_000)]
+    tight.ballast.leave(DISK // 5)  # what is kept for texts
+    assert _error(world, sealed(world.keys, b"file, late", [("data", bytes(300_000))])) == (507, "full")
+    kept += [_whole(world, b"text %d" % number, 0) for number in range(20)]
+    tight.ballast.leave(DISK // 40)  # below the floor: nothing at all
+    assert _error(world, sealed(world.keys, b"text, too late")) == (507, "full")
+    assert world.server.request("GET", "/")[0] == 200
+    _all_open(tight, kept)
+    kept.append(_whole(world, b"file, again", 300_000))
+    assert set(rows(world.server.home)) == {upload.id for upload in kept}
+
+
+def test_a_disk_that_fills_up_within_an_upload(tight: Tight) -> None:
+    world = tight.world
+    kept = [_whole(world, b"before", 200_000)]
+    upload = sealed(world.keys, b"during", [("data", random.Random(1).randbytes(2_000_000))])
+    assert upload.open(world.server) == 201
+    assert upload.put(world.server, 0, 4) == 200
+    tight.ballast.fill()
+    statuses = {upload.put(world.server, first, 4) for first in (4, 8, 12)}
+    assert statuses == {507}
+    late = sealed(world.keys, b"late")
+    assert _error(world, late) == (507, "full")
+    assert world.server.request("GET", "/api/envelope", headers=upload.headers)[0] == 200
+    tight.ballast.drop()
+    assert late.open(world.server) == 201
+    for first in range(4, len(upload.parts), 8):
+        assert upload.put(world.server, first, 8) == 200
+    tight.ballast.fill()
+    assert upload.finish(world.server) == 507  # merging needs room
+    world.server.kill()
+    tight.ballast.drop()
+    world.server.start()
+    assert upload.finish(world.server) == 200
+    assert upload.finish(world.server) == 200
+    _all_open(tight, [*kept, late, upload])
+
+
+@pytest.mark.parametrize("left", [0, 4096, 20_000, 60_000, 200_000, 600_000])
+def test_the_database_survives_every_kind_of_nearly_full(tight: Tight, left: int) -> None:
+    """Whatever is answered 200 or 201 while the disk is at its end is there after kill -9 and opens."""
+    world = tight.world
+    drafts = [sealed(world.keys, b"draft", [("data", random.Random(left + n).randbytes(150_000))]) for n in range(4)]
+    assert {draft.open(world.server) for draft in drafts} == {201}
+    assert {draft.put(world.server, 0, 1) for draft in drafts} == {200}
+    tight.ballast.leave(left)
+    answers = [draft.put(world.server, 1, len(draft.parts) - 1) for draft in drafts]
+    answers += [draft.finish(world.server) for draft in drafts]
+    assert set(answers) <= {200, 409, 507}
+    stored = [draft for draft, status in zip(drafts, answers[4:], strict=True) if status == 200]
+    world.server.kill()
+    tight.ballast.drop()
+    world.server.start()
+    assert {draft.finish(world.server) for draft in stored} <= {200}
+    for draft in drafts:
+        if draft not in stored:
+            assert draft.put(world.server, 1, len(draft.parts) - 1) == 200
+            assert draft.finish(world.server) == 200
+    _all_open(tight, drafts)
+
+
+# --- the desk ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [0, 30_000, 200_000, 1_200_000])
+def test_import_onto_a_full_disk_keeps_the_vault_whole(ring: Ring, tmp_path: Path, left: int) -> None:
+    with running_world(ring, tcp=True, settings=ROOMY) as world:
+        kept = [_whole(world, b"first", 0)]
+        first = world.server.export("ili", tmp_path / "first")
+        kept += [_whole(world, b"second %d" % number, 500_000 * number) for number in range(4)]
+        second = world.server.export("ili", tmp_path / "second")
+        with disk(tmp_path / "disk", DISK) as place:
+            shutil.copytree(world.desks["ili"].folder, place / "desk")
+            desk: Desk = replace(world.desks["ili"], folder=place / "desk")
+            desk.take(*first)
+            before = desk.tips()
+            ballast = Ballast(place / "ballast")
+            ballast.leave(left)
+            done = desk.take(*second, expect=None)
+            assert done.status in (3, 7), done.err
+            assert "full" in done.err or "room" in done.err
+            assert "Traceback" not in done.err
+            assert len(done.err.strip().splitlines()) == 1
+            assert [tip for tip in desk.tips() if tip["id"] in {one["id"] for one in before}] == before
+            ballast.drop()
+            desk.take(*second)
+            assert {tip["id"] for tip in desk.tips()} == {upload.id for upload in kept}
+            for number, upload in enumerate(kept):
+                desk.open(upload.id, tmp_path / f"opened-{number}")
+            assert not list((desk.vault / "incoming").iterdir())

@@ -1,0 +1,123 @@
+"""Slow and idle connections do not hold up a fast source; a greedy circuit loses its own connections first."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from faults import load
+from faults.cutting_proxy import CuttingProxy
+from faults.load import Counts
+from faults.sending import send
+from faults.stored import rows
+from tipbox_world import Ring, World, environment, running_world
+
+SLOW, IDLE, RATE = 500, 2000, 5000
+FAST_SIZE = 8_000_000
+
+
+class LoadProcess:
+    """The load generator, running."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def counts(self) -> Counts:
+        """What it has seen so far; the first call waits until all of its connections stand."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return Counts(**json.loads(self._process.stdout.readline()))
+
+
+@contextmanager
+def loaded(world: World, *options: str) -> Iterator[LoadProcess]:
+    """The load generator against a world's unix socket."""
+    path = world.server.bind.removeprefix("unix:")
+    process = subprocess.Popen(
+        (sys.executable, load.__file__, path, "--manifests", world.keys, *options),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        with process:
+            yield LoadProcess(process)
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(60) == 0
+    finally:
+        process.kill()
+
+
+def _circuits() -> Iterator[bytes]:
+    """Tor's line for one circuit after the other."""
+    for number in count(1):
+        yield f"PROXY TCP6 fc00:dead:beef:4dad:ffff::{number:x} ::1 2 80\r\n".encode()
+
+
+@contextmanager
+def as_tor(world: World) -> Iterator[CuttingProxy]:
+    """What the onion service does: each connection goes to the unix socket on a circuit of its own."""
+    lines, one = _circuits(), threading.Lock()
+
+    def line() -> bytes:
+        with one:
+            return next(lines)
+
+    with CuttingProxy(world.server.bind.removeprefix("unix:"), prefix=line) as proxy:
+        yield proxy
+
+
+def _fast_source_is_served(world: World, folder: Path) -> None:
+    data = random.Random(3).randbytes(FAST_SIZE)
+    (folder / "message").write_text("быстрый")
+    (folder / "photo.jpg").write_bytes(data)
+    with as_tor(world) as tor:
+        sent = send(tor.url, world.keys, folder / "message", [folder / "photo.jpg"])
+    assert sent.tip in rows(world.server.home)
+    (opened,) = [tip for tip in world.arrived("fidh") if tip.facts["id"] == sent.tip]
+    assert opened.files["photo.jpg"].read_bytes() == data
+
+
+def test_500_slow_sources_and_2000_idle_connections_leave_a_fast_source_served(world: World, tmp_path: Path) -> None:
+    with loaded(world, "--slow", str(SLOW), "--idle", str(IDLE), "--rate", str(RATE)) as process:
+        before = process.counts()
+        assert (before.slow_begun, before.slow_refused) == (SLOW, 0)
+        _fast_source_is_served(world, tmp_path)
+        after = process.counts()
+    assert after.slow_open == SLOW, "a slow source lost its connection"
+    assert after.slow_bytes > before.slow_bytes, "the slow sources stood still"
+    assert after.slow_stored == 0, "the fast source was not served while the slow ones sent"
+    assert after.idle_open >= IDLE * 9 // 10, "idle connections were not held"
+
+
+CAP = 200
+GREEDY = 1000
+
+
+@pytest.fixture
+def small(ring: Ring) -> Iterator[World]:
+    """A server that holds few connections."""
+    with running_world(ring, settings={"TIPBOX_SERVER_CONNECTIONS": str(CAP), "TIPBOX_SERVER_WORKERS": "1"}) as world:
+        yield world
+
+
+def test_a_greedy_circuit_does_not_crowd_out_a_fast_source(small: World, tmp_path: Path) -> None:
+    with loaded(small, "--idle", str(GREEDY), "--one-circuit") as process:
+        before = process.counts()
+        assert before.idle_made >= GREEDY
+        _fast_source_is_served(small, tmp_path)
+        after = process.counts()
+    assert after.idle_open <= CAP, "more connections stand than the server may hold"
+    assert after.idle_made > GREEDY, "no greedy connection was dropped"
