@@ -1,0 +1,56 @@
+"""Fuzzes reading a Bundle whose index says whatever it wants, rightly sealed and signed, in front of a short file."""
+
+import io
+import json
+from datetime import date
+
+import atheris
+
+with atheris.instrument_imports(include=["tipbox"]):
+    from tipbox import bundle
+    from tipbox.bundle_read import Bundle
+    from tipbox.errors import DamagedItem
+
+from harness import VECTORS, run
+
+from tipbox import bundle_write, canonical, fields, labels
+from tipbox.primitives import SigningKey, sign, xwing_public
+
+READER, SEED = bytes(16), bytes(32)
+PUBLIC = xwing_public(SEED)
+SIGNER = SigningKey(bytes(32))
+SENDER = fields.to_base64(SIGNER.verify_key.encode())
+
+
+def sealed(direction: int, index: bytes) -> bytes:
+    """A Bundle with ``index``, signed by the sender that it must name, and 1,000 bytes behind it."""
+    value = canonical.decode(index)
+    if isinstance(value, dict):
+        index = canonical.encode({**value, "sender": SENDER})
+    header, keys = bundle_write._wrap(direction, bundle.index_parts(index), READER, PUBLIC)
+    signature = sign(labels.BUNDLE, bundle.signed_message(keys.header_hash, index), SIGNER)
+    plaintext = bundle.index_plaintext(signature, index, bundle.index_parts(index))
+    out = io.BytesIO(header)
+    out.seek(0, io.SEEK_END)
+    bundle_write._write_stream(out, keys.cipher(bundle.INDEX_STREAM), [plaintext], len(plaintext))
+    out.write(bytes(1000))
+    return out.getvalue()
+
+
+def target(data: bytes) -> None:
+    direction = bundle.INWARD if b'"direction":"in"' in data else bundle.OUTWARD
+    found = Bundle(io.BytesIO(sealed(direction, data)), READER, lambda _: SEED)
+    assert found.index_damage == ["index copy"]
+    assert not found.check_padding()
+    for item in found.items:
+        try:
+            found.open(item).read(1)
+        except DamagedItem:
+            continue
+        raise AssertionError("an item was read out of zeros")
+
+
+ENTRIES = (bundle.ItemEntry("report", 5, bytes(32)), bundle.ItemEntry("envelope", 1 << 40, bytes(32)))
+INDEX = bundle.Index(date(2026, 11, 23), bundle.OUTWARD, READER, bytes(32), 1, ENTRIES, PUBLIC)
+CASES = (json.loads(path.read_bytes()) for path in sorted(VECTORS.glob("bundle/*.json")))
+run(target, [INDEX.encode(), *(case["output"]["index"].encode() for case in CASES if "output" in case)])

@@ -1,0 +1,16 @@
+"""Fuzzes locked files; Argon2id makes it slow where a file has the right shape."""
+
+import atheris
+
+with atheris.instrument_imports(include=["tipbox"]):
+    from tipbox.locked import Kind, unlock
+
+from harness import run, vectors
+
+
+def target(data: bytes) -> None:
+    for kind in Kind:
+        unlock(kind, b"passphrase", data)
+
+
+run(target, vectors("locked", "file"))
