@@ -10,8 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import ClassVar, Final
 
 import click
@@ -95,7 +97,15 @@ def _as_error(error: Exception) -> TipboxError:
         return Missing(f"running this command: {error.name} is not installed; install tipbox[source] or tipbox[server]")
     if isinstance(error, OSError):
         return _as_system_error(error)
-    return Bug(f"this is a bug ({type(error).__name__}); please report it with the command that you used")
+    return Bug(
+        f"this is a bug ({type(error).__name__} {_place(error)}); please report it with the command that you used"
+    )
+
+
+def _place(error: Exception) -> str:
+    """Where it happened: file and line, nothing of what was in memory."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _as_system_error(error: OSError) -> TipboxError:

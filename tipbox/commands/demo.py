@@ -1,0 +1,22 @@
+"""``tipbox demo``: the main job on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import click
+
+from tipbox.commands.terminal import Terminal, pass_terminal
+from tipbox.demo import run
+from tipbox.errors import Usage
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Run the main job and exit.")
+@pass_terminal
+def demo(terminal: Terminal, *, once: bool) -> None:
+    """Run the main job end to end on loopback; then keep the source's page up until stopped."""
+    for module, extra in (("flask", "server"), ("httpx", "source")):
+        if importlib.util.find_spec(module) is None:
+            raise Usage(f"running the demo: {module} is not installed; install tipbox[{extra}]")
+    run(terminal.say, once=once)

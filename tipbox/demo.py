@@ -1,0 +1,246 @@
+"""The main job, end to end on one machine: three organisations, a server, a tip, three desks.
+
+Every step is one of the real commands, run as a program of its own; nothing here knows how any of them works. All of
+it lies in one private folder that is removed at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from tipbox.errors import TipboxError
+from tipbox.primitives import random_bytes
+
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 20.0
+WORDS: Final = "На площади стреляли. Я снимал из окна."  # noqa: RUF001 (Russian)
+MESSAGE: Final = f"{WORDS}\nҚазір қауіпсіз жердемін.\n".encode()  # noqa: RUF001 (Kazakh)
+PICTURE: Final = "площадь.png"
+_WIDTH: Final = 320
+_HEIGHT: Final = 200
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """Who takes part."""
+
+    name: str
+    full_name: str
+    country: str
+    languages: tuple[str, ...]
+
+
+ORGANISATIONS: Final = (
+    Organisation("fidh", "International Federation for Human Rights", "FR", ("fr", "en")),
+    Organisation("kibhr", "Kazakhstan International Bureau for Human Rights", "KZ", ("kk", "ru")),
+    Organisation("ili", "International Legal Initiative", "KZ", ("kk", "ru")),
+)
+
+
+class DemoFailed(TipboxError):
+    """A step of the demo did not do what it should."""
+
+    code = "demo"
+    exit_code = 1
+
+
+def picture() -> bytes:
+    """A PNG that no other file on this machine is like: coloured bands with noise."""
+    noise = random_bytes(_WIDTH * _HEIGHT)
+    rows = b"".join(
+        b"\x00" + b"".join(bytes((30 * (y // 25), x % 256, noise[y * _WIDTH + x] // 4)) for x in range(_WIDTH))
+        for y in range(_HEIGHT)
+    )
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+    size = _WIDTH.to_bytes(4) + _HEIGHT.to_bytes(4) + b"\x08\x02\x00\x00\x00"
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+class Demo:
+    """One run in one folder."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._secret = folder / "passphrase"
+        self._home = folder / "server"
+        self._keys = folder / "keys"
+
+    def main_job(self, url: str) -> None:
+        """From the sealed tip to its removal from the server."""
+        self._say("4. A source seals a message and a picture for all three, and sends them.")
+        sent = self._send(url)
+        self._say(f"   Stored as {sent['tip'][:16]}…; the Passphrase for the answer: {sent['passphrase']}")
+        self._say("5. The server's folder is searched for the words, the name and the picture.")
+        self._search()
+        for number, organisation in enumerate(ORGANISATIONS, 1):
+            self._say(f"{5 + number}. {organisation.name}: Bundle out, opened on the desk, acknowledgement back.")
+            self._carry(organisation.name, sent["tip"])
+            self._stored(number < len(ORGANISATIONS))
+        self._say("9. All three have carried it: the server has it no longer.")
+
+    def make_keys(self) -> None:
+        """Each organisation's ceremony."""
+        self._say("1. Three organisations make their keys, each on its own desk:")
+        self._secret.write_text("only a demo: four quiet words\n")
+        self._secret.chmod(0o600)
+        for one in ORGANISATIONS:
+            vault = self._vault(one.name)
+            languages = [argument for language in one.languages for argument in ("--language", language)]
+            names = ["--org", one.name, "--name", one.full_name, "--country", one.country, *languages]
+            made = self._tipbox("keys", "init", "--vault", vault, *names, *self._unlock, "--json")
+            self._say(f"   {one.name} ({one.full_name}), identity {made['check_digits']}")
+        self._say("2. Each publishes a key manifest; anyone can check them.")
+        for one in ORGANISATIONS:
+            out = self._keys / f"{one.name}.json"
+            self._tipbox("keys", "publish", "--vault", self._vault(one.name), "--out", out, *self._unlock, "--json")
+        self._tipbox("keys", "verify", "--keys", self._keys, "--json")
+
+    @contextmanager
+    def server(self) -> Iterator[str]:
+        """A server in the background; yields its address."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        bind = f"127.0.0.1:{port}"
+        self._say(f"3. A server starts on {bind}. It has the public keys and no private one.")
+        with (self._folder / "server.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*_PROGRAM, "server", "run", "--home", self._home, "--keys", self._keys, "--bind", bind],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            _wait(process, f"http://{bind}/")
+            yield f"http://{bind}"
+        finally:
+            _stop(process)
+
+    def _send(self, url: str) -> dict[str, str]:
+        (self._folder / "message.txt").write_bytes(MESSAGE)
+        (self._folder / PICTURE).write_bytes(picture())
+        files: list[str | Path] = ["--message-file", self._folder / "message.txt", self._folder / PICTURE]
+        sent: dict[str, str] = self._tipbox("source", "send", url, "--keys", self._keys, *files, "--json")
+        return sent
+
+    def _search(self) -> None:
+        wanted = [text.encode(code) for text in (WORDS, PICTURE) for code in ("utf-8", "utf-16-le")]
+        wanted.append((self._folder / PICTURE).read_bytes()[100:164])
+        files = [path for path in self._home.rglob("*") if path.is_file()]
+        for path in files:
+            data = path.read_bytes()
+            if any(words in data for words in wanted):
+                raise DemoFailed("the demo: the server's folder holds plain text")
+        self._say(f"   Nothing in {len(files)} files: the server holds ciphertext only.")
+
+    def _carry(self, name: str, tip: str) -> None:
+        stick, vault, out = self._folder / f"stick-{name}", self._vault(name), self._folder / f"opened-{name}"
+        self._tipbox("server", "export", "--home", self._home, "--to", name, "--out", stick, "--json")
+        self._tipbox("desk", "import", "--vault", vault, *self._unlock, "--copies", "1", stick, "--json")
+        listed = self._tipbox("desk", "list", "--vault", vault, *self._unlock, "--json")
+        if [one["id"] for one in listed] != [tip]:
+            raise DemoFailed("the demo: the desk does not list the tip")
+        self._tipbox("desk", "show", "--vault", vault, *self._unlock, tip, "--out", out, "--json")
+        pictures = [path.read_bytes() for path in (out / "files").iterdir()]
+        if (out / "message.txt").read_bytes() != MESSAGE or pictures != [(self._folder / PICTURE).read_bytes()]:
+            raise DemoFailed("the demo: what was opened is not what was sent")
+        self._say("   Text and picture are the same to the last bit.")
+        outbox = stick / "outbox.bundle"
+        self._tipbox("desk", "outbox", "--vault", vault, *self._unlock, "--out", outbox, "--json")
+        self._tipbox("server", "import", "--home", self._home, outbox, "--json")
+
+    def _stored(self, expected: bool) -> None:  # noqa: FBT001 (one fact, named at the call)
+        state = self._tipbox("server", "status", "--home", self._home, "--json")
+        if (state["envelopes"] != "0") is not expected:
+            raise DemoFailed("the demo: the server removed the tip too early, or not at all")
+
+    def _vault(self, name: str) -> Path:
+        return self._folder / f"desk-{name}"
+
+    @property
+    def _unlock(self) -> list[str | Path]:
+        return ["--passphrase-file", self._secret]
+
+    def _tipbox(self, *arguments: str | Path) -> Any:
+        done = subprocess.run(
+            [*_PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False, encoding="utf-8"
+        )
+        if done.returncode:
+            raise DemoFailed(f"the demo: tipbox {' '.join(map(str, arguments[:2]))} failed: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+
+_PROGRAM: Final = (sys.executable, "-m", "tipbox")
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with opener.open(url, timeout=START_SECONDS) as answer:
+                answer.read()
+        except urllib.error.HTTPError as error:
+            raise DemoFailed(f"the demo: the server answers {error.code}") from error
+        except OSError as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise DemoFailed("the demo: the server does not start; run tipbox server run by hand") from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def run(say: Callable[[str], None], *, once: bool) -> None:
+    """Run the demo; unless ``once``, keep the server up afterwards until the program is interrupted.
+
+    Raises:
+        DemoFailed: a step did not do what it should.
+    """
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with tempfile.TemporaryDirectory(prefix="tipbox-demo-") as folder:
+            demo = Demo(Path(folder), say)
+            demo.make_keys()
+            with demo.server() as url:
+                demo.main_job(url)
+                if not once:
+                    say(f"The page for sources is at {url}/ ; stop with Ctrl-C.")
+                    with contextlib.suppress(KeyboardInterrupt):
+                        signal.pause()
+    finally:
+        signal.signal(signal.SIGTERM, before)
