@@ -12,14 +12,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
+from sqlalchemy import Connection
 
 from tipbox import days
 from tipbox.bundle import INWARD, Index
@@ -35,6 +36,7 @@ from tipbox.server.database import make_engine
 from tipbox.server.home import Home
 from tipbox.server.store import Store
 
+T = TypeVar("T")
 PART = 65_552
 BOOT_SECONDS = 20
 
@@ -168,8 +170,13 @@ class Server:
     def config(self) -> Config:
         return load(self.home)
 
-    def store(self) -> Store:
-        return Store(make_engine(Home(self.home), self.config))
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` reads from the database."""
+        engine = make_engine(Home(self.home), self.config)
+        try:
+            return Store(engine).read(work)
+        finally:
+            engine.dispose()
 
     def workers(self) -> list[psutil.Process]:
         return [child for child in psutil.Process(self.process.pid).children() if child.is_running()]
@@ -178,11 +185,16 @@ class Server:
         address = address or self.address
         line = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         line.settimeout(30)
-        line.connect(address)
+        try:
+            line.connect(address)
+        except OSError:
+            line.close()
+            raise
         return line
 
-    def client(self, circuit: str | None = "fc00:dead:beef:4dad::0:e1") -> Client:
-        return Client(self, circuit)
+    def client(self, circuit: str | None = None) -> Client:
+        """A connection over a circuit of its own, or over the one named."""
+        return Client(self, circuit or f"fc00:dead:beef:4dad::{secrets.randbits(16):x}:{secrets.randbits(16):x}")
 
     def stop(self) -> int:
         if self.process.poll() is None:

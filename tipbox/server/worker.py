@@ -167,6 +167,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         client = connection.client
         name = client.getsockname()
         response, environ = wsgi.create(request, client, addr or "", name, door.config, response_class=Response)
+        environ["wsgi.input"] = _Body(request.body.reader)
         environ["tipbox.circuit"] = connection.circuit
         environ["tipbox.circuit_demanded"] = door.demands_circuit
         environ["tipbox.wipe"] = lambda: _wipe(request, connection)
@@ -188,17 +189,28 @@ class Worker(GeventWorker):  # type: ignore[misc]
         return not response.should_close()
 
 
+class _Body:
+    """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        """``size`` bytes, or fewer at the end."""
+        data: bytes = self._reader.read(size)
+        return data
+
+
 def _unread(request: Any) -> bool:
     """Whether some of the body is still to come."""
     reader = request.body.reader
-    return not isinstance(reader, LengthReader) or reader.length > 0 or request.body.failed
+    return not isinstance(reader, LengthReader) or reader.length > 0
 
 
 def _wipe(request: Any, connection: Connection) -> None:
     """Overwrite what was read ahead of a body that should never have come."""
-    for buffer in (request.unreader.buf, request.body.buf):
-        with buffer.getbuffer() as view:
-            view[:] = bytes(len(view))
+    with request.unreader.buf.getbuffer() as view:
+        view[:] = bytes(len(view))
     connection.wiped = True
 
 

@@ -1,0 +1,113 @@
+"""The server's configuration: one TOML file, the environment, and no key that is not known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tipbox.errors import Usage
+from tipbox.server.config import Config, load
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write(home: Path, text: str) -> None:
+    (home / "tipbox.toml").write_text(text, encoding="utf-8")
+
+
+def test_everything_has_a_default(home: Path) -> None:
+    config = load(home)
+
+    assert (config.retention.days, config.retention.draft_days) == (90, 14)
+    assert (config.quota.carry_capacity, config.quota.reserve_percent) == (64 * 10**9, 20)
+    assert config.server.proxy_protocol == "auto"
+
+
+def test_the_file_is_read(home: Path) -> None:
+    write(home, "[retention]\ndays = 30\n[quota]\ndrafts = 5\n")
+
+    config = load(home)
+
+    assert (config.retention.days, config.quota.drafts) == (30, 5)
+
+
+def test_the_environment_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, "[quota]\ndraft_bytes = 1000\n")
+    monkeypatch.setenv("TIPBOX_QUOTA_DRAFT_BYTES", "2000")
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", "postgresql:///tips")
+
+    config = load(home)
+
+    assert config.quota.draft_bytes == 2000
+    assert config.database.url.get_secret_value() == "postgresql:///tips"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[quota]\ndraft = 5\n", "quota.draft:"),
+        ("[quotas]\ndrafts = 5\n", "quotas:"),
+        ("[quota]\ndrafts = 0\n", "quota.drafts:"),
+        ('[retention]\ndays = "ninety-canary"\n', "retention.days:"),
+        ('[server]\nproxy_protocol = "off"\n', "server.proxy_protocol:"),
+        ('[blobs]\nurl = "/tmp/canary"\n', "blobs.url:"),
+        ('[limits]\nurl = "http://canary"\n', "limits.url:"),
+        ("[quota\n", "tipbox.toml"),
+    ],
+)
+def test_a_wrong_key_in_the_file_is_named_and_its_value_is_not(home: Path, text: str, named: str) -> None:
+    write(home, text)
+
+    with pytest.raises(Usage) as raised:
+        load(home)
+
+    assert named in str(raised.value)
+    assert "canary" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["TIPBOX_QUOTA_DRAFT", "TIPBOX_NOTHING", "TIPBOX_QUOTA", "tipbox_server_canary"])
+def test_an_unknown_variable_is_named_and_its_value_is_not(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "secret-value")
+
+    with pytest.raises(Usage) as raised:
+        load(home)
+
+    assert name in str(raised.value)
+    assert "secret-value" not in str(raised.value)
+
+
+def test_secrets_are_not_printed(home: Path) -> None:
+    write(home, '[database]\nurl = "postgresql://user:hunter2@db/tips"\n[blobs]\nsecret_key = "hunter2"\n')
+
+    assert "hunter2" not in repr(load(home))
+
+
+def test_the_configuration_is_frozen(home: Path) -> None:
+    config = load(home)
+
+    with pytest.raises(ValueError, match="frozen"):
+        config.quota.drafts = 7
+
+
+def test_no_key_is_about_a_check() -> None:
+    """Every key there is; a new one that lowers a check would have to be added here."""
+    keys = {
+        f"{section}.{key}"
+        for section, field in Config.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    }
+
+    assert keys == {
+        *("database.url", "blobs.url", "blobs.endpoint", "blobs.region", "blobs.access_key", "blobs.secret_key"),
+        *("limits.url", "limits.pages", "limits.open", "limits.parts", "limits.state", "limits.finish"),
+        *("limits.all_per_second", "retention.days", "retention.draft_days", "quota.drafts", "quota.draft_bytes"),
+        *("quota.letters_per_day", "quota.carry_capacity", "quota.reserve_percent"),
+        *("server.workers", "server.connections", "server.proxy_protocol", "server.language"),
+    }

@@ -1,0 +1,188 @@
+"""Quotas and the clock, in a database of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from server_support import Organisation, Sent, envelope, three
+from sqlalchemy import Connection, select, update
+
+from tipbox.envelope import EnvelopeId
+from tipbox.header import Header
+from tipbox.padding import sealed_size
+from tipbox.server import clock, drafts
+from tipbox.server.config import Config, Quota
+from tipbox.server.database import make_engine, migrate
+from tipbox.server.drafts import Opening, Terms
+from tipbox.server.errors import Refusal
+from tipbox.server.home import Home
+from tipbox.server.models import Ledger
+from tipbox.server.models import Organisation as OrganisationRow
+from tipbox.server.quota import Disk
+from tipbox.server.store import Store
+
+GB = 10**9
+DAY = date(2026, 11, 23)
+ROOMY = Disk(total=1000 * GB, free=900 * GB, holds_bodies=True)
+
+
+@pytest.fixture(name="organisations", scope="module")
+def _organisations() -> list[Organisation]:
+    return three()
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Store]:
+    home = Home(tmp_path / "home")
+    home.make()
+    engine = make_engine(home, Config())
+    migrate(engine)
+    store = Store(engine)
+    store.write(lambda connection: pin(connection, organisations))
+    yield store
+    engine.dispose()
+
+
+def pin(connection: Connection, organisations: list[Organisation]) -> None:
+    connection.execute(update(Ledger).values(last_day=DAY))
+    for one in organisations:
+        row = OrganisationRow(id=one.id, name=one.name, identity=one.identity.verify_key.encode())
+        values = {"id": row.id, "name": row.name, "identity": row.identity}
+        connection.execute(OrganisationRow.__table__.insert(), values)
+
+
+def sized(sent: Sent, body_size: int) -> Opening:
+    """The opening of ``sent`` with another body size: the server cannot tell."""
+    header = Header.parse(sent.header)
+    other = Header(
+        header.letter_size, body_size, header.salt, header.content_commitment, header.body_commitment, header.slots
+    )
+    return Opening(sent.token_hash, other, sent.letter)
+
+
+def opens(
+    store: Store, opening: Opening, *, quota: Quota | None = None, disk: Disk = ROOMY, day: date = DAY
+) -> drafts.State | str:
+    """The state, or the code of the refusal."""
+    terms = Terms(quota or Quota(), disk, set())
+    try:
+        return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms))[1]
+    except Refusal as refusal:
+        return refusal.code
+
+
+def test_letters_of_a_day_are_counted_and_the_next_day_is_new(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(letters_per_day=2)
+    answers = [opens(store, sized(envelope(organisations), 0), quota=quota) for _ in range(3)]
+
+    assert answers == [drafts.STORED, drafts.STORED, "full"]
+    assert opens(store, sized(envelope(organisations), 0), quota=quota, day=DAY + timedelta(1)) == drafts.STORED
+
+
+def test_the_same_envelope_counts_once(store: Store, organisations: list[Organisation]) -> None:
+    sent = envelope(organisations)
+    quota = Quota(letters_per_day=1)
+
+    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
+    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
+    assert opens(store, sized(sent.again(), 0), quota=quota) == drafts.STORED
+
+
+def test_drafts_are_counted(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(drafts=1)
+    first = sized(envelope(organisations), 65536)
+
+    assert isinstance(opens(store, first, quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 65536), quota=quota) == "full"
+    assert isinstance(opens(store, first, quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 0), quota=quota) == drafts.STORED
+
+
+def test_announced_bytes_are_reserved_when_a_draft_is_opened(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(draft_bytes=3 * 2**20)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**21), quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 2**21), quota=quota) == "full"
+
+
+def test_a_day_takes_a_quarter_of_what_couriers_have_left(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(carry_capacity=64 * 2**30, draft_bytes=64 * 2**30)
+    size = 2**33  # 8 GiB; the first day's quarter is 16 GiB, and sealing adds a little to each
+
+    answers = []
+    for day in (0, 0, 1, 1):
+        opening = sized(envelope(organisations), size)
+        answers.append(opens(store, opening, quota=quota, day=DAY + timedelta(day)))
+
+    assert [answer == "full" for answer in answers] == [False, True, False, True]
+    assert opens(store, sized(envelope(organisations), 0), quota=quota) == drafts.STORED
+
+
+def test_bodies_leave_a_fifth_of_the_disk_to_letters(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=100 * GB, free=10 * GB, holds_bodies=True)
+
+    assert opens(store, sized(envelope(organisations), 2**32 + 2**30), disk=disk) == "full"
+    assert isinstance(opens(store, sized(envelope(organisations), 2**31), disk=disk), drafts.State)
+    assert opens(store, sized(envelope(organisations), 0), disk=disk) == drafts.STORED
+
+
+def test_bodies_in_s3_do_not_need_the_disk(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=100 * GB, free=1 * GB, holds_bodies=False)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**32), disk=disk), drafts.State)
+
+
+def test_a_full_disk_takes_nothing(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=100 * GB, free=10**6, holds_bodies=True)
+
+    assert opens(store, sized(envelope(organisations), 0), disk=disk) == "full"
+
+
+def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: list[Organisation]) -> None:
+    from tipbox.server.import_ import delete_envelopes
+
+    sent = envelope(organisations, 300_000)
+    opening = sized(sent, Header.parse(sent.header).body_size)
+    hashes = [drafts.sha256(part) for part in sent.parts]
+    envelope_id = EnvelopeId(sent.header, sent.letter)
+    for one in hashes:
+        envelope_id.add_hash(one)
+    stored = sealed_size(opening.header.body_size)
+
+    assert isinstance(opens(store, opening), drafts.State)
+    store.write(lambda connection: drafts.add_run(connection, opening.token, 0, hashes, "a" * 32))
+    used, old = store.write(
+        lambda connection: drafts.commit(connection, opening.token, envelope_id.digest(), "b" * 32, DAY)
+    )
+    assert (used, old) == (True, ["a" * 32])
+    assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == stored
+
+    gone = store.write(lambda connection: delete_envelopes(connection, [envelope_id.digest()]))
+    assert gone == ["b" * 32]
+    assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == 0
+
+
+def ticks(store: Store, *steps: int) -> list[tuple[int, bool]]:
+    return [
+        (now.days_seen, now.held)
+        for step in steps
+        for now in [store.write(lambda connection, step=step: clock.tick(connection, DAY + timedelta(step)))]
+    ]
+
+
+def test_each_day_counts_once(store: Store) -> None:
+    assert ticks(store, 0, 0, 1, 1, 2, 4) == [(0, False), (0, False), (1, False), (1, False), (2, False), (3, False)]
+
+
+def test_a_jump_holds_the_clock_until_it_is_confirmed(store: Store) -> None:
+    assert ticks(store, 3, 3, 4) == [(1, True), (1, True), (2, True)]
+    assert not store.write(lambda connection: clock.confirm(connection, DAY + timedelta(4))).held
+    assert ticks(store, 4, 5) == [(2, False), (3, False)]
+
+
+def test_a_clock_that_goes_back_far_is_held_and_counts_no_day_twice(store: Store) -> None:
+    assert ticks(store, 2, 1, 2) == [(1, False), (1, False), (1, False)]
+    assert ticks(store, -5, 2) == [(1, True), (2, True)]
