@@ -406,3 +406,21 @@ def test_reading_takes_no_more_than_the_header_says() -> None:
 
     assert refused(lambda: list(reading.parts)) == "incomplete"
     assert max(asked) == PART_SIZE + 16
+
+
+def test_two_slots_for_one_organisation_are_not_sealed() -> None:
+    """No reader would take the Envelope."""
+    with pytest.raises(InputRefused):
+        envelope.seal(recipients(1, 1) * 2, letter_of(b"x"))
+
+
+def test_largest_letter_that_the_rules_allow() -> None:
+    """1,000 files, with the names and types that JSON makes longest, and the longest message."""
+    worst = FileEntry("\x01" * 255, MAX_BODY // MAX_FILES, '"' * 127)
+    made = replace(letter_of(b"x" * MAX_MESSAGE), files=(worst,) * MAX_FILES, mailbox=PAIR, reply_key=READERS[0][1])
+    sealed = envelope.seal(recipients(), made)
+    head = Header.parse(sealed.header.encoded)
+    opened = header.open_slot(head, READERS[0][0], lambda _: SEEDS[0])
+
+    assert letter.open_letter(head, opened.content_key, sealed.letter) == made
+    assert head.letter_size <= MAX_LETTER

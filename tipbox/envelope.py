@@ -71,6 +71,8 @@ def seal(recipients: Sequence[Recipient], letter: Letter) -> Sealed:
         raise LimitExceeded(f"an Envelope has 1 to {MAX_SLOTS} slots")
     if all(recipient.pair_key is None for recipient in recipients):
         raise InputRefused("no organisation is chosen")
+    if len({recipient.organisation for recipient in recipients}) != len(recipients):
+        raise InputRefused("an organisation is named twice")
     salt, content_key = random_bytes(SALT_SIZE), random_bytes(KEY_SIZE)
     commitments = content_commitment(content_key, salt), body_commitment(letter.body_key, salt)
     slots = tuple(
