@@ -5,10 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -73,7 +69,9 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _alembic(connection: Connection | None = None) -> AlembicConfig:
+def _alembic(connection: Connection | None = None) -> Any:
+    from alembic.config import Config as AlembicConfig  # a worker never migrates, and starts faster without
+
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -86,6 +84,8 @@ def migrate(engine: Engine) -> None:
     Raises:
         InputRefused: it cannot be reached, or is of a newer version.
     """
+    from alembic import command
+
     try:
         with engine.begin() as connection:
             _refuse_newer(connection)
@@ -98,6 +98,9 @@ def migrate(engine: Engine) -> None:
 
 def must_be_current(engine: Engine) -> None:
     """InputRefused unless the database has this version's schema."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
@@ -110,6 +113,9 @@ def must_be_current(engine: Engine) -> None:
 
 
 def _refuse_newer(connection: Connection) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     current = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     if current is not None and current not in known:

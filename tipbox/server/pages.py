@@ -69,8 +69,6 @@ class Pages:
     def language(self, prefix: str | None) -> str:
         """The language of this request: the path's, or what the visitor accepts, or the configured one."""
         if prefix is not None:
-            if prefix not in self.languages:
-                raise Refusal("not-found")
             return prefix
         accepted: LanguageAccept = request.accept_languages
         return accepted.best_match(self.languages) or self.fallback
@@ -186,15 +184,16 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, per_minute: int)
     blueprint = Blueprint("pages", __name__)
     limited = rates.limit(per_minute)
     static = load_static(static_dir())
+    in_language = f"<any({', '.join(repr(one) for one in pages.languages)}):prefix>"
 
     @blueprint.get("/", defaults={"prefix": None})
-    @blueprint.get("/<prefix>/")
+    @blueprint.get(f"/{in_language}/")
     @limited
     def start(prefix: str | None) -> Response:
         return pages.start(pages.language(prefix), prefix)
 
     @blueprint.get("/send", defaults={"prefix": None})
-    @blueprint.get("/<prefix>/send")
+    @blueprint.get(f"/{in_language}/send")
     @limited
     def send(prefix: str | None) -> Response:
         return pages.send(pages.language(prefix), prefix)
