@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,9 +31,11 @@ from tipbox.header import KeyState
 from tipbox.keys import Manifest, ReceivingKey, key_id, organisation_id
 from tipbox.letter import FileEntry, Letter
 from tipbox.primitives import SigningKey, new_seed, random_bytes, sha256, xwing_public
+from tipbox.server.app import STORE, create_app
 from tipbox.server.config import Config, load
 from tipbox.server.database import make_engine
 from tipbox.server.home import Home
+from tipbox.server.run import prepare
 from tipbox.server.store import Store
 
 T = TypeVar("T")
@@ -145,6 +147,22 @@ def envelope(organisations: Sequence[Organisation], size: int = 0, message: byte
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something that is about to happen."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.02)
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -209,9 +227,9 @@ class Server:
         self.process.kill()
         self.process.wait(10)
         for worker in workers:
-            if worker.is_running():
+            with suppress(psutil.NoSuchProcess):
                 worker.kill()
-        psutil.wait_procs(workers, 10)
+        until(lambda: not any(alive(worker) for worker in workers))
 
     def wait(self) -> None:
         """Until it answers."""
@@ -257,6 +275,44 @@ def start(
         server.kill()
         raise
     return server
+
+
+class Here:
+    """A server's folder without a process: the application is called in place."""
+
+    def __init__(self, home: Path, keys: Path) -> None:
+        config = prepare(home, keys)
+        self.home = home
+        self.keys = keys
+        app = create_app(Home(home), config)
+        self._store: Store = app.extensions[STORE]
+        self._client = app.test_client()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` reads from the database."""
+        return self._store.read(work)
+
+    def upload(self, *envelopes: Sent) -> None:
+        """Store Envelopes."""
+        for sent in envelopes:
+            self.open(sent)
+            for first in range(0, len(sent.parts), 64):
+                self.put(sent, first, 64)
+            if sent.parts:
+                self.call("POST", "/finish", b"", sent)
+
+    def open(self, sent: Sent) -> None:
+        self.call("PUT", "", sent.opening, sent)
+
+    def put(self, sent: Sent, first: int, count: int = 1) -> None:
+        self.call("PUT", f"/parts/{first}", b"".join(sent.parts[first : first + count]), sent)
+
+    def call(self, method: str, path: str, body: bytes, sent: Sent) -> None:
+        answer = self._client.open(f"/api/envelope{path}", method=method, data=body, headers=bearer(sent.token))
+        assert answer.status_code in {200, 201}, answer.data
+
+    def close(self) -> None:
+        self._store.engine.dispose()
 
 
 @contextmanager

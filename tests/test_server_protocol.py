@@ -7,12 +7,11 @@ import dataclasses
 import json
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from server_support import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three
+from server_support import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three, until
 from sqlalchemy import func, select
 
 from tipbox.header import Header
@@ -188,13 +187,6 @@ def half_close(client: Client) -> None:
     client.line.shutdown(socket.SHUT_WR)
     client.ended()
     client.close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("end", [reset, half_close])

@@ -33,6 +33,8 @@ from tipbox.server.threads import Here, Threads
 
 WIPE = "tipbox.wipe"
 """In the WSGI environment: called when a body is refused that should never have come."""
+STORE = "tipbox.store"
+"""Among the application's extensions: its store."""
 SOURCE_LANGUAGE = "en"
 
 
@@ -59,6 +61,7 @@ def create_app(
     strict_headers(app)
     rates = Rates(app, config)
     store = Store(make_engine(home, config), threads)
+    app.extensions[STORE] = store
     intake = Intake(home, config, store, open_blobs(home, config.blobs), threads, today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits.pages))
