@@ -6,6 +6,9 @@ import type { Organisation } from "./messages.js";
 import { element, field, type View, view } from "./views.js";
 import type { Words } from "./words.js";
 
+/** Characters from which on a text may be broken anywhere. */
+const LONG_TEXT = 20_000;
+
 /** What a source has written and chosen. */
 export interface Content {
   readonly message: Bytes;
@@ -48,7 +51,11 @@ export class Form {
       if (content !== null) onSend(content);
     });
     this.#root.append(this.#view.content);
-    this.#root.addEventListener("input", () => (part("problem").textContent = ""));
+    this.#root.addEventListener("input", () => {
+      part("problem").textContent = "";
+      // Laying out a text without spaces takes browsers a time that grows with the square of its length.
+      this.#message.classList.toggle("long", this.#message.value.length > LONG_TEXT);
+    });
   }
 
   /** What to show. */
