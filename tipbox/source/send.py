@@ -30,4 +30,4 @@ def compare_keys(line: Line, roster: Roster) -> Roster:
 
 def send_tip(line: Line, tip: SealedTip, progress: Callable[[int], None] = lambda _: None) -> None:
     """Send a sealed tip; it is stored when this returns."""
-    Upload(line, progress).send(tip.head, tip.parts())
+    Upload(line, progress).send(tip.head, tip.parts(), tip.sealed.header.parts)

@@ -52,13 +52,20 @@ class Upload:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._run = _FIRST_RUN
 
-    def send(self, head: bytes, parts: Iterator[bytes]) -> None:
-        """Send header and letter, then the parts; stored when this returns."""
-        state = self._line.insist(lambda _: self._ask("PUT", "", head))
+    def send(self, head: bytes, parts: Iterator[bytes], count: int) -> None:
+        """Send header and letter, then ``count`` parts; stored when this returns."""
+        self._expect(self._line.insist(lambda _: self._ask("PUT", "", head)), stored=count == 0)
         self._progress(len(head))
-        self._parts(parts)
-        if not state.stored and not self._line.insist(lambda _: self._ask("POST", "/finish")).stored:
-            raise NetworkFailed("sending: the server did not store it; send again")
+        if count:
+            self._parts(parts)
+            self._expect(self._line.insist(lambda _: self._ask("POST", "/finish")), stored=True)
+
+    @staticmethod
+    def _expect(state: State, *, stored: bool) -> None:
+        if state.stored != stored:
+            raise NetworkFailed(
+                "sending: the server does not say what it must; nothing is sure to be stored, send again"
+            )
 
     def _parts(self, parts: Iterator[bytes]) -> None:
         first = 0
@@ -77,6 +84,7 @@ class Upload:
         if number > 1:
             self._run = max(1, self._run // 2)
             state = self._ask("GET", "")
+            self._expect(state, stored=False)
             there = len(kept) if state.first_missing is None else state.first_missing - first
             if there > 0:
                 return min(there, len(kept))
