@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, exists, insert, literal, null, select, update
 
 from tipbox import padding
 from tipbox.envelope import EnvelopeId
@@ -27,8 +27,11 @@ FINISHED_DAYS: Final = 7
 
 # Statements of the way that every Envelope takes, made once: making one costs more than running it.
 _TOKEN: Final = bindparam("token", type_=HASH)
-_FIND: Final = select(Draft.body_size, Draft.missing).where(Draft.token == _TOKEN)
-_FIND_FINISHED: Final = select(Finished.token).where(Finished.token == _TOKEN)
+_FIND: Final = (
+    select(Draft.body_size, Draft.missing)
+    .where(Draft.token == _TOKEN)
+    .union_all(select(literal(-1, BigInteger), null()).where(exists().where(Finished.token == _TOKEN)))
+)
 _FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
 _INSERT_ENVELOPE: Final = insert(Envelope)
 _INSERT_SLOTS: Final = insert(Slot)
@@ -102,11 +105,9 @@ def find(connection: Connection, token: bytes) -> DraftView | None:
         Refusal: ``no-draft``.
     """
     row = connection.execute(_FIND, {"token": token}).one_or_none()
-    if row is not None:
-        return DraftView(token, row[0], ranges.unpack(row[1]))
-    if connection.execute(_FIND_FINISHED, {"token": token}).one_or_none() is None:
+    if row is None:
         raise Refusal("no-draft")
-    return None
+    return None if row[0] < 0 else DraftView(token, row[0], ranges.unpack(row[1]))
 
 
 def state_of(draft: DraftView | None) -> State:

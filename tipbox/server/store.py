@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, select
@@ -36,6 +39,8 @@ class Store:
 
     def __init__(self, engine: Engine, threads: Threads | None = None) -> None:
         self.engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._turns = _turns(engine)
         self._reader = engine.execution_options(**{READ_ONLY: True})
         threads = threads or Here()
         self._call = threads.grouped(self._run)
@@ -80,35 +85,75 @@ class Store:
         return outcomes
 
     def _run_writes(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
+        if len(writes) == 1:
+            place, work = writes[0]
+            try:
+                with self._transaction() as connection:
+                    value = work(connection)
+            except Exception as error:  # noqa: BLE001 (handed to the one who asked)
+                return {place: (None, _translate(error))}
+            return {place: (value, None)}
         try:
-            return self._commit(writes)
-        except Exception as error:
-            if len(writes) == 1:
-                return {writes[0][0]: (None, _translate(error))}
-            if not isinstance(error, DBAPIError):
-                raise
-        # One of them broke the transaction: each gets its own, so the others are not lost with it.
-        return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
+            with self._transaction() as connection:
+                return {place: self._in_group(connection, work) for place, work in writes}
+        except (DBAPIError, _Torn):
+            # One of them broke the transaction: each gets its own, so that the others are not lost with it.
+            return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
 
-    def _commit(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
-        outcomes: dict[int, Outcome] = {}
-        with self.engine.connect() as connection, connection.begin():
-            if self.engine.dialect.name != "sqlite":  # one writer at a time, as SQLite has it, so that quotas are exact
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._turns(), self.engine.begin() as connection:
+            if not self._sqlite:  # one writer at a time, as SQLite has it, so that quotas are exact
                 connection.execute(select(Ledger.id).with_for_update())
-            if len(writes) == 1:
-                place, work = writes[0]
-                return {place: (work(connection), None)}
-            for place, work in writes:
-                savepoint = connection.begin_nested()
-                try:
-                    outcomes[place] = work(connection), None
-                    savepoint.commit()
-                except DBAPIError:
-                    raise
-                except Exception as error:  # noqa: BLE001 (handed to the one who asked)
-                    savepoint.rollback()
-                    outcomes[place] = None, error
-        return outcomes
+            yield connection
+
+    def _in_group(self, connection: Connection, work: Work) -> Outcome:
+        """Work beside others in one transaction: what it wrote before it failed is not committed with theirs.
+
+        PostgreSQL has savepoints for that. On SQLite they cost as much as the work, but it counts its changes: work
+        that refused before it changed anything leaves nothing to undo.
+        """
+        savepoint = None if self._sqlite else connection.begin_nested()
+        before = _changes(connection) if self._sqlite else 0
+        try:
+            value = work(connection)
+        except DBAPIError:
+            raise
+        except Exception as error:  # noqa: BLE001 (handed to the one who asked)
+            if savepoint is not None:
+                savepoint.rollback()
+            elif _changes(connection) != before:
+                raise _Torn from None
+            return None, error
+        if savepoint is not None:
+            savepoint.commit()
+        return value, None
+
+
+class _Torn(Exception):
+    """One of a group failed after it had written."""
+
+
+def _changes(connection: Connection) -> int:
+    return cast("sqlite3.Connection", connection.connection.driver_connection).total_changes
+
+
+def _turns(engine: Engine) -> Callable[[], AbstractContextManager[None]]:
+    """What a writer waits for: SQLite waits by sleeping, which starves some; a lock of the kernel wakes in turn."""
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database:
+        return nullcontext
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        descriptor = os.open(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    return turn
 
 
 def _translate(error: Exception) -> Exception:
