@@ -1,0 +1,519 @@
+"""One way to drive Chromium and Firefox at the levels of Tor Browser. None of them reaches anything but this machine.
+
+Levels:
+    CHROMIUM  Chromium in a private window, at http://127.0.0.1 (a secure context).
+    STANDARD  Firefox ESR with Tor Browser's preferences, at a .onion host.
+    SAFER     The same without JIT, WebAssembly and the like.
+    SAFEST    The same without JavaScript.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import tempfile
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from browser.sink import Sink
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Marionette's libraries are old
+    from marionette_driver.by import By  # type: ignore[import-untyped]
+    from marionette_driver.keys import Keys  # type: ignore[import-untyped]
+    from marionette_driver.marionette import Marionette  # type: ignore[import-untyped]
+
+CHROMIUM_BINARY: Final = "/usr/bin/chromium"
+FIREFOX_BINARY: Final = "/usr/lib/firefox-esr/firefox-esr"
+ONION: Final = "tipboxtestsoqwertyuiopasdfghjklzxcvbnm234567abcdefghijkd.onion"
+"""56 characters, as the name of an onion service of today; preferences map it to loopback."""
+INSECURE: Final = "insecure.example"
+"""A plain name that Chromium maps to loopback: no secure context, so no crypto.subtle."""
+PATIENCE: Final = 60.0
+"""Seconds that a condition may take."""
+DESKTOP: Final = (1280, 900)
+PHONE: Final = (360, 740)
+
+
+class Level(Enum):
+    """What a page may do."""
+
+    CHROMIUM = "chromium"
+    STANDARD = "firefox-standard"
+    SAFER = "firefox-safer"
+    SAFEST = "firefox-safest"
+
+
+class Browser(ABC):
+    """One browser with one window. Elements are named by CSS selectors; scripts run as function bodies in the page."""
+
+    level: Level
+    sink: Sink
+    """Sees what was to leave this machine."""
+    folder: Path
+    """Everything that the browser writes is in here."""
+
+    @abstractmethod
+    def url(self, port: int, path: str = "/", *, secure: bool = True) -> str:
+        """The address of a server on this machine, as this browser names it.
+
+        Without `secure` in Chromium a name without crypto.subtle; in Firefox `allow_onion` makes that difference.
+        """
+
+    @abstractmethod
+    def fresh(self) -> None:
+        """A new private window; what the one before knew is gone."""
+
+    @abstractmethod
+    def open(self, url: str) -> None:
+        """Go to an address and wait until it is loaded."""
+
+    @abstractmethod
+    def run(self, script: str) -> Any:
+        """Run a function body in the page (it may await) and give back what it returns; needs JavaScript."""
+
+    @abstractmethod
+    def count(self, css: str) -> int:
+        """How many elements there are; works without JavaScript, as all of the following."""
+
+    @abstractmethod
+    def text(self, css: str) -> str:
+        """The visible text of the first such element."""
+
+    @abstractmethod
+    def click(self, css: str) -> None:
+        """Click the first such element."""
+
+    @abstractmethod
+    def type(self, css: str, text: str) -> None:
+        """Type into a field."""
+
+    @abstractmethod
+    def attach(self, css: str, paths: Sequence[Path]) -> None:
+        """Choose files with a file field."""
+
+    @abstractmethod
+    def press(self, text: str) -> None:
+        """Type with no field chosen, wherever the focus is."""
+
+    @abstractmethod
+    def tab(self) -> None:
+        """Press the Tab key."""
+
+    @abstractmethod
+    def focused(self, css: str) -> bool:
+        """Whether the first such element has the focus."""
+
+    @abstractmethod
+    def back(self) -> None:
+        """Go back in history."""
+
+    @abstractmethod
+    def address(self) -> str:
+        """The address that is shown."""
+
+    @abstractmethod
+    def source(self) -> str:
+        """The document as it now stands, as HTML."""
+
+    @abstractmethod
+    def complaints(self) -> list[str]:
+        """Errors, warnings and CSP violations that pages of this window brought to the console since `fresh`."""
+
+    @abstractmethod
+    def cookies(self) -> int:
+        """How many cookies the browser holds."""
+
+    @abstractmethod
+    def screenshot(self, path: Path, size: tuple[int, int]) -> None:
+        """Save the whole page as PNG, in a window of this size."""
+
+    @abstractmethod
+    def allow_onion(self, *, secure: bool) -> AbstractContextManager[None]:
+        """Whether `.onion` counts as a secure context within the block; does nothing in Chromium."""
+
+    def until(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """Wait until `condition` holds and give back its value."""
+        deadline = time.monotonic() + patience
+        while not (value := condition()):
+            assert time.monotonic() < deadline, (
+                f"{self.level.value}: waited in vain for {what}; it shows: {self.text('body')}"
+            )
+            time.sleep(0.03)
+        return value
+
+    def wait(self, css: str, patience: float = PATIENCE) -> None:
+        """Wait until there is such an element."""
+        self.until(lambda: self.count(css), css, patience)
+
+    def fill(self, css: str, text: str) -> None:
+        """Put a text into a field at once, as pasting does; needs JavaScript."""
+        self.run(f"""
+            const field = document.querySelector({json.dumps(css)});
+            field.value = {json.dumps(text)};
+            field.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        """)
+
+
+_CHROMIUM_OFF: Final = (
+    "AutofillServerCommunication",
+    "DialMediaRouteProvider",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "OptimizationHints",
+    "PaintHolding",
+    "Translate",
+)
+
+
+class Chromium(Browser):
+    """Debian's Chromium, driven by Playwright."""
+
+    def __init__(self, playwright: Playwright, folder: Path, sink: Sink) -> None:
+        self.level = Level.CHROMIUM
+        self.sink = sink
+        self.folder = folder
+        self._browser = playwright.chromium.launch(
+            executable_path=CHROMIUM_BINARY,
+            chromium_sandbox=False,  # the tests run as root
+            env={"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            args=[
+                # Nothing is looked up and nothing outside is reached.
+                f"--host-resolver-rules=MAP {INSECURE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                f"--proxy-server=socks5://127.0.0.1:{sink.port}",
+                f"--proxy-bypass-list=127.0.0.1;{INSECURE}",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-domain-reliability",
+                "--disable-sync",
+                "--no-first-run",
+                "--no-pings",
+                f"--disable-features={','.join(_CHROMIUM_OFF)}",
+                "--disable-dev-shm-usage",
+            ],
+        )
+        self._context: BrowserContext | None = None
+        self._complaints: list[str] = []
+
+    @property
+    def _page(self) -> Page:
+        assert self._context is not None, "fresh() first"
+        return self._context.pages[0]
+
+    def url(self, port: int, path: str = "/", *, secure: bool = True) -> str:
+        return f"http://{'127.0.0.1' if secure else INSECURE}:{port}{path}"
+
+    def fresh(self) -> None:
+        if self._context is not None:
+            self._context.close()
+        width, height = DESKTOP
+        self._context = self._browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
+        self._complaints = []
+        page = self._context.new_page()
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self._complaints.append(str(error)))
+        page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?"
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning", "assert"}:
+            self._complaints.append(message.text)
+
+    def open(self, url: str) -> None:
+        self._page.goto(url, wait_until="load")
+
+    def run(self, script: str) -> Any:
+        return self._page.evaluate(f"async () => {{ {script} }}")
+
+    def count(self, css: str) -> int:
+        return self._page.locator(css).count()
+
+    def text(self, css: str) -> str:
+        return self._page.locator(css).first.inner_text()
+
+    def click(self, css: str) -> None:
+        self._page.locator(css).first.click()
+
+    def type(self, css: str, text: str) -> None:
+        self._page.locator(css).first.press_sequentially(text)
+
+    def attach(self, css: str, paths: Sequence[Path]) -> None:
+        self._page.locator(css).first.set_input_files(paths)
+
+    def press(self, text: str) -> None:
+        self._page.keyboard.type(text)
+
+    def tab(self) -> None:
+        self._page.keyboard.press("Tab")
+
+    def focused(self, css: str) -> bool:
+        return bool(self._page.locator(css).first.evaluate("element => element === document.activeElement"))
+
+    def back(self) -> None:
+        self._page.go_back(wait_until="load")
+
+    def address(self) -> str:
+        return self._page.url
+
+    def source(self) -> str:
+        return self._page.content()
+
+    def complaints(self) -> list[str]:
+        return list(self._complaints)
+
+    def cookies(self) -> int:
+        assert self._context is not None
+        return len(self._context.cookies())
+
+    def screenshot(self, path: Path, size: tuple[int, int]) -> None:
+        self._page.set_viewport_size({"width": size[0], "height": size[1]})
+        self._page.screenshot(path=path, full_page=True)
+
+    @contextmanager
+    def allow_onion(self, *, secure: bool) -> Iterator[None]:  # noqa: ARG002
+        yield
+
+    def close(self) -> None:
+        """End it."""
+        self._browser.close()
+
+
+_FIREFOX: Final[dict[str, Any]] = {
+    # The test's host is this machine; everything else goes to the sink.
+    "network.dns.localDomains": ONION,
+    "network.dns.blockDotOnion": False,
+    "network.dns.disableIPv6": True,
+    "network.proxy.type": 1,
+    "network.proxy.socks": "127.0.0.1",
+    "network.proxy.socks_remote_dns": True,
+    "network.proxy.no_proxies_on": ONION,
+    "network.proxy.failover_direct": False,
+    "network.trr.mode": 5,
+    "network.prefetch-next": False,
+    "network.dns.disablePrefetch": True,
+    "network.predictor.enabled": False,
+    "network.http.speculative-parallel-limit": 0,
+    "app.update.enabled": False,
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
+    "browser.aboutHomeSnippets.updateUrl": "",
+    "browser.startup.homepage": "about:blank",
+    "browser.startup.page": 0,
+    "browser.newtabpage.enabled": False,
+    "browser.newtabpage.activity-stream.feeds.system.topstories": False,
+    "extensions.systemAddon.update.enabled": False,
+    "services.settings.server": "data:,",
+    "messaging-system.rsexperimentloader.enabled": False,
+    # As Tor Browser sets them.
+    "browser.privatebrowsing.autostart": True,
+    "dom.securecontext.allowlist_onions": True,
+    "dom.security.https_only_mode": True,
+    "dom.security.https_only_mode.upgrade_onion": False,
+    "network.http.referer.hideOnionSource": True,
+    "network.http.referer.XOriginTrimmingPolicy": 2,
+    "privacy.resistFingerprinting": True,
+    "privacy.resistFingerprinting.letterboxing": False,
+    "privacy.firstparty.isolate": True,
+    "privacy.spoof_english": 2,
+    "dom.indexedDB.privateBrowsing.enabled": False,
+    "webgl.disable-extensions": True,
+    "browser.sessionstore.privacy_level": 2,
+    "browser.cache.disk.enable": False,
+    "signon.rememberSignons": False,
+    "browser.formfill.enable": False,
+    # What tests need.
+    "ui.systemUsesDarkTheme": 0,
+    "ui.useOverlayScrollbars": 1,  # screenshots of an exact width
+    "layout.css.prefers-color-scheme.content-override": 1,
+    "dom.disable_beforeunload": True,  # "leave this page?" would wait for an answer
+}
+_SAFER: Final[dict[str, Any]] = {
+    "javascript.options.ion": False,
+    "javascript.options.baselinejit": False,
+    "javascript.options.native_regexp": False,
+    "javascript.options.asmjs": False,
+    "javascript.options.wasm": False,
+    "mathml.disabled": True,
+    "gfx.font_rendering.opentype_svg.enabled": False,
+    "gfx.font_rendering.graphite.enabled": False,
+    "media.webaudio.enabled": False,
+}
+_SAFEST: Final[dict[str, Any]] = {"javascript.enabled": False, "svg.disabled": True}
+PREFERENCES: Final[dict[Level, dict[str, Any]]] = {
+    Level.STANDARD: _FIREFOX,
+    Level.SAFER: _FIREFOX | _SAFER,
+    Level.SAFEST: _FIREFOX | _SAFER | _SAFEST,
+}
+"""Of Firefox at each level."""
+
+_CONSOLE: Final = """
+    return Services.console.getMessageArray().filter(message => message instanceof Ci.nsIScriptError)
+        .filter(message => (message.sourceName + message.errorMessage + (message.category || "")).includes(".onion")
+            || /Content.Security|CSP|CORS/.test(message.category || ""))
+        .map(message => `${message.category}: ${message.errorMessage} ${message.sourceName}:${message.lineNumber}`);
+"""
+
+
+def _leaks_allowed() -> AbstractContextManager[object]:
+    """Marionette leaves sockets and pipes to the garbage collector when it starts and ends a browser."""
+    return warnings.catch_warnings(action="ignore", category=ResourceWarning)
+
+
+class Firefox(Browser):
+    """Debian's Firefox ESR as Tor Browser sets it up, driven by Marionette."""
+
+    def __init__(self, level: Level, folder: Path, sink: Sink) -> None:
+        self.level = level
+        self.sink = sink
+        self.folder = folder
+        with _leaks_allowed():
+            self._firefox = Marionette(
+                port=0,
+                bin=FIREFOX_BINARY,
+                headless=True,
+                prefs=PREFERENCES[level] | {"network.proxy.socks_port": sink.port},
+                workspace=str(folder),
+                gecko_log=str(folder / "gecko.log"),
+                startup_timeout=60,
+            )
+        try:
+            self._firefox.instance.profile.restore = False  # the folder's owner removes it
+            with _leaks_allowed():
+                self._firefox.start_session()
+            self._firefox.timeout.script = 30
+            self._firefox.timeout.implicit = 0
+        except BaseException:
+            self.close()
+            raise
+
+    def url(self, port: int, path: str = "/", *, secure: bool = True) -> str:
+        del secure  # the same host: allow_onion() makes the difference
+        return f"http://{ONION}:{port}{path}"
+
+    def fresh(self) -> None:
+        old = self._firefox.current_window_handle
+        new = self._firefox.open(type="window", private=True)["handle"]
+        self._firefox.switch_to_window(old)
+        self._firefox.close()
+        self._firefox.switch_to_window(new)
+        self.chrome("Services.console.reset(); Services.cookies.removeAll();")
+
+    def open(self, url: str) -> None:
+        self._firefox.navigate(url)
+
+    def run(self, script: str) -> Any:
+        return self._firefox.execute_async_script(
+            f"""
+            const finish = arguments[arguments.length - 1];
+            const page = window.wrappedJSObject;
+            (async () => {{ {script} }})().then(value => finish([value === undefined ? null : value]),
+                                               error => finish(String(error)));
+            """,
+        )[0]
+
+    def chrome(self, script: str) -> Any:
+        """Run a function body in the browser's own context."""
+        with self._firefox.using_context("chrome"):
+            return self._firefox.execute_script(script)
+
+    def preference(self, name: str) -> Any:
+        """What a preference now is."""
+        return self._firefox.get_pref(name)
+
+    def count(self, css: str) -> int:
+        return len(self._firefox.find_elements(By.CSS_SELECTOR, css))
+
+    def _find(self, css: str) -> Any:
+        return self._firefox.find_element(By.CSS_SELECTOR, css)
+
+    def text(self, css: str) -> str:
+        return str(self._find(css).text)
+
+    def click(self, css: str) -> None:
+        self._find(css).click()
+
+    def type(self, css: str, text: str) -> None:
+        self._find(css).send_keys(text)
+
+    def attach(self, css: str, paths: Sequence[Path]) -> None:
+        self._find(css).send_keys("\n".join(map(str, paths)))
+
+    def press(self, text: str) -> None:
+        self._firefox.actions.sequence("key", "typing").send_keys(text).perform()
+
+    def tab(self) -> None:
+        self._firefox.actions.sequence("key", "keyboard").send_keys(Keys.TAB).perform()
+
+    def focused(self, css: str) -> bool:
+        return bool(self._firefox.get_active_element() == self._find(css))
+
+    def back(self) -> None:
+        self._firefox.go_back()
+
+    def address(self) -> str:
+        return str(self._firefox.get_url())
+
+    def source(self) -> str:
+        return str(self._firefox.page_source)
+
+    def complaints(self) -> list[str]:
+        return list(self.chrome(_CONSOLE))
+
+    def cookies(self) -> int:
+        return int(self.chrome("return Services.cookies.cookies.length;"))
+
+    def screenshot(self, path: Path, size: tuple[int, int]) -> None:
+        self._resize(size)
+
+        def shot() -> bytes | None:
+            png = base64.b64decode(self._firefox.screenshot(full=True, scroll=False))
+            return png if int.from_bytes(png[16:20], "big") == size[0] else None
+
+        path.write_bytes(self.until(shot, f"a page of {size[0]} pixels"))
+
+    def _resize(self, size: tuple[int, int]) -> None:
+        self.chrome(f"""
+            const browser = window.gBrowser.selectedBrowser;
+            browser.style.setProperty("width", "{size[0]}px", "important");
+            browser.style.setProperty("min-width", "{size[0]}px", "important");
+            browser.style.setProperty("max-width", "{size[0]}px", "important");
+            window.resizeTo({max(size[0], 500)} , {size[1]} + window.outerHeight - browser.clientHeight);
+        """)
+
+    @contextmanager
+    def allow_onion(self, *, secure: bool) -> Iterator[None]:
+        name = "dom.securecontext.allowlist_onions"
+        self._firefox.set_pref(name, secure)
+        try:
+            yield
+        finally:
+            self._firefox.set_pref(name, value=True)
+
+    def close(self) -> None:
+        """End it."""
+        with _leaks_allowed():
+            self._firefox.cleanup()
+
+
+@contextmanager
+def running(level: Level) -> Iterator[Browser]:
+    """A browser at a level; it ends with the block."""
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="tipbox-browser-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        sink = Sink()
+        stack.callback(sink.close)
+        browser: Chromium | Firefox
+        if level is Level.CHROMIUM:
+            browser = Chromium(stack.enter_context(sync_playwright()), folder, sink)
+        else:
+            browser = Firefox(level, folder, sink)
+        stack.callback(browser.close)
+        browser.fresh()
+        yield browser

@@ -1,0 +1,179 @@
+"""The source's pages as a person uses them: open, write, attach, choose, send."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from browser.drivers import INSECURE, ONION, Browser, Level
+from browser.wire import Wire
+
+FIELDS: Final = "input, textarea, select, form, [contenteditable], [contenteditable=true]"
+"""Everything that could take a word."""
+MESSAGE: Final = "#app textarea"
+PICKER: Final = "#app input[type=file]"
+CHOICE: Final = "#app input[type=checkbox]"
+SEND: Final = "#app [data-part=send]"
+SENDING: Final = "#app [data-part=stop]"
+STOP: Final = SENDING
+BAR: Final = "#app progress"
+DIGITS: Final = "#app [data-part=digits]"
+STORED: Final = "#app [data-part=again]"
+FAILED: Final = "#app [data-part=back]"
+LEAVE: Final = "#leave"
+
+_PROBE: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/javascript\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
+    b"Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n\r\n%s"
+)
+_PROBE_SCRIPT: Final = b"postMessage([typeof WebAssembly, isSecureContext, typeof crypto.subtle]);"
+
+
+@dataclass
+class Source:
+    """Somebody with a browser, a line, and something to tell."""
+
+    browser: Browser
+    wire: Wire
+
+    def go(self, path: str = "/", *, secure: bool = True) -> None:
+        """Open a page."""
+        self.browser.open(self.browser.url(self.wire.port, path, secure=secure))
+
+    def check_level(self) -> None:
+        """Assert that page and worker get what the level gives, no more and no less; leaves the start page open."""
+        level = self.browser.level
+        self.wire.answers["/probe.js"] = _PROBE % (len(_PROBE_SCRIPT), _PROBE_SCRIPT)
+        self.go("/")
+        host = "127.0.0.1" if level is Level.CHROMIUM else ONION
+        assert self.browser.address() == f"http://{host}:{self.wire.port}/"
+        if level is Level.SAFEST:
+            assert not any(one.target.endswith(".js") for one in self.wire.seen()), "scripts run at Safest"
+            return
+        page = self.browser.run("""
+            const page = window.wrappedJSObject ?? window;
+            return [typeof page.WebAssembly, isSecureContext, typeof page.crypto.subtle];
+        """)
+        worker = self.browser.run("""
+            return await new Promise((resolve, reject) => {
+                const worker = new Worker("/probe.js");
+                worker.onmessage = ({ data }) => resolve([...data]);
+                worker.onerror = () => reject(new Error("the probe's worker did not start"));
+            });
+        """)
+        assembly = "undefined" if level is Level.SAFER else "object"
+        assert page == worker == [assembly, True, "object"]
+
+    def open_form(self) -> None:
+        """Open the page with the form and wait until there are fields."""
+        self.go("/send")
+        self.browser.wait(MESSAGE)
+
+    def write(self, text: str) -> None:
+        """Write the message: short ones key by key, long ones by pasting."""
+        if len(text) <= 200 and text.isprintable():
+            self.browser.type(MESSAGE, text)
+        else:
+            self.browser.fill(MESSAGE, text)
+
+    def attach(self, *paths: Path) -> None:
+        """Choose files with the picker, and wait until they are listed."""
+        before = len(self.listed())
+        self.browser.attach(PICKER, paths)
+        self.browser.until(lambda: len(self.listed()) == before + len(paths), "the files to be listed")
+
+    def drop(self, names: Sequence[str], content: str) -> None:
+        """Drop files with these names onto the page; each holds the content."""
+        self.browser.run(f"""
+            const page = window.wrappedJSObject ?? window;
+            const data = new page.DataTransfer();
+            for (const name of {json.dumps(list(names))}) data.items.add(new page.File([{json.dumps(content)}], name));
+            const drop = {{ bubbles: true, cancelable: true, dataTransfer: data }};
+            document.body.dispatchEvent(new page.DragEvent("drop", drop));
+        """)
+
+    def listed(self) -> list[str]:
+        """Names of the files that the form lists."""
+        return self._texts("#app [data-part=files] bdi")
+
+    def organisations(self) -> list[str]:
+        """Names of the organisations that can be chosen, in the form's order."""
+        return self._texts("#app .choice bdi")
+
+    def choose_only(self, *names: str) -> None:
+        """Leave these organisations checked, by full name."""
+        for number, name in enumerate(self.organisations()):
+            box = f"#app [data-part=organisations] > :nth-child({number + 1}) input"
+            checked = self.browser.run(f"return document.querySelector({json.dumps(box)}).checked;")
+            if checked != (name in names):
+                self.browser.click(box)
+
+    def send(self) -> None:
+        """Press the button."""
+        self.browser.click(SEND)
+
+    def wait_stored(self, patience: float = 120) -> str:
+        """Wait for the page that says that it is stored; gives back the digits that it shows."""
+        self.browser.until(
+            lambda: self.browser.count(STORED) or self.browser.count(FAILED), "the message to be stored", patience
+        )
+        assert self.browser.count(STORED), f"sending failed: {self.browser.text('#app')}"
+        return " ".join(self.browser.text(DIGITS).split())
+
+    def wait_failed(self, patience: float = 60) -> str:
+        """Wait for the page that says that it failed; gives back its text."""
+        self.browser.wait(FAILED, patience)
+        return self.browser.text("#app")
+
+    def checks(self) -> dict[str, str]:
+        """Check digits that the last page shows, by the organisation's name."""
+        names, digits = self._texts("#app [data-part=checks] dt"), self._texts("#app [data-part=checks] dd")
+        return dict(zip(names, digits, strict=True))
+
+    def _texts(self, css: str) -> list[str]:
+        """The text of each such element, shown or not."""
+        texts = self.browser.run(f"""
+            const found = [...document.querySelectorAll({json.dumps(css)})];
+            return JSON.stringify(found.map(element => element.textContent));
+        """)
+        return [str(text) for text in json.loads(texts)]
+
+    def tell(self, text: str, *paths: Path, patience: float = 120) -> str:
+        """The whole way from the form to the stored message; gives back the digits."""
+        self.open_form()
+        self.write(text)
+        if paths:
+            self.attach(*paths)
+        self.send()
+        return self.wait_stored(patience)
+
+    def problem(self) -> str:
+        """What the form complains about, when something is sent."""
+        return self.browser.text("#app [data-part=problem]")
+
+
+def allowed_host(level: Level, *, secure: bool = True) -> str:
+    """The only host that pages may talk to."""
+    if level is Level.CHROMIUM:
+        return "127.0.0.1" if secure else INSECURE
+    return ONION
+
+
+def spellings(text: str) -> list[bytes]:
+    """A text as it might leave a browser unsealed."""
+    found = [text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be")]
+    found += [
+        urllib.parse.quote(text).encode(),
+        urllib.parse.quote_plus(text).encode(),
+        json.dumps(text)[1:-1].encode(),
+    ]
+    # Base64 at each of three offsets, without the letters that depend on neighbours.
+    for shift in range(3):
+        encoded = base64.b64encode(bytes(shift) + text.encode())
+        found.append(encoded[4:-4])
+    return found

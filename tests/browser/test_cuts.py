@@ -1,0 +1,114 @@
+"""Bad lines: uploads survive them; and a source can stop."""
+
+from __future__ import annotations
+
+import filecmp
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from browser.pages import BAR, FAILED, LEAVE, MESSAGE, SENDING, STOP, Source
+from browser.wire import parts_sent
+from tipbox_world import World
+
+from tipbox.padding import padme, parts
+
+FILE_SIZE = 12_000_003
+CUT_AFTER = 1_700_000
+CUTS = 5
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "запись.mp4"
+    path.write_bytes(random.Random(7).randbytes(FILE_SIZE))
+    return path
+
+
+def test_an_upload_survives_cuts_and_lost_answers_and_repeats_the_same_bytes(
+    teller: Source, world: World, file: Path
+) -> None:
+    wire = teller.wire
+    wire.keep = 1 << 23
+    teller.open_form()
+    teller.write("Связь рвётся")
+    teller.attach(file)
+    wire.cuts = [CUT_AFTER] * CUTS
+    wire.losses = ["PUT /api/envelope", "PUT /api/envelope/parts/", "POST /api/envelope/finish"]
+    teller.send()
+    teller.wait_stored(150)
+
+    assert wire.cuts == []
+    assert wire.losses == []
+    versions: dict[int, list[bytes]] = defaultdict(list)
+    for index, part in parts_sent(wire.seen()):
+        versions[index].append(part)
+    assert len(versions) == parts(padme(FILE_SIZE))
+    repeated = [copies for copies in versions.values() if len(copies) > 1]
+    assert repeated, "nothing was sent twice: the line was not cut where it hurts"
+    for copies in repeated:
+        longest = max(copies, key=len)
+        assert all(longest.startswith(copy) for copy in copies)
+    opened = {bytes(one.body) for one in wire.seen("PUT") if one.target == "/api/envelope"}
+    assert len(opened) == 1, "header and letter were sealed twice"
+
+    [tip] = world.arrived("ili")
+    assert tip.message == "Связь рвётся".encode()
+    assert filecmp.cmp(file, tip.files[file.name], shallow=False)
+
+
+def test_the_page_says_that_the_line_is_broken_and_goes_on_by_itself(source: Source, file: Path) -> None:
+    browser, wire = source.browser, source.wire
+    source.open_form()
+    source.attach(file)
+    wire.hold()
+    source.send()
+    wire.wait_until_held()
+    wire.down = True
+    wire.cut_all()
+    browser.until(lambda: browser.text("#app [data-part=trouble]"), "words about the line")
+    assert browser.count(SENDING) == 1
+    wire.down = False
+    wire.release()
+    source.wait_stored()
+
+
+def test_stop_delivers_nothing_and_keeps_what_was_written(teller: Source, world: World, file: Path) -> None:
+    browser, wire = teller.browser, teller.wire
+    teller.open_form()
+    teller.write("Подумаю ещё")
+    teller.attach(file)
+    wire.hold()
+    teller.send()
+    wire.wait_until_held()
+    browser.click(STOP)
+    assert "Stopped" in teller.wait_failed()
+    wire.release()
+    wire.forget()
+    browser.click(FAILED)
+    browser.wait(MESSAGE)
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == "Подумаю ещё"
+    assert teller.listed() == [file.name]
+    assert wire.seen() == []
+    assert world.arrived("fidh") == []
+
+    teller.send()
+    teller.wait_stored()
+    [tip] = world.arrived("fidh")
+    assert filecmp.cmp(file, tip.files[file.name], shallow=False)
+
+
+def test_leaving_while_sending_ends_the_upload(teller: Source, world: World, file: Path) -> None:
+    browser, wire = teller.browser, teller.wire
+    teller.open_form()
+    teller.write("Кто-то идёт")
+    teller.attach(file)
+    wire.hold()
+    teller.send()
+    wire.wait_until_held()
+    browser.click(LEAVE)
+    browser.until(lambda: browser.count(BAR) == 0, "another page")
+    wire.release()
+    assert wire.seen("POST") == []
+    assert world.arrived("fidh") == []

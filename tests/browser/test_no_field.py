@@ -1,0 +1,93 @@
+"""No field exists where nothing can be sealed, and no text can leave (security.md 1)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from browser.drivers import Level
+from browser.pages import FAILED, FIELDS, MESSAGE, Source, spellings
+
+WORDS = "Свидетель видел всё"
+PAGES = ("/", "/send")
+
+
+def assert_nothing_can_leave(source: Source) -> None:
+    """Type wherever the focus goes: no field takes it, no request carries it."""
+    browser, wire = source.browser, source.wire
+    assert browser.count(FIELDS) == 0
+    for _ in range(4):
+        browser.press(WORDS)
+        browser.tab()
+    assert WORDS not in browser.source()
+    browser.open(browser.url(wire.port, "/"))
+    seen = wire.seen()
+    assert all(one.method == "GET" and one.announced == 0 for one in seen)
+    for spelling in spellings(WORDS):
+        assert not any(spelling in one.head or spelling in one.body for one in seen)
+
+
+def test_with_scripts_there_are_fields(source: Source) -> None:
+    """What the other tests look for is found where it belongs."""
+    source.open_form()
+    assert source.browser.count(FIELDS) >= 3
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("level", list(Level), ids=lambda level: level.value)
+def test_without_scripts_no_field_exists(source: Source, path: str) -> None:
+    source.wire.blocked = lambda target: target.partition("?")[0].endswith(".js")
+    source.go(path)
+    assert_nothing_can_leave(source)
+
+
+def test_without_the_worker_no_field_exists_and_the_page_says_so(source: Source) -> None:
+    source.wire.blocked = lambda target: "worker" in target
+    source.go("/send")
+    source.browser.until(lambda: "cannot seal" in source.browser.text("#app"), "words about this browser")
+    assert_nothing_can_leave(source)
+
+
+def test_with_half_a_script_no_field_exists(source: Source) -> None:
+    """A line that breaks within the script leaves a page without fields, not one that half works."""
+    wire = source.wire
+    source.open_form()
+    scripts = {one.target: one for one in wire.seen("GET /static/") if one.target.endswith(".js")}
+    assert len(scripts) == 2
+    for target, one in scripts.items():
+        body = one.answer_body[: len(one.answer_body) // 2]
+        headers = (b"HTTP/1.1 200 OK", b"Content-Type: text/javascript", b"Content-Length: %d" % len(body))
+        isolation = (b"Cross-Origin-Resource-Policy: same-origin", b"Cross-Origin-Embedder-Policy: require-corp")
+        wire.answers[target] = b"\r\n".join((*headers, *isolation, b"", body))
+        source.browser.fresh()
+        source.go("/send")
+        source.browser.until(lambda: source.browser.run("return document.readyState;") == "complete", "the page")
+        if "worker" in target:
+            source.browser.until(lambda: "cannot seal" in source.browser.text("#app"), "words about this browser")
+        assert_nothing_can_leave(source)
+        del wire.answers[target]
+
+
+def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source) -> None:
+    browser = source.browser
+    with browser.allow_onion(secure=False):
+        source.go("/send", secure=False)
+        assert browser.run("return [isSecureContext, typeof crypto.subtle];") == [False, "undefined"]
+        text = browser.text("#app")
+        assert "cannot seal" in text
+        assert "Tor Browser" in text
+        assert browser.count(f"{FAILED}:not([hidden])") == 0  # there is no form to go back to
+        assert_nothing_can_leave(source)
+        browser.fresh()
+    source.open_form()  # the same browser, with crypto.subtle
+    assert browser.count(MESSAGE) == 1
+
+
+@pytest.mark.parametrize("level", [Level.SAFEST], ids=lambda level: level.value)
+def test_safest_says_what_to_do(source: Source) -> None:
+    browser = source.browser
+    source.go("/send")
+    text = browser.text("body")
+    assert re.search(r"security level", text)
+    assert re.search(r"tipbox", text)
+    assert_nothing_can_leave(source)

@@ -1,0 +1,121 @@
+"""Every request that a page makes, and what it weighs."""
+# ruff: noqa: RUF001 (people write in Russian and Kazakh)
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from browser.pages import SENDING, Source, allowed_host, spellings
+from browser.wire import Exchange
+
+TEXT_LETTERS = "Мы были на площади. "
+ENDPOINTS = (
+    r"GET /(send)?",
+    r"GET /static/[A-Za-z0-9._-]+",
+    r"PUT /api/envelope",
+    r"PUT /api/envelope/parts/\d+",
+    r"GET /api/envelope",
+    r"POST /api/envelope/finish",
+)
+TOKEN = re.compile(r"Bearer [A-Za-z0-9_-]{43}")
+MAKERS = re.compile(r"(^|\.)(google\.com|googleapis\.com|gvt1\.com|mozilla\.(com|net|org)|firefox\.com)$")
+"""Hosts that browsers ask by themselves; the sink lets nothing through."""
+
+
+def assert_proper(source: Source, one: Exchange) -> None:
+    """Only this host, only the protocol's endpoints, nothing in a URL, no cookie."""
+    level = source.browser.level
+    assert any(re.fullmatch(pattern, f"{one.method} {one.target}") for pattern in ENDPOINTS), one.target
+    assert one.headers["host"] == f"{allowed_host(level)}:{source.wire.port}"
+    assert "cookie" not in one.headers
+    assert "set-cookie" not in one.answer_headers
+    assert one.answer_headers["cache-control"] == "no-store"
+    if one.target.startswith("/api/"):
+        assert TOKEN.fullmatch(one.headers["authorization"])
+    else:
+        assert "authorization" not in one.headers
+    if "referer" in one.headers:
+        assert one.headers["referer"].startswith(f"http://{one.headers['host']}/")
+
+
+def test_requests_go_to_this_host_and_carry_no_text(source: Source, tmp_path: Path) -> None:
+    words = "Имя убитого называть рано"
+    file = tmp_path / "фамилии свидетелей.txt"
+    file.write_text("Список очевидцев событий " * 9_000, encoding="utf-8")
+    outside = len(source.browser.sink.hosts)
+    source.go("/")
+    source.browser.click("main a.main")
+    source.browser.wait("#app textarea")
+    source.write(words)
+    source.attach(file)
+    source.send()
+    source.wait_stored()
+
+    seen = source.wire.seen()
+    assert [one.method for one in seen if one.method != "GET"][:1] == ["PUT"]
+    assert seen[-1].target == "/api/envelope/finish"
+    tokens = set()
+    for one in seen:
+        assert_proper(source, one)
+        assert len(one.body) == one.sent == one.announced
+        tokens.add(one.headers.get("authorization"))
+        for text in (words, file.name, file.stem, "Список очевидцев событий"):
+            assert not any(spelling in one.head or spelling in one.body for spelling in spellings(text))
+    assert len(tokens - {None}) == 1
+    assert all(MAKERS.search(host) for host in source.browser.sink.hosts[outside:])
+
+
+def test_what_is_sent_unsealed_would_be_seen(source: Source) -> None:
+    """The search above finds a text that really leaves."""
+    words = "Имя убитого называть рано"
+    source.go("/")
+    source.browser.run(f"await fetch('/api/envelope', {{ method: 'PUT', body: 'xx{words}' }});")
+    [one] = source.wire.seen("PUT")
+    assert any(spelling in one.body for spelling in spellings(words))
+    source.browser.run(f"await fetch('/send?{words}');")
+    assert any(spelling in source.wire.seen("GET /send")[-1].head for spelling in spellings(words))
+
+
+def test_the_page_is_small(source: Source, record_size: Callable[[str, int], None]) -> None:
+    """Cold, to the form: at most 4 requests and 60 kB as gzip."""
+    source.open_form()
+    seen = source.wire.seen()
+    packed = sum(len(gzip.compress(one.answer_body, 9, mtime=0)) for one in seen)
+    assert len(seen) <= 4
+    assert packed <= 60_000
+    name = source.browser.level.value
+    record_size(f"form as gzip in {name}", packed)
+    record_size(f"form on the wire in {name}", source.wire.traffic)
+
+
+def test_a_text_costs_little(source: Source, record_size: Callable[[str, int], None]) -> None:
+    """4 KiB of text to three organisations: at most 16 kB in both directions, with all HTTP headers."""
+    source.open_form()
+    text = (TEXT_LETTERS * 200).encode()[:4096].decode(errors="ignore")
+    assert 4090 <= len(text.encode()) <= 4096
+    source.write(text)
+    source.wire.forget()
+    source.send()
+    source.wait_stored()
+    assert [f"{one.method} {one.target}" for one in source.wire.seen()] == ["PUT /api/envelope"]
+    assert source.wire.traffic <= 16_000
+    record_size(f"text of 4 KiB on the wire from {source.browser.level.value}", source.wire.traffic)
+
+
+def test_letters_of_all_choices_weigh_the_same(source: Source) -> None:
+    """Nobody who sees sizes learns how many organisations were chosen, nor how long a short text is."""
+    sizes = set()
+    for text, chosen in (("a", 1), ("б" * 2000, 2), ("в" * 1000, 3)):
+        source.open_form()
+        source.write(text)
+        source.choose_only(*source.organisations()[:chosen])
+        source.wire.forget()
+        source.send()
+        source.wait_stored()
+        assert source.browser.count(SENDING) == 0
+        [one] = source.wire.seen("PUT")
+        sizes.add(one.announced)
+    assert sizes == {120 + 3 * 1232 + 8192 + 16}

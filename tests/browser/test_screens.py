@@ -1,0 +1,143 @@
+"""Screenshots of each page and state, for people to look at, and what a machine can check of them."""
+# ruff: noqa: RUF001 (people write in Russian and Kazakh)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from browser.drivers import DESKTOP, PHONE, Browser, Level
+from browser.pages import DIGITS, FAILED, LEAVE, SEND, SENDING, STOP, Source
+from browser.wire import Wire
+from tipbox_world import Ring, World, running_world
+
+SIZES = {"desktop": DESKTOP, "phone": PHONE}
+LOOKED_AT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)
+NO_SCRIPT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFEST], ids=lambda level: level.value)
+TEXT = """5 января 2022 года, около восьми вечера, площадь Республики в Алматы.
+Я стоял у гостиницы и видел, как военные стреляли по людям без оружия.
+
+Алаңда қарусыз адамдарға оқ атылды."""
+
+
+class Camera:
+    """Takes each state at each size and checks what must hold for all of them."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+
+    def take(self, name: str) -> None:
+        browser = self._source.browser
+        for size_name, size in SIZES.items():
+            path = self._folder / f"{name}-{browser.level.value}-{size_name}.png"
+            path.unlink(missing_ok=True)
+            browser.screenshot(path, size)
+            assert path.stat().st_size > 2_000
+            assert browser.count(LEAVE) == (0 if name == "blank" else 1)
+            if browser.level is Level.SAFEST:
+                continue
+            # Nothing is wider than the window, and what can be pressed is large enough for a thumb.
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth;"), (
+                f"{path.name} scrolls sideways"
+            )
+            small = browser.run("""
+                const large = box => box.height >= 24 && box.width >= 24;
+                return [...document.querySelectorAll("a.button, .leave, button, summary, label.button, label.choice")]
+                    .filter(one => one.getClientRects().length > 0 && !large(one.getBoundingClientRect()))
+                    .map(one => one.textContent).join(", ");
+            """)
+            assert small == "", f"{path.name}: too small to press: {small}"
+
+
+@pytest.fixture
+def camera(source: Source, screenshots: Path) -> Camera:
+    return Camera(source, screenshots)
+
+
+@LOOKED_AT
+def test_pages_and_states(source: Source, camera: Camera, tmp_path: Path) -> None:
+    browser, wire = source.browser, source.wire
+    long = "Очень длинное имя файла, каким его сделал телефон или мессенджер " * 2
+    names = ("VID_20220105_201455.mp4", "Площадь Республики.jpg", f"{long.strip()}.pdf")
+    files = [tmp_path / name for name in names]
+    for file, size in zip(files, (3_400_000, 2_100_000, 48_000), strict=True):
+        file.write_bytes(bytes(size))
+
+    source.go("/")
+    camera.take("start")
+    source.open_form()
+    camera.take("form-empty")
+    source.send()
+    browser.until(source.problem, "a complaint")
+    camera.take("form-complaint")
+    source.write(TEXT)
+    source.attach(*files)
+    camera.take("form-filled")
+    wire.hold()
+    source.send()
+    wire.wait_until_held()
+    browser.wait(DIGITS)
+    camera.take("sending")
+    wire.down = True
+    wire.cut_all()
+    browser.until(lambda: browser.text("#app [data-part=trouble]"), "words about the line")
+    camera.take("sending-line-broken")
+    wire.down = False
+    browser.click(STOP)
+    browser.wait(FAILED)
+    camera.take("stopped")
+    wire.release()
+    browser.click(FAILED)
+    browser.wait(SEND)
+    source.send()
+    source.wait_stored()
+    camera.take("sent")
+    browser.click("#app summary")
+    browser.fill("#app [data-part=again] input", "1" * 36)
+    camera.take("sent-checks")
+    assert browser.count(SENDING) == 0
+    browser.click(LEAVE)
+    browser.until(lambda: browser.count(LEAVE) == 0, "the neutral page")
+    camera.take("blank")
+    source.go("/no-such-page")
+    camera.take("error")
+
+
+@LOOKED_AT
+def test_no_crypto(source: Source, camera: Camera) -> None:
+    with source.browser.allow_onion(secure=False):
+        source.go("/send", secure=False)
+        assert "cannot seal" in source.browser.text("#app")
+        camera.take("no-crypto")
+        source.browser.fresh()
+
+
+@NO_SCRIPT
+def test_no_script(source: Source, camera: Camera) -> None:
+    source.wire.blocked = lambda target: target.endswith(".js")
+    for path, name in (("/", "start"), ("/send", "form")):
+        source.go(path)
+        camera.take(f"no-script-{name}")
+
+
+@LOOKED_AT
+def test_a_full_server_says_so_and_still_takes_text(
+    browser: Browser, ring: Ring, line: Callable[[World], Wire], screenshots: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "ВИДЕО.mp4"
+    file.write_bytes(bytes(3_000_000))
+    with running_world(ring, settings={"TIPBOX_QUOTA_CARRY_CAPACITY": "1000000"}) as world:
+        source = Source(browser, line(world))
+        source.check_level()
+        source.open_form()
+        source.write("С видео")
+        source.attach(file)
+        source.send()
+        said = source.wait_failed()
+        assert "No room" in said
+        Camera(source, screenshots).take("full")
+        source.tell("Без видео")
+        [tip] = world.arrived("kibhr")
+        assert tip.message == "Без видео".encode()
