@@ -251,6 +251,20 @@ def test_a_folder_is_searched_and_strangers_are_passed_over(
     assert problems(desk.take(tmp_path / "stick")) == ["not-tipbox"]
 
 
+def test_one_stick_for_all_desks_and_both_directions(desks: Desks, server: Exporter, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    for desk in desks.desks:
+        own = Exporter(server.signing_key, server.seed)
+        own.export(stick / f"{desk.vault.name}-1-1.bundle", desk.manifest, [seal_tip(desks.manifests)])
+    for number, desk in enumerate(desks.desks):
+        outcome = desk.take(stick)
+        assert (outcome.counts, outcome.problems) == ({"mine": 1}, [])
+        assert outcome.notices == ["a Bundle for another reader was passed over"] * (2 + number)
+        with desk.open(write=True) as vault:
+            write_outbox(vault, ceremony.organisation_of(vault), stick / f"{number}.bundle", today=TODAY)
+
+
 # --- copies and acknowledgements -------------------------------------------------------------------------------------
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Final
+from types import FrameType
+from typing import ClassVar, Final, NoReturn
 
 import click
 
@@ -143,6 +145,11 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
-    """The entry point of the program."""
+    """The entry point of the program. Being asked to stop ends a command as Ctrl-C does: nothing half-done is left."""
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(run(sys.argv[1:]))

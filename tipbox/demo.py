@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from tipbox.errors import TipboxError
 from tipbox.primitives import random_bytes
@@ -221,26 +220,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def run(say: Callable[[str], None], *, once: bool) -> None:
     """Run the demo; unless ``once``, keep the server up afterwards until the program is interrupted.
 
     Raises:
         DemoFailed: a step did not do what it should.
     """
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        with tempfile.TemporaryDirectory(prefix="tipbox-demo-") as folder:
-            demo = Demo(Path(folder), say)
-            demo.make_keys()
-            with demo.server() as url:
-                demo.main_job(url)
-                if not once:
-                    say(f"The page for sources is at {url}/ ; stop with Ctrl-C.")
-                    with contextlib.suppress(KeyboardInterrupt):
-                        signal.pause()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with tempfile.TemporaryDirectory(prefix="tipbox-demo-") as folder:
+        demo = Demo(Path(folder), say)
+        demo.make_keys()
+        with demo.server() as url:
+            demo.main_job(url)
+            if not once:
+                say(f"The page for sources is at {url}/ ; stop with Ctrl-C.")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()

@@ -71,7 +71,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Source:
+    """A file to read: ``named`` itself or found in a folder; ``demanded`` when it claims to be tipbox's."""
+
     path: Path
+    named: bool
     demanded: bool
 
 
@@ -114,7 +117,10 @@ class Importer:
             try:
                 self._file(source)
             except TipboxError as error:
-                self.outcome.problems.append((source.path.name, error))
+                if isinstance(error, WrongReader) and not source.named:
+                    self.outcome.notices.append("a Bundle for another reader was passed over")
+                else:
+                    self.outcome.problems.append((source.path.name, error))
             except OSError as error:
                 if error.errno in _NO_ROOM:
                     raise Full("importing: the disk of the vault is full; make room and import again") from error
@@ -147,9 +153,9 @@ class Importer:
             if path.is_dir():
                 for found in sorted(path.rglob("*")):
                     if found.is_file() and not found.is_symlink():
-                        yield _Source(found, demanded=found.suffix.lower() in _SUFFIXES)
+                        yield _Source(found, named=False, demanded=found.suffix.lower() in _SUFFIXES)
             else:
-                yield _Source(path, demanded=True)
+                yield _Source(path, named=True, demanded=True)
 
     def _file(self, source: _Source) -> None:
         try:
