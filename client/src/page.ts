@@ -95,8 +95,9 @@ function showSent(words: Words): void {
 
 function showFailed(words: Words, code: Code, file: number | null): void {
   removeEventListener("beforeunload", warn);
-  sending = null;
   const screen = view("view-failed");
+  screen.part("void").hidden = sending === null || sending.passphrase === "";
+  sending = null;
   const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
   const covers = (reason: HTMLElement, name: string): boolean => reason.dataset["code"]?.split(" ").includes(name) === true;
   const named = reasons.some((reason) => covers(reason, code)) ? code : "other";

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 
 import { BodySealer, partNonce } from "../src/body.js";
 import { type Bytes, concat, equal, toHex, utf8 } from "../src/bytes.js";
@@ -10,8 +10,11 @@ import { encodeHeader, headerSize, openSlot, parseHeader } from "../src/header.j
 import { currentKey } from "../src/keys.js";
 import { checkSendable, encodeLetter, type FileEntry, type Letter, parseLetter, sealLetter } from "../src/letter.js";
 import { HEADER_FIXED, PART_SIZE, SEALED_PART_SIZE, SLOT_SIZE } from "../src/limits.js";
+import { padme } from "../src/padding.js";
 import { random, sha256 } from "../src/primitives.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const MESSAGE = utf8("Свидетельство: я видел это сам.\n");
 let organisations: TestOrganisation[];
@@ -160,6 +163,16 @@ describe("header", () => {
 
     expect(headerSize(header)).toBe(header.length);
     expect(encodeHeader(parseHeader(header))).toEqual(header);
+  });
+
+  it("holds sizes above 4 GiB", async () => {
+    const { header } = await make([]);
+    for (const size of [2 ** 32, padme(5 * 2 ** 30 + 1), 2 ** 40]) {
+      const large = encodeHeader({ ...parseHeader(header), bodySize: size });
+
+      expect(parseHeader(large).bodySize).toBe(size);
+      expect(encodeHeader(parseHeader(large))).toEqual(large);
+    }
   });
 
   it("rejects random bytes, whatever they are", () => {

@@ -1,9 +1,11 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 
 import { toHex, utf8 } from "../src/bytes.js";
 import { BodyReader } from "../src/files.js";
 import { entryOf, readManifests } from "../src/send.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FROM = 20_780;
 let fidh: TestOrganisation;

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { type Bytes, equal, toHex, utf8 } from "../src/bytes.js";
 import { today } from "../src/days.js";
@@ -10,6 +10,8 @@ import { readManifests, send } from "../src/send.js";
 import { RunLength, stillMissing, TIMING } from "../src/upload.js";
 import { type Fault, Intake } from "./intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "./tools.js";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const TIMING_OF_TESTS = { firstPause: 1, longestPause: 5 };
 const MESSAGE = "Что я видел 5 января";

@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { BodySealer } from "../src/body.js";
 import { type Bytes, concat, fromBase64, fromHex, fromUtf8, toBase64, toHex, utf8 } from "../src/bytes.js";
@@ -17,6 +17,8 @@ import { encodeLetter, sealLetter } from "../src/letter.js";
 import { letterSize, padme, partsOf, sealedSize } from "../src/padding.js";
 import * as passphrases from "../src/passphrase.js";
 import { sha256 } from "../src/primitives.js";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FOLDER = new URL("../../tests/vectors/", import.meta.url);
 const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope"] as const;
