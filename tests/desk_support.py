@@ -154,13 +154,14 @@ class Exporter:
         taken: Sequence[int] = (),
         day: date = TODAY,
         key_day: date | None = None,
+        volume: tuple[int, int] = (1, 1),
         extra: Sequence[ItemSource] = (),
     ) -> Path:
         """Write a Bundle for an organisation."""
         self.sequence += 1
         items = [envelope.item() for envelope in envelopes]
         items += [item_of("report", Report(tuple(taken)).encode()), *extra]
-        index = Index(day, OUTWARD, manifest.id, self.sender, self.sequence, (), xwing_public(self.seed))
+        index = Index(day, OUTWARD, manifest.id, self.sender, self.sequence, (), xwing_public(self.seed), *volume)
         key = manifest.current_key(key_day or day)
         with path.open("wb") as out:
             write_bundle(out, index, items, reader=manifest.id, reader_public=key.public, signer=self.signing_key)

@@ -228,6 +228,17 @@ def test_bundles_lost_repeated_and_out_of_order_do_no_harm(
     assert len(listed(desk)) == 3
 
 
+def test_a_missing_volume_is_noticed(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    tips = [seal_tip(desks.manifests) for _ in range(3)]
+    paths = []
+    for number, tip in enumerate(tips, 1):
+        server.sequence = 0
+        paths.append(server.export(tmp_path / f"{number}", desk.manifest, [tip], volume=(number, 3)))
+    assert desk.take(paths[1]).notices == ["of Bundle 1, volume 1, 3 is not among these files"]
+    outcome = desk.take(*paths)
+    assert (outcome.notices, outcome.counts) == ([], {"mine": 2, "known": 1})
+
+
 def test_clocks_that_differ_are_noticed(desk: Desk, server: Exporter, tmp_path: Path) -> None:
     bundle = server.export(tmp_path / "x", desk.manifest, [])
     assert desk.take(bundle, today=days_after(2)).notices == []

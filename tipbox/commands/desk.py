@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -69,8 +70,8 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
         terminal.say(f"{count} {_WORDS.get(name, name)}")
     if not outcome.counts and not outcome.problems:
         terminal.say("nothing new")
-    for notice in outcome.notices:
-        terminal.remark(notice)
+    for notice, count in Counter(outcome.notices).items():
+        terminal.remark(notice if count == 1 else f"{notice} ({count} times)")
     if outcome.unconfirmed:
         terminal.remark(
             f"{outcome.unconfirmed} not acknowledged yet: copy the vault, then import again with --copies 1"

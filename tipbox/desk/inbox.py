@@ -45,6 +45,7 @@ _BATCH_ITEMS: Final = 64
 _BATCH_BYTES: Final = 16 << 20
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _MAX_REPORT: Final = 1 << 20
+_MAX_VOLUMES: Final = 10_000
 _SUFFIXES: Final = (".tip", ".bundle")
 
 
@@ -108,6 +109,7 @@ class Importer:
         self._enough = enough_copies
         self._progress = progress
         self._batch: list[int] = []
+        self._volumes: dict[int, set[int]] = {}
         self.outcome = Outcome()
 
     def run(self, paths: Iterable[Path]) -> Outcome:
@@ -131,6 +133,10 @@ class Importer:
                 for carried in Carried.all(self._vault):
                     if carried.by_bundle and not carried.confirmed and not carried.taken:
                         replace(carried, confirmed=True).save(self._vault)
+        for sequence, missing in self._volumes.items():
+            if missing:
+                numbers = ", ".join(map(str, sorted(missing)))
+                self.outcome.notices.append(f"of Bundle {sequence}, volume {numbers} is not among these files")
         self.outcome.unconfirmed = sum(
             carried.by_bundle and not carried.confirmed and not carried.taken for carried in Carried.all(self._vault)
         )
@@ -273,6 +279,8 @@ class Importer:
             replace(traffic, sent=newest).save(self._vault)
 
     def _note_traffic(self, index: bundle_format.Index) -> None:
+        if index.volumes <= _MAX_VOLUMES:
+            self._volumes.setdefault(index.sequence, set(range(1, index.volumes + 1))).discard(index.volume)
         traffic = Traffic.of(self._vault)
         seen = dict(traffic.seen)
         last = max(seen, default=0)
