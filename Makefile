@@ -12,7 +12,7 @@ LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --gene
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench soak lint fuzz lock clean
+.PHONY: help setup demo test bench soak lint fuzz messages lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -43,6 +43,9 @@ soak: setup $(VENV)/.stamp-test  ## what takes hours
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60 for each
 	tests/fuzz.sh $(ARGS)
+
+messages: setup $(VENV)/.stamp-test  ## extracts what people read into tipbox/locale
+	$(PY) tests/messages.py
 
 lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) pyproject.toml --extra source --extra server --group test -o requirements-test.lock
