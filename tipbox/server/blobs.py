@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
 from tipbox.durable import fsync_folder
+from tipbox.errors import NetworkFailed
 from tipbox.limits import MIB
 from tipbox.server.config import Blobs as BlobsConfig
 from tipbox.server.home import Home
@@ -33,6 +34,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SWEPT_AT_ONCE: Final = 256
 _S3_CHUNK: Final = 8 * MIB
 _S3_MOST_CHUNKS: Final = 9_000
+_S3_PATIENCE: Final = timedelta(seconds=20)
 _S3_ABANDONED: Final = timedelta(days=1)
 
 
@@ -226,7 +228,8 @@ class _S3Incoming:
         self._file.truncate(size)
         self._file.seek(0)
         chunk = max(_S3_CHUNK, -(-size // _S3_MOST_CHUNKS))
-        obstore.put(self._store, self._name, self._file, chunk_size=chunk, max_concurrency=2)
+        with _s3_errors():
+            obstore.put(self._store, self._name, self._file, chunk_size=chunk, max_concurrency=2)
         return self._name
 
     def discard(self) -> None:
@@ -251,7 +254,11 @@ class S3Blobs:
         plain = config.endpoint.startswith("http://")
         self._spool = spool
         self._store = S3Store(
-            url.netloc, prefix=url.path.strip("/") or None, client_options={"allow_http": plain}, **options
+            url.netloc,
+            prefix=url.path.strip("/") or None,
+            client_options={"allow_http": plain},
+            retry_config={"max_retries": 3, "retry_timeout": _S3_PATIENCE},
+            **options,
         )
 
     def create(self) -> Incoming:
@@ -264,7 +271,8 @@ class S3Blobs:
 
         end = start + size
         while start < end:
-            piece = bytes(obstore.get_range(self._store, name, start=start, end=min(end, start + _S3_CHUNK)))
+            with _s3_errors():
+                piece = bytes(obstore.get_range(self._store, name, start=start, end=min(end, start + _S3_CHUNK)))
             if not piece:
                 raise EOFError
             start += len(piece)
@@ -275,7 +283,8 @@ class S3Blobs:
         import obstore
 
         try:
-            return obstore.head(self._store, name)["size"]
+            with _s3_errors():
+                return obstore.head(self._store, name)["size"]
         except FileNotFoundError:
             return None
 
@@ -288,21 +297,36 @@ class S3Blobs:
         import obstore
 
         before, now = datetime.now(UTC) - _S3_ABANDONED, named()
-        abandoned = [
-            entry["path"]
-            for page in obstore.list(self._store)
-            for entry in page
-            if _NAME.fullmatch(entry["path"]) and entry["path"] not in now and entry["last_modified"] < before
-        ]
+        with _s3_errors():
+            abandoned = [
+                entry["path"]
+                for page in obstore.list(self._store)
+                for entry in page
+                if _NAME.fullmatch(entry["path"]) and entry["path"] not in now and entry["last_modified"] < before
+            ]
         self.delete(abandoned)
         return len(abandoned)
+
+
+@contextmanager
+def _s3_errors() -> Iterator[None]:
+    """The errors of the storage service, as a sentence: its own quote requests."""
+    from obstore.exceptions import BaseError, NotFoundError
+
+    try:
+        yield
+    except NotFoundError:
+        raise FileNotFoundError from None
+    except BaseError as error:
+        raise NetworkFailed(
+            f"reaching the blob store: {type(error).__name__}; "
+            "check blobs.url, blobs.endpoint, the keys, and that the service runs"
+        ) from None
 
 
 def _s3_delete(store: S3Store, names: list[str]) -> None:
     import obstore
 
     for name in names:
-        try:
+        with suppress(FileNotFoundError), _s3_errors():
             obstore.delete(store, name)
-        except FileNotFoundError:
-            continue

@@ -16,7 +16,8 @@ from flask_limiter import ApplicationLimit, Limiter, RouteLimit
 from tipbox.server.config import Config
 from tipbox.server.cross_site import CIRCUIT
 
-MEMORY: Final = "memory://"
+LONGEST_WINDOW: Final = 60
+"""Seconds of the longest budget."""
 
 
 def circuit() -> str:
@@ -53,7 +54,8 @@ class Rates:
     def retry_after(self) -> int:
         """Seconds until the breached budget is whole again."""
         breached = self._limiter.current_limit
-        return max(1, math.ceil(breached.reset_at - time.time())) if breached else 1
+        left = math.ceil(breached.reset_at - time.time()) if breached else 1
+        return min(max(1, left), LONGEST_WINDOW)
 
 
 def _valkey(url: str) -> str:

@@ -37,6 +37,8 @@ STALL_SECONDS: Final = 180
 LINGER_BYTES: Final = 5 * MIB
 LINGER_SECONDS: Final = 30
 """After an early refusal: what is still taken from the line, and for how long, so that the answer is read."""
+SMALL_REST: Final = 128 * KIB
+"""After an early refusal: a rest of the body that is passed over, so that the connection can be kept."""
 WIPE_SECONDS: Final = 2
 """After refusing what should never have come: how long the answer may be read, with nothing taken from the line."""
 RECEIVE: Final = 64 * KIB
@@ -202,9 +204,9 @@ class _Body:
 
 
 def _unread(request: Any) -> bool:
-    """Whether some of the body is still to come."""
+    """Whether more of the body is still to come than is worth waiting for to keep the connection."""
     reader = request.body.reader
-    return not isinstance(reader, LengthReader) or reader.length > 0
+    return not isinstance(reader, LengthReader) or reader.length > SMALL_REST
 
 
 def _wipe(request: Any, connection: Connection) -> None:
