@@ -22,6 +22,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from browser.sink import Sink
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
@@ -383,7 +384,7 @@ class Firefox(Browser):
                 startup_timeout=60,
             )
         try:
-            self._firefox.instance.profile.restore = False  # the folder's owner removes it
+            self._keep_profile()
             with _leaks_allowed():
                 self._firefox.start_session()
             self._firefox.timeout.script = 30
@@ -499,6 +500,20 @@ class Firefox(Browser):
         """End it."""
         with _leaks_allowed():
             self._firefox.cleanup()
+        self._keep_profile()
+
+    def _keep_profile(self) -> None:
+        """Leave the profile to the folder's owner: Marionette's own clean-up may run when Python shuts down."""
+        if self._firefox.instance.profile is not None:
+            self._firefox.instance.profile.restore = False
+
+
+@contextmanager
+def _temporary_folder(folder: Path) -> Iterator[None]:
+    """Playwright puts profiles into the system's temporary folder; within the block that is `folder`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        yield
 
 
 @contextmanager
@@ -511,7 +526,9 @@ def running(level: Level) -> Iterator[Browser]:
         stack.callback(sink.close)
         browser: Chromium | Firefox
         if level is Level.CHROMIUM:
-            browser = Chromium(stack.enter_context(sync_playwright()), folder, sink)
+            with _temporary_folder(folder):
+                playwright = stack.enter_context(sync_playwright())
+            browser = Chromium(playwright, folder, sink)
         else:
             browser = Firefox(level, folder, sink)
         stack.callback(browser.close)
