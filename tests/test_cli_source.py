@@ -24,6 +24,7 @@ from tipbox.errors import InputRefused
 from tipbox.limits import SEALED_PART_SIZE
 from tipbox.source import attachments, line
 from tipbox.source.attachments import measure, read_once
+from tipbox.source.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -552,3 +553,33 @@ def test_seal_works_without_what_sending_needs(keys: Path, message: Path, tmp_pa
     arguments = ["seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip"]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_error_of_a_stage_comes_up_and_ends_the_work() -> None:
+    seen: list[bytes] = []
+
+    def work(batch: list[bytes]) -> None:
+        if b"bad" in batch:
+            raise OSError(28, "No space left on device")
+        seen.extend(batch)
+
+    with pytest.raises(OSError, match="No space"), Stage(work) as stage:
+        stage.put([b"one", b"two"])
+        stage.put([b"bad"])
+    assert seen == [b"one", b"two"]
+    with pytest.raises(OSError, match="No space"), Stage(work) as stage:
+        for _ in range(1000):
+            stage.put([b"bad"])
+
+
+def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:
+    small, video = tmp_path / "small", tmp_path / "video"
+    small.mkdir()
+    video.write_bytes(bytes(3 << 20))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+    try:
+        done = run("seal", "--keys", keys, "--message-file", message, "--out", small / "x.tip", video)
+        assert (done.code, done.error, done.out) == (7, "full", "")
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)

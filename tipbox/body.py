@@ -48,6 +48,10 @@ def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[
             if not data:
                 break
             left -= len(data)
+            if len(data) == PART_SIZE:  # the usual case: nothing to join, nothing to copy
+                yield data
+                total += PART_SIZE
+                continue
             piece += data
             if len(piece) == PART_SIZE:
                 yield bytes(piece)

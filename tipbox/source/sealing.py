@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
+from typing import Final
 
 from tipbox.envelope import EnvelopeId, Sealed, seal
 from tipbox.letter import Letter
@@ -13,6 +15,9 @@ from tipbox.passphrase import Passphrase, check_digits
 from tipbox.primitives import random_bytes
 from tipbox.source.attachments import Attachment, read_once
 from tipbox.source.roster import Roster
+from tipbox.source.stage import Stage
+
+_BATCH_PARTS: Final = 8
 
 
 @dataclass
@@ -37,9 +42,20 @@ class SealedTip:
 
     def parts(self) -> Iterator[bytes]:
         """The sealed parts. InputRefused when a file changed."""
-        for part in self.sealed.parts(read_once(self.attachments)):
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """The sealed parts, some at a time; they are hashed for the id while the next are sealed."""
+        parts = self.sealed.parts(read_once(self.attachments))
+        with Stage(self._hash) as hashing:
+            while batch := list(islice(parts, _BATCH_PARTS)):
+                hashing.put(batch)
+                yield batch
+
+    def _hash(self, parts: list[bytes]) -> None:
+        for part in parts:
             self._id.add(part)
-            yield part
 
     @property
     def id(self) -> bytes:
