@@ -563,13 +563,16 @@ def test_an_error_of_a_stage_comes_up_and_ends_the_work() -> None:
             raise OSError(28, "No space left on device")
         seen.extend(batch)
 
-    with pytest.raises(OSError, match="No space"), Stage(work) as stage:
-        stage.put([b"one", b"two"])
-        stage.put([b"bad"])
+    def put(*batches: list[bytes]) -> None:
+        with Stage(work) as stage:
+            for batch in batches:
+                stage.put(batch)
+
+    with pytest.raises(OSError, match="No space"):
+        put([b"one", b"two"], [b"bad"])
     assert seen == [b"one", b"two"]
-    with pytest.raises(OSError, match="No space"), Stage(work) as stage:
-        for _ in range(1000):
-            stage.put([b"bad"])
+    with pytest.raises(OSError, match="No space"):
+        put(*[[b"bad"]] * 1000)
 
 
 def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:
