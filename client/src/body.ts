@@ -45,20 +45,33 @@ export class BodySealer {
     return this.#next;
   }
 
-  /** Seals the next parts (whole ones, but for the last of the body) and returns them in order. */
-  seal(plaintext: Bytes): Promise<Bytes[]> {
-    const count = partsOf(plaintext.length);
+  /**
+   * Takes the next `count` counters and returns what seals their plaintext (whole parts, but for the last of the body).
+   * It can be called once; what it seals cannot be sealed again.
+   */
+  take(count: number): (plaintext: Bytes) => Promise<Bytes[]> {
     const first = this.#next;
-    const reachesEnd = first + count === this.parts;
-    if (first + count > this.parts || (plaintext.length % PART_SIZE !== 0 && !reachesEnd)) throw new TipboxError("internal");
-    this.#next += count;
-    // All at once: WebCrypto works on several in parallel, and each call alone costs a turn of the event loop.
-    return Promise.all(
-      Array.from({ length: count }, (_, i) => {
-        const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
-        return seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part);
-      }),
-    );
+    const end = first + count;
+    if (end > this.parts) throw new TipboxError("internal");
+    this.#next = end;
+    let used = false;
+    return (plaintext) => {
+      const whole = plaintext.length % PART_SIZE === 0 || end === this.parts;
+      if (used || partsOf(plaintext.length) !== count || !whole) throw new TipboxError("internal");
+      used = true;
+      // All at once: WebCrypto works on several in parallel, and each call alone costs a turn of the event loop.
+      return Promise.all(
+        Array.from({ length: count }, (_, i) => {
+          const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
+          return seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part);
+        }),
+      );
+    };
+  }
+
+  /** Seals the next parts and returns them in order. */
+  seal(plaintext: Bytes): Promise<Bytes[]> {
+    return this.take(partsOf(plaintext.length))(plaintext);
   }
 }
 

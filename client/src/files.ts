@@ -29,7 +29,13 @@ export async function probe(files: readonly Blob[]): Promise<void> {
   for (const [index, file] of files.entries()) await readSlice(file, index, 0, Math.min(1, file.size));
 }
 
-/** Reads a padded body from its start to its end, holding no more than one piece. */
+interface Slice {
+  readonly index: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Reads a padded body from its start to its end, piece by piece. */
 export class BodyReader {
   readonly #files: readonly Blob[];
   #index = 0;
@@ -42,25 +48,45 @@ export class BodyReader {
     this.#left = padded;
   }
 
-  /** The next `size` bytes, or what is left. */
-  async read(size: number): Promise<Bytes> {
-    const piece = new Uint8Array(Math.min(size, this.#left));
-    this.#left -= piece.length;
-    let filled = 0;
-    for (let file = this.#files[this.#index]; file !== undefined && filled < piece.length; file = this.#files[this.#index]) {
-      const count = Math.min(piece.length - filled, file.size - this.#offset);
-      if (count > 0) {
-        const slice = await readSlice(file, this.#index, this.#offset, this.#offset + count);
-        piece.set(slice, filled);
-        slice.fill(0);
-      }
-      filled += count;
+  /** Bytes that nobody has asked for yet. */
+  get left(): number {
+    return this.#left;
+  }
+
+  /** The next `size` bytes, or what is left. Pieces may be asked for before the ones in front of them have come. */
+  read(size: number): Promise<Bytes> {
+    const length = Math.min(size, this.#left);
+    this.#left -= length;
+    const slices: Slice[] = [];
+    let planned = 0;
+    for (let file = this.#files[this.#index]; file !== undefined && planned < length; file = this.#files[this.#index]) {
+      const count = Math.min(length - planned, file.size - this.#offset);
+      if (count > 0) slices.push({ index: this.#index, start: this.#offset, end: this.#offset + count });
+      planned += count;
       this.#offset += count;
       if (this.#offset === file.size) {
         this.#index++;
         this.#offset = 0;
       }
     }
+    return this.#gather(length, slices);
+  }
+
+  async #gather(length: number, slices: readonly Slice[]): Promise<Bytes> {
+    const [first] = slices;
+    if (first !== undefined && first.end - first.start === length) return this.#slice(first);
+    const piece = new Uint8Array(length);
+    let filled = 0;
+    for (const slice of slices) {
+      const bytes = await this.#slice(slice);
+      piece.set(bytes, filled);
+      filled += bytes.length;
+      bytes.fill(0);
+    }
     return piece;
+  }
+
+  #slice({ index, start, end }: Slice): Promise<Bytes> {
+    return readSlice(this.#files[index] ?? new Blob([]), index, start, end);
   }
 }

@@ -1,14 +1,14 @@
 // The way of one tip: Passphrase, letter, body, each sealed here and uploaded run by run.
 
 import type { BodySealer } from "./body.js";
-import { concat, toHex } from "./bytes.js";
+import { type Bytes, toHex } from "./bytes.js";
 import type { Day } from "./days.js";
 import { codeOf, demand, TipboxError } from "./errors.js";
 import { type Recipient, seal } from "./envelope.js";
 import { BodyReader, probe } from "./files.js";
 import * as keys from "./keys.js";
 import type { FileEntry } from "./letter.js";
-import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE } from "./limits.js";
+import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "./limits.js";
 import type { Check, FromWorker, Order } from "./messages.js";
 import { Meter } from "./meter.js";
 import { sealedSize } from "./padding.js";
@@ -18,9 +18,11 @@ import { type Run, type Timing, Upload } from "./upload.js";
 
 /** Runs under way at once: one is sealed while another travels. */
 const LANES = 2;
+/** Parts that are read at once: browsers read pieces of 1 MiB faster than larger ones, several at a time. */
+const PIECE_PARTS = 16;
 
 /** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
-export async function readManifests(files: readonly Uint8Array<ArrayBuffer>[], today: Day): Promise<keys.Manifest[]> {
+export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {
   const good = new Map<string, keys.Manifest>();
   let clock = false;
   for (const file of files) {
@@ -51,7 +53,7 @@ export function entryOf(file: File): FileEntry {
 async function recipientsOf(
   manifests: readonly keys.Manifest[],
   chosen: readonly string[],
-  root: Uint8Array<ArrayBuffer>,
+  root: Bytes,
   today: Day,
 ): Promise<Recipient[]> {
   return Promise.all(
@@ -63,25 +65,33 @@ async function recipientsOf(
   );
 }
 
+/** Reads and seals the next `count` parts. Which bytes and which counters is settled before anything is awaited. */
+async function sealRun(sealer: BodySealer, reader: BodyReader, count: number): Promise<Run> {
+  const first = sealer.next;
+  const sealed = new Uint8Array(Math.min(count * PART_SIZE, reader.left) + count * TAG_SIZE);
+  const pieces: Promise<void>[] = [];
+  for (let done = 0; done < count; done += PIECE_PARTS) {
+    const parts = Math.min(PIECE_PARTS, count - done);
+    pieces.push(sealPiece(reader.read(parts * PART_SIZE), sealer.take(parts), sealed.subarray(done * SEALED_PART_SIZE)));
+  }
+  await Promise.all(pieces);
+  return { first, count, sealed };
+}
+
+async function sealPiece(read: Promise<Bytes>, seal: (plaintext: Bytes) => Promise<Bytes[]>, target: Bytes): Promise<void> {
+  const plaintext = await read;
+  const parts = await seal(plaintext);
+  plaintext.fill(0);
+  for (const [i, part] of parts.entries()) target.set(part, i * SEALED_PART_SIZE);
+}
+
 /** Seals the body run by run and sends the runs, a few at once; a run's ciphertext lives until it is acknowledged. */
 export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
-  let turn: Promise<unknown> = Promise.resolve();
-  const sealNext = async (): Promise<Run | null> => {
-    const first = sealer.next;
-    const count = Math.min(upload.length.parts, sealer.parts - first);
-    if (count === 0) return null;
-    const plaintext = await reader.read(count * PART_SIZE);
-    const sealed = await sealer.seal(plaintext);
-    plaintext.fill(0);
-    return { first, count, sealed: concat(...sealed) };
-  };
   const lane = async (): Promise<void> => {
     for (;;) {
-      const mine = turn.then(sealNext);
-      turn = mine;
-      const run = await mine;
-      if (run === null) return;
-      await upload.send(run);
+      const count = Math.min(upload.length.parts, sealer.parts - sealer.next);
+      if (count === 0) return;
+      await upload.send(await sealRun(sealer, reader, count));
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
