@@ -27,13 +27,14 @@ from desk_support import (
 from tipbox.bundle import ItemEntry
 from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource
-from tipbox.desk import ceremony
+from tipbox.desk import ceremony, receive, tips
 from tipbox.desk import identity as identity_file
 from tipbox.desk import stick as key_stick
 from tipbox.desk.errors import VaultDamaged
 from tipbox.desk.inbox import Outcome
 from tipbox.desk.keyring import keyring
 from tipbox.desk.outbox import write_outbox
+from tipbox.desk.records import Traffic
 from tipbox.desk.stick import Stick
 from tipbox.desk.vault import INCOMING, TIPS
 from tipbox.header import Header, header_size
@@ -497,3 +498,84 @@ def test_nothing_readable_lies_in_the_vault(desks: Desks, desk: Desk, server: Ex
         assert canary.encode(encoding) not in stored
     assert tip.id.hex() not in " ".join(map(str, desk.vault.rglob("*")))
     assert canary.encode() in (opened(desk, tip.id, tmp_path / "out") / "message.txt").read_bytes()
+
+
+# --- hostile sources and servers -------------------------------------------------------------------------------------
+
+
+def test_many_tips_under_one_message_id_are_each_read_a_few_times_only(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ident = random_bytes(ID_SIZE)
+    flood = [seal_tip(desks.manifests, message=b"%d" % number, message_id=ident) for number in range(20)]
+    read = []
+    contents = receive._contents
+    monkeypatch.setattr(receive, "_contents", lambda path, tip: read.append(path) or contents(path, tip))
+    assert desk.take(server.export(tmp_path / "x", desk.manifest, flood)).counts == {"mine": 20}
+    assert len(read) == 20, "not each with each"
+    again = seal_tip(desks.manifests, message=b"7", message_id=ident)
+    assert desk.take(server.export(tmp_path / "y", desk.manifest, [again])).counts == {"mine": 1}, "another source"
+
+
+def test_a_copy_is_kept_when_the_first_is_damaged(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    ident = random_bytes(ID_SIZE)
+    copies = [seal_tip(desks.manifests, secrets=SECRETS, message_id=ident) for _ in range(3)]
+    other = seal_tip(desks.manifests, message=b"other", secrets=SECRETS, message_id=ident)
+    desk.take(server.export(tmp_path / "x", desk.manifest, [copies[0], other]))
+    assert desk.take(server.export(tmp_path / "y", desk.manifest, copies[1:2])).counts == {"duplicate": 1}
+    with desk.open() as vault:
+        vault.tip_path(copies[0].id).write_bytes(b"")
+    assert desk.take(server.export(tmp_path / "z", desk.manifest, copies[2:])).counts == {"mine": 1}
+
+
+def test_what_an_old_copy_of_the_key_stick_did_not_open_is_opened_with_the_right_one(
+    desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip([desk.manifest], today=days_after(14))
+    folder = key_stick.stick_path(desk.vault)
+    stick = key_stick.load(folder, PASSWORD)
+    key_stick.replace(folder, PASSWORD, Stick(stick.organisation, stick.keys[:1]))
+    bundle = server.export(tmp_path / "x", desk.manifest, [tip])
+    assert desk.take(bundle).counts == {"too-late": 1}
+    assert acknowledged(server, desk, tmp_path / "o1") == [tip.id]
+    desk.take(server.export(tmp_path / "y", desk.manifest, [], taken=[1]))
+    assert desk.take(bundle).counts == {"known": 1}
+    key_stick.replace(folder, PASSWORD, stick)
+    assert desk.take(bundle).counts == {"mine": 1}
+    assert [one["id"] for one in listed(desk)] == [tip.id.hex()]
+    assert desk.take(bundle).counts == {"known": 1}
+    assert acknowledged(server, desk, tmp_path / "o2") == [], "acknowledged once, whatever became of it"
+
+
+def test_a_report_of_outboxes_that_never_were_does_not_end_the_numbers(
+    desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    path = server.export(tmp_path / "x", desk.manifest, [], taken=[2**53 - 1])
+    assert problems(desk.take(path)) == ["damaged-item"]
+    assert acknowledged(server, desk, tmp_path / "o") == []
+
+
+def test_a_bundle_with_a_number_far_ahead_is_refused(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    server.sequence = 2**53 - 2
+    path = server.export(tmp_path / "x", desk.manifest, [], day=days_after(-900), key_day=TODAY)
+    assert problems(desk.take(path)) == ["malformed"]
+    server.sequence = 0
+    assert problems(desk.take(server.export(tmp_path / "y", desk.manifest, []))) == []
+    with desk.open() as vault:
+        assert Traffic.of(vault).seen == ((1, TODAY),)
+
+
+def test_what_a_killed_opening_left_goes_with_the_next_and_others_cannot_read_it(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests, files=[("a", b"a")])
+    desk.take(server.export(tmp_path / "x", desk.manifest, [tip]))
+    parent = tmp_path / "parent"
+    (parent / ".0123456789abcdef.part" / "files").mkdir(parents=True)
+    (parent / ".0123456789abcdef.part" / "message.txt").write_bytes(b"plaintext")
+    (parent / ".another.part").mkdir()
+    with tips._working_folder(parent / "running") as running:
+        out = opened(desk, tip.id, parent / "out")
+        assert sorted(path.name for path in parent.iterdir()) == sorted([".another.part", running.name, "out"])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (out, *out.rglob("*"))}
+    assert modes == {"out": 0o700, "files": 0o700, "message.txt": 0o600, "tip.json": 0o600, "001-a": 0o600}

@@ -26,7 +26,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "known": "here already",
     "not-for-you": "for others",
     "not-addressed": "for others, without a slot for you",
-    "too-late": "sealed to a key that is destroyed",
+    "too-late": "sealed to a key that is destroyed, or not on this copy of the key stick",
     "unknown-key": "sealed to a key that this vault never had",
     "tampered": "changed after sealing",
 }

@@ -32,6 +32,8 @@ from tipbox.errors import (
     NotFound,
     NotTipbox,
     TipboxError,
+    TooLate,
+    UnknownKey,
     WrongReader,
     WrongSender,
 )
@@ -41,12 +43,17 @@ from tipbox.primitives import sha256
 MAX_CLOCK_DAYS: Final = 2
 """How many days the clocks of desk and server may be apart before a notice says so."""
 
+MAX_AHEAD: Final = 10_000
+"""How far a number may be ahead of the last one: a server that lies must not use up numbers for those after it."""
+
 _BATCH_ITEMS: Final = 64
 _BATCH_BYTES: Final = 16 << 20
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _MAX_REPORT: Final = 1 << 20
 _MAX_VOLUMES: Final = 10_000
 _SUFFIXES: Final = (".tip", ".bundle")
+_TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
+"""What did not open for lack of a key: another copy of the key stick may have it."""
 
 
 @dataclass
@@ -189,8 +196,11 @@ class Importer:
         if received.error is not None and received.outcome not in FOR_OTHERS:
             raise received.error
         with self._committing():
-            if Carried.find(self._vault, received.id) is None:
+            carried = Carried.find(self._vault, received.id)
+            if carried is None:
                 self._keep(received, by_bundle=False)
+            elif carried.outcome in _TRIED_AGAIN and received.error is None:
+                self._opened_at_last(carried, received)
             else:
                 self._known(received)
 
@@ -206,6 +216,8 @@ class Importer:
         server = Server.find(self._vault)
         if server is not None and (server.sender, server.server_key) != (index.sender, index.server_key):
             raise WrongSender("this Bundle is from another server than the one that this vault knows; ask its operator")
+        if index.sequence > max(dict(Traffic.of(self._vault).seen), default=0) + MAX_AHEAD:
+            raise Malformed("this Bundle has a number far ahead of all that came before; ask the server's operator")
         hurt: list[DamagedItem] = []
         with self._committing() as commit:
             if server is None:
@@ -237,7 +249,7 @@ class Importer:
             return
         sequence = bundle.index.sequence
         carried = Carried.find(self._vault, item.entry.hash)
-        if carried is not None:
+        if carried is not None and carried.outcome not in _TRIED_AGAIN:
             self._again(carried, item.entry.hash, sequence)
             return
         try:
@@ -250,7 +262,22 @@ class Importer:
         if received.id != item.entry.hash:
             received.drop()
             raise damaged(item, "not what the index says")
-        self._keep(received, by_bundle=True)
+        if carried is None:
+            self._keep(received, by_bundle=True)
+        elif received.error is None:
+            self._opened_at_last(carried, received)
+        else:
+            self._again(carried, item.entry.hash, sequence)
+
+    def _opened_at_last(self, carried: Carried, received: Received) -> None:
+        """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
+        received.keep(self._vault)
+        found = replace(carried, id=received.id, outcome=received.outcome)
+        if found.taken:
+            found.save_taken(self._vault, found.taken)
+        else:
+            found.save(self._vault)
+        self.outcome.counts[received.outcome] += 1
 
     def _again(self, carried: Carried, ident: bytes, sequence: int) -> None:
         """An Envelope that was here before: no news, but the server still has it."""
@@ -271,10 +298,12 @@ class Importer:
         except TipboxError as error:
             raise damaged(item, "not a report") from error
         newest = max(report.bundles, default=0)
+        traffic = Traffic.of(self._vault)
+        if newest > traffic.sent + MAX_AHEAD:
+            raise damaged(item, "of outboxes that this desk never wrote")
         for carried in Carried.all(self._vault):
             if carried.due and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, bundle.index.sequence)
-        traffic = Traffic.of(self._vault)
         if newest > traffic.sent:
             replace(traffic, sent=newest).save(self._vault)
 

@@ -6,7 +6,6 @@ What is not for this desk, or does not open, is read to its end all the same: it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from tipbox.body import open_body, split_files
-from tipbox.desk.records import Message, Tip, TipFile
+from tipbox.desk.records import Contents, Message, Stored, Tip, TipFile
 from tipbox.desk.vault import Vault
 from tipbox.envelope import EnvelopeId, Reading, read_envelope
 from tipbox.errors import (
@@ -50,15 +49,15 @@ class Received:
     error: TipboxError | None = None
     tip: Tip | None = field(default=None, repr=False)
     file: Path | None = None
+    notes: tuple[Stored, ...] = field(default=(), repr=False)
 
     def keep(self, vault: Vault) -> None:
         """Move the file into place and write the records. The caller syncs ``tips/`` and then commits."""
         if self.tip is None or self.file is None:
             return
         self.file.rename(vault.tip_path(self.id))
-        self.tip.save(vault)
-        before = Message.find(vault, self.tip.message_id)
-        Message(self.tip.message_id, (*(before.tips if before else ()), self.id)).save(vault)
+        for record in (self.tip, *self.notes):
+            record.save(vault)
 
     def drop(self) -> None:
         """Remove what was written."""
@@ -135,24 +134,43 @@ def _opened(vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, pat
         pair_key=slot.pair_key,
         files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
     )
-    if _is_copy(vault, tip, path):
+    notes = _notes(vault, tip, path)
+    if notes is None:
         path.unlink()
         return Received(ident, DUPLICATE)
-    return Received(ident, MINE, tip=tip, file=path)
+    return Received(ident, MINE, tip=tip, file=path, notes=notes)
 
 
-def _is_copy(vault: Vault, tip: Tip, path: Path) -> bool:
-    """Whether the vault has a tip with the same message id that says the same, to the last byte."""
+def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[Stored, ...] | None:
+    """What to note beside a new tip; None when the vault has one with the same message id that says the same.
+
+    Anybody may send as many tips as they like under one message id: each is read for its contents once or twice,
+    however many there are.
+    """
     message = Message.find(vault, tip.message_id)
     if message is None:
-        return False
+        return (Message(tip.message_id, (tip.id,)),)
     contents = _contents(path, tip)
-    for ident in message.tips:
-        other = Tip.find(vault, ident)
-        with contextlib.suppress(TipboxError, FileNotFoundError):
-            if other is not None and _contents(vault.tip_path(ident), other) == contents:
-                return True
-    return False
+    notes: list[Stored] = [Contents(contents, tip.id), Message(tip.message_id, ())]
+    for first in message.tips:
+        known = _stored_contents(vault, first)
+        if known == contents:
+            return None
+        if known is not None:
+            notes.append(Contents(known, first))
+    twin = Contents.find(vault, contents)
+    if twin is not None and _stored_contents(vault, twin.tip) == contents:
+        return None
+    return tuple(notes)
+
+
+def _stored_contents(vault: Vault, ident: bytes) -> bytes | None:
+    """The contents of a tip in the vault; None when its file is gone or damaged."""
+    tip = Tip.find(vault, ident)
+    try:
+        return None if tip is None else _contents(vault.tip_path(ident), tip)
+    except (TipboxError, FileNotFoundError):
+        return None
 
 
 def _contents(path: Path, tip: Tip) -> bytes:

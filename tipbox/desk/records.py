@@ -232,7 +232,7 @@ class Tip(Stored):
 
 @dataclass(frozen=True)
 class Message(Stored):
-    """The Envelopes that were kept under one message id: another that says the same is dropped."""
+    """A message id that was seen: ``tips`` holds the first Envelope that came with it, until its Contents are noted."""
 
     kind: ClassVar[str] = "message"
     id: bytes
@@ -241,6 +241,20 @@ class Message(Stored):
     @property
     def key(self) -> bytes:
         """The message id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Contents(Stored):
+    """Which tip says this: another that says the same is dropped. Noted for message ids that came more than once."""
+
+    kind: ClassVar[str] = "contents"
+    id: bytes
+    tip: bytes
+
+    @property
+    def key(self) -> bytes:
+        """A hash of all that the tip says and of who says it, its message id included."""
         return self.id
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -15,7 +18,7 @@ from tipbox.desk.errors import AlreadyThere, VaultDamaged
 from tipbox.desk.names import safe_name
 from tipbox.desk.records import Organisation, Tip
 from tipbox.desk.vault import Vault
-from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder
+from tipbox.durable import TEMPORARY_SUFFIX, write_file
 from tipbox.envelope import Reading, read_envelope
 from tipbox.errors import NotFound, TipboxError
 from tipbox.letter import Letter, open_letter
@@ -26,7 +29,7 @@ from tipbox.printable import ascii_json
 MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"
 FILES: Final = "files"
-_SHORTEST_PREFIX: Final = 4
+_LEFT_BEHIND: Final = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}", re.ASCII)
 
 
 def listed(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
@@ -88,7 +91,8 @@ def open_tip(
 ) -> None:
     """Open a tip into the folder ``out``, which is made or must be empty.
 
-    Everything is written to a folder beside it and moved there when the last part has been verified.
+    Everything is written to a folder beside it and moved there when the last part has been verified. It is not waited
+    for until it is on the disk: the vault has it.
 
     Raises:
         AlreadyThere: the folder is not empty.
@@ -98,9 +102,8 @@ def open_tip(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AlreadyThere("opening a tip: the folder is not empty; name a new one with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-    work.mkdir(mode=0o700)
-    try:
+    _sweep(out.parent)
+    with _working_folder(out) as work:
         try:
             with vault.tip_path(tip.id).open("rb") as file:
                 _write(tip, organisation, file, work, progress)
@@ -109,15 +112,42 @@ def open_tip(
                 "opening a tip: its file in the vault is damaged; restore the vault's second copy"
             ) from error
         _release(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _working_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that is locked while it is in use, and gone in the end."""
+    work = out.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    work.mkdir(mode=0o700)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        _lock(work, stack)
+        yield work
+
+
+def _lock(folder: Path, stack: ExitStack) -> bool:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    stack.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what an opening that was killed left in this folder: it is plaintext."""
+    for path in [path for path in parent.iterdir() if _LEFT_BEHIND.fullmatch(path.name)]:
+        with suppress(OSError), ExitStack() as stack:
+            if _lock(path, stack):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, progress: Callable[[int], None]) -> None:
     reading = read_envelope(file)
     letter = open_letter(reading.header, tip.content_key, reading.letter)
-    (work / MESSAGE).write_bytes(letter.message)
-    (work / FACTS).write_bytes(_facts(tip, organisation, reading, letter))
+    write_file(work / MESSAGE, letter.message)
+    write_file(work / FACTS, _facts(tip, organisation, reading, letter))
     (work / FILES).mkdir(mode=0o700)
     paths = [work / FILES / safe_name(number, entry.name) for number, entry in enumerate(letter.files, 1)]
     for path in paths:
@@ -149,7 +179,6 @@ def _release(work: Path, out: Path) -> None:
     except OSError:
         for entry in list(work.iterdir()):
             shutil.move(entry, out / entry.name)
-    fsync_folder(out.parent)
 
 
 def mark_opened(vault: Vault, ident: bytes) -> None:
