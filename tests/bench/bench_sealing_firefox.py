@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from browser.drivers import Level, running
-
 from bench.figures import Ledger, in_turn
 from bench.inputs import random_file
+from browser.drivers import Level, running
 
 ROOT: Final = Path(__file__).parents[2]
 SIZE: Final = 256 << 20

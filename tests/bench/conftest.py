@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 from _pytest.terminal import TerminalReporter
-
 from bench.figures import QUIET, Ledger, machine
 
 RESULT: Final = Path(__file__).parents[2] / "build" / "bench.json"
@@ -29,9 +28,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 
 @pytest.fixture(scope="session")
-def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+def ledger(request: pytest.FixtureRequest) -> Ledger:
     """Where benches note what they found."""
-    yield request.config.stash[_LEDGER]
+    return request.config.stash[_LEDGER]
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     for bench in ledger.benches:
         if bench.idle_before < QUIET:
             terminalreporter.write_line(
-                f"{bench.name}: only {bench.idle_before:.0f} % of the processor was idle before; measure again when it is quiet",
+                f"{bench.name}: only {bench.idle_before:.0f} % of the processor was idle before; measure again",
                 yellow=True,
             )
     ledger.write(RESULT, facts)
