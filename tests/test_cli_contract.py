@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import subprocess
 import sys
@@ -359,3 +360,23 @@ def test_a_server_that_was_never_run_is_not_there(run: Run, tmp_path: Path) -> N
     for command in ("status", "prune"):
         assert run("server", command, "--home", tmp_path / "nothing", "--json").code == 5
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_one_line_and_makes_nothing(run: Run, desks: Desks, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("server", "run", "--home", tmp_path / "h", "--keys", desks.folder / "keys", "--bind", bind)
+    assert done.code == 2
+    assert one_line(done.err)
+    assert "listens on" in done.err
+    assert not (tmp_path / "h").exists()
+
+
+def test_an_out_that_is_a_folder_is_named_as_it_was_typed(run: Run, desks: Desks, secret: Path, tmp_path: Path) -> None:
+    out = tmp_path / "folder"
+    out.mkdir()
+    vault = desks.desks[1].vault
+    done = run("keys", "publish", "--vault", vault, "--passphrase-file", secret, "--out", out)
+    assert done.code == 3
+    assert done.err == f"tipbox: opening {out}: it is a folder; name a file\n"
+    assert list(out.parent.glob("*.part")) == []

@@ -22,10 +22,19 @@ import click
 
 from tipbox import __version__
 from tipbox.commands.terminal import Terminal
+from tipbox.durable import TEMPORARY_SUFFIX
 from tipbox.errors import Full, InputRefused, NotFound, TipboxError, Usage
 
 _INTERRUPTED: Final = 130
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_WHAT_TO_DO: Final = {
+    errno.EACCES: "you may not; run this as the user whom it belongs to, or name another place",
+    errno.EPERM: "you may not; run this as the user whom it belongs to, or name another place",
+    errno.EROFS: "it can only be read; name another place",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.EEXIST: "it is there already and no folder; name another place",
+    errno.ENOTDIR: "a part of its path is no folder; check its name",
+}
 
 
 class Bug(TipboxError):
@@ -110,14 +119,24 @@ def _place(error: Exception) -> str:
     return f"at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
+def _file_of(error: OSError) -> str:
+    """The file or folder that a person named, not the temporary one beside it."""
+    if isinstance(error.filename2, str | bytes):
+        return os.fsdecode(error.filename2)
+    if not isinstance(error.filename, str | bytes):
+        return "a file"
+    name = os.fsdecode(error.filename)
+    return str(Path(name).parent) if name.endswith(TEMPORARY_SUFFIX) else name
+
+
 def _as_system_error(error: OSError) -> TipboxError:
-    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
+    name = _file_of(error)
     if error.errno in _NO_ROOM:
         return Full("writing: the disk is full; make room and run the command again")
     if isinstance(error, FileNotFoundError):
         return NotFound(f"opening {name}: it is not there; check its name")
     if error.strerror and error.filename is not None:
-        return InputRefused(f"opening {name}: {error.strerror}")
+        return InputRefused(f"opening {name}: {_WHAT_TO_DO.get(error.errno or 0, error.strerror)}")
     return InputRefused(f"reading or writing: {error.strerror or type(error).__name__}")
 
 

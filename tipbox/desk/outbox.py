@@ -63,7 +63,9 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
     """
     server = Server.find(vault)
     if server is None:
-        raise NoBundleYet("writing the outbox: no Bundle was imported here yet, so the server's key is not known")
+        raise NoBundleYet(
+            "writing the outbox: no Bundle was imported here yet, so the server's key is unknown; import one"
+        )
     signed = due_manifest(vault, today)
     desk_key = SigningKey(signed.desk_seed)
     with vault.transaction():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
@@ -62,6 +64,8 @@ def run(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> N
         if not courier_bind.startswith("unix:"):
             raise Usage("starting the server: --courier-bind takes unix:PATH only")
         binds.append(_check_bind(courier_bind))
+    for one in binds:
+        _check_free(one)
     prepare(home, keys)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -79,3 +83,20 @@ def _check_bind(bind: str) -> str:
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
         raise Usage("starting the server: --bind takes HOST:PORT or unix:PATH")
     return bind
+
+
+def _check_free(bind: str) -> None:
+    """Say in one line, before anything is made, what gunicorn would say in many."""
+    if bind.startswith("unix:"):
+        return
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, int(port)))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Usage(f"starting the server: something listens on {bind} already; stop it or choose a port") from None
+        raise Usage(f"starting the server: cannot listen on {bind}: {error.strerror}; choose another --bind") from None

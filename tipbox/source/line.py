@@ -120,7 +120,9 @@ class Line:
         try:
             answer = self._http.request(method, path, content=body or None, headers=headers)
         except httpx.HTTPError as error:
-            raise Passing(f"reaching the server: {type(error).__name__}; check the address and the network") from error
+            raise Passing(
+                f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
+            ) from error
         self._heard = True
         if answer.status_code in (httpx.codes.OK, httpx.codes.CREATED) and len(answer.content) <= _MAX_ANSWER:
             return answer.content
