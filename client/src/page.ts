@@ -69,15 +69,15 @@ function showSent(words: Words): void {
   const { passphrase, checks } = sending;
   const screen = view("view-sent");
   showPassphrase(screen.part("passphrase"), passphrase);
-  for (const check of checks) {
+  for (const check of [...checks].sort((one, other) => one.name.localeCompare(other.name, words.language))) {
     const name = element("dt");
     name.append(element("bdi", check.name));
     const digits = element("dd", check.digits);
     digits.dir = "ltr";
     screen.part("checks").append(name, digits);
   }
-  const again = field("input");
-  again.type = "text";
+  const again = field("textarea"); // all digits are to be seen at once, on phones too
+  again.rows = 2;
   again.inputMode = "numeric";
   again.setAttribute("aria-label", words.get("againLabel"));
   const result = screen.part("again-result");

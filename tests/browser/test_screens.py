@@ -95,7 +95,7 @@ def test_pages_and_states(source: Source, camera: Camera, tmp_path: Path) -> Non
     source.wait_stored()
     camera.take("sent")
     browser.click("#app summary")
-    browser.fill("#app [data-part=again] input", "1" * 36)
+    browser.fill("#app [data-part=again] textarea", "1" * 36)
     camera.take("sent-checks")
     assert browser.count(SENDING) == 0
     browser.click(LEAVE)

@@ -86,8 +86,8 @@ def test_nothing_reaches_the_disk(source: Source) -> None:
 def test_digits_can_be_checked_from_paper(source: Source) -> None:
     digits = source.tell(WORDS)
     browser = source.browser
-    browser.fill(f"{STORED} input", digits[:-1] + ("1" if digits[-1] == "0" else "0"))
+    browser.fill(f"{STORED} textarea", digits[:-1] + ("1" if digits[-1] == "0" else "0"))
     browser.until(lambda: "Not the same" in browser.text("#app"), "a no")
-    browser.fill(f"{STORED} input", digits.replace(" ", ""))
+    browser.fill(f"{STORED} textarea", digits.replace(" ", ""))
     browser.until(lambda: "Right" in browser.text("#app"), "a yes")
     assert browser.count(SEND) == 0

@@ -107,7 +107,9 @@ class Pages:
             body = render_template(
                 f"source/{name}.html",
                 **frame(language, prefix, title),
-                organisations=[_organisation(one, language) for one in serving],
+                organisations=sorted(
+                    (_organisation(one, language) for one in serving), key=lambda one: str(one["name"]).casefold()
+                ),
                 manifests=[one.data.decode() for one in serving],
             )
         return Page.of(body.encode(), TYPES[".html"])
