@@ -84,7 +84,7 @@ class Quota(Section):
     carry_capacity: int = Field(default=64 * GB, ge=1)
     """Bytes of bodies that wait for the couriers at a time: what they can carry."""
     reserve_percent: int = Field(default=20, ge=1, le=90)
-    """Part of the disk that bodies leave free for Envelopes without files; of what tipbox can use of it."""
+    """Part of the disk that bodies leave free for Envelopes without files, up to LARGEST_RESERVE."""
 
 
 class Server(Section):
@@ -173,5 +173,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 SMALL_FREE: Final = 64 * MIB
 """Bytes of disk below which nothing at all is taken in: the database needs room to delete."""
+LARGEST_RESERVE: Final = 4 * GIB
+"""Bytes that are always enough for texts: more than a fortnight of the daily quota of common letters."""
 LARGEST_VOLUME: Final = GIB
 """Bytes of a volume's contents at which the next one begins; one Envelope may be larger."""

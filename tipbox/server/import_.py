@@ -116,7 +116,7 @@ def _accept_sender(server: Opened, bundle: Bundle, taken: Taken, today: date) ->
     for item in bundle.items:
         if item.entry.kind == "manifest":
             try:
-                newer += _newer(held, _read(bundle, item, MAX_MANIFEST))
+                newer += [one for one in _newer(held, _read(bundle, item, MAX_MANIFEST)) if one.has_begun(today)]
             except TipboxError as error:
                 taken.refused.append(error)
     if bundle.index.sender not in {held.desk, *(one.manifest.desk for one in newer)}:

@@ -20,7 +20,7 @@ from tipbox.server.home import Home
 GRACE_SECONDS: Final = 15
 SILENT_SECONDS: Final = 120
 """A worker whose loop stands still for so long is replaced."""
-BACKLOG: Final = 1024
+BACKLOG: Final = 4096
 SOCKET_UMASK: Final = 0o117
 """Unix sockets are for the owner and its group: Tor's user is in it."""
 FILES_PER_CONNECTION: Final = 2

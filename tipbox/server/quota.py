@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, func, i
 
 from tipbox import padding
 from tipbox.server.clock import Clock
-from tipbox.server.config import SMALL_FREE, Quota
+from tipbox.server.config import LARGEST_RESERVE, SMALL_FREE, Quota
 from tipbox.server.errors import Refusal
 from tipbox.server.models import DayCount, Draft, Ledger
 
@@ -49,6 +49,10 @@ class Disk:
     def floor(self) -> int:
         """Bytes below which nothing is taken in."""
         return min(SMALL_FREE, self.total // _TINY_DISK)
+
+    def reserve(self, quota: Quota) -> int:
+        """Bytes that bodies leave to Envelopes without one."""
+        return min(LARGEST_RESERVE, self.total * quota.reserve_percent // 100)
 
 
 def admit(connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_size: int) -> None:
@@ -91,6 +95,5 @@ def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, 
         raise Refusal("full")
     # Finishing merges runs into one blob beside them: until then a body may take its size twice.
     expected = 2 * (announced + size) - received
-    usable = disk.free + stored + received
-    if disk.holds_bodies and disk.free - expected < usable * quota.reserve_percent // 100:
+    if disk.holds_bodies and disk.free - expected < disk.reserve(quota):
         raise Refusal("full")
