@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def quiet_disk() -> None:
     os.sync()
 
 
-def _main(command: Sequence[str]) -> int:
+def _main(command: list[str]) -> int:
     """Run the command, then print its cost as one line of JSON."""
     begun = time.perf_counter()
     child = os.posix_spawn(
