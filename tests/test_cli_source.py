@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import socket
@@ -11,18 +12,20 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from desk_support import Desk, Desks, envelope_id, listed, opened
+from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
 
 from tipbox import cli, days
-from tipbox.errors import InputRefused
+from tipbox.desk import identity as identity_file
+from tipbox.errors import InputRefused, NetworkFailed
 from tipbox.limits import SEALED_PART_SIZE
-from tipbox.source import attachments, line
+from tipbox.source import attachments, line, upload
 from tipbox.source.attachments import measure, read_once
 from tipbox.source.stage import Stage
 
@@ -586,3 +589,59 @@ def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, 
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+# --- a server that lies ----------------------------------------------------------------------------------------------
+
+
+def answering(answer: httpx.Response) -> line.Line:
+    made = line.Line("http://127.0.0.1:9")
+    made._http = httpx.Client(base_url="http://127.0.0.1:9", transport=httpx.MockTransport(lambda _: answer))
+    return made
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        for number in range(1000):
+            sent.append(number)
+            yield bytes(1 << 16)
+
+    with answering(httpx.Response(200, content=endless())) as one, pytest.raises(NetworkFailed, match="no sense"):
+        one.request("GET", "/keys/kibhr.json")
+    assert len(sent) < 40
+
+
+def test_an_answer_is_not_unpacked() -> None:
+    packed = gzip.compress(bytes(64 << 20))
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=iter([packed]))
+    with answering(answer) as one:
+        assert one.request("GET", "/") == packed
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"state":"open","missing":[[Infinity,1]]}', b"[" * 100_000, b'{"state":"open","missing":5}']
+)
+def test_a_state_that_cannot_be_is_a_network_error(body: bytes) -> None:
+    with pytest.raises(NetworkFailed):
+        upload._state(body)
+    with answering(httpx.Response(400, content=iter([body]))) as one, pytest.raises(NetworkFailed):
+        one.request("GET", "/")
+
+
+def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
+    run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path
+) -> None:
+    fidh = desks.desks[0]
+    identity = identity_file.load(identity_file.identity_path(fidh.vault), PASSWORD)
+    broken = tuple(
+        replace(key, public=b"\xff" * 1215 + bytes([number])) for number, key in enumerate(fidh.manifest.keys)
+    )
+    (keys / "fidh.json").write_bytes(replace(fidh.manifest, keys=broken).signed_by(identity).encode())
+    common = ("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
+    done = run(*common, "--to", "fidh")
+    assert (done.code, done.error) == (3, "malformed")
+    assert "fidh" in done.err
+    assert run(*common, "--to", "kibhr").code == 0
+    assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}

@@ -297,3 +297,15 @@ def test_check_digits_of_an_identity() -> None:
     assert identity_digits(bytes(16)) == " ".join(["00000"] * 6)
     assert identity_digits(bytes.fromhex("00000000000000000000000000003039")) == "00000 00000 00000 00000 00000 12345"
     assert identity_digits(b"\xff" * 16) == "92093 84634 63374 60743 17682 11455"
+
+
+def test_a_copy_that_a_killed_act_left_on_the_key_stick_goes_with_the_next_destruction(desk: Desk) -> None:
+    folder = key_stick.stick_path(desk.vault)
+    stick = key_stick.load(folder, PASSWORD)
+    left = folder / ".0123456789abcdef.part"
+    left.write_bytes((folder / key_stick.FILE).read_bytes())
+    inode = left.open("rb")
+    key_stick.replace(folder, PASSWORD, key_stick.Stick(stick.organisation, stick.keys[1:]), wipe=True)
+    assert [path.name for path in folder.iterdir()] == [key_stick.FILE]
+    with inode:
+        assert set(inode.read()) == {0}

@@ -34,7 +34,7 @@ from tipbox.desk.errors import VaultDamaged
 from tipbox.desk.inbox import Outcome
 from tipbox.desk.keyring import keyring
 from tipbox.desk.outbox import write_outbox
-from tipbox.desk.records import Traffic
+from tipbox.desk.records import Tip, Traffic
 from tipbox.desk.stick import Stick
 from tipbox.desk.vault import INCOMING, TIPS
 from tipbox.header import Header, header_size
@@ -508,9 +508,14 @@ def test_many_tips_under_one_message_id_are_each_read_a_few_times_only(
 ) -> None:
     ident = random_bytes(ID_SIZE)
     flood = [seal_tip(desks.manifests, message=b"%d" % number, message_id=ident) for number in range(20)]
-    read = []
+    read: list[Path] = []
     contents = receive._contents
-    monkeypatch.setattr(receive, "_contents", lambda path, tip: read.append(path) or contents(path, tip))
+
+    def counted(path: Path, tip: Tip) -> bytes:
+        read.append(path)
+        return contents(path, tip)
+
+    monkeypatch.setattr(receive, "_contents", counted)
     assert desk.take(server.export(tmp_path / "x", desk.manifest, flood)).counts == {"mine": 20}
     assert len(read) == 20, "not each with each"
     again = seal_tip(desks.manifests, message=b"7", message_id=ident)

@@ -279,6 +279,11 @@ def test_a_manifest_whose_life_has_not_begun_waits(
     assert (taken.manifests, taken.whole) == ([], True)
     assert (server.home / "keys" / f"{one.name}.json").read_bytes() == held
 
+    one.desk = SigningKey.generate()
+    future = one.manifest(serial=(1, 3), start=TODAY + timedelta(days=10))
+    (error,) = deliver(server, one, outward, [item_of("manifest", future.encode())], 2).refused
+    assert error.code == "wrong-sender", "a manifest that waits brings no desk key"
+
 
 def test_another_identity_is_refused(server: Here, organisations: list[Organisation], tmp_path: Path) -> None:
     one = organisations[0]

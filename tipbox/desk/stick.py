@@ -14,7 +14,7 @@ from typing import Final
 
 from tipbox import canonical, days, fields, locked
 from tipbox.desk.errors import KeyStickMissing, VaultDamaged
-from tipbox.durable import fsync_folder, write_file
+from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder, write_file
 from tipbox.errors import TipboxError, WrongPassphrase
 from tipbox.limits import ID_SIZE, XWING_SEED_SIZE
 
@@ -114,7 +114,7 @@ def load(folder: Path, passphrase: bytes) -> Stick:
 
 
 def replace(folder: Path, passphrase: bytes, stick: Stick, *, wipe: bool = False) -> None:
-    """Write the key stick anew; with ``wipe``, overwrite afterwards the bytes of the old file.
+    """Write the key stick anew; with ``wipe``, overwrite afterwards the old file, and what acts that were killed left.
 
     The new file is whole and on the disk before the old one is touched: a crash leaves one of the two.
     """
@@ -126,5 +126,16 @@ def replace(folder: Path, passphrase: bytes, stick: Stick, *, wipe: bool = False
         if wipe:
             os.pwrite(old, bytes(size), 0)
             os.fsync(old)
+            _wipe_left_behind(folder)
     finally:
         os.close(old)
+
+
+def _wipe_left_behind(folder: Path) -> None:
+    for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    fsync_folder(folder)

@@ -118,22 +118,33 @@ class Line:
             TipboxError: refused for good.
         """
         try:
-            answer = self._http.request(method, path, content=body or None, headers=headers)
+            with self._http.stream(method, path, content=body or None, headers=headers) as answer:
+                content = _bounded(answer)
         except httpx.HTTPError as error:
             raise Passing(
                 f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
             ) from error
         self._heard = True
-        if answer.status_code in (httpx.codes.OK, httpx.codes.CREATED) and len(answer.content) <= _MAX_ANSWER:
-            return answer.content
-        raise _refusal(answer)
+        if answer.status_code in (httpx.codes.OK, httpx.codes.CREATED) and len(content) <= _MAX_ANSWER:
+            return content
+        raise _refusal(answer, content)
 
 
-def _refusal(answer: httpx.Response) -> TipboxError:
+def _bounded(answer: httpx.Response) -> bytes:
+    """The body as it comes, never unpacked, and little more of it than an answer may have."""
+    content = bytearray()
+    for piece in answer.iter_raw():
+        content += piece
+        if len(content) > _MAX_ANSWER:
+            break
+    return bytes(content)
+
+
+def _refusal(answer: httpx.Response, content: bytes) -> TipboxError:
     """The error that an answer stands for, in this program's own words."""
     try:
-        value: Any = json.loads(answer.content[:_MAX_ANSWER])
-    except ValueError:
+        value: Any = json.loads(content[:_MAX_ANSWER])
+    except (ValueError, RecursionError):
         value = None
     code = value.get("error") if isinstance(value, dict) else None
     if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:

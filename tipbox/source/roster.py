@@ -10,7 +10,9 @@ from pathlib import Path
 from tipbox.envelope import Recipient
 from tipbox.errors import Malformed, NotFound, OlderSerial, TipboxError
 from tipbox.keys import Manifest, load_folder
+from tipbox.limits import ID_SIZE, KEY_SIZE
 from tipbox.passphrase import Secrets
+from tipbox.primitives import hpke_seal, random_bytes
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Roster:
         """One slot for each organisation with a manifest that is good today: with a filler for those not chosen.
 
         Raises:
-            Expired, NotYetValid, NoCurrentKey: the manifest of one that is chosen is not good today.
+            Expired, NotYetValid, NoCurrentKey, Malformed: the manifest of one that is chosen is not good today.
         """
         recipients = []
         for manifest in self.manifests:
@@ -55,6 +57,7 @@ class Roster:
             try:
                 manifest.check(today)
                 key = manifest.current_key(today)
+                hpke_seal(key.public, random_bytes(ID_SIZE), random_bytes(KEY_SIZE))  # is it a key at all?
             except TipboxError as error:
                 if chosen:
                     raise type(error)(f"sealing to {manifest.organisation}: {error}") from error

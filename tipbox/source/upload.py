@@ -37,7 +37,7 @@ def _state(answer: bytes) -> State:
         if value["state"] == "stored":
             return State(stored=True, first_missing=None)
         first = min((int(first) for first, _ in value["missing"]), default=None)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise NetworkFailed("sending: an answer that makes no sense; is this the address of a tipbox?") from error
     return State(stored=False, first_missing=first)
 
