@@ -380,3 +380,13 @@ def test_an_out_that_is_a_folder_is_named_as_it_was_typed(run: Run, desks: Desks
     assert done.code == 3
     assert done.err == f"tipbox: opening {out}: it is a folder; name a file\n"
     assert list(out.parent.glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    "bind", ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "example.org:80", "127.0.0.1:99999", "x"]
+)
+def test_plain_http_never_meets_a_network(run: Run, desks: Desks, tmp_path: Path, bind: str) -> None:
+    done = run("server", "run", "--home", tmp_path / "h", "--keys", desks.folder / "keys", "--bind", bind)
+    assert done.code == 2
+    assert one_line(done.err)
+    assert not (tmp_path / "h").exists()

@@ -34,17 +34,18 @@ function wipe(): void {
   removeEventListener("beforeunload", warn);
 }
 
-function show(content: Node): void {
+/** Shows another screen; screen readers start at its heading. The first one leaves the focus before "Leave quickly". */
+function show(content: Node, first = false): void {
   app?.replaceChildren(content);
   const heading = app?.querySelector("h1");
-  heading?.setAttribute("tabindex", "-1"); // screen readers start to read here
-  heading?.focus();
+  heading?.setAttribute("tabindex", "-1");
+  if (!first) heading?.focus();
   scrollTo(0, 0);
 }
 
 function showForm(words: Words, organisations: readonly Organisation[], api: string): void {
   form = new Form(words, organisations, (content) => startSending(words, content, api));
-  show(form.root);
+  show(form.root, true);
 }
 
 function startSending(words: Words, content: Content, api: string): void {

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -81,8 +82,18 @@ def _check_bind(bind: str) -> str:
         return f"unix:{path.resolve()}"
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
-        raise Usage("starting the server: --bind takes HOST:PORT or unix:PATH")
+        raise Usage("starting the server: --bind takes 127.0.0.1:PORT or unix:PATH")
+    if not _is_loopback(host.strip("[]")):
+        raise Usage("starting the server: it listens on this machine only; bind to 127.0.0.1 or unix: and let Tor come")
     return bind
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches an address: plain HTTP must never meet a network."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_free(bind: str) -> None:
