@@ -162,8 +162,10 @@ def test_client_builds_are_byte_identical(tmp_path: Path, record_size: Callable[
 
     assert bundles[0] == bundles[1]
     assert bundles[0].keys() == BUNDLE
+    assert b"tipbox/v1/slot" in bundles[0]["worker.js"]  # labels are in a build as they are written
     for name, content in bundles[0].items():
         assert b"sourceMappingURL" not in content
+        assert b"tipbox/v1/bundle" not in content  # the reader of Bundles is for the vectors only
         record_size(name, len(content))
 
 
