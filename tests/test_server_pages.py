@@ -121,6 +121,12 @@ def test_a_path_without_its_slash_leads_to_the_page(client: Client) -> None:
     assert (answer.header("Location") or "").endswith("/en/")
 
 
+def test_no_redirect_repeats_the_host_that_was_asked_for(client: Client) -> None:
+    for path in ("/en", "/leave"):
+        location = client.request("GET", path, headers={"Host": "evil.example"}).header("Location")
+        assert location in ("/en/", "/blank")
+
+
 def test_a_missing_page_is_a_page(client: Client) -> None:
     answer = client.request("GET", "/canary-in-the-path")
 

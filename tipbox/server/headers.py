@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Flask, Response
 
@@ -41,4 +42,6 @@ def strict_headers(app: Flask) -> None:
             response.headers.pop(name, None)
         for name, value in HEADERS.items():
             response.headers[name] = value
+        if response.location:  # a redirect stays here, and does not repeat the host that was asked for
+            response.location = "/" + urlsplit(response.location).path.lstrip("/")
         return response
