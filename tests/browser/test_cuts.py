@@ -74,33 +74,9 @@ def test_the_page_says_that_the_line_is_broken_and_goes_on_by_itself(source: Sou
     source.wait_stored()
 
 
-def test_stop_delivers_nothing_and_keeps_what_was_written(teller: Source, world: World, file: Path) -> None:
+def test_stopping_and_leaving_deliver_nothing(teller: Source, world: World, file: Path) -> None:
     browser, wire = teller.browser, teller.wire
-    teller.open_form()
-    teller.write("Подумаю ещё")
-    teller.attach(file)
-    wire.hold()
-    teller.send()
-    wire.wait_until_held()
-    browser.click(STOP)
-    assert "Stopped" in teller.wait_failed()
-    wire.release()
-    wire.forget()
-    browser.click(FAILED)
-    browser.wait(MESSAGE)
-    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == "Подумаю ещё"
-    assert teller.listed() == [file.name]
-    assert wire.seen() == []
-    assert world.arrived("fidh") == []
-
-    teller.send()
-    teller.wait_stored()
-    [tip] = world.arrived("fidh")
-    assert filecmp.cmp(file, tip.files[file.name], shallow=False)
-
-
-def test_leaving_while_sending_ends_the_upload(teller: Source, world: World, file: Path) -> None:
-    browser, wire = teller.browser, teller.wire
+    # Leaving ends the upload.
     teller.open_form()
     teller.write("Кто-то идёт")
     teller.attach(file)
@@ -110,5 +86,27 @@ def test_leaving_while_sending_ends_the_upload(teller: Source, world: World, fil
     browser.click(LEAVE)
     browser.until(lambda: browser.count(BAR) == 0, "another page")
     wire.release()
+
+    # Stopping ends it too, and keeps what was written.
+    teller.open_form()
+    teller.write("Подумаю ещё")
+    teller.attach(file)
+    wire.hold()
+    teller.send()
+    wire.wait_until_held()
+    browser.click(STOP)
+    assert "Stopped" in teller.wait_failed()
+    wire.release()
     assert wire.seen("POST") == []
-    assert world.arrived("fidh") == []
+    wire.forget()
+    browser.click(FAILED)
+    browser.wait(MESSAGE)
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == "Подумаю ещё"
+    assert teller.listed() == [file.name]
+    assert wire.seen() == []
+
+    teller.send()
+    teller.wait_stored()
+    [tip] = world.arrived("fidh")
+    assert tip.message == "Подумаю ещё".encode()
+    assert filecmp.cmp(file, tip.files[file.name], shallow=False)

@@ -53,36 +53,63 @@ def test_nothing_at_all_is_refused(source: Source) -> None:
     assert source.wire.seen() == []
 
 
-def test_the_longest_message_arrives(teller: Source, world: World) -> None:
-    text = "ж" * (MAX_MESSAGE // 2)
-    teller.tell(text)
-    [tip] = world.arrived("fidh")
-    assert tip.message == text.encode()
+def test_extremes_arrive_as_they_were(teller: Source, world: World, tmp_path: Path) -> None:
+    """The longest message; any name; a thousand files. And nothing of a file that changed while it was sent."""
+    # A message of exactly as many bytes as one may have.
+    longest = "ж" * (MAX_MESSAGE // 2)
+    teller.tell(longest)
 
-
-def test_any_name_arrives_as_it_was(teller: Source, world: World, tmp_path: Path) -> None:
-    longest = "я" * 127 + "x"
-    assert len(longest.encode()) == 255
+    # Names from a disk and names that only a hostile sender gives, chosen and dropped.
     decomposed = unicodedata.normalize("NFD", "Йошкар-Ола й.txt")
-    chosen = [tmp_path / name for name in (longest, decomposed, "\u202etxt.exe", "a\x1b]0;title\x07.txt")]
+    chosen = [tmp_path / name for name in ("я" * 127 + "x", decomposed, "\u202etxt.exe", "a\x1b]0;title\x07.txt")]
+    assert len(chosen[0].name.encode()) == 255
     for path in chosen:
         path.write_bytes(path.name.encode())
     teller.open_form()
     teller.attach(*chosen)
-    before = teller.listed()
     teller.drop(HOSTILE, "dropped")
-    teller.browser.until(lambda: len(teller.listed()) > len(before), "the dropped files")
+    teller.browser.until(lambda: len(teller.listed()) == len(chosen) + len(HOSTILE), "the dropped files")
     teller.send()
     teller.wait_stored()
 
-    [tip] = world.arrived("kibhr")
-    names = [file["name"] for file in tip.facts["files"]]
-    assert names == [path.name for path in chosen] + list(HOSTILE)
-    for name, path in tip.files.items():
-        assert path.resolve().is_relative_to(tip.folder.resolve())
+    # As many files as there may be.
+    many = [tmp_path / f"{number:04d}.txt" for number in range(1000)]
+    for number, path in enumerate(many):
+        path.write_bytes(b"%d" % number)
+    teller.open_form()
+    teller.attach(*many)
+    teller.send()
+    teller.wait_stored()
+
+    # A file that is still being written.
+    changing = tmp_path / "ещё пишется.mp4"
+    changing.write_bytes(bytes(30_000_000))
+    teller.open_form()
+    teller.attach(changing)
+    teller.wire.hold()
+    teller.send()
+    teller.wire.wait_until_held()
+    changing.write_bytes(bytes(10_000_000))
+    teller.wire.release()
+    said = teller.wait_failed()
+    assert changing.name in said
+    assert "changed" in said
+
+    tips = {len(tip.facts["files"]): tip for tip in world.arrived("kibhr")}
+    assert set(tips) == {0, len(chosen) + len(HOSTILE), len(many)}
+    assert tips[0].message == longest.encode()
+
+    hostile = tips[len(chosen) + len(HOSTILE)]
+    assert [file["name"] for file in hostile.facts["files"]] == [path.name for path in chosen] + list(HOSTILE)
+    for name, path in hostile.files.items():
+        assert path.resolve().is_relative_to(hostile.folder.resolve())
         assert path.read_bytes() == (b"dropped" if name in HOSTILE else name.encode())
-    written = {path for path in tip.folder.rglob("*") if path.is_file()}
-    assert written == {tip.folder / "message.txt", tip.folder / "tip.json", *tip.files.values()}
+    written = {path for path in hostile.folder.rglob("*") if path.is_file()}
+    assert written == {hostile.folder / "message.txt", hostile.folder / "tip.json", *hostile.files.values()}
+
+    full = tips[len(many)]
+    assert [file["name"] for file in full.facts["files"]] == [path.name for path in many]
+    assert all(full.files[path.name].read_bytes() == path.read_bytes() for path in many)
 
 
 def test_a_name_that_is_too_long_is_refused(source: Source) -> None:
@@ -91,32 +118,3 @@ def test_a_name_that_is_too_long_is_refused(source: Source) -> None:
     said = source.browser.until(lambda: source.browser.text("#app [data-part=file-problem]"), "a complaint")
     assert "too long" in said
     assert source.listed() == ["ok.txt"]
-
-
-def test_a_thousand_files_arrive(teller: Source, world: World, tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number:04d}.txt" for number in range(1000)]
-    for number, path in enumerate(paths):
-        path.write_bytes(b"%d" % number)
-    teller.open_form()
-    teller.attach(*paths)
-    teller.send()
-    teller.wait_stored()
-    [tip] = world.arrived("ili")
-    assert [file["name"] for file in tip.facts["files"]] == [path.name for path in paths]
-    assert all(tip.files[path.name].read_bytes() == path.read_bytes() for path in paths)
-
-
-def test_a_file_that_changes_while_it_is_sent_delivers_nothing(teller: Source, world: World, tmp_path: Path) -> None:
-    path = tmp_path / "ещё пишется.mp4"
-    path.write_bytes(bytes(30_000_000))
-    teller.open_form()
-    teller.attach(path)
-    teller.wire.hold()
-    teller.send()
-    teller.wire.wait_until_held()
-    path.write_bytes(bytes(10_000_000))
-    teller.wire.release()
-    said = teller.wait_failed()
-    assert path.name in said
-    assert "changed" in said
-    assert world.arrived("ili") == []
