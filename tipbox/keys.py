@@ -263,7 +263,7 @@ def load_folder(folder: Path) -> list[Manifest]:
             with path.open("rb") as file:
                 manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
         except TipboxError as error:
-            raise type(error)(f"{path.name}: {error}") from error
+            raise type(error)(f"reading the key manifest {path.name}: {error}") from error
         manifests.append(manifest)
     if not manifests:
         raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")
