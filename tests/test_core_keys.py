@@ -168,7 +168,7 @@ def test_folder_names_the_file_that_is_wrong(tmp_path: Path) -> None:
     assert refused(lambda: keys.load_folder(tmp_path)) == "malformed"
 
     (tmp_path / "beta.json").write_bytes(FILE[:-2])
-    with pytest.raises(TipboxError, match=r"^beta\.json: "):
+    with pytest.raises(TipboxError, match=r"^reading the key manifest beta\.json: "):
         keys.load_folder(tmp_path)
 
 
