@@ -29,6 +29,8 @@ from tipbox.primitives import random_bytes
 BODY = 1 << 20
 TICK = 0.25
 """Seconds between two pieces of a slow source."""
+RETURN = 5
+"""Seconds until an idle connection that the server has closed comes back."""
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Load:
                 finally:
                     self.counts.idle_open -= 1
                     writer.close()
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(RETURN)
 
     async def slow(self) -> None:
         """Open an upload, then send its parts in one request at the rate."""

@@ -24,6 +24,8 @@ WEB_AND_DATABASE = {
 }  # fmt: skip
 NETWORK = {"httpx", "httpcore", "requests", "urllib3", "aiohttp", "http.client", "urllib.request", "smtplib", "ftplib"}
 GROUPS = ("server", "desk", "source", "commands")
+ENTRIES = ("cli", "demo", "__main__")
+"""Modules of the top that put the others together."""
 
 
 def _modules(folder: Path) -> list[str]:
@@ -35,9 +37,7 @@ def _modules(folder: Path) -> list[str]:
     return names
 
 
-CORE = [
-    name for name in _modules(PACKAGE) if name.split(".")[1:2] != ["cli"] and not set(name.split(".")) & set(GROUPS)
-]
+CORE = [name for name in _modules(PACKAGE) if set(name.split(".")[1:]).isdisjoint({*GROUPS, *ENTRIES})]
 DESK, SERVER, SOURCE = (_modules(PACKAGE / group) for group in ("desk", "server", "source"))
 
 
@@ -90,7 +90,7 @@ def test_the_core_loads_neither_web_nor_database(name: str) -> None:
 
 def test_the_core_names_nothing_above_it() -> None:
     for path in PACKAGE.glob("*.py"):
-        if path.name != "cli.py":
+        if path.stem not in ENTRIES:
             named = set(_named_imports(path))
             assert _tops(named).isdisjoint(WEB_AND_DATABASE | {"httpx"}), path
             assert not any(_below(named, f"tipbox.{group}") for group in GROUPS), path
