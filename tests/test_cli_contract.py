@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_support import PASSWORD, Desk, Desks, Exporter, seal_tip
 
+from desk_support import PASSWORD, Desk, Desks, Exporter, seal_tip
 from tipbox import cli, days
 from tipbox.commands import server as server_commands
 from tipbox.keys import Manifest

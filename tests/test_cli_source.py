@@ -19,8 +19,8 @@ from typing import Any
 
 import httpx
 import pytest
-from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
 
+from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
 from tipbox import cli, days
 from tipbox.desk import identity as identity_file
 from tipbox.errors import InputRefused, NetworkFailed

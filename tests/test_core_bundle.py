@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core_support import FEW, QUICK, b64, case, changed, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core_support import FEW, QUICK, b64, case, changed, refused
 from tipbox import acknowledgement, bundle, bundle_read, bundle_write, canonical, durable, fields, keys, labels, locked
 from tipbox.acknowledgement import Report, acknowledge, read_acknowledgement
 from tipbox.bundle import INWARD, OUTWARD, BundleHeader, Index, ItemEntry

@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-from core_support import FEW, QUICK, b64, case, changed, json_values, languages, refused, text
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core_support import FEW, QUICK, b64, case, changed, json_values, languages, refused, text
 from tipbox import body, envelope, header, keys, letter, padding
 from tipbox.errors import InputRefused, LimitExceeded, TipboxError
 from tipbox.header import Header, KeyState, Slot

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core_support import FEW, QUICK, changed, json_values, languages, refused, text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core_support import FEW, QUICK, changed, json_values, languages, refused, text
 from tipbox import canonical, fields, keys, labels
 from tipbox.acknowledgement import acknowledge, read_acknowledgement
 from tipbox.bundle import signed_message

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from core_support import QUICK, changed, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core_support import QUICK, changed, refused
 from tipbox import labels
 from tipbox.errors import TipboxError
 from tipbox.primitives import (

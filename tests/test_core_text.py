@@ -7,10 +7,10 @@ from datetime import date
 from typing import Any
 
 import pytest
-from core_support import QUICK, b64, case, changed, json_values, refused
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core_support import QUICK, b64, case, changed, json_values, refused
 from tipbox import canonical, days, fields, padding
 from tipbox.bundle import volume_class
 from tipbox.errors import TipboxError

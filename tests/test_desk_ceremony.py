@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from desk_support import PASSWORD, TODAY, Desk, Desks, Exporter, days_after, opened, seal_tip
 
+from desk_support import PASSWORD, TODAY, Desk, Desks, Exporter, days_after, opened, seal_tip
 from tipbox.desk import ceremony, destroy
 from tipbox.desk import identity as identity_file
 from tipbox.desk import stick as key_stick

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from desk_support import PASSWORD, Desk, Desks, Envelope, Exporter, acknowledged, listed, opened, seal_tip
 
+from desk_support import PASSWORD, Desk, Desks, Envelope, Exporter, acknowledged, listed, opened, seal_tip
 from tipbox import days
 from tipbox.desk.vault import INCOMING, TIPS
 from tipbox.primitives import random_bytes

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from desk_support import (
     PASSWORD,
     TODAY,
@@ -23,7 +24,6 @@ from desk_support import (
     seal_letter_to,
     seal_tip,
 )
-
 from tipbox.bundle import ItemEntry
 from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource

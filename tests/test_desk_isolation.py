@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from desk_support import PASSWORD, Desk, Exporter, seal_tip
 
 import tipbox
+from desk_support import PASSWORD, Desk, Exporter, seal_tip
 from tipbox import days
 
 WEB = ("flask", "sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "werkzeug", "valkey")

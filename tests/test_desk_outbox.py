@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from desk_support import TODAY, Desk, Desks, Exporter, acknowledged, carried, days_after, outbox_items, seal_tip
 
+from desk_support import TODAY, Desk, Desks, Exporter, acknowledged, carried, days_after, outbox_items, seal_tip
 from tipbox.bundle import INWARD, Index
 from tipbox.bundle_read import Bundle
 from tipbox.desk import ceremony

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from desk_support import PASSWORD, TODAY, Desk, Exporter, seal_tip
 
+from desk_support import PASSWORD, TODAY, Desk, Exporter, seal_tip
 from tipbox.desk.errors import VaultDamaged
 from tipbox.desk.records import Organisation, Tip, TipFile
 from tipbox.desk.vault import STORE_FILE, Vault

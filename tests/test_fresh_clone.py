@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support_tree import ROOT, copy_tree
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
+
 from support_tree import ROOT
 
 LOCALE = ROOT / "tipbox" / "locale"

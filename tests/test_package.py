@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support_tree import ROOT, copy_tree, tracked_files
 
 if TYPE_CHECKING:

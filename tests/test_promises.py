@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import promises
 import pytest
+
+import promises
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
+
 from server_support import (
     Client,
     Here,
@@ -25,8 +27,6 @@ from server_support import (
     three,
     until,
 )
-from sqlalchemy import func, select
-
 from tipbox import days
 from tipbox.acknowledgement import Report, acknowledge
 from tipbox.bundle import OUTWARD, Index

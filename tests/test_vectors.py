@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from core_support import RUN, VECTORS, Case, cases, outcome
 
+from core_support import RUN, VECTORS, Case, cases, outcome
 from tipbox.errors import BY_CODE, FORMAT_ERRORS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,6 +20,7 @@ from tempfile import mkdtemp
 from typing import Final
 
 import pytest
+
 from bench.figures import Bench, Ledger, in_turn
 from bench.inputs import random_file, sparse_file
 from bench.measure import Cost, measure, quiet_disk

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+
 from bench import onionshare
 from bench.figures import Bench, Ledger
 from bench.inputs import random_file, sparse_file

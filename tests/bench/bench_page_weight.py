@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+
 from bench.figures import Ledger
 from browser.drivers import Level, running
 from browser.pages import Source

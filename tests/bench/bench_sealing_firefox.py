@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
 from bench.figures import Ledger, in_turn
 from bench.inputs import random_file
 from browser.drivers import Level, running

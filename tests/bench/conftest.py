@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 from _pytest.terminal import TerminalReporter
+
 from bench.figures import QUIET, Ledger, machine
 
 RESULT: Final = Path(__file__).parents[2] / "build" / "bench.json"

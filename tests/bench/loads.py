@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+
 from bench import sources
 from bench.figures import percentile
 from bench.text import TEXT_OF_A_TIP
-from tipbox_world import Server, environment
-
 from tipbox import days
 from tipbox.envelope import Recipient, seal
 from tipbox.keys import load_folder
@@ -24,6 +23,7 @@ from tipbox.letter import FileEntry, Letter
 from tipbox.limits import ID_SIZE, KEY_SIZE
 from tipbox.passphrase import Secrets
 from tipbox.primitives import random_bytes
+from tipbox_world import Server, environment
 
 OPEN_BUDGET: Final = {"TIPBOX_QUOTA_LETTERS_PER_DAY": "10000000", "TIPBOX_LIMITS_ALL_PER_SECOND": "100000"}
 """The quota of a day and the rate of all together are sized for real life, not for a bench; the rest is as shipped."""

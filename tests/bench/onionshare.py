@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,22 +64,20 @@ def _running(program: Path) -> Iterator[tuple[int, Path]]:
         stub.write_text("#!/bin/sh\nexit 1\n")
         stub.chmod(0o755)
         (folder / "data").mkdir()
-        process = subprocess.Popen(
-            (program, "--receive", "--local-only", "--public", "--data-dir", folder / "data"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={"HOME": name, "PATH": f"{stub.parent}:/usr/bin:/bin", "PYTHONUNBUFFERED": "1"},
-        )
+        log = folder / "log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                (program, "--receive", "--local-only", "--public", "--data-dir", folder / "data"),
+                stdout=out,
+                stderr=out,
+                env={"HOME": name, "PATH": f"{stub.parent}:/usr/bin:/bin", "PYTHONUNBUFFERED": "1"},
+            )
         try:
-            assert process.stdout is not None
-            timer = threading.Timer(START_SECONDS, process.kill)
-            timer.start()
-            found = next(filter(None, (re.search(r"http://127\.0\.0\.1:(\d+)", line) for line in process.stdout)), None)
-            timer.cancel()
-            assert found, "OnionShare did not start"
-            drain = threading.Thread(target=process.stdout.read, daemon=True)
-            drain.start()
+            deadline = time.monotonic() + START_SECONDS
+            while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text(encoding="utf-8"))):
+                assert process.poll() is None, "OnionShare ended"
+                assert time.monotonic() < deadline, "OnionShare did not start"
+                time.sleep(0.05)
             yield int(found[1]), folder / "data"
         finally:
             process.send_signal(signal.SIGINT)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
 from browser.drivers import Browser, Level, running
 from browser.pages import Source
 from browser.wire import Wire

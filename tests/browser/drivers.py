@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from browser.sink import Sink
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+
+from browser.sink import Sink
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Marionette's libraries are old
     from marionette_driver.by import By  # type: ignore[import-untyped]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from browser.pages import Source
-from tipbox_world import NAMES, World
 
+from browser.pages import Source
 from tipbox.keys import Manifest
 from tipbox.passphrase import Passphrase, thread_id
+from tipbox_world import NAMES, World
 
 TEXT = """5 января на площади стреляли в безоружных людей. Я видел это сам.
 

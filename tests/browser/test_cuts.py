@@ -8,11 +8,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+
 from browser.pages import BAR, FAILED, LEAVE, MESSAGE, SENDING, STOP, Source
 from browser.wire import parts_sent
-from tipbox_world import World
-
 from tipbox.padding import padme, parts
+from tipbox_world import World
 
 FILE_SIZE = 12_000_003
 CUT_AFTER = 1_700_000

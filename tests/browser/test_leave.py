@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from browser.drivers import Level
 from browser.pages import DIGITS, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from browser.drivers import ONION, Firefox, Level
 from browser.pages import Source
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from browser.drivers import Level
 from browser.pages import FAILED, FIELDS, MESSAGE, Source, spellings
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from browser.drivers import DESKTOP, PHONE, Browser, Level
 from browser.pages import DIGITS, FAILED, LEAVE, SEND, SENDING, STOP, Source
 from browser.wire import Wire

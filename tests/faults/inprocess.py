@@ -8,11 +8,11 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+
 import tipbox_world
 from faults import sending
-from tipbox_world import Done
-
 from tipbox import cli
+from tipbox_world import Done
 
 
 def run(*arguments: str | Path, expect: int | None = 0, timeout: float = 0) -> Done:

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tipbox_world import Server, tipbox
-
 from tipbox import days
 from tipbox.envelope import EnvelopeId, Recipient, seal
 from tipbox.keys import Manifest, load_folder
@@ -18,6 +16,7 @@ from tipbox.letter import FileEntry, Letter
 from tipbox.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
 from tipbox.passphrase import Secrets
 from tipbox.primitives import random_bytes
+from tipbox_world import Server, tipbox
 
 ROOMY = {
     "TIPBOX_LIMITS_OPEN": "1000000",

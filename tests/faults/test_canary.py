@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from faults.memory_search import Found, Search, forms
 from faults.sending import ROOMY, SentTip, new_token, sealed, send
-from tipbox_world import Ring, World, running_world
-
 from tipbox.keys import load_folder
 from tipbox.passphrase import Passphrase
+from tipbox_world import Ring, World, running_world
 
 REPEATED = 40
 SYSTEM_TEMP = Path("/tmp")  # noqa: S108 (searched, not used)

@@ -19,16 +19,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from faults.cutting_proxy import CuttingProxy, Fault, Watch
 from faults.sending import ROOMY, Upload, sealed, send
 from faults.stored import blobs, rows
 from faults.tracing import traced
-from tipbox_world import Ring, Server, World, running_world
-
 from tipbox.limits import SEALED_PART_SIZE
 from tipbox.source import line as line_module
 from tipbox.source.line import Line
 from tipbox.source.upload import Upload as Sender
+from tipbox_world import Ring, Server, World, running_world
 
 CUTS = KILLS = 20
 LARGE = 50 * 1000 * 1000

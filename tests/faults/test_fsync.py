@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from faults import strace_log
 from faults.sending import ROOMY, sealed, send
 from faults.strace_log import Answer, Trace, calls

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
 from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed
 from faults.stored import rows

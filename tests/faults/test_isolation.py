@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faults.sending import sealed
-from tipbox_world import TIPBOX, Ring, World, environment, running_world
 
 import tipbox
+from faults.sending import sealed
+from tipbox_world import TIPBOX, Ring, World, environment, running_world
 
 PACKAGE = Path(tipbox.__file__).parent
 WEB_AND_DATABASE = {

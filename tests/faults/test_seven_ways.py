@@ -11,11 +11,10 @@ from itertools import combinations, permutations
 from pathlib import Path
 
 import pytest
+
 from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, send
 from faults.stored import blobs, inward, rows
-from tipbox_world import NAMES, Desk, Ring, Server, World, running_world
-
 from tipbox import canonical, days, fields, labels
 from tipbox.acknowledgement import acknowledge, read_acknowledgement
 from tipbox.bundle import INWARD, Index
@@ -26,6 +25,7 @@ from tipbox.errors import BadSignature, InputRefused, PartlyDone
 from tipbox.keys import server_id
 from tipbox.primitives import SigningKey, sign
 from tipbox.server.home import Home, load_server_keys
+from tipbox_world import NAMES, Desk, Ring, Server, World, running_world
 
 WAYS = [way for count in (1, 2, 3) for way in combinations(sorted(NAMES), count)]
 ORDERS = list(permutations(sorted(NAMES)))

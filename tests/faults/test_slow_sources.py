@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
 from faults import load
 from faults.cutting_proxy import CuttingProxy
 from faults.load import Counts
