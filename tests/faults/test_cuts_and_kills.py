@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from faults.cutting_proxy import CuttingProxy, Fault, Watch
+from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed, send
 from faults.stored import blobs, rows
 from faults.tracing import traced
@@ -53,7 +54,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def listening(ring: Ring) -> Iterator[World]:
     """A server on a TCP port; it comes back on the same one."""
-    with running_world(ring, tcp=True, settings=ROOMY) as world:
+    with running_world(ring, tcp=True, settings=ROOMY) as world, commands_in_process():
         yield world
 
 
@@ -79,7 +80,7 @@ class Killer:
 def _source_sends(url: str, upload: Upload) -> None:
     """What `tipbox source send` does once it has sealed."""
     with Line(url) as line:
-        Sender(line).send(upload.head, iter(upload.parts))
+        Sender(line).send(upload.head, iter(upload.parts), len(upload.parts))
 
 
 def _assert_stored_once(world: World, uploads: Sequence[Upload], contents: dict[str, dict[str, bytes]]) -> None:
@@ -155,7 +156,7 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
                 request = f"{FINISH.decode()} HTTP/1.1\r\nHost: tipbox\r\nContent-Length: 0\r\n"
                 request += f"Authorization: {sender._headers['Authorization']}\r\n\r\n"
                 armed.set()
-                sender.send(upload.head, iter(upload.parts))
+                sender.send(upload.head, iter(upload.parts), len(upload.parts))
             assert not armed.is_set()
             assert upload.id in rows(listening.server.home)
             uploads.append(upload)
@@ -229,7 +230,7 @@ class Crashing:
 
 @pytest.fixture
 def crashing(ring: Ring, tmp_path: Path) -> Iterator[Crashing]:
-    with running_world(ring, tcp=True, settings=ROOMY | {"TIPBOX_SERVER_WORKERS": "3"}) as world:
+    with running_world(ring, tcp=True, settings=ROOMY | {"TIPBOX_SERVER_WORKERS": "3"}) as world, commands_in_process():
         yield Crashing(world, tmp_path)
 
 
