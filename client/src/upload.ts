@@ -252,7 +252,7 @@ export class Upload {
       response = await fetch(api + path, {
         method,
         headers: { Authorization: this.#authorization, ...(body && { "Content-Type": "application/octet-stream" }) },
-        body: body ?? null,
+        body: body === undefined ? null : new Blob([body]), // Chromium sends a Blob seven times as fast as an array
         cache: "no-store",
         credentials: "omit",
         redirect: "error",
