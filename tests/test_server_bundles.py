@@ -175,6 +175,20 @@ def test_no_server_here(tmp_path: Path) -> None:
         export(tmp_path, "fidh", tmp_path / "out")
 
 
+def test_a_body_that_the_disk_lost_keeps_nothing_else_here(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    lost, text = envelope(organisations, 200_000), envelope(organisations)
+    server.upload(lost, text)
+    (blob,) = blobs(server)
+    (server.home / "blobs" / blob).unlink()
+    whole = envelope(organisations, 100_000)
+    server.upload(whole)
+
+    assert sorted(fetch(server, organisations[0], tmp_path / "out")[1]) == sorted([text.whole, whole.whole])
+    assert not next(finding for finding in check(server.home) if finding.check == "blobs").ok
+
+
 # --- inwards ----------------------------------------------------------------------------------------------------------
 
 

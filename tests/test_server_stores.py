@@ -31,6 +31,7 @@ from server_support import (
     free_port,
     inward,
     keys_folder,
+    running,
     start,
     three,
     until,
@@ -361,6 +362,23 @@ def test_a_circuit_slows_down_and_others_do_not(
             assert client.open(envelope(organisations)).status == 201
     finally:
         server.kill()
+
+
+def test_all_together_have_a_budget_too(organisations: list[Organisation], tmp_path: Path) -> None:
+    """On TCP, where no circuit is known, it is the only one; it slows, and nothing is closed."""
+    settings = {"limits_all_per_second": "3"}
+    with (
+        running(tmp_path / "home", keys_folder(tmp_path / "keys", organisations), settings=settings) as server,
+        server.client() as client,
+    ):
+        answers = [client.state(envelope(organisations)) for _ in range(30)]
+        slowed = [answer for answer in answers if answer.status == 429]
+
+        assert slowed
+        assert {answer.header("Retry-After") for answer in slowed} <= {"1", "2"}
+        assert not any(answer.closes for answer in answers)
+        sent = envelope(organisations)
+        until(lambda: client.open(sent).status in {200, 201})
 
 
 def test_rates_go_on_in_memory_when_valkey_is_gone(organisations: list[Organisation], tmp_path: Path) -> None:

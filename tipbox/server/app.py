@@ -18,6 +18,7 @@ from tipbox.resources import locale_dir, templates_dir
 from tipbox.server import log
 from tipbox.server.api import PREFIX, api_blueprint
 from tipbox.server.blobs import open_blobs
+from tipbox.server.clock import tick
 from tipbox.server.config import Config
 from tipbox.server.cross_site import refuse_strangers
 from tipbox.server.database import make_engine
@@ -35,6 +36,8 @@ WIPE = "tipbox.wipe"
 """In the WSGI environment: called when a body is refused that should never have come."""
 STORE = "tipbox.store"
 """Among the application's extensions: its store."""
+HOURLY = "tipbox.hourly"
+"""Among the application's extensions: what a worker calls every hour, so that the server sees each of its days."""
 SOURCE_LANGUAGE = "en"
 
 
@@ -62,6 +65,7 @@ def create_app(
     rates = Rates(app, config)
     store = Store(make_engine(home, config), threads)
     app.extensions[STORE] = store
+    app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
     intake = Intake(home, config, store, open_blobs(home, config.blobs), threads, today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits.pages))

@@ -69,7 +69,7 @@ def export_opened(server: Opened, organisation: str, out: Path, today: date) -> 
     manifest.check(today)
     key = manifest.current_key(today)
     sequence, waiting, report = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    volumes = plan(waiting)
+    volumes = plan([envelope for envelope in waiting if _is_there(server.blobs, envelope)])
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, volume in enumerate(volumes, 1):
@@ -145,6 +145,11 @@ def plan(waiting: Sequence[Waiting]) -> list[list[Waiting]]:
         if volume:
             volumes.append(volume)
     return volumes or [[]]
+
+
+def _is_there(blobs: BlobStore, envelope: Waiting) -> bool:
+    """Whether a body is whole. One that the disk lost must not keep the others here; ``check`` names it."""
+    return envelope.blob is None or blobs.size(envelope.blob) == padding.sealed_size(envelope.body_size)
 
 
 def _item(store: Store, blobs: BlobStore, envelope: Waiting) -> ItemSource:

@@ -42,6 +42,7 @@ SMALL_REST: Final = 128 * KIB
 WIPE_SECONDS: Final = 2
 """After refusing what should never have come: how long the answer may be read, with nothing taken from the line."""
 RECEIVE: Final = 64 * KIB
+HOUR: Final = 3600
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -108,6 +109,16 @@ class Worker(GeventWorker):  # type: ignore[misc]
             for listener, (application, demands) in zip(self.sockets, self.app.doors(), strict=True)
         }
         self.wsgi = None
+        for door in self.doors.values():
+            gevent.spawn(self._every_hour, door.application)
+
+    def _every_hour(self, application: Any) -> None:
+        while self.alive:
+            try:
+                application.extensions.get("tipbox.hourly", lambda: None)()
+            except Exception as error:  # noqa: BLE001 (the next hour comes)
+                log.fault(error)
+            gevent.sleep(HOUR)
 
     def _config(self, *, proxied: bool) -> Any:
         """The configuration of one door: gunicorn has one setting for all of them."""
