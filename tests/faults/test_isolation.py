@@ -5,17 +5,18 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 import tipbox
 from faults.sending import sealed
-from tipbox_world import TIPBOX, Ring, World, environment, running_world
+from tipbox_world import TIPBOX, Desk, Ring, environment, running_world
 
 PACKAGE = Path(tipbox.__file__).parent
 WEB_AND_DATABASE = {
@@ -131,26 +132,36 @@ def test_the_search_for_imports_sees_what_it_looks_for() -> None:
 class Carried:
     """A volume that waits on a stick, and the desk that it is for."""
 
-    world: World
+    desk: Desk
     volumes: list[Path]
     tip: str
 
+    def copy(self, folder: Path) -> Carried:
+        """The same for one test."""
+        shutil.copytree(self.desk.folder, folder)
+        return replace(self, desk=replace(self.desk, folder=folder))
 
-@pytest.fixture
-def waiting(ring: Ring, tmp_path: Path) -> Iterator[Carried]:
+
+@pytest.fixture(scope="module")
+def carried(ring: Ring, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Carried]:
     with running_world(ring, tcp=True) as world:
         upload = sealed(world.keys, "без сети".encode(), [("фото.jpg", bytes(range(256)) * 1000)])
         assert upload.open(world.server) == 201
         assert upload.put(world.server, 0, len(upload.parts)) == 200
         assert upload.finish(world.server) == 200
-        volumes = world.server.export("kibhr", tmp_path / "stick")
+        volumes = world.server.export("kibhr", tmp_path_factory.mktemp("stick"))
         world.server.stop()
-        yield Carried(world, volumes, upload.id)
+        yield Carried(world.desks["kibhr"], volumes, upload.id)
+
+
+@pytest.fixture
+def waiting(carried: Carried, tmp_path: Path) -> Carried:
+    return carried.copy(tmp_path / "desk")
 
 
 def _commands(waiting: Carried, folder: Path) -> list[tuple[str | Path, ...]]:
     """Everything that a desk does with a tip, in order; the ceremony too."""
-    desk = waiting.world.desks["kibhr"]
+    desk = waiting.desk
     locked = ("--vault", desk.vault, "--passphrase-file", desk.secret)
     fresh = folder / "fresh"
     return [
