@@ -25,7 +25,6 @@ from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed, send
 from faults.stored import blobs, rows
 from faults.tracing import traced
-from tipbox.limits import SEALED_PART_SIZE
 from tipbox.source import line as line_module
 from tipbox.source.line import Line
 from tipbox.source.upload import Upload as Sender
@@ -165,11 +164,10 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
     _assert_stored_once(listening, uploads, contents)
 
 
-# --- every system call that writes, in turn ---------------------------------------------------------------------------
+# --- system calls that write, by chance; each of them in turn is in tests/test_server_kill.py -------------------------
 
 SYSCALLS = ("fsync", "fdatasync", "ftruncate", "unlink", "sendto", "pwrite64", "write")
-MOST = 8
-"""Kills at one kind of call: at the first, second, …; writes repeat themselves after that."""
+TRIALS = 12
 
 
 @contextmanager
@@ -234,23 +232,10 @@ def crashing(ring: Ring, tmp_path: Path) -> Iterator[Crashing]:
         yield Crashing(world, tmp_path)
 
 
-@pytest.mark.parametrize("size", [0, SEALED_PART_SIZE + 1000], ids=["text alone", "two parts"])
-def test_a_kill_at_each_writing_call_in_turn(crashing: Crashing, size: int) -> None:
-    chance = random.Random(size)
-    kills: dict[str, int] = {}
-    for syscall in SYSCALLS:
-        for when in range(1, MOST + 1):
-            if not crashing.upload_with_a_kill(syscall, when, size, chance):
-                break
-            kills[syscall] = when
-    assert kills.keys() >= {"fdatasync", "sendto", "pwrite64"} | ({"fsync", "unlink", "write"} if size else set())
-    _assert_stored_once(crashing.world, crashing.uploads, crashing.contents)
-
-
 def test_kills_at_random_calls(crashing: Crashing, seed: int) -> None:
     chance = random.Random(seed)
     killed = 0
-    for _ in range(12):
+    for _ in range(TRIALS):
         syscall = chance.choice(SYSCALLS)
         size = chance.choice((0, 1, 70_000, 500_000))
         killed += crashing.upload_with_a_kill(syscall, chance.randrange(1, 20), size, chance)
