@@ -90,9 +90,9 @@ def teller(browser: Browser, world: World, line: Callable[[World], Wire]) -> Sou
 
 @pytest.fixture(scope="package")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A JPEG of 12 megapixels, as a phone takes them."""
+    """A JPEG with much detail."""
     path = tmp_path_factory.mktemp("photo") / "Площадь Республики 5 января.jpg"
-    _ffmpeg("-f", "lavfi", "-i", "mandelbrot=size=4000x3000", "-frames:v", "1", "-q:v", "4", path)
+    _ffmpeg("-f", "lavfi", "-i", "mandelbrot=size=2000x1500", "-frames:v", "1", "-q:v", "4", path)
     return path
 
 
