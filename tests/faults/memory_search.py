@@ -8,13 +8,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_from_bytes
 
 PIECE = 8 << 20
 _SHORTEST = 6
-_REGION = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \S+ *(.*)")
+_REGION = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r(\S+) \S+ \S+ \S+ *(.*)")
 _UNREADABLE = ("[vvar", "[vsyscall]")
 
 
@@ -78,6 +79,9 @@ class Search:
         tail = b""
         for piece in pieces:
             window = tail + piece
+            if not window.strip(b"\x00"):
+                tail = window[-self._overlap :]
+                continue
             for name, form, needle in self._needles:
                 count = window.count(needle)
                 if count:
@@ -87,21 +91,28 @@ class Search:
         return [Found(name, form, where, count) for (name, form), count in counts.items() if count]
 
     def file(self, path: Path) -> list[Found]:
-        """What a file holds, its name included."""
+        """What a file holds, its name included; of one that is gone meanwhile, only its name."""
         named = self.data([os.fsencode(path)], f"the name of {path}")
-        with path.open("rb") as file:
+        with suppress(FileNotFoundError), path.open("rb") as file:
             return named + self.data(iter(lambda: file.read(PIECE), b""), str(path))
+        return named
 
-    def tree(self, folder: Path) -> list[Found]:
-        """What the files below a folder hold, names of folders and targets of links included."""
+    def tree(self, folder: Path, since: float = 0) -> list[Found]:
+        """What the files below a folder hold, names of folders and targets of links included.
+
+        Args:
+            folder: where to look.
+            since: passes over files that were changed last before this time, in seconds of Unix time.
+        """
         found: list[Found] = []
         for base, folders, files in os.walk(folder):
             for name in folders + files:
                 path = Path(base, name)
                 if path.is_symlink():
-                    found += self.data([os.fsencode(path), os.fsencode(path.readlink())], f"the link {path}")
+                    with suppress(FileNotFoundError):
+                        found += self.data([os.fsencode(path), os.fsencode(path.readlink())], f"the link {path}")
                 elif path.is_file():
-                    found += self.file(path)
+                    found += self.file(path) if _changed(path) >= since else []
                 else:
                     found += self.data([os.fsencode(path)], f"the name of {path}")
         return found
@@ -120,21 +131,33 @@ class Search:
         return found
 
     def memory(self, pid: int) -> list[Found]:
-        """What the readable memory of a process holds."""
+        """What the readable memory of a process holds.
+
+        Pages of a file that cannot be written are passed over: they hold what the file holds.
+        """
         found: list[Found] = []
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines():
                 region = _REGION.match(line)
-                if region is None or region[3].startswith(_UNREADABLE):
+                if region is None or region[4].startswith(_UNREADABLE):
+                    continue
+                if region[4].startswith("/") and "w" not in region[3]:
                     continue
                 start, end = int(region[1], 16), int(region[2], 16)
-                found += self.data(_read(memory.fileno(), start, end), f"memory of {pid}: {region[3] or 'anonymous'}")
+                found += self.data(_read(memory.fileno(), start, end), f"memory of {pid}: {region[4] or 'anonymous'}")
         return found
 
     def process(self, pid: int) -> list[Found]:
         """Memory, command line, environment and open files."""
         about = b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
         return [*self.data([about], f"start of {pid}"), *self.memory(pid), *self.open_files(pid)]
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_ctime
+    except FileNotFoundError:
+        return 0
 
 
 def _read(descriptor: int, start: int, end: int) -> Iterator[bytes]:
