@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -71,6 +72,18 @@ def one_line(text: str) -> bool:
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_published_manifest_is_public_although_the_umask_is_strict(run: Run, tmp_path: Path, secret: Path) -> None:
+    vault, out = tmp_path / "v", tmp_path / "kibhr.json"
+    before = os.umask(0o077)
+    try:
+        run("keys", "init", "--vault", vault, "--org", "kibhr", "--passphrase-file", secret)
+        run("keys", "publish", "--vault", vault, "--out", out, "--passphrase-file", secret)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "v.identity").stat().st_mode) == 0o600
 
 
 def test_init_publish_verify_rotate_destroy(run: Run, tmp_path: Path, secret: Path) -> None:

@@ -23,11 +23,15 @@ def fsync_folder(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` when the block ends well, and leaves nothing if not."""
+    """A file to write that takes the place of ``path`` when the block ends well, and leaves nothing if not.
+
+    It has exactly ``mode``: what is public can be read by others although secrets are made under a strict umask.
+    """
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
             yield file
             file.flush()
             os.fsync(file.fileno())

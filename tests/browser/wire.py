@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import socket
 import struct
 import threading
@@ -20,6 +21,7 @@ from tipbox_world import Server
 CHUNK: Final = 1 << 18
 PARTS: Final = "/api/envelope/parts/"
 SEALED_PART: Final = 65_552
+_CIRCUITS: Final = itertools.count(1)
 
 
 @dataclass
@@ -67,7 +69,8 @@ class Wire:
     """One listening port in front of a server."""
 
     server: Server
-    circuit: str = "fc00:dead:beef:4dad::0:b1"
+    circuit: str = field(default_factory=lambda: f"fc00:dead:beef:4dad::{next(_CIRCUITS):x}:b1")
+    """A line of its own is a circuit of its own, with budgets that no other line has used."""
     keep: int = 1 << 19
     """Bytes of each body and answer that are recorded."""
     exchanges: list[Exchange] = field(default_factory=list)
