@@ -64,6 +64,11 @@ MAX_ACKS: Final = 100_000
 MAX_REPORT_BUNDLES: Final = 1000
 SMALLEST_VOLUME: Final = MIB
 
+# Mailboxes (docs/protocol.md, 3.1)
+MAILBOX_LIST: Final = 64 * KIB
+MAILBOX_PIECE: Final = 256 * KIB
+MAX_REPLIES: Final = 512
+
 # Locked files
 MAX_LOCKED: Final = 16 * MIB
 ARGON2_MEMORY: Final = 64 * MIB
