@@ -27,7 +27,7 @@ from tipbox.errors import InputRefused, NetworkFailed
 from tipbox.limits import SEALED_PART_SIZE
 from tipbox.source import attachments, line, upload
 from tipbox.source.attachments import measure, read_once
-from tipbox.source.stage import Stage
+from tipbox.stage import Stage
 
 
 @dataclass(frozen=True)

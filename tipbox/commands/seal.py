@@ -32,5 +32,5 @@ def seal(
     tip = seal_tip(roster, read_message(message_file), attachments, None, days.today())
     with terminal.progress("sealing", tip.size) as progress:
         write_tip(tip, out, progress)
-    terminal.say(f"Sealed into {out}.")
+    terminal.say(f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out.")
     say_sealed(terminal, tip, new=True)

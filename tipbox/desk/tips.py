@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -18,17 +20,19 @@ from tipbox.desk.errors import AlreadyThere, VaultDamaged
 from tipbox.desk.names import safe_name
 from tipbox.desk.records import Organisation, Tip
 from tipbox.desk.vault import Vault
-from tipbox.durable import TEMPORARY_SUFFIX, write_file
+from tipbox.durable import TEMPORARY_SUFFIX
 from tipbox.envelope import Reading, read_envelope
 from tipbox.errors import NotFound, TipboxError
 from tipbox.letter import Letter, open_letter
 from tipbox.limits import HASH_SIZE
 from tipbox.passphrase import check_digits
 from tipbox.printable import ascii_json
+from tipbox.stage import Stage
 
 MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"
 FILES: Final = "files"
+_BATCH_PIECES: Final = 8
 _LEFT_BEHIND: Final = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}", re.ASCII)
 
 
@@ -146,30 +150,25 @@ def _sweep(parent: Path) -> None:
 def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, progress: Callable[[int], None]) -> None:
     reading = read_envelope(file)
     letter = open_letter(reading.header, tip.content_key, reading.letter)
-    write_file(work / MESSAGE, letter.message)
-    write_file(work / FACTS, _facts(tip, organisation, reading, letter))
+    for name, data in ((MESSAGE, letter.message), (FACTS, _facts(tip, organisation, reading, letter))):
+        (work / name).touch(mode=0o600, exist_ok=False)
+        (work / name).write_bytes(data)
     (work / FILES).mkdir(mode=0o700)
     paths = [work / FILES / safe_name(number, entry.name) for number, entry in enumerate(letter.files, 1)]
     for path in paths:
         path.touch(mode=0o600, exist_ok=False)
     plaintext = open_body(reading.header, letter.body_key, reading.parts)
     pieces = split_files(plaintext, [entry.size for entry in letter.files])
-    for target, piece in _by_file(pieces, paths):
-        target.write(piece)
-        progress(len(piece))
+    for index, group in groupby(pieces, key=itemgetter(0)):
+        with paths[index].open("wb") as target, Stage(target.writelines) as writing:
+            for batch in _batches(piece for _, piece in group):
+                writing.put(batch)
+                progress(sum(map(len, batch)))
 
 
-def _by_file(pieces: Iterator[tuple[int, bytes]], paths: list[Path]) -> Iterator[tuple[BinaryIO, bytes]]:
-    """Each piece with its file, open; one file is open at a time."""
-    current = -1
-    with ExitStack() as stack:
-        file: BinaryIO
-        for index, piece in pieces:
-            if index != current:
-                stack.close()
-                file = stack.enter_context(paths[index].open("wb", buffering=1 << 20))
-                current = index
-            yield file, piece
+def _batches(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
+    while batch := list(islice(pieces, _BATCH_PIECES)):
+        yield batch
 
 
 def _release(work: Path, out: Path) -> None:

@@ -15,7 +15,7 @@ from tipbox.passphrase import Passphrase, check_digits
 from tipbox.primitives import random_bytes
 from tipbox.source.attachments import Attachment, read_once
 from tipbox.source.roster import Roster
-from tipbox.source.stage import Stage
+from tipbox.stage import Stage
 
 _BATCH_PARTS: Final = 8
 

@@ -1,6 +1,6 @@
 """A stage of a pipeline: work on batches, in order, in a thread of its own.
 
-Hashing and writing let other threads run meanwhile, so sealing a large file uses two processors.
+Hashing and writing let other threads run meanwhile, so sealing or opening a large file uses two processors.
 """
 
 from __future__ import annotations
