@@ -36,6 +36,7 @@ from tipbox.errors import Expired, NotFound
 from tipbox.primitives import SigningKey
 from tipbox.server.check import check
 from tipbox.server.export import Waiting, export, plan
+from tipbox.server.home import Home
 from tipbox.server.import_ import Taken, import_bundles
 from tipbox.server.models import Draft, Envelope, Finished
 from tipbox.server.prune import prune
@@ -500,11 +501,18 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
     assert all(finding.mend for finding in findings.values() if not finding.ok)
 
 
-def test_check_of_no_server_is_a_finding(tmp_path: Path) -> None:
-    (finding,) = check(tmp_path)
+def test_check_where_no_server_has_run_says_so_as_the_others_do(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no server has run there"):
+        check(tmp_path)
+
+
+def test_check_of_a_server_that_does_not_open_is_a_finding(server: Here) -> None:
+    Home(server.home).server_key.write_bytes(b"damaged")
+
+    (finding,) = check(server.home)
 
     assert not finding.ok
-    assert "no server has run there" in finding.message
+    assert "it is damaged" in finding.message
 
 
 def test_status_is_coarse(server: Here, organisations: list[Organisation]) -> None:

@@ -118,6 +118,35 @@ class ClockHeld(TipboxError):
 @home_option
 @json_option
 @pass_terminal
+def settle(terminal: Terminal, *, home: Path) -> None:
+    """Rewrite what earlier days left, so that the disk shows neither their order nor their times. Run it nightly."""
+    from tipbox.server.settle import settle as settle_server
+
+    done = settle_server(home)
+    terminal.say(
+        f"Settled {done.blobs} files, removed {done.removed} that were stale; "
+        f"the database was {'rewritten' if done.database else 'left to PostgreSQL, which keeps order in its own ways'}."
+    )
+    terminal.result(
+        {
+            "blobs": done.blobs,
+            "database": done.database,
+            "left": done.left,
+            "removed": done.removed,
+            "whole": done.whole,
+        }
+    )
+    if not done.whole:
+        raise PartlyDone(
+            f"settling: {done.left} files are in use or have no room beside them, or the database was being read; "
+            "settle again"
+        )
+
+
+@server.command()
+@home_option
+@json_option
+@pass_terminal
 def check(terminal: Terminal, *, home: Path) -> None:
     """Check that everything is as it should be, and say what mends it."""
     from tipbox.server.check import check as check_server
@@ -148,3 +177,17 @@ def status(terminal: Terminal, *, home: Path) -> None:
         valid = "valid" if one.valid else "NOT VALID"
         terminal.say(f"{one.organisation}: {one.waiting} to carry, key manifest {valid} until {one.until}")
     terminal.result(now.to_json())
+
+
+@server.command()
+@home_option
+@json_option
+@pass_terminal
+def seized(terminal: Terminal, *, home: Path) -> None:
+    """Show what whoever takes the disk of this server finds on it."""
+    from tipbox.server.seized import seized as look
+
+    found = look(home)
+    for line in found.lines():
+        terminal.say(line)
+    terminal.result(found.to_json())

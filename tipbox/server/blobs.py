@@ -2,12 +2,14 @@
 
 A blob is written once, under a random name, and is durable before its name is given away. obstore's own local store
 does not fsync, so local files are written here. Until the row that names it is committed, a new local file is locked;
-``sweep`` removes what is neither locked nor named by a row: what a crash left behind.
+``sweep`` removes what is neither locked nor named by a row: what a crash left behind. The nightly settle copies a local
+file into a second folder, and only then removes the first: a blob is looked for in both.
 """
 
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import re
 import secrets
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = MIB
 """Bytes read or written at a time when a blob is copied."""
+SETTLED: Final = "settled"
+"""The folder of files whose times and order tell nothing."""
 _NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SWEPT_AT_ONCE: Final = 256
 _S3_CHUNK: Final = 8 * MIB
@@ -128,12 +132,23 @@ class _LocalIncoming:
 
 
 class LocalBlobs:
-    """Blobs as files of one folder."""
+    """Blobs as files of one folder, and of the one for settled files in it."""
 
     local = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def _places(self, name: str) -> tuple[Path, Path]:
+        """Where a blob may lie. It is in the second before it leaves the first, so that is how to look."""
+        return self._folder / name, self._folder / SETTLED / name
+
+    def _open(self, name: str) -> io.FileIO:
+        first, second = self._places(name)
+        try:
+            return first.open("rb", buffering=0)
+        except FileNotFoundError:
+            return second.open("rb", buffering=0)
 
     def create(self) -> Incoming:
         """See BlobStore."""
@@ -141,7 +156,7 @@ class LocalBlobs:
 
     def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
         """See BlobStore."""
-        with (self._folder / name).open("rb", buffering=0) as file:
+        with self._open(name) as file:
             file.seek(start)
             while size:
                 piece = file.read(min(PIECE, size))
@@ -152,22 +167,32 @@ class LocalBlobs:
 
     def size(self, name: str) -> int | None:
         """See BlobStore."""
-        try:
-            return (self._folder / name).stat().st_size
-        except FileNotFoundError:
-            return None
+        for path in self._places(name):
+            with suppress(FileNotFoundError):
+                return path.stat().st_size
+        return None
 
     def delete(self, names: Iterable[str]) -> None:
         """See BlobStore."""
         for name in names:
-            (self._folder / name).unlink(missing_ok=True)
+            for path in self._places(name):
+                path.unlink(missing_ok=True)
+
+    def unsettled(self) -> list[Path]:
+        """The files that were never settled, in no order."""
+        return [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+
+    def _settled(self) -> list[Path]:
+        try:
+            return [path for path in (self._folder / SETTLED).iterdir() if _NAME.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
 
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """See BlobStore."""
         before = named()
-        candidates = [
-            path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name) and path.name not in before
-        ]
+        found = {path.name for path in (*self.unsettled(), *self._settled())}
+        candidates = [name for name in found if name not in before]
         return sum(
             self._remove(candidates[at : at + _SWEPT_AT_ONCE], named)
             for at in range(0, len(candidates), _SWEPT_AT_ONCE)
@@ -184,15 +209,18 @@ class LocalBlobs:
 
     def _lock(self, name: str, locks: ExitStack) -> bool:
         try:
-            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        locks.callback(os.close, descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            locks.enter_context(only_reader(self._open(name)))
+        except (FileNotFoundError, BlockingIOError):
             return False
         return True
+
+
+@contextmanager
+def only_reader(file: io.FileIO) -> Iterator[io.FileIO]:
+    """A blob's file, held so that nobody else writes, settles or sweeps it; BlockingIOError when somebody does."""
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
 
 
 class _S3Incoming:

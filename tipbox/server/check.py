@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import func, select, text
 
 from tipbox import days, padding
-from tipbox.errors import TipboxError
+from tipbox.errors import NotFound, TipboxError
 from tipbox.server.models import Draft, Envelope, Ledger, Run
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
@@ -40,10 +40,15 @@ def check(home: Path, *, today: date | None = None) -> list[Finding]:
     """All checks of the server in ``home``; it may be running. Nothing is changed.
 
     A check that cannot run is a finding, not an error.
+
+    Raises:
+        NotFound: no server has run there.
     """
     try:
         with opened(home) as server:
             return [_guarded(one, server, today or days.today()) for one in _CHECKS]
+    except NotFound:
+        raise
     except TipboxError as error:
         return [Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again")]
 

@@ -27,7 +27,7 @@ from tipbox.server.cross_site import refuse_strangers
 from tipbox.server.errors import Refusal
 from tipbox.server.export import export
 from tipbox.server.headers import strict_headers
-from tipbox.server.home import Home
+from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.import_ import Taken, import_opened
 from tipbox.server.opened import opened
 from tipbox.server.store import DISK_FULL
@@ -36,7 +36,6 @@ from tipbox.server.threads import Threads
 MAX_DELIVERY: Final = 64 * GIB
 """Bytes of the largest inward Bundle."""
 _PIECE: Final = 64 * KIB
-_DAY: Final = ".day"
 _VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
 
 
@@ -83,13 +82,13 @@ def create_courier_app(
 def _present_export(home: Home, organisation: str, today: date) -> Path:
     """The folder of today's export, made once a day and after each delivery."""
     folder = home.outgoing / organisation
-    stamp = folder / _DAY
+    stamp = folder / EXPORT_DAY
     if stamp.exists() and stamp.read_text(encoding="ascii") == today.isoformat():
         return folder
     made = Path(tempfile.mkdtemp(dir=home.outgoing))
     try:
         export(home.path, organisation, made, today=today)
-        (made / _DAY).write_text(today.isoformat(), encoding="ascii")
+        (made / EXPORT_DAY).write_text(today.isoformat(), encoding="ascii")
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
     except NotFound:
@@ -117,5 +116,5 @@ def _import(home: Home, file: BinaryIO, today: date) -> Taken:
     with opened(home.path) as server:
         taken = import_opened(server, file, "delivery", today)
     if taken.organisation:
-        (home.outgoing / taken.organisation / _DAY).unlink(missing_ok=True)
+        (home.outgoing / taken.organisation / EXPORT_DAY).unlink(missing_ok=True)
     return taken

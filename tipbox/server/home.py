@@ -15,6 +15,8 @@ from tipbox.limits import KEY_SIZE, XWING_SEED_SIZE
 from tipbox.primitives import SigningKey, new_seed, random_bytes, xwing_public
 
 MODE: Final = 0o700
+EXPORT_DAY: Final = ".day"
+"""In the folder of an organisation's present export: the day on which it was made."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,16 @@ class Home:
     def outgoing(self) -> Path:
         """Bundles that wait for couriers."""
         return self.path / "outgoing"
+
+    @property
+    def settled_day(self) -> Path:
+        """Says on which day everything was settled last."""
+        return self.path / "settled"
+
+    @property
+    def upkeep(self) -> Path:
+        """Locked by the command that settles, backs up or restores: one at a time."""
+        return self.path / "upkeep.lock"
 
     @property
     def server_key(self) -> Path:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, select
@@ -56,6 +56,28 @@ class Store:
     def read(self, work: Callable[[Connection], T]) -> T:
         """``work`` that changes nothing."""
         return cast("T", self._result(self._call((False, work))))
+
+    @contextmanager
+    def alone(self) -> Iterator[sqlite3.Connection]:
+        """A bare connection to SQLite outside of transactions, while every other writer waits in its turn.
+
+        Raises:
+            Full: the database's disk has no room.
+        """
+        with self._turns(), closing(self.engine.raw_connection()) as connection:
+            try:
+                yield cast("sqlite3.Connection", connection.driver_connection)
+            except sqlite3.Error as error:
+                raise (Full() if error.sqlite_errorcode in _NO_ROOM else error) from None
+            finally:
+                connection.detach()  # its settings are not for others
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees the database as it is now, for as long as it takes; nobody waits for it."""
+        reader = self._reader if self._sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        with reader.connect() as connection:
+            yield connection
 
     @staticmethod
     def _result(outcome: Outcome) -> Any:
