@@ -61,6 +61,42 @@ def test_it_makes_its_folder_for_itself_alone(keys: Path, tmp_path: Path) -> Non
     assert sorted(path.name for path in (home / "keys").iterdir()) == ["fidh.json", "ili.json", "kibhr.json"]
 
 
+def test_a_folder_that_was_made_for_a_group_is_shared_but_for_the_secret_keys(
+    organisations: list[Organisation], keys: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o2770)
+    with running(home, keys) as server, Client(server) as client:
+        assert client.upload(envelope(organisations, 2 * PART)).status == 200
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.rglob("*")]}
+
+    assert modes.pop("server.key") == 0o600
+    assert {name: oct(mode) for name, mode in modes.items() if mode not in (0o660, 0o2770)} == {}
+    assert {"tipbox.db", "tipbox.db-wal", "tipbox.db.turn", "fidh.json", "blobs"} <= set(modes)
+
+
+def test_couriers_can_have_a_process_of_their_own(
+    organisations: list[Organisation], keys: Path, tmp_path: Path
+) -> None:
+    home, path = tmp_path / "home", str(tmp_path / "courier.sock")
+    command = ("tipbox", "server", "courier", "--home", str(home), "--keys", str(keys), "--bind", f"unix:{path}")
+    with running(home, keys) as server, Client(server) as client:
+        assert client.upload(envelope(organisations)).status in {200, 201}
+        process = subprocess.Popen((sys.executable, "-m", *command), stdin=subprocess.DEVNULL)
+        try:
+            until(Path(path).exists)
+            with Client(server, address=path) as courier:
+                listed = courier.request("GET", "/courier/bundles/fidh")
+                page = courier.request("GET", "/")
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
+
+    assert [volume["name"] for volume in listed.json["volumes"]] == ["fidh-1-1.bundle"]
+    assert page.status == 404
+
+
 def test_its_keys_are_made_once(keys: Path, tmp_path: Path) -> None:
     prepare(tmp_path / "home", keys)
     first = (tmp_path / "home" / "server.key").read_bytes()

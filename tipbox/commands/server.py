@@ -38,6 +38,18 @@ def run(*, home: Path, keys: Path, bind: str, courier_bind: str | None) -> None:
 
 @server.command()
 @home_option
+@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
+@click.option("--bind", required=True, metavar="unix:PATH", help="Where to listen for couriers.")
+@json_option
+def courier(*, home: Path, keys: Path, bind: str) -> None:
+    """Serve couriers only, in the foreground: beside a `server run` without --courier-bind, as another user."""
+    from tipbox.server.run import run_courier
+
+    run_courier(home, keys, bind)
+
+
+@server.command()
+@home_option
 @click.option("--to", "organisation", required=True, metavar="ORG", help="Short name of the organisation.")
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="Where to write the volumes.")
 @json_option

@@ -96,7 +96,7 @@ class _LocalIncoming:
         self._folder = folder
         self._name = secrets.token_hex(16)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(folder / self._name, flags, 0o600)
+        self._descriptor = os.open(folder / self._name, flags, 0o660)  # the umask is H's
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._kept = False
         self.size = 0
@@ -227,7 +227,7 @@ class _S3Incoming:
     """A nameless file in H that is uploaded when it is whole."""
 
     def __init__(self, spool: Path, store: S3Store) -> None:
-        descriptor = os.open(spool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(spool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o660)
         self._file = os.fdopen(descriptor, "w+b", buffering=0)
         self._store = store
         self._name = secrets.token_hex(16)

@@ -64,13 +64,18 @@ def _guarded(one: Callable[[Opened, date], Finding], server: Opened, today: date
 def _modes(server: Opened, _today: date) -> Finding:
     home = server.home
     open_to_others = [
-        path.name for path in (home.path, home.blobs, home.keys, home.server_key) if path.stat().st_mode & 0o077
+        path.name
+        for path in (home.path, home.blobs, home.keys, home.database)
+        if path.exists() and path.stat().st_mode & home.umask
     ]
+    if home.server_key.stat().st_mode & 0o077:
+        open_to_others.append(home.server_key.name)
+    whom = "go" if home.umask & 0o070 else "o"
     return Finding(
         "modes",
         not open_to_others,
-        f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server's user can read H",
-        f"chmod -R go-rwx {home.path}" if open_to_others else "",
+        f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server can read H",
+        f"chmod -R {whom}-rwx {home.path}; chmod 600 {home.server_key}" if open_to_others else "",
     )
 
 

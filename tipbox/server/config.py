@@ -21,6 +21,8 @@ from tipbox.limits import GIB, MIB
 FILE: Final = "tipbox.toml"
 PREFIX: Final = "TIPBOX_"
 GB: Final = 1000**3
+NO_BIND: Final = "-"
+"""Given to the master in place of the sources' bind: it serves couriers only."""
 
 
 class Section(BaseModel):

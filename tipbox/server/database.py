@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +45,12 @@ def make_engine(home: Home, config: Config) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True, hide_parameters=True
     )
+
+
+def make_file(home: Home) -> None:
+    """Make the SQLite file with the mode of H's files; its log gets the same."""
+    with suppress(FileExistsError):
+        os.close(os.open(home.database, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, home.file_mode))
 
 
 def _sqlite(path: Path) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from tipbox.limits import KEY_SIZE, XWING_SEED_SIZE
 from tipbox.primitives import SigningKey, new_seed, random_bytes, xwing_public
 
 MODE: Final = 0o700
+SHARED: Final = stat.S_ISGID | stat.S_IWGRP
+"""An H that the operator made so belongs to a group: the sources' and the couriers' process have users of their own."""
 EXPORT_DAY: Final = ".day"
 """In the folder of an organisation's present export: the day on which it was made."""
 
@@ -65,12 +68,28 @@ class Home:
         """The server's private keys."""
         return self.path / "server.key"
 
+    @property
+    def umask(self) -> int:
+        """What nobody else may do in H: others nothing, and the group nothing unless H was made for it (SHARED)."""
+        try:
+            shared = self.path.stat().st_mode & SHARED == SHARED
+        except FileNotFoundError:
+            return 0o077
+        return 0o007 if shared else 0o077
+
+    @property
+    def file_mode(self) -> int:
+        """Of the files in H but its secret keys."""
+        return 0o660 & ~self.umask
+
     def make(self) -> None:
-        """Make what is missing, mode 0700, and take others' rights away."""
+        """Make what is missing, and take others' rights away."""
+        umask = self.umask
         for folder in (self.path, self.blobs, self.spool, self.keys, self.outgoing):
-            folder.mkdir(mode=MODE, parents=True, exist_ok=True)
-            if folder.stat().st_mode & 0o077 and folder.stat().st_uid == os.geteuid():
-                folder.chmod(MODE)
+            folder.mkdir(mode=0o770 & ~umask, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            if mode & umask and folder.stat().st_uid == os.geteuid():
+                folder.chmod(mode & ~umask)
 
     def must_exist(self) -> None:
         """NotFound unless a server has run here."""
@@ -96,8 +115,12 @@ class ServerKeys:
         return xwing_public(self.seed)
 
 
-def make_server_keys(home: Home) -> ServerKeys:
-    """The server's keys, made at the first run."""
+def make_server_keys(home: Home) -> None:
+    """Make the server's keys at the first run. They are their maker's alone: the sources' process never reads them.
+
+    Raises:
+        InputRefused: they are there, and damaged.
+    """
     if not home.server_key.exists():
         value: dict[str, canonical.Json] = {
             "signing": fields.to_base64(random_bytes(KEY_SIZE)),
@@ -105,7 +128,8 @@ def make_server_keys(home: Home) -> ServerKeys:
             "xwing": fields.to_base64(new_seed()),
         }
         write_file(home.server_key, canonical.encode(value, file_form=True), 0o600)
-    return load_server_keys(home)
+    elif os.access(home.server_key, os.R_OK):
+        load_server_keys(home)
 
 
 def load_server_keys(home: Home) -> ServerKeys:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 
-from tipbox.server.config import Config, load
+from tipbox.server.config import NO_BIND, Config, load
 from tipbox.server.home import Home
 
 GRACE_SECONDS: Final = 15
@@ -37,14 +37,14 @@ class Master(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, home: Path, binds: list[str]) -> None:
         self._home = Home(home)
-        self._binds = binds
+        self._sources, self._couriers = binds[0], binds[1:]
         self._config: Config = load(home)
         super().__init__()
 
     def load_config(self) -> None:
         """Every setting that matters; gunicorn reads no file and no environment variable of its own."""
         settings: dict[str, Any] = {
-            "bind": self._binds,
+            "bind": [*self._source_binds(), *self._couriers],
             "worker_class": "tipbox.server.worker.Worker",
             "workers": self._config.server.workers,
             "worker_connections": _raise_file_limit(self._config.server.connections),
@@ -78,13 +78,18 @@ class Master(BaseApplication):  # type: ignore[misc]
         from tipbox.server.threads import Beside
 
         threads = Beside()
-        demands = is_unix(self._binds[0]) or self._config.server.proxy_protocol == "on"
-        doors: list[tuple[Any, bool]] = [(create_app(self._home, self._config, threads=threads), demands)]
-        if len(self._binds) > 1:
+        doors: list[tuple[Any, bool]] = []
+        for bind in self._source_binds():
+            demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
+            doors.append((create_app(self._home, self._config, threads=threads), demands))
+        if self._couriers:
             from tipbox.server.courier import create_courier_app
 
             doors.append((create_courier_app(self._home, self._config, threads=threads), False))
         return doors
+
+    def _source_binds(self) -> list[str]:
+        return [] if self._sources == NO_BIND else [self._sources]
 
 
 def _raise_file_limit(connections: int) -> int:
@@ -97,9 +102,9 @@ def _raise_file_limit(connections: int) -> int:
 
 
 def main() -> None:
-    """``master HOME BIND [COURIER_BIND]``."""
+    """``master HOME BIND|- [COURIER_BIND]``."""
     home, *binds = sys.argv[1:]
-    os.umask(0o077)
+    os.umask(Home(Path(home)).umask)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory of a worker never becomes a file
     Master(Path(home), binds).run()
 

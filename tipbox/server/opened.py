@@ -34,8 +34,8 @@ def opened(path: Path) -> Iterator[Opened]:
         NotFound: no server has run there.
         TipboxError: the configuration, the keys or the database are not right.
     """
-    os.umask(0o077)
     home = Home(path)
+    os.umask(home.umask)
     home.must_exist()
     config = load(path)
     engine = make_engine(home, config)

@@ -118,7 +118,7 @@ def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
         if not listed.has_begun(today):
             return False
     store.write(lambda connection: _pin(connection, manifest))
-    write_file(home.keys / f"{manifest.organisation}.json", listed.data)
+    write_file(home.keys / f"{manifest.organisation}.json", listed.data, home.file_mode)
     return True
 
 

@@ -14,8 +14,8 @@ from tipbox import days
 from tipbox.errors import Usage
 from tipbox.server.blobs import open_blobs
 from tipbox.server.clock import tick
-from tipbox.server.config import Config, load
-from tipbox.server.database import make_engine, migrate
+from tipbox.server.config import NO_BIND, Config, load
+from tipbox.server.database import make_engine, make_file, migrate
 from tipbox.server.home import Home, make_server_keys
 from tipbox.server.roster import adopt_folder
 from tipbox.server.store import Store
@@ -31,11 +31,13 @@ def prepare(home: Path, keys: Path) -> Config:
     Raises:
         TipboxError: the configuration, the database or a manifest is not right; the sentence says which.
     """
-    os.umask(0o077)
-    config = load(home)
     folder = Home(home)
+    os.umask(folder.umask)
+    config = load(home)
     folder.make()
     make_server_keys(folder)
+    if not config.database.url.get_secret_value():
+        make_file(folder)
     engine = make_engine(folder, config)
     try:
         migrate(engine)
@@ -62,16 +64,40 @@ def run(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> N
     """
     binds = [_check_bind(bind)]
     if courier_bind is not None:
-        if not courier_bind.startswith("unix:"):
-            raise Usage("starting the server: --courier-bind takes unix:PATH only")
-        binds.append(_check_bind(courier_bind))
+        binds.append(_check_courier_bind(courier_bind))
     for one in binds:
         _check_free(one)
     prepare(home, keys)
+    _become_master(home, binds)
+
+
+def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
+    """As ``run``, for a process that serves the couriers and nobody else: it can have a user of its own.
+
+    Args:
+        home: the server's folder; setgid and of a group that both processes are in, unless they share a user.
+        keys: a folder of Key manifests.
+        bind: ``unix:PATH``.
+
+    Raises:
+        TipboxError: see ``run``.
+    """
+    checked = _check_courier_bind(bind)
+    prepare(home, keys)
+    _become_master(home, [NO_BIND, checked])
+
+
+def _become_master(home: Path, binds: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-m", "tipbox.server.master", str(home.resolve()), *binds]
     os.execve(sys.executable, command, {**os.environ, **_OVERWRITE_FREED})  # noqa: S606
+
+
+def _check_courier_bind(bind: str) -> str:
+    if not bind.startswith("unix:"):
+        raise Usage("starting the server: couriers' binds take unix:PATH only")
+    return _check_bind(bind)
 
 
 def _check_bind(bind: str) -> str:
