@@ -1,4 +1,4 @@
-// Builds dist/ from src/: the page, the worker and the style sheet. Same sources and lock file,
+// Builds dist/ from src/: the page, the two workers and the style sheet. Same sources and lock file,
 // same bytes, in whatever folder.
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
@@ -10,7 +10,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: ["src/page.ts", "src/worker.ts", "style.css"],
+  entryPoints: ["src/page.ts", "src/worker.ts", "src/reader.ts", "style.css"],
   outdir: "dist",
   outbase: ".",
   entryNames: "[name]",

@@ -19,7 +19,7 @@ from support_tree import ROOT, copy_tree, tracked_files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BUNDLE = {"page.js", "worker.js", "style.css"}
+BUNDLE = {"page.js", "worker.js", "reader.js", "style.css"}
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:

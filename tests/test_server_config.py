@@ -107,7 +107,14 @@ def test_no_key_is_about_a_check() -> None:
     assert keys == {
         *("database.url", "blobs.url", "blobs.endpoint", "blobs.region", "blobs.access_key", "blobs.secret_key"),
         *("limits.url", "limits.pages", "limits.open", "limits.parts", "limits.state", "limits.finish"),
-        *("limits.all_per_second", "retention.days", "retention.draft_days", "quota.drafts", "quota.draft_bytes"),
+        *(
+            "limits.static",
+            "limits.all_per_second",
+            "retention.days",
+            "retention.draft_days",
+            "quota.drafts",
+            "quota.draft_bytes",
+        ),
         *("quota.letters_per_day", "quota.carry_capacity", "quota.reserve_percent"),
         *("server.workers", "server.connections", "server.proxy_protocol", "server.language"),
     }

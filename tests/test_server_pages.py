@@ -32,6 +32,8 @@ PATHS = [
     "/en/",
     "/send",
     "/en/send",
+    "/inbox",
+    "/en/inbox",
     "/leave",
     "/blank",
     "/static/page.js",
@@ -70,10 +72,12 @@ def test_the_start_page(client: Client, path: str) -> None:
     assert "The fidh organisation" in page
     assert "Kazakhstan" in page
     assert f'href="{path}send"' in page
+    assert f'href="{path}inbox"' in page
 
 
-def test_the_form_carries_the_manifests_as_they_came(client: Client, server: Server) -> None:
-    page = client.request("GET", "/send").body.decode()
+@pytest.mark.parametrize("path", ["/send", "/inbox"])
+def test_form_and_mailbox_carry_the_manifests_as_they_came(client: Client, server: Server, path: str) -> None:
+    page = client.request("GET", path).body.decode()
 
     found = re.search(r"data-manifests='([^']*)'", page)
     assert found
@@ -82,7 +86,7 @@ def test_the_form_carries_the_manifests_as_they_came(client: Client, server: Ser
 
 
 def test_pages_have_no_field_and_no_inline_script(client: Client) -> None:
-    for path in ("/", "/send"):
+    for path in ("/", "/send", "/inbox"):
         page = client.request("GET", path).body.decode().lower()
 
         assert not re.search(r"<(input|textarea|select|form)\b", page)
@@ -133,6 +137,8 @@ def test_a_missing_page_is_a_page(client: Client) -> None:
     assert answer.status == 404
     assert answer.header("Content-Type") == "text/html; charset=utf-8"
     assert b"There is no such page." in answer.body
+    assert b'<p class="safety">Close this tab if somebody can see it.' in answer.body
+    assert b'<a class="button" href="/">' in answer.body
     assert b"canary" not in answer.body
 
 
@@ -146,7 +152,7 @@ def test_leaving_clears_the_site_and_ends_on_a_blank_page(client: Client) -> Non
     assert b"tip" not in blank.body.lower()
 
 
-@pytest.mark.parametrize("name", ["page.js", "worker.js", "style.css"])
+@pytest.mark.parametrize("name", ["page.js", "worker.js", "reader.js", "style.css"])
 def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
     from tipbox.resources import static_dir
 
@@ -277,6 +283,28 @@ def test_tcp_does_not_demand_a_circuit_unless_told(organisations: list[Organisat
         with server.client() as client:
             client.line.sendall(b"PROXY TCP6 fc00::9 ::1 225 80\r\n")
             assert client.request("GET", "/").status == 200
+
+
+# --- budgets ----------------------------------------------------------------------------------------------------------
+
+
+def test_scripts_have_a_budget_of_their_own(organisations: list[Organisation], tmp_path: Path) -> None:
+    """A page that comes without its script would say that scripts do not run: pages run out first, and say why."""
+    keys = keys_folder(tmp_path / "keys", organisations)
+    settings = {"limits_pages": "2", "limits_static": "6", "server_workers": "1"}
+    with running(tmp_path / "home", keys, unix=True, settings=settings) as server, server.client("fc00::7") as client:
+        for _ in range(2):
+            assert client.request("GET", "/send").status == 200
+            assert [client.request("GET", f"/static/{name}").status for name in ("page.js", "worker.js")] == [200, 200]
+        refused = client.request("GET", "/send")
+        assert refused.status == 429
+        assert refused.header("Retry-After")
+        assert b"Too many requests for now; wait a little." in refused.body
+        assert b"scripts of this page do not run" not in refused.body
+        statuses = [client.request("GET", "/static/style.css").status for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        with server.client("fc00::8") as other:
+            assert other.request("GET", "/send").status == 200
 
 
 # --- no valid key -----------------------------------------------------------------------------------------------------

@@ -75,15 +75,43 @@ export class BodySealer {
   }
 }
 
+/** Opens the parts of one body, in any order. */
+export class BodyOpener {
+  readonly #key: CryptoKey;
+  readonly parts: number;
+
+  private constructor(
+    key: CryptoKey,
+    readonly size: number,
+  ) {
+    this.#key = key;
+    this.parts = partsOf(size);
+  }
+
+  /** An opener for the body under `bodyKey`, `size` padded bytes long. */
+  static async create(headerHash: Bytes, bodyKey: Bytes, size: number): Promise<BodyOpener> {
+    return new BodyOpener(await partKey(headerHash, bodyKey), size);
+  }
+
+  /** Bytes of a sealed part. */
+  sealedSize(counter: number): number {
+    return Math.min(PART_SIZE, this.size - counter * PART_SIZE) + TAG_SIZE;
+  }
+
+  /** Opens one part. Throws `tampered`. */
+  open(counter: number, sealed: Bytes): Promise<Bytes> {
+    return open(this.#key, partNonce(counter, counter === this.parts - 1), sealed);
+  }
+}
+
 /** Opens the sealed parts of a body in order. Throws `tampered`, `incomplete`, `trailing`. */
 export async function* openBody(headerHash: Bytes, bodyKey: Bytes, size: number, sealed: Bytes): AsyncGenerator<Bytes> {
-  const key = await partKey(headerHash, bodyKey);
-  const parts = partsOf(size);
+  const opener = await BodyOpener.create(headerHash, bodyKey, size);
   let offset = 0;
-  for (let counter = 0; counter < parts; counter++) {
-    const end = offset + Math.min(PART_SIZE, size - counter * PART_SIZE) + TAG_SIZE;
+  for (let counter = 0; counter < opener.parts; counter++) {
+    const end = offset + opener.sealedSize(counter);
     demand(end <= sealed.length, "incomplete");
-    yield open(key, partNonce(counter, counter === parts - 1), sealed.slice(offset, end));
+    yield opener.open(counter, sealed.slice(offset, end));
     offset = end;
   }
   demand(offset === sealed.length, "trailing");

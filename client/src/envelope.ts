@@ -81,6 +81,17 @@ export interface Reading {
   readonly parts: Bytes;
 }
 
+/** Takes header ‖ letter apart, without keys. */
+export function readHead(bytes: Bytes): Omit<Reading, "parts"> {
+  const size = headerSize(bytes);
+  const headerBytes = bytes.slice(0, size);
+  const header = parseHeader(headerBytes);
+  const end = size + header.letterSize + TAG_SIZE;
+  demand(bytes.length >= end, "truncated");
+  demand(bytes.length === end, "trailing");
+  return { header, headerBytes, letter: bytes.slice(size) };
+}
+
 /** Takes an Envelope apart, without keys. */
 export function readEnvelope(bytes: Bytes): Reading {
   const size = headerSize(bytes);

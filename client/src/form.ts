@@ -24,8 +24,8 @@ export class Form {
   readonly #choices: HTMLInputElement[];
   #files: File[] = [];
 
-  /** `onSend` gets what is ready to be sealed. */
-  constructor(words: Words, organisations: readonly Organisation[], onSend: (content: Content) => void) {
+  /** `chosen` are ids of organisations that are checked at first. `onSend` gets what is ready to be sealed. */
+  constructor(words: Words, organisations: readonly Organisation[], chosen: readonly string[], onSend: (content: Content) => void) {
     this.#words = words;
     this.#view = view("view-form");
     const { part } = this.#view;
@@ -45,7 +45,7 @@ export class Form {
     part("picker").prepend(picker);
 
     const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, words.language));
-    this.#choices = sorted.map((organisation) => this.#choice(organisation));
+    this.#choices = sorted.map((organisation) => this.#choice(organisation, chosen.includes(organisation.id)));
     part("send").addEventListener("click", () => {
       const content = this.#checked();
       if (content !== null) onSend(content);
@@ -61,6 +61,11 @@ export class Form {
   /** What to show. */
   get root(): HTMLElement {
     return this.#root;
+  }
+
+  /** Calls `back` when the source wants to see the answers again. */
+  onBack(back: () => void): void {
+    this.#view.part("answers").addEventListener("click", back);
   }
 
   /** Takes files that were dropped on the page. */
@@ -82,10 +87,10 @@ export class Form {
     this.#root.replaceChildren();
   }
 
-  #choice(organisation: Organisation): HTMLInputElement {
+  #choice(organisation: Organisation, checked: boolean): HTMLInputElement {
     const box = field("input");
     box.type = "checkbox";
-    box.checked = true;
+    box.checked = checked;
     box.value = organisation.id;
     const label = element("label");
     label.className = "choice";

@@ -49,3 +49,13 @@ export const SEALED_PART_SIZE = PART_SIZE + TAG_SIZE;
 export const MAX_BODY = 2 ** 40;
 /** Parts in one request (docs/protocol.md, section 3). */
 export const MAX_RUN_PARTS = 64;
+
+// Mailboxes (docs/protocol.md, section 3.1)
+export const MAILBOX_MAGIC = "\x89tipmbx\n";
+export const LIST_SIZE = 64 * KIB;
+export const PIECE_SIZE = 256 * KIB;
+export const DELETE_SIZE = 16 * KIB;
+export const DELETED_SIZE = 32;
+export const LIST_HEADER = 16;
+export const ENTRY_SIZE = 48;
+export const MAX_REPLIES = 512;

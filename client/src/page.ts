@@ -1,19 +1,19 @@
-// The page: screens and fields, no secret but the Passphrase that it shows. Sealing and sending is the worker's.
-// Nothing is stored, nothing is logged; leaving the page wipes it.
+// The page: screens and fields, no secret but the Passphrase that it shows or takes. Sealing, opening, sending and fetching is
+// the worker's. Nothing is stored, nothing is logged; leaving the page wipes it.
 
 import type { Code } from "./errors.js";
 import { type Content, Form } from "./form.js";
-import type { Check, FromWorker, Organisation, ToWorker } from "./messages.js";
-import { element, field, view, type View } from "./views.js";
+import { app, onLeaving, show } from "./frame.js";
+import { Inbox } from "./inbox.js";
+import type { Addresses, FromWorker, Organisation, ToWorker } from "./messages.js";
+import { Sending } from "./sending.js";
+import { view } from "./views.js";
 import { Words } from "./words.js";
-
-const leave = document.getElementById("leave");
-const app = document.getElementById("app");
-const language = document.documentElement.lang;
 
 let worker: Worker | null = null;
 let form: Form | null = null;
-let sending: { readonly view: View; passphrase: string; checks: readonly Check[] } | null = null;
+let sending: Sending | null = null;
+let inbox: Inbox | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
   worker?.postMessage(message, transfer);
@@ -23,81 +23,25 @@ function warn(event: BeforeUnloadEvent): void {
   event.preventDefault();
 }
 
-/** Forgets all that was written, chosen and shown. */
+/** Forgets all that was written, chosen, typed and shown. */
 function wipe(): void {
   worker?.terminate();
   worker = null;
   form?.wipe();
   form = null;
+  sending?.wipe();
   sending = null;
+  inbox?.wipe();
+  inbox = null;
   app?.replaceChildren();
   removeEventListener("beforeunload", warn);
-}
-
-/** Shows another screen; screen readers start at its heading. The first one leaves the focus before "Leave quickly". */
-function show(content: Node, first = false): void {
-  app?.replaceChildren(content);
-  const heading = app?.querySelector("h1");
-  heading?.setAttribute("tabindex", "-1");
-  if (!first) heading?.focus();
-  scrollTo(0, 0);
-}
-
-function showForm(words: Words, organisations: readonly Organisation[], api: string): void {
-  form = new Form(words, organisations, (content) => startSending(words, content, api));
-  show(form.root, true);
-}
-
-function startSending(words: Words, content: Content, api: string): void {
-  const screen = view("view-sending");
-  sending = { view: screen, passphrase: "", checks: [] };
-  screen.part("stop").addEventListener("click", () => ask({ kind: "stop" }));
-  addEventListener("beforeunload", warn);
-  show(screen.content);
-  const { message, files, chosen } = content;
-  ask({ kind: "send", order: { api, message, files, chosen, language: words.language } }, [message.buffer]);
-}
-
-function showPassphrase(target: HTMLElement, digits: string): void {
-  const screen = view("view-passphrase");
-  screen.part("digits").append(...digits.split(" ").flatMap((group) => [element("span", group), " "]));
-  target.replaceChildren(screen.content);
-}
-
-function showSent(words: Words): void {
-  removeEventListener("beforeunload", warn);
-  if (sending === null) return;
-  const { passphrase, checks } = sending;
-  const screen = view("view-sent");
-  showPassphrase(screen.part("passphrase"), passphrase);
-  for (const check of [...checks].sort((one, other) => one.name.localeCompare(other.name, words.language))) {
-    const name = element("dt");
-    name.append(element("bdi", check.name));
-    const digits = element("dd", check.digits);
-    digits.dir = "ltr";
-    screen.part("checks").append(name, digits);
-  }
-  const again = field("textarea"); // all digits are to be seen at once, on phones too
-  again.rows = 2;
-  again.inputMode = "numeric";
-  again.setAttribute("aria-label", words.get("againLabel"));
-  const result = screen.part("again-result");
-  again.addEventListener("input", () => {
-    const typed = again.value.replace(/[\s.\-_]/g, "");
-    const right = typed === passphrase.replace(/ /g, "");
-    result.textContent = typed.length < 36 ? "" : words.get(right ? "againRight" : "againWrong");
-  });
-  screen.part("again").append(again);
-  form?.wipe();
-  form = null;
-  sending = null;
-  show(screen.content);
 }
 
 function showFailed(words: Words, code: Code, file: number | null): void {
   removeEventListener("beforeunload", warn);
   const screen = view("view-failed");
-  screen.part("void").hidden = sending === null || sending.passphrase === "";
+  screen.part("void").hidden = sending?.promised !== true;
+  sending?.wipe();
   sending = null;
   const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
   const covers = (reason: HTMLElement, name: string): boolean => reason.dataset["code"]?.split(" ").includes(name) === true;
@@ -112,64 +56,112 @@ function showFailed(words: Words, code: Code, file: number | null): void {
   show(screen.content);
 }
 
-function showProgress(words: Words, news: FromWorker & { kind: "progress" }): void {
-  if (sending === null) return;
-  const bar = sending.view.part("bar");
-  if (bar instanceof HTMLProgressElement) bar.value = news.bytes / news.total;
-  sending.view.part("numbers").textContent = words.get("sent", { done: words.size(news.bytes), total: words.size(news.total) });
-  const { rate, remaining } = news;
-  const pace = rate === null || remaining === null ? [] : [words.rate(rate), words.get("remaining", { time: words.time(remaining) })];
-  sending.view.part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
-}
+/** What one page does: the words, the addresses and the organisations that it has. */
+class Page {
+  #organisations: readonly Organisation[] = [];
 
-/** The words for each trouble that passes by itself. */
-const TROUBLES: Partial<Record<Code, string>> = { "slow-down": "lineSlowDown", unavailable: "lineUnavailable", network: "lineNetwork" };
+  constructor(
+    readonly words: Words,
+    readonly addresses: Addresses,
+  ) {}
 
-function showTrouble(words: Words, trouble: Code | null): void {
-  if (sending === null) return;
-  sending.view.part("trouble").textContent = trouble === null ? "" : words.get(TROUBLES[trouble] ?? "lineNetwork");
-  sending.view.part("pace").hidden = trouble !== null; // what was true before the line broke
-}
+  #ready(organisations: readonly Organisation[]): void {
+    this.#organisations = organisations;
+    if (this.addresses.mailbox !== "") {
+      inbox = new Inbox(this.words, ask, (answered) => this.#write(answered));
+      return;
+    }
+    const all = organisations.map(({ id }) => id);
+    form = new Form(this.words, organisations, all, (content) => this.#send(content));
+    show(form.root, true);
+  }
 
-function hear(news: FromWorker, words: Words, api: string): void {
-  switch (news.kind) {
-    case "ready":
-      showForm(words, news.organisations, api);
-      break;
-    case "letter":
-      if (sending === null) break;
-      sending.passphrase = news.passphrase;
-      sending.checks = news.checks;
-      showPassphrase(sending.view.part("passphrase"), news.passphrase);
-      break;
-    case "progress":
-      showProgress(words, news);
-      break;
-    case "line":
-      showTrouble(words, news.trouble);
-      break;
-    case "stored":
-      showSent(words);
-      break;
-    case "failed":
-      showFailed(words, news.code, news.file);
-      break;
+  /** Another message into the threads of the mailbox that is open. */
+  #write(answered: readonly string[]): void {
+    form?.wipe();
+    form = new Form(this.words, this.#organisations, answered, (content) => this.#send(content));
+    form.onBack(() => {
+      form?.wipe();
+      form = null;
+      inbox?.show();
+    });
+    show(form.root);
+  }
+
+  #send({ message, files, chosen }: Content): void {
+    addEventListener("beforeunload", warn);
+    sending = new Sending(this.words, ask);
+    const api = this.addresses.envelope;
+    ask({ kind: "send", order: { api, message, files, chosen, language: this.words.language } }, [message.buffer]);
+  }
+
+  #unread(code: Code): void {
+    if (code === "bad-passphrase") {
+      inbox?.refused();
+      return;
+    }
+    const screen = view("view-unread");
+    screen.part("code").textContent = code;
+    inbox?.wipe();
+    inbox = null;
+    show(screen.content);
+  }
+
+  hear(news: FromWorker): void {
+    switch (news.kind) {
+      case "ready":
+        return this.#ready(news.organisations);
+      case "letter":
+        return sending?.letter(news.passphrase, news.checks);
+      case "progress":
+        return sending?.progress(news);
+      case "line":
+        return (sending ?? inbox)?.trouble(news.trouble);
+      case "stored":
+        removeEventListener("beforeunload", warn);
+        form?.wipe();
+        form = null;
+        return sending?.stored();
+      case "failed":
+        return showFailed(this.words, news.code, news.file);
+      case "spelled":
+        return sending?.spelled(news.words);
+      case "judged":
+        return (sending ?? inbox)?.judged(news.turn, news.judgement);
+      case "opening":
+        return inbox?.opening();
+      case "opened":
+        return inbox?.opened(news);
+      case "loaded":
+        return inbox?.loaded(news.reply, news.answer);
+      case "fetching":
+        return inbox?.fetching(news);
+      case "fetched":
+        return inbox?.fetched(news);
+      case "deleted":
+        return inbox?.deleted();
+      case "unread":
+        return this.#unread(news.code);
+    }
   }
 }
 
 function start(main: HTMLElement): void {
   const texts = document.getElementById("words");
-  const { worker: script, manifests, api } = main.dataset;
-  if (texts === null || script === undefined || manifests === undefined || api === undefined) return;
-  const words = new Words(texts, language);
+  const { worker: script, manifests, envelope, mailbox = "", lists } = main.dataset;
+  if (texts === null || script === undefined || manifests === undefined || envelope === undefined || lists === undefined) return;
+  const words = new Words(texts, document.documentElement.lang);
   if (!isSecureContext || globalThis.crypto?.subtle === undefined || globalThis.Worker === undefined) {
     showFailed(words, "unsupported", null);
     return;
   }
+  const whole = (path: string): string => (path === "" ? "" : location.origin + path);
+  const addresses = { envelope: whole(envelope), mailbox: whole(mailbox), lists: whole(lists) };
+  const page = new Page(words, addresses);
   worker = new Worker(script);
-  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => hear(data, words, new URL(api, location.origin).href);
-  worker.onerror = () => showFailed(words, form === null ? "unsupported" : "internal", null);
-  ask({ kind: "start", manifests: JSON.parse(manifests) as string[] });
+  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => page.hear(data);
+  worker.onerror = () => showFailed(words, form === null && inbox === null ? "unsupported" : "internal", null);
+  ask({ kind: "start", manifests: JSON.parse(manifests) as string[], addresses });
 
   // A file dropped beside the form would make the browser open it.
   addEventListener("dragover", (event) => event.preventDefault());
@@ -179,18 +171,5 @@ function start(main: HTMLElement): void {
   });
 }
 
-if (leave instanceof HTMLAnchorElement) {
-  leave.addEventListener("click", (event) => {
-    event.preventDefault();
-    wipe();
-    location.replace(leave.href);
-  });
-}
-if (app !== null) {
-  start(app);
-  addEventListener("pagehide", wipe);
-  // A page that a browser kept alive was wiped when it was left: load it again.
-  addEventListener("pageshow", (event) => {
-    if (event.persisted) location.reload();
-  });
-}
+onLeaving(wipe);
+if (app !== null) start(app);

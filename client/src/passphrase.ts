@@ -46,7 +46,7 @@ function group(text: string, size: number): string {
 }
 
 /** Any decimal digit of Unicode as ASCII: such digits stand in runs of ten, from zero to nine. */
-function asciiDigit(char: string): string {
+export function asciiDigit(char: string): string {
   let start = char.codePointAt(0) ?? 0;
   const end = start;
   while (/^\p{Nd}$/u.test(String.fromCodePoint(start - 1))) start--;

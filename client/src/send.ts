@@ -9,12 +9,13 @@ import { BodyReader, probe } from "./files.js";
 import * as keys from "./keys.js";
 import type { FileEntry } from "./letter.js";
 import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "./limits.js";
+import type { LineOptions } from "./line.js";
 import type { Check, FromWorker, Order } from "./messages.js";
 import { Meter } from "./meter.js";
 import { sealedSize } from "./padding.js";
 import * as passphrases from "./passphrase.js";
 import { hpkeSeal, random } from "./primitives.js";
-import { type Run, type Timing, Upload } from "./upload.js";
+import { type Run, Upload } from "./upload.js";
 
 /** Runs under way at once: one is sealed while another travels. */
 const LANES = 2;
@@ -97,16 +98,20 @@ export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyR
   await Promise.all(Array.from({ length: LANES }, lane));
 }
 
-/** Sends one tip. Returns when it is stored; throws a `TipboxError`. */
+/**
+ * Sends one tip: under a new Passphrase, or under one that is `known`, into the threads that it has. Returns when it is
+ * stored; throws a `TipboxError`.
+ */
 export async function send(
   order: Order,
   manifests: readonly keys.Manifest[],
   today: Day,
   tell: (news: FromWorker) => void,
-  line: { readonly signal: AbortSignal; readonly wake?: EventTarget; readonly timing?: Partial<Timing> },
+  line: Omit<LineOptions, "onLine">,
+  known: Bytes | null = null,
 ): Promise<void> {
   await probe(order.files);
-  const passphrase = await passphrases.generate();
+  const passphrase = known?.slice() ?? (await passphrases.generate());
   const secrets = await passphrases.secrets(passphrase);
   const recipients = await recipientsOf(manifests, order.chosen, secrets.root, today);
   const envelope = await seal(recipients, {
@@ -126,7 +131,7 @@ export async function send(
     pairKey.fill(0);
   }
   passphrases.wipe(secrets);
-  const digits = passphrases.digits(passphrase);
+  const digits = known === null ? passphrases.digits(passphrase) : null;
   passphrase.fill(0);
 
   const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);

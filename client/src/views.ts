@@ -4,6 +4,7 @@
 export interface View {
   readonly content: DocumentFragment;
   part(name: string): HTMLElement;
+  has(name: string): boolean;
 }
 
 /** Copies the `<template>` with this id. Throws when page and script do not fit together. */
@@ -15,6 +16,7 @@ export function view(id: string): View {
   for (const element of content.querySelectorAll<HTMLElement>("[data-part]")) parts.set(element.dataset["part"] ?? "", element);
   return {
     content,
+    has: (name) => parts.has(name),
     part(name) {
       const found = parts.get(name);
       if (found === undefined) throw new Error(`#${id} lacks ${name}`);

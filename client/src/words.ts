@@ -1,5 +1,9 @@
 // The page's words and numbers. All words come from the template, in the page's language; numbers from Intl.
 
+import type { Day } from "./days.js";
+
+/** 9999-12-31: what a server may claim has an end. */
+const LAST_DAY = 2_932_896;
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
 /** Reads words from the data- attributes of one element. */
@@ -47,6 +51,11 @@ export class Words {
   /** A country's name, or its code when the browser does not know it. */
   country(code: string): string {
     return new Intl.DisplayNames(this.language, { type: "region", fallback: "code" }).of(code) ?? code;
+  }
+
+  /** A day of UTC, for people. */
+  day(day: Day): string {
+    return new Intl.DateTimeFormat(this.language, { dateStyle: "long", timeZone: "UTC" }).format(Math.min(day, LAST_DAY) * 86_400_000);
   }
 
   /** Today by this device's clock. */

@@ -8,9 +8,25 @@ import { CLIENT_CODES, FORMAT_CODES, PROTOCOL_CODES } from "../src/errors.js";
 
 const TEMPLATES = new URL("../../templates/source/", import.meta.url);
 const SOURCES = new URL("../src/", import.meta.url);
-const send = readFileSync(new URL("send.html", TEMPLATES), "utf8");
-const scripts = ["page.ts", "form.ts", "views.ts", "words.ts"].map((name) => readFileSync(new URL(name, SOURCES), "utf8")).join("\n");
 const all = readdirSync(TEMPLATES).map((name) => [name, readFileSync(new URL(name, TEMPLATES), "utf8")] as const);
+
+/** A template with what it includes. */
+function whole(name: string): string {
+  const text = readFileSync(new URL(name, TEMPLATES), "utf8");
+  return text.replace(/\{% include "source\/([a-z_.]+)" %\}/g, (_, included: string) => whole(included));
+}
+
+function scriptsOf(names: readonly string[]): string {
+  return names.map((name) => readFileSync(new URL(`${name}.ts`, SOURCES), "utf8")).join("\n");
+}
+
+const COMMON = ["page", "frame", "form", "sending", "typing", "views", "words"];
+const PAGES = { "send.html": COMMON, "inbox.html": [...COMMON, "inbox", "download"] };
+/** What only the page of the first message has: a new Passphrase is shown there, and typed back. */
+const FIRST = { words: ["againLabel", "againRight", "againWords"], pieces: ["again", "again-result", "digits", "passphrase", "show-words", "spelling", "words"], screens: ["view-passphrase"] };
+/** What only a page that writes back has. */
+const BACK = { words: ["typedRefused"], pieces: ["answers"] };
+const scripts = scriptsOf(PAGES["inbox.html"]);
 
 function found(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map(([, one]) => one ?? "").sort();
@@ -36,23 +52,33 @@ describe("templates", () => {
     expect(base).toMatch(/<body>\s*<a class="leave" id="leave" href=/);
   });
 
-  it("send.html has all the words that the script asks for, and no more", () => {
-    const words = found(send.slice(send.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((name) => name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()));
-    const direct = found(scripts, /words\.get\("([a-zA-Z]+)"/g);
-    const indirect = [...found(scripts, /problem = "([a-zA-Z]+)"/g), ...found(scripts, /"(line[A-Z][a-zA-Z]+)"/g), "againRight", "againWrong"];
+  describe.each(Object.entries(PAGES))("%s", (name, modules) => {
+    const page = whole(name);
+    const script = scriptsOf(modules);
+    const isFirst = name === "send.html";
+    const without = (names: readonly string[], others: readonly string[]): string[] => unique(names).filter((one) => !others.includes(one));
 
-    expect(unique([...direct, ...indirect])).toEqual(words.sort());
+    it("has all the words that the script asks for, and no more", () => {
+      const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) => one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()));
+      const direct = found(script, /words\.get\("([a-zA-Z]+)"/g);
+      const indirect = [...found(script, /problem = "([a-zA-Z]+)"/g), ...found(script, /"((?:line|again)[A-Z][a-zA-Z]+)"/g)];
+
+      expect(without([...direct, ...indirect], isFirst ? BACK.words : FIRST.words)).toEqual(words.sort());
+    });
+
+    it("has all the screens and pieces that the script asks for", () => {
+      const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
+      const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g)];
+      const screens = found(page, /<template id="([a-z-]+)"/g);
+      const elsewhere = ["view-open", "view-opening", "view-mailbox", "view-reply", "view-deleted", "view-unread"];
+
+      expect(without(found(script, /view\("([a-z-]+)"\)/g), isFirst ? elsewhere : FIRST.screens)).toEqual(screens);
+      expect(without(asked, isFirst ? BACK.pieces : FIRST.pieces)).toEqual(without(pieces, isFirst ? BACK.pieces : FIRST.pieces));
+    });
   });
 
-  it("send.html has all the screens and pieces that the script asks for", () => {
-    const pieces = unique(found(send, /data-part="([a-z-]+)"/g));
-
-    expect(unique(found(scripts, /view\("([a-z-]+)"\)/g))).toEqual(found(send, /<template id="([a-z-]+)"/g));
-    expect(unique([...found(scripts, /part\("([a-z-]+)"\)/g)])).toEqual(pieces);
-  });
-
-  it("send.html names only errors that exist, and has words for the others", () => {
-    const named = found(send, /data-code="([a-z -]+)"/g).flatMap((codes) => codes.split(" "));
+  it.each(Object.keys(PAGES))("%s names only errors that exist, and has words for the others", (name) => {
+    const named = found(whole(name), /data-code="([a-z -]+)"/g).flatMap((codes) => codes.split(" "));
     const known: string[] = [...FORMAT_CODES, ...PROTOCOL_CODES, ...CLIENT_CODES];
 
     expect(named.filter((code) => code !== "other" && !known.includes(code))).toEqual([]);

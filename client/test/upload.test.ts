@@ -5,9 +5,10 @@ import { today } from "../src/days.js";
 import type { Code } from "../src/errors.js";
 import { open } from "../src/envelope.js";
 import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../src/limits.js";
+import { TIMING } from "../src/line.js";
 import type { FromWorker, Order } from "../src/messages.js";
 import { readManifests, send } from "../src/send.js";
-import { RunLength, stillMissing, TIMING } from "../src/upload.js";
+import { RunLength, stillMissing } from "../src/upload.js";
 import { type Fault, Intake } from "./intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "./tools.js";
 

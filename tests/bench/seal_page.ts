@@ -4,10 +4,11 @@
 import { BodySealer, partNonce } from "../../client/src/body.js";
 import { BodyReader } from "../../client/src/files.js";
 import { PART_SIZE } from "../../client/src/limits.js";
+import { TIMING } from "../../client/src/line.js";
 import { padme } from "../../client/src/padding.js";
 import { aesKey, random } from "../../client/src/primitives.js";
 import { sendBody } from "../../client/src/send.js";
-import { type Run, TIMING, Upload } from "../../client/src/upload.js";
+import { type Run, Upload } from "../../client/src/upload.js";
 
 type Way = "sealed" | "bare" | "bareAtOnce" | "bareFile" | "read";
 type Question = { readonly way: Way; readonly file: File };

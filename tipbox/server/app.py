@@ -68,7 +68,7 @@ def create_app(
     app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
     intake = Intake(home, config, store, open_blobs(home, config.blobs), threads, today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
-    app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits.pages))
+    app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)
     return app
 

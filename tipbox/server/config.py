@@ -58,6 +58,8 @@ class Limits(Section):
     )
     """Where counts are kept: the workers' memory, or a Valkey or Redis without persistence."""
     pages: int = Field(default=240, ge=1)
+    static: int = Field(default=1200, ge=1)
+    """Scripts, style and lists of words: each page asks for up to three, and up to four lists."""
     open: int = Field(default=60, ge=1)
     parts: int = Field(default=1200, ge=1)
     state: int = Field(default=300, ge=1)

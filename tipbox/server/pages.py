@@ -15,7 +15,7 @@ from flask_babel import force_locale, gettext
 from werkzeug.datastructures import LanguageAccept
 
 from tipbox.resources import static_dir
-from tipbox.server.config import Config
+from tipbox.server.config import Config, Limits
 from tipbox.server.errors import STATUS, Refusal
 from tipbox.server.limits import Rates
 from tipbox.server.roster import Listed, Roster
@@ -86,6 +86,10 @@ class Pages:
         """The page with the form."""
         return self._page("send", language, prefix)
 
+    def inbox(self, language: str, prefix: str | None) -> Response:
+        """The page that opens a mailbox."""
+        return self._page("inbox", language, prefix)
+
     def _page(self, name: str, language: str, prefix: str | None) -> Response:
         serving = self._roster.serving(self._today())
         if not serving:
@@ -103,10 +107,10 @@ class Pages:
 
     def _render(self, name: str, language: str, prefix: str | None, serving: list[Listed]) -> Page:
         with force_locale(language):
-            title = gettext("Send a message") if name == "send" else gettext("Start")
+            titles = {"start": gettext("Start"), "send": gettext("Send a message"), "inbox": gettext("Messages")}
             body = render_template(
                 f"source/{name}.html",
-                **frame(language, prefix, title),
+                **frame(language, prefix, titles[name]),
                 organisations=sorted(
                     (_organisation(one, language) for one in serving), key=lambda one: str(one["name"]).casefold()
                 ),
@@ -124,7 +128,7 @@ class Pages:
                 **frame(language, None, heading),
                 heading=heading,
                 message=gettext(refusal.message),
-                step="",
+                step=gettext("Close this tab if somebody can see it. Nothing was kept on this device."),
             )
         response = Response(body, refusal.status, content_type=TYPES[".html"])
         response.vary.add("Accept-Language")
@@ -149,6 +153,7 @@ def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
         "title": title,
         "home_path": f"{start}/",
         "send_path": f"{start}/send",
+        "inbox_path": f"{start}/inbox",
         "leave_path": "/leave",
         "static": lambda name: f"/static/{name}",
     }
@@ -181,10 +186,12 @@ def load_static(folder: Path) -> dict[str, Page]:
     }
 
 
-def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, per_minute: int) -> Blueprint:
+def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) -> Blueprint:
     """The routes of section 2 of docs/protocol.md."""
     blueprint = Blueprint("pages", __name__)
-    limited = rates.limit(per_minute)
+    limited = rates.limit(limits.pages)
+    # A page without its script says that scripts do not run: files must not run out before pages do.
+    limited_file = rates.limit(limits.static)
     static = load_static(static_dir())
     in_language = f"<any({', '.join(repr(one) for one in pages.languages)}):prefix>"
 
@@ -200,6 +207,12 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, per_minute: int)
     def send(prefix: str | None) -> Response:
         return pages.send(pages.language(prefix), prefix)
 
+    @blueprint.get("/inbox", defaults={"prefix": None})
+    @blueprint.get(f"/{in_language}/inbox")
+    @limited
+    def inbox(prefix: str | None) -> Response:
+        return pages.inbox(pages.language(prefix), prefix)
+
     @blueprint.get("/leave")
     @limited
     def leave() -> Response:
@@ -213,7 +226,7 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, per_minute: int)
         return pages.blank()
 
     @blueprint.get("/static/<name>")
-    @limited
+    @limited_file
     def static_file(name: str) -> Response:
         if name not in static:
             raise Refusal("not-found")

@@ -1,0 +1,61 @@
+import { describe, expect, it, vi } from "vitest";
+
+import { digits, generate } from "../src/passphrase.js";
+import { isWords, judgeDigits, read } from "../src/typed.js";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
+
+const other = (digit: string): string => String((Number(digit) + 1) % 10);
+
+describe("digits as they are typed", () => {
+  it("are unfinished at each keystroke and right at the last, however they are divided", async () => {
+    const passphrase = await generate();
+    const written = digits(passphrase);
+    for (const spelling of [written, written.replace(/ /g, ""), written.replace(/ /g, "-"), (written.replace(/ /g, "").match(/.{4}/g) ?? []).join(" ")]) {
+      for (let end = 1; end < spelling.length; end++) {
+        const { state, count } = await judgeDigits(spelling.slice(0, end), null);
+        expect([spelling.slice(0, end), state]).toEqual([spelling.slice(0, end), "unfinished"]);
+        expect(count).toBe(spelling.slice(0, end).replace(/[ -]/g, "").length);
+      }
+      expect(await judgeDigits(spelling, null)).toEqual({ unit: "digits", state: "right", count: 36, all: 36, at: null });
+      expect(await judgeDigits(spelling, written)).toMatchObject({ state: "right" });
+      expect(await read(spelling)).toEqual(passphrase);
+    }
+  });
+
+  it("name the group that is not the one that was shown, as soon as it is whole", async () => {
+    const groups = digits(await generate()).split(" ");
+    for (let at = 0; at < 6; at++) {
+      const wrong = groups.map((group, i) => (i === at ? `${group.slice(0, 5)}${other(group[5] ?? "")}` : group));
+      const expected = { state: "wrong", at: at + 1 };
+
+      expect(await judgeDigits(wrong.slice(0, at + 1).join(" "), groups.join(" "))).toMatchObject(expected);
+      expect(await judgeDigits(wrong.join(""), groups.join(" "))).toMatchObject(expected);
+    }
+  });
+
+  it("name a group that is too short, too long, or holds something else", async () => {
+    for (const wrong of ["012345 01234 012345", "012345 0123456 0", "012345 01a345 0", "012345 0123456"]) {
+      expect(await judgeDigits(wrong, null)).toMatchObject({ state: "wrong", at: 2 });
+    }
+  });
+
+  it("say that something is wrong when the check does not hold, and name nothing that is not known", async () => {
+    const written = digits(await generate());
+    const wrong = `${written.slice(0, -1)}${other(written.at(-1) ?? "")}`;
+
+    expect(await judgeDigits(wrong, null)).toMatchObject({ state: "wrong", at: null });
+    expect(await read(wrong)).toBe(null);
+  });
+
+  it("may be those of another script", async () => {
+    const written = digits(await generate());
+    const arabic = written.replace(/[0-9]/g, (digit) => String.fromCodePoint(0x660 + Number(digit)));
+
+    expect(await judgeDigits(arabic, written)).toMatchObject({ state: "right", at: null });
+  });
+
+  it("are told apart from words by the first letter", () => {
+    expect(["", "12", "1a", "абажур", "٣"].map(isWords)).toEqual([false, false, true, true, false]);
+  });
+});
