@@ -7,6 +7,9 @@ const MILLISECONDS = 86_400_000;
 /** A day in UTC, as days since 1970-01-01. */
 export type Day = number;
 
+/** 9999-12-31. */
+export const LAST_DAY: Day = 2_932_896;
+
 /** Today, by this device's clock. */
 export function today(): Day {
   return Math.floor(Date.now() / MILLISECONDS);

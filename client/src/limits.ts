@@ -59,3 +59,5 @@ export const DELETED_SIZE = 32;
 export const LIST_HEADER = 16;
 export const ENTRY_SIZE = 48;
 export const MAX_REPLIES = 512;
+/** The most that an Envelope can be. */
+export const MAX_ITEM = 2 ** 40 + 2 ** 34;

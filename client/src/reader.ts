@@ -49,7 +49,7 @@ async function open(typed: string): Promise<void> {
   tell({
     kind: "opened",
     replies: shown.map(answerOf),
-    waiting: waiting.map(({ id, day, frontSize }) => ({ id: toHex(id), day, size: frontSize })),
+    waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: openingSize })),
     others,
   });
 }

@@ -5,28 +5,13 @@ import { BodyOpener } from "./body.js";
 import { type Bytes, concat, equal, isZero, toHex, uint } from "./bytes.js";
 import { codeOf, demand, TipboxError } from "./errors.js";
 import { envelopeId, readHead } from "./envelope.js";
-import {
-  DELETE_SIZE,
-  DELETED_SIZE,
-  HEADER_FIXED,
-  LIST_SIZE,
-  MAX_LETTER,
-  MAX_REPLIES,
-  PART_SIZE,
-  PIECE_SIZE,
-  SEALED_PART_SIZE,
-  SLOT_SIZE,
-  TAG_SIZE,
-} from "./limits.js";
+import { DELETE_SIZE, DELETED_SIZE, LIST_SIZE, MAX_REPLIES, PART_SIZE, PIECE_SIZE, SEALED_PART_SIZE } from "./limits.js";
 import { Line, type LineOptions } from "./line.js";
 import { type Entry, parseList } from "./mailbox.js";
 import { sealedSize } from "./padding.js";
 import type { Secrets } from "./passphrase.js";
 import { sha256 } from "./primitives.js";
 import { type OpenedReply, openReply } from "./replies.js";
-
-/** The most that header and letter of a reply can be. */
-const MAX_FRONT = HEADER_FIXED + SLOT_SIZE + MAX_LETTER + TAG_SIZE;
 
 /** A reply from an organisation that is known. */
 export interface Shown extends OpenedReply {
@@ -74,35 +59,32 @@ export class Mailbox {
 
   /** Fetches the list and opens what it holds. Throws when the list is not one, never for what is in it. */
   async open(): Promise<Found> {
-    const entries = parseList(await this.#ask("", new Uint8Array(0), LIST_SIZE));
-    const shown: Shown[] = [];
-    let others = 0;
-    for (const entry of entries) {
-      if (entry.front === null) continue;
-      const reply = await this.#read(entry, entry.front);
-      if (reply === null) others++;
-      else shown.push(reply);
+    const { entries, openings } = parseList(await this.#ask("", new Uint8Array(0), LIST_SIZE));
+    const read = [];
+    for (const [i, entry] of entries.entries()) {
+      const opening = openings[i];
+      if (opening !== undefined) read.push(await this.#read(entry, opening));
     }
-    const unseen = entries.filter(({ front }) => front === null);
-    const waiting = unseen.filter(({ frontSize }) => frontSize <= MAX_FRONT);
-    return { shown, waiting, others: others + unseen.length - waiting.length };
+    const shown = read.filter((reply) => reply !== null);
+    return { shown, waiting: entries.slice(openings.length), others: read.length - shown.length };
   }
 
   /** Fetches a letter that did not fit into the list; `null` when it cannot be shown. */
   async load(entry: Entry): Promise<Shown | null> {
-    const front = concat(...(await this.#bytes(entry, 0, entry.frontSize)));
-    return this.#read(entry, front);
+    const pieces: Bytes[] = [];
+    for await (const piece of this.#stream(entry, 0, entry.openingSize)) pieces.push(piece);
+    return this.#read(entry, concat(...pieces));
   }
 
   /** Opens a letter; `null` for what does not open, comes again, or is from nobody who is known. */
-  async #read(entry: Entry, front: Bytes): Promise<Shown | null> {
+  async #read(entry: Entry, opening: Bytes): Promise<Shown | null> {
     try {
-      const head = readHead(front);
+      const head = readHead(opening);
       const { bodySize } = head.header;
-      demand(entry.size === front.length + sealedSize(bodySize), "malformed");
+      demand(entry.size === opening.length + sealedSize(bodySize), "malformed");
       // With a body the parts are proved one by one, as they come.
       if (bodySize === 0) demand(equal(await envelopeId({ ...head, parts: new Uint8Array(0) }), entry.id), "malformed");
-      const hash = toHex(await sha256(front));
+      const hash = toHex(await sha256(opening));
       demand(!this.#seen.has(hash), "trailing");
       this.#seen.add(hash);
       const { organisation, ...reply } = await openReply(head, this.#secrets, this.#organisations);
@@ -126,8 +108,8 @@ export class Mailbox {
     if (size > 0) {
       const first = Math.floor(start / PART_SIZE);
       const last = Math.floor((start + size - 1) / PART_SIZE);
-      const from = reply.entry.frontSize + first * SEALED_PART_SIZE;
-      const to = reply.entry.frontSize + last * SEALED_PART_SIZE + opener.sealedSize(last);
+      const from = reply.entry.openingSize + first * SEALED_PART_SIZE;
+      const to = reply.entry.openingSize + last * SEALED_PART_SIZE + opener.sealedSize(last);
       let held: Bytes = new Uint8Array(0);
       let counter = first;
       for await (const bytes of this.#stream(reply.entry, from, to)) {
@@ -158,12 +140,6 @@ export class Mailbox {
     const body = new Uint8Array(DELETE_SIZE);
     body.set(concat(...entries.map(({ id }) => id)));
     demand(isZero(await this.#ask("/delete", body, DELETED_SIZE)), "network");
-  }
-
-  async #bytes(entry: Entry, from: number, to: number): Promise<Bytes[]> {
-    const pieces: Bytes[] = [];
-    for await (const piece of this.#stream(entry, from, to)) pieces.push(piece);
-    return pieces;
   }
 
   /** The bytes of an Envelope between two offsets, in the pieces in which they come. */

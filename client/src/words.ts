@@ -2,8 +2,6 @@
 
 import type { Day } from "./days.js";
 
-/** 9999-12-31: what a server may claim has an end. */
-const LAST_DAY = 2_932_896;
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
 /** Reads words from the data- attributes of one element. */
@@ -55,7 +53,7 @@ export class Words {
 
   /** A day of UTC, for people. */
   day(day: Day): string {
-    return new Intl.DateTimeFormat(this.language, { dateStyle: "long", timeZone: "UTC" }).format(Math.min(day, LAST_DAY) * 86_400_000);
+    return new Intl.DateTimeFormat(this.language, { dateStyle: "long", timeZone: "UTC" }).format(day * 86_400_000);
   }
 
   /** Today by this device's clock. */

@@ -3,13 +3,14 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { type Bytes, compare, concat, equal, isZero, toHex, uint, utf8 } from "../src/bytes.js";
+import { type Bytes, compare, concat, equal, isZero, toHex, utf8 } from "../src/bytes.js";
 import { envelopeId, readEnvelope, seal } from "../src/envelope.js";
 import { headerSize, parseHeader } from "../src/header.js";
 import { keyId } from "../src/keys.js";
 import type { Letter } from "../src/letter.js";
-import { DELETE_SIZE, LIST_SIZE, MAILBOX_MAGIC, PART_SIZE, PIECE_SIZE } from "../src/limits.js";
+import { DELETE_SIZE, ENTRY_SIZE, LIST_HEADER, LIST_SIZE, PART_SIZE, PIECE_SIZE } from "../src/limits.js";
 import { bearer } from "../src/line.js";
+import { encodeList } from "../src/mailbox.js";
 import type { Secrets } from "../src/passphrase.js";
 import { random } from "../src/primitives.js";
 
@@ -18,7 +19,7 @@ export interface Deposit {
   readonly id: Bytes;
   readonly day: number;
   readonly envelope: Bytes;
-  readonly front: Bytes;
+  readonly opening: Bytes;
 }
 
 /** Seals a reply of these files. */
@@ -48,31 +49,23 @@ export async function reply(
 }
 
 /** Where letter and body of an Envelope part. */
-export function frontSize(envelope: Bytes): number {
+export function openingSize(envelope: Bytes): number {
   const size = headerSize(envelope);
   return size + parseHeader(envelope.slice(0, size)).letterSize + 16;
 }
 
 /** An Envelope as it lies in a mailbox. */
 export async function deposit(envelope: Bytes, day = 20_000): Promise<Deposit> {
-  return { id: await envelopeId(readEnvelope(envelope)), day, envelope, front: envelope.slice(0, frontSize(envelope)) };
+  return { id: await envelopeId(readEnvelope(envelope)), day, envelope, opening: envelope.slice(0, openingSize(envelope)) };
 }
 
-/** A list as docs/protocol.md describes it. */
-export function encodeList(deposits: readonly Deposit[]): Bytes {
+/** The list of these replies: as many letters as fit. */
+export function listOf(deposits: readonly Deposit[]): Bytes {
   const sorted = [...deposits].sort((one, other) => other.day - one.day || compare(one.id, other.id));
-  const list = new Uint8Array(LIST_SIZE);
-  const entries = sorted.map(({ id, day, envelope, front }) => concat(id, uint(day, 4), uint(0, 4), uint(envelope.length, 4), uint(front.length, 4)));
-  let size = 16 + 48 * sorted.length;
-  const fronts: Bytes[] = [];
-  for (const { front } of sorted) {
-    if (size + front.length > LIST_SIZE) break;
-    size += front.length;
-    fronts.push(front);
-  }
-  const magic = Uint8Array.from(MAILBOX_MAGIC, (char) => char.charCodeAt(0));
-  list.set(concat(magic, uint(1, 1), uint(0, 1), uint(sorted.length, 2), uint(fronts.length, 2), uint(0, 2), ...entries, ...fronts));
-  return list;
+  const entries = sorted.map(({ id, day, envelope, opening }) => ({ id, day, size: envelope.length, openingSize: opening.length }));
+  let size = LIST_HEADER + ENTRY_SIZE * sorted.length;
+  const fitting = sorted.findIndex(({ opening }) => (size += opening.length) > LIST_SIZE);
+  return encodeList({ entries, openings: sorted.slice(0, fitting < 0 ? sorted.length : fitting).map(({ opening }) => opening) });
 }
 
 /** A server with one mailbox. */
@@ -129,7 +122,7 @@ export class Postbox {
   }
 
   #answer(path: string, body: Bytes): Bytes {
-    if (path === "" && body.length === 0) return encodeList(this.deposits);
+    if (path === "" && body.length === 0) return listOf(this.deposits);
     if (path === "/piece" && body.length === 36) {
       const found = this.deposits.find(({ id }) => equal(id, body.slice(0, 32)));
       const at = new DataView(body.buffer, body.byteOffset).getUint32(32) * PIECE_SIZE;

@@ -69,12 +69,12 @@ describe("what a mailbox shows", () => {
     ["with the pair key of another source", async () => deposit(await reply(source, await pairKey(random(32), KIBHR), TEXT))],
     ["with a pair key that is nearly right", async () => deposit(await reply(source, flip(ofKibhr, 31), TEXT))],
     ["that is no reply", async () => deposit(await reply(source, ofKibhr, TEXT, [], { kind: "tip" }))],
-    ["with a flipped bit in its slot", async () => spoilt((front) => flip(front, 300))],
-    ["with a flipped bit in its letter", async () => spoilt((front) => flip(front, front.length - 1))],
-    ["of another version", async () => spoilt((front) => front.map((byte, i) => (i === 8 ? 2 : byte)))],
-    ["that is cut", async () => spoilt((front) => front.slice(0, -1))],
-    ["with bytes after it", async () => spoilt((front) => concat(front, new Uint8Array(1)))],
-    ["that is not an Envelope", async () => spoilt((front) => front.fill(0))],
+    ["with a flipped bit in its slot", async () => spoilt((opening) => flip(opening, 300))],
+    ["with a flipped bit in its letter", async () => spoilt((opening) => flip(opening, opening.length - 1))],
+    ["of another version", async () => spoilt((opening) => opening.map((byte, i) => (i === 8 ? 2 : byte)))],
+    ["that is cut", async () => spoilt((opening) => opening.slice(0, -1), TEXT.repeat(400))],
+    ["with bytes after it", async () => spoilt((opening) => concat(opening, new Uint8Array(1)))],
+    ["that is not an Envelope", async () => spoilt((opening) => opening.fill(0))],
     ["under another id", async () => ({ ...(await deposit(await reply(source, ofKibhr, TEXT))), id: random(32) })],
   ])("is not a reply %s; it is counted", async (_, make) => {
     const bad = await make();
@@ -107,10 +107,10 @@ describe("what a mailbox shows", () => {
   });
 });
 
-async function spoilt(change: (front: Bytes) => Bytes): Promise<Deposit> {
-  const good = await deposit(await reply(source, ofKibhr, TEXT));
-  const front = change(good.front.slice());
-  return { ...good, envelope: front, front };
+async function spoilt(change: (opening: Bytes) => Bytes, text = TEXT): Promise<Deposit> {
+  const good = await deposit(await reply(source, ofKibhr, text));
+  const opening = change(good.opening.slice());
+  return { ...good, envelope: opening, opening };
 }
 
 describe("files of a reply", () => {
@@ -137,7 +137,7 @@ describe("files of a reply", () => {
   });
 
   it.each<[string, number, (envelope: Bytes) => Bytes]>([
-    ["a flipped bit in its last part", 2, (envelope) => flip(envelope, frontOf(envelope) + 9 * (PART_SIZE + 16) - 1)],
+    ["a flipped bit in its last part", 2, (envelope) => flip(envelope, bodyOf(envelope) + 9 * (PART_SIZE + 16) - 1)],
     ["an end that is not there", 3, (envelope) => envelope.fill(0, envelope.length - 16)],
     ["two parts that changed places", 2, swap],
   ])("are not given out with %s", async (_, index, change) => {
@@ -151,12 +151,12 @@ describe("files of a reply", () => {
   });
 });
 
-function frontOf(envelope: Bytes): number {
+function bodyOf(envelope: Bytes): number {
   return 120 + 1232 + new DataView(envelope.buffer).getUint32(12) + 16;
 }
 
 function swap(envelope: Bytes): Bytes {
-  const at = frontOf(envelope) + PART_SIZE + 16;
+  const at = bodyOf(envelope) + PART_SIZE + 16;
   const size = PART_SIZE + 16;
   const [one, other] = [envelope.slice(at, at + size), envelope.slice(at + size, at + 2 * size)];
   envelope.set(other, at);
