@@ -159,7 +159,7 @@ export class Inbox {
       load.replaceWith(this.#words.get("loading"));
       this.#ask({ kind: "load", reply: id });
     });
-    row.append(element("span", this.#words.get("long", { day: this.#words.day(day) })), load);
+    row.append(element("span", this.#words.get("more", { day: this.#words.day(day) })), load);
     this.#rows.set(id, row);
     return row;
   }

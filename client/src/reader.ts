@@ -3,6 +3,7 @@
 import { type Bytes, toHex } from "./bytes.js";
 import { codeOf, demand } from "./errors.js";
 import { addresses, line, manifests, organisationOf, serve, tell } from "./host.js";
+import { PIECE_SIZE } from "./limits.js";
 import type { Entry } from "./mailbox.js";
 import type { Answer, ToWorker } from "./messages.js";
 import * as passphrases from "./passphrase.js";
@@ -49,7 +50,7 @@ async function open(typed: string): Promise<void> {
   tell({
     kind: "opened",
     replies: shown.map(answerOf),
-    waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: openingSize })),
+    waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE })),
     others,
   });
 }

@@ -102,6 +102,10 @@ class Browser(ABC):
         """Choose files with a file field."""
 
     @abstractmethod
+    def save(self, css: str) -> Path:
+        """Click a link that offers a file, and give back where the browser saved it."""
+
+    @abstractmethod
     def press(self, text: str) -> None:
         """Type with no field chosen, wherever the focus is."""
 
@@ -248,6 +252,13 @@ class Chromium(Browser):
     def attach(self, css: str, paths: Sequence[Path]) -> None:
         self._page.locator(css).first.set_input_files(paths)
 
+    def save(self, css: str) -> Path:
+        with self._page.expect_download() as offered:
+            self.click(css)
+        path = Path(tempfile.mkdtemp(dir=self.folder)) / offered.value.suggested_filename
+        offered.value.save_as(path)
+        return path
+
     def press(self, text: str) -> None:
         self._page.keyboard.type(text)
 
@@ -330,6 +341,10 @@ _FIREFOX: Final[dict[str, Any]] = {
     "signon.rememberSignons": False,
     "browser.formfill.enable": False,
     # What tests need.
+    "browser.download.folderList": 2,
+    "browser.download.useDownloadDir": True,
+    "browser.download.always_ask_before_handling_new_types": False,
+    "browser.download.alwaysOpenPanel": False,
     "ui.systemUsesDarkTheme": 0,
     "ui.useOverlayScrollbars": 1,  # screenshots of an exact width
     "layout.css.prefers-color-scheme.content-override": 1,
@@ -445,6 +460,18 @@ class Firefox(Browser):
 
     def attach(self, css: str, paths: Sequence[Path]) -> None:
         self._find(css).send_keys("\n".join(map(str, paths)))
+
+    def save(self, css: str) -> Path:
+        folder = tempfile.mkdtemp(dir=self.folder)
+        self._firefox.set_pref("browser.download.dir", folder)
+        self.click(css)
+
+        def saved() -> list[Path]:
+            """Firefox keeps the place with an empty file, writes beside it, and renames."""
+            found = list(Path(folder).iterdir())
+            return found if len(found) == 1 and found[0].suffix != ".part" and found[0].stat().st_size else []
+
+        return Path(self.until(saved, "the file to be saved")[0])
 
     def press(self, text: str) -> None:
         self._firefox.actions.sequence("key", "typing").send_keys(text).perform()

@@ -24,14 +24,32 @@ STOP: Final = SENDING
 BAR: Final = "#app progress"
 DIGITS: Final = "#app [data-part=digits]"
 STORED: Final = "#app [data-part=again]"
+CHECKS: Final = "#app [data-part=checks]"
 FAILED: Final = "#app [data-part=back]"
 LEAVE: Final = "#leave"
+PASSPHRASE: Final = "#app [data-part=typed] textarea"
+JUDGED: Final = "#app [data-part=typed-result]"
+MAILBOX: Final = "#app [data-part=replies]"
+OTHERS: Final = "#app [data-part=others]"
+WRITE: Final = "#app [data-part=write]"
+DELETE: Final = "#app [data-part=delete]"
+REALLY: Final = "#app [data-part=really]"
+UNREAD: Final = "#app [data-part=code]"
 
 _PROBE: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/javascript\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
     b"Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n\r\n%s"
 )
 _PROBE_SCRIPT: Final = b"postMessage([typeof WebAssembly, isSecureContext, typeof crypto.subtle]);"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply as the page shows it."""
+
+    sender: str
+    text: str
+    files: tuple[str, ...]
 
 
 @dataclass
@@ -151,6 +169,65 @@ class Source:
             self.attach(*paths)
         self.send()
         return self.wait_stored(patience)
+
+    def words(self) -> list[str]:
+        """Have the Passphrase shown as words, after a message was stored."""
+        self.browser.click("#app [data-part=show-words]")
+        self.browser.wait("#app [data-part=words] li")
+        return self._texts("#app [data-part=words] li")
+
+    def type_passphrase(self, typed: str) -> None:
+        """Open the mailbox page, and type a Passphrase key by key."""
+        self.go("/inbox")
+        self.browser.wait(PASSPHRASE)
+        self.browser.type(PASSPHRASE, typed)
+
+    def open_mailbox(self, typed: str) -> list[Answer]:
+        """Type a Passphrase, open its mailbox, and read what is shown."""
+        self.type_passphrase(typed)
+        self.browser.until(lambda: "right" in self.browser.text(JUDGED), "the Passphrase to be right")
+        self.browser.click("#app [data-part=open]")
+        self.browser.until(lambda: self.browser.count(MAILBOX) or self.browser.count(UNREAD), "the mailbox")
+        assert self.browser.count(MAILBOX), f"reading failed: {self.browser.text('#app')}"
+        return self.answers()
+
+    def answers(self) -> list[Answer]:
+        """What the mailbox page shows."""
+        found = self.browser.run("""
+            const texts = (one, css) => [...one.querySelectorAll(css)].map(part => part.textContent);
+            const replies = [...document.querySelectorAll("#app [data-part=from]")].map(one => one.closest("section"));
+            return JSON.stringify(replies.map(one => [
+                ...texts(one, "[data-part=from]"),
+                ...texts(one, "[data-part=text]"),
+                texts(one, "[data-part=files] bdi"),
+            ]));
+        """)
+        return [Answer(sender, text, tuple(files)) for sender, text, files in json.loads(found)]
+
+    def save_file(self, number: int = 1) -> Path:
+        """Fetch a file of the first answer, counted from 1, and save it."""
+        row = f"#app [data-part=files] > :nth-child({number})"
+        self.browser.click(f"{row} button")
+        self.browser.wait(f"{row} a")
+        return self.browser.save(f"{row} a")
+
+    def write_back(self, text: str) -> None:
+        """Send another message from the mailbox page."""
+        self.browser.click(WRITE)
+        self.browser.wait(MESSAGE)
+        self.write(text)
+        self.send()
+        self.browser.until(
+            lambda: self.browser.count("#app [data-part=checks]") or self.browser.count(FAILED),
+            "the message to be stored",
+        )
+        assert not self.browser.count(FAILED), f"sending failed: {self.browser.text('#app')}"
+
+    def delete_answers(self) -> None:
+        """Delete what is shown, after the question."""
+        self.browser.click(DELETE)
+        self.browser.click(REALLY)
+        self.browser.until(lambda: not self.browser.count(MAILBOX), "the answers to be deleted")
 
     def problem(self) -> str:
         """What the form complains about, when something is sent."""

@@ -22,11 +22,11 @@ def first_focusable(source: Source) -> str:
 
 
 @ALL
-@pytest.mark.parametrize("path", ["/", "/send"])
+@pytest.mark.parametrize("path", ["/", "/send", "/inbox"])
 def test_leave_is_the_first_stop_of_the_tab_key(source: Source, path: str) -> None:
     source.go(path)
-    if path == "/send" and source.browser.level is not Level.SAFEST:
-        source.browser.wait(MESSAGE)
+    if path != "/" and source.browser.level is not Level.SAFEST:
+        source.browser.wait("#app textarea")
         assert first_focusable(source) == "leave"
         return
     source.browser.tab()

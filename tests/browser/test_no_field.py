@@ -7,10 +7,10 @@ import re
 import pytest
 
 from browser.drivers import Level
-from browser.pages import FAILED, FIELDS, MESSAGE, Source, spellings
+from browser.pages import FAILED, FIELDS, MESSAGE, PASSPHRASE, Source, spellings
 
 WORDS = "Свидетель видел всё"
-PAGES = ("/", "/send")
+PAGES = ("/", "/send", "/inbox")
 
 
 def assert_nothing_can_leave(source: Source) -> None:
@@ -42,9 +42,10 @@ def test_without_scripts_no_field_exists(source: Source, path: str) -> None:
     assert_nothing_can_leave(source)
 
 
-def test_without_the_worker_no_field_exists_and_the_page_says_so(source: Source) -> None:
-    source.wire.blocked = lambda target: "worker" in target
-    source.go("/send")
+@pytest.mark.parametrize(("path", "worker"), [("/send", "worker"), ("/inbox", "reader")])
+def test_without_the_worker_no_field_exists_and_the_page_says_so(source: Source, path: str, worker: str) -> None:
+    source.wire.blocked = lambda target: worker in target
+    source.go(path)
     source.browser.until(lambda: "cannot seal" in source.browser.text("#app"), "words about this browser")
     assert_nothing_can_leave(source)
 
@@ -69,10 +70,11 @@ def test_with_half_a_script_no_field_exists(source: Source) -> None:
         del wire.answers[target]
 
 
-def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source) -> None:
+@pytest.mark.parametrize(("path", "field"), [("/send", MESSAGE), ("/inbox", PASSPHRASE)])
+def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source, path: str, field: str) -> None:
     browser = source.browser
     with browser.allow_onion(secure=False):
-        source.go("/send", secure=False)
+        source.go(path, secure=False)
         assert browser.run("return [isSecureContext, typeof crypto.subtle];") == [False, "undefined"]
         text = browser.text("#app")
         assert "cannot seal" in text
@@ -80,14 +82,16 @@ def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source) -> 
         assert browser.count(f"{FAILED}:not([hidden])") == 0  # there is no form to go back to
         assert_nothing_can_leave(source)
         browser.fresh()
-    source.open_form()  # the same browser, with crypto.subtle
-    assert browser.count(MESSAGE) == 1
+    source.go(path)  # the same browser, with crypto.subtle
+    browser.wait(field)
+    assert browser.count(field) == 1
 
 
 @pytest.mark.parametrize("level", [Level.SAFEST], ids=lambda level: level.value)
-def test_safest_says_what_to_do(source: Source) -> None:
+@pytest.mark.parametrize("path", ["/send", "/inbox"])
+def test_safest_says_what_to_do(source: Source, path: str) -> None:
     browser = source.browser
-    source.go("/send")
+    source.go(path)
     text = browser.text("body")
     assert re.search(r"security level", text)
     assert re.search(r"tipbox", text)

@@ -8,17 +8,20 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from browser.pages import SENDING, Source, allowed_host, spellings
 from browser.wire import Exchange
 
 TEXT_LETTERS = "Мы были на площади. "
 ENDPOINTS = (
-    r"GET /(send)?",
+    r"GET /(send|inbox)?",
     r"GET /static/[A-Za-z0-9._-]+",
     r"PUT /api/envelope",
     r"PUT /api/envelope/parts/\d+",
     r"GET /api/envelope",
     r"POST /api/envelope/finish",
+    r"POST /api/mailbox(/piece|/delete)?",
 )
 TOKEN = re.compile(r"Bearer [A-Za-z0-9_-]{43}")
 MAKERS = re.compile(r"(^|\.)(google\.com|googleapis\.com|gvt1\.com|mozilla\.(com|net|org)|firefox\.com)$")
@@ -79,16 +82,18 @@ def test_what_is_sent_unsealed_would_be_seen(source: Source) -> None:
     assert any(spelling in source.wire.seen("GET /send")[-1].head for spelling in spellings(words))
 
 
-def test_the_page_is_small(source: Source, record_size: Callable[[str, int], None]) -> None:
-    """Cold, to the form: at most 4 requests and 60 kB as gzip."""
-    source.open_form()
+@pytest.mark.parametrize(("path", "page"), [("/send", "form"), ("/inbox", "mailbox page")])
+def test_the_page_is_small(source: Source, path: str, page: str, record_size: Callable[[str, int], None]) -> None:
+    """Cold, to the form or the field: at most 4 requests and 60 kB as gzip."""
+    source.go(path)
+    source.browser.wait("#app textarea")
     seen = source.wire.seen()
     packed = sum(len(gzip.compress(one.answer_body, 9, mtime=0)) for one in seen)
     assert len(seen) <= 4
     assert packed <= 60_000
     name = source.browser.level.value
-    record_size(f"form as gzip in {name}", packed)
-    record_size(f"form on the wire in {name}", source.wire.traffic)
+    record_size(f"{page} as gzip in {name}", packed)
+    record_size(f"{page} on the wire in {name}", source.wire.traffic)
 
 
 def test_a_text_costs_little(source: Source, record_size: Callable[[str, int], None]) -> None:

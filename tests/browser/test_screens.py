@@ -118,7 +118,7 @@ def test_no_crypto(source: Source, camera: Camera) -> None:
 @NO_SCRIPT
 def test_no_script(source: Source, camera: Camera) -> None:
     source.wire.blocked = lambda target: target.endswith(".js")
-    for path, name in (("/", "start"), ("/send", "form")):
+    for path, name in (("/", "start"), ("/send", "form"), ("/inbox", "mailbox")):
         source.go(path)
         camera.take(f"no-script-{name}")
 

@@ -50,7 +50,7 @@ def test_nothing_is_stored_and_nothing_goes_wrong(source: Source, tmp_path: Path
 
 
 def test_pages_bring_nothing_to_the_console(source: Source) -> None:
-    for path in ("/", "/send", "/no-such-page", "/leave"):
+    for path in ("/", "/send", "/inbox", "/no-such-page", "/leave"):
         source.go(path)
     complaints = source.browser.complaints()
     if source.browser.level is Level.CHROMIUM:  # it reports each answer of 404
@@ -87,7 +87,7 @@ def test_digits_can_be_checked_from_paper(source: Source) -> None:
     digits = source.tell(WORDS)
     browser = source.browser
     browser.fill(f"{STORED} textarea", digits[:-1] + ("1" if digits[-1] == "0" else "0"))
-    browser.until(lambda: "Not the same" in browser.text("#app"), "a no")
+    browser.until(lambda: "group 6" in browser.text("#app"), "the group that is wrong")
     browser.fill(f"{STORED} textarea", digits.replace(" ", ""))
     browser.until(lambda: "Right" in browser.text("#app"), "a yes")
     assert browser.count(SEND) == 0

@@ -189,10 +189,13 @@ class Wire:
             head, _, pending = pending.partition(b"\r\n\r\n")
             head += b"\r\n\r\n"
             method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
+            exchange = Exchange(method, target, _headers(head[:-4]), head)
             if target in self.answers:
+                while len(pending) < exchange.announced:
+                    pending += browser.recv(CHUNK)
+                pending = pending[exchange.announced :]
                 browser.sendall(self.answers[target])
                 continue
-            exchange = Exchange(method, target, _headers(head[:-4]), head)
             with self._lock:
                 self.exchanges.append(exchange)
             if self.blocked(target):
