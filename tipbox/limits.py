@@ -64,7 +64,7 @@ MAX_ACKS: Final = 100_000
 MAX_REPORT_BUNDLES: Final = 1000
 SMALLEST_VOLUME: Final = MIB
 
-# Mailboxes (docs/protocol.md, 3.1)
+# Mailboxes: section 3.1 of the protocol
 MAILBOX_LIST: Final = 64 * KIB
 MAILBOX_PIECE: Final = 256 * KIB
 MAX_REPLIES: Final = 512
