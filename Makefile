@@ -7,6 +7,7 @@ ARGS ?=
 
 CLIENT_SOURCES := $(shell find client -path client/node_modules -prune -o -path client/dist -prune -o -type f -print)
 CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)
+WORDLISTS := tipbox/wordlists/__init__.py
 LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
@@ -65,7 +66,7 @@ $(VENV)/.stamp-locks: requirements.lock requirements-build.lock | $(PY)
 	$(PIP) -r requirements.lock -r requirements-build.lock
 	touch $@
 
-$(VENV)/.stamp-built: hatch_build.py $(CLIENT_SOURCES) $(CATALOGUES) $(VENV)/.stamp-locks
+$(VENV)/.stamp-built: hatch_build.py $(CLIENT_SOURCES) $(CATALOGUES) $(WORDLISTS) $(VENV)/.stamp-locks
 	$(PY) hatch_build.py
 	touch $@
 

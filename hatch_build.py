@@ -1,12 +1,15 @@
-"""Build hook: the browser client (npm, esbuild) and the gettext catalogues (Babel).
+"""Build hook: the browser client (npm, esbuild), the gettext catalogues (Babel) and the lists of words of Passphrases.
 
-Also a command, `python hatch_build.py`, which builds both in place; `make setup` runs it.
-An sdist carries the built client, so that a wheel is built from it without Node.
+Also a command, `python hatch_build.py`, which builds all in place; `make setup` runs it.
+An sdist carries the built client and the lists, so that a wheel is built from it without Node.
 """
 
 from __future__ import annotations
 
 import subprocess
+import sys
+import unicodedata
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 BUNDLE = ("page.js", "worker.js", "reader.js", "style.css")
 """What the client build makes in `client/dist/`."""
+
+LISTS = {
+    "en": ("diceware", "wordlists", "wordlist_en_eff.txt"),
+    "ru": ("mnemonic", "wordlist", "russian.txt"),
+    "fr": ("mnemonic", "wordlist", "french.txt"),
+    "es": ("mnemonic", "wordlist", "spanish.txt"),
+}
+"""Which file of which package has the words of a language: a word ends each line."""
 
 
 def build_client(root: Path) -> None:
@@ -46,6 +57,24 @@ def compile_catalogues(root: Path) -> None:
             write_mo(mo, catalogue)
 
 
+def make_wordlists(root: Path) -> None:
+    """Make `tipbox/wordlists/*.txt`.
+
+    Raises:
+        NotFound: a package has other words than those that docs/format.md pins.
+        ValueError: a list is ambiguous.
+    """
+    sys.path.insert(0, str(root))
+    from tipbox.wordlists import WordList
+
+    for name, (package, *path) in LISTS.items():
+        lines = files(package).joinpath(*path).read_text(encoding="utf-8").splitlines()
+        words = [unicodedata.normalize("NFC", line.split()[-1]) for line in lines if line.strip()]
+        data = "".join(f"{word}\n" for word in words).encode()
+        WordList.read(name, data).check_unambiguous()
+        (root / "tipbox" / "wordlists" / f"{name}.txt").write_bytes(data)
+
+
 class BuildHook(BuildHookInterface[Any]):
     """Makes what git ignores and the packages need."""
 
@@ -60,11 +89,13 @@ class BuildHook(BuildHookInterface[Any]):
         from_sdist = (root / "PKG-INFO").exists()
         if not from_sdist:
             build_client(root)
+            make_wordlists(root)
         compile_catalogues(root)
         dist = root / "client" / "dist"
         missing = [name for name in BUNDLE if not (dist / name).is_file()]
+        missing += [name for name in LISTS if not (root / "tipbox" / "wordlists" / f"{name}.txt").is_file()]
         if missing:
-            raise RuntimeError(f"building tipbox: client/dist lacks {', '.join(missing)}; build from a checkout")
+            raise RuntimeError(f"building tipbox: {', '.join(missing)} is missing; build from a checkout")
         if self.target_name == "wheel" and version != "editable":
             build_data["force_include"] |= {
                 str(root / "templates"): "tipbox/templates",
@@ -75,4 +106,5 @@ class BuildHook(BuildHookInterface[Any]):
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     build_client(here)
+    make_wordlists(here)
     compile_catalogues(here)

@@ -23,6 +23,7 @@ from tipbox.bundle import volume_class
 from tipbox.envelope import EnvelopeId, read_envelope
 from tipbox.errors import DamagedItem, TipboxError, WrongSender
 from tipbox.header import FindKey, KeyState
+from tipbox.wordlists import PINS
 
 VECTORS = Path(__file__).parent / "vectors"
 Case = dict[str, Any]
@@ -79,8 +80,9 @@ def run_padding(given: Case) -> Case:
 
 def run_passphrase(given: Case) -> Case:
     found = passphrase.Passphrase.parse(given["text"])
-    assert passphrase.Passphrase.parse(found.digits()) == found
-    return {"passphrase": found.value.to_bytes(16).hex(), "digits": found.digits()}
+    words = {language: " ".join(found.words(language)) for language in PINS}
+    assert {passphrase.Passphrase.parse(text) for text in (found.digits(), *words.values())} == {found}
+    return {"passphrase": found.value.to_bytes(16).hex(), "digits": found.digits(), "words": words}
 
 
 def run_derivations(given: Case) -> Case:

@@ -9,17 +9,21 @@ import sys
 import tarfile
 import venv
 import zipfile
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support_tree import ROOT, copy_tree, tracked_files
+from tipbox.wordlists import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 BUNDLE = {"page.js", "worker.js", "reader.js", "style.css"}
+
+LISTS = {f"{language}.txt" for language in PINS}
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
@@ -90,6 +94,7 @@ def test_sdist_holds_every_tracked_file(sdist: Path, record_size: Callable[[str,
 
     assert set(tracked_files()) - held == set()
     assert {f"client/dist/{name}" for name in BUNDLE} <= held
+    assert {f"tipbox/wordlists/{name}" for name in LISTS} <= held
     record_size("sdist", sdist.stat().st_size)
 
 
@@ -120,6 +125,17 @@ def test_wheel_holds_a_compiled_catalogue_for_each_language(wheel: Path) -> None
 
     assert sources
     assert {path.removesuffix(".po") + ".mo" for path in sources} - names(wheel) == set()
+
+
+def test_wheel_holds_the_pinned_lists_of_words(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name: archive.read(name) for name in archive.namelist() if name.startswith("tipbox/wordlists/")}
+    del held["tipbox/wordlists/__init__.py"]
+
+    assert {Path(name).name for name in held} == LISTS
+    assert {Path(name).stem: sha256(data).hexdigest() for name, data in held.items()} == {
+        language: pin.sha256 for language, pin in PINS.items()
+    }
 
 
 def test_desk_runs_with_the_base_dependencies_only(desk: Path, tmp_path: Path) -> None:
@@ -176,6 +192,10 @@ def test_checkout_resources_are_the_trees() -> None:
 
     assert resources.static_dir() == ROOT / "client" / "dist"
     assert resources.templates_dir() == ROOT / "templates"
+
+
+def test_lists_of_words_are_not_committed() -> None:
+    assert tracked_files("tipbox/wordlists") == ["tipbox/wordlists/__init__.py"]
 
 
 def test_lock_files_name_no_registry() -> None:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from server_support import (
 )
 from tipbox import days
 from tipbox.server.headers import HEADERS
+from tipbox.wordlists import PINS
 
 PATHS = [
     "/",
@@ -167,6 +169,14 @@ def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
 @pytest.mark.parametrize("name", ["nothing.js", "../style.css", "..%2f..%2fserver.key", "page.js.map", ""])
 def test_no_other_file_is_served(client: Client, name: str) -> None:
     assert client.request("GET", f"/static/{name}").status == 404
+
+
+@pytest.mark.parametrize("language", PINS)
+def test_a_list_of_words_is_served_as_it_is_pinned(client: Client, language: str) -> None:
+    answer = client.request("GET", f"/static/words-{language}.txt")
+
+    assert answer.header("Content-Type") == "text/plain; charset=utf-8"
+    assert sha256(answer.body).hexdigest() == PINS[language].sha256
 
 
 def test_a_manifest_is_served_as_it_came(client: Client, server: Server) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
-from tipbox import labels
+from tipbox import labels, wordlists
 from tipbox.errors import BadPassphrase
 from tipbox.limits import ID_SIZE, KEY_SIZE
 from tipbox.primitives import hkdf, sha256, xwing_public
+from tipbox.wordlists import WordList
 
 _VERSION: Final = 1
 _RANDOM_BITS: Final = 100
@@ -25,6 +27,8 @@ _GROUP: Final = 6
 _ROUNDS: Final = 600_000
 _SEPARATORS: Final = frozenset("-._")
 _MAX_INPUT: Final = 1024
+_LOWEST: Final = _VERSION << _RANDOM_BITS + _CHECK_BITS
+_HIGHEST: Final = (_VERSION + 1 << _RANDOM_BITS + _CHECK_BITS) - 1
 
 
 def _check(version: int, random: int) -> int:
@@ -34,6 +38,67 @@ def _check(version: int, random: int) -> int:
 
 def _groups(digits: str, size: int) -> str:
     return " ".join(digits[start : start + size] for start in range(0, len(digits), size))
+
+
+def _figures(text: str) -> list[int]:
+    """The digits of a text; -1 for each letter that is none."""
+    kept = [letter for letter in text if not (letter.isspace() or letter in _SEPARATORS)]
+    return [unicodedata.decimal(letter, -1) for letter in kept]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What can be said of a typed text without knowing the Passphrase: never the text itself.
+
+    ``wrong`` are the numbers, from 0, of groups or words that no Passphrase can have there.
+    """
+
+    unit: Literal["digits", "words"]
+    language: str
+    """The list whose words these most likely are; empty for digits."""
+    count: int
+    """Groups or words typed,"""
+    expected: int
+    """of this many."""
+    wrong: tuple[int, ...]
+
+
+def doubt(text: str, lists: Sequence[WordList] | None = None) -> Doubt:
+    """Where a typed text cannot be right. Words are held against the list that fits them best, the first of equals."""
+    text = text[:_MAX_INPUT]
+    if sum(map(str.isalpha, text)) <= sum(map(str.isdecimal, text)):
+        return _doubt_digits(text)
+    return min(
+        (_doubt_words(text, words) for words in lists or wordlists.load_all()), key=lambda found: len(found.wrong)
+    )
+
+
+def _doubt_digits(text: str) -> Doubt:
+    dashes = str.maketrans(dict.fromkeys(_SEPARATORS, " "))
+    groups = [_figures(group) for group in text.translate(dashes).split()]
+    if len(groups) == 1 or any(abs(len(group) - _GROUP) > 1 for group in groups[:-1]):  # not in groups of six
+        figures = [figure for group in groups for figure in group]
+        groups = [figures[at : at + _GROUP] for at in range(0, len(figures), _GROUP)]
+    rest = 10 ** (_DIGITS - _GROUP)
+    wrong = [
+        number
+        for number, group in enumerate(groups)
+        if len(group) != _GROUP
+        or -1 in group
+        or (number == 0 and not _LOWEST // rest <= int("".join(map(str, group))) <= _HIGHEST // rest)
+    ]
+    return Doubt("digits", "", len(groups), _DIGITS // _GROUP, tuple(wrong))
+
+
+def _doubt_words(text: str, words: WordList) -> Doubt:
+    rest = len(words.words) ** (words.length - 1)
+    numbers = [words.find(word) for word in words.divide(text)]
+    wrong = [
+        at
+        for at, number in enumerate(numbers)
+        if number is None or (at == 0 and not _LOWEST // rest <= number <= _HIGHEST // rest)
+    ]
+    return Doubt("words", words.name, len(numbers), words.length, tuple(wrong))
 
 
 @dataclass(frozen=True)
@@ -89,18 +154,35 @@ class Passphrase:
 
     @classmethod
     def parse(cls, text: str) -> Passphrase:
-        """Read what a person typed; BadPassphrase, without repeating any of it, when it is none."""
+        """Read what a person typed, digits or words; BadPassphrase, without repeating any of it, when it is none."""
         if len(text) > _MAX_INPUT:
             raise BadPassphrase
-        kept = [letter for letter in text if not (letter.isspace() or letter in _SEPARATORS)]
-        figures = [unicodedata.decimal(letter, -1) for letter in kept]
-        if len(figures) != _DIGITS or -1 in figures:
-            raise BadPassphrase
-        passphrase = cls(int("".join(map(str, figures))))
-        random = passphrase.value >> _CHECK_BITS & (1 << _RANDOM_BITS) - 1
-        if passphrase != cls._of(random):
+        figures = _figures(text)
+        if -1 not in figures:
+            if len(figures) != _DIGITS:
+                raise BadPassphrase
+            return cls._checked(int("".join(map(str, figures))))
+        for words in wordlists.load_all():
+            numbers = [words.find(word) for word in words.divide(text)]
+            known = [number for number in numbers if number is not None]
+            if len(known) == len(numbers) == words.length:
+                try:
+                    return cls._checked(words.value(known))
+                except BadPassphrase:
+                    continue
+        raise BadPassphrase
+
+    @classmethod
+    def _checked(cls, value: int) -> Passphrase:
+        passphrase = cls(value)
+        if passphrase != cls._of(value >> _CHECK_BITS & (1 << _RANDOM_BITS) - 1):
             raise BadPassphrase
         return passphrase
+
+    def words(self, language: str) -> tuple[str, ...]:
+        """The words of it for readers of a language (a BCP 47 tag); none when that has no list."""
+        name = wordlists.language_of(language)
+        return wordlists.load(name).spell(self.value) if name is not None else ()
 
     def digits(self) -> str:
         """36 digits in six groups of six."""

@@ -1,16 +1,19 @@
 // The source's Passphrase (docs/format.md, section 3): one integer, and what follows from it.
 
 import { type Bytes, uint, utf8 } from "./bytes.js";
-import { demand } from "./errors.js";
+import { demand, TipboxError } from "./errors.js";
 import * as labels from "./labels.js";
 import { ID_SIZE, PASSPHRASE_DIGITS, ROOT_ROUNDS } from "./limits.js";
 import { hkdf, pbkdf2, random, sha256, xwingPublic } from "./primitives.js";
+import type { WordList } from "./wordlists.js";
 
 const VERSION = 1n;
 const RANDOM_BITS = 100n;
 const CHECK_BITS = 12n;
-const TOTAL_BITS = 4n + RANDOM_BITS + CHECK_BITS;
 const MAX_TYPED = 1024;
+const GROUP = 6;
+const LOWEST = VERSION << (RANDOM_BITS + CHECK_BITS);
+const HIGHEST = ((VERSION + 1n) << (RANDOM_BITS + CHECK_BITS)) - 1n;
 const EMPTY = new Uint8Array(0);
 
 function toBytes(value: bigint, size: number): Bytes {
@@ -38,7 +41,12 @@ export function generate(): Promise<Bytes> {
 
 /** The Passphrase for people: 36 digits in six groups of six. */
 export function digits(passphrase: Bytes): string {
-  return group(toInteger(passphrase).toString().padStart(PASSPHRASE_DIGITS, "0"), 6);
+  return group(toInteger(passphrase).toString().padStart(PASSPHRASE_DIGITS, "0"), GROUP);
+}
+
+/** The Passphrase for people, in the words of a list. */
+export function words(passphrase: Bytes, list: WordList): string[] {
+  return list.spell(toInteger(passphrase));
 }
 
 function group(text: string, size: number): string {
@@ -53,17 +61,80 @@ export function asciiDigit(char: string): string {
   return String((end - start) % 10);
 }
 
-/** The Passphrase that a person typed. Throws `bad-passphrase`, and never says what was typed. */
-export async function parse(typed: string): Promise<Bytes> {
-  demand(typed.length <= MAX_TYPED, "bad-passphrase");
-  const folded = typed.replace(/[\s\x1c-\x1f\x85\-._]/g, "").replace(/\p{Nd}/gu, asciiDigit);
-  demand(folded.length === PASSPHRASE_DIGITS && /^[0-9]+$/.test(folded), "bad-passphrase");
-  const value = BigInt(folded);
-  demand(value >> (TOTAL_BITS - 4n) === VERSION, "bad-passphrase");
-  const secret = (value >> CHECK_BITS) & ((1n << RANDOM_BITS) - 1n);
-  const passphrase = await fromSecret(secret);
-  demand(toInteger(passphrase) === value, "bad-passphrase");
-  return passphrase;
+/**
+ * The Passphrase that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what was
+ * typed.
+ */
+export async function parse(typed: string, lists: readonly WordList[] = []): Promise<Bytes> {
+  demand(typed.length <= 2 * MAX_TYPED && [...typed].length <= MAX_TYPED, "bad-passphrase");
+  const figures = typed.replace(/[\s\x1c-\x1f\x85\-._]/g, "").replace(/\p{Nd}/gu, asciiDigit);
+  if (/^[0-9]*$/.test(figures)) {
+    const passphrase = figures.length === PASSPHRASE_DIGITS ? await checked(BigInt(figures)) : null;
+    demand(passphrase !== null, "bad-passphrase");
+    return passphrase;
+  }
+  for (const list of lists) {
+    const numbers = list.divide(typed).map((word) => list.find(word));
+    const known = numbers.filter((number) => number !== null);
+    if (known.length !== list.length || numbers.length !== list.length) continue;
+    const passphrase = await checked(list.value(known));
+    if (passphrase !== null) return passphrase;
+  }
+  throw new TipboxError("bad-passphrase");
+}
+
+/** The Passphrase that is this integer, or `null` when none is. */
+async function checked(value: bigint): Promise<Bytes | null> {
+  const passphrase = await fromSecret((value >> CHECK_BITS) & ((1n << RANDOM_BITS) - 1n));
+  return toInteger(passphrase) === value ? passphrase : null;
+}
+
+/** What can be said of a typed text without knowing the Passphrase. */
+export interface Doubt {
+  readonly unit: "digits" | "words";
+  /** The list whose words these most likely are; empty for digits. */
+  readonly language: string;
+  /** Groups or words typed, */
+  readonly count: number;
+  /** of this many. */
+  readonly expected: number;
+  /** The numbers, from 0, of groups or words that no Passphrase can have there. */
+  readonly wrong: readonly number[];
+}
+
+/** Where a typed text cannot be right. Words are held against the list that fits them best, the first of equals. */
+export function doubt(typed: string, lists: readonly WordList[]): Doubt {
+  const text = [...typed.slice(0, 2 * MAX_TYPED)].slice(0, MAX_TYPED).join("");
+  const letters = text.match(/\p{L}/gu)?.length ?? 0;
+  if (letters <= (text.match(/\p{Nd}/gu)?.length ?? 0)) return doubtDigits(text);
+  const found = lists.map((list) => doubtWords(text, list)).sort((one, other) => one.wrong.length - other.wrong.length);
+  return found[0] ?? { unit: "words", language: "", count: 0, expected: 0, wrong: [] };
+}
+
+function indexes<T>(pieces: readonly T[], wrong: (piece: T, at: number) => boolean): number[] {
+  return pieces.flatMap((piece, at) => (wrong(piece, at) ? [at] : []));
+}
+
+function doubtDigits(text: string): Doubt {
+  const ascii = text.replace(/\p{Nd}/gu, asciiDigit);
+  let groups = ascii.split(/[\s\x1c-\x1f\x85\-._]+/).filter((piece) => piece !== "");
+  const asTyped = groups.length > 1 && groups.slice(0, -1).every((piece) => Math.abs([...piece].length - GROUP) <= 1);
+  if (!asTyped) groups = groups.join("").match(/.{1,6}/gsu) ?? []; // not in groups of six
+  const rest = 10n ** BigInt(PASSPHRASE_DIGITS - GROUP);
+  const wrong = indexes(groups, (piece, at) => !/^[0-9]{6}$/.test(piece) || (at === 0 && !within(BigInt(piece), rest)));
+  return { unit: "digits", language: "", count: groups.length, expected: PASSPHRASE_DIGITS / GROUP, wrong };
+}
+
+function doubtWords(text: string, list: WordList): Doubt {
+  const rest = BigInt(list.words.length) ** BigInt(list.length - 1);
+  const numbers = list.divide(text).map((word) => list.find(word));
+  const wrong = indexes(numbers, (number, at) => number === null || (at === 0 && !within(BigInt(number), rest)));
+  return { unit: "words", language: list.name, count: numbers.length, expected: list.length, wrong };
+}
+
+/** Whether a Passphrase of this version can begin with `first`, which counts `rest` each. */
+function within(first: bigint, rest: bigint): boolean {
+  return LOWEST / rest <= first && first <= HIGHEST / rest;
 }
 
 /** What follows from a Passphrase; `root` must be wiped when no pair key is needed any more. */

@@ -1,6 +1,7 @@
 // Keys and manifests made on the spot, for tests.
 
 import { randomBytes, webcrypto } from "node:crypto";
+import { readFileSync } from "node:fs";
 
 import { type Bytes, concat, toHex, utf8 } from "../src/bytes.js";
 import { decode, encode } from "../src/canonical.js";
@@ -9,6 +10,7 @@ import type { FindKey } from "../src/header.js";
 import { encodeManifest, keyId, type Manifest, organisationId, type ReceivingKey } from "../src/keys.js";
 import { MANIFEST } from "../src/labels.js";
 import { random, xwingPublic } from "../src/primitives.js";
+import { type ListName, PINS, WordList } from "../src/wordlists.js";
 
 /** An organisation with its private keys. */
 export interface TestOrganisation {
@@ -76,4 +78,14 @@ export function flip(bytes: Bytes, at: number): Bytes {
   const copy = bytes.slice();
   copy[at] = (copy[at] ?? 0) ^ 1;
   return copy;
+}
+
+/** The file of a list of words, as the build made it. */
+export function wordListFile(name: string): Bytes {
+  return new Uint8Array(readFileSync(new URL(`../../tipbox/wordlists/${name}.txt`, import.meta.url)));
+}
+
+/** All lists of words. */
+export function wordLists(): Promise<WordList[]> {
+  return Promise.all((Object.keys(PINS) as ListName[]).map((name) => WordList.read(name, wordListFile(name))));
 }

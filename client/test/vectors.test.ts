@@ -20,6 +20,7 @@ import { encodeLetter, sealLetter } from "../src/letter.js";
 import { letterSize, padme, partsOf, sealedSize } from "../src/padding.js";
 import * as passphrases from "../src/passphrase.js";
 import { aesKey, seal, sha256 } from "../src/primitives.js";
+import { wordLists } from "./tools.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
@@ -100,8 +101,12 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
   },
 
   async passphrase(input) {
-    const passphrase = await passphrases.parse(text(input["text"]));
-    return { passphrase: toHex(passphrase), digits: passphrases.digits(passphrase) };
+    const lists = await wordLists();
+    const passphrase = await passphrases.parse(text(input["text"]), lists);
+    const digits = passphrases.digits(passphrase);
+    const words = Object.fromEntries(lists.map((list) => [list.name, passphrases.words(passphrase, list).join(" ")]));
+    for (const again of [digits, ...Object.values(words)]) expect(await passphrases.parse(again, lists)).toEqual(passphrase);
+    return { passphrase: toHex(passphrase), digits, words };
   },
 
   async derivations(input) {

@@ -3,14 +3,20 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.passphrase import Passphrase
+    from tipbox import wordlists
+    from tipbox.passphrase import Passphrase, doubt
 
 from harness import run, vectors
 
 
 def target(data: bytes) -> None:
-    found = Passphrase.parse(data.decode(errors="replace"))
+    text = data.decode(errors="replace")
+    doubts = doubt(text)
+    assert all(at < doubts.count for at in doubts.wrong)
+    found = Passphrase.parse(text)
     assert Passphrase.parse(found.digits()) == found
+    for language in wordlists.PINS:
+        assert Passphrase.parse(" ".join(found.words(language))) == found
 
 
 run(target, vectors("passphrase", "text"))

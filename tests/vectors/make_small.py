@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import oracle
@@ -42,7 +43,8 @@ def passphrase() -> Iterator[Case]:
     """Section 3: what a person may type."""
 
     def reads(name: str, comment: str, text: str, source: oracle.Source) -> Case:
-        output = {"passphrase": source.passphrase.hex(), "digits": source.digits()}
+        words = {language: source.words(language) for language in oracle.LISTS}
+        output = {"passphrase": source.passphrase.hex(), "digits": source.digits(), "words": words}
         return case(f"passphrase/{name}", "ok", comment, {"text": text}, output)
 
     def fails(name: str, comment: str, text: str) -> Case:
@@ -90,17 +92,114 @@ def passphrase() -> Iterator[Case]:
     yield fails("comma", "commas are not dropped", digits.replace(" ", ","))
     yield fails("zero-width", "a zero width space is no white space", bare + "\u200b")
     yield fails("nul", "a U+0000 at the end", bare + "\x00")
-    yield fails("version-0", "version 0 with a right check", f"{version(0, 5):036d}")
-    yield fails("version-2", "version 2 with a right check", f"{version(2, 5):036d}")
+    yield fails("version-0", "version 0 with a right check", f"{oracle.numbered(5, 0):036d}")
+    yield fails("version-2", "version 2 with a right check", f"{oracle.numbered(5, 2):036d}")
     yield fails("too-large", "2^116 more than a good one", f"{one.number + 2**116:036d}")
     yield fails("largest", "36 times nine", "9" * 36)
     yield fails("zero", "36 times zero", "0" * 36)
     yield fails("huge", "5,000 digits", "1" * 5000)
+    yield from words(reads, fails)
 
 
-def version(number: int, secret: int) -> int:
-    check = oracle.sha256(b"tipbox/v1/passphrase-check", bytes([number]), secret.to_bytes(13))
-    return ((number << 100) + secret) * 4096 + (int.from_bytes(check[:2]) >> 4)
+def words(reads: Callable[..., Case], fails: Callable[..., Case]) -> Iterator[Case]:
+    """Section 3: a Passphrase as words."""
+    one, low, high = (oracle.Source("one"), oracle.Source("low", secret=0), oracle.Source("high", secret=2**100 - 1))
+    for language in oracle.LISTS:
+        text = one.words(language)
+        listed = text.split()
+        yield reads(f"words-{language}", "as they are shown", text, one)
+        yield reads(f"words-{language}-lowest", "all random bits are zero", low.words(language), low)
+        yield reads(f"words-{language}-highest", "all random bits are one", high.words(language), high)
+        yield reads(f"words-{language}-upper", "in capital letters", text.upper(), one)
+        yield reads(
+            f"words-{language}-nfd", "accents as characters of their own", unicodedata.normalize("NFD", text), one
+        )
+        yield reads(f"words-{language}-bare", "without accents", stripped(text), one)
+        short = [shortest(word, language) for word in listed]
+        yield reads(f"words-{language}-prefixes", "the shortest prefix of each word", " ".join(short), one)
+        yield reads(
+            f"words-{language}-dividers",
+            "every divider",
+            "., " + "-".join(listed[:4]) + "\u00a0,_\t" + ".".join(listed[4:]),
+            one,
+        )
+        yield fails(f"words-{language}-fewer", "a word is missing", " ".join(listed[:-1]))
+        yield fails(f"words-{language}-more", "a word too many", f"{text} {listed[-1]}")
+        yield fails(
+            f"words-{language}-check", "another last word", " ".join([*listed[:-1], other(listed[-1], language)])
+        )
+        yield fails(
+            f"words-{language}-wrong",
+            "another word in the middle",
+            " ".join([*listed[:4], other(listed[4], language), *listed[5:]]),
+        )
+        yield fails(f"words-{language}-unknown", "a word of no list", " ".join([*listed[:4], "qqqq", *listed[5:]]))
+        yield fails(
+            f"words-{language}-order", "two words swapped", " ".join([listed[0], listed[2], listed[1], *listed[3:]])
+        )
+        for number in (0, 2):
+            spelt = " ".join(oracle.spell(language, oracle.numbered(5, number)))
+            yield fails(f"words-{language}-version-{number}", f"version {number} with a right check", spelt)
+        large = " ".join(oracle.spell(language, one.number + 2**116))
+        yield fails(f"words-{language}-too-large", "2^116 more than a good one", large)
+        longest = text + " " * (1024 - len(text))
+        yield reads(f"words-{language}-long", "1,024 characters", longest, one)
+        yield fails(f"words-{language}-too-long", "1,025 characters", longest + " ")
+
+    russian, french, spanish = (one.words(language).split() for language in ("ru", "fr", "es"))
+    yield fails("words-mixed-ru-fr", "words of two lists", " ".join(russian[:5] + french[5:]))
+    yield fails("words-mixed-fr-es", "words of two lists that share an alphabet", " ".join(french[:5] + spanish[5:]))
+    yield fails("words-and-digits", "words, then digits", f"{one.words('en')} {one.digits()}")
+    english = one.words("en").split()
+    yield fails("words-prefix-short", "one letter for a word", " ".join([english[0][0], *english[1:]]))
+    yield fails("words-prefix-two", "a prefix of two words", " ".join([english[0][:2], *english[1:]]))
+    yield fails("words-behind", "letters behind a word", " ".join([english[0] + "x", *english[1:]]))
+    yield fails("words-zero-width", "a zero width space divides nothing", one.words("en").replace(" ", "\u200b"))
+    yield fails("words-semicolon", "a semicolon divides nothing", one.words("en").replace(" ", ";"))
+    yield fails("words-latin-a", "a Latin letter in a Russian word", " ".join(["a" + russian[0][1:], *russian[1:]]))
+
+    for name, comment, language, words, typed in (
+        ("exact", "words that others begin with", "es", ("a\u00f1o", "ave"), "an\u0303o AVE"),
+        ("yo", "the letter U+0451 for U+0435", "ru", ("\u0434\u0435\u043d\u044c",), "\u0434\u0451\u043d\u044c"),
+        (
+            "short-i",
+            "the letter U+0438 for U+0439",
+            "ru",
+            ("\u0431\u0435\u0434\u043d\u044b\u0439",),
+            "\u0431\u0435\u0434\u043d\u044b\u0438",
+        ),
+        ("hyphen", "words with hyphens", "en", ("t-shirt", "felt-tip", "drop-down"), "t-shirt felt-tip drop-down"),
+        ("hyphen-space", "words with hyphens, typed without", "en", ("t-shirt", "felt-tip"), "t shirt, felt tip"),
+        ("hyphen-twin", "two words that differ in a hyphen", "en", ("yo-yo", "yoyo", "yo-yo"), "yo yo yoyo yo-yo"),
+    ):
+        source = oracle.holding(f"words {name}", language, *words)
+        rest = source.words(language).split()
+        yield reads(f"words-{name}", comment, " ".join([rest[0], typed, *rest[1 + len(words) :]]), source)
+    kazakh = one.words("ru").translate(
+        str.maketrans(
+            "\u0430\u0433\u043a\u043d\u043e\u0443\u0445\u0438", "\u04d9\u0493\u049b\u04a3\u04e9\u04af\u04bb\u0456"
+        )
+    )
+    yield reads("words-kazakh", "Russian words with Kazakh letters", kazakh, one)
+    yield reads("words-kazakh-upper", "the same, in capitals", kazakh.replace("\u04af", "\u04b1").upper(), one)
+
+
+def stripped(text: str) -> str:
+    """A text without its accents."""
+    return "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
+
+
+def shortest(word: str, language: str) -> str:
+    """The shortest beginning, of two letters or more, that only this word of a list has; without accents."""
+    bare, listed = stripped(word), [stripped(one) for one in oracle.words_of(language)]
+    starts = (bare[:size] for size in range(2, len(bare)))
+    return next((start for start in starts if sum(one.startswith(start) for one in listed) == 1), bare)
+
+
+def other(word: str, language: str) -> str:
+    """The next word of a list."""
+    listed = oracle.words_of(language)
+    return listed[(listed.index(word) + 1) % len(listed)]
 
 
 def swap_neighbours(digits: str) -> str:

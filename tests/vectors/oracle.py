@@ -9,6 +9,9 @@ import base64
 import hashlib
 import hmac
 import json
+import unicodedata
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -155,13 +158,19 @@ class Organisation:
         self.id = sha256(b"tipbox/v1/organisation", self.identity.public)[:16]
 
 
+def numbered(secret: int, version: int = 1) -> int:
+    """The Passphrase of 100 random bits."""
+    check = sha256(b"tipbox/v1/passphrase-check", bytes([version]), secret.to_bytes(13))
+    return ((version << 100) + secret) * 4096 + (int.from_bytes(check[:2]) >> 4)
+
+
 class Source:
     """A source: a Passphrase and what follows from it."""
 
     def __init__(self, label: str, *, secret: int | None = None) -> None:
-        number = int.from_bytes(random(f"source {label}/passphrase", 13)) >> 4 if secret is None else secret
-        check = sha256(b"tipbox/v1/passphrase-check", b"\x01", number.to_bytes(13))
-        self.number = ((1 << 100) + number) * 4096 + (int.from_bytes(check[:2]) >> 4)
+        self.number = numbered(
+            int.from_bytes(random(f"source {label}/passphrase", 13)) >> 4 if secret is None else secret
+        )
         self.passphrase = self.number.to_bytes(16)
         self.root = hashlib.pbkdf2_hmac("sha256", self.passphrase, b"tipbox/v1/root", 600_000)
         self.token = hkdf(self.root, b"", b"tipbox/v1/mailbox-token")
@@ -172,8 +181,48 @@ class Source:
     def digits(self) -> str:
         return groups(f"{self.number:036d}", 6)
 
+    def words(self, language: str) -> str:
+        return " ".join(spell(language, self.number))
+
     def pair_key(self, organisation: bytes) -> bytes:
         return hkdf(self.root, b"", b"tipbox/v1/pair-key" + organisation)
+
+
+LISTS = {
+    "en": (9, "diceware", "wordlists/wordlist_en_eff.txt"),
+    "ru": (11, "mnemonic", "wordlist/russian.txt"),
+    "fr": (11, "mnemonic", "wordlist/french.txt"),
+    "es": (11, "mnemonic", "wordlist/spanish.txt"),
+}
+
+
+@cache
+def words_of(language: str) -> list[str]:
+    """The words of a list, out of the package that ships it."""
+    _, package, path = LISTS[language]
+    lines = files(package).joinpath(path).read_text(encoding="utf-8").split("\n")
+    return [unicodedata.normalize("NFC", line.split()[-1]) for line in lines if line]
+
+
+def spell(language: str, number: int) -> list[str]:
+    """The words of a number in base N, most significant first."""
+    words, count = words_of(language), LISTS[language][0]
+    return [words[number // len(words) ** place % len(words)] for place in reversed(range(count))]
+
+
+def holding(label: str, language: str, *words: str) -> Source:
+    """A source whose Passphrase has these words behind its first one."""
+    listed, count = words_of(language), LISTS[language][0]
+    size = len(listed)
+    for attempt in range(100_000):
+        drawn = random(f"{label}/{attempt}", 4 * count)
+        numbers = [int.from_bytes(drawn[at : at + 4]) % size for at in range(0, len(drawn), 4)]
+        numbers[0] = (1 << 112) // size ** (count - 1) + 1
+        numbers[1 : 1 + len(words)] = [listed.index(word) for word in words]
+        value = sum(number * size**place for place, number in enumerate(reversed(numbers)))
+        if numbered(value >> 12 & (1 << 100) - 1) == value:
+            return Source(label, secret=value >> 12 & (1 << 100) - 1)
+    raise AssertionError(f"no Passphrase holds {words}")
 
 
 def groups(digits: str, size: int) -> str:

@@ -14,6 +14,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask_babel import force_locale, gettext
 from werkzeug.datastructures import LanguageAccept
 
+from tipbox import wordlists
 from tipbox.resources import static_dir
 from tipbox.server.config import Config, Limits
 from tipbox.server.errors import STATUS, Refusal
@@ -25,6 +26,7 @@ TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
 }
 SMALLEST_GZIP: Final = 512
 """Bytes below which compressing a body is not worth it."""
@@ -186,13 +188,18 @@ def load_static(folder: Path) -> dict[str, Page]:
     }
 
 
+def load_wordlists() -> dict[str, Page]:
+    """The lists of words of Passphrases, by name; a page asks for one when it is needed."""
+    return {f"words-{one.name}.txt": Page.of(one.encode(), TYPES[".txt"]) for one in wordlists.load_all()}
+
+
 def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) -> Blueprint:
     """The routes of section 2 of docs/protocol.md."""
     blueprint = Blueprint("pages", __name__)
     limited = rates.limit(limits.pages)
     # A page without its script says that scripts do not run: files must not run out before pages do.
     limited_file = rates.limit(limits.static)
-    static = load_static(static_dir())
+    static = load_static(static_dir()) | load_wordlists()
     in_language = f"<any({', '.join(repr(one) for one in pages.languages)}):prefix>"
 
     @blueprint.get("/", defaults={"prefix": None})
