@@ -17,7 +17,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
-from tipbox import acknowledgement, bundle, bundle_read, canonical, header, keys, letter, locked, padding, passphrase
+from tipbox import (
+    acknowledgement,
+    bundle,
+    bundle_read,
+    canonical,
+    header,
+    keys,
+    letter,
+    locked,
+    padding,
+    passphrase,
+    replies,
+)
 from tipbox.body import open_body, seal_body, split_files
 from tipbox.bundle import volume_class
 from tipbox.envelope import EnvelopeId, read_envelope
@@ -179,6 +191,38 @@ def _check_envelope_again(
     assert len(data) == head.envelope_size
 
 
+@cache
+def secrets_of(value: str) -> passphrase.Secrets:
+    """The secrets of a Passphrase in hex; stretching takes a while."""
+    return passphrase.Passphrase(int.from_bytes(bytes.fromhex(value))).secrets()
+
+
+def run_reply(given: Case) -> Case:
+    reading = read_envelope(io.BytesIO(b64(given["envelope"])))
+    organisations = [bytes.fromhex(one) for one in given["organisations"]]
+    found = replies.open_reply(reading, secrets_of(given["passphrase"]), organisations)
+    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
+    files = [b""] * len(found.letter.files)
+
+    def kept() -> Any:
+        for part in reading.parts:
+            envelope_id.add(part)
+            yield part
+
+    opened_body = open_body(reading.header, found.letter.body_key, kept())
+    for index, piece in split_files(opened_body, [file.size for file in found.letter.files]):
+        files[index] += piece
+    return {
+        "id": envelope_id.digest().hex(),
+        "organisation": (found.organisation or b"").hex(),
+        "message_sha256": sha256(found.letter.message).hexdigest(),
+        "files": [
+            {"name": file.name, "size": file.size, "type": file.type, "sha256": sha256(contents).hexdigest()}
+            for file, contents in zip(found.letter.files, files, strict=True)
+        ],
+    }
+
+
 def run_acknowledgement(given: Case) -> Case:
     found = acknowledgement.read_acknowledgement(b64(given["data"]), bytes.fromhex(given["desk"]))
     return {"envelopes": [envelope.hex() for envelope in found]}
@@ -269,6 +313,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "derivations": run_derivations,
     "manifest": run_manifest,
     "envelope": run_envelope,
+    "reply": run_reply,
     "acknowledgement": run_acknowledgement,
     "report": run_report,
     "locked": run_locked,

@@ -34,7 +34,7 @@ def test_there_is_a_target_for_each_decoder() -> None:
 
     assert names == {
         "acknowledgement", "body", "bundle", "bundle_header", "canonical", "envelope", "header", "letter", "locked",
-        "manifest", "passphrase", "report",
+        "manifest", "passphrase", "reply", "report",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 
 import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "../src/acknowledgement.js";
-import { BodySealer } from "../src/body.js";
+import { BodySealer, openBody, splitFiles } from "../src/body.js";
 import { Bundle, encodeBundleHeader, encodeIndex, volumeClass } from "../src/bundle.js";
 import { type Bytes, concat, equal, fromBase64, fromHex, fromUtf8, toBase64, toHex, utf8 } from "../src/bytes.js";
 import { decode, encode, type Form } from "../src/canonical.js";
@@ -20,12 +20,13 @@ import { encodeLetter, sealLetter } from "../src/letter.js";
 import { letterSize, padme, partsOf, sealedSize } from "../src/padding.js";
 import * as passphrases from "../src/passphrase.js";
 import { aesKey, seal, sha256 } from "../src/primitives.js";
+import { openReply } from "../src/replies.js";
 import { wordLists } from "./tools.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FOLDER = new URL("../../tests/vectors/", import.meta.url);
-const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "acknowledgement", "report", "bundle"] as const;
+const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle"] as const;
 /** Locked files need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
 const OF_PYTHON = ["locked"];
 
@@ -61,6 +62,15 @@ function findKey(input: Members): FindKey {
   const seeds = new Map((input["keys"] as { id: string; seed: string }[]).map(({ id, seed }) => [id, hex(seed)]));
   const destroyed = input["destroyed"] as string[];
   return (id) => seeds.get(toHex(id)) ?? (destroyed.includes(toHex(id)) ? "too-late" : "unknown-key");
+}
+
+const stretched = new Map<string, Promise<passphrases.Secrets>>();
+
+/** The secrets of a Passphrase; stretching takes a while. */
+function secretsOf(passphrase: string): Promise<passphrases.Secrets> {
+  const made = stretched.get(passphrase) ?? passphrases.secrets(hex(passphrase));
+  stretched.set(passphrase, made);
+  return made;
 }
 
 type Piece =
@@ -169,6 +179,23 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
         letter.files.map(async (file, i) => ({ ...file, sha256: toHex(await sha256(opened.files[i] ?? utf8(""))) })),
       ),
       parts: partsOf(reading.header.bodySize),
+    };
+  },
+
+  async reply(input) {
+    const reading = readEnvelope(base64(input["envelope"]));
+    const organisations = (input["organisations"] as string[]).map(hex);
+    const { organisation, letter, headerHash } = await openReply(reading, await secretsOf(text(input["passphrase"])), organisations);
+    const pieces: Bytes[] = [];
+    for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts)) pieces.push(piece);
+    const contents = splitFiles(concat(...pieces), letter.files);
+    return {
+      id: toHex(await envelopeId(reading)),
+      organisation: organisation === null ? "" : toHex(organisation),
+      message_sha256: toHex(await sha256(letter.message)),
+      files: await Promise.all(
+        letter.files.map(async ({ name, size, type }, i) => ({ name, size, type, sha256: toHex(await sha256(contents[i] ?? new Uint8Array())) })),
+      ),
     };
   },
 

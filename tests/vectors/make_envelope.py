@@ -558,6 +558,117 @@ def bodies() -> Iterator[Case]:
     )
 
 
+def replies() -> Iterator[Case]:
+    """Section 4.6: what a source is told of a reply, and from whom."""
+    known, told = [ALPHA.id, BETA.id], {"kind": "reply", "mailbox": "", "reply_key": ""}
+
+    def slot(pair_key: bytes, place: bytes = b"", key: XWing | None = None) -> To:
+        return To(place or source().address[:16], key or source().reply, pair_key)
+
+    def mine(organisation: Organisation = ALPHA) -> To:
+        return slot(source().pair_key(organisation.id))
+
+    def made(
+        name: str,
+        comment: str,
+        envelope: Envelope | bytes,
+        expect: str = "ok",
+        organisation: bytes = b"",
+    ) -> Case:
+        read = {
+            "envelope": b64(envelope if isinstance(envelope, bytes) else envelope.bytes),
+            "passphrase": source().passphrase.hex(),
+            "organisations": [one.hex() for one in known],
+        }
+        if isinstance(envelope, bytes) or expect != "ok":
+            return case(f"reply/{name}", expect, comment, read)
+        output = {
+            "id": envelope.id.hex(),
+            "organisation": organisation.hex(),
+            "message_sha256": sha256(envelope.message).hex(),
+            "files": [
+                {"name": file.name, "size": len(file.data), "type": file.type, "sha256": sha256(file.data).hex()}
+                for file in envelope.files
+            ],
+        }
+        return case(f"reply/{name}", expect, comment, read, output)
+
+    def sealed(label: str, *recipients: To, **breaks: Any) -> Envelope:
+        meta = {**told, **breaks.pop("meta", {})}
+        return seal(f"reply {label}", list(recipients), "Когда это было?".encode(), meta=meta, **breaks)
+
+    form = (File("form.pdf", random("form", 300), "application/pdf"), File("empty", b""))
+    plain = sealed("plain", mine())
+    yield made("plain", "from the first organisation", plain, organisation=ALPHA.id)
+    yield made("second", "from the second organisation", sealed("second", mine(BETA)), organisation=BETA.id)
+    yield made("files", "with files", sealed("files", mine(), files=form), organisation=ALPHA.id)
+    yield made(
+        "unknown-organisation",
+        "the pair key of an organisation whose manifest the source does not hold: from nobody",
+        sealed("unknown organisation", mine(GAMMA)),
+    )
+    yield made(
+        "pair-key-other-source",
+        "the first organisation's pair key with another source: from nobody",
+        sealed("other source", slot(oracle.Source("low", secret=0).pair_key(ALPHA.id))),
+    )
+    yield made("pair-key-random", "a made-up pair key: from nobody", sealed("random", slot(random("no pair key"))))
+    yield made("pair-key-zero", "a pair key of zeros: from nobody", sealed("zero", slot(bytes(32))))
+    yield made(
+        "pair-key-flipped",
+        "one bit of the pair key is another: from nobody",
+        sealed("flipped", slot(flip(source().pair_key(ALPHA.id), 31))),
+    )
+    yield made(
+        "named-in-text",
+        "the text names the first organisation and the pair key is the second's: from the second",
+        seal("reply named", [mine(BETA)], b"This is alpha.", meta=told),
+        organisation=BETA.id,
+    )
+    yield made("version", "version 2", sealed("version", mine(), fixed={"version": 2}), "version")
+    yield made("kind-tip", "a tip in the place of a reply", sealed("tip", mine(), meta={"kind": "tip"}), "malformed")
+    yield made(
+        "mailbox",
+        "a reply that names a mailbox and a reply key",
+        sealed("mailbox", mine(), meta={"mailbox": source().address.hex(), "reply_key": b64(source().reply.public)}),
+        "malformed",
+    )
+    yield made(
+        "slot-other-mailbox",
+        "the slot is for another mailbox",
+        sealed("other mailbox", slot(source().pair_key(ALPHA.id), random("mailbox", 16))),
+        "not-addressed",
+    )
+    yield made(
+        "slot-organisation",
+        "the slot has the organisation's id in the place of the mailbox's",
+        sealed("organisation", slot(source().pair_key(ALPHA.id), ALPHA.id)),
+        "not-addressed",
+    )
+    yield made(
+        "slot-other-key",
+        "the slot names another key",
+        sealed("other key", slot(source().pair_key(ALPHA.id), key=ALPHA.receiving)),
+        "unknown-key",
+    )
+    yield made(
+        "slots-two",
+        "a slot more than one",
+        sealed("two", mine(), To(random("second", 16), BETA.receiving, None)),
+        "malformed",
+    )
+    filler = To(source().address[:16], source().reply, None)
+    yield made("filler", "the slot holds a filler", sealed("filler", filler), "not-for-you")
+    data = plain.bytes
+    yield made("slot-flipped", "a bit of the slot changed", flip(data, 120 + 1152), "tampered")
+    yield made("letter-flipped", "a bit of the letter changed", flip(data, len(plain.header) + 9), "tampered")
+    yield made("letter-cut", "the file ends within the letter", data[:-1], "truncated")
+    files = sealed("files", mine(), files=form)
+    yield made("part-cut", "the file ends within the only part", files.bytes[:-1], "incomplete")
+    yield made("part-flipped", "a bit of the only part changed", flip(files.bytes, len(files.bytes) - 20), "tampered")
+    yield made("trailing", "a byte after the end", data + b"\x00", "trailing")
+
+
 def cases() -> Iterator[Case]:
-    for group in (good, headers, slots, letters, bodies):
+    for group in (good, headers, slots, letters, bodies, replies):
         yield from group()
