@@ -30,6 +30,11 @@ BUNDLE_KEY: Final = b"tipbox/v1/bundle-key"
 BUNDLE_STREAM: Final = b"tipbox/v1/bundle-stream"
 ACK: Final = b"tipbox/v1/ack"
 
+BACKUP_KEY: Final = b"tipbox/v1/backup-key"
+BACKUP_COMMITMENT: Final = b"tipbox/v1/backup-commitment"
+BACKUP_STREAM: Final = b"tipbox/v1/backup-stream"
+BACKUP_SECRETS: Final = b"tipbox/v1/backup-secrets"
+
 # What a desk keeps for itself (tipbox/desk/); no other program reads it.
 VAULT_NAMES: Final = b"tipbox/v1/vault-names"
 VAULT_VALUES: Final = b"tipbox/v1/vault-values"

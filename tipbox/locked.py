@@ -29,6 +29,7 @@ class Kind(IntEnum):
     VAULT = 1
     KEY_STICK = 2
     IDENTITY = 3
+    BACKUP = 4
 
 
 def _key(passphrase: bytes, salt: bytes) -> bytes:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, read_passphrase
 from tipbox.errors import PartlyDone, TipboxError
 from tipbox.printable import printable
 
 if TYPE_CHECKING:
     from tipbox.server.import_ import Taken
+    from tipbox.server.restore import Restored
 
 _PATH = click.Path(path_type=Path)
 home_option = click.option("--home", required=True, type=_PATH, metavar="H", help="The server's folder.")
@@ -203,3 +204,146 @@ def seized(terminal: Terminal, *, home: Path) -> None:
     for line in found.lines():
         terminal.say(line)
     terminal.result(found.to_json())
+
+
+_passphrase_option = click.option(
+    "--passphrase-file", type=_PATH, metavar="P", help="File with the passphrase of the operator's key: one line."
+)
+_identity_option = click.option(
+    "--identity", required=True, type=_PATH, metavar="K", help="The private half of the operator's key."
+)
+
+
+@server.command("backup-key")
+@click.option("--out", required=True, type=_PATH, metavar="K", help="Where to write it; K.pub comes beside it.")
+@_passphrase_option
+@json_option
+@pass_terminal
+def backup_key(terminal: Terminal, *, out: Path, passphrase_file: Path | None) -> None:
+    """Make the operator's key. Run it on a machine that is never online: the server needs K.pub only."""
+    from tipbox.server.operator_key import make
+
+    passphrase = read_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
+    key = make(out, passphrase)
+    if passphrase is None:
+        terminal.remark(f"{out} has no passphrase: whoever reads it can open every backup")
+    terminal.say(f"Made {out} and {out}.pub. Keep {out} off the server, in two places; give {out}.pub to it.")
+    terminal.result({"id": key.id.hex(), "locked": passphrase is not None, "private": str(out), "public": f"{out}.pub"})
+
+
+@server.command()
+@home_option
+@click.option("--out", required=True, type=_PATH, metavar="F", help="Where to write the backup.")
+@click.option("--to", required=True, type=_PATH, metavar="PUB", help="The public half of the operator's key: K.pub.")
+@click.option("--onion", type=_PATH, metavar="DIR", help="Folder with the keys of tor's onion services.")
+@json_option
+@pass_terminal
+def backup(terminal: Terminal, *, home: Path, out: Path, to: Path, onion: Path | None) -> None:
+    """Back up the server, running or not, sealed to the operator's key: no uploads under way, no mailboxes."""
+    from tipbox.server.backup import backup as back_up
+    from tipbox.server.operator_key import load_public
+
+    done = back_up(home, out, load_public(to), onion=onion)
+    terminal.say(
+        f"Wrote {out}: {done.size:,} bytes, {done.envelopes} Envelopes, {done.organisations} organisations, "
+        f"{done.onion_files} files of onion keys."
+    )
+    if onion is None:
+        terminal.remark("the onion keys are not in it; name their folder with --onion to keep the address")
+    terminal.result(
+        {
+            "envelopes": done.envelopes,
+            "file": str(out),
+            "hurt": done.hurt,
+            "onion_files": done.onion_files,
+            "organisations": done.organisations,
+            "size": done.size,
+        }
+    )
+    if done.hurt:
+        raise PartlyDone(f"backing up: {done.hurt} stored Envelopes are damaged; run tipbox server check")
+
+
+@server.command()
+@home_option
+@_identity_option
+@_passphrase_option
+@click.option("--acks", multiple=True, type=_PATH, metavar="FILE", help="An inward Bundle taken since; repeat it.")
+@click.option("--onion", type=_PATH, metavar="DIR", help="Where to write the keys of tor's onion services.")
+@click.argument("file", metavar="F", type=_PATH)
+@json_option
+@pass_terminal
+def restore(
+    terminal: Terminal,
+    *,
+    home: Path,
+    identity: Path,
+    passphrase_file: Path | None,
+    acks: tuple[Path, ...],
+    onion: Path | None,
+    file: Path,
+) -> None:
+    """Restore a backup into an empty H."""
+    from tipbox.server.restore import restore as restore_backup
+
+    done = restore_backup(home, _operator_seed(terminal, identity, passphrase_file), file, acks=acks, onion=onion)
+    _say_restored(terminal, f"Restored into {home}", done)
+    if done.onion_files and onion is None:
+        terminal.remark("the backup holds onion keys that were not written; name a folder with --onion")
+    refused = [(one.file, error) for one in done.taken for error in one.refused]
+    for name, error in refused:
+        terminal.remark(f"replaying {printable(name)}: {printable(str(error))}")
+    if refused:
+        raise PartlyDone("restoring: the backup is restored, but not all acknowledgements; the desks will repeat them")
+    _raise_if_hurt("restoring", done)
+
+
+@server.command()
+@home_option
+@_identity_option
+@_passphrase_option
+@click.argument("file", metavar="F", type=_PATH)
+@json_option
+@pass_terminal
+def drill(terminal: Terminal, *, home: Path, identity: Path, passphrase_file: Path | None, file: Path) -> None:
+    """Try a backup out: restore it into a scratch folder in H, check it, remove it again."""
+    from tipbox.server.restore import drill as try_out
+
+    done = try_out(home, _operator_seed(terminal, identity, passphrase_file), file)
+    _say_restored(terminal, "The backup can be restored", done)
+    _raise_if_hurt("trying the backup out", done)
+
+
+def _operator_seed(terminal: Terminal, identity: Path, passphrase_file: Path | None) -> bytes:
+    from tipbox.server.operator_key import load_private
+
+    passphrase = read_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
+    return load_private(identity, passphrase)
+
+
+def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
+    terminal.say(
+        f"{what}: backup of {done.day}, server {done.server}, {done.envelopes} Envelopes, "
+        f"{done.organisations} organisations, {done.onion_files} files of onion keys."
+    )
+    if done.expired:
+        terminal.say(f"{done.expired} Envelopes were left out: their announced days have passed.")
+    terminal.result(
+        {
+            "acknowledged": sum(one.acknowledged for one in done.taken),
+            "day": done.day.isoformat(),
+            "deleted": sum(one.deleted for one in done.taken),
+            "envelopes": done.envelopes,
+            "expired": done.expired,
+            "hurt": done.hurt,
+            "onion_files": done.onion_files,
+            "organisations": done.organisations,
+            "problems": [finding.to_json() for finding in done.findings if not finding.ok],
+            "server": done.server,
+        }
+    )
+
+
+def _raise_if_hurt(doing: str, done: Restored) -> None:
+    if done.hurt:
+        raise PartlyDone(f"{doing}: {done.hurt} Envelopes were damaged before they were backed up, and are left out")

@@ -46,11 +46,16 @@ def check(home: Path, *, today: date | None = None) -> list[Finding]:
     """
     try:
         with opened(home) as server:
-            return [_guarded(one, server, today or days.today()) for one in _CHECKS]
+            return check_opened(server, today or days.today())
     except NotFound:
         raise
     except TipboxError as error:
         return [Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again")]
+
+
+def check_opened(server: Opened, today: date) -> list[Finding]:
+    """``check`` on an opened server."""
+    return [_guarded(one, server, today) for one in _CHECKS]
 
 
 def _guarded(one: Callable[[Opened, date], Finding], server: Opened, today: date) -> Finding:

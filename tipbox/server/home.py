@@ -64,6 +64,11 @@ class Home:
         return self.path / "upkeep.lock"
 
     @property
+    def restoring(self) -> Path:
+        """There while a restore fills H, and after one that was cut off."""
+        return self.path / "restoring"
+
+    @property
     def server_key(self) -> Path:
         """The server's private keys."""
         return self.path / "server.key"
@@ -91,8 +96,14 @@ class Home:
             if mode & umask and folder.stat().st_uid == os.geteuid():
                 folder.chmod(mode & ~umask)
 
+    def must_be_whole(self) -> None:
+        """InputRefused after a restore that was cut off: what is here is not all of it."""
+        if self.restoring.exists():
+            raise InputRefused(f"opening {self.path}: a restore into it is not done; run tipbox server restore again")
+
     def must_exist(self) -> None:
-        """NotFound unless a server has run here."""
+        """NotFound unless a server has run here; InputRefused when a restore is not done."""
+        self.must_be_whole()
         if not self.server_key.exists() or not self.keys.is_dir():
             raise NotFound(f"opening {self.path}: no server has run there; start tipbox server run --home first")
 
@@ -114,6 +125,24 @@ class ServerKeys:
         """The X-Wing key that desks seal to, 1216 bytes."""
         return xwing_public(self.seed)
 
+    def encode(self) -> bytes:
+        """The bytes of their file."""
+        value: dict[str, canonical.Json] = {
+            "signing": fields.to_base64(self.signing.encode()),
+            "version": 1,
+            "xwing": fields.to_base64(self.seed),
+        }
+        return canonical.encode(value, file_form=True)
+
+    @classmethod
+    def parse(cls, data: bytes) -> ServerKeys:
+        """The inverse of ``encode``."""
+        value = fields.members(canonical.decode(data, file_form=True), ("signing", "version", "xwing"))
+        fields.integer(value, "version", 1, 1)
+        return cls(
+            SigningKey(fields.binary(value, "signing", KEY_SIZE)), fields.binary(value, "xwing", XWING_SEED_SIZE)
+        )
+
 
 def make_server_keys(home: Home) -> None:
     """Make the server's keys at the first run. They are their maker's alone: the sources' process never reads them.
@@ -122,12 +151,7 @@ def make_server_keys(home: Home) -> None:
         InputRefused: they are there, and damaged.
     """
     if not home.server_key.exists():
-        value: dict[str, canonical.Json] = {
-            "signing": fields.to_base64(random_bytes(KEY_SIZE)),
-            "version": 1,
-            "xwing": fields.to_base64(new_seed()),
-        }
-        write_file(home.server_key, canonical.encode(value, file_form=True), 0o600)
+        write_file(home.server_key, ServerKeys(SigningKey(random_bytes(KEY_SIZE)), new_seed()).encode(), 0o600)
     elif os.access(home.server_key, os.R_OK):
         load_server_keys(home)
 
@@ -139,12 +163,6 @@ def load_server_keys(home: Home) -> ServerKeys:
         InputRefused: the file is damaged.
     """
     try:
-        value = fields.members(
-            canonical.decode(home.server_key.read_bytes(), file_form=True), ("signing", "version", "xwing")
-        )
-        fields.integer(value, "version", 1, 1)
-        return ServerKeys(
-            SigningKey(fields.binary(value, "signing", KEY_SIZE)), fields.binary(value, "xwing", XWING_SEED_SIZE)
-        )
+        return ServerKeys.parse(home.server_key.read_bytes())
     except TipboxError as error:
         raise InputRefused(f"reading {home.server_key}: it is damaged; restore it from the backup") from error

@@ -122,6 +122,12 @@ def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
     return True
 
 
+def pin_folder(home: Home, store: Store) -> None:
+    """Pin the identity keys of the manifests in H/keys: after a restore, which may have found newer ones there."""
+    for listed in read_folder(home.keys):
+        store.write(lambda connection, manifest=listed.manifest: _pin(connection, manifest))  # type: ignore[misc]
+
+
 def _pin(connection: Connection, manifest: Manifest) -> None:
     pinned = connection.execute(select(Organisation.name, Organisation.identity)).all()
     for name, identity in pinned:

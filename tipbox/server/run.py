@@ -32,6 +32,7 @@ def prepare(home: Path, keys: Path) -> Config:
         TipboxError: the configuration, the database or a manifest is not right; the sentence says which.
     """
     folder = Home(home)
+    folder.must_be_whole()
     os.umask(folder.umask)
     config = load(home)
     folder.make()

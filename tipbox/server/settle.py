@@ -23,7 +23,7 @@ from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.errors import Full
 from tipbox.server import upkeep
 from tipbox.server.blobs import PIECE, SETTLED, LocalBlobs, only_reader
-from tipbox.server.home import EXPORT_DAY, MODE, Home
+from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
 from tipbox.server.store import Store
@@ -77,7 +77,7 @@ def settle_opened(server: Opened, today: date) -> Settled:
     rewritten = sqlite and _rewrite_database(server.home, server.store)
     whole = not left and (rewritten or not sqlite)
     if whole:
-        write_file(server.home.settled_day, today.isoformat().encode())
+        write_file(server.home.settled_day, today.isoformat().encode(), server.home.file_mode)
     return Settled(copied, left, removed, rewritten, whole)
 
 
@@ -92,16 +92,16 @@ def closed_before(path: Path, today: date) -> bool:
 def _settle_blobs(home: Home, blobs: LocalBlobs, today: date) -> tuple[int, int]:
     """How many files were copied, and how many stay."""
     folder = home.blobs / SETTLED
-    folder.mkdir(mode=MODE, exist_ok=True)
+    folder.mkdir(mode=0o770 & ~home.umask, exist_ok=True)
     fsync_folder(home.blobs)
     names = [path for path in blobs.unsettled() if closed_before(path, today)]
     secrets.SystemRandom().shuffle(names)
-    left = sum(not _settle_blob(path, folder / path.name) for path in names)
+    left = sum(not _settle_blob(path, folder / path.name, home.file_mode) for path in names)
     fsync_folder(home.blobs)
     return len(names) - left, left
 
 
-def _settle_blob(path: Path, settled: Path) -> bool:
+def _settle_blob(path: Path, settled: Path, mode: int) -> bool:
     """Move one file; whether it is done with. One that is gone meanwhile is."""
     try:
         with only_reader(path.open("rb", buffering=0)) as file:
@@ -112,7 +112,7 @@ def _settle_blob(path: Path, settled: Path) -> bool:
             disk = Disk.of(settled.parent, holds_bodies=True)
             if disk.free - size < disk.floor:
                 return False
-            with replacing(settled) as out:
+            with replacing(settled, mode) as out:
                 shutil.copyfileobj(file, out, PIECE)
                 out.flush()
                 os.utime(out.fileno(), ONE_TIME)

@@ -13,7 +13,7 @@ from tipbox.server.home import Home
 @contextmanager
 def alone(home: Home) -> Iterator[None]:
     """Wait for the other one, then hold the lock. It ends with the process, however that ends."""
-    descriptor = os.open(home.upkeep, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(home.upkeep, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, home.file_mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
