@@ -26,6 +26,7 @@ from tipbox import (
     keys,
     letter,
     locked,
+    mailbox,
     padding,
     passphrase,
     replies,
@@ -306,6 +307,24 @@ def run_bundle(given: Case) -> Case:
     }
 
 
+def run_mailbox(given: Case) -> Case:
+    data = expand(given["pieces"])
+    found = mailbox.MailboxList.parse(data)
+    assert found.encode() == data
+    return {
+        "entries": [
+            {
+                "id": entry.id.hex(),
+                "day": (entry.day - date(1970, 1, 1)).days,
+                "size": entry.size,
+                "opening_size": entry.opening_size,
+            }
+            for entry in found.entries
+        ],
+        "openings": [base64.b64encode(opening).decode() for opening in found.openings],
+    }
+
+
 RUN: dict[str, Callable[[Case], Case]] = {
     "canonical": run_canonical,
     "padding": run_padding,
@@ -318,6 +337,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "report": run_report,
     "locked": run_locked,
     "bundle": run_bundle,
+    "mailbox": run_mailbox,
 }
 
 

@@ -34,7 +34,7 @@ def test_there_is_a_target_for_each_decoder() -> None:
 
     assert names == {
         "acknowledgement", "body", "bundle", "bundle_header", "canonical", "envelope", "header", "letter", "locked",
-        "manifest", "passphrase", "reply", "report",
+        "mailbox", "manifest", "passphrase", "reply", "report",
     }  # fmt: skip
 
 

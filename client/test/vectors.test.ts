@@ -17,6 +17,7 @@ import { envelopeId, open, readEnvelope } from "../src/envelope.js";
 import { encodeHeader, type FindKey } from "../src/header.js";
 import * as keys from "../src/keys.js";
 import { encodeLetter, sealLetter } from "../src/letter.js";
+import { encodeList, parseList } from "../src/mailbox.js";
 import { letterSize, padme, partsOf, sealedSize } from "../src/padding.js";
 import * as passphrases from "../src/passphrase.js";
 import { aesKey, seal, sha256 } from "../src/primitives.js";
@@ -26,7 +27,7 @@ import { wordLists } from "./tools.js";
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FOLDER = new URL("../../tests/vectors/", import.meta.url);
-const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle"] as const;
+const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle", "mailbox"] as const;
 /** Locked files need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
 const OF_PYTHON = ["locked"];
 
@@ -241,6 +242,14 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       padding: await bundle.checkPadding(),
       sha256: toHex(await sha256(file)),
     };
+  },
+
+  async mailbox(input) {
+    const data = await expand(input["pieces"] as Piece[]);
+    const list = parseList(data);
+    expect(encodeList(list)).toEqual(data);
+    const entries = list.entries.map(({ id, day, size, openingSize }) => ({ id: toHex(id), day, size, opening_size: openingSize }));
+    return { entries, openings: list.openings.map(toBase64) };
   },
 };
 

@@ -1,0 +1,36 @@
+"""Fuzzes the list of a mailbox and the requests to it."""
+
+import atheris
+
+with atheris.instrument_imports(include=["tipbox"]):
+    from tipbox import mailbox
+    from tipbox.errors import TipboxError
+    from tipbox.limits import MAILBOX_LIST
+
+import base64
+import json
+from collections.abc import Iterator
+
+from harness import VECTORS, run
+
+
+def target(data: bytes) -> None:
+    for read, encode in (
+        (mailbox.parse_piece, lambda found: mailbox.encode_piece(*found)),
+        (lambda data: mailbox.parse_delete(data.ljust(mailbox.DELETE_REQUEST, b"\x00")), mailbox.encode_delete),
+    ):
+        try:
+            found = read(data)
+        except TipboxError:
+            continue
+        assert read(encode(found)) == found
+    padded = data.ljust(MAILBOX_LIST, b"\x00")  # the fuzzer need not find the size
+    assert mailbox.MailboxList.parse(padded).encode() == padded
+
+
+def seeds() -> Iterator[bytes]:
+    for path in sorted(VECTORS.glob("mailbox/*.json")):
+        yield base64.b64decode(json.loads(path.read_bytes())["input"]["pieces"][0]["base64"])
+
+
+run(target, seeds())
