@@ -5,9 +5,15 @@ import { today } from "./days.js";
 import { type Code, codeOf, TipboxError } from "./errors.js";
 import { FileError } from "./files.js";
 import type { Manifest } from "./keys.js";
+import { Line } from "./line.js";
 import type { Addresses, FromWorker, Order, Organisation, ToWorker } from "./messages.js";
+import * as passphrases from "./passphrase.js";
 import { readManifests, send } from "./send.js";
 import * as typing from "./typed.js";
+import { languageOf, type ListName, PINS, WordList } from "./wordlists.js";
+
+/** Bytes that a list has, about. */
+const LIST_GUESS = 60_000;
 
 /** The little of a worker's global scope that is used; the DOM's types only know windows. */
 interface WorkerScope extends EventTarget {
@@ -53,13 +59,46 @@ async function run(order: Order, known: Bytes | null): Promise<void> {
   tell({ kind: "stored" });
 }
 
+/** Lists of words that were asked for. */
+const lists = new Map<ListName, Promise<WordList>>();
+
+/** Fetches a list, once it is needed. */
+function list(name: ListName): Promise<WordList> {
+  const asked = lists.get(name);
+  if (asked !== undefined) return asked;
+  const open = new Line(null, line());
+  const url = addresses.lists.replace("{language}", name);
+  const read = open.insist(() => open.request({ method: "GET", url, expected: LIST_GUESS })).then((file) => WordList.read(name, file));
+  lists.set(name, read);
+  read.catch(() => lists.delete(name)); // another try, when it is asked for again
+  return read;
+}
+
+/** The lists that what is typed may be in: none for digits, all for words, so that nobody learns which one it is. */
+export function listsFor(typed: string): Promise<WordList[]> {
+  return Promise.all(typing.isWords(typed) ? Object.keys(PINS).map((name) => list(name as ListName)) : []);
+}
+
 async function judge(turn: number, typed: string, digits: string | null): Promise<void> {
-  tell({ kind: "judged", turn, judgement: await typing.judgeDigits(typed, digits) });
+  const said = { unit: "words", count: 0, all: 0, at: null } as const;
+  if (typing.isWords(typed) && lists.size < Object.keys(PINS).length) {
+    tell({ kind: "judged", turn, judgement: { ...said, state: "loading" } });
+  }
+  try {
+    const expected = digits === null ? null : await passphrases.parse(digits);
+    tell({ kind: "judged", turn, judgement: await typing.judge(typed, await listsFor(typed), expected) });
+  } catch {
+    tell({ kind: "judged", turn, judgement: { ...said, state: "unlisted" } });
+  }
 }
 
 async function spell(digits: string, language: string): Promise<void> {
-  void digits;
-  void language;
+  try {
+    const known = await list(languageOf(language) ?? "en");
+    tell({ kind: "spelled", words: passphrases.words(await passphrases.parse(digits), known) });
+  } catch {
+    tell({ kind: "spelled", words: null });
+  }
 }
 
 function fail(error: unknown): void {
@@ -80,10 +119,10 @@ export function serve(reading: Reading | null): void {
         stop.abort(new TipboxError("stopped"));
         break;
       case "spell":
-        spell(data.digits, data.language).catch(fail);
+        void spell(data.digits, data.language);
         break;
       case "judge":
-        judge(data.turn, data.typed, data.digits).catch(fail);
+        void judge(data.turn, data.typed, data.digits);
         break;
       default:
         reading?.hear(data);

@@ -165,8 +165,8 @@ export class Line {
     }
     if (size > 0) this.#rate = (size * 1000) / Math.max(1, performance.now() - started);
     if (!response.ok) throw refusal(response, answer);
-    // A question that is answered moves nothing yet.
-    if (this.#troubled && method !== "GET") this.#works();
+    // A question about an upload that is answered moves nothing yet.
+    if (this.#troubled && (method !== "GET" || this.#authorization === null)) this.#works();
     return answer;
   }
 

@@ -66,7 +66,8 @@ export type FromWorker =
   | { readonly kind: "stored" }
   /** It ended without success; `file` is the index of the file that caused it. */
   | { readonly kind: "failed"; readonly code: Code; readonly file: number | null }
-  | { readonly kind: "spelled"; readonly words: readonly string[] }
+  /** `null` when the list of words cannot be used. */
+  | { readonly kind: "spelled"; readonly words: readonly string[] | null }
   | { readonly kind: "judged"; readonly turn: number; readonly judgement: Judgement }
   /** The Passphrase is right; its mailbox is being fetched. */
   | { readonly kind: "opening" }
@@ -108,7 +109,8 @@ export interface Waiting {
 /** What is known of a Passphrase as it is typed. */
 export interface Judgement {
   readonly unit: "digits" | "words";
-  readonly state: "loading" | "unfinished" | "right" | "wrong";
+  /** `unlisted`: the lists of words cannot be used. */
+  readonly state: "loading" | "unlisted" | "unfinished" | "right" | "wrong";
   /** Digits or words so far, */
   readonly count: number;
   /** of how many; 0 when that is not known yet. */

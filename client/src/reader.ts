@@ -2,7 +2,7 @@
 
 import { type Bytes, toHex } from "./bytes.js";
 import { codeOf, demand } from "./errors.js";
-import { addresses, line, manifests, organisationOf, serve, tell } from "./host.js";
+import { addresses, line, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
 import { PIECE_SIZE } from "./limits.js";
 import type { Entry } from "./mailbox.js";
 import type { Answer, ToWorker } from "./messages.js";
@@ -35,7 +35,7 @@ function answerOf({ entry, letter, organisation }: Shown): Answer {
 }
 
 async function open(typed: string): Promise<void> {
-  const passphrase = await typing.read(typed);
+  const passphrase = await typing.read(typed, await listsFor(typed));
   demand(passphrase !== null, "bad-passphrase");
   tell({ kind: "opening" });
   const secrets = await passphrases.secrets(passphrase);

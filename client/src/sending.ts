@@ -79,7 +79,10 @@ export class Sending {
     this.#typing.field.inputMode = "numeric";
     this.#typing.field.setAttribute("aria-label", words.get("againLabel"));
     part("again").append(this.#typing.field);
-    part("show-words").addEventListener("click", () => this.#ask({ kind: "spell", digits, language: words.language }));
+    part("show-words").addEventListener("click", () => {
+      part("trouble").textContent = words.get("typedLoading");
+      this.#ask({ kind: "spell", digits, language: words.language });
+    });
   }
 
   judged(turn: number, judgement: Judgement): void {
@@ -87,11 +90,16 @@ export class Sending {
   }
 
   /** Shows the words beside the digits. */
-  spelled(spelled: readonly string[]): void {
+  spelled(spelled: readonly string[] | null): void {
+    if (spelled === null) {
+      this.#view.part("trouble").textContent = this.#words.get("unlisted");
+      return;
+    }
     const list = this.#view.part("words");
     list.replaceChildren(...spelled.map((word) => element("li", word)));
     list.hidden = false;
     this.#view.part("spelling").hidden = true;
+    this.#view.part("trouble").textContent = "";
     if (this.#typing !== null) this.#typing.field.inputMode = "text";
   }
 

@@ -62,6 +62,8 @@ export class Typing {
     switch (state) {
       case "loading":
         return this.#words.get("typedLoading");
+      case "unlisted":
+        return this.#words.get("unlisted");
       case "right":
         return this.right(unit);
       case "wrong":

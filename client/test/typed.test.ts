@@ -1,7 +1,10 @@
-import { describe, expect, it, vi } from "vitest";
+import { readFileSync } from "node:fs";
 
-import { digits, generate } from "../src/passphrase.js";
-import { isWords, judgeDigits, read } from "../src/typed.js";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+
+import { digits, generate, parse, words } from "../src/passphrase.js";
+import { isWords, judge, judgeDigits, read } from "../src/typed.js";
+import { type ListName, PINS, WordList } from "../src/wordlists.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
@@ -57,5 +60,67 @@ describe("digits as they are typed", () => {
 
   it("are told apart from words by the first letter", () => {
     expect(["", "12", "1a", "абажур", "٣"].map(isWords)).toEqual([false, false, true, true, false]);
+  });
+});
+
+describe("words as they are typed", () => {
+  const lists: WordList[] = [];
+
+  beforeAll(async () => {
+    for (const name of Object.keys(PINS) as ListName[]) {
+      const file = readFileSync(new URL(`../../tipbox/wordlists/${name}.txt`, import.meta.url));
+      lists.push(await WordList.read(name, new Uint8Array(file)));
+    }
+  });
+
+  it("are right in each list, with and without the Passphrase being known, and unfinished on the way", async () => {
+    for (const list of lists) {
+      const passphrase = await generate();
+      const spelled = words(passphrase, list);
+      for (const expected of [passphrase, null]) {
+        for (let end = 1; end < spelled.length; end++) {
+          const { state, count } = await judge(spelled.slice(0, end).join(" "), lists, expected);
+          expect([list.name, end, state, count]).toEqual([list.name, end, "unfinished", end]);
+        }
+        const right = { unit: "words", state: "right", count: list.length, all: list.length, at: null };
+        expect(await judge(spelled.join(" "), lists, expected)).toEqual(right);
+        expect(await judge(spelled.join("-").toUpperCase(), lists, expected)).toEqual(right);
+      }
+      expect(await read(spelled.join(" "), lists)).toEqual(passphrase);
+    }
+  });
+
+  it("name the first that is in no list, but not while it is typed", async () => {
+    const [english] = lists;
+    if (english === undefined) throw new Error("the lists were read");
+    const spelled = words(await generate(), english);
+    const typed = [...spelled.slice(0, 3), "qqqq"].join(" ");
+
+    expect(await judge(typed, lists, null)).toMatchObject({ state: "unfinished" });
+    expect(await judge(`${typed} `, lists, null)).toMatchObject({ state: "wrong", at: 4 });
+    expect(await judge([typed, ...spelled.slice(4)].join(" "), lists, null)).toMatchObject({ state: "wrong", at: 4, all: 9 });
+  });
+
+  it("name the first that is not the one that was shown", async () => {
+    for (const list of lists) {
+      const passphrase = await generate();
+      const spelled = words(passphrase, list);
+      const other = spelled[4] === list.words[7] ? list.words[8] : list.words[7];
+      const wrong = spelled.map((word, i) => (i === 4 ? (other ?? "") : word)).join(" ");
+
+      expect(await judge(wrong, lists, passphrase)).toMatchObject({ unit: "words", state: "wrong", at: 5 });
+    }
+  });
+
+  it("name nothing when only the check is wrong, or there are too many", async () => {
+    const [english] = lists;
+    if (english === undefined) throw new Error("the lists were read");
+    const spelled = words(await parse("010341 455308 356921 211740 438400 194832"), english); // no other order of its words checks
+    const swapped = [spelled[1], spelled[0], ...spelled.slice(2)].join(" ");
+    const { state, at } = await judge(swapped, lists, null);
+
+    expect(state).toBe("wrong");
+    expect(at).toBe(null);
+    expect(await judge([...spelled, "zoom"].join(" "), lists, null)).toMatchObject({ state: "wrong", at: 10 });
   });
 });

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from browser import lying
 from browser.drivers import Level
-from browser.pages import DIGITS, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
+from browser.pages import DIGITS, FAILED, LEAVE, MESSAGE, PASSPHRASE, SEND, SENDING, STOP, Source
+from tipbox.keys import Manifest
+from tipbox.passphrase import Passphrase
+from tipbox_world import World
 
 WORDS = "Никто не должен это увидеть"
 ALL = pytest.mark.parametrize("level", list(Level), ids=lambda level: level.value)
@@ -88,6 +92,31 @@ def test_back_after_leaving_shows_nothing_that_was_written(source: Source) -> No
     if browser.level is not Level.SAFEST and "/send" in browser.address():
         browser.wait(MESSAGE)
         assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == ""
+
+
+def test_back_to_the_mailbox_shows_nothing_that_was_typed_or_read(source: Source, pages_world: World) -> None:
+    browser = source.browser
+    passphrase = Passphrase.generate()
+    of_source = passphrase.secrets()
+    organisation = Manifest.parse((pages_world.keys / "kibhr.json").read_bytes()).id
+    reply = lying.reply(of_source, of_source.pair_key(organisation), WORDS)
+    source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
+    source.go("/")
+    for leave in (False, True):
+        source.type_passphrase(passphrase.digits())
+        source.go("/")
+        browser.back()
+        browser.wait(PASSPHRASE)
+        assert browser.run(f"return document.querySelector('{PASSPHRASE}').value;") == ""
+        assert [answer.text for answer in source.open_mailbox(passphrase.digits())] == [WORDS]
+        assert first_focusable(source) == "leave"
+        if leave:
+            browser.click(LEAVE)
+            browser.until(lambda: not browser.count("#app"), "the neutral page")
+        else:
+            source.go("/")
+        browser.back()
+        assert WORDS not in browser.source()
 
 
 def test_back_after_sending_shows_no_digits(source: Source) -> None:

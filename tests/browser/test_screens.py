@@ -8,9 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from browser import lying
 from browser.drivers import DESKTOP, PHONE, Browser, Level
-from browser.pages import DIGITS, FAILED, LEAVE, SEND, SENDING, STOP, Source
+from browser.pages import (
+    CHECKS,
+    DELETE,
+    DIGITS,
+    FAILED,
+    JUDGED,
+    LEAVE,
+    PASSPHRASE,
+    SEND,
+    SENDING,
+    STOP,
+    UNREAD,
+    WRITE,
+    Source,
+)
 from browser.wire import Wire
+from tipbox.keys import Manifest
+from tipbox.passphrase import Passphrase
 from tipbox_world import Ring, World, running_world
 
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
@@ -104,6 +121,66 @@ def test_pages_and_states(source: Source, camera: Camera, tmp_path: Path) -> Non
     camera.take("blank")
     source.go("/no-such-page")
     camera.take("error")
+
+
+ANSWER = """Здравствуйте.
+
+Мы получили ваше сообщение и видео. Когда это было: до или после восьми вечера?
+Пожалуйста, не снимайте больше ничего сами."""
+
+
+@LOOKED_AT
+def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
+    browser, wire = source.browser, source.wire
+    passphrase = Passphrase.generate()
+    of_source = passphrase.secrets()
+    digits = passphrase.digits()
+    pair_keys = [
+        of_source.pair_key(Manifest.parse((pages_world.keys / f"{name}.json").read_bytes()).id)
+        for name in ("kibhr", "fidh")
+    ]
+    names = ("Вопросы к свидетелю.pdf", f"{'Очень длинное имя файла, каким его сделал телефон ' * 2}.pdf")
+    answer = lying.reply(of_source, pair_keys[0], ANSWER, {name: bytes(40_000) for name in names})
+    others = [
+        lying.reply(of_source, pair_keys[1], "Thank you. We have it, too."),
+        lying.reply(of_source, bytes(32), "?"),
+    ]
+    long = lying.reply(of_source, pair_keys[1], "Долго. " * 9_000).older()
+
+    source.go("/inbox")
+    browser.wait(PASSPHRASE)
+    camera.take("mailbox-closed")
+    browser.fill(PASSPHRASE, f"{digits[:13]} 12345 {digits[21:]}")
+    browser.until(lambda: "group 3" in browser.text(JUDGED), "the wrong group to be named")
+    camera.take("mailbox-wrong-group")
+    wire.answers["/api/mailbox"] = lying.mailbox([])
+    source.open_mailbox(digits)
+    camera.take("mailbox-empty")
+    wire.answers["/api/mailbox"] = lying.mailbox([answer, *others, long])
+    wire.answers["/api/mailbox/piece"] = lying.piece(answer, 0)
+    wire.answers["/api/mailbox/delete"] = lying.answer(bytes(32))
+    source.open_mailbox(digits)
+    camera.take("mailbox")
+    browser.click("#app [data-part=files] button")
+    browser.wait("#app [data-part=files] a")
+    browser.click(DELETE)
+    camera.take("mailbox-delete")
+    browser.click("#app [data-part=keep]")
+    browser.click(WRITE)
+    browser.wait(SEND)
+    camera.take("write-back")
+    source.write(TEXT)
+    source.send()
+    browser.wait(CHECKS)
+    camera.take("sent-back")
+    source.open_mailbox(digits)
+    source.delete_answers()
+    camera.take("mailbox-deleted")
+    wire.answers["/api/mailbox"] = lying.answer(bytes(65_536))
+    source.type_passphrase(digits)
+    browser.click("#app [data-part=open]")
+    browser.wait(UNREAD)
+    camera.take("mailbox-unread")
 
 
 @LOOKED_AT

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+from browser import lying
 from browser.drivers import Level
 from browser.pages import MESSAGE, SEND, STORED, Source, spellings
 
@@ -91,3 +93,37 @@ def test_digits_can_be_checked_from_paper(source: Source) -> None:
     browser.fill(f"{STORED} textarea", digits.replace(" ", ""))
     browser.until(lambda: "Right" in browser.text("#app"), "a yes")
     assert browser.count(SEND) == 0
+
+
+def test_words_are_shown_when_asked_for_and_checked_from_paper(
+    source: Source, record_size: Callable[[str, int], None]
+) -> None:
+    """The list comes only then, costs what the page says, and is all that passes."""
+    digits = source.tell(WORDS)
+    source.wire.forget()
+    words = source.words()
+    [one] = source.wire.seen()
+    assert (one.method, one.target, one.status) == ("GET", "/static/words-en.txt", 200)
+    assert "authorization" not in one.headers
+    assert one.wire_size <= 30_000
+    assert len(words) == 9
+    browser = source.browser
+    browser.fill(f"{STORED} textarea", " ".join([*words[:3], "zoom" if words[3] != "zoom" else "zone", *words[4:]]))
+    browser.until(lambda: "word 4" in browser.text("#app"), "the word that is wrong")
+    browser.fill(f"{STORED} textarea", " ".join(word.upper() for word in words))
+    browser.until(lambda: "Right" in browser.text("#app"), "a yes")
+    assert {one.method for one in source.wire.seen()} == {"GET"}
+    assert all(one.target.startswith("/static/words-") for one in source.wire.seen())
+    for spelling in (*words, digits, digits.replace(" ", "")):
+        assert not any(spelling.encode() in seen.head for seen in source.wire.seen())
+    record_size(f"lists of words on the wire in {browser.level.value}", source.wire.traffic)
+
+
+def test_without_the_list_the_digits_are_enough(source: Source) -> None:
+    """A list that is not the one that is pinned is not used, and the digits stay."""
+    digits = source.tell(WORDS)
+    source.wire.answers["/static/words-en.txt"] = lying.answer(b"zoom\n" * 7_776)
+    source.browser.click("#app [data-part=show-words]")
+    source.browser.until(lambda: "digits are enough" in source.browser.text("#app"), "a word about the list")
+    assert source.browser.count("#app [data-part=words] li") == 0
+    assert " ".join(source.browser.text("#app [data-part=digits]").split()) == digits
