@@ -1,0 +1,95 @@
+"""The mailbox page when the server lies: nobody is named who does not prove it, no spoiled byte is given out."""
+# ruff: noqa: RUF001 (people write in Russian and Kazakh)
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+import pytest
+
+from browser import lying
+from browser.pages import JUDGED, MAILBOX, OTHERS, WRITE, Source
+from tipbox.keys import Manifest
+from tipbox.passphrase import Passphrase, Secrets
+from tipbox_world import NAMES, World
+
+REPLY: Final = "Спасибо. Он жив?\n\nПозвоните нам, если можете.\n"
+KIBHR: Final = NAMES["kibhr"][0]
+
+
+@pytest.fixture(name="passphrase", scope="module")
+def _passphrase() -> tuple[Passphrase, Secrets]:
+    passphrase = Passphrase.generate()
+    return passphrase, passphrase.secrets()
+
+
+def pair_key(world: World, secrets_: Secrets, name: str) -> bytes:
+    return secrets_.pair_key(Manifest.parse((world.keys / f"{name}.json").read_bytes()).id)
+
+
+def test_only_a_pair_key_says_from(source: Source, pages_world: World, passphrase: tuple[Passphrase, Secrets]) -> None:
+    """Replies by another organisation, by the server, cut, repeated, of another version: none is shown as KIBHR's."""
+    written, of_source = passphrase
+    of_kibhr = pair_key(pages_world, of_source, "kibhr")
+    real = lying.reply(of_source, of_kibhr, REPLY)
+    spoilt = lying.reply(of_source, of_kibhr, "испорчено")
+    longer = lying.reply(of_source, of_kibhr, "испорчено" * 500)  # cut, it is still as long as a reply can be
+    boxes = (
+        (
+            real,
+            real.under_another_id(),
+            lying.reply(of_source, pair_key(pages_world, of_source, "ili"), f"От: {KIBHR}"),
+            lying.reply(of_source, of_source.pair_key(secrets.token_bytes(16)), f"От: {KIBHR}"),
+            lying.reply(of_source, secrets.token_bytes(32), f"От: {KIBHR}"),
+        ),
+        (
+            spoilt.with_opening(spoilt.opening[:8] + b"\2" + spoilt.opening[9:]),
+            longer.with_opening(longer.opening[:-1]),
+            spoilt.with_opening(spoilt.opening[:-1] + bytes([spoilt.opening[-1] ^ 1])),
+            lying.reply(of_source, bytes([of_kibhr[0] ^ 1]) + of_kibhr[1:], f"От: {KIBHR}"),
+            lying.reply(of_source, bytes(32), f"От: {KIBHR}"),
+        ),
+    )
+    said = []
+    for box in boxes:
+        source.browser.fresh()
+        source.wire.answers["/api/mailbox"] = lying.mailbox(box)
+        shown = source.open_mailbox(written.digits())
+        said.append((sorted((one.sender, one.text) for one in shown), source.browser.text(OTHERS)))
+    (by_name, others), (nothing, all_others) = said
+    # ILI may write what it likes: the page says that ILI wrote it.
+    assert by_name == sorted([(KIBHR, REPLY), (NAMES["ili"][0], f"От: {KIBHR}")])
+    assert nothing == []
+    assert others.endswith(": 3. You need do nothing about them.")
+    assert all_others.endswith(": 5. You need do nothing about them.")
+
+
+def test_files_that_the_server_spoiled_are_not_given_out(
+    source: Source, pages_world: World, passphrase: tuple[Passphrase, Secrets]
+) -> None:
+    """A piece of zeros in the place of a file's bytes: the page says so, and offers nothing."""
+    written, of_source = passphrase
+    reply = lying.reply(of_source, pair_key(pages_world, of_source, "kibhr"), REPLY, {"a.bin": bytes(70_000)})
+    source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
+    source.wire.answers["/api/mailbox/piece"] = lying.answer(bytes(262_144))
+    source.open_mailbox(written.digits())
+    source.browser.click("#app [data-part=files] button")
+    source.browser.until(lambda: "came damaged" in source.browser.text("#app [data-part=files]"), "a word of damage")
+    assert source.browser.count("#app [data-part=files] a") == 0
+    source.browser.fresh()
+    source.wire.answers["/api/mailbox/piece"] = lying.piece(reply, 0)  # the same, unspoiled
+    source.open_mailbox(written.digits())
+    assert source.save_file().read_bytes() == bytes(70_000)
+
+
+def test_what_is_typed_is_judged_on_the_device(source: Source, passphrase: tuple[Passphrase, Secrets]) -> None:
+    written, _ = passphrase
+    groups = written.digits().split()
+    wrong = [*groups[:3], groups[3][:5], *groups[4:]]
+    source.type_passphrase(" ".join(wrong))
+    source.browser.until(lambda: "group 4" in source.browser.text(JUDGED), "the wrong group to be named")
+    source.browser.click("#app [data-part=open]")
+    source.browser.until(lambda: "cannot be opened yet" in source.browser.text(JUDGED), "a refusal")
+    assert source.wire.seen("POST") == []
+    assert source.browser.count(MAILBOX) == source.browser.count(WRITE) == 0
