@@ -25,11 +25,13 @@ from sqlalchemy import Connection
 from tipbox import days
 from tipbox.bundle import INWARD, Index
 from tipbox.bundle_read import Bundle
-from tipbox.bundle_write import ItemSource, write_bundle
+from tipbox.bundle_write import ItemSource, item_of, write_bundle
 from tipbox.envelope import EnvelopeId, Recipient, seal
 from tipbox.header import KeyState
 from tipbox.keys import Manifest, ReceivingKey, key_id, organisation_id
 from tipbox.letter import FileEntry, Letter
+from tipbox.limits import MAILBOX_PIECE
+from tipbox.mailbox import MailboxList, encode_delete, encode_piece
 from tipbox.primitives import SigningKey, new_seed, random_bytes, sha256, xwing_public
 from tipbox.server.app import STORE, create_app
 from tipbox.server.config import Config, load
@@ -142,6 +144,38 @@ def envelope(organisations: Sequence[Organisation], size: int = 0, message: byte
     sealed = seal(recipients, Letter(message, files, random_bytes(32), random_bytes(16)))
     parts = list(sealed.parts([(io.BytesIO(contents), size)] if size else []))
     return Sent(sealed.header.encoded, sealed.letter, parts)
+
+
+# --- replies ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Box:
+    """A source's mailbox."""
+
+    token_bytes: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    seed: bytes = field(default_factory=new_seed, repr=False)
+
+    @property
+    def token(self) -> str:
+        return base64.urlsafe_b64encode(self.token_bytes).decode().rstrip("=")
+
+    @property
+    def address(self) -> bytes:
+        return sha256(self.token_bytes)
+
+    def reply(self, size: int = 0, message: bytes = b"We have read it") -> Sent:
+        """A reply to this mailbox with a file of ``size`` bytes, or none."""
+        contents, public = random_bytes(size), xwing_public(self.seed)
+        files = (FileEntry("a.bin", size),) if size else ()
+        recipient = Recipient(self.address[:16], key_id(public), public, random_bytes(32))
+        sealed = seal([recipient], Letter(message, files, random_bytes(32), random_bytes(16), kind="reply"))
+        parts = list(sealed.parts([(io.BytesIO(contents), size)] if size else []))
+        return Sent(sealed.header.encoded, sealed.letter, parts)
+
+    def item(self, reply: Sent) -> ItemSource:
+        """What a desk's Bundle carries."""
+        return item_of("reply", self.address + reply.whole)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -431,6 +465,30 @@ class Client:
             answer = self.put(sent, first, 64)
             assert answer.status == 200, answer
         return self.finish(sent) if sent.parts else answer
+
+    # The three of a mailbox.
+
+    def mailbox(self, box: Box) -> MailboxList:
+        """What lies in a mailbox."""
+        answer = self.request("POST", "/api/mailbox", b"", bearer(box.token))
+        assert answer.status == 200, answer
+        return MailboxList.parse(answer.body)
+
+    def piece(self, box: Box, reply: bytes, number: int) -> bytes:
+        answer = self.request("POST", "/api/mailbox/piece", encode_piece(reply, number), bearer(box.token))
+        assert answer.status == 200, answer
+        assert len(answer.body) == MAILBOX_PIECE
+        return answer.body
+
+    def whole(self, box: Box, reply: Sent) -> bytes:
+        """A reply, fetched by pieces."""
+        count = -(-len(reply.whole) // MAILBOX_PIECE)
+        return b"".join(self.piece(box, reply.id, number) for number in range(count))
+
+    def delete(self, box: Box, *replies: Sent) -> None:
+        body = encode_delete([one.id for one in replies])
+        answer = self.request("POST", "/api/mailbox/delete", body, bearer(box.token))
+        assert (answer.status, answer.body) == (200, bytes(32)), answer
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -352,23 +352,6 @@ def test_an_acknowledgement_by_another_desk_is_refused_and_the_rest_is_taken(
     assert fetch(server, one, tmp_path / "out")[2].bundles == ()
 
 
-def test_a_reply_waits_at_the_desk_and_the_rest_is_taken(
-    server: Here, organisations: list[Organisation], tmp_path: Path
-) -> None:
-    one = organisations[0]
-    sent = envelope([one])
-    server.upload(sent)
-    outward = fetch(server, one, tmp_path / "out")[0]
-    reply = item_of("reply", bytes(32) + sent.whole)
-
-    taken = deliver(server, one, outward, [reply, ack(one, sent)])
-
-    assert [error.code for error in taken.refused] == ["version"]
-    assert ids(server) == set()
-    report = fetch(server, one, tmp_path / "out")[2]
-    assert (report.bundles, report.refused) == ((), ((reply.entry.hash, "version"),))
-
-
 def test_a_damaged_item_is_named_and_the_rest_is_taken(
     server: Here, organisations: list[Organisation], tmp_path: Path
 ) -> None:

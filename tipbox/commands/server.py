@@ -71,17 +71,17 @@ def export(terminal: Terminal, *, home: Path, organisation: str, out: Path) -> N
 @json_option
 @pass_terminal
 def import_(terminal: Terminal, *, home: Path, files: tuple[Path, ...]) -> None:
-    """Take the Bundles that desks wrote: acknowledgements and key manifests."""
+    """Take the Bundles that desks wrote: acknowledgements, replies and key manifests."""
     from tipbox.server.import_ import import_bundles
 
     taken = import_bundles(home, files)
     for one in taken:
         terminal.say(
             f"{printable(one.file)}: {one.organisation or 'refused'}, {one.acknowledged} acknowledged, "
-            f"{one.deleted} gone, {len(one.manifests)} new manifests"
+            f"{one.deleted} gone, {one.deposited} replies deposited, {len(one.manifests)} new manifests"
         )
     terminal.result([_facts(one) for one in taken])
-    refused = [(one.file, error) for one in taken for error in one.refused]
+    refused = [(one.file, error) for one in taken for error in (*one.returned, *one.refused)]
     if not refused:
         return
     for file, error in refused[:-1]:
@@ -95,10 +95,12 @@ def _facts(taken: Taken) -> dict[str, object]:
     return {
         "acknowledged": taken.acknowledged,
         "deleted": taken.deleted,
+        "deposited": taken.deposited,
         "file": taken.file,
         "manifests": taken.manifests,
         "organisation": taken.organisation,
         "refused": [{"error": error.code, "message": str(error)} for error in taken.refused],
+        "returned": [{"error": error.code, "message": str(error)} for error in taken.returned],
         "sequence": taken.sequence,
     }
 
@@ -114,9 +116,11 @@ def prune(terminal: Terminal, *, home: Path, confirm_clock: bool) -> None:
 
     done = prune_server(home, confirm_clock=confirm_clock)
     terminal.say(
-        f"Removed {done.envelopes} Envelopes, {done.drafts} unfinished uploads and {done.orphans} loose files."
+        f"Removed {done.envelopes} Envelopes, {done.replies} replies, {done.drafts} unfinished uploads and "
+        f"{done.orphans} loose files."
     )
-    terminal.result({"drafts": done.drafts, "envelopes": done.envelopes, "held": done.held, "orphans": done.orphans})
+    facts = {"drafts": done.drafts, "envelopes": done.envelopes, "held": done.held, "orphans": done.orphans}
+    terminal.result(facts | {"replies": done.replies})
     if done.held:
         raise ClockHeld
 
@@ -184,8 +188,11 @@ def status(terminal: Terminal, *, home: Path) -> None:
 
     now = server_status(home)
     terminal.say(f"{now.day}{' (clock jumped: nothing ages)' if now.clock_held else ''}")
-    terminal.say(f"Envelopes {now.envelopes}, uploads under way {now.drafts}")
-    terminal.say(f"Disk {now.disk_used_tenths}/10 used, couriers' capacity {now.carry_used_tenths}/10 used")
+    terminal.say(f"Envelopes {now.envelopes}, uploads under way {now.drafts}, replies {now.replies}")
+    terminal.say(
+        f"Disk {now.disk_used_tenths}/10 used, couriers' capacity {now.carry_used_tenths}/10 used, "
+        f"room for replies {now.replies_used_tenths}/10 used"
+    )
     for one in now.organisations:
         valid = "valid" if one.valid else "NOT VALID"
         terminal.say(f"{one.organisation}: {one.waiting} to carry, key manifest {valid} until {one.until}")

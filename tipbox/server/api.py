@@ -27,25 +27,25 @@ def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
     @blueprint.put("")
     @rates.limit(limits.open)
     def open_envelope() -> Response:
-        token, length = _token(), _length(MAX_OPENING)
+        token, length = token_hash(), announced_length(MAX_OPENING)
         created, state = intake.open(token, _body(), length)
         return _answer(state, 201 if created else 200)
 
     @blueprint.get("")
     @rates.limit(limits.state)
     def get_state() -> Response:
-        return _answer(intake.state(_token()))
+        return _answer(intake.state(token_hash()))
 
     @blueprint.put("/parts/<int:first>")
     @rates.limit(limits.parts)
     def put_parts(first: int) -> Response:
-        token, length = _token(), _length(MAX_RUN)
+        token, length = token_hash(), announced_length(MAX_RUN)
         return _answer(intake.parts(token, first, _body(), length))
 
     @blueprint.post("/finish")
     @rates.limit(limits.finish)
     def finish() -> Response:
-        return _answer(intake.finish(_token()))
+        return _answer(intake.finish(token_hash()))
 
     return blueprint
 
@@ -56,8 +56,8 @@ def _answer(state: State, status: int = 200) -> Response:
     return response
 
 
-def _token() -> bytes:
-    """SHA-256 of the draft token that the request carries."""
+def token_hash() -> bytes:
+    """SHA-256 of the token that the request carries, of a draft or a mailbox."""
     scheme, _, written = request.headers.get("Authorization", "").partition(" ")
     try:
         token = base64.urlsafe_b64decode(written.encode("ascii") + b"=")
@@ -69,8 +69,8 @@ def _token() -> bytes:
     return sha256(token)
 
 
-def _length(most: int) -> int:
-    """The announced length of the body; a body of unknown length is not taken."""
+def announced_length(most: int) -> int:
+    """The announced length of the body, at most ``most``; a body of unknown length is not taken."""
     if request.headers.get("Transfer-Encoding") or request.content_length is None:
         raise Refusal("length-required")
     if request.content_length > most:

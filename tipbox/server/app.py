@@ -19,6 +19,7 @@ from tipbox.server import log
 from tipbox.server.api import PREFIX, api_blueprint
 from tipbox.server.blobs import open_blobs
 from tipbox.server.clock import tick
+from tipbox.server.collected import Collected
 from tipbox.server.config import Config
 from tipbox.server.cross_site import refuse_strangers
 from tipbox.server.database import make_engine
@@ -27,6 +28,8 @@ from tipbox.server.headers import strict_headers
 from tipbox.server.home import Home
 from tipbox.server.intake import Cut, Intake
 from tipbox.server.limits import Rates
+from tipbox.server.mailbox import Mailboxes
+from tipbox.server.mailbox_api import mailbox_blueprint
 from tipbox.server.pages import Pages, pages_blueprint
 from tipbox.server.roster import Roster
 from tipbox.server.store import DISK_FULL, Store
@@ -59,15 +62,17 @@ def create_app(
         app, default_locale=SOURCE_LANGUAGE, default_translation_directories=str(locale_dir()), default_domain="tipbox"
     )
     roster = Roster(home)
-    pages = Pages(roster, config, languages, today)
+    store = Store(make_engine(home, config), threads)
+    pages = Pages(roster, Collected(store).days, config, languages, today)
     refuse_strangers(app)
     strict_headers(app)
     rates = Rates(app, config)
-    store = Store(make_engine(home, config), threads)
     app.extensions[STORE] = store
     app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
-    intake = Intake(home, config, store, open_blobs(home, config.blobs), threads, today)
+    blobs = open_blobs(home, config.blobs)
+    intake = Intake(home, config, store, blobs, threads, today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
+    app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)
     return app

@@ -80,6 +80,9 @@ class BlobStore(Protocol):
     def delete(self, names: Iterable[str]) -> None:
         """Remove blobs; what is not there is no error."""
 
+    def delete_durably(self, names: Iterable[str]) -> None:
+        """``delete``; what is removed stays so after a power cut."""
+
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """Remove what no row names and nobody is writing; how many. ``named`` reads the rows."""
 
@@ -177,6 +180,13 @@ class LocalBlobs:
         for name in names:
             for path in self._places(name):
                 path.unlink(missing_ok=True)
+
+    def delete_durably(self, names: Iterable[str]) -> None:
+        """See BlobStore."""
+        self.delete(names)
+        for folder in (self._folder, self._folder / SETTLED):
+            with suppress(FileNotFoundError):  # nothing was settled yet
+                fsync_folder(folder)
 
     def unsettled(self) -> list[Path]:
         """The files that were never settled, in no order."""
@@ -319,6 +329,10 @@ class S3Blobs:
     def delete(self, names: Iterable[str]) -> None:
         """See BlobStore."""
         _s3_delete(self._store, list(names))
+
+    def delete_durably(self, names: Iterable[str]) -> None:
+        """See BlobStore."""
+        self.delete(names)
 
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """See BlobStore. An object is abandoned when it is a day old: others may have just written it."""

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 
 from tipbox import days, padding
 from tipbox.errors import NotFound, TipboxError
-from tipbox.server.models import Draft, Envelope, Ledger, Run
+from tipbox.server.models import Draft, Envelope, Ledger, Reply, ReplyOpening, Run
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
 from tipbox.server.roster import read_folder
@@ -106,7 +106,16 @@ def _blobs(server: Opened, _today: date) -> Finding:
     runs = server.store.read(
         lambda connection: connection.execute(select(Run.blob).distinct().limit(_SAMPLE)).scalars().all()
     )
+    replies = server.store.read(
+        lambda connection: connection.execute(
+            select(Reply.blob, Reply.size - func.coalesce(func.length(ReplyOpening.opening), 0))
+            .outerjoin(ReplyOpening, (ReplyOpening.mailbox == Reply.mailbox) & (ReplyOpening.id == Reply.id))
+            .where(Reply.blob.is_not(None))
+            .limit(_SAMPLE)
+        ).all()
+    )
     hurt = sum(server.blobs.size(blob or "") != padding.sealed_size(size) for blob, size in bodies)
+    hurt += sum(server.blobs.size(blob or "") != size for blob, size in replies)
     hurt += sum(server.blobs.size(blob) is None for blob in runs)
     return Finding(
         "blobs",
@@ -117,13 +126,14 @@ def _blobs(server: Opened, _today: date) -> Finding:
 
 
 def _ledger(server: Opened, _today: date) -> Finding:
-    counted, sizes = server.store.read(
+    bodies, replies, sizes, held = server.store.read(
         lambda connection: (
-            connection.execute(select(Ledger.body_bytes)).scalar_one(),
+            *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
             connection.execute(select(Envelope.body_size).where(Envelope.body_size > 0)).scalars().all(),
+            int(connection.execute(select(func.coalesce(func.sum(Reply.size), 0))).scalar_one()),
         )
     )
-    right = counted == sum(padding.sealed_size(size) for size in sizes)
+    right = bodies == sum(padding.sealed_size(size) for size in sizes) and replies == held
     return Finding(
         "ledger",
         right,
@@ -167,23 +177,32 @@ def _manifest_troubles(server: Opened, today: date) -> Iterator[str]:
 def _room(server: Opened, _today: date) -> Finding:
     disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
     quota = server.config.quota
-    stored, announced = server.store.read(
+    stored, replies, announced = server.store.read(
         lambda connection: (
-            connection.execute(select(Ledger.body_bytes)).scalar_one(),
+            *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
             int(connection.execute(select(func.coalesce(func.sum(Draft.body_size), 0))).scalar_one()),
         )
     )
     full = disk.free < disk.floor
     carried = stored + announced >= quota.carry_capacity
+    answered = replies >= quota.reply_bytes - quota.reply_bytes // 10
     return Finding(
         "room",
-        not (full or carried),
+        not (full or carried or answered),
         "the disk is full: nothing is taken in"
         if full
         else "couriers have more to carry than they can: files are refused, texts are taken"
         if carried
+        else "replies have nearly reached their quota: some are returned to their desks"
+        if answered
         else "there is room",
-        "make room on the disk" if full else "export, carry, and import the acknowledgements" if carried else "",
+        "make room on the disk"
+        if full
+        else "export, carry, and import the acknowledgements"
+        if carried
+        else "raise quota.reply_bytes if the disk has room, or wait until sources read and delete"
+        if answered
+        else "",
     )
 
 

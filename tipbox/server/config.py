@@ -64,6 +64,8 @@ class Limits(Section):
     parts: int = Field(default=1200, ge=1)
     state: int = Field(default=300, ge=1)
     finish: int = Field(default=120, ge=1)
+    mailbox: int = Field(default=240, ge=1)
+    """Lists, pieces and deletings, each."""
     all_per_second: int = Field(default=2000, ge=1)
     """All circuits together, per second."""
 
@@ -75,6 +77,8 @@ class Retention(Section):
     """Envelopes that not every organisation has carried."""
     draft_days: int = Field(default=14, ge=1, le=90)
     """Uploads that were begun and not finished."""
+    reply_days: int = Field(default=90, ge=1, le=3650)
+    """Replies that wait for their source."""
 
 
 class Quota(Section):
@@ -87,6 +91,8 @@ class Quota(Section):
     letters_per_day: int = Field(default=20_000, ge=1)
     carry_capacity: int = Field(default=64 * GB, ge=1)
     """Bytes of bodies that wait for the couriers at a time: what they can carry."""
+    reply_bytes: int = Field(default=8 * GB, ge=1)
+    """Bytes of all replies together."""
     reserve_percent: int = Field(default=20, ge=1, le=90)
     """Part of the disk that bodies leave free for Envelopes without files, up to LARGEST_RESERVE."""
 

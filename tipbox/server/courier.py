@@ -72,7 +72,7 @@ def create_courier_app(
         with tempfile.TemporaryFile(dir=home.spool) as file:
             _receive(request.environ["wsgi.input"], length, file)
             taken = threads.disk(_import, home, file, today())
-        if taken.refused and not (taken.acknowledged or taken.manifests):
+        if taken.refused and not (taken.acknowledged or taken.deposited or taken.returned or taken.manifests):
             raise taken.refused[0]
         return jsonify({"sequence": taken.sequence, "whole": taken.whole})
 

@@ -123,7 +123,10 @@ def _report(connection: Connection, organisation: bytes) -> Report:
         .limit(MAX_REPORT_BUNDLES)
     ).scalars()
     refused = connection.execute(
-        select(RefusedItem.item, RefusedItem.code).where(RefusedItem.organisation == organisation)
+        select(RefusedItem.item, RefusedItem.code)
+        .where(RefusedItem.organisation == organisation)
+        .order_by(RefusedItem.item)
+        .limit(MAX_ITEMS)
     ).all()
     return Report(tuple(taken), tuple((item, code) for item, code in refused))
 

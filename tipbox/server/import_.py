@@ -1,4 +1,4 @@
-"""Inward Bundles: acknowledgements and new Key manifests. Lost, repeated or out of order, they do no harm.
+"""Inward Bundles: acknowledgements, replies and new Key manifests. Lost, repeated or out of order, they do no harm.
 
 An acknowledgement means *carried* and marks only its signer's slots. An Envelope goes when every organisation with a
 slot in it has acknowledged: first its rows, in the same transaction as the marks, then its blob.
@@ -18,12 +18,23 @@ from tipbox import days, padding
 from tipbox.acknowledgement import read_acknowledgement
 from tipbox.bundle import INWARD
 from tipbox.bundle_read import Bundle, Item, damaged
-from tipbox.errors import LimitExceeded, OlderSerial, TipboxError, UnsupportedVersion, WrongReader, WrongSender
+from tipbox.errors import (
+    FORMAT_ERRORS,
+    DamagedItem,
+    Full,
+    LimitExceeded,
+    OlderSerial,
+    TipboxError,
+    WrongReader,
+    WrongSender,
+)
 from tipbox.header import KeyState
 from tipbox.keys import Manifest, key_id
 from tipbox.limits import MAX_ACKS, MAX_MANIFEST
 from tipbox.primitives import equal, sha256
-from tipbox.server.clock import tick
+from tipbox.server.clock import Clock, tick
+from tipbox.server.collected import note_collected
+from tipbox.server.deposit import deposit
 from tipbox.server.models import Envelope, Inward, Ledger, RefusedItem, Slot
 from tipbox.server.opened import Opened, opened
 from tipbox.server.roster import Listed, adopt, read_folder
@@ -32,6 +43,8 @@ _BATCH: Final = 200
 """Envelopes acknowledged in one transaction: a running server is not kept waiting."""
 _MAX_ACK: Final = 70 * MAX_ACKS
 """Bytes of the longest acknowledgement."""
+_REFUSALS: Final[tuple[type[TipboxError], ...]] = (Full, *FORMAT_ERRORS)
+"""Why a reply is not deposited, but for damage on its way."""
 
 
 @dataclass
@@ -45,13 +58,17 @@ class Taken:
     """Slots marked now; repeated marks do not count."""
     deleted: int = 0
     """Envelopes that every organisation has carried, and that are gone now."""
+    deposited: int = 0
+    """Replies that came into their mailboxes now; repeated ones do not count."""
     manifests: list[str] = field(default_factory=list)
+    returned: list[TipboxError] = field(default_factory=list)
+    """Why replies were not deposited. The next Bundle to the desk names them; this Bundle counts as taken."""
     refused: list[TipboxError] = field(default_factory=list)
     """Why the Bundle, or items of it, were not taken."""
 
     @property
     def whole(self) -> bool:
-        """Whether everything was taken."""
+        """Whether the Bundle is done with, and need not come again."""
         return not self.refused
 
 
@@ -85,10 +102,10 @@ def import_opened(server: Opened, file: BinaryIO, name: str, today: date) -> Tak
     try:
         bundle = _open(server, file)
         _accept_sender(server, bundle, taken, today)
-        server.store.write(lambda connection: tick(connection, today))
+        clock = server.store.write(lambda connection: tick(connection, today))
         for item in bundle.items:
             try:
-                _take(server, bundle, item, taken)
+                _take(server, bundle, item, taken, clock)
             except TipboxError as error:
                 taken.refused.append(error)
         if taken.whole:
@@ -145,17 +162,23 @@ def _newer(held: Manifest, data: bytes) -> list[Listed]:
     return [Listed(manifest, data)]
 
 
-def _take(server: Opened, bundle: Bundle, item: Item, taken: Taken) -> None:
+def _take(server: Opened, bundle: Bundle, item: Item, taken: Taken, clock: Clock) -> None:
+    organisation = bundle.index.organisation
     if item.entry.kind == "ack":
         envelopes = read_acknowledgement(_read(bundle, item, _MAX_ACK), bundle.index.sender)
-        marked, deleted = acknowledge(server, bundle.index.organisation, envelopes)
+        marked, deleted = acknowledge(server, organisation, envelopes)
+        server.store.write(lambda connection: note_collected(connection, organisation, clock))
         taken.acknowledged += marked
         taken.deleted += deleted
     elif item.entry.kind == "reply":
-        server.store.write(lambda connection: _note_refused(connection, bundle.index.organisation, item.entry.hash))
-        raise UnsupportedVersion(
-            f"item {item.number} (reply): this version of the server keeps no mailboxes; the reply stays at the desk"
-        )
+        try:
+            taken.deposited += deposit(server, bundle, item, clock)
+        except DamagedItem:
+            raise
+        except _REFUSALS as error:
+            code = error.code
+            server.store.write(lambda connection: _note_refused(connection, organisation, item.entry.hash, code))
+            taken.returned.append(type(error)(f"item {item.number} (reply): {error}"))
 
 
 def _read(bundle: Bundle, item: Item, most: int) -> bytes:
@@ -215,9 +238,6 @@ def _note_taken(connection: Connection, bundle: Bundle) -> None:
         connection.execute(insert(Inward).values(**key))
 
 
-def _note_refused(connection: Connection, organisation: bytes, item: bytes) -> None:
-    found = select(RefusedItem.item).where(RefusedItem.organisation == organisation, RefusedItem.item == item)
-    if connection.execute(found).one_or_none() is None:
-        connection.execute(
-            insert(RefusedItem).values(organisation=organisation, item=item, code=UnsupportedVersion.code)
-        )
+def _note_refused(connection: Connection, organisation: bytes, item: bytes, code: str) -> None:
+    connection.execute(delete(RefusedItem).where(RefusedItem.organisation == organisation, RefusedItem.item == item))
+    connection.execute(insert(RefusedItem).values(organisation=organisation, item=item, code=code))

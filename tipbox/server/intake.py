@@ -78,7 +78,7 @@ class Intake:
         if length > MAX_OPENING:
             raise Refusal("too-large")
         with tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self.home.spool)) as spool:
-            prefix = _exactly(body, min(length, MAGIC_READ))
+            prefix = exactly(body, min(length, MAGIC_READ))
             size = _sealed_header_size(prefix)
             if size > length:
                 raise Truncated("the header ends too early")
@@ -186,12 +186,13 @@ def _receive(body: Body, sizes: Sequence[int], blob: Incoming) -> list[bytes]:
 def _pieces(body: Body, size: int) -> Iterator[bytes]:
     """Exactly ``size`` bytes of the body, as they come; Cut when the line breaks."""
     while size:
-        piece = _exactly(body, min(size, PIECE))
+        piece = exactly(body, min(size, PIECE))
         size -= len(piece)
         yield piece
 
 
-def _exactly(body: Body, size: int) -> bytes:
+def exactly(body: Body, size: int) -> bytes:
+    """Exactly ``size`` bytes of the body; Cut when the line breaks."""
     try:
         piece = body.read(size)
     except OSError as error:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, LargeBinary, MetaData, String
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 HASH: Final = LargeBinary(32)
@@ -36,6 +46,8 @@ class Organisation(Base):
     id: Mapped[bytes] = mapped_column(ID, primary_key=True)
     name: Mapped[str] = mapped_column(String(32), unique=True)
     identity: Mapped[bytes] = mapped_column(HASH)
+    collected: Mapped[dt.date | None] = mapped_column(Date)
+    """The last day up to which it has acknowledged everything that came in; never taken back."""
 
 
 class Envelope(Base):
@@ -111,6 +123,49 @@ class Finished(Base):
     seen_day: Mapped[int]
 
 
+class Reply(Base):
+    """A reply in a mailbox, by the mailbox's address and the Envelope's id; a mailbox is nothing else than its replies.
+
+    ``blob``: where those bytes of the Envelope lie that are not in the row of its opening.
+    """
+
+    __tablename__ = "reply"
+    __table_args__ = (Index(None, "seen_day"), NO_ROWID)
+
+    mailbox: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"))
+    day: Mapped[dt.date] = mapped_column(Date)
+    seen_day: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
+    opening_size: Mapped[int]
+    blob: Mapped[str | None] = mapped_column(String(64))
+
+
+class ReplyOpening(Base):
+    """Header and letter of a reply, when a list can hold them; apart, so that looking through replies reads little."""
+
+    __tablename__ = "reply_opening"
+    __table_args__ = (
+        ForeignKeyConstraint(["mailbox", "id"], ["reply.mailbox", "reply.id"], ondelete="CASCADE"),
+        NO_ROWID,
+    )
+
+    mailbox: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    opening: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Deposit(Base):
+    """A reply item that was taken, by its hash, so that it does not come back after it was deleted."""
+
+    __tablename__ = "deposit"
+    __table_args__ = (Index(None, "seen_day"), NO_ROWID)
+
+    item: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    seen_day: Mapped[int]
+
+
 class Series(Base):
     """The last sequence of the Bundles to an organisation."""
 
@@ -151,7 +206,10 @@ class DayCount(Base):
 
 
 class Ledger(Base):
-    """One row: the clock (last day seen, days seen, whether it waits for the operator) and bytes of stored bodies."""
+    """One row: the clock (last day seen, days seen, whether it waits for the operator), bytes of bodies and of replies.
+
+    ``stir``: a random number, written anew by each request to delete, so that one that finds nothing writes as well.
+    """
 
     __tablename__ = "ledger"
     __table_args__ = (CheckConstraint("id = 1", name="one"), NO_ROWID)
@@ -161,3 +219,5 @@ class Ledger(Base):
     days_seen: Mapped[int]
     held: Mapped[bool]
     body_bytes: Mapped[int] = mapped_column(BigInteger)
+    reply_bytes: Mapped[int] = mapped_column(BigInteger)
+    stir: Mapped[int] = mapped_column(BigInteger)

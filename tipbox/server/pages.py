@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import force_locale, gettext
 from werkzeug.datastructures import LanguageAccept
@@ -60,9 +61,17 @@ class Page:
 class Pages:
     """Renders and keeps pages."""
 
-    def __init__(self, roster: Roster, config: Config, languages: list[str], today: Callable[[], date]) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        collected: Callable[[], Mapping[bytes, date]],
+        config: Config,
+        languages: list[str],
+        today: Callable[[], date],
+    ) -> None:
         self.languages = languages
         self._roster = roster
+        self._collected = collected
         self._config = config
         self._today = today
         self._kept: dict[tuple[str, str], Page] = {}
@@ -96,25 +105,29 @@ class Pages:
         serving = self._roster.serving(self._today())
         if not serving:
             raise Refusal("unavailable", "No organisation has a valid key here just now; come back in some days.")
-        stamp = [one.data for one in serving]
+        collected = self._collected()
+        stamp = [(one.data, collected.get(one.manifest.id)) for one in serving]
         if stamp != self._kept_for:
             self._kept, self._kept_for = {}, stamp
         key = (name, f"{language}{prefix is not None}")
         if key not in self._kept:
-            self._kept[key] = self._render(name, language, prefix, serving)
+            self._kept[key] = self._render(name, language, prefix, serving, collected)
         response = self._kept[key].response()
         if prefix is None:
             response.vary.add("Accept-Language")
         return response
 
-    def _render(self, name: str, language: str, prefix: str | None, serving: list[Listed]) -> Page:
+    def _render(
+        self, name: str, language: str, prefix: str | None, serving: list[Listed], collected: Mapping[bytes, date]
+    ) -> Page:
         with force_locale(language):
             titles = {"start": gettext("Start"), "send": gettext("Send a message"), "inbox": gettext("Messages")}
             body = render_template(
                 f"source/{name}.html",
                 **frame(language, prefix, titles[name]),
                 organisations=sorted(
-                    (_organisation(one, language) for one in serving), key=lambda one: str(one["name"]).casefold()
+                    (_organisation(one, language, collected.get(one.manifest.id)) for one in serving),
+                    key=lambda one: str(one["name"]).casefold(),
                 ),
                 manifests=[one.data.decode() for one in serving],
             )
@@ -161,7 +174,7 @@ def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
     }
 
 
-def _organisation(listed: Listed, language: str) -> dict[str, object]:
+def _organisation(listed: Listed, language: str, collected: date | None) -> dict[str, object]:
     manifest = listed.manifest
     return {
         "name": manifest.name,
@@ -169,6 +182,7 @@ def _organisation(listed: Listed, language: str) -> dict[str, object]:
         "country_name": _country(manifest.country, language),
         "id": manifest.id.hex(),
         "languages": list(manifest.languages),
+        "collected": format_date(collected, "long", locale=Locale.parse(language, sep="-")) if collected else "",
     }
 
 

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, delete, select
 from tipbox import days
 from tipbox.server import clock, drafts
 from tipbox.server.clock import Clock
+from tipbox.server.deposit import delete_old_replies
 from tipbox.server.drafts import FINISHED_DAYS
 from tipbox.server.import_ import delete_envelopes
-from tipbox.server.models import DayCount, Draft, Envelope, Finished, Run
+from tipbox.server.models import DayCount, Deposit, Draft, Envelope, Finished, Run
 from tipbox.server.opened import Opened, opened
 from tipbox.server.store import Store
 from tipbox.server.sweep import sweep
@@ -33,10 +34,11 @@ class Pruned:
     drafts: int = 0
     finished: int = 0
     orphans: int = 0
+    replies: int = 0
 
 
 def prune(home: Path, *, confirm_clock: bool = False, today: date | None = None) -> Pruned:
-    """Remove Envelopes, drafts and records whose days have passed, and blobs that nothing names.
+    """Remove Envelopes, drafts, replies and records whose days have passed, and blobs that nothing names.
 
     Args:
         home: the server's folder; the server may be running.
@@ -56,8 +58,9 @@ def prune_opened(server: Opened, *, confirm_clock: bool, today: date) -> Pruned:
     retention = server.config.retention
     envelopes = _expire_envelopes(server, now.days_seen - retention.days)
     expired_drafts = _expire_drafts(server, now.days_seen - retention.draft_days)
+    replies = _expire_replies(server, now.days_seen - retention.reply_days)
     finished = server.store.write(lambda connection: _expire_records(connection, now))
-    return Pruned(False, envelopes, expired_drafts, finished, sweep(server.store, server.blobs))
+    return Pruned(False, envelopes, expired_drafts, finished, sweep(server.store, server.blobs), replies)
 
 
 def _expire_envelopes(server: Opened, last: int) -> int:
@@ -73,6 +76,17 @@ def _expire_envelopes(server: Opened, last: int) -> int:
         server.blobs.delete(blobs)
         count += expired
         if not expired:
+            return count
+
+
+def _expire_replies(server: Opened, last: int) -> int:
+    count = 0
+    while True:
+        expired, blobs = server.store.write(lambda connection: delete_old_replies(connection, last, _BATCH))
+        server.blobs.delete(blobs)
+        count += expired
+        if not expired:
+            server.store.write(lambda connection: connection.execute(delete(Deposit).where(Deposit.seen_day <= last)))
             return count
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from tipbox import days
-from tipbox.server.models import Draft, Envelope, Ledger, Slot
+from tipbox.server.models import Draft, Envelope, Ledger, Reply, Slot
 from tipbox.server.opened import opened
 from tipbox.server.quota import Disk
 from tipbox.server.roster import read_folder
@@ -34,8 +34,10 @@ class Status:
     clock_held: bool
     envelopes: str
     drafts: str
+    replies: str
     disk_used_tenths: int
     carry_used_tenths: int
+    replies_used_tenths: int
     organisations: list[OrganisationStatus]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,10 +58,11 @@ def status(home: Path, *, today: date | None = None) -> Status:
     """
     day = today or days.today()
     with opened(home) as server:
-        held, stored, envelopes, drafts, announced, waiting = server.store.read(
+        held, stored, reply_bytes, envelopes, replies, drafts, announced, waiting = server.store.read(
             lambda connection: (
-                *connection.execute(select(Ledger.held, Ledger.body_bytes)).one(),
+                *connection.execute(select(Ledger.held, Ledger.body_bytes, Ledger.reply_bytes)).one(),
                 connection.execute(select(func.count()).select_from(Envelope)).scalar_one(),
+                connection.execute(select(func.count()).select_from(Reply)).scalar_one(),
                 *connection.execute(select(func.count(), func.coalesce(func.sum(Draft.body_size), 0))).one(),
                 [
                     (organisation, count)
@@ -78,8 +81,10 @@ def status(home: Path, *, today: date | None = None) -> Status:
             clock_held=bool(held),
             envelopes=coarse(envelopes),
             drafts=coarse(drafts),
+            replies=coarse(replies),
             disk_used_tenths=_tenths(disk.total - disk.free, disk.total),
             carry_used_tenths=_tenths(stored + int(announced), server.config.quota.carry_capacity),
+            replies_used_tenths=_tenths(reply_bytes, server.config.quota.reply_bytes),
             organisations=[
                 OrganisationStatus(
                     listed.manifest.organisation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from tipbox.server.blobs import BlobStore
-from tipbox.server.models import Envelope, Run
+from tipbox.server.models import Envelope, Reply, Run
 from tipbox.server.store import Store
 
 
@@ -13,7 +13,8 @@ def named_blobs(connection: Connection) -> set[str]:
     """Every blob that a row names."""
     runs = connection.execute(select(Run.blob).distinct()).scalars()
     bodies = connection.execute(select(Envelope.blob).where(Envelope.blob.is_not(None))).scalars()
-    return {*runs, *(body for body in bodies if body is not None)}
+    replies = connection.execute(select(Reply.blob).where(Reply.blob.is_not(None))).scalars()
+    return {*runs, *(blob for blobs in (bodies, replies) for blob in blobs if blob is not None)}
 
 
 def sweep(store: Store, blobs: BlobStore) -> int:
