@@ -6,6 +6,8 @@ import pRetry from "p-retry";
 import { type Bytes, fromUtf8, toBase64 } from "./bytes.js";
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "./errors.js";
 
+/** The longest pause that a server may ask for, in milliseconds: none can park a client for good. */
+const LONGEST_ASKED_PAUSE = 60_000;
 /** Errors that pass by themselves. */
 const PASSING: readonly Code[] = ["network", "slow-down", "unavailable"];
 const ANSWERED: readonly Code[] = [...FORMAT_CODES, ...PROTOCOL_CODES];
@@ -67,13 +69,18 @@ class Busy extends TipboxError {
   }
 }
 
+/** The pause in milliseconds that a `Retry-After` of some seconds asks for; a date asks for none. */
+export function askedPause(retryAfter: string | null): number {
+  const seconds = Number(retryAfter ?? 0);
+  return Number.isNaN(seconds) ? 0 : Math.min(LONGEST_ASKED_PAUSE, Math.max(0, seconds * 1000));
+}
+
 /** The error that an answer stands for. */
 function refusal(response: Response, bytes: Bytes): TipboxError {
   const answer = parseJson(bytes);
   const named = typeof answer === "object" && answer !== null && "error" in answer ? answer.error : undefined;
   const code = ANSWERED.find((known) => known === named);
-  const seconds = Number(response.headers.get("Retry-After") ?? 0);
-  const pause = Number.isFinite(seconds) ? Math.max(0, seconds) * 1000 : 0;
+  const pause = askedPause(response.headers.get("Retry-After"));
   if (response.status === 507) return new TipboxError("full");
   if (response.status === 429) return new Busy("slow-down", pause);
   if (response.status === 503) return new Busy("unavailable", pause);
