@@ -38,7 +38,7 @@ const operations: Record<string, (request: Request) => Promise<Request>> = {
     const reader = new BodyReader(contents, sealed.bodySize);
     const parts: Bytes[] = [];
     // As the worker does it: several parts at a time.
-    while (sealed.body.next < sealed.body.parts) parts.push(...(await sealed.body.seal(await reader.read(run * PART_SIZE))));
+    while (sealed.body.next < sealed.body.parts) parts.push(await sealed.body.seal(await reader.read(run * PART_SIZE)));
     const envelope = concat(sealed.header, sealed.letter, ...parts);
     return { envelope: toBase64(envelope), id: toHex(await envelopeId(readEnvelope(envelope))) };
   },

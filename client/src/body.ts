@@ -1,12 +1,15 @@
 // The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
 
-import { type Bytes, isZero } from "./bytes.js";
+import { type Bytes, isZero, view } from "./bytes.js";
 import { demand, TipboxError } from "./errors.js";
 import type { FileEntry } from "./letter.js";
 import * as labels from "./labels.js";
-import { PART_SIZE, TAG_SIZE } from "./limits.js";
-import { partsOf } from "./padding.js";
+import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "./limits.js";
+import { partsOf, sealedSize } from "./padding.js";
 import { aesKey, hkdf, open, seal } from "./primitives.js";
+
+/** Parts under way in WebCrypto: one alone waits for a turn of the event loop, many wait for memory. */
+const AT_ONCE = 4;
 
 /** The nonce of STREAM: an 11-byte counter, then 1 for the last part. */
 export function partNonce(counter: number, last: boolean): Bytes {
@@ -46,32 +49,34 @@ export class BodySealer {
   }
 
   /**
-   * Takes the next `count` counters and returns what seals their plaintext (whole parts, but for the last of the body).
-   * It can be called once; what it seals cannot be sealed again.
+   * Seals the next parts (whole ones, but for the last of the body) and returns them joined, in memory of their own or
+   * in `room`. Which counters it uses is settled before this returns.
    */
-  take(count: number): (plaintext: Bytes) => Promise<Bytes[]> {
+  seal(plaintext: Bytes, room?: ArrayBuffer): Promise<Bytes> {
+    const count = partsOf(plaintext.length);
     const first = this.#next;
     const end = first + count;
-    if (end > this.parts) throw new TipboxError("internal");
+    const whole = plaintext.length % PART_SIZE === 0 || end === this.parts;
+    if (end > this.parts || !whole) throw new TipboxError("internal");
     this.#next = end;
-    let used = false;
-    return (plaintext) => {
-      const whole = plaintext.length % PART_SIZE === 0 || end === this.parts;
-      if (used || partsOf(plaintext.length) !== count || !whole) throw new TipboxError("internal");
-      used = true;
-      // All at once: WebCrypto works on several in parallel, and each call alone costs a turn of the event loop.
-      return Promise.all(
-        Array.from({ length: count }, (_, i) => {
-          const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
-          return seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part);
-        }),
-      );
-    };
+    return this.#seal(first, plaintext, view(sealedSize(plaintext.length), room));
   }
 
-  /** Seals the next parts and returns them in order. */
-  seal(plaintext: Bytes): Promise<Bytes[]> {
-    return this.take(partsOf(plaintext.length))(plaintext);
+  async #seal(first: number, plaintext: Bytes, sealed: Bytes): Promise<Bytes> {
+    const count = partsOf(plaintext.length);
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let i = next++; i < count; i = next++) {
+        const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
+        sealed.set(await seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part), i * SEALED_PART_SIZE);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    } finally {
+      next = count; // a lane that fails ends the others
+    }
+    return sealed;
   }
 }
 

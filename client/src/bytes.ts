@@ -30,6 +30,11 @@ export function concat(...pieces: readonly Uint8Array[]): Bytes {
   return joined;
 }
 
+/** The first `size` bytes of `room` if it has so many, else of new memory. */
+export function view(size: number, room: ArrayBuffer = new ArrayBuffer(0)): Bytes {
+  return new Uint8Array(room.byteLength < size ? new ArrayBuffer(size) : room, 0, size);
+}
+
 /** Whether two byte strings are equal, in a time that depends on their lengths only. */
 export function equal(one: Uint8Array, other: Uint8Array): boolean {
   if (one.length !== other.length) return false;

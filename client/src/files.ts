@@ -1,6 +1,6 @@
 // The plaintext of a body: the chosen files one after the other, then zeros. Each slice of a file is read once.
 
-import type { Bytes } from "./bytes.js";
+import { type Bytes, view } from "./bytes.js";
 import { TipboxError } from "./errors.js";
 
 /** A chosen file could not be read as it was when it was chosen; `index` says which. */
@@ -13,26 +13,75 @@ export class FileError extends TipboxError {
   }
 }
 
-async function readSlice(file: Blob, index: number, start: number, end: number): Promise<Bytes> {
-  let bytes: Bytes;
+/**
+ * Fills `target` with the bytes of `blob`; gives it back with the number of bytes that there were. A byte stream takes
+ * the buffer away and returns it: that spares most of what `arrayBuffer()` costs, and fresh memory with every slice.
+ */
+async function fill(target: Bytes, blob: Blob): Promise<[filled: Bytes, read: number]> {
+  const stream = blob.stream();
+  let reader: ReadableStreamBYOBReader;
   try {
-    bytes = new Uint8Array(await file.slice(start, end).arrayBuffer());
+    reader = stream.getReader({ mode: "byob" });
   } catch {
+    return [target, await copy(target, stream.getReader())]; // not every browser makes Blobs into byte streams
+  }
+  const { byteOffset, length } = target;
+  let { buffer } = target;
+  let read = 0;
+  while (read < length) {
+    const { value, done } = await reader.read(new Uint8Array(buffer, byteOffset + read, length - read));
+    if (value === undefined) throw new TipboxError("internal"); // cancelled, and the buffer is lost; nobody does that
+    buffer = value.buffer;
+    read += value.length;
+    if (done) break;
+  }
+  await reader.cancel(); // lets go of the file now, and not when memory is tidied up
+  return [new Uint8Array(buffer, byteOffset, length), read];
+}
+
+async function copy(target: Bytes, reader: ReadableStreamDefaultReader<Bytes>): Promise<number> {
+  let read = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return read;
+    if (read + value.length <= target.length) target.set(value, read);
+    read += value.length;
+    value.fill(0);
+  }
+}
+
+/** Reads a slice into `target`, whose buffer is used up by this. When it throws, what was read is wiped. */
+async function readSlice(target: Bytes, file: Blob, index: number, start: number): Promise<Bytes> {
+  const { buffer, length } = target; // the target itself is empty once its buffer is given away
+  let filled: Bytes;
+  let read: number;
+  try {
+    [filled, read] = await fill(target, file.slice(start, start + length));
+  } catch {
+    wipe(buffer);
     throw new FileError("file-unreadable", index);
   }
-  if (bytes.length !== end - start) throw new FileError("file-changed", index);
-  return bytes;
+  if (read !== length) {
+    wipe(filled.buffer);
+    throw new FileError("file-changed", index);
+  }
+  return filled;
+}
+
+/** Zeros a buffer, unless a stream that failed has it: then nobody can reach it any more. */
+function wipe(buffer: ArrayBuffer): void {
+  if (buffer.byteLength > 0) new Uint8Array(buffer).fill(0);
 }
 
 /** Throws a `FileError` for the first file that cannot be read; looks at one byte of each. */
 export async function probe(files: readonly Blob[]): Promise<void> {
-  for (const [index, file] of files.entries()) await readSlice(file, index, 0, Math.min(1, file.size));
+  for (const [index, file] of files.entries()) await readSlice(new Uint8Array(Math.min(1, file.size)), file, index, 0);
 }
 
 interface Slice {
   readonly index: number;
   readonly start: number;
-  readonly end: number;
+  readonly size: number;
 }
 
 /** Reads a padded body from its start to its end, piece by piece. */
@@ -53,15 +102,18 @@ export class BodyReader {
     return this.#left;
   }
 
-  /** The next `size` bytes, or what is left. Pieces may be asked for before the ones in front of them have come. */
-  read(size: number): Promise<Bytes> {
+  /**
+   * The next `size` bytes, or what is left, in memory of their own or in `room`, which is used up by this. Which bytes
+   * these are is settled before this returns, so none is ever read for two pieces.
+   */
+  read(size: number, room?: ArrayBuffer): Promise<Bytes> {
     const length = Math.min(size, this.#left);
     this.#left -= length;
     const slices: Slice[] = [];
     let planned = 0;
     for (let file = this.#files[this.#index]; file !== undefined && planned < length; file = this.#files[this.#index]) {
       const count = Math.min(length - planned, file.size - this.#offset);
-      if (count > 0) slices.push({ index: this.#index, start: this.#offset, end: this.#offset + count });
+      if (count > 0) slices.push({ index: this.#index, start: this.#offset, size: count });
       planned += count;
       this.#offset += count;
       if (this.#offset === file.size) {
@@ -69,24 +121,18 @@ export class BodyReader {
         this.#offset = 0;
       }
     }
-    return this.#gather(length, slices);
+    return this.#gather(view(length, room), slices);
   }
 
-  async #gather(length: number, slices: readonly Slice[]): Promise<Bytes> {
-    const [first] = slices;
-    if (first !== undefined && first.end - first.start === length) return this.#slice(first);
-    const piece = new Uint8Array(length);
+  async #gather(piece: Bytes, slices: readonly Slice[]): Promise<Bytes> {
+    const { length } = piece;
+    let { buffer } = piece;
     let filled = 0;
-    for (const slice of slices) {
-      const bytes = await this.#slice(slice);
-      piece.set(bytes, filled);
-      filled += bytes.length;
-      bytes.fill(0);
+    for (const { index, start, size } of slices) {
+      const target = new Uint8Array(buffer, filled, size);
+      ({ buffer } = await readSlice(target, this.#files[index] ?? new Blob([]), index, start));
+      filled += size;
     }
-    return piece;
-  }
-
-  #slice({ index, start, end }: Slice): Promise<Bytes> {
-    return readSlice(this.#files[index] ?? new Blob([]), index, start, end);
+    return new Uint8Array(buffer, 0, length).fill(0, filled);
   }
 }

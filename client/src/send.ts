@@ -8,19 +8,17 @@ import { type Recipient, seal } from "./envelope.js";
 import { BodyReader, probe } from "./files.js";
 import * as keys from "./keys.js";
 import type { FileEntry } from "./letter.js";
-import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "./limits.js";
+import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE } from "./limits.js";
 import type { LineOptions } from "./line.js";
 import type { Check, FromWorker, Order } from "./messages.js";
 import { Meter } from "./meter.js";
-import { sealedSize } from "./padding.js";
+import { partsOf, sealedSize } from "./padding.js";
 import * as passphrases from "./passphrase.js";
 import { hpkeSeal, random } from "./primitives.js";
-import { type Run, Upload } from "./upload.js";
+import { Upload } from "./upload.js";
 
 /** Runs under way at once: one is sealed while another travels. */
 const LANES = 2;
-/** Parts that are read at once: browsers read pieces of 1 MiB faster than larger ones, several at a time. */
-const PIECE_PARTS = 16;
 
 /** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
 export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {
@@ -66,33 +64,44 @@ async function recipientsOf(
   );
 }
 
-/** Reads and seals the next `count` parts. Which bytes and which counters is settled before anything is awaited. */
-async function sealRun(sealer: BodySealer, reader: BodyReader, count: number): Promise<Run> {
-  const first = sealer.next;
-  const sealed = new Uint8Array(Math.min(count * PART_SIZE, reader.left) + count * TAG_SIZE);
-  const pieces: Promise<void>[] = [];
-  for (let done = 0; done < count; done += PIECE_PARTS) {
-    const parts = Math.min(PIECE_PARTS, count - done);
-    pieces.push(sealPiece(reader.read(parts * PART_SIZE), sealer.take(parts), sealed.subarray(done * SEALED_PART_SIZE)));
-  }
-  await Promise.all(pieces);
-  return { first, count, sealed };
+/** A run that is being sealed. */
+interface Sealing {
+  readonly first: number;
+  readonly plaintext: Bytes;
+  readonly sealing: Promise<Bytes>;
 }
 
-async function sealPiece(read: Promise<Bytes>, seal: (plaintext: Bytes) => Promise<Bytes[]>, target: Bytes): Promise<void> {
-  const plaintext = await read;
-  const parts = await seal(plaintext);
-  plaintext.fill(0);
-  for (const [i, part] of parts.entries()) target.set(part, i * SEALED_PART_SIZE);
+/** Memory that a run is done with: the plaintext's is wiped, the ciphertext's acknowledged. */
+interface Spare {
+  readonly plain: ArrayBuffer;
+  readonly sealed: ArrayBuffer;
 }
 
-/** Seals the body run by run and sends the runs, a few at once; a run's ciphertext lives until it is acknowledged. */
+/**
+ * Seals the body run by run and sends the runs, a few at once; a run's ciphertext lives until it is acknowledged. The
+ * next run is read while others are sealed or travel, one at a time, for a generator takes its callers in turn; it ends
+ * for all of them when one fails.
+ */
 export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
+  const spares: Spare[] = [];
+  async function* sealRuns(): AsyncGenerator<Sealing, void> {
+    while (reader.left > 0) {
+      const spare = spares.pop();
+      const plaintext = await reader.read(upload.length.parts * PART_SIZE, spare?.plain);
+      yield { first: sealer.next, plaintext, sealing: sealer.seal(plaintext, spare?.sealed) };
+    }
+  }
+  const runs = sealRuns();
   const lane = async (): Promise<void> => {
-    for (;;) {
-      const count = Math.min(upload.length.parts, sealer.parts - sealer.next);
-      if (count === 0) return;
-      await upload.send(await sealRun(sealer, reader, count));
+    for await (const { first, plaintext, sealing } of runs) {
+      let sealed: Bytes;
+      try {
+        sealed = await sealing;
+      } finally {
+        plaintext.fill(0);
+      }
+      await upload.send({ first, count: partsOf(plaintext.length), sealed });
+      spares.push({ plain: plaintext.buffer, sealed: sealed.buffer });
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));

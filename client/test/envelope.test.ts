@@ -51,7 +51,7 @@ async function make(contents: readonly Bytes[], chosen: readonly boolean[] = [tr
     sealed.bodySize,
   );
   const parts: Bytes[] = [];
-  while (sealed.body.next < sealed.body.parts) parts.push(...(await sealed.body.seal(await reader.read(PART_SIZE))));
+  while (sealed.body.next < sealed.body.parts) parts.push(await sealed.body.seal(await reader.read(PART_SIZE)));
   return { bytes: concat(sealed.header, sealed.letter, ...parts), header: sealed.header, letter: sealed.letter, parts, recipients };
 }
 
@@ -294,9 +294,9 @@ describe("body", () => {
   it("never goes back to a counter, and never past the end", async () => {
     const sealer = await BodySealer.create(random(32), random(32), PART_SIZE + 8);
     const part = new Uint8Array(PART_SIZE);
-    const [first] = await sealer.seal(part);
+    const first = await sealer.seal(part);
 
-    expect(first?.length).toBe(SEALED_PART_SIZE);
+    expect(first.length).toBe(SEALED_PART_SIZE);
     expect(sealer.next).toBe(1);
     expect(() => sealer.seal(concat(part, part))).toThrow("internal");
     await sealer.seal(new Uint8Array(8));
@@ -309,6 +309,6 @@ describe("body", () => {
     const parts = await sealed.body.seal(plaintext);
 
     expect(sealed.bodySize).toBeGreaterThan(1023);
-    await expect(openAs(fidh, concat(sealed.header, sealed.letter, ...parts))).rejects.toThrow(/^malformed$/);
+    await expect(openAs(fidh, concat(sealed.header, sealed.letter, parts))).rejects.toThrow(/^malformed$/);
   });
 });

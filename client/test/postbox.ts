@@ -44,7 +44,7 @@ export async function reply(
   const body = new Uint8Array(sealed.bodySize);
   body.set(concat(...files.map(({ content }) => content)));
   const parts: Bytes[] = [];
-  for (let at = 0; at < body.length; at += PART_SIZE) parts.push(...(await sealed.body.seal(body.slice(at, at + PART_SIZE))));
+  for (let at = 0; at < body.length; at += PART_SIZE) parts.push(await sealed.body.seal(body.slice(at, at + PART_SIZE)));
   return concat(sealed.header, sealed.letter, ...parts);
 }
 

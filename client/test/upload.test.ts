@@ -5,7 +5,7 @@ import { today } from "../src/days.js";
 import type { Code } from "../src/errors.js";
 import { open } from "../src/envelope.js";
 import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../src/limits.js";
-import { TIMING } from "../src/line.js";
+import { askedPause, TIMING } from "../src/line.js";
 import type { FromWorker, Order } from "../src/messages.js";
 import { readManifests, send } from "../src/send.js";
 import { RunLength, stillMissing } from "../src/upload.js";
@@ -41,14 +41,47 @@ class CountedFile extends File {
 
   override slice(start = 0, end = this.size): Blob {
     const piece = super.slice(start, end);
-    const read = piece.arrayBuffer.bind(piece);
-    piece.arrayBuffer = () => {
-      // Before anything is sealed, the first byte of each file is looked at.
-      if (start > 0 || end > 1) this.reads.subarray(start, end).forEach((count, i) => (this.reads[start + i] = count + 1));
-      return read();
+    const counted = <T>(read: () => T) => {
+      return (): T => {
+        // Before anything is sealed, the first byte of each file is looked at.
+        if (start > 0 || end > 1) this.reads.subarray(start, end).forEach((count, i) => (this.reads[start + i] = count + 1));
+        return read();
+      };
+    };
+    // However a piece is read, and however far, all of it counts.
+    piece.stream = counted(piece.stream.bind(piece));
+    piece.arrayBuffer = counted(piece.arrayBuffer.bind(piece));
+    piece.text = counted(piece.text.bind(piece));
+    piece.slice = () => {
+      throw new Error("a piece of a piece is not counted");
     };
     return piece;
   }
+
+  override stream(): never {
+    throw new Error("only pieces are read");
+  }
+
+  override arrayBuffer(): never {
+    throw new Error("only pieces are read");
+  }
+}
+
+/** A stream of so many bytes, as a browser makes it of a Blob; it may break at its end. */
+function streamOf(type: "bytes" | undefined, size: number, breaks: boolean): ReadableStream<Bytes> {
+  let left = size;
+  const pull = (controller: ReadableStreamDefaultController<Bytes> | ReadableByteStreamController): void => {
+    if (left > 0) {
+      const count = Math.min(left, 10_000);
+      left -= count;
+      controller.enqueue(new Uint8Array(count).fill(1));
+    } else if (breaks) controller.error(new DOMException("gone", "NotReadableError"));
+    else {
+      controller.close();
+      if ("byobRequest" in controller) controller.byobRequest?.respond(0);
+    }
+  };
+  return type === undefined ? new ReadableStream({ pull }, { highWaterMark: 0 }) : new ReadableStream({ type, pull });
 }
 
 interface Sent {
@@ -168,6 +201,24 @@ describe("a tip with files", () => {
     expect(files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
   });
 
+  it("arrives where Blobs are no byte streams, each slice read once", async () => {
+    const real = CountedFile.prototype.slice;
+    CountedFile.prototype.slice = function (this: CountedFile, start = 0, end = this.size): Blob {
+      const piece = real.call(this, start, end);
+      const read = piece.stream;
+      piece.stream = () => (read() as ReadableStream<Bytes>).pipeThrough(new TransformStream<Bytes, Bytes>());
+      return piece;
+    };
+    try {
+      const { files } = await deliver([5 * PART_SIZE + 1, 0, 30 * PART_SIZE]);
+
+      await expectArrived(files);
+      expect(files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
+    } finally {
+      CountedFile.prototype.slice = real;
+    }
+  });
+
   it("asks again for the end when that answer is lost", async () => {
     let lost = 0;
     intake.fault = ({ path }) => (path === "/finish" && lost++ < 3 ? "lost-answer" : null);
@@ -269,13 +320,19 @@ describe("a tip with files", () => {
   });
 
   it.each([
-    ["file-unreadable", () => Promise.reject(new DOMException("gone", "NotReadableError"))],
-    ["file-changed", () => Promise.resolve(new ArrayBuffer(3))],
-  ])("says %s when a file is gone or cut while it is sent", async (code, read) => {
+    ["file-unreadable", "gone", "bytes", 0],
+    ["file-unreadable", "gone", undefined, 0],
+    ["file-unreadable", "gone in the middle", "bytes", 70_000],
+    ["file-unreadable", "gone in the middle", undefined, 70_000],
+    ["file-changed", "cut", "bytes", 3],
+    ["file-changed", "cut", undefined, 3],
+    ["file-changed", "empty", "bytes", 0],
+    ["file-changed", "longer", undefined, 100 * PART_SIZE],
+  ] as const)("says %s when a file is %s while it is sent (stream of %s)", async (code, _, type, size) => {
     const real = CountedFile.prototype.slice;
     CountedFile.prototype.slice = function (this: CountedFile, start = 0, end = this.size): Blob {
       const piece = real.call(this, start, end);
-      if (start > 0) piece.arrayBuffer = read;
+      if (start > 0) piece.stream = () => streamOf(type, size, code === "file-unreadable");
       return piece;
     };
     try {
@@ -284,6 +341,23 @@ describe("a tip with files", () => {
       CountedFile.prototype.slice = real;
     }
     expect([...intake.drafts.values()].some(({ stored }) => stored)).toBe(false);
+  });
+});
+
+describe("the pause that a server asks for", () => {
+  it.each([
+    [null, 0],
+    ["0", 0],
+    ["1", 1_000],
+    ["60", 60_000],
+    ["61", 60_000],
+    ["99999999999", 60_000],
+    ["Infinity", 60_000],
+    ["-5", 0],
+    ["soon", 0],
+    ["Wed, 21 Oct 2115 07:28:00 GMT", 0],
+  ])("of %j is %d ms: never more than a minute", (header, pause) => {
+    expect(askedPause(header)).toBe(pause);
   });
 });
 

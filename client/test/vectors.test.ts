@@ -162,9 +162,9 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     const plaintext = encodeLetter(letter);
     const again = await BodySealer.create(headerHash, letter.bodyKey, reading.header.bodySize);
     const body = concat(...opened.files);
-    const parts = await again.seal(concat(body, new Uint8Array(reading.header.bodySize - body.length)));
+    const sealed = await again.seal(concat(body, new Uint8Array(reading.header.bodySize - body.length)));
     const header = encodeHeader(reading.header);
-    expect(toHex(await sha256(header, await sealLetter(headerHash, opened.contentKey, plaintext), ...parts))).toBe(toHex(await sha256(bytes)));
+    expect(toHex(await sha256(header, await sealLetter(headerHash, opened.contentKey, plaintext), sealed))).toBe(toHex(await sha256(bytes)));
 
     const metaSize = new DataView(plaintext.buffer).getUint32(0);
     return {
