@@ -3,18 +3,18 @@
 
 import { BodySealer, partNonce } from "../../client/src/body.js";
 import { BodyReader } from "../../client/src/files.js";
-import { PART_SIZE } from "../../client/src/limits.js";
+import { MAX_RUN_PARTS, PART_SIZE } from "../../client/src/limits.js";
 import { TIMING } from "../../client/src/line.js";
 import { padme } from "../../client/src/padding.js";
 import { aesKey, random } from "../../client/src/primitives.js";
 import { sendBody } from "../../client/src/send.js";
-import { type Run, Upload } from "../../client/src/upload.js";
+import { type Run, RunLength, Upload } from "../../client/src/upload.js";
 
-type Way = "sealed" | "bare" | "bareAtOnce" | "bareFile" | "read";
+type Way = "sealed" | "sealOnly" | "bare" | "bareAtOnce" | "bareFile" | "read";
 type Question = { readonly way: Way; readonly file: File };
 
-/** Plaintext that the bare runs go round and round in. */
-const BUFFER = 64 * PART_SIZE;
+/** The longest run. */
+const BUFFER = MAX_RUN_PARTS * PART_SIZE;
 
 /** A line that takes everything at once, so that runs grow as on a fast line. */
 class Discard extends Upload {
@@ -42,56 +42,98 @@ async function sealed(file: File): Promise<number> {
 
 const algorithm = (counter: number): AesGcmParams => ({ name: "AES-GCM", iv: partNonce(counter, false) });
 
-/** Bare WebCrypto: one call after the other over buffers of a part's size that lie in memory. */
+/** The memory that everything without a file works in. */
+function inMemory(): Uint8Array<ArrayBuffer> {
+  const buffer = new Uint8Array(BUFFER);
+  for (let at = 0; at < BUFFER; at += PART_SIZE) buffer.set(random(PART_SIZE), at);
+  return buffer;
+}
+
+/** One call of bare WebCrypto after the other, a part each; bytes of ciphertext. */
+async function bareRun(key: CryptoKey, first: number, plaintext: Uint8Array<ArrayBuffer>): Promise<number> {
+  let bytes = 0;
+  for (let at = 0; at < plaintext.length; at += PART_SIZE) {
+    const part = plaintext.subarray(at, at + PART_SIZE);
+    bytes += (await crypto.subtle.encrypt(algorithm(first + at / PART_SIZE), key, part)).byteLength;
+  }
+  return bytes;
+}
+
+/** The client's sealing without reading: runs as long as it makes them, over and over in the same memory. */
+async function sealOnly(file: File): Promise<number> {
+  const sealer = await BodySealer.create(random(32), random(32), file.size);
+  const plaintext = inMemory();
+  const length = new RunLength();
+  let room: ArrayBuffer | undefined;
+  let bytes = 0;
+  while (sealer.next < sealer.parts) {
+    const count = Math.min(length.parts, sealer.parts - sealer.next);
+    const sealed = await sealer.seal(plaintext.subarray(0, count * PART_SIZE), room);
+    length.answered(count, 0, TIMING);
+    bytes += sealed.length;
+    room = sealed.buffer;
+  }
+  return bytes;
+}
+
+/** Bare WebCrypto over the memory that `sealOnly` works in. */
 async function bare(file: File): Promise<number> {
-  const buffer = random(PART_SIZE);
+  const plaintext = inMemory();
   const key = await aesKey(random(32));
   let bytes = 0;
-  for (let counter = 0; counter * PART_SIZE < file.size; counter++) {
-    bytes += (await crypto.subtle.encrypt(algorithm(counter), key, buffer)).byteLength;
-  }
+  for (let start = 0; start < file.size; start += BUFFER) bytes += await bareRun(key, start / PART_SIZE, plaintext);
   return bytes;
 }
 
-/** Bare WebCrypto with 64 calls under way: the most that this browser gives. */
+/** Bare WebCrypto with 64 calls under way. */
 async function bareAtOnce(file: File): Promise<number> {
-  const buffer = random(PART_SIZE);
+  const plaintext = inMemory();
   const key = await aesKey(random(32));
   let bytes = 0;
-  for (let counter = 0; counter * PART_SIZE < file.size; counter += 64) {
-    const calls = Array.from({ length: 64 }, (_, i) => crypto.subtle.encrypt(algorithm(counter + i), key, buffer));
+  for (let counter = 0; counter * PART_SIZE < file.size; counter += MAX_RUN_PARTS) {
+    const calls = Array.from({ length: MAX_RUN_PARTS }, (_, i) =>
+      crypto.subtle.encrypt(algorithm(counter + i), key, plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE)),
+    );
     for (const one of await Promise.all(calls)) bytes += one.byteLength;
   }
   return bytes;
 }
 
-/** The least that sealing this file takes: read 4 MiB of it, 64 bare calls, again. */
+/** Bare WebCrypto over the file: a run is read as the client reads it, then encrypted, then the next one. */
 async function bareFile(file: File): Promise<number> {
+  const reader = new BodyReader([file], file.size);
   const key = await aesKey(random(32));
+  let room: ArrayBuffer | undefined;
   let bytes = 0;
-  for (let start = 0; start < file.size; start += BUFFER) {
-    const plaintext = new Uint8Array(await file.slice(start, start + BUFFER).arrayBuffer());
-    const calls: Promise<ArrayBuffer>[] = [];
-    for (let at = 0; at < plaintext.length; at += PART_SIZE) {
-      calls.push(crypto.subtle.encrypt(algorithm((start + at) / PART_SIZE), key, plaintext.subarray(at, at + PART_SIZE)));
-    }
-    for (const one of await Promise.all(calls)) bytes += one.byteLength;
+  for (let counter = 0; reader.left > 0; counter += MAX_RUN_PARTS) {
+    const plaintext = await reader.read(BUFFER, room);
+    bytes += await bareRun(key, counter, plaintext);
+    room = plaintext.buffer;
   }
   return bytes;
 }
 
-/** Reads the file and does nothing with it. */
+/** Reads the file as the client does, and does nothing with it. */
 async function read(file: File): Promise<number> {
   const reader = new BodyReader([file], file.size);
+  let room: ArrayBuffer | undefined;
   let bytes = 0;
-  for (let piece = await reader.read(BUFFER); piece.length > 0; piece = await reader.read(BUFFER)) bytes += piece.length;
+  while (reader.left > 0) {
+    const piece = await reader.read(BUFFER, room);
+    bytes += piece.length;
+    room = piece.buffer;
+  }
   return bytes;
 }
 
-const ways: Readonly<Record<Way, (file: File) => Promise<number>>> = { sealed, bare, bareAtOnce, bareFile, read };
+const ways: Readonly<Record<Way, (file: File) => Promise<number>>> = { sealed, sealOnly, bare, bareAtOnce, bareFile, read };
 
 self.onmessage = async ({ data }: MessageEvent<Question>) => {
-  const begun = performance.now();
-  const bytes = await ways[data.way](data.file);
-  self.postMessage({ bytes, milliseconds: performance.now() - begun });
+  try {
+    const begun = performance.now();
+    const bytes = await ways[data.way](data.file);
+    self.postMessage({ bytes, milliseconds: performance.now() - begun });
+  } catch (error) {
+    self.postMessage({ error: String(error) });
+  }
 };
