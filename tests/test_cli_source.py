@@ -22,11 +22,11 @@ import pytest
 
 from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
 from tipbox import cli, days
+from tipbox.attachments import measure, read_once
 from tipbox.desk import identity as identity_file
 from tipbox.errors import InputRefused, NetworkFailed
 from tipbox.limits import SEALED_PART_SIZE
 from tipbox.source import attachments, line, upload
-from tipbox.source.attachments import measure, read_once
 from tipbox.stage import Stage
 
 

@@ -137,6 +137,21 @@ class Desk:
         self.run("outbox", "--out", out)
         return out
 
+    def reply(self, tip: str, text: str, *files: Path) -> dict[str, Any]:
+        """Seal a reply to the source of a tip; the next outbox carries it."""
+        with tempfile.NamedTemporaryFile() as message:
+            message.write(text.encode())
+            message.flush()
+            done = self.run("reply", tip, "--message-file", message.name, *files, "--json").json
+        assert isinstance(done, dict)
+        return done
+
+    def thread(self, tip: str) -> list[dict[str, Any]]:
+        """What the source of a tip and this organisation have said, in the order of days."""
+        messages = self.run("thread", tip, "--json").json["messages"]
+        assert isinstance(messages, list)
+        return messages
+
 
 @dataclass(frozen=True)
 class OpenedTip:

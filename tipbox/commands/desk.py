@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from tipbox import days
+from tipbox.commands.desk_replies import close, reply, say_replies, server, thread
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
 from tipbox.commands.vault import open_vault, vault_option, waiting
 from tipbox.desk import ceremony, inbox, outbox, tips
@@ -72,6 +73,11 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
         terminal.say("nothing new")
     for notice, count in Counter(outcome.notices).items():
         terminal.remark(notice if count == 1 else f"{notice} ({count} times)")
+    say_replies(terminal, outcome.replies)
+    if outcome.pinned:
+        terminal.say(
+            f"this vault takes Bundles of one server only from now on; compare with its operator: {outcome.pinned}"
+        )
     if outcome.unconfirmed:
         terminal.remark(
             f"{outcome.unconfirmed} not acknowledged yet: copy the vault, then import again with --copies 1"
@@ -82,6 +88,10 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
             "outcomes": dict(outcome.counts),
             "problems": [
                 {"error": error.code, "file": name, "message": str(error)} for name, error in outcome.problems
+            ],
+            "replies": [
+                {"code": one.code, "id": one.id.hex(), "state": one.state, "tip": one.tip.hex()}
+                for one in outcome.replies
             ],
             "unacknowledged": outcome.unconfirmed,
         }
@@ -162,23 +172,40 @@ def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: 
 @json_option
 @pass_terminal
 def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -> None:
-    """Write a Bundle with all acknowledgements that the server has not reported taken, and the manifest that is due."""
+    """Write a Bundle: acknowledgements and replies that the server has not reported taken, and the manifest due."""
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
         sent = outbox.write_outbox(opened, ceremony.organisation_of(opened), out, today=days.today())
     generation, index = sent.serial
     terminal.say(
-        f"Wrote {out}: outbox {sent.sequence}, {sent.acknowledged} acknowledged, key manifest {generation}.{index}."
+        f"Wrote {out}: outbox {sent.sequence}, {sent.acknowledged} acknowledged, {len(sent.load.replies)} replies, "
+        f"key manifest {generation}.{index}."
     )
+    if sent.load.left:
+        terminal.remark(
+            f"{sent.load.left} replies did not fit: they wait until the server has reported these taken, and go then"
+        )
+    for hurt in sent.load.damaged:
+        terminal.remark(
+            f"the reply {hurt.id.hex()[:12]} is damaged in the vault and was left out: write it again, "
+            "or restore the vault's second copy"
+        )
     if sent.unconfirmed:
         terminal.remark(f"{sent.unconfirmed} not acknowledged: copy the vault, then import again with --copies 1")
     terminal.result(
         {
             "acknowledged": sent.acknowledged,
             "covered": sent.covered.isoformat(),
+            "damaged": [hurt.id.hex() for hurt in sent.load.damaged],
             "out": str(out),
+            "replies": len(sent.load.replies),
+            "replies_left": sent.load.left,
             "sequence": sent.sequence,
             "serial": list(sent.serial),
             "unacknowledged": sent.unconfirmed,
         }
     )
+
+
+for _command in (reply, thread, close, server):
+    desk.add_command(_command)

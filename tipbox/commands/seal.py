@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from tipbox import days
+from tipbox.attachments import measure, read_message
+from tipbox.commands.files import files_argument, message_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.commands.tip import files_argument, keys_option, message_option, say_sealed, to_option
-from tipbox.source.attachments import measure, read_message
+from tipbox.commands.tip import keys_option, say_sealed, to_option
 from tipbox.source.offline import write_tip
 from tipbox.source.roster import Roster
 from tipbox.source.sealing import seal_tip

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from tipbox import days
+from tipbox.attachments import measure, read_message
+from tipbox.commands.files import files_argument, message_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, read_passphrase
-from tipbox.commands.tip import files_argument, keys_option, message_option, say_sealed, to_option
+from tipbox.commands.tip import keys_option, say_sealed, to_option
 from tipbox.passphrase import Passphrase
-from tipbox.source.attachments import measure, read_message
 from tipbox.source.line import Line
 from tipbox.source.roster import Roster
 from tipbox.source.sealing import seal_tip

@@ -13,8 +13,6 @@ _PATH = click.Path(path_type=Path)
 
 keys_option = click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
 to_option = click.option("--to", multiple=True, metavar="ORG", help="An organisation; repeat it. All when not given.")
-message_option = click.option("--message-file", required=True, type=_PATH, metavar="M", help="The message: UTF-8 text.")
-files_argument = click.argument("files", metavar="[FILE]...", nargs=-1, type=_PATH)
 
 
 def say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:

@@ -34,3 +34,9 @@ class NoBundleYet(NotFound):
     """No Bundle was ever imported here, so the server's key is not known; import one first."""
 
     code = "no-bundle"
+
+
+class NoReplyKey(InputRefused):
+    """This source gave no reply key: it can write again, but nobody can answer it."""
+
+    code = "no-reply-key"

@@ -20,9 +20,11 @@ from tipbox import bundle as bundle_format
 from tipbox import header as envelope_format
 from tipbox.acknowledgement import Report
 from tipbox.bundle_read import Bundle, Item, damaged
+from tipbox.desk import replies
 from tipbox.desk.receive import FOR_OTHERS, Received, receive
-from tipbox.desk.records import Carried, Organisation, Server, Tip, Traffic
-from tipbox.desk.vault import INCOMING, TIPS, Vault
+from tipbox.desk.records import Carried, Organisation, Reply, Server, Tip, Traffic
+from tipbox.desk.server import server_digits
+from tipbox.desk.vault import TIPS, Vault
 from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder
 from tipbox.errors import (
     DamagedItem,
@@ -64,12 +66,16 @@ class Outcome:
         counts: how many Envelopes came to each outcome; ``known`` are those that were here already.
         notices: one-line remarks for staff.
         problems: what failed, each with the name of the file as it was given.
+        replies: those that a server's report decided: delivered or refused.
+        pinned: the digits of the server that this import pinned; empty when one was pinned before.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
     problems: list[tuple[str, TipboxError]] = field(default_factory=list)
     unconfirmed: int = 0
+    replies: list[Reply] = field(default_factory=list)
+    pinned: str = ""
 
     @property
     def done(self) -> int:
@@ -144,6 +150,7 @@ class Importer:
             if missing:
                 numbers = ", ".join(map(str, sorted(missing)))
                 self.outcome.notices.append(f"of Bundle {sequence}, volume {numbers} is not among these files")
+        replies.sweep(self._vault)  # those that were delivered, now that this is recorded
         self.outcome.unconfirmed = sum(
             carried.by_bundle and not carried.confirmed and not carried.taken for carried in Carried.all(self._vault)
         )
@@ -153,11 +160,11 @@ class Importer:
 
     def _sweep(self) -> None:
         """Remove what an import that was killed left behind: half-read files, and files without a record."""
+        replies.sweep(self._vault)
         known = {self._vault.tip_path(tip.id).name for tip in Tip.all(self._vault)}
-        for folder, keep in ((INCOMING, frozenset[str]()), (TIPS, known)):
-            for path in (self._vault.path / folder).iterdir():
-                if path.name not in keep:
-                    path.unlink()
+        for path in (self._vault.path / TIPS).iterdir():
+            if path.name not in known:
+                path.unlink()
         for path in self._vault.path.glob(f".*{TEMPORARY_SUFFIX}"):
             path.unlink()
 
@@ -221,7 +228,9 @@ class Importer:
         hurt: list[DamagedItem] = []
         with self._committing() as commit:
             if server is None:
-                Server(index.sender, index.server_key).save(self._vault)
+                server = Server(index.sender, index.server_key)
+                server.save(self._vault)
+                self.outcome.pinned = server_digits(server)
             self._note_traffic(index)
             for item in bundle.items:
                 try:
@@ -247,7 +256,7 @@ class Importer:
         if item.entry.kind == "report":
             self._report(bundle, item)
             return
-        sequence = bundle.index.sequence
+        sequence = self._number(bundle)
         carried = Carried.find(self._vault, item.entry.hash)
         if carried is not None and carried.outcome not in _TRIED_AGAIN:
             self._again(carried, item.entry.hash, sequence)
@@ -303,9 +312,14 @@ class Importer:
             raise damaged(item, "of outboxes that this desk never wrote")
         for carried in Carried.all(self._vault):
             if carried.due and 0 < carried.outbox <= newest:
-                carried.save_taken(self._vault, bundle.index.sequence)
+                carried.save_taken(self._vault, self._number(bundle))
+        self.outcome.replies += replies.note_report(self._vault, report)
         if newest > traffic.sent:
             replace(traffic, sent=newest).save(self._vault)
+
+    def _number(self, bundle: Bundle) -> int:
+        """A number that grows from Bundle to Bundle, also from one server to the next."""
+        return Traffic.of(self._vault).base + bundle.index.sequence
 
     def _note_traffic(self, index: bundle_format.Index) -> None:
         if index.volumes <= _MAX_VOLUMES:

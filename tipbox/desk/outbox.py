@@ -15,6 +15,7 @@ from tipbox.bundle_write import ItemSource, item_of, write_bundle
 from tipbox.desk.ceremony import manifests
 from tipbox.desk.errors import NoBundleYet
 from tipbox.desk.records import Carried, Organisation, Server, SignedManifest, Traffic
+from tipbox.desk.replies import Load, items_of, load_of, note_sent
 from tipbox.desk.vault import Vault
 from tipbox.durable import replacing
 from tipbox.errors import Expired, NoCurrentKey
@@ -25,13 +26,18 @@ from tipbox.primitives import SigningKey
 
 @dataclass(frozen=True)
 class Sent:
-    """What an outbox holds: its number, how many acknowledgements, and the serial of the manifest that it releases."""
+    """What an outbox holds: its number, how many acknowledgements, and the serial of the manifest that it releases.
+
+    Attributes:
+        load: the replies in it, how many wait for the next, and those that are damaged.
+    """
 
     sequence: int
     acknowledged: int
     unconfirmed: int
     serial: tuple[int, int]
     covered: date
+    load: Load
 
 
 def due_manifest(vault: Vault, today: date) -> SignedManifest:
@@ -68,6 +74,7 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         )
     signed = due_manifest(vault, today)
     desk_key = SigningKey(signed.desk_seed)
+    load = load_of(vault)
     with vault.transaction():
         traffic = Traffic.of(vault)
         sequence = traffic.sent + 1
@@ -76,7 +83,12 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         for carried in due:
             if not carried.outbox:
                 replace(carried, outbox=sequence).save(vault)
-    items = [*_acknowledgements(due, desk_key), item_of("manifest", signed.file.encode())]
+        note_sent(vault, load, sequence)
+    items = [
+        *_acknowledgements(due, desk_key),
+        item_of("manifest", signed.file.encode()),
+        *items_of(vault, load.replies),
+    ]
     index = Index(
         day=today,
         direction=INWARD,
@@ -92,7 +104,7 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         )
     waiting = sum(carried.by_bundle and not carried.confirmed for carried in Carried.all(vault))
     covered = max(one.manifest.end for one in manifests(vault))
-    return Sent(sequence, len(due), waiting, signed.manifest.serial, covered)
+    return Sent(sequence, len(due), waiting, signed.manifest.serial, covered, load)
 
 
 def _acknowledgements(due: list[Carried], desk_key: SigningKey) -> list[ItemSource]:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date
 from functools import cache
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Final, Self, get_args, get_origin, get_type_hints
 
 from tipbox import days
 from tipbox.desk.vault import Record, Vault
 from tipbox.keys import Manifest, ReceivingKey
+
+TRIED_AGAIN: Final = frozenset({"full", "version"})
+"""Why a server refuses a reply that it may take another day: no room, or it is too old to keep mailboxes."""
 
 
 def _plain(value: Any) -> Any:
@@ -44,7 +47,8 @@ def _typed(hint: Any, value: Any) -> Any:
             return tuple(_typed(kinds[0], one) for one in value)
         return tuple(_typed(kind, one) for kind, one in zip(kinds, value, strict=True))
     if isinstance(hint, type) and is_dataclass(hint):
-        return hint(**{one.name: _typed(_hints(hint)[one.name], value[one.name]) for one in dataclass_fields(hint)})
+        known = [one.name for one in dataclass_fields(hint) if one.name in value]  # an older record may lack some
+        return hint(**{name: _typed(_hints(hint)[name], value[name]) for name in known})
     return value
 
 
@@ -152,11 +156,19 @@ class Server(Stored):
 
 @dataclass(frozen=True)
 class Traffic(Stored):
-    """How far the Bundles are: ``seen`` is (sequence, day) of the newest outward ones, ``sent`` the last outbox."""
+    """How far the Bundles are.
+
+    Attributes:
+        seen: (sequence, day) of the newest outward ones of the server that is pinned.
+        sent: the number of the last outbox.
+        base: what is added to its sequences to compare them with those of the servers before it: another server counts
+            from 1 again, and its Bundles are newer than all of the old one's.
+    """
 
     kind: ClassVar[str] = "traffic"
     seen: tuple[tuple[int, date], ...] = ()
     sent: int = 0
+    base: int = 0
 
     @classmethod
     def of(cls, vault: Vault) -> Self:
@@ -175,7 +187,7 @@ class Carried(Stored):
         by_bundle: it came in a Bundle, so the server holds it until it is acknowledged.
         confirmed: it may be acknowledged: the vault has a second copy, or was told to do with one.
         outbox: the first outbox that acknowledges it; 0 while there is none.
-        taken: the outward Bundle that reported the acknowledgement taken; 0 while there is none.
+        taken: the outward Bundle (base and sequence) that reported the acknowledgement taken; 0 while there is none.
     """
 
     kind: ClassVar[str] = "carried"
@@ -223,6 +235,63 @@ class Tip(Stored):
     content_key: bytes = field(repr=False)
     pair_key: bytes = field(repr=False)
     files: tuple[TipFile, ...] = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Reply(Stored):
+    """A reply that was sealed here, once. Its Envelope lies in the vault while ``pending``.
+
+    Attributes:
+        id: the Envelope's id.
+        item: the hash of the item that carries it; a server's report names it so.
+        thread: the conversation.
+        tip: the id of the tip that it answers.
+        address: the source's mailbox address.
+        day: when it was sealed.
+        number: its place among the replies of this vault.
+        size: bytes of the Envelope.
+        state: ``waiting`` for an outbox, ``sent`` with one, ``delivered`` to the mailbox, or ``refused`` by the server.
+        outbox: the first outbox that carries it; 0 while there is none, and again when it was refused.
+        code: why it was refused.
+    """
+
+    kind: ClassVar[str] = "reply"
+    id: bytes
+    item: bytes
+    thread: bytes
+    tip: bytes
+    address: bytes = field(repr=False)
+    day: date
+    number: int
+    size: int
+    files: tuple[TipFile, ...] = field(repr=False)
+    state: str = "waiting"
+    outbox: int = 0
+    code: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+    @property
+    def pending(self) -> bool:
+        """Whether the next outbox carries it: a mailbox that is full is emptied one day."""
+        return self.state in ("waiting", "sent") or self.code in TRIED_AGAIN
+
+
+@dataclass(frozen=True)
+class ReplyText(Stored):
+    """What a reply says; it stays for the thread's view when the Envelope has gone."""
+
+    kind: ClassVar[str] = "reply-text"
+    id: bytes
+    message: bytes = field(repr=False)
 
     @property
     def key(self) -> bytes:

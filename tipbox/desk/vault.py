@@ -1,7 +1,8 @@
 """The vault: a folder that is encrypted at rest.
 
 ``vault.key`` is a locked file (docs/format.md, section 6) that holds one random key. ``vault.db`` is a store of sealed
-records, ``tips/`` holds Envelopes as they came, ``incoming/`` what is still being read. Records show their kind, their
+records, ``tips/`` holds Envelopes as they came, ``replies/`` those sealed here until the server has them, ``incoming/``
+what is still being written. Records show their kind, their
 number and their padded size; neither their ids nor their contents. Every write is on the disk before a call returns.
 """
 
@@ -36,6 +37,7 @@ STORE_FILE: Final = "vault.db"
 LOCK_FILE: Final = "lock"
 TIPS: Final = "tips"
 INCOMING: Final = "incoming"
+REPLIES: Final = "replies"
 
 _NONCE: Final = 24
 _SMALLEST_RECORD: Final = 256
@@ -70,7 +72,7 @@ class Vault:
         """Make an empty vault in the folder ``path``, which must be empty or not there."""
         path.mkdir(mode=0o700, exist_ok=True)
         path.chmod(0o700)
-        for folder in (TIPS, INCOMING):
+        for folder in (TIPS, INCOMING, REPLIES):
             (path / folder).mkdir(mode=0o700)
         store = _connect(path / STORE_FILE)
         try:
@@ -192,8 +194,12 @@ class Vault:
         """Where the Envelope with this id lies; the file's name tells nothing without the vault's key."""
         return self.path / TIPS / f"{self.name('tip-file', envelope_id).hex()}.tip"
 
+    def reply_path(self, envelope_id: bytes) -> Path:
+        """Where the reply with this id lies until it is delivered."""
+        return self.path / REPLIES / f"{self.name('reply-file', envelope_id).hex()}.tip"
+
     def incoming_path(self) -> Path:
-        """A new place for what is being read."""
+        """A new place for what is being written."""
         return self.path / INCOMING / f"{random_bytes(16).hex()}.part"
 
     # --- inside -----------------------------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
+from tipbox.attachments import Attachment, read_once
 from tipbox.envelope import EnvelopeId, Sealed, seal
 from tipbox.letter import Letter
 from tipbox.limits import ID_SIZE, KEY_SIZE
 from tipbox.passphrase import Passphrase, check_digits
 from tipbox.primitives import random_bytes
-from tipbox.source.attachments import Attachment, read_once
 from tipbox.source.roster import Roster
 from tipbox.stage import Stage
 

@@ -1,0 +1,261 @@
+"""Replies: sealed once, carried by each outbox until the server reports them taken.
+
+The Envelope is on the disk before the record that names it, and the record is written in one transaction: a reply is
+queued whole or not at all. Once it is delivered only what it says is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from tipbox.acknowledgement import Report
+from tipbox.attachments import Attachment, read_once
+from tipbox.bundle import ItemEntry
+from tipbox.bundle_write import ItemSource
+from tipbox.desk.errors import NoReplyKey, VaultDamaged
+from tipbox.desk.records import Reply, ReplyText, Tip, TipFile
+from tipbox.desk.vault import INCOMING, REPLIES, Vault
+from tipbox.durable import fsync_folder
+from tipbox.envelope import EnvelopeId, Sealed, read_envelope
+from tipbox.errors import LimitExceeded, Malformed, TipboxError
+from tipbox.letter import Letter, open_letter
+from tipbox.limits import GIB, HASH_SIZE, ID_SIZE, KEY_SIZE, MIB
+from tipbox.primitives import random_bytes
+from tipbox.replies import KIND, seal_reply
+
+MAX_REPLY: Final = 256 * MIB
+"""Bytes of a reply's Envelope: more than this does not fit into a mailbox (docs/protocol.md, 3.1)."""
+
+MAX_CARRIED: Final = 2000
+"""Replies in one outbox, far below what a Bundle holds."""
+
+MAX_CARRIED_BYTES: Final = GIB
+"""Bytes of the replies in one outbox: a stick of any size takes it. One reply goes always."""
+
+_CHUNK: Final = 1 << 20
+
+
+# --- writing one ----------------------------------------------------------------------------------------------------
+
+
+def queue_reply(
+    vault: Vault,
+    tip: Tip,
+    message: bytes,
+    attachments: Sequence[Attachment],
+    *,
+    today: date,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Reply:
+    """Seal a reply to the source of ``tip`` and queue it for the next outbox. The vault is open for writing.
+
+    Raises:
+        NoReplyKey: the source gave none.
+        LimitExceeded: the message or the files are too large.
+        InputRefused: there is nothing to send, or a file changed.
+    """
+    sweep(vault)
+    asked = _way_back(vault, tip)
+    letter = Letter(
+        message=message,
+        files=tuple(attachment.entry for attachment in attachments),
+        body_key=random_bytes(KEY_SIZE),
+        id=random_bytes(ID_SIZE),
+        kind=KIND,
+    )
+    letter.check_sendable()
+    sealed = _seal(asked, tip, letter)
+    if sealed.header.envelope_size > MAX_REPLY:
+        raise LimitExceeded(f"replying: a reply has at most {MAX_REPLY // MIB} MiB; send some files in another one")
+    path = vault.incoming_path()
+    try:
+        ident, item = _write(sealed, attachments, asked.mailbox, path, progress)
+        reply = Reply(
+            id=ident,
+            item=item,
+            thread=tip.thread,
+            tip=tip.id,
+            address=asked.mailbox,
+            day=today,
+            number=max((one.number for one in Reply.all(vault)), default=0) + 1,
+            size=sealed.header.envelope_size,
+            files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
+        )
+        with vault.transaction():
+            path.rename(vault.reply_path(ident))
+            fsync_folder(vault.path / REPLIES)
+            reply.save(vault)
+            ReplyText(ident, message).save(vault)
+            _mark_answered(vault, tip)
+    finally:
+        path.unlink(missing_ok=True)
+    return reply
+
+
+def _way_back(vault: Vault, tip: Tip) -> Letter:
+    """A letter of the thread with a mailbox and a reply key: the tip's own, or else that of its newest neighbour."""
+    others = [one for one in Tip.all(vault) if one.thread == tip.thread and one.id != tip.id]
+    for one in [tip, *sorted(others, key=lambda one: (one.received, one.id), reverse=True)]:
+        letter = letter_of(vault, one)
+        if letter.reply_key:
+            return letter
+    raise NoReplyKey("replying: this source gave no reply key, so nobody can answer it; it can only write again")
+
+
+def letter_of(vault: Vault, tip: Tip) -> Letter:
+    """The letter of a tip in the vault.
+
+    Raises:
+        VaultDamaged: its file is not what was imported.
+    """
+    try:
+        with vault.tip_path(tip.id).open("rb") as file:
+            reading = read_envelope(file)
+            return open_letter(reading.header, tip.content_key, reading.letter)
+    except (TipboxError, FileNotFoundError) as error:
+        raise VaultDamaged(
+            "opening a tip: its file in the vault is damaged; restore the vault's second copy"
+        ) from error
+
+
+def _seal(asked: Letter, tip: Tip, letter: Letter) -> Sealed:
+    try:
+        return seal_reply(asked.mailbox, asked.reply_key, tip.pair_key, letter)
+    except Malformed as error:
+        raise NoReplyKey("replying: what this source gave as its reply key is none, so nobody can answer it") from error
+
+
+def _write(
+    sealed: Sealed, attachments: Sequence[Attachment], address: bytes, path: Path, progress: Callable[[int], None]
+) -> tuple[bytes, bytes]:
+    """Write the Envelope durably to ``path``; its id, and the hash of the item that will carry it."""
+    ident = EnvelopeId(sealed.header.encoded, sealed.letter)
+    item = hashlib.sha256(address)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=_CHUNK) as out:
+
+        def put(data: bytes) -> None:
+            item.update(data)
+            out.write(data)
+            progress(len(data))
+
+        put(sealed.header.encoded)
+        put(sealed.letter)
+        for part in sealed.parts(read_once(attachments)):
+            ident.add(part)
+            put(part)
+        out.flush()
+        os.fsync(out.fileno())
+    return ident.digest(), item.digest()
+
+
+def _mark_answered(vault: Vault, tip: Tip) -> None:
+    """The tip is answered, and what was opened of its thread. What nobody has read yet stays new."""
+    for one in list(Tip.all(vault)):
+        if one.id == tip.id or (one.thread == tip.thread and one.state != "new"):
+            replace(one, state="answered").save(vault)
+
+
+def sweep(vault: Vault) -> None:
+    """Remove what a command that was killed left behind, and Envelopes of replies that have arrived."""
+    (vault.path / REPLIES).mkdir(mode=0o700, exist_ok=True)
+    known = {vault.reply_path(reply.id).name for reply in Reply.all(vault) if reply.pending}
+    for folder, keep in ((INCOMING, frozenset[str]()), (REPLIES, known)):
+        for path in (vault.path / folder).iterdir():
+            if path.name not in keep:
+                path.unlink()
+
+
+# --- carrying -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Load:
+    """The replies of an outbox: those that go, how many wait for the next, and those whose file is damaged."""
+
+    replies: tuple[Reply, ...]
+    left: int
+    damaged: tuple[Reply, ...]
+
+
+def load_of(vault: Vault) -> Load:
+    """What the next outbox carries.
+
+    Those that an outbox has carried already come first, in the same order: they are in every outbox until one is
+    reported taken, so the report of any later outbox speaks for them too.
+    """
+    pending = sorted(
+        (reply for reply in Reply.all(vault) if reply.pending), key=lambda one: (not one.outbox, one.outbox, one.number)
+    )
+    damaged = tuple(reply for reply in pending if not _whole(vault, reply))
+    good = [reply for reply in pending if reply not in damaged]
+    count, size = 0, 0
+    for reply in good[:MAX_CARRIED]:
+        size += reply.size
+        if count and size > MAX_CARRIED_BYTES:
+            break
+        count += 1
+    return Load(tuple(good[:count]), len(good) - count, damaged)
+
+
+def _whole(vault: Vault, reply: Reply) -> bool:
+    digest = hashlib.sha256()
+    try:
+        for chunk in _item(vault, reply):
+            digest.update(chunk)
+    except FileNotFoundError:
+        return False
+    return digest.digest() == reply.item
+
+
+def _item(vault: Vault, reply: Reply) -> Iterator[bytes]:
+    """The bytes of the item: mailbox address, then the Envelope."""
+    yield reply.address
+    with vault.reply_path(reply.id).open("rb") as file:
+        yield from _chunks(file)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def items_of(vault: Vault, replies: Iterable[Reply]) -> list[ItemSource]:
+    """The items that carry these replies; they are read when the Bundle is written."""
+    return [
+        ItemSource(ItemEntry("reply", HASH_SIZE + reply.size, reply.item), lambda reply=reply: _item(vault, reply))  # type: ignore[misc]
+        for reply in replies
+    ]
+
+
+def note_sent(vault: Vault, load: Load, outbox: int) -> None:
+    """Within the transaction that takes the outbox's number: these replies are in it."""
+    for reply in load.replies:
+        replace(reply, state="sent", outbox=reply.outbox or outbox, code="").save(vault)
+    for reply in load.damaged:
+        replace(reply, state="refused", outbox=0, code=VaultDamaged.code).save(vault)
+
+
+def note_report(vault: Vault, report: Report) -> list[Reply]:
+    """Take a server's report, within a transaction; the replies that it decides, as they are now.
+
+    A report decides a reply only when it names an outbox that carried it: so an old Bundle that comes again, and names
+    a reply that has been sent once more since, says nothing.
+    """
+    newest = max(report.bundles, default=0)
+    refused = dict(report.refused)
+    decided = []
+    for reply in list(Reply.all(vault)):
+        if reply.state == "sent" and 0 < reply.outbox <= newest:
+            code = refused.get(reply.item, "")
+            state = "refused" if code else "delivered"
+            done = replace(reply, state=state, outbox=0, code=code)
+            done.save(vault)
+            decided.append(done)
+    return sorted(decided, key=lambda one: one.number)
