@@ -17,7 +17,6 @@ from typing import Any, BinaryIO, Final
 
 from tipbox.body import open_body, split_files
 from tipbox.desk.errors import AlreadyThere, VaultDamaged
-from tipbox.desk.names import safe_name
 from tipbox.desk.records import Organisation, Tip
 from tipbox.desk.vault import Vault
 from tipbox.durable import TEMPORARY_SUFFIX
@@ -25,6 +24,7 @@ from tipbox.envelope import Reading, read_envelope
 from tipbox.errors import NotFound, TipboxError
 from tipbox.letter import Letter, open_letter
 from tipbox.limits import HASH_SIZE
+from tipbox.names import safe_name
 from tipbox.passphrase import check_digits
 from tipbox.printable import ascii_json
 from tipbox.stage import Stage

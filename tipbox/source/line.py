@@ -70,8 +70,11 @@ def _proxy(socks: str | None) -> str | None:
 class Line:
     """A line to one server for one act. It sends no cookie, no name of a program, and follows no redirect."""
 
-    def __init__(self, url: str, socks: str | None = None, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, url: str, socks: str | None = None, *, act: str = "sending", patience: float = PATIENCE_SECONDS
+    ) -> None:
         origin, proxy = _origin(url, socks), _proxy(socks)
+        self._act = act
         self._patience = patience
         self._heard = False
         self._http = httpx.Client(base_url=origin, proxy=proxy, trust_env=False, timeout=_TIMEOUT)
@@ -127,7 +130,7 @@ class Line:
         self._heard = True
         if answer.status_code in (httpx.codes.OK, httpx.codes.CREATED) and len(content) <= _MAX_ANSWER:
             return content
-        raise _refusal(answer, content)
+        raise _refusal(self._act, answer, content)
 
 
 def _bounded(answer: httpx.Response) -> bytes:
@@ -140,7 +143,7 @@ def _bounded(answer: httpx.Response) -> bytes:
     return bytes(content)
 
 
-def _refusal(answer: httpx.Response, content: bytes) -> TipboxError:
+def _refusal(act: str, answer: httpx.Response, content: bytes) -> TipboxError:
     """The error that an answer stands for, in this program's own words."""
     try:
         value: Any = json.loads(content[:_MAX_ANSWER])
@@ -148,19 +151,19 @@ def _refusal(answer: httpx.Response, content: bytes) -> TipboxError:
         value = None
     code = value.get("error") if isinstance(value, dict) else None
     if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
-        return Full("sending: the server is full for now; come back later, or send the text without files")
+        return Full(f"{act}: the server is full for now; come back later, or send the text without files")
     if answer.status_code in _PASSING:
-        return Passing("sending: the server is busy or being looked after; try again later", _retry_after(answer))
+        return Passing(f"{act}: the server is busy or being looked after; try again later", _retry_after(answer))
     if isinstance(code, str) and code in BY_CODE:
-        return BY_CODE[code](f"sending: the server refused it: {code}")
+        return BY_CODE[code](f"{act}: the server refused it: {code}")
     if code == "no-draft":
-        return NetworkFailed("sending: the server has no longer what was sent before; send again")
+        return NetworkFailed(f"{act}: the server has no longer what was sent before; send again")
     if isinstance(code, str) and code in _REFUSED:
-        return InputRefused(f"sending: {_REFUSED[code]}")
+        return InputRefused(f"{act}: {_REFUSED[code]}")
     if answer.status_code == httpx.codes.NOT_FOUND:
         return NotFound("asking the server: it has no such page; is this the address of a tipbox?")
     return NetworkFailed(
-        f"sending: an answer that makes no sense ({answer.status_code}); is this the address of a tipbox?"
+        f"{act}: an answer that makes no sense ({answer.status_code}); is this the address of a tipbox?"
     )
 
 

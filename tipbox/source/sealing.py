@@ -25,7 +25,7 @@ class SealedTip:
     """A tip whose header and letter are sealed; ``parts`` seals the files, once."""
 
     sealed: Sealed = field(repr=False)
-    passphrase: str = field(repr=False)
+    passphrase: Passphrase = field(repr=False)
     check_digits: dict[str, str]
     attachments: Sequence[Attachment] = field(repr=False)
     _id: EnvelopeId = field(repr=False)
@@ -83,4 +83,4 @@ def seal_tip(
         manifest.organisation: check_digits(secrets.pair_key(manifest.id), sealed.header.hash)
         for manifest in roster.chosen_manifests
     }
-    return SealedTip(sealed, passphrase.digits(), digits, attachments, EnvelopeId(sealed.header.encoded, sealed.letter))
+    return SealedTip(sealed, passphrase, digits, attachments, EnvelopeId(sealed.header.encoded, sealed.letter))

@@ -1,4 +1,4 @@
-"""File names from sources, made safe. The name as it came is a stranger's word: only tip.json keeps it.
+"""File names from the other side, made safe. The name as it came is a stranger's word, and no path is made of it.
 
 A safe name has a number in front, so it is never empty, never hidden, never an option, and never the same twice.
 """
@@ -51,8 +51,8 @@ def safe_name(number: int, name: str) -> str:
     """``NNN-name``: a file name that no system takes for anything else.
 
     Args:
-        number: the file's place in its tip, from 1.
-        name: the name that the source gave it.
+        number: the file's place in its Envelope, from 1.
+        name: the name that its sender gave it.
     """
     stem, extension = _split(_clean(name))
     stem = _cut(stem.rstrip(" ."), MAX_SAFE_NAME - len(extension))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tipbox.desk.names import MAX_SAFE_NAME, safe_name
+from tipbox.names import MAX_SAFE_NAME, safe_name
 from tipbox.printable import ascii_json, is_printable, printable
 
 
