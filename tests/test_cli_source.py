@@ -21,12 +21,12 @@ import httpx
 import pytest
 
 from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
-from tipbox import cli, days
+from tipbox import attachments, cli, days
 from tipbox.attachments import measure, read_once
 from tipbox.desk import identity as identity_file
 from tipbox.errors import InputRefused, NetworkFailed
 from tipbox.limits import SEALED_PART_SIZE
-from tipbox.source import attachments, line, upload
+from tipbox.source import line, upload
 from tipbox.stage import Stage
 
 
