@@ -36,6 +36,7 @@ from tipbox.bundle import volume_class
 from tipbox.envelope import EnvelopeId, read_envelope
 from tipbox.errors import DamagedItem, TipboxError, WrongSender
 from tipbox.header import FindKey, KeyState
+from tipbox.server import backup_file, backup_records
 from tipbox.wordlists import PINS
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -325,6 +326,17 @@ def run_mailbox(given: Case) -> Case:
     }
 
 
+def run_backup(given: Case) -> Case:
+    reader = backup_file.Reader(io.BytesIO(b64(given["file"])), bytes.fromhex(given["seed"]))
+    records = []
+    for record in reader.records():
+        data = record.read()
+        records.append({"kind": int(record.kind), "size": record.size, "sha256": sha256(data).hexdigest()})
+        if record.kind is backup_file.Kind.SECRETS:
+            assert backup_records.Secrets.parse(reader.open_secrets(data)).onion
+    return {"records": records}
+
+
 RUN: dict[str, Callable[[Case], Case]] = {
     "canonical": run_canonical,
     "padding": run_padding,
@@ -338,6 +350,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "locked": run_locked,
     "bundle": run_bundle,
     "mailbox": run_mailbox,
+    "backup": run_backup,
 }
 
 

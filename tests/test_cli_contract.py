@@ -19,6 +19,7 @@ from desk_support import PASSWORD, Desk, Desks, Exporter, seal_tip
 from tipbox import cli, days
 from tipbox.commands import server as server_commands
 from tipbox.keys import Manifest
+from tipbox.server.run import prepare
 
 
 @dataclass(frozen=True)
@@ -403,3 +404,60 @@ def test_plain_http_never_meets_a_network(run: Run, desks: Desks, tmp_path: Path
     assert done.code == 2
     assert one_line(done.err)
     assert not (tmp_path / "h").exists()
+
+
+# --- backups ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_backup_drill_and_restore(run: Run, desks: Desks, secret: Path, tmp_path: Path, *, locked: bool) -> None:
+    """With a locked key and its passphrase, and as briefly as the contract has it."""
+    key, made, home, new = (tmp_path / name for name in ("K", "F", "home", "new"))
+    prepare(home, desks.folder / "keys")
+    passphrase = ("--passphrase-file", secret) if locked else ()
+
+    done = run("server", "backup-key", "--out", key, *passphrase, "--json")
+    assert (done.code, done.json["locked"]) == (0, locked)
+    assert (stat.S_IMODE(key.stat().st_mode), key.read_bytes()[:8] == b"\x89tiploc\n") == (0o600, locked)
+    again = run("server", "backup-key", "--out", key, *passphrase)
+    assert again.code == 3
+    done = run("server", "backup", "--home", home, "--out", made, "--to", f"{key}.pub", "--json")
+    assert (done.code, done.json["envelopes"], done.json["organisations"]) == (0, 0, 2)
+    done = run("server", "drill", "--home", tmp_path / "drill", "--identity", key, *passphrase, made)
+    assert (done.code, "2 organisations" in done.out) == (0, True)
+    done = run("server", "restore", "--home", new, "--identity", key, *passphrase, made, "--json")
+    assert (done.code, done.json["problems"]) == (0, [])
+    assert run("server", "check", "--home", new).code == 0
+    assert run("server", "restore", "--home", new, "--identity", key, *passphrase, made).code == 3
+
+
+def test_what_backups_refuse(run: Run, desks: Desks, secret: Path, tmp_path: Path) -> None:
+    key, made, home = tmp_path / "K", tmp_path / "F", tmp_path / "home"
+    prepare(home, desks.folder / "keys")
+    run("server", "backup-key", "--out", key, "--passphrase-file", secret)
+    run("server", "backup", "--home", home, "--out", made, "--to", f"{key}.pub")
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"another passphrase\n")
+    options = ("--home", tmp_path / "new", "--identity")
+
+    refused = [
+        (4, run("server", "restore", *options, key, made)),
+        (4, run("server", "restore", *options, key, "--passphrase-file", wrong, made)),
+        (3, run("server", "restore", *options, f"{key}.pub", made)),
+        (3, run("server", "restore", *options, key, "--passphrase-file", secret, secret)),
+        (5, run("server", "restore", *options, key, "--passphrase-file", secret, tmp_path / "nothing")),
+        (5, run("server", "restore", *options, tmp_path / "nothing", made)),
+        (3, run("server", "backup", "--home", home, "--out", tmp_path / "x", "--to", key)),
+        (3, run("server", "backup", "--home", home, "--out", tmp_path / "x", "--to", f"{key}.pub", "--onion", key)),
+        (5, run("server", "backup", "--home", tmp_path / "none", "--out", tmp_path / "x", "--to", f"{key}.pub")),
+        (5, run("server", "settle", "--home", tmp_path / "none")),
+        (5, run("server", "seized", "--home", tmp_path / "none")),
+        (5, run("server", "check", "--home", tmp_path / "none")),
+    ]
+
+    for code, done in refused:
+        assert done.code == code, done.err
+        assert done.err.splitlines()[-1].startswith("tipbox: ")
+        assert done.out == ""
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "x").exists()

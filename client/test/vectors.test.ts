@@ -1,4 +1,4 @@
-// The vectors of tests/vectors (see the README there), all but those of locked files: every case, its one outcome, and what
+// The vectors of tests/vectors (see the README there), all but those of locked files and backups: every case, its one outcome, and what
 // was read encoded again to the same bytes.
 
 import { createCipheriv } from "node:crypto";
@@ -29,7 +29,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that
 const FOLDER = new URL("../../tests/vectors/", import.meta.url);
 const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle", "mailbox"] as const;
 /** Locked files need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
-const OF_PYTHON = ["locked"];
+const OF_PYTHON = ["backup", "locked"];
 
 type Kind = (typeof KINDS)[number];
 type Members = Readonly<Record<string, unknown>>;

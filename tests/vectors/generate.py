@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import make_backup
 import make_bundle
 import make_canonical
 import make_envelope
@@ -21,7 +22,7 @@ LARGEST_FOLDER = 5_000_000
 def main(folder: Path) -> None:
     """Write every case below ``folder``; what an earlier version made and this one does not is removed."""
     made: dict[str, bytes] = {}
-    for module in (make_canonical, make_small, make_manifest, make_envelope, make_bundle, make_mailbox):
+    for module in (make_canonical, make_small, make_manifest, make_envelope, make_bundle, make_mailbox, make_backup):
         for case in module.cases():
             name = f"{case['kind']}/{case['name']}.json"
             assert name not in made, f"two cases are named {name}"

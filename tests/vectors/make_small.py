@@ -346,7 +346,7 @@ def locked() -> Iterator[Case]:
         return case(f"locked/{name}", expect, comment, given, output)
 
     vault = seal("vault")
-    for kind, name in ((1, "vault"), (2, "key-stick"), (3, "identity")):
+    for kind, name in ((1, "vault"), (2, "key-stick"), (3, "identity"), (4, "operator-key")):
         yield made(name, "ok", f"kind {kind}", seal(name, kind), kind)
     yield made("empty-payload", "ok", "nothing is locked in", seal("empty", data=b""), holds=b"")
     yield made("magic", "not-tipbox", "the magic of an Envelope", seal("magic", magic=b"\x89tipbox\n"))
@@ -356,7 +356,7 @@ def locked() -> Iterator[Case]:
     )
     yield made("version", "version", "version 2", seal("version", version=2))
     yield made("kind", "malformed", "a key stick where a vault is asked for", seal("kind", 2))
-    yield made("kind-unknown", "malformed", "kind 4", seal("kind 4", 4))
+    yield made("kind-unknown", "malformed", "kind 5", seal("kind 5", 5))
     yield made("passphrase", "wrong-passphrase", "another passphrase", vault, typed=b"another")
     yield made("passphrase-empty", "wrong-passphrase", "an empty passphrase", vault, typed=b"")
     for name, offset in (("salt", 10), ("nonce", 26), ("payload", 50), ("tag", len(vault) - 1)):

@@ -20,7 +20,19 @@ from tipbox.errors import Malformed
 from tipbox.server.blobs import SETTLED, LocalBlobs
 from tipbox.server.config import FILE
 from tipbox.server.home import Home
-from tipbox.server.models import Base, DayCount, Draft, Envelope, Finished, Inward, Ledger, Organisation, Series, Slot
+from tipbox.server.models import (
+    Base,
+    DayCount,
+    Draft,
+    Envelope,
+    Finished,
+    Inward,
+    Ledger,
+    Organisation,
+    Reply,
+    Series,
+    Slot,
+)
 from tipbox.server.opened import Opened, opened
 
 NEVER_THERE: Final = (
@@ -70,6 +82,10 @@ class Seized:
     uploads_announced: int
     finished: dict[str, int]
     """Upload tokens (hashed) whose Envelope is stored, by day; not which Envelope."""
+    replies: dict[str, int]
+    """Sealed replies that wait in mailboxes, by the day on which they were deposited; of which organisation shows."""
+    mailboxes: int
+    """Mailboxes with a reply. Whose they are, and which Envelope each belongs to, does not show."""
     counted: dict[str, int]
     """Envelopes taken in, by day, also those that have gone since."""
     clock: dict[str, Any]
@@ -102,6 +118,10 @@ class Seized:
             yield f"  {day}: {count} unfinished uploads were begun."
         for day, count in self.finished.items():
             yield f"  {day}: {count} uploads were finished; not which Envelopes they became."
+        for day, count in self.replies.items():
+            yield f"  {day}: {count} sealed replies came; from which organisation, and into which mailbox, shows."
+        if self.mailboxes:
+            yield f"  {self.mailboxes} mailboxes hold replies; whose they are, and to which Envelope, does not show."
         for day, count in self.counted.items():
             yield f"  {day}: {count} Envelopes were taken in, those that have gone included."
         yield f"  Last day seen {self.clock['last_day']}, {self.clock['days_seen']} days counted."
@@ -151,6 +171,8 @@ def seized_opened(server: Opened, today: date) -> Seized:
             uploads=_counts(connection, Draft.day, func.count()),
             uploads_announced=int(connection.execute(select(func.coalesce(func.sum(Draft.body_size), 0))).scalar_one()),
             finished=_counts(connection, Finished.day, func.count()),
+            replies=_counts(connection, Reply.day, func.count()),
+            mailboxes=connection.execute(select(func.count(Reply.mailbox.distinct()))).scalar_one(),
             counted=_counts(connection, DayCount.day, func.sum(DayCount.letters)),
             clock={"days_seen": days_seen, "held": bool(held), "last_day": last_day.isoformat()},
             rows={
