@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from server_support import (
     PART,
+    Box,
     Here,
     Organisation,
     Sent,
@@ -45,7 +46,7 @@ from tipbox.server.check import check
 from tipbox.server.export import export
 from tipbox.server.home import Home, load_server_keys
 from tipbox.server.import_ import import_bundles
-from tipbox.server.models import Base, Envelope, Series
+from tipbox.server.models import Base, Envelope, Reply, Series
 from tipbox.server.models import Organisation as Known
 from tipbox.server.opened import opened
 from tipbox.server.operator_key import PublicKey
@@ -153,6 +154,10 @@ def test_everything_committed_comes_back_and_nothing_else(
     outward = one.read(export(server.home, one.name, tmp_path / "out")[0])
     ack = item_of("ack", acknowledge([sent[0].id, sent[1].id], one.desk))
     import_bundles(server.home, [inward(tmp_path / "in", one, outward, [ack])])
+    box = Box()
+    outward = other.read(export(server.home, other.name, tmp_path / "out")[0])
+    import_bundles(server.home, [inward(tmp_path / "in", other, outward, [box.item(box.reply(1000))])])
+    assert count(server.home, Reply) == 1
 
     made = back_up(server.home, tmp_path / "backup", onion=onion)
     restored = restore(tmp_path / "new", SEED, made, onion=tmp_path / "tor again")
@@ -167,7 +172,11 @@ def test_everything_committed_comes_back_and_nothing_else(
         assert all(opens(data, organisation) for data in found)
     rows = {table.__tablename__: count(home, table) for table in Base.__subclasses__()}
     assert rows["envelope"] == 4
-    assert {name for name in ("draft", "draft_letter", "run", "finished", "inward") if rows[name]} == set()
+    assert {
+        name
+        for name in ("draft", "draft_letter", "run", "finished", "inward", "reply", "reply_opening", "deposit")
+        if rows[name]
+    } == set()
     assert load_server_keys(Home(home)).id == load_server_keys(Home(server.home)).id
     assert (home / "tipbox.toml").read_bytes() == (server.home / "tipbox.toml").read_bytes()
     assert tree(tmp_path / "tor again") == tree(onion)

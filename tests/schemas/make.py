@@ -6,7 +6,6 @@ It is written to ``tests/schemas/REVISION/`` and stays there as it is: what a se
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import sqlite3
@@ -17,10 +16,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from server_support import Here, envelope, inward, keys_folder, three  # noqa: E402
+from server_support import Box, Here, envelope, inward, keys_folder, three  # noqa: E402
 from tipbox import days  # noqa: E402
 from tipbox.acknowledgement import acknowledge  # noqa: E402
 from tipbox.bundle_write import item_of  # noqa: E402
+from tipbox.primitives import sha256  # noqa: E402
 from tipbox.server.export import export  # noqa: E402
 from tipbox.server.home import Home  # noqa: E402
 from tipbox.server.import_ import import_bundles  # noqa: E402
@@ -40,14 +40,17 @@ def main() -> None:
     server.put(draft, 1)
     outward = organisations[0].read(export(server.home, organisations[0].name, work / "out")[0])
     ack = item_of("ack", acknowledge([acknowledged.id], organisations[0].desk))
-    import_bundles(server.home, [inward(work / "in", organisations[0], outward, [ack])])
+    box = Box()
+    reply = box.reply(500)
+    import_bundles(server.home, [inward(work / "in", organisations[0], outward, [ack, box.item(reply)])])
     server.close()
     expected = {
         "acknowledged": [acknowledged.id.hex()],
         "acknowledged_by": organisations[0].name,
         "day": days.today().isoformat(),
         "draft": {"missing": [[0, 1]], "token": draft.token},
-        "envelopes": {sent.id.hex(): base64.b64encode(sent.whole).decode() for sent in (text, acknowledged, files)},
+        "envelopes": {sent.id.hex(): sha256(sent.whole).hex() for sent in (text, acknowledged, files)},
+        "replies": [reply.id.hex()],
         "organisations": {one.name: one.seed.hex() for one in organisations},
     }
     keep(work / "home", expected)

@@ -83,8 +83,6 @@ def cases() -> Iterator[Case]:
     for name, offset in (("salt", 40), ("enc", 100), ("wrapped", HEADER - 1), ("part", HEADER), ("tag", len(good) - 1)):
         yield made(f"{name}-flipped", "tampered", f"a bit of the {name} changed", flip(good, offset))
     yield made("cut", "tampered", "the last byte is missing", good[:-1])
-    two = of("large", large)
-    yield made("cut-part", "tampered", "the last part is missing", two[: HEADER + oracle.PART + 16])
     yield made("appended", "tampered", "a byte too many", good + b"\x00")
     yield made("order", "malformed", "settings before the secrets", of("o", [(1, ABOUT), (3, b""), (2, b""), (7, END)]))
     yield made("first", "malformed", "it does not begin with what it is about", of("f", [(2, b""), (7, END)]))
