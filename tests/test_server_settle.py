@@ -118,7 +118,8 @@ def arrive(home: Path, keys: Path, arrivals: Sequence[tuple[dict[str, object], l
     store.write(
         lambda connection: [
             connection.exec_driver_sql(
-                "INSERT OR IGNORE INTO organisation VALUES (?, ?, ?)", (b"%016d" % which, f"o{which}", b"%032d" % which)
+                "INSERT INTO organisation (id, name, identity) VALUES (?, ?, ?)",
+                (b"%016d" % which, f"o{which}", b"%032d" % which),
             )
             for which in range(3)
         ]
