@@ -16,7 +16,7 @@ from tipbox.desk.errors import AlreadyThere, KeyStickMissing, TooEarly
 from tipbox.desk.outbox import due_manifest
 from tipbox.desk.records import Destruction, PublicKey
 from tipbox.desk.vault import Vault
-from tipbox.desk.verify import check_folder, identity_digits
+from tipbox.desk.verify import check_folder
 from tipbox.errors import (
     BadSignature,
     Expired,
@@ -27,7 +27,7 @@ from tipbox.errors import (
     TooLate,
     WrongPassphrase,
 )
-from tipbox.keys import Manifest
+from tipbox.keys import Manifest, id_digits
 from tipbox.primitives import SigningKey
 
 DEAD = destroy.KEPT_DAYS + 14
@@ -294,9 +294,9 @@ def test_verify_names_what_is_wrong_with_each_file(made: Desks, tmp_path: Path) 
 
 
 def test_check_digits_of_an_identity() -> None:
-    assert identity_digits(bytes(16)) == " ".join(["00000"] * 6)
-    assert identity_digits(bytes.fromhex("00000000000000000000000000003039")) == "00000 00000 00000 00000 00000 12345"
-    assert identity_digits(b"\xff" * 16) == "92093 84634 63374 60743 17682 11455"
+    assert id_digits(bytes(16)) == " ".join(["00000"] * 6)
+    assert id_digits(bytes.fromhex("00000000000000000000000000003039")) == "00000 00000 00000 00000 00000 12345"
+    assert id_digits(b"\xff" * 16) == "92093 84634 63374 60743 17682 11455"
 
 
 def test_a_copy_that_a_killed_act_left_on_the_key_stick_goes_with_the_next_destruction(desk: Desk) -> None:

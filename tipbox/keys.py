@@ -51,6 +51,8 @@ _MEMBERS: Final = (
     "signature", "until", "version",
 )  # fmt: skip
 _SKEW: Final = timedelta(days=SKEW_DAYS)
+_ID_DIGITS: Final = 30
+_ID_GROUP: Final = 5
 
 
 def organisation_id(identity: bytes) -> bytes:
@@ -66,6 +68,12 @@ def key_id(public: bytes) -> bytes:
 def server_id(public: bytes) -> bytes:
     """The id (16 bytes) of the server with this Ed25519 key."""
     return sha256(labels.SERVER, public)[:ID_SIZE]
+
+
+def id_digits(ident: bytes) -> str:
+    """What people compare by voice: an id (16 bytes) modulo 10^30, in groups of five digits."""
+    digits = f"{int.from_bytes(ident) % 10**_ID_DIGITS:0{_ID_DIGITS}d}"
+    return " ".join(digits[start : start + _ID_GROUP] for start in range(0, _ID_DIGITS, _ID_GROUP))
 
 
 def check_organisation_name(name: str) -> str:

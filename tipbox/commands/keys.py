@@ -13,8 +13,9 @@ from tipbox.desk import ceremony
 from tipbox.desk import identity as identity_file
 from tipbox.desk.ceremony import Published
 from tipbox.desk.destroy import destroy as destroy_oldest
-from tipbox.desk.verify import Checked, check_folder, identity_digits
+from tipbox.desk.verify import Checked, check_folder
 from tipbox.errors import InputRefused
+from tipbox.keys import id_digits
 from tipbox.printable import printable
 
 _PATH = click.Path(path_type=Path)
@@ -63,11 +64,11 @@ def init(
     )
     where = identity or identity_file.identity_path(vault)
     terminal.say(f"Made the vault {vault}, the key stick {organisation.stick} and the identity file {where}.")
-    terminal.say(f"Identity of {organisation.name}, to compare by voice: {identity_digits(organisation.id)}")
+    terminal.say(f"Identity of {organisation.name}, to compare by voice: {id_digits(organisation.id)}")
     terminal.say("Keep the identity file apart from the vault. Next: tipbox keys publish")
     terminal.result(
         {
-            "check_digits": identity_digits(organisation.id),
+            "check_digits": id_digits(organisation.id),
             "id": organisation.id.hex(),
             "identity": str(where),
             "organisation": organisation.name,
@@ -153,7 +154,7 @@ def _line(one: Checked) -> str:
     generation, index = manifest.serial
     return (
         f"{printable(one.file)}: {manifest.organisation} ({printable(manifest.name)}), identity "
-        f"{identity_digits(manifest.id)}, serial {generation}.{index}, valid until {manifest.end}: "
+        f"{id_digits(manifest.id)}, serial {generation}.{index}, valid until {manifest.end}: "
         f"{'BAD: ' + problems if problems else 'good'}"
     )
 
@@ -166,7 +167,7 @@ def _facts(one: Checked) -> dict[str, object]:
     }
     if manifest is not None:
         facts |= {
-            "check_digits": identity_digits(manifest.id),
+            "check_digits": id_digits(manifest.id),
             "id": manifest.id.hex(),
             "name": manifest.name,
             "organisation": manifest.organisation,

@@ -187,6 +187,7 @@ def status(terminal: Terminal, *, home: Path) -> None:
     from tipbox.server.status import status as server_status
 
     now = server_status(home)
+    terminal.say(f"Server, for desks to compare by voice: {now.server}")
     terminal.say(f"{now.day}{' (clock jumped: nothing ages)' if now.clock_held else ''}")
     terminal.say(f"Envelopes {now.envelopes}, uploads under way {now.drafts}, replies {now.replies}")
     terminal.say(

@@ -7,13 +7,12 @@ from dataclasses import replace
 from tipbox.desk.errors import NoBundleYet
 from tipbox.desk.records import Server, Traffic
 from tipbox.desk.vault import Vault
-from tipbox.desk.verify import identity_digits
-from tipbox.keys import server_id
+from tipbox.keys import id_digits, server_id
 
 
 def server_digits(server: Server) -> str:
     """What desk and operator compare by voice: the server's id, 30 digits in groups of five."""
-    return identity_digits(server_id(server.sender))
+    return id_digits(server_id(server.sender))
 
 
 def pinned(vault: Vault) -> Server:

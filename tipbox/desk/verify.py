@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
 
 from tipbox.errors import Malformed, NotFound, TipboxError
 from tipbox.keys import Manifest
 from tipbox.limits import MAX_MANIFEST
-
-_DIGITS: Final = 30
-_GROUP: Final = 5
-
-
-def identity_digits(organisation: bytes) -> str:
-    """What people compare by voice: the organisation's id (16 bytes) modulo 10^30, in groups of five digits."""
-    digits = f"{int.from_bytes(organisation) % 10**_DIGITS:0{_DIGITS}d}"
-    return " ".join(digits[start : start + _GROUP] for start in range(0, _DIGITS, _GROUP))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from tipbox import days
+from tipbox.keys import id_digits
 from tipbox.server.models import Draft, Envelope, Ledger, Reply, Slot
 from tipbox.server.opened import opened
 from tipbox.server.quota import Disk
@@ -28,8 +29,12 @@ class OrganisationStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The server's state. Counts are steps such as ``"10+"``; shares are in tenths of the whole."""
+    """The server's state, and its id as digits for desks to compare. Counts are steps such as ``"10+"``.
 
+    Shares are in tenths of the whole.
+    """
+
+    server: str
     day: str
     clock_held: bool
     envelopes: str
@@ -77,6 +82,7 @@ def status(home: Path, *, today: date | None = None) -> Status:
         disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
         counts = dict(waiting)
         return Status(
+            server=id_digits(server.keys.id),
             day=day.isoformat(),
             clock_held=bool(held),
             envelopes=coarse(envelopes),
