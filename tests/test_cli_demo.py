@@ -28,11 +28,13 @@ def command(temp: Path, *options: str) -> subprocess.Popen[str]:
 
 def test_once_runs_the_main_job_and_cleans_up(tmp_path: Path) -> None:
     with command(tmp_path, "--once") as running:
-        out, err = running.communicate(timeout=240)
+        out, err = running.communicate(timeout=600)
     assert (running.returncode, err) == (0, "")
     assert out.count("the same to the last bit") == 3
     assert "the server holds ciphertext only" in out
     assert "the server has it no longer" in out
+    assert demo.QUESTION in out
+    assert "Tip, reply (delivered) and follow-up lie in one thread." in out
     assert list(tmp_path.iterdir()) == []
 
 

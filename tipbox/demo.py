@@ -1,4 +1,4 @@
-"""The main job, end to end on one machine: three organisations, a server, a tip, three desks.
+"""The main job, end to end on one machine: three organisations, a server, a tip, three desks, an answer.
 
 Every step is one of the real commands, run as a program of its own; nothing here knows how any of them works. All of
 it lies in one private folder that is removed at the end.
@@ -30,6 +30,8 @@ from tipbox.primitives import random_bytes
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 20.0
 WORDS: Final = "На площади стреляли. Я снимал из окна."  # noqa: RUF001 (Russian)
+QUESTION: Final = "Когда это было? Сохраните оригинал."
+FOLLOW_UP: Final = "Пятого января, около шести вечера."
 MESSAGE: Final = f"{WORDS}\nҚазір қауіпсіз жердемін.\n".encode()  # noqa: RUF001 (Kazakh)
 PICTURE: Final = "площадь.png"
 _WIDTH: Final = 320
@@ -84,9 +86,10 @@ class Demo:
         self._secret = folder / "passphrase"
         self._home = folder / "server"
         self._keys = folder / "keys"
+        self._passphrase = folder / "source-passphrase"
 
     def main_job(self, url: str) -> None:
-        """From the sealed tip to its removal from the server."""
+        """From the sealed tip to its removal from the server, and the talk that follows."""
         self._say("4. A source seals a message and a picture for all three, and sends them.")
         sent = self._send(url)
         self._say(f"   Stored as {sent['tip'][:16]}…; the Passphrase for the answer: {sent['passphrase']}")
@@ -97,6 +100,13 @@ class Demo:
             self._carry(organisation.name, sent["tip"])
             self._stored(number < len(ORGANISATIONS))
         self._say("9. All three have carried it: the server has it no longer.")
+        writer = ORGANISATIONS[1]
+        self._say(f"10. {writer.name} answers with a file; the next Bundle brings the reply to the source's mailbox.")
+        self._answer(writer.name, sent["tip"])
+        self._say("11. The source comes back with nothing but the Passphrase, reads, and deletes what it has read.")
+        self._read(url, writer.name, sent["passphrase"])
+        self._say("12. It writes back; on the desk, all of it is one thread.")
+        self._follow_up(url, writer.name, sent["tip"])
 
     def make_keys(self) -> None:
         """Each organisation's ceremony."""
@@ -169,6 +179,45 @@ class Demo:
         outbox = stick / "outbox.bundle"
         self._tipbox("desk", "outbox", "--vault", vault, *self._unlock, "--out", outbox, "--json")
         self._tipbox("server", "import", "--home", self._home, outbox, "--json")
+
+    def _answer(self, name: str, tip: str) -> None:
+        question, form = self._folder / "question.txt", self._folder / "form.txt"
+        question.write_text(QUESTION, encoding="utf-8")
+        form.write_bytes(random_bytes(1000))
+        vault, outbox = self._vault(name), self._folder / "reply.bundle"
+        answer = ["--message-file", question, form]
+        self._tipbox("desk", "reply", "--vault", vault, *self._unlock, tip, *answer, "--json")
+        self._tipbox("desk", "outbox", "--vault", vault, *self._unlock, "--out", outbox, "--json")
+        self._tipbox("server", "import", "--home", self._home, outbox, "--json")
+
+    def _read(self, url: str, name: str, passphrase: str) -> None:
+        self._passphrase.write_text(passphrase + "\n", encoding="utf-8")
+        self._passphrase.chmod(0o600)
+        saved = self._folder / "read"
+        inbox = ["--keys", self._keys, "--passphrase-file", self._passphrase, "--out", saved, "--delete"]
+        replies = self._tipbox("source", "inbox", url, *inbox, "--json")["replies"]
+        files = [path.read_bytes() for path in saved.rglob("*form.txt")]
+        if [(one["organisation"], one["text"]) for one in replies] != [(name, QUESTION)] or files != [
+            (self._folder / "form.txt").read_bytes()
+        ]:
+            raise DemoFailed("the demo: what the source reads is not what was answered")
+        self._say(f"   From {name}, proved by a key that only the two share: {replies[0]['text']}")
+
+    def _follow_up(self, url: str, name: str, tip: str) -> None:
+        text = self._folder / "follow-up.txt"
+        text.write_text(FOLLOW_UP, encoding="utf-8")
+        follow_up = ["--keys", self._keys, "--passphrase-file", self._passphrase, "--to", name, "--message-file", text]
+        self._tipbox("source", "send", url, *follow_up, "--json")
+        stick, vault = self._folder / "stick-again", self._vault(name)
+        self._tipbox("server", "export", "--home", self._home, "--to", name, "--out", stick, "--json")
+        self._tipbox("desk", "import", "--vault", vault, *self._unlock, "--copies", "1", stick, "--json")
+        talk = self._tipbox("desk", "thread", "--vault", vault, *self._unlock, tip, "--json")["messages"]
+        said = {(one["kind"], one["state"], one["text"]) for one in talk}
+        if {("reply", "delivered", QUESTION)} != {one for one in said if one[0] == "reply"} or FOLLOW_UP not in {
+            text for kind, _, text in said if kind == "tip"
+        }:
+            raise DemoFailed("the demo: the desk does not show one thread with its reply delivered")
+        self._say("   Tip, reply (delivered) and follow-up lie in one thread.")
 
     def _stored(self, expected: bool) -> None:  # noqa: FBT001 (one fact, named at the call)
         state = self._tipbox("server", "status", "--home", self._home, "--json")
