@@ -1,14 +1,14 @@
-// What both workers do: they hold every secret of the page, seal and upload, and judge what is typed.
+// What both workers do: they hold the secrets of the page, read its manifests, and judge what is typed.
 
-import { type Bytes, toHex, utf8 } from "./bytes.js";
+import { toHex, utf8 } from "./bytes.js";
 import { today } from "./days.js";
 import { type Code, codeOf, TipboxError } from "./errors.js";
 import { FileError } from "./files.js";
 import type { Manifest } from "./keys.js";
 import { Line } from "./line.js";
-import type { Addresses, FromWorker, Order, Organisation, ToWorker } from "./messages.js";
+import type { Addresses, FromWorker, Organisation, ToWorker } from "./messages.js";
 import * as passphrases from "./passphrase.js";
-import { readManifests, send } from "./send.js";
+import { readManifests } from "./roster.js";
 import * as typing from "./typed.js";
 import { languageOf, type ListName, PINS, WordList } from "./wordlists.js";
 
@@ -21,17 +21,9 @@ interface WorkerScope extends EventTarget {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 }
 
-/** What only a worker that reads mailboxes does. */
-export interface Reading {
-  /** The Passphrase of the mailbox that is open: messages go out under it. */
-  passphrase(): Bytes | null;
-  hear(message: ToWorker): void;
-}
-
-const scope = self as unknown as WorkerScope;
+export const scope = self as unknown as WorkerScope;
 export let manifests: readonly Manifest[] = [];
 export let addresses: Addresses = { envelope: "", mailbox: "", lists: "" };
-let stop = new AbortController();
 
 export function tell(news: FromWorker): void {
   scope.postMessage(news);
@@ -51,12 +43,6 @@ async function start(files: readonly string[], where: Addresses): Promise<void> 
   addresses = where;
   manifests = await readManifests(files.map(utf8), today());
   tell({ kind: "ready", organisations: manifests.map(organisationOf) });
-}
-
-async function run(order: Order, known: Bytes | null): Promise<void> {
-  stop = new AbortController();
-  await send(order, manifests, today(), tell, { signal: stop.signal, wake: scope }, known);
-  tell({ kind: "stored" });
 }
 
 /** Lists of words that were asked for. */
@@ -79,7 +65,14 @@ export function listsFor(typed: string): Promise<WordList[]> {
   return Promise.all(typing.isWords(typed) ? Object.keys(PINS).map((name) => list(name as ListName)) : []);
 }
 
+/** What is typed quickly is judged together: without a JIT a judgement takes some hundredths of a second. */
+const TYPING_PAUSE = 50;
+let newest = 0;
+
 async function judge(turn: number, typed: string, digits: string | null): Promise<void> {
+  newest = turn;
+  await new Promise((resolve) => setTimeout(resolve, TYPING_PAUSE));
+  if (turn !== newest) return;
   const said = { unit: "words", count: 0, all: 0, at: null } as const;
   if (typing.isWords(typed) && lists.size < Object.keys(PINS).length) {
     tell({ kind: "judged", turn, judgement: { ...said, state: "loading" } });
@@ -101,22 +94,19 @@ async function spell(digits: string, language: string): Promise<void> {
   }
 }
 
-function fail(error: unknown): void {
+/** Tells why something ended. */
+export function fail(error: unknown): void {
   tell({ kind: "failed", code: codeOf(error), file: error instanceof FileError ? error.index : null });
 }
 
-/** Listens to the page. */
-export function serve(reading: Reading | null): void {
+/** Listens to the page; `hear` does what only this worker does, once the manifests are read. */
+export function serve(hear: (message: ToWorker) => void): void {
+  let started = Promise.resolve();
   scope.onmessage = ({ data }) => {
     switch (data.kind) {
       case "start":
-        start(data.manifests, data.addresses).catch(fail);
-        break;
-      case "send":
-        run(data.order, reading?.passphrase() ?? null).catch(fail);
-        break;
-      case "stop":
-        stop.abort(new TipboxError("stopped"));
+        started = start(data.manifests, data.addresses);
+        started.catch(fail);
         break;
       case "spell":
         void spell(data.digits, data.language);
@@ -125,7 +115,7 @@ export function serve(reading: Reading | null): void {
         void judge(data.turn, data.typed, data.digits);
         break;
       default:
-        reading?.hear(data);
+        started.then(() => hear(data), () => undefined); // what kept it from starting was told
     }
   };
 }

@@ -15,7 +15,7 @@ const LONG_TEXT = 20_000;
 export class Inbox {
   readonly #words: Words;
   readonly #ask: (message: ToWorker) => void;
-  readonly #write: (answered: readonly string[]) => void;
+  readonly #write: (answered: readonly string[], passphrase: string) => void;
   #view: View = view("view-open");
   #typing: Typing | null = null;
   #root = element("div");
@@ -26,8 +26,8 @@ export class Inbox {
   readonly #downloads = new Map<string, Download>();
   #others = 0;
 
-  /** `write` is called with the ids of those who answered when the source wants to write back. */
-  constructor(words: Words, ask: (message: ToWorker) => void, write: (answered: readonly string[]) => void) {
+  /** `write` is called with the ids of those who answered, and the digits, when the source wants to write back. */
+  constructor(words: Words, ask: (message: ToWorker) => void, write: (answered: readonly string[], passphrase: string) => void) {
     this.#words = words;
     this.#ask = ask;
     this.#write = write;
@@ -68,7 +68,7 @@ export class Inbox {
     this.#view.part("trouble").textContent = troubleOf(this.#words, trouble);
   }
 
-  opened({ replies, waiting, others }: FromWorker & { kind: "opened" }): void {
+  opened({ passphrase, replies, waiting, others }: FromWorker & { kind: "opened" }): void {
     this.#view = view("view-mailbox");
     const { part } = this.#view;
     for (const answer of replies) part("replies").append(this.#reply(answer));
@@ -76,7 +76,7 @@ export class Inbox {
     this.#count(others);
     part("none").hidden = replies.length + waiting.length > 0;
     part("deleting").hidden = replies.length === 0;
-    part("write").addEventListener("click", () => this.#write([...this.#answered]));
+    part("write").addEventListener("click", () => this.#write([...this.#answered], passphrase));
     part("delete").addEventListener("click", () => this.#confirm(true));
     part("keep").addEventListener("click", () => this.#confirm(false));
     part("really").addEventListener("click", () => this.#ask({ kind: "delete" }));

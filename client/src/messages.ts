@@ -51,6 +51,8 @@ export interface Order {
   readonly chosen: readonly string[];
   /** BCP 47, the page's. */
   readonly language: string;
+  /** The digits of the Passphrase whose threads it joins; `null` makes a new one. */
+  readonly passphrase: string | null;
 }
 
 export type FromWorker =
@@ -71,7 +73,7 @@ export type FromWorker =
   | { readonly kind: "judged"; readonly turn: number; readonly judgement: Judgement }
   /** The Passphrase is right; its mailbox is being fetched. */
   | { readonly kind: "opening" }
-  | { readonly kind: "opened"; readonly replies: readonly Answer[]; readonly waiting: readonly Waiting[]; readonly others: number }
+  | { readonly kind: "opened"; readonly passphrase: string; readonly replies: readonly Answer[]; readonly waiting: readonly Waiting[]; readonly others: number }
   /** A letter was fetched; `null` when it is not to be shown. */
   | { readonly kind: "loaded"; readonly reply: string; readonly answer: Answer | null }
   | { readonly kind: "fetching"; readonly reply: string; readonly file: number; readonly bytes: number; readonly total: number }

@@ -11,12 +11,15 @@ import { view } from "./views.js";
 import { Words } from "./words.js";
 
 let worker: Worker | null = null;
+/** Seals, on a page whose worker only reads; started when somebody writes back. */
+let sealer: Worker | null = null;
 let form: Form | null = null;
 let sending: Sending | null = null;
 let inbox: Inbox | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
-  worker?.postMessage(message, transfer);
+  const seals = message.kind === "send" || message.kind === "stop";
+  (seals ? (sealer ?? worker) : worker)?.postMessage(message, transfer);
 }
 
 function warn(event: BeforeUnloadEvent): void {
@@ -27,6 +30,8 @@ function warn(event: BeforeUnloadEvent): void {
 function wipe(): void {
   worker?.terminate();
   worker = null;
+  sealer?.terminate();
+  sealer = null;
   form?.wipe();
   form = null;
   sending?.wipe();
@@ -59,16 +64,31 @@ function showFailed(words: Words, code: Code, file: number | null): void {
 /** What one page does: the words, the addresses and the organisations that it has. */
 class Page {
   #organisations: readonly Organisation[] = [];
+  /** Under which Passphrase messages go; `null` makes a new one. */
+  #passphrase: string | null = null;
 
   constructor(
     readonly words: Words,
     readonly addresses: Addresses,
+    readonly manifests: readonly string[],
+    /** The script of the worker that seals, when it is another one. */
+    readonly sealer: string,
   ) {}
 
+  /** Starts a worker of this page; `failed` is called when it cannot run. */
+  start(script: string, failed: () => void): Worker {
+    const started = new Worker(script);
+    started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data);
+    started.onerror = failed;
+    started.postMessage({ kind: "start", manifests: this.manifests, addresses: this.addresses } satisfies ToWorker);
+    return started;
+  }
+
   #ready(organisations: readonly Organisation[]): void {
+    if (inbox !== null || form !== null) return; // the worker that seals, beside the one that reads
     this.#organisations = organisations;
     if (this.addresses.mailbox !== "") {
-      inbox = new Inbox(this.words, ask, (answered) => this.#write(answered));
+      inbox = new Inbox(this.words, ask, (answered, passphrase) => this.#write(answered, passphrase));
       return;
     }
     const all = organisations.map(({ id }) => id);
@@ -77,7 +97,9 @@ class Page {
   }
 
   /** Another message into the threads of the mailbox that is open. */
-  #write(answered: readonly string[]): void {
+  #write(answered: readonly string[], passphrase: string): void {
+    this.#passphrase = passphrase;
+    this.#startSealer();
     form?.wipe();
     form = new Form(this.words, this.#organisations, answered, (content) => this.#send(content));
     form.onBack(() => {
@@ -88,11 +110,22 @@ class Page {
     show(form.root);
   }
 
+  #startSealer(): void {
+    if (this.sealer === "") return;
+    sealer ??= this.start(this.sealer, () => {
+      sealer?.terminate();
+      sealer = null;
+      if (sending !== null) showFailed(this.words, "network", null);
+    });
+  }
+
   #send({ message, files, chosen }: Content): void {
+    this.#startSealer();
     addEventListener("beforeunload", warn);
     sending = new Sending(this.words, ask);
     const api = this.addresses.envelope;
-    ask({ kind: "send", order: { api, message, files, chosen, language: this.words.language } }, [message.buffer]);
+    const { language } = this.words;
+    ask({ kind: "send", order: { api, message, files, chosen, language, passphrase: this.#passphrase } }, [message.buffer]);
   }
 
   #unread(code: Code): void {
@@ -148,7 +181,7 @@ class Page {
 
 function start(main: HTMLElement): void {
   const texts = document.getElementById("words");
-  const { worker: script, manifests, envelope, mailbox = "", lists } = main.dataset;
+  const { worker: script, sealer: other = "", manifests, envelope, mailbox = "", lists } = main.dataset;
   if (texts === null || script === undefined || manifests === undefined || envelope === undefined || lists === undefined) return;
   const words = new Words(texts, document.documentElement.lang);
   if (!isSecureContext || globalThis.crypto?.subtle === undefined || globalThis.Worker === undefined) {
@@ -157,11 +190,8 @@ function start(main: HTMLElement): void {
   }
   const whole = (path: string): string => (path === "" ? "" : location.origin + path);
   const addresses = { envelope: whole(envelope), mailbox: whole(mailbox), lists: whole(lists) };
-  const page = new Page(words, addresses);
-  worker = new Worker(script);
-  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => page.hear(data);
-  worker.onerror = () => showFailed(words, form === null && inbox === null ? "unsupported" : "internal", null);
-  ask({ kind: "start", manifests: JSON.parse(manifests) as string[], addresses });
+  const page = new Page(words, addresses, JSON.parse(manifests) as string[], other);
+  worker = page.start(script, () => showFailed(words, form === null && inbox === null ? "unsupported" : "internal", null));
 
   // A file dropped beside the form would make the browser open it.
   addEventListener("dragover", (event) => event.preventDefault());

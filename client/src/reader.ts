@@ -1,6 +1,6 @@
-// The worker of the page that reads a mailbox and writes back.
+// The worker that reads a mailbox: without what seals and sends, which comes when somebody writes back.
 
-import { type Bytes, toHex } from "./bytes.js";
+import { toHex } from "./bytes.js";
 import { codeOf, demand } from "./errors.js";
 import { addresses, line, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
 import { PIECE_SIZE } from "./limits.js";
@@ -10,9 +10,8 @@ import * as passphrases from "./passphrase.js";
 import { Mailbox, type Shown } from "./reading.js";
 import * as typing from "./typed.js";
 
-/** A mailbox that is open: its Passphrase, for writing back, and what is shown of it. */
+/** A mailbox that is open, and what is shown of it. */
 interface Open {
-  readonly passphrase: Bytes;
   readonly reader: Mailbox;
   readonly shown: Map<string, Shown>;
   readonly waiting: Map<string, Entry>;
@@ -42,13 +41,13 @@ async function open(typed: string): Promise<void> {
   const reader = new Mailbox(addresses.mailbox, secrets, manifests.map(({ id }) => id), line());
   const { shown, waiting, others } = await reader.open();
   mailbox = {
-    passphrase,
     reader,
     shown: new Map(shown.map((one) => [toHex(one.entry.id), one])),
     waiting: new Map(waiting.map((one) => [toHex(one.id), one])),
   };
   tell({
     kind: "opened",
+    passphrase: passphrases.digits(passphrase),
     replies: shown.map(answerOf),
     waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE })),
     others,
@@ -84,7 +83,6 @@ async function fetchFile(reply: string, file: number): Promise<void> {
 async function deleteShown(): Promise<void> {
   if (mailbox === null) return;
   await mailbox.reader.delete([...mailbox.shown.values()].map(({ entry }) => entry));
-  mailbox.passphrase.fill(0);
   mailbox = null;
   tell({ kind: "deleted" });
 }
@@ -107,4 +105,4 @@ function hear(message: ToWorker): void {
   }
 }
 
-serve({ passphrase: () => mailbox?.passphrase ?? null, hear });
+serve(hear);

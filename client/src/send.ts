@@ -3,44 +3,22 @@
 import type { BodySealer } from "./body.js";
 import { type Bytes, toHex } from "./bytes.js";
 import type { Day } from "./days.js";
-import { codeOf, demand, TipboxError } from "./errors.js";
+import { demand, TipboxError } from "./errors.js";
 import { type Recipient, seal } from "./envelope.js";
 import { BodyReader, probe } from "./files.js";
 import * as keys from "./keys.js";
 import type { FileEntry } from "./letter.js";
-import { ID_SIZE, KEY_SIZE, MAX_TYPE, PART_SIZE } from "./limits.js";
+import { ID_SIZE, MAX_TYPE, PART_SIZE } from "./limits.js";
 import type { LineOptions } from "./line.js";
 import type { Check, FromWorker, Order } from "./messages.js";
 import { Meter } from "./meter.js";
 import { partsOf, sealedSize } from "./padding.js";
 import * as passphrases from "./passphrase.js";
-import { hpkeSeal, random } from "./primitives.js";
+import { random } from "./primitives.js";
 import { Upload } from "./upload.js";
 
 /** Runs under way at once: one is sealed while another travels. */
 const LANES = 2;
-
-/** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
-export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {
-  const good = new Map<string, keys.Manifest>();
-  let clock = false;
-  for (const file of files) {
-    try {
-      const manifest = await keys.parse(file);
-      keys.check(manifest, today);
-      await hpkeSeal(keys.currentKey(manifest, today).publicKey, random(ID_SIZE), random(KEY_SIZE));
-      const known = good.get(toHex(manifest.id));
-      if (known !== undefined) keys.checkReplaces(manifest, known);
-      good.set(toHex(manifest.id), manifest);
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === "internal" || code === "unsupported") throw new TipboxError("unsupported");
-      clock ||= code === "expired" || code === "not-yet-valid" || code === "no-current-key";
-    }
-  }
-  if (good.size === 0) throw new TipboxError(clock ? "clock" : "no-keys");
-  return [...good.values()];
-}
 
 /** A file as the letter lists it: well-formed text, and a type only if the format can hold it. */
 export function entryOf(file: File): FileEntry {

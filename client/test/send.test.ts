@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 
 import { toHex, utf8 } from "../src/bytes.js";
 import { BodyReader } from "../src/files.js";
-import { entryOf, readManifests } from "../src/send.js";
+import { readManifests } from "../src/roster.js";
+import { entryOf } from "../src/send.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides

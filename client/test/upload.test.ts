@@ -7,7 +7,8 @@ import { open } from "../src/envelope.js";
 import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../src/limits.js";
 import { askedPause, TIMING } from "../src/line.js";
 import type { FromWorker, Order } from "../src/messages.js";
-import { readManifests, send } from "../src/send.js";
+import { readManifests } from "../src/roster.js";
+import { send } from "../src/send.js";
 import { RunLength, stillMissing } from "../src/upload.js";
 import { type Fault, Intake } from "./intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "./tools.js";
@@ -101,6 +102,7 @@ async function deliver(
     files,
     chosen: chosen.map(({ manifest }) => toHex(manifest.id)),
     language: "ru",
+    passphrase: null,
   };
   const news: FromWorker[] = [];
   const manifests = await readManifests(

@@ -186,6 +186,7 @@ class Chromium(Browser):
         self.level = Level.CHROMIUM
         self.sink = sink
         self.folder = folder
+        self.playwright = playwright
         self._browser = playwright.chromium.launch(
             executable_path=CHROMIUM_BINARY,
             chromium_sandbox=False,  # the tests run as root
@@ -545,8 +546,13 @@ def _temporary_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def running(level: Level) -> Iterator[Browser]:
-    """A browser at a level; it ends with the block."""
+def running(level: Level, beside: Browser | None = None) -> Iterator[Browser]:
+    """A browser at a level, with a profile of its own; it ends with the block.
+
+    Args:
+        level: what pages may do in it.
+        beside: a browser of this level that runs already: Playwright can be started only once.
+    """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="tipbox-browser-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -555,8 +561,10 @@ def running(level: Level) -> Iterator[Browser]:
         browser: Chromium | Firefox
         if level is Level.CHROMIUM:
             with _temporary_folder(folder):
-                playwright = stack.enter_context(sync_playwright())
-            browser = Chromium(playwright, folder, sink)
+                if isinstance(beside, Chromium):  # Playwright has put all profiles where it put its first
+                    browser = Chromium(beside.playwright, beside.folder, sink)
+                else:
+                    browser = Chromium(stack.enter_context(sync_playwright()), folder, sink)
         else:
             browser = Firefox(level, folder, sink)
         stack.callback(browser.close)
