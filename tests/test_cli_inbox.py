@@ -289,7 +289,7 @@ def test_nobody_else_can_speak_for_an_organisation(inbox: Run, server: Server, s
 
     assert done.code == 0
     assert [one["organisation"] for one in done.replies] == ["fidh"]
-    assert done.err == "tipbox: 4 left out: from none of the organisations of --keys\n"
+    assert done.err == "tipbox: 4 left out: from none of the organisations whose keys you have\n"
     assert "from kibhr" not in inbox(as_json=False).out
 
 

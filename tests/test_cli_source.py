@@ -24,9 +24,10 @@ from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
 from tipbox import attachments, cli, days
 from tipbox.attachments import measure, read_once
 from tipbox.desk import identity as identity_file
-from tipbox.errors import InputRefused, NetworkFailed
+from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.limits import SEALED_PART_SIZE
 from tipbox.source import line, upload
+from tipbox.source.served import fetch_manifests
 from tipbox.stage import Stage
 
 
@@ -645,3 +646,22 @@ def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
     assert "fidh" in done.err
     assert run(*common, "--to", "kibhr").code == 0
     assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        (b"", 6),
+        (b"<main>", 6),
+        (b"<main data-manifests>", 6),
+        (b"<main data-manifests='[]'>", 6),
+        (b"<main data-manifests='{'>", 6),
+        (b"<main data-manifests='[1]'>", 6),
+        (b"<main data-manifests='" + b"[" * 100_000 + b"'>", 6),
+        (b"<main data-manifests='[&#34;{}&#34;]'>", 3),
+    ],
+)
+def test_a_page_without_manifests_gives_no_keys(page: bytes, code: int) -> None:
+    with answering(httpx.Response(200, content=iter([page]))) as one, pytest.raises(TipboxError) as caught:
+        fetch_manifests(one)
+    assert caught.value.exit_code == code

@@ -95,3 +95,25 @@ def test_the_passphrase_of_another_server_is_an_empty_mailbox(world: World) -> N
     source.keep(Passphrase.generate().digits())
 
     assert source.inbox("--delete") == []
+
+
+def test_whoever_has_no_manifests_must_say_so(world: World, tmp_path: Path) -> None:
+    """With --trust-server-keys those that the server serves are taken; with neither, nothing is asked."""
+    url, message = f"http://{world.server.bind}", tmp_path / "message"
+    message.write_text("Who are you?", encoding="utf-8")
+    common = (url, "--message-file", message, "--json")
+    refused = tipbox("source", "send", *common, expect=2)
+    assert "--trust-server-keys" in refused.err
+    assert tipbox("source", "send", *common, "--keys", world.keys, "--trust-server-keys", expect=2).out == ""
+
+    sent = tipbox("source", "send", *common, "--trust-server-keys", "--to", "ili")
+    assert "whoever controls it can put in their own" in sent.err
+    (tip,) = world.arrived("ili")
+    assert tip.facts["id"] == sent.json["tip"]
+    world.desks["ili"].reply(sent.json["tip"], "We are.")
+    world.answer("ili")
+    source = Source(world)
+    source.keep(sent.json["passphrase"])
+    read = tipbox("source", "inbox", url, "--trust-server-keys", "--passphrase-file", source.secret, "--json")
+    assert [(one["organisation"], one["text"]) for one in read.json["replies"]] == [("ili", "We are.")]
+    assert tipbox("source", "inbox", url, "--passphrase-file", source.secret, expect=2).out == ""

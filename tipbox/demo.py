@@ -185,7 +185,7 @@ class Demo:
         question.write_text(QUESTION, encoding="utf-8")
         form.write_bytes(random_bytes(1000))
         vault, outbox = self._vault(name), self._folder / "reply.bundle"
-        answer = ["--message-file", question, form]
+        answer: list[str | Path] = ["--message-file", question, form]
         self._tipbox("desk", "reply", "--vault", vault, *self._unlock, tip, *answer, "--json")
         self._tipbox("desk", "outbox", "--vault", vault, *self._unlock, "--out", outbox, "--json")
         self._tipbox("server", "import", "--home", self._home, outbox, "--json")
@@ -194,7 +194,15 @@ class Demo:
         self._passphrase.write_text(passphrase + "\n", encoding="utf-8")
         self._passphrase.chmod(0o600)
         saved = self._folder / "read"
-        inbox = ["--keys", self._keys, "--passphrase-file", self._passphrase, "--out", saved, "--delete"]
+        inbox: list[str | Path] = [
+            "--keys",
+            self._keys,
+            "--passphrase-file",
+            self._passphrase,
+            "--out",
+            saved,
+            "--delete",
+        ]
         replies = self._tipbox("source", "inbox", url, *inbox, "--json")["replies"]
         files = [path.read_bytes() for path in saved.rglob("*form.txt")]
         if [(one["organisation"], one["text"]) for one in replies] != [(name, QUESTION)] or files != [
@@ -206,7 +214,16 @@ class Demo:
     def _follow_up(self, url: str, name: str, tip: str) -> None:
         text = self._folder / "follow-up.txt"
         text.write_text(FOLLOW_UP, encoding="utf-8")
-        follow_up = ["--keys", self._keys, "--passphrase-file", self._passphrase, "--to", name, "--message-file", text]
+        follow_up: list[str | Path] = [
+            "--keys",
+            self._keys,
+            "--passphrase-file",
+            self._passphrase,
+            "--to",
+            name,
+            "--message-file",
+            text,
+        ]
         self._tipbox("source", "send", url, *follow_up, "--json")
         stick, vault = self._folder / "stick-again", self._vault(name)
         self._tipbox("server", "export", "--home", self._home, "--to", name, "--out", stick, "--json")

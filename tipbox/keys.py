@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -275,10 +275,15 @@ def load_folder(folder: Path) -> list[Manifest]:
         manifests.append(manifest)
     if not manifests:
         raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")
+    return as_set(manifests, str(folder))
+
+
+def as_set(manifests: Collection[Manifest], whence: str) -> list[Manifest]:
+    """Manifests that come from one place, by organisation id; refused when an organisation is among them twice."""
     if len(manifests) > MAX_SLOTS:
-        raise LimitExceeded(f"there are more than {MAX_SLOTS} key manifests in {folder}")
+        raise LimitExceeded(f"there are more than {MAX_SLOTS} key manifests in {whence}")
     if len({manifest.id for manifest in manifests}) != len(manifests) or len(
         {manifest.organisation for manifest in manifests}
     ) != len(manifests):
-        raise Malformed(f"two key manifests in {folder} are of the same organisation; keep the newer one")
+        raise Malformed(f"two key manifests in {whence} are of the same organisation; keep the newer one")
     return sorted(manifests, key=lambda manifest: manifest.id)

@@ -10,9 +10,9 @@ from tipbox import days
 from tipbox.attachments import measure, read_message
 from tipbox.commands.files import files_argument, message_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.commands.tip import keys_option, read_source_passphrase, say_sealed, to_option
-from tipbox.errors import FORMAT_ERRORS, PartlyDone
-from tipbox.keys import load_folder
+from tipbox.commands.tip import read_source_passphrase, say_sealed, to_option
+from tipbox.errors import FORMAT_ERRORS, PartlyDone, Usage
+from tipbox.keys import Manifest, load_folder
 from tipbox.printable import printable
 from tipbox.source.inbox import Inbox, Reply, file_names, read_inbox, save_reply
 from tipbox.source.line import Line
@@ -20,9 +20,27 @@ from tipbox.source.mailbox import Mailbox
 from tipbox.source.roster import Roster
 from tipbox.source.sealing import seal_tip
 from tipbox.source.send import compare_keys, send_tip
+from tipbox.source.served import fetch_manifests
 
 _PATH = click.Path(path_type=Path)
 socks_option = click.option("--socks", metavar="HOST:PORT", help="Tor's SOCKS port, 127.0.0.1:9050.")
+keys_option = click.option("--keys", type=_PATH, metavar="DIR", help="Folder of key manifests, from the organisations.")
+trust_option = click.option(
+    "--trust-server-keys",
+    "trust",
+    is_flag=True,
+    help="In place of --keys: take the server's word for whose keys are whose.",
+)
+
+
+def _known(terminal: Terminal, keys: Path | None, *, trust: bool) -> list[Manifest] | None:
+    """The manifests of ``--keys``, read before anything is asked; None when the server's are to be taken."""
+    if (keys is not None) == trust:
+        raise Usage("reading the keys: give --keys DIR; or, if you have no manifests from them, --trust-server-keys")
+    if keys is not None:
+        return load_folder(keys)
+    terminal.remark("the keys come from the server alone: whoever controls it can put in their own")
+    return None
 
 
 @click.group()
@@ -33,6 +51,7 @@ def source() -> None:
 @source.command()
 @click.argument("url")
 @keys_option
+@trust_option
 @socks_option
 @to_option
 @message_option
@@ -44,7 +63,8 @@ def send(
     terminal: Terminal,
     *,
     url: str,
-    keys: Path,
+    keys: Path | None,
+    trust: bool,
     socks: str | None,
     to: tuple[str, ...],
     message_file: Path,
@@ -53,10 +73,14 @@ def send(
 ) -> None:
     """Seal a message and files, send them, and print the Passphrase when the server has stored them."""
     passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
-    roster = Roster.load(keys, to)
+    known = _known(terminal, keys, trust=trust)
+    roster = Roster.of(known, to, "--keys") if known is not None else None
     message, attachments = read_message(message_file), measure(files)
     with Line(url, socks) as line:
-        roster = compare_keys(line, roster)
+        if roster is not None:
+            roster = compare_keys(line, roster)
+        else:
+            roster = Roster.of(fetch_manifests(line), to, "the server")
         tip = seal_tip(roster, message, attachments, passphrase, days.today())
         with terminal.progress("sending", tip.size) as progress:
             send_tip(line, tip, progress)
@@ -67,6 +91,7 @@ def send(
 @source.command()
 @click.argument("url")
 @keys_option
+@trust_option
 @socks_option
 @click.option("--passphrase-file", required=True, type=_PATH, metavar="P", help="The Passphrase: digits or words.")
 @click.option("--out", type=_PATH, metavar="DIR", help="Save each reply and its files below this folder.")
@@ -77,7 +102,8 @@ def inbox(
     terminal: Terminal,
     *,
     url: str,
-    keys: Path,
+    keys: Path | None,
+    trust: bool,
     socks: str | None,
     passphrase_file: Path,
     out: Path | None,
@@ -85,10 +111,10 @@ def inbox(
 ) -> None:
     """Read the replies. The server is shown a token, never the Passphrase."""
     secrets = read_source_passphrase(terminal, passphrase_file).secrets()
-    manifests = load_folder(keys)
+    known = _known(terminal, keys, trust=trust)
     with Line(url, socks, act="reading the mailbox") as line:
         mailbox = Mailbox(line, secrets.mailbox_token)
-        found = read_inbox(mailbox, secrets, manifests)
+        found = read_inbox(mailbox, secrets, known if known is not None else fetch_manifests(line))
         unsaved = _save(terminal, mailbox, found, out) if out is not None else []
         _say_inbox(terminal, found)
         terminal.result({"replies": [_as_json(reply) for reply in found.replies]})
@@ -127,7 +153,7 @@ def _say_inbox(terminal: Terminal, found: Inbox) -> None:
     if not found.replies:
         terminal.say("No reply. A mailbox that is empty, unknown or read looks the same; come back another day.")
     for count, what in (
-        (found.others, "from none of the organisations of --keys"),
+        (found.others, "from none of the organisations whose keys you have"),
         (found.newer, "made by a newer version of tipbox: upgrade to read it"),
         (found.damaged, "damaged, or not for this Passphrase"),
     ):

@@ -30,13 +30,22 @@ class Roster:
             NotFound: there is no manifest, or none of a chosen organisation.
             TipboxError: a manifest is not good; the message names its file.
         """
-        manifests = tuple(load_folder(folder))
+        return cls.of(load_folder(folder), to, "--keys")
+
+    @classmethod
+    def of(cls, manifests: Iterable[Manifest], to: Iterable[str], whence: str) -> Roster:
+        """Choose ``to`` by short name among manifests that come from ``whence``; all when it is empty.
+
+        Raises:
+            NotFound: there is no manifest of a chosen organisation.
+        """
+        manifests = tuple(manifests)
         by_name = {manifest.organisation: manifest.id for manifest in manifests}
         names = list(to) or list(by_name)
         unknown = [name for name in names if name not in by_name]
         if unknown:
             raise NotFound(
-                f"choosing organisations: --keys has none with the name {unknown[0]}; it has {', '.join(by_name)}"
+                f"choosing organisations: {whence} has none with the name {unknown[0]}; it has {', '.join(by_name)}"
             )
         return cls(manifests, frozenset(by_name[name] for name in names))
 
