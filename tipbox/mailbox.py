@@ -28,6 +28,8 @@ MAGIC: Final = b"\x89tipmbx\n"
 _FIXED: Final = struct.Struct(">8sBBHHH")
 _ENTRY: Final = struct.Struct(">32sIQI")
 _PIECE: Final = struct.Struct(">32sI")
+ENTRY_SIZE: Final = _ENTRY.size
+"""Bytes of one entry."""
 _EPOCH: Final = date(1970, 1, 1)
 _LAST_DAY: Final = (date.max - _EPOCH).days
 PIECE_REQUEST: Final = _PIECE.size
@@ -54,6 +56,17 @@ class Entry:
     size: int
     opening_size: int
 
+    def encode(self) -> bytes:
+        """The 48 bytes of the entry."""
+        return _ENTRY.pack(self.id, (self.day - _EPOCH).days, self.size, self.opening_size)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Entry:
+        """The inverse of ``encode``."""
+        if len(data) != ENTRY_SIZE:
+            raise Malformed("an entry of a mailbox's list has a wrong size")
+        return _entry(*_ENTRY.unpack(data))
+
 
 @dataclass(frozen=True)
 class MailboxList:
@@ -64,11 +77,7 @@ class MailboxList:
 
     def encode(self) -> bytes:
         """The 65,536 bytes of the list."""
-        fixed = _FIXED.pack(MAGIC, VERSION, 0, len(self.entries), len(self.openings), 0)
-        table = [
-            _ENTRY.pack(entry.id, (entry.day - _EPOCH).days, entry.size, entry.opening_size) for entry in self.entries
-        ]
-        return b"".join((fixed, *table, *self.openings)).ljust(MAILBOX_LIST, b"\x00")
+        return encode_list([entry.encode() for entry in self.entries], self.openings)
 
     @classmethod
     def parse(cls, data: bytes) -> MailboxList:
@@ -112,14 +121,20 @@ def _order(entry: Entry) -> tuple[int, bytes]:
     return -entry.day.toordinal(), entry.id
 
 
+def encode_list(entries: Sequence[bytes], openings: Sequence[bytes]) -> bytes:
+    """The 65,536 bytes of a list of encoded entries, and of header ‖ letter of the first of them."""
+    fixed = _FIXED.pack(MAGIC, VERSION, 0, len(entries), len(openings), 0)
+    return b"".join((fixed, *entries, *openings)).ljust(MAILBOX_LIST, b"\x00")
+
+
 def in_order(entries: Collection[Entry]) -> list[Entry]:
     """Entries in the order of a list."""
     return sorted(entries, key=_order)
 
 
-def how_many_fit(entries: Sequence[Entry]) -> int:
-    """How many headers and letters, from the first on, a list of these entries can hold."""
-    left = MAILBOX_LIST - _FIXED.size - len(entries) * _ENTRY.size
+def how_many_fit(entries: Sequence[Entry], count: int | None = None) -> int:
+    """How many headers and letters, from the first on, a list of ``count`` entries that begins with these can hold."""
+    left = MAILBOX_LIST - _FIXED.size - (len(entries) if count is None else count) * ENTRY_SIZE
     for number, entry in enumerate(entries):
         left -= entry.opening_size
         if left < 0:

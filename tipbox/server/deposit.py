@@ -18,7 +18,7 @@ from tipbox.envelope import EnvelopeId
 from tipbox.errors import Full, Malformed, Truncated
 from tipbox.header import MAGIC, Header, header_size
 from tipbox.limits import HASH_SIZE, ID_SIZE, MIB
-from tipbox.mailbox import LARGEST_LISTED
+from tipbox.mailbox import LARGEST_LISTED, Entry
 from tipbox.primitives import equal
 from tipbox.server.blobs import Incoming
 from tipbox.server.clock import Clock
@@ -120,14 +120,15 @@ def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving:
     if not equal(arriving.stream.digest(), item.entry.hash):
         raise damaged(item, "not what the index says")
     name = blob.keep(blob.size) if blob.size else None
+    identifier = envelope.digest()
     row = {
         "mailbox": start.mailbox,
-        "id": envelope.digest(),
+        "id": identifier,
         "organisation": bundle.index.organisation,
         "day": clock.today,
         "seen_day": clock.days_seen,
         "size": header.envelope_size,
-        "opening_size": len(start.opening),
+        "entry": Entry(identifier, clock.today, header.envelope_size, len(start.opening)).encode(),
         "blob": name,
     }
 

@@ -10,19 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, delete, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, Integer, bindparam, delete, func, select, update
 
 from tipbox.limits import HASH_SIZE, KIB, MAILBOX_PIECE, MAX_REPLIES
-from tipbox.mailbox import MOST_LISTED, Entry, MailboxList, how_many_fit
+from tipbox.mailbox import MOST_LISTED, Entry, encode_list, how_many_fit
 from tipbox.primitives import random_bytes
 from tipbox.server.blobs import BlobStore
-from tipbox.server.models import HASH, Ledger, Reply, ReplyOpening
+from tipbox.server.deposit import MOST_OF_ONE
+from tipbox.server.models import HASH, Decoy, DecoyOpening, Ledger, Organisation, Reply, ReplyOpening
 from tipbox.server.store import Store
 from tipbox.server.threads import Threads
 
 CHUNK: Final = 64 * KIB
 """Bytes of a piece that are in memory at a time, so that slow readers cost little."""
 _STIR_BITS: Final = 63
+_DECOY_IDS: Final = [number.to_bytes(HASH_SIZE) for number in range(1, MOST_LISTED + 1)]
 _MAILBOX: Final = bindparam("mailbox", type_=HASH)
 _ID: Final = bindparam("id", type_=HASH)
 
@@ -33,10 +35,12 @@ def _numbered(count: int) -> list[BindParameter[bytes]]:
 
 # Fixed statements: each has one text and one number of values, whatever is asked for.
 _ENTRIES: Final = (
-    select(Reply.id, Reply.day, Reply.size, Reply.opening_size)
-    .where(Reply.mailbox == _MAILBOX)
-    .order_by(Reply.day.desc(), Reply.id)
-    .limit(MAX_REPLIES)
+    select(Reply.entry).where(Reply.mailbox == _MAILBOX).order_by(Reply.day.desc(), Reply.id).limit(MAX_REPLIES)
+)
+_ORGANISATIONS: Final = select(func.count()).select_from(Organisation)
+_DECOYS: Final = select(Decoy.entry).order_by(Decoy.day.desc(), Decoy.id).limit(bindparam("rest", type_=Integer()))
+_DECOY_OPENINGS: Final = select(DecoyOpening.id, DecoyOpening.opening).where(
+    DecoyOpening.id.in_(_numbered(MOST_LISTED))
 )
 _OPENINGS: Final = select(ReplyOpening.id, ReplyOpening.opening).where(
     ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(_numbered(MOST_LISTED))
@@ -67,7 +71,7 @@ class Mailboxes:
 
     def list(self, address: bytes) -> bytes:
         """``POST /api/mailbox``."""
-        return self.store.read(lambda connection: _list(connection, address)).encode()
+        return self.store.read(lambda connection: _list(connection, address))
 
     def piece(self, address: bytes, reply: bytes, number: int) -> Iterator[bytes]:
         """``POST /api/mailbox/piece``: 262,144 bytes, as they are read."""
@@ -94,13 +98,19 @@ class Mailboxes:
         self.threads.disk(self.blobs.delete_durably, blobs)
 
 
-def _list(connection: Connection, address: bytes) -> MailboxList:
-    rows = connection.execute(_ENTRIES, {"mailbox": address}).all()
-    entries = tuple(Entry(row[0], row[1], row[2], row[3]) for row in rows)
-    first = [entry.id for entry in entries[: how_many_fit(entries)]]
-    found = connection.execute(_OPENINGS, {"mailbox": address, **_padded_ids(first, MOST_LISTED)}).all()
+def _list(connection: Connection, address: bytes) -> bytes:
+    """The list: read with as many decoys as it takes to read what the fullest mailbox has."""
+    most = min(MAX_REPLIES, MOST_OF_ONE * connection.execute(_ORGANISATIONS).scalar_one())
+    entries = connection.execute(_ENTRIES, {"mailbox": address}).scalars().all()
+    count = len(entries)
+    decoys = connection.execute(_DECOYS, {"rest": max(0, most - count)}).scalars().all()
+    first = [Entry.parse(entry) for entry in (*entries, *decoys)[:MOST_LISTED]]
+    fit = how_many_fit(first[:count], count)
+    wanted, made_up = [one.id for one in first[:fit]], _DECOY_IDS[fit:]
+    found = connection.execute(_OPENINGS, {"mailbox": address, **_padded_ids(wanted, MOST_LISTED)}).all()
+    connection.execute(_DECOY_OPENINGS, _padded_ids(made_up, MOST_LISTED)).all()
     openings = {row[0]: row[1] for row in found}
-    return MailboxList(entries, tuple(openings[one] for one in first))
+    return encode_list(entries, [openings[one] for one in wanted])
 
 
 def _delete(connection: Connection, named: dict[str, bytes], stir: int) -> list[str]:

@@ -126,7 +126,8 @@ class Finished(Base):
 class Reply(Base):
     """A reply in a mailbox, by the mailbox's address and the Envelope's id; a mailbox is nothing else than its replies.
 
-    ``blob``: where those bytes of the Envelope lie that are not in the row of its opening.
+    ``entry``: its line of the list, as it travels. ``blob``: where those bytes of the Envelope lie that are not in the
+    row of its opening.
     """
 
     __tablename__ = "reply"
@@ -138,7 +139,7 @@ class Reply(Base):
     day: Mapped[dt.date] = mapped_column(Date)
     seen_day: Mapped[int]
     size: Mapped[int] = mapped_column(BigInteger)
-    opening_size: Mapped[int]
+    entry: Mapped[bytes] = mapped_column(LargeBinary(48))
     blob: Mapped[str | None] = mapped_column(String(64))
 
 
@@ -152,6 +153,25 @@ class ReplyOpening(Base):
     )
 
     mailbox: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    opening: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Decoy(Base):
+    """Lines of no mailbox: read to make up for the replies that a mailbox has not, so that each costs the same."""
+
+    __tablename__ = "decoy"
+
+    id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    day: Mapped[dt.date] = mapped_column(Date)
+    entry: Mapped[bytes] = mapped_column(LargeBinary(48))
+
+
+class DecoyOpening(Base):
+    """Random bytes, as many as the smallest header and letter: read like Decoy."""
+
+    __tablename__ = "decoy_opening"
+
     id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
     opening: Mapped[bytes] = mapped_column(LargeBinary)
 

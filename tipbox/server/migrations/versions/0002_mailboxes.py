@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import sqlalchemy as sa
 from alembic import op
+
+from tipbox.mailbox import Entry
+from tipbox.primitives import random_bytes
+
+_DAY = date(2026, 1, 1)
+_DECOYS = 512
+_DECOY_OPENINGS = 6
+_OPENING = 9_560
 
 revision = "0002"
 down_revision = "0001"
@@ -19,7 +29,7 @@ def upgrade() -> None:
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("seen_day", sa.Integer(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("opening_size", sa.Integer(), nullable=False),
+        sa.Column("entry", sa.LargeBinary(length=48), nullable=False),
         sa.Column("blob", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(["organisation"], ["organisation.id"], name=op.f("fk_reply_organisation")),
         sa.PrimaryKeyConstraint("mailbox", "id", name=op.f("pk_reply")),
@@ -48,6 +58,26 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_deposit_seen_day"), "deposit", ["seen_day"], unique=False)
+    decoy = op.create_table(
+        "decoy",
+        sa.Column("id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("entry", sa.LargeBinary(length=48), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_decoy")),
+        sqlite_with_rowid=False,
+    )
+    decoy_opening = op.create_table(
+        "decoy_opening",
+        sa.Column("id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("opening", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_decoy_opening")),
+        sqlite_with_rowid=False,
+    )
+    entries = [Entry(number.to_bytes(32), _DAY, _OPENING, _OPENING) for number in range(1, _DECOYS + 1)]
+    op.bulk_insert(decoy, [{"id": one.id, "day": one.day, "entry": one.encode()} for one in entries])
+    op.bulk_insert(
+        decoy_opening, [{"id": one.id, "opening": random_bytes(_OPENING)} for one in entries[:_DECOY_OPENINGS]]
+    )
     op.add_column("organisation", sa.Column("collected", sa.Date(), nullable=True))
     op.add_column("ledger", sa.Column("reply_bytes", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("ledger", sa.Column("stir", sa.BigInteger(), nullable=False, server_default="0"))
@@ -58,5 +88,5 @@ def downgrade() -> None:
     op.drop_column("ledger", "stir")
     op.drop_column("ledger", "reply_bytes")
     op.drop_column("organisation", "collected")
-    for table in ("deposit", "reply_opening", "reply"):
+    for table in ("decoy_opening", "decoy", "deposit", "reply_opening", "reply"):
         op.drop_table(table)
