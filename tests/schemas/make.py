@@ -25,7 +25,7 @@ from tipbox.server.export import export  # noqa: E402
 from tipbox.server.home import Home  # noqa: E402
 from tipbox.server.import_ import import_bundles  # noqa: E402
 
-LARGEST = 200_000
+LARGEST = 350_000
 
 
 def main() -> None:
