@@ -16,7 +16,7 @@ import make_manifest
 import make_small
 
 LARGEST_FILE = 200_000
-LARGEST_FOLDER = 5_000_000
+LARGEST_FOLDER = 6_000_000
 
 
 def main(folder: Path) -> None:

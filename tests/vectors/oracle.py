@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import unicodedata
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -172,11 +172,26 @@ class Source:
             int.from_bytes(random(f"source {label}/passphrase", 13)) >> 4 if secret is None else secret
         )
         self.passphrase = self.number.to_bytes(16)
-        self.root = hashlib.pbkdf2_hmac("sha256", self.passphrase, b"tipbox/v1/root", 600_000)
-        self.token = hkdf(self.root, b"", b"tipbox/v1/mailbox-token")
-        self.address = sha256(self.token)
-        self.reply = XWing(seed=hkdf(self.root, b"", b"tipbox/v1/reply-key"))
-        self.resume = hkdf(self.root, b"", b"tipbox/v1/resume")
+
+    @cached_property
+    def root(self) -> bytes:
+        return hashlib.pbkdf2_hmac("sha256", self.passphrase, b"tipbox/v1/root", 600_000)
+
+    @cached_property
+    def token(self) -> bytes:
+        return hkdf(self.root, b"", b"tipbox/v1/mailbox-token")
+
+    @cached_property
+    def address(self) -> bytes:
+        return sha256(self.token)
+
+    @cached_property
+    def reply(self) -> XWing:
+        return XWing(seed=hkdf(self.root, b"", b"tipbox/v1/reply-key"))
+
+    @cached_property
+    def resume(self) -> bytes:
+        return hkdf(self.root, b"", b"tipbox/v1/resume")
 
     def digits(self) -> str:
         return groups(f"{self.number:036d}", 6)
@@ -213,12 +228,12 @@ def spell(language: str, number: int) -> list[str]:
 def holding(label: str, language: str, *words: str) -> Source:
     """A source whose Passphrase has these words behind its first one."""
     listed, count = words_of(language), LISTS[language][0]
-    size = len(listed)
+    size, fixed = len(listed), [listed.index(word) for word in words]
     for attempt in range(100_000):
         drawn = random(f"{label}/{attempt}", 4 * count)
         numbers = [int.from_bytes(drawn[at : at + 4]) % size for at in range(0, len(drawn), 4)]
         numbers[0] = (1 << 112) // size ** (count - 1) + 1
-        numbers[1 : 1 + len(words)] = [listed.index(word) for word in words]
+        numbers[1 : 1 + len(words)] = fixed
         value = sum(number * size**place for place, number in enumerate(reversed(numbers)))
         if numbered(value >> 12 & (1 << 100) - 1) == value:
             return Source(label, secret=value >> 12 & (1 << 100) - 1)
