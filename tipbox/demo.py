@@ -194,15 +194,8 @@ class Demo:
         self._passphrase.write_text(passphrase + "\n", encoding="utf-8")
         self._passphrase.chmod(0o600)
         saved = self._folder / "read"
-        inbox: list[str | Path] = [
-            "--keys",
-            self._keys,
-            "--passphrase-file",
-            self._passphrase,
-            "--out",
-            saved,
-            "--delete",
-        ]
+        unlock: list[str | Path] = ["--keys", self._keys, "--passphrase-file", self._passphrase]
+        inbox = [*unlock, "--out", saved, "--delete"]
         replies = self._tipbox("source", "inbox", url, *inbox, "--json")["replies"]
         files = [path.read_bytes() for path in saved.rglob("*form.txt")]
         if [(one["organisation"], one["text"]) for one in replies] != [(name, QUESTION)] or files != [
@@ -214,16 +207,8 @@ class Demo:
     def _follow_up(self, url: str, name: str, tip: str) -> None:
         text = self._folder / "follow-up.txt"
         text.write_text(FOLLOW_UP, encoding="utf-8")
-        follow_up: list[str | Path] = [
-            "--keys",
-            self._keys,
-            "--passphrase-file",
-            self._passphrase,
-            "--to",
-            name,
-            "--message-file",
-            text,
-        ]
+        unlock: list[str | Path] = ["--keys", self._keys, "--passphrase-file", self._passphrase]
+        follow_up = [*unlock, "--to", name, "--message-file", text]
         self._tipbox("source", "send", url, *follow_up, "--json")
         stick, vault = self._folder / "stick-again", self._vault(name)
         self._tipbox("server", "export", "--home", self._home, "--to", name, "--out", stick, "--json")

@@ -222,3 +222,26 @@ def test_import_onto_a_full_disk_keeps_the_vault_whole(exported: Exported, tmp_p
         for number, tip in enumerate(exported.tips):
             desk.open(tip, tmp_path / f"opened-{number}")
         assert not list((desk.vault / "incoming").iterdir())
+
+
+@pytest.mark.parametrize("left", [0, 100_000, 225_000])
+def test_a_reply_onto_a_full_disk_is_queued_whole_or_not_at_all(exported: Exported, tmp_path: Path, left: int) -> None:
+    text, file = tmp_path / "text", tmp_path / "file"
+    text.write_bytes(b"When was this?")
+    file.write_bytes(os.urandom(200_000))
+    with disk(tmp_path / "disk", DISK) as place, commands_in_process():
+        shutil.copytree(exported.desk.folder, place / "desk")
+        desk = replace(exported.desk, folder=place / "desk")
+        desk.take(*exported.first)
+        (tip,) = [tip["id"] for tip in desk.tips()]
+        ballast = Ballast(place / "ballast")
+        ballast.leave(left)
+        done = desk.run("reply", tip, "--message-file", text, file, expect=None)
+        assert done.status == Full.exit_code, done.err
+        assert len(done.err.strip().splitlines()) == 1
+        assert not [path for name in ("incoming", "replies") for path in (desk.vault / name).iterdir()]
+        ballast.drop()
+        assert [one["kind"] for one in desk.thread(tip)] == ["tip"]
+        made = desk.reply(tip, "When was this?", file)
+        assert [(one["id"], one["state"]) for one in desk.thread(tip)[1:]] == [(made["id"], "waiting")]
+        assert desk.run("outbox", "--out", tmp_path / "box", "--json").json["replies"] == 1

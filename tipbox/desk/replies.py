@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -93,8 +94,10 @@ def queue_reply(
             reply.save(vault)
             ReplyText(ident, message).save(vault)
             _mark_answered(vault, tip)
-    finally:
-        path.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError, TipboxError):
+            sweep(vault)
+        raise
     return reply
 
 
