@@ -1,0 +1,175 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the scripts that source this use them
+# What the scripts of this folder share. Sourced, never run.
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+STATE=/var/lib/tipbox
+SETTINGS=/etc/tipbox
+OPT=/opt/tipbox
+DRY=${DRY:-}
+CHANGED=()
+
+say() { printf '%s\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Do it, or with --dry-run only say it.
+run() {
+    if [[ $DRY ]]; then
+        printf 'would run:'
+        printf ' %q' "$@"
+        printf '\n'
+    else
+        "$@"
+    fi
+}
+
+need_root() {
+    [[ $DRY ]] || ((EUID == 0)) || die "this changes the whole machine: run it as root, or with --dry-run"
+}
+
+need_debian() {
+    local id='' version=''
+    # shellcheck source=/dev/null
+    {
+        id=$(. /etc/os-release && echo "${ID:-}")
+        version=$(. /etc/os-release && echo "${VERSION_ID:-}")
+    }
+    [[ $id == debian && ($version == 12 || $version == 13) ]] ||
+        die "this is for Debian 12 and 13; here is ${id:-something unknown} ${version}"
+}
+
+# systemd runs as the first process, so that units can be started.
+booted() { [[ -d /run/systemd/system ]]; }
+
+# put SOURCE TARGET [MODE]: the file is there, as given; whole or as it was before. Notes what changed.
+put() {
+    local source=$1 target=$2 mode=${3:-644}
+    if [[ -f $target ]] && cmp -s "$source" "$target" && [[ $(stat -c %a "$target") == "$mode" ]]; then
+        return
+    fi
+    CHANGED+=("$target")
+    if [[ $DRY ]]; then
+        say "would write: $target"
+        return
+    fi
+    install -d -m 755 "$(dirname "$target")"
+    install -m "$mode" -o root -g root "$source" "$target.tipbox-new"
+    mv -T "$target.tipbox-new" "$target"
+    say "wrote $target"
+}
+
+# changed PATTERN: whether one of the files that were put matches.
+changed() {
+    local file
+    for file in "${CHANGED[@]}"; do
+        # shellcheck disable=SC2053 # the right side is a pattern
+        [[ $file == $1 ]] && return 0
+    done
+    return 1
+}
+
+# find_wheel FOLDER...: the one wheel of tipbox in the first folder that has any.
+find_wheel() {
+    local folder found
+    for folder; do
+        found=("$folder"/tipbox-*.whl)
+        [[ -f ${found[0]} ]] || continue
+        ((${#found[@]} == 1)) || die "there are several wheels in $folder; name one with --wheel"
+        printf '%s\n' "${found[0]}"
+        return
+    done
+}
+
+# verify_folder FOLDER SIGNERS: the hashes of a kit, and their signature when the signers are known.
+verify_folder() {
+    local folder=$1 signers=$2
+    [[ -f $folder/SHA256SUMS ]] || return 0
+    if [[ $signers ]]; then
+        ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$folder/SHA256SUMS.sig" \
+            <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, by another way"
+    fi
+    (cd "$folder" && sha256sum --quiet --strict -c SHA256SUMS) ||
+        die "files of $folder are not what SHA256SUMS says; get the kit again"
+}
+
+# release_of WHEEL LOCK: the name of a release, made of its version and of all that goes into it.
+release_of() {
+    local name
+    name=$(basename "$1")
+    name=${name#tipbox-}
+    printf '%s-%s\n' "${name%%-*}" "$(cat "$1" "$2" | sha256sum | cut -c 1-12)"
+}
+
+# install_release WHEEL LOCK WHEELHOUSE: a venv of its own; a half-made one is made again. Prints nothing but progress.
+install_release() {
+    local wheel=$1 lock=$2 wheelhouse=$3 target source=()
+    target=$OPT/releases/$(release_of "$wheel" "$lock")
+    if [[ -f $target/.complete ]]; then
+        say "release $(basename "$target") is there"
+        return
+    fi
+    if [[ $wheelhouse ]]; then
+        source=(--isolated --no-index --find-links "$wheelhouse")
+    fi
+    run rm -rf "$target"
+    run install -d -m 755 "$OPT" "$OPT/releases"
+    run python3 -m venv "$target"
+    run "$target/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --no-cache-dir \
+        --only-binary :all: --require-hashes "${source[@]}" -r "$lock"
+    run "$target/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --no-cache-dir \
+        --isolated --no-index --no-deps "$wheel"
+    run chmod -R go-w,a+rX "$target"
+    run touch "$target/.complete"
+    say "installed release $(basename "$target")"
+}
+
+# use_release NAME: the link moves in one step.
+use_release() {
+    [[ $(readlink "$OPT/current" 2>/dev/null) != "releases/$1" ]] || return 0
+    CHANGED+=("$OPT/current")
+    run ln -sfn "releases/$1" "$OPT/current.new"
+    run mv -T "$OPT/current.new" "$OPT/current"
+}
+
+# as_courier COMMAND...: as the user who may read the server's keys.
+as_courier() { runuser -u tipbox-courier -- "$@"; }
+
+tipbox_server() { as_courier "$OPT/current/bin/tipbox" server "$1" --home "$STATE" "${@:2}"; }
+
+# answers SOCKET [PROXY LINE]: the page or the refusal that shows a living process behind a unix socket.
+answers() {
+    "$OPT/current/bin/python" - "$@" <<'PYTHON'
+import socket
+import sys
+
+path, *proxy = sys.argv[1:]
+line = socket.socket(socket.AF_UNIX)
+line.settimeout(30)
+try:
+    line.connect(path)
+    line.sendall("".join(f"{one}\r\n" for one in proxy).encode() + b"GET / HTTP/1.1\r\nHost: check\r\nConnection: close\r\n\r\n")
+    head = line.recv(64)
+except OSError:
+    sys.exit(1)
+sys.exit(not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 404") if not proxy else b"HTTP/1.1 200"))
+PYTHON
+}
+
+# healthy: both doors answer and the server finds nothing broken. Findings that age brings (manifests) are no reason.
+healthy() {
+    systemctl is-active --quiet tipbox.service || return 1
+    systemctl is-active --quiet tipbox-courier.service || return 1
+    answers /run/tipbox/source.sock "PROXY TCP6 fc00::1 ::1 1 80" || return 1
+    answers /run/tipbox-courier/courier.sock || return 1
+    tipbox_server check --json | "$OPT/current/bin/python" -c '
+import json, sys
+vital = {"server", "modes", "database", "blobs", "ledger", "migrations"}
+bad = [one for one in json.load(sys.stdin) if not one["ok"] and one["check"] in vital]
+for one in bad:
+    print(one["check"] + ": " + one["message"])
+sys.exit(bool(bad))'
+}

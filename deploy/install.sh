@@ -1,0 +1,298 @@
+#!/usr/bin/env bash
+# Makes a Debian 12 or 13 server into a tip line: tipbox behind two onion services. Run it again at any time: it goes on
+# where it was cut off, and changes nothing that is as it should be. docs/operator-guide.md explains each step.
+set -euo pipefail
+shopt -s inherit_errexit
+umask 022
+
+usage() {
+    cat <<'TEXT'
+install.sh --keys DIR [options]
+
+  --keys DIR         key manifests (*.json) of the organisations; needed the first time, later to take newer ones
+  --wheel FILE       the wheel of tipbox; otherwise the one in ../dist or in the wheelhouse
+  --wheelhouse DIR   take every Python package from this folder, none from the network
+  --signers FILE     public keys (ssh allowed_signers) that must have signed the wheelhouse
+  --couriers DIR     couriers' public keys, NAME.auth, as `tipbox courier keygen` prints them
+  --ssh PORTS        let SSH in at these ports, comma separated (default 22); "onion": through Tor only; "none"
+  --time yes|no      let systemd-timesyncd ask for the time (default no: trust the machine's clock)
+  --firewall yes|no  load the firewall (default yes)
+  --no-test-tip      send no test tip at the end
+  --dry-run          change nothing, say what would be done
+TEXT
+}
+
+keys='' wheel='' wheelhouse='' signers='' couriers='' ssh=22 time=no firewall=yes test_tip=yes DRY=''
+while (($#)); do
+    case $1 in
+        --keys | --wheel | --wheelhouse | --signers | --couriers | --ssh | --time | --firewall)
+            (($# > 1)) || { usage >&2; exit 2; }
+            declare "${1#--}=$2"
+            shift
+            ;;
+        --no-test-tip) test_tip=no ;;
+        --dry-run) DRY=yes ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
+
+lock=$HERE/../requirements.lock
+if [[ -f $wheelhouse/requirements.lock ]]; then
+    lock=$wheelhouse/requirements.lock
+fi
+
+check_arguments() {
+    need_root
+    need_debian
+    [[ $ssh =~ ^(onion|none|[0-9]{1,5}(,[0-9]{1,5})*)$ ]] || die "--ssh takes ports, onion or none"
+    [[ $time =~ ^(yes|no)$ && $firewall =~ ^(yes|no)$ ]] || die "--time and --firewall take yes or no"
+    [[ ! $wheelhouse || -d $wheelhouse ]] || die "$wheelhouse is not a folder"
+    [[ $wheel ]] || wheel=$(find_wheel ${wheelhouse:+"$wheelhouse"} "$HERE/../dist")
+    [[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; build one with 'python -m build' or name it with --wheel"
+    [[ -f $lock ]] || die "requirements.lock is missing beside the wheel"
+    if [[ $keys ]]; then
+        compgen -G "$keys/*.json" >/dev/null || die "there is no key manifest (*.json) in $keys"
+    elif ! compgen -G "$SETTINGS/keys/*.json" >/dev/null; then
+        die "name the folder of the organisations' key manifests with --keys"
+    fi
+    [[ ! $wheelhouse ]] || verify_folder "$wheelhouse" "$signers"
+}
+
+packages() {
+    local name missing=()
+    local wanted=(apparmor ca-certificates nftables python3 python3-venv tor unattended-upgrades)
+    [[ ! $signers ]] || wanted+=(openssh-client)
+    for name in "${wanted[@]}"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
+    done
+    if ((${#missing[@]} == 0)); then
+        say "all there: ${wanted[*]}"
+        return
+    fi
+    say "installing ${missing[*]}"
+    run apt-get -q update
+    run env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"
+}
+
+pow_module() {
+    local have
+    have=$(tor --list-modules 2>/dev/null || true)
+    [[ $have == *"pow: yes"* ]] || [[ $DRY ]] ||
+        die "this tor has no proof of work (tor --list-modules): a flood would shut the line; take Debian's own package"
+    say "tor has its proof of work against floods"
+}
+
+users() {
+    put "$HERE/etc/sysusers.conf" /etc/sysusers.d/tipbox.conf
+    put "$HERE/etc/tmpfiles.conf" /etc/tmpfiles.d/tipbox.conf
+    run systemd-sysusers tipbox.conf
+    run systemd-tmpfiles --create tipbox.conf
+}
+
+program() {
+    install_release "$wheel" "$lock" "$wheelhouse"
+    use_release "$(release_of "$wheel" "$lock")"
+    if [[ $DRY ]]; then
+        say "would write: /usr/local/sbin/tipbox-server"
+        return
+    fi
+    put "$HERE/tipbox-server" /usr/local/sbin/tipbox-server 755
+}
+
+settings() {
+    local manifest
+    run install -d -m 755 "$SETTINGS" "$SETTINGS/keys"
+    for manifest in ${keys:+"$keys"/*.json}; do
+        put "$manifest" "$SETTINGS/keys/$(basename "$manifest")"
+    done
+    [[ -f $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
+}
+
+units() {
+    local unit
+    for unit in "$HERE"/systemd/*.service "$HERE"/systemd/*.timer; do
+        put "$unit" "/etc/systemd/system/$(basename "$unit")"
+    done
+    put "$HERE/systemd/tor-tipbox.conf" /etc/systemd/system/tor@default.service.d/tipbox.conf
+    put "$HERE/etc/journald@tipbox.conf" /etc/systemd/journald@tipbox.conf
+    if booted; then
+        run systemctl daemon-reload
+        if changed /etc/systemd/journald@tipbox.conf; then
+            run systemctl try-restart systemd-journald@tipbox.service
+        fi
+    fi
+    run systemctl enable --quiet tipbox.service tipbox-courier.service tipbox-{prune,settle,check}.timer
+}
+
+kernel() {
+    put "$HERE/etc/sysctl.conf" /etc/sysctl.d/60-tipbox.conf
+    if changed /etc/sysctl.d/60-tipbox.conf; then
+        run /usr/lib/systemd/systemd-sysctl /etc/sysctl.d/60-tipbox.conf || say "this kernel does not take all of them"
+    fi
+    put "$HERE/apparmor/tipbox" /etc/apparmor.d/tipbox
+    put "$HERE/etc/apparmor-tor" /etc/apparmor.d/local/system_tor
+    if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]]; then
+        run apparmor_parser -r /etc/apparmor.d/tipbox
+        run apparmor_parser -r /etc/apparmor.d/system_tor
+    else
+        say "this kernel has no AppArmor: the units' own sandbox is the only wall"
+    fi
+    [[ $(wc -l </proc/swaps) -le 1 ]] || say "note: this machine swaps; the units do not (MemorySwapMax=0)"
+}
+
+updates() {
+    put "$HERE/etc/unattended-upgrades.conf" /etc/apt/apt.conf.d/60tipbox-upgrades
+}
+
+# onion NAME TEMPLATE SOCKET: one onion service; its keys are made by tor, or are there from before.
+onion() {
+    local filled
+    run install -d -m 700 -o debian-tor -g debian-tor /var/lib/tor/tipbox "/var/lib/tor/tipbox/$1"
+    filled=$(mktemp)
+    sed -e "s|@DIRECTORY@|/var/lib/tor/tipbox/$1|; s|@SOCKET@|$3|" "$2" >"$filled"
+    put "$filled" "/etc/tor/torrc.d/tipbox-$1.conf"
+    rm -f "$filled"
+}
+
+tor_services() {
+    local auth clients=/var/lib/tor/tipbox/couriers/authorized_clients
+    put "$HERE/etc/tor-defaults" /etc/tor/tipbox-defaults
+    put "$HERE/etc/torrc" /etc/tor/torrc.d/tipbox.conf
+    onion sources "$HERE/tor/sources.torrc" /run/tipbox/source.sock
+    onion couriers "$HERE/tor/couriers.torrc" /run/tipbox-courier/courier.sock
+    [[ $ssh != onion ]] || onion ssh "$HERE/etc/ssh.torrc" ''
+    if ! grep -qs '^%include /etc/tor/torrc.d/\*.conf$' /etc/tor/torrc; then
+        if [[ $DRY ]]; then
+            say "would add to /etc/tor/torrc: %include /etc/tor/torrc.d/*.conf"
+        else
+            printf '%%include /etc/tor/torrc.d/*.conf\n' >>/etc/tor/torrc
+        fi
+        CHANGED+=(/etc/tor/torrc)
+    fi
+    run install -d -m 700 -o debian-tor -g debian-tor "$clients"
+    for auth in ${couriers:+"$couriers"/*.auth}; do
+        grep -Eqx 'descriptor:x25519:[A-Z2-7]{52}' "$auth" || die "$auth is no courier's public key"
+        if cmp -s "$auth" "$clients/$(basename "$auth")"; then continue; fi
+        run install -m 600 -o debian-tor -g debian-tor "$auth" "$clients/"
+        CHANGED+=("$clients")
+    done
+    # Without any key the service would be open to everybody: one whose private half nobody has keeps it shut.
+    if ! compgen -G "$clients/*.auth" >/dev/null; then
+        if [[ $DRY ]]; then
+            say "would write: $clients/nobody.auth"
+        else
+            head -c 32 /dev/urandom | base32 | tr -d '=\n' | sed 's/.*/descriptor:x25519:&/' >"$clients/nobody.auth"
+            chown debian-tor:debian-tor "$clients/nobody.auth"
+            chmod 600 "$clients/nobody.auth"
+        fi
+    fi
+    [[ $DRY ]] || runuser -u debian-tor -- tor --quiet --defaults-torrc /etc/tor/tipbox-defaults -f /etc/tor/torrc \
+        --verify-config || die "tor does not take its configuration; see: tor --verify-config"
+}
+
+firewall_rules() {
+    local ssh_rule='' time_rule='' rules
+    if [[ $firewall == no ]]; then
+        say "left to you (--firewall no)"
+        return
+    fi
+    [[ $ssh == onion || $ssh == none ]] || ssh_rule="tcp dport { ${ssh//,/, } } ct state new limit rate 30/minute accept"
+    [[ $time == no ]] || time_rule='meta skuid "systemd-timesync" udp dport { 53, 123 } accept'
+    rules=$(mktemp)
+    sed -e "s|@ssh@|$ssh_rule|; s|@time@|$time_rule|; s|[[:space:]]*\$||" "$HERE/nftables/tipbox.nft" >"$rules"
+    put "$rules" /etc/nftables.d/tipbox.nft
+    rm -f "$rules"
+    if ! grep -qs '^include "/etc/nftables.d/\*.nft"$' /etc/nftables.conf; then
+        if [[ $DRY ]]; then
+            say 'would add to /etc/nftables.conf: include "/etc/nftables.d/*.nft"'
+        else
+            printf 'include "/etc/nftables.d/*.nft"\n' >>/etc/nftables.conf
+        fi
+    fi
+    run systemctl enable --quiet nftables.service
+    if booted; then
+        run nft -f /etc/nftables.d/tipbox.nft
+    fi
+}
+
+start() {
+    if ! booted; then
+        say "systemd does not run here: the units start with the machine"
+        return
+    fi
+    if changed "$OPT/current" || changed '/etc/systemd/system/*' || changed "$SETTINGS/keys/*"; then
+        run systemctl restart tipbox-courier.service tipbox.service
+    else
+        run systemctl start tipbox-courier.service tipbox.service
+    fi
+    if changed '/etc/tor/*' || changed '/var/lib/tor/*' || changed '/etc/systemd/system/tor@*'; then
+        run systemctl restart tor@default.service
+    else
+        run systemctl start tor@default.service
+    fi
+    run systemctl start tipbox-{prune,settle,check}.timer
+    [[ $DRY ]] || healthy || die "the server is not well; see: tipbox-server check; journalctl --namespace=tipbox"
+}
+
+send_test_tip() {
+    if [[ $test_tip == no || -f $SETTINGS/test-tip ]] || ! booted; then
+        say "none sent (once is enough, and only where the server runs)"
+        return
+    fi
+    run "$OPT/current/bin/python" "$HERE/test_tip.py" --tipbox "$OPT/current/bin/tipbox" --keys "$STATE/keys" \
+        --socket /run/tipbox/source.sock
+    [[ $DRY ]] || date -u +%F >"$SETTINGS/test-tip"
+}
+
+report() {
+    local name onion
+    say "release     $(basename "$(readlink "$OPT/current" 2>/dev/null || echo none)")"
+    for name in sources couriers; do
+        onion=$(cat "/var/lib/tor/tipbox/$name/hostname" 2>/dev/null || echo 'not yet: tor makes it when it starts')
+        say "$(printf '%-11s %s' "$name" "$onion")"
+    done
+    say "couriers    $(find /var/lib/tor/tipbox/couriers/authorized_clients -name '*.auth' ! -name nobody.auth 2>/dev/null | wc -l) with a key"
+    if booted && [[ ! $DRY ]]; then
+        for name in tipbox tipbox-courier tor@default; do
+            say "$(printf '%-11s %s, exposure %s' "$name" "$(systemctl is-active "$name.service" || true)" \
+                "$(systemd-analyze security --no-pager "$name.service" | sed -n 's/.*: \([0-9.]*\) .*/\1/p' | tail -n 1)")"
+        done
+        tipbox_server check || true
+    fi
+    say
+    say "Keep: backups with the keys of the onion services (tipbox-server backup --onion /var/lib/tor/tipbox)."
+    say "Then: docs/operator-guide.md, 'Couriers' and 'Backups'."
+}
+
+step "What was asked for"
+check_arguments
+say "Debian, wheel $(basename "$wheel")${DRY:+, dry run}"
+step "Packages"
+packages
+pow_module
+step "Users and folders"
+users
+step "Program"
+program
+step "Settings"
+settings
+step "Units"
+units
+step "Kernel"
+kernel
+step "Updates"
+updates
+step "Onion services"
+tor_services
+step "Firewall"
+firewall_rules
+step "Start"
+start
+step "Test tip"
+send_test_tip
+step "Report"
+report

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Takes tipbox off this machine. The tips and the onion services' keys stay unless you say otherwise.
+set -euo pipefail
+shopt -s inherit_errexit
+
+usage() {
+    cat <<'TEXT'
+uninstall.sh [options]
+
+  --old-releases   remove only the programs of versions before the one that runs
+  --destroy-data   remove the tips, the settings and the onion services' keys too: the addresses are gone for good
+  --dry-run        change nothing, say what would be done
+TEXT
+}
+
+destroy='' old='' DRY=''
+while (($#)); do
+    case $1 in
+        --destroy-data) destroy=yes ;;
+        --old-releases) old=yes ;;
+        --dry-run) DRY=yes ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
+need_root
+
+if [[ $old ]]; then
+    current=$(readlink -f "$OPT/current")
+    for release in "$OPT"/releases/*; do
+        [[ $(readlink -f "$release") == "$current" ]] || run rm -rf "$release"
+    done
+    exit 0
+fi
+
+step "Units"
+units=(tipbox.service tipbox-courier.service tipbox-{prune,settle,check}.{timer,service})
+if booted; then
+    run systemctl stop "${units[@]}" || true
+fi
+run systemctl disable --quiet tipbox.service tipbox-courier.service tipbox-{prune,settle,check}.timer || true
+run rm -rf "${units[@]/#//etc/systemd/system/}" /etc/systemd/system/tor@default.service.d/tipbox.conf \
+    /etc/systemd/journald@tipbox.conf
+
+step "Onion services"
+run rm -rf /etc/tor/tipbox-defaults /etc/tor/torrc.d/tipbox.conf /etc/tor/torrc.d/tipbox-{sources,couriers,ssh}.conf
+run sed -i '\|^%include /etc/tor/torrc.d/\*.conf$|d' /etc/tor/torrc
+if booted; then
+    run systemctl daemon-reload
+    run systemctl restart tor@default.service || true
+fi
+
+step "Firewall, kernel, updates"
+run rm -f /etc/nftables.d/tipbox.nft /etc/sysctl.d/60-tipbox.conf /etc/apparmor.d/tipbox \
+    /etc/apparmor.d/local/system_tor /etc/apt/apt.conf.d/60tipbox-upgrades
+run sed -i '\|^include "/etc/nftables.d/\*.nft"$|d' /etc/nftables.conf
+if booted && nft list table inet tipbox >/dev/null 2>&1; then
+    run nft delete table inet tipbox
+fi
+
+step "Program"
+run rm -rf "$OPT" /usr/local/sbin/tipbox-server /etc/tmpfiles.d/tipbox.conf /etc/sysusers.d/tipbox.conf
+
+step "Data"
+if [[ $destroy ]]; then
+    # Overwriting says little on flash memory; what counts is that all of it is ciphertext.
+    run find "$STATE" /var/lib/tor/tipbox -type f -size -64M -exec shred -u {} +
+    run rm -rf "$STATE" /var/lib/tipbox-upgrade /var/lib/tor/tipbox "$SETTINGS"
+    for name in tipbox tipbox-courier; do
+        run userdel "$name" || true
+    done
+    run groupdel tipbox-state || true
+    say "gone"
+else
+    say "kept: $STATE, $SETTINGS, /var/lib/tor/tipbox. install.sh takes them up again; --destroy-data removes them."
+fi

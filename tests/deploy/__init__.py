@@ -1,0 +1,1 @@
+"""Installing, guarding and upgrading a server."""

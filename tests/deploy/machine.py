@@ -1,0 +1,174 @@
+"""Servers to install on: a Debian tree, booted by systemd in a container whose network is a namespace of ours.
+
+All machines and the private Tor network share that namespace, in which only the loopback is up: nothing leaves it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+RELEASES: Final = {"12": "bookworm", "13": "trixie"}
+PACKAGES: Final = (
+    "apparmor",
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "nftables",
+    "openssh-client",
+    "python3",
+    "python3-venv",
+    "systemd",
+    "systemd-sysv",
+    "tor",
+    "unattended-upgrades",
+)
+"""What install.sh would take from Debian: the machines have no network."""
+BOOT_SECONDS: Final = 120
+COMMAND_SECONDS: Final = 600
+_ENVIRONMENT: Final = (
+    "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL=C.UTF-8",
+    "HOME=/root",
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def debootstrap(folder: Path) -> dict[str, Path]:
+    """A tree of each release, made side by side."""
+    trees = {version: folder / suite for version, suite in RELEASES.items()}
+    making = {}
+    for version, suite in RELEASES.items():
+        command = ("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, trees[version])
+        with (folder / f"{suite}.log").open("wb") as log:
+            making[version] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    failed = [RELEASES[version] for version, process in making.items() if process.wait() != 0]
+    assert not failed, "".join((folder / f"{suite}.log").read_text()[-2000:] for suite in failed)
+    return trees
+
+
+@contextmanager
+def network_namespace() -> Iterator[str]:
+    """A network of our own with nothing in it but the loopback; its name."""
+    name = f"tipbox-{os.getpid()}"
+    subprocess.run(("ip", "netns", "add", name), check=True)
+    try:
+        subprocess.run(("ip", "-n", name, "link", "set", "lo", "up"), check=True)
+        yield name
+    finally:
+        subprocess.run(("ip", "netns", "delete", name), check=True)
+
+
+@dataclass
+class Machine:
+    """A booted tree."""
+
+    version: str
+    root: Path
+    process: subprocess.Popen[bytes]
+    leader: int = 0
+    """The process that is the machine's first, as this side counts."""
+
+    def run(self, *command: str | Path, expect: int | None = 0, timeout: float = COMMAND_SECONDS) -> Done:
+        """Run a command as root in the machine, outside of every unit's sandbox."""
+        inside = ("nsenter", f"--target={self.leader}", "--all", "env", "--ignore-environment", *_ENVIRONMENT)
+        done = subprocess.run(
+            (*inside, *command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+        assert expect in (None, done.returncode), f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def path(self, path: str) -> Path:
+        """A file of the machine's disk, seen from here."""
+        return self.root / path.lstrip("/")
+
+    def put(self, source: Path, target: str) -> None:
+        """Copy a file or folder to the machine's disk."""
+        place = self.path(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, place, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, place)
+
+    def property(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.run("systemctl", "show", "--value", f"--property={name}", unit).out.strip()
+
+
+@contextmanager
+def booted(version: str, root: Path, namespace: str) -> Iterator[Machine]:
+    """Boot a tree and wait until its systemd has started everything."""
+    console = root.with_name(f"{root.name}.console")
+    options = ("--quiet", "--register=no", "--keep-unit", "--console=pipe", "--boot")
+    network = f"--network-namespace-path=/run/netns/{namespace}"
+    with console.open("wb") as output:
+        process = subprocess.Popen(
+            ("systemd-nspawn", *options, network, f"--directory={root}"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    machine = Machine(version, root, process)
+    try:
+        machine.leader = _leader(process, console)
+        deadline = time.monotonic() + BOOT_SECONDS
+        while (state := machine.run("systemctl", "is-system-running", expect=None).out.strip()) != "running":
+            assert state != "degraded", machine.run("systemctl", "--failed", "--no-pager").out
+            assert time.monotonic() < deadline, f"{state}\n{console.read_text()[-3000:]}"
+            time.sleep(0.2)
+        yield machine
+    finally:
+        _end(machine)
+
+
+def _leader(process: subprocess.Popen[bytes], console: Path) -> int:
+    """The container's systemd: among the descendants of nspawn, the one that counts itself as process 1."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, console.read_text()[-3000:]
+        for child in psutil.Process(process.pid).children(recursive=True):
+            try:
+                status = Path(f"/proc/{child.pid}/status").read_text()
+            except OSError:
+                continue
+            counted = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
+            if len(counted) > 1 and counted[-1] == "1" and "systemd" in status.splitlines()[0]:
+                return child.pid
+        time.sleep(0.1)
+    raise AssertionError(console.read_text()[-3000:])
+
+
+def _end(machine: Machine) -> None:
+    """Ask systemd to power off; when it does not, end the container."""
+    if machine.leader and machine.process.poll() is None:
+        os.kill(machine.leader, signal.SIGRTMIN + 4)
+    try:
+        machine.process.wait(30)
+    except subprocess.TimeoutExpired:
+        machine.process.kill()
+        machine.process.wait()

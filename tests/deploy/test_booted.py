@@ -1,0 +1,392 @@
+"""install.sh on Debian 12 and 13, booted by their own systemd: what it makes, and how strong the walls are.
+
+AppArmor is not in the kernels of test machines: its profile is parsed (test_scripts), and never enforced here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import stat
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nacl.public import PrivateKey
+
+from deploy.conftest import ORGANISATION, Kit, TorNetwork
+from deploy.machine import RELEASES, Done, Machine, booted
+from tipbox_world import ROOT, Ring
+
+UNITS = ("tipbox", "tipbox-courier", "tipbox-prune", "tipbox-settle", "tipbox-check")
+DOORS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}
+LARGEST_EXPOSURE = 1.5
+KEPT_FOLDERS = ("etc", "opt", "usr/local", "var/lib/tor", "var/lib/tipbox")
+CHANGES_BY_ITSELF = re.compile(
+    r"etc/(\.updated|ld\.so\.cache|resolv\.conf|machine-id|hostname)$"
+    r"|var/lib/tor/(lock|state|cached-.*|keys|router-stability|diff-cache.*|unverified.*|pow.*)"
+    r"|var/lib/tipbox/tipbox\.db(-wal|-shm)?$|.*/__pycache__/.*"
+)
+INSTALL = ("/root/release/deploy/install.sh", "--wheelhouse", "/root/kit", "--signers", "/root/signers")
+FIRST = ("--keys", "/root/keys", "--couriers", "/root/couriers")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A machine on which install.sh ran twice."""
+
+    machine: Machine
+    first: Done
+    second: Done
+    between: dict[str, tuple[str, ...]]
+    after: dict[str, tuple[str, ...]]
+    courier_key: str
+
+    def onion(self, name: str) -> str:
+        """The host name of an onion service."""
+        return self.machine.path(f"/var/lib/tor/tipbox/{name}/hostname").read_text().strip()
+
+
+def base32(key: bytes) -> str:
+    return base64.b32encode(key).decode().rstrip("=")
+
+
+@pytest.fixture(scope="module", params=RELEASES, name="installed")
+def _installed(
+    request: pytest.FixtureRequest,
+    trees: dict[str, Path],
+    namespace: str,
+    tor: TorNetwork,
+    kit: Kit,
+    organisation: Ring,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Installed]:
+    courier = PrivateKey.generate()
+    couriers = tmp_path_factory.mktemp("couriers")
+    (couriers / "anna.auth").write_text(f"descriptor:x25519:{base32(bytes(courier.public_key))}\n")
+    root = trees[request.param]
+    for name in ("home/somebody", "root"):
+        (root / name).mkdir(exist_ok=True)
+        (root / name / "note").write_text("nobody else reads this\n")
+    with booted(request.param, root, namespace) as machine:
+        for source, target in (
+            (ROOT / "deploy", "/root/release/deploy"),
+            (kit.server, "/root/kit"),
+            (kit.signers, "/root/signers"),
+            (organisation.keys, "/root/keys"),
+            (couriers, "/root/couriers"),
+        ):
+            machine.put(source, target)
+        # The network of the test in place of the world's: all that differs from a real server.
+        machine.path("/etc/tor/torrc.d").mkdir()
+        machine.path("/etc/tor/torrc.d/testing.conf").write_text(f"Address 127.0.0.1\n{tor.joining}")
+        first = machine.run(*INSTALL, *FIRST)
+        between = snapshot(root)
+        second = machine.run(*INSTALL, *FIRST)
+        yield Installed(machine, first, second, between, snapshot(root), base32(bytes(courier)))
+
+
+def snapshot(root: Path) -> dict[str, tuple[str, ...]]:
+    """Type, mode, owner and content of everything that an installation could touch and nothing else changes."""
+    found = {}
+    for folder in KEPT_FOLDERS:
+        for path in [root / folder, *(root / folder).rglob("*")]:
+            name = str(path.relative_to(root))
+            if CHANGES_BY_ITSELF.match(name):
+                continue
+            status = path.lstat()
+            content = ""
+            if stat.S_ISLNK(status.st_mode):
+                content = str(path.readlink())
+            elif stat.S_ISREG(status.st_mode):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = (oct(status.st_mode), f"{status.st_uid}:{status.st_gid}", content)
+    return found
+
+
+# --- installing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_changes_nothing(installed: Installed) -> None:
+    assert "wrote /etc/systemd/system/tipbox.service" in installed.first.out
+    assert installed.first.out.count("A test tip is stored.") == 1
+    assert "wrote " not in installed.second.out
+    assert "A test tip is stored." not in installed.second.out
+    assert installed.after == installed.between
+    assert len(installed.after) > 1000
+
+
+def test_the_report_names_the_addresses_and_finds_everything_well(installed: Installed) -> None:
+    for name in ("sources", "couriers"):
+        assert re.search(rf"^{name} +[a-z2-7]{{56}}\.onion$", installed.first.out + installed.second.out, re.MULTILINE)
+    assert "couriers    1 with a key" in installed.first.out
+    assert "BAD" not in installed.first.out + installed.second.out
+
+
+def test_units_are_active_and_enabled(installed: Installed) -> None:
+    machine = installed.machine
+    for unit in (*DOORS, "tor@default"):
+        assert machine.property(unit, "ActiveState") == "active", unit
+        assert machine.property(unit, "NRestarts") == "0", unit
+    for unit in (
+        *(f"{name}.service" for name in DOORS),
+        *(f"tipbox-{one}.timer" for one in ("prune", "settle", "check")),
+    ):
+        assert machine.run("systemctl", "is-enabled", unit).out.strip() == "enabled"
+    assert machine.run("systemctl", "--failed", "--plain", "--no-legend").out == ""
+
+
+def test_each_upkeep_unit_does_its_work(installed: Installed) -> None:
+    for name in ("prune", "settle", "check"):
+        installed.machine.run("systemctl", "start", f"tipbox-{name}.service")
+        assert installed.machine.property(f"tipbox-{name}.service", "Result") == "success"
+
+
+def test_doors_belong_to_users_of_their_own_and_tor_cannot_read_the_tips(installed: Installed) -> None:
+    machine = installed.machine
+    for unit, door in DOORS.items():
+        assert machine.run("stat", "-c", "%U:%G %a", door).out.strip() == f"{unit}:{unit} 660"
+        assert machine.property(unit, "User") == unit
+    assert machine.run("stat", "-c", "%U %a", "/var/lib/tipbox/server.key").out.strip() == "tipbox-courier 600"
+    for user, folder in (("debian-tor", "/var/lib/tipbox"), ("tipbox", "/var/lib/tor"), ("nobody", "/var/lib/tipbox")):
+        refused = machine.run("runuser", "-u", user, "--", "ls", folder, expect=2)
+        assert "Permission denied" in refused.err
+
+
+# --- walls ------------------------------------------------------------------------------------------------------------
+
+
+def test_systemd_finds_no_fault_in_the_units(installed: Installed) -> None:
+    units = [f"{name}.service" for name in UNITS] + [f"tipbox-{name}.timer" for name in ("prune", "settle", "check")]
+    verified = installed.machine.run("systemd-analyze", "verify", *units)
+
+    assert [line for line in (verified.out + verified.err).splitlines() if "tipbox" in line] == []
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "tor@default"])
+def test_exposure_is_bounded(installed: Installed, unit: str) -> None:
+    told = installed.machine.run("systemd-analyze", "security", "--no-pager", f"{unit}.service").out
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+) ", told)
+
+    assert found is not None
+    assert float(found[1]) <= LARGEST_EXPOSURE
+
+
+@pytest.fixture(scope="module", name="probes")
+def _probes(installed: Installed) -> dict[str, Any]:
+    """What a program can do that runs exactly as each unit does."""
+    return {unit: probe(installed.machine, unit) for unit in UNITS}
+
+
+def probe(machine: Machine, unit: str) -> Any:
+    """Run probe.py in place of a unit's program; only what starts and reports it is another."""
+    machine.put(Path(__file__).with_name("probe.py"), "/opt/tipbox/probe.py")
+    text = machine.path(f"/etc/systemd/system/{unit}.service").read_text()
+    text = re.sub(
+        r"^(Type|Restart|RestartSec|RuntimeDirectory|RuntimeDirectoryMode|After|Wants)=.*$",
+        "",
+        text,
+        flags=re.MULTILINE,
+    )
+    text = re.sub(r"^ExecStart=.*$", "ExecStart=/usr/bin/python3 /opt/tipbox/probe.py", text, flags=re.MULTILINE)
+    text = text.replace("[Service]", "[Service]\nType=oneshot\nStandardOutput=truncate:/run/probe.json")
+    machine.path("/etc/systemd/system/probe.service").write_text(text)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "probe.service")
+    return json.loads(machine.run("cat", "/run/probe.json").out)
+
+
+every_unit = pytest.mark.parametrize("unit", UNITS)
+
+
+@every_unit
+def test_sandbox_no_network(probes: dict[str, Any], unit: str) -> None:
+    assert set(probes[unit]["connect"].values()) == {"EAFNOSUPPORT"}
+
+
+@every_unit
+def test_sandbox_no_write_outside(probes: dict[str, Any], unit: str) -> None:
+    assert probes[unit]["write"] == ["/var/lib/tipbox", "/var/lib/tipbox/blobs"]
+
+
+@every_unit
+def test_sandbox_no_home_and_nobody_elses_secrets(probes: dict[str, Any], unit: str) -> None:
+    found = probes[unit]
+    assert set(found["secrets"].values()) <= {"EACCES", "ENOENT"}
+    assert found["server_key"] == ("EACCES" if unit == "tipbox" else "ok")
+    assert found["others"] == [found["user"]]
+
+
+@every_unit
+def test_sandbox_no_core_no_privilege_no_new_code(probes: dict[str, Any], unit: str) -> None:
+    found = probes[unit]
+    assert found["core"] == [0, 0]
+    assert found["capabilities"] == 0
+    assert found["no_new_privileges"] == "1"
+    assert found["seccomp"] == "2"
+    assert found["user"] != 0
+    assert found["write_and_execute"] == "EPERM"
+    assert found["execute_data"] in {"EACCES", "EPERM"}
+    assert found["namespace"] == "EPERM"
+    assert found["trace"] == "EPERM"
+
+
+def test_running_doors_have_a_network_of_nothing_no_swap_and_no_core(installed: Installed) -> None:
+    machine = installed.machine
+    outside = str(Path(f"/proc/{machine.leader}/ns/net").readlink())
+    networks = set()
+    for unit in DOORS:
+        pid = machine.property(unit, "MainPID")
+        networks.add(machine.run("readlink", f"/proc/{pid}/ns/net").out.strip())
+        assert "Max core file size         0                    0" in machine.run("cat", f"/proc/{pid}/limits").out
+        assert machine.property(unit, "MemorySwapMax") == "0"
+    assert outside not in networks
+    assert len(networks) == len(DOORS)
+
+
+def test_words_of_the_units_are_kept_in_memory_only(installed: Installed) -> None:
+    machine = installed.machine
+    said = machine.run("journalctl", "--namespace=tipbox", "--no-pager").out
+    assert "Listening at: unix:/run/tipbox/source.sock" in said
+    assert "Listening at" not in machine.run("journalctl", "--no-pager").out
+    assert not list(machine.path("/var/log/journal").glob("*.tipbox/*"))
+    files = [
+        line
+        for line in machine.run("journalctl", "--namespace=tipbox", "--header").out.splitlines()
+        if "File path" in line
+    ]
+    assert files
+    assert all(line.split(": ", 1)[1].startswith("/run/log/journal/") for line in files)
+
+
+# --- over Tor ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tip_goes_in_by_one_onion_and_out_by_the_other(
+    installed: Installed, tor: TorNetwork, organisation: Ring, tmp_path: Path
+) -> None:
+    message = tmp_path / "message"
+    message.write_text(f"seen from Debian {installed.machine.version}")
+    keys = ("--keys", organisation.keys)
+    sources, couriers = (f"http://{installed.onion(name)}" for name in ("sources", "couriers"))
+    tor.tipbox("source", "send", sources, "--socks", tor.socks, *keys, "--message-file", message)
+
+    host = installed.onion("couriers").removesuffix(".onion")
+    held = tor.courier(f"anna{installed.machine.version}", f"{host}:descriptor:x25519:{installed.courier_key}")
+    listed = json.loads(fetch(tor.namespace, held, f"{couriers}/courier/bundles/{ORGANISATION}"))
+    bundles = tmp_path / "bundles"
+    bundles.mkdir()
+    for volume in listed["volumes"]:
+        data = fetch(tor.namespace, held, f"{couriers}/courier/bundles/{ORGANISATION}/{volume['name']}")
+        (bundles / volume["name"]).write_bytes(data)
+    desk = organisation.copy(tmp_path / "ring").desks[ORGANISATION]
+    desk.take(bundles)
+    messages = {desk.open(tip["id"], tmp_path / tip["id"]).message for tip in desk.tips()}
+
+    assert message.read_bytes() in messages
+    assert sum(one.startswith(b"Test of the tip line, sent by its operator") for one in messages) == 1
+    with pytest.raises(subprocess.CalledProcessError):
+        fetch(tor.namespace, tor.socks, f"{couriers}/courier/bundles/{ORGANISATION}")
+
+
+def fetch(namespace: str, socks: str, url: str) -> bytes:
+    """GET through a SOCKS port of the private network."""
+    command = ("curl", "--silent", "--fail", "--retry", "3", "--retry-all-errors", "--max-time", "120")
+    inside = ("ip", "netns", "exec", namespace)
+    return subprocess.run((*inside, *command, "--socks5-hostname", socks, url), capture_output=True, check=True).stdout
+
+
+# --- upgrading --------------------------------------------------------------------------------------------------------
+
+
+def other_wheel(wheel: Path, out: Path, version: str, changes: dict[str, bytes]) -> Path:
+    """The same wheel as another version, with files changed."""
+    old = wheel.name.split("-")[1]
+    target = out / wheel.name.replace(f"-{old}-", f"-{version}-")
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+        for item in source.infolist():
+            data = changes.get(item.filename, source.read(item))
+            if item.filename.endswith(".dist-info/METADATA"):
+                data = data.replace(f"Version: {old}\n".encode(), f"Version: {version}\n".encode(), 1)
+            name = item.filename.replace(f"tipbox-{old}.dist-info/", f"tipbox-{version}.dist-info/")
+            made.writestr(
+                name,
+                data.replace(f"tipbox-{old}.dist-info/".encode(), f"tipbox-{version}.dist-info/".encode())
+                if name.endswith("/RECORD")
+                else data,
+            )
+    return target
+
+
+def upgrade(installed: Installed, wheel: Path, expect: int) -> Done:
+    installed.machine.put(wheel, f"/root/{wheel.name}")
+    command = ("/root/release/deploy/upgrade.sh", "--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit")
+    return installed.machine.run(*command, expect=expect)
+
+
+def dump(machine: Machine) -> str:
+    """The database as text, with its schema."""
+    code = "import sqlite3; print(*sqlite3.connect('/var/lib/tipbox/tipbox.db').iterdump(), sep=chr(10))"
+    return machine.run("python3", "-c", code).out
+
+
+def test_an_upgrade_keeps_the_tips(installed: Installed, kit: Kit, tmp_path: Path) -> None:
+    machine = installed.machine
+    before = dump(machine)
+    done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.0", {}), 0)
+
+    assert "0.9.0" in machine.run("/opt/tipbox/current/bin/tipbox", "--version").out
+    assert "release 0.9.0" in done.out
+    assert dump(machine) == before
+    assert not machine.path("/var/lib/tipbox-upgrade").exists()
+    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
+
+
+def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Kit, tmp_path: Path) -> None:
+    """The new version migrates, starts, and finds fault with itself: the database must be the old one again."""
+    machine = installed.machine
+    before, release = dump(machine), machine.path("/opt/tipbox/current").readlink()
+    with zipfile.ZipFile(kit.wheel) as wheel:
+        check = wheel.read("tipbox/server/check.py")
+        run = wheel.read("tipbox/server/database.py")
+    migrates = b'        command.upgrade(_alembic(connection), "head")'
+    assert run.count(migrates.strip()) == 1
+    changed = re.sub(
+        rb'( +)(command\.upgrade\(_alembic\(connection\), "head"\))',
+        rb'\1\2\n\1connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS newer (id INTEGER)")',
+        run,
+    )
+    broken = check + b"\n\ndef _ledger(server: Opened, _today: date) -> Finding:\n    raise RuntimeError\n"
+    broken += b"\n\n_CHECKS = tuple(_ledger if one.__name__ == '_ledger' else one for one in _CHECKS)\n"
+    files = {"tipbox/server/check.py": broken, "tipbox/server/database.py": changed}
+    done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.1", files), 1)
+
+    assert "the upgrade was taken back, and the old version runs" in done.err
+    assert dump(machine) == before
+    assert machine.path("/opt/tipbox/current").readlink() == release
+    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
+    assert not machine.path("/var/lib/tipbox-upgrade").exists()
+
+
+# --- taking it off ----------------------------------------------------------------------------------------------------
+
+
+def test_uninstalling_leaves_the_data_and_installing_again_takes_it_up(installed: Installed) -> None:
+    machine = installed.machine
+    before, address = dump(machine), installed.onion("sources")
+    machine.run("/root/release/deploy/uninstall.sh")
+
+    assert not list(machine.path("/etc/systemd/system").glob("tipbox*"))
+    assert not machine.path("/opt/tipbox").exists()
+    assert machine.property("tipbox.service", "LoadState") == "not-found"
+
+    machine.run(*INSTALL)
+    assert dump(machine) == before
+    assert installed.onion("sources") == address
+    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}

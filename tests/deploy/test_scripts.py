@@ -1,0 +1,186 @@
+"""The scripts and units as files: what can be said of them without a server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.conftest import Kit
+from tipbox_world import ROOT, Ring
+
+DEPLOY = ROOT / "deploy"
+SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), DEPLOY / "tipbox-server"})
+SERVICES = sorted(DEPLOY.glob("systemd/*.service"))
+LARGEST_EXPOSURE = 1.5
+WALLS = (
+    *("UMask=0007", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateNetwork=yes"),
+    *("RestrictAddressFamilies=AF_UNIX", "IPAddressDeny=any", "LimitCORE=0", "MemorySwapMax=0", "LogNamespace=tipbox"),
+    *("NoNewPrivileges=yes", "CapabilityBoundingSet=", "PrivateUsers=yes", "PrivateDevices=yes"),
+    *("ProtectProc=invisible", "MemoryDenyWriteExecute=yes", "RestrictNamespaces=yes", "AppArmorProfile=-tipbox"),
+    *("SystemCallArchitectures=native", "SystemCallFilter=@system-service"),
+)
+
+
+def run(*command: str | Path, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert expect in (None, done.returncode), f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_shellcheck_finds_nothing() -> None:
+    assert len(SHELL) >= 6
+    assert run("shellcheck", "--external-sources", *SHELL).stdout == ""
+
+
+@pytest.mark.parametrize("script", [path for path in SHELL if path.stat().st_mode & 0o100], ids=lambda path: path.name)
+def test_a_wrong_option_is_refused_and_nothing_is_done(script: Path) -> None:
+    if script.name in {"install-desk.sh", "tipbox-server"}:
+        assert "set -eu" in script.read_text()
+        return
+    assert "--nonsense" in run(script, "--nonsense", "x", expect=2).stderr + "--nonsense"
+    assert "options" in run(script, "--nonsense", "x", expect=2).stderr
+
+
+# --- units ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
+def test_each_unit_is_complete_and_walled_in(unit: Path) -> None:
+    lines = unit.read_text().splitlines()
+    assert [wall for wall in WALLS if wall not in lines] == []
+    assert not [line for line in lines if line.startswith("EnvironmentFile") or "%" in line]
+    assert next(line for line in lines if line.startswith("User=")) in {"User=tipbox", "User=tipbox-courier"}
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
+def test_exposure_of_each_unit_is_bounded(unit: Path) -> None:
+    told = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit).stdout
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+) ", told)
+
+    assert found is not None
+    assert float(found[1]) <= LARGEST_EXPOSURE
+
+
+def test_apparmor_profile_parses() -> None:
+    run("apparmor_parser", "-Q", "-K", DEPLOY / "apparmor" / "tipbox")
+
+
+# --- a dry run --------------------------------------------------------------------------------------------------------
+
+
+def state_of(*folders: str) -> dict[str, str]:
+    """Names and contents of what an installation writes."""
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for folder in folders
+        for path in sorted(Path(folder).rglob("*"))
+        if not path.is_symlink() and "ssl" not in path.parts
+    }
+
+
+def test_a_dry_run_says_everything_and_changes_nothing(kit: Kit, organisation: Ring) -> None:
+    watched = ("/etc/systemd", "/etc/tor", "/etc/nftables.d", "/etc/apt/apt.conf.d", "/opt/tipbox", "/var/lib/tipbox")
+    before = state_of(*watched)
+    wheels = ("--wheelhouse", kit.server, "--signers", kit.signers)
+    said = run(DEPLOY / "install.sh", "--dry-run", "--keys", organisation.keys, *wheels).stdout
+
+    assert state_of(*watched) == before
+    for unit in SERVICES:
+        assert f"would write: /etc/systemd/system/{unit.name}" in said
+    for line in ("would write: /etc/nftables.d/tipbox.nft", "--require-hashes", "would add to /etc/tor/torrc"):
+        assert line in said
+
+
+def test_a_wheelhouse_that_was_touched_is_refused(kit: Kit, organisation: Ring, tmp_path: Path) -> None:
+    touched = Path(shutil.copytree(kit.server, tmp_path / "kit"))
+    (wheel,) = touched.glob("click-*.whl")
+    wheel.write_bytes(wheel.read_bytes() + b"\0")
+    command = (DEPLOY / "install.sh", "--dry-run", "--keys", organisation.keys, "--wheelhouse", touched)
+    assert "not what SHA256SUMS says" in run(*command, expect=1).stderr
+
+    name, hashed = f"  {wheel.name}", hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lines = (touched / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (touched / "SHA256SUMS").write_text("".join(hashed + name + "\n" if name in line else line for line in lines))
+    assert "the signature of" in run(*command, "--signers", kit.signers, expect=1).stderr
+
+
+# --- the firewall -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="walled")
+def _walled() -> Iterator[tuple[str, str]]:
+    """A server behind the firewall and a neighbour: two network namespaces with a wire between them."""
+    server, neighbour = "tipbox-walled", "tipbox-neighbour"
+    rules = (DEPLOY / "nftables" / "tipbox.nft").read_text()
+    rules = rules.replace("@ssh@", "tcp dport { 22 } ct state new accept").replace("@time@", "")
+    for name in (server, neighbour):
+        run("ip", "netns", "add", name)
+    try:
+        run("ip", "-n", server, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", neighbour)
+        for name, last in ((server, 1), (neighbour, 2)):
+            run("ip", "-n", name, "address", "add", f"192.0.2.{last}/24", "dev", "wire")
+            run("ip", "-n", name, "link", "set", "wire", "up")
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        subprocess.run(("ip", "netns", "exec", server, "nft", "-f", "-"), input=rules, text=True, check=True)
+        yield server, neighbour
+    finally:
+        for name in (server, neighbour):
+            run("ip", "netns", "delete", name)
+
+
+CONNECT = """\
+import encodings.idna, os, pwd, socket, sys  # the other user may not read this Python's library
+user, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+os.setuid(pwd.getpwnam(user).pw_uid)
+try:
+    socket.create_connection((host, port), 2).close()
+except OSError as error:
+    print(type(error).__name__)
+else:
+    print("through")
+"""
+LISTEN = """\
+import socket, sys
+listeners = [socket.create_server(("", int(port))) for port in sys.argv[1:]]
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("side", "user", "port", "through"),
+    [
+        ("in", "root", 22, True),
+        ("in", "root", 80, False),
+        ("in", "root", 8080, False),
+        ("out", "debian-tor", 9001, True),
+        ("out", "_apt", 80, True),
+        ("out", "_apt", 9001, False),
+        ("out", "root", 80, False),
+        ("out", "nobody", 80, False),
+        ("out", "nobody", 22, False),
+    ],
+)
+def test_the_firewall_lets_ssh_in_and_tor_and_apt_out(
+    walled: tuple[str, str], side: str, user: str, port: int, *, through: bool
+) -> None:
+    server, neighbour = walled
+    source, target, host = (neighbour, server, "192.0.2.1") if side == "in" else (server, neighbour, "192.0.2.2")
+    listening = subprocess.Popen(
+        ("ip", "netns", "exec", target, "python3", "-c", LISTEN, str(port)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listening.stdout is not None
+    assert listening.stdout.readline() == "ready\n"
+    said = run("ip", "netns", "exec", source, "python3", "-c", CONNECT, user, host, str(port)).stdout
+    listening.communicate()
+
+    assert (said == "through\n") is through, said
