@@ -231,7 +231,7 @@ def test_sandbox_no_core_no_privilege_no_new_code(probes: dict[str, Any], unit: 
     assert found["no_new_privileges"] == "1"
     assert found["seccomp"] == "2"
     assert found["user"] != 0
-    assert found["write_and_execute"] == "EPERM"
+    assert found["write_and_execute"] in {"EACCES", "EPERM"}  # by the kernel's own rule, or by the system call filter
     assert found["execute_data"] in {"EACCES", "EPERM"}
     assert found["namespace"] == "EPERM"
     assert found["trace"] == "EPERM"
@@ -244,7 +244,8 @@ def test_running_doors_have_a_network_of_nothing_no_swap_and_no_core(installed: 
     for unit in DOORS:
         pid = machine.property(unit, "MainPID")
         networks.add(machine.run("readlink", f"/proc/{pid}/ns/net").out.strip())
-        assert "Max core file size         0                    0" in machine.run("cat", f"/proc/{pid}/limits").out
+        limits = machine.run("cat", f"/proc/{pid}/limits").out
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
         assert machine.property(unit, "MemorySwapMax") == "0"
     assert outside not in networks
     assert len(networks) == len(DOORS)
@@ -330,24 +331,52 @@ def upgrade(installed: Installed, wheel: Path, expect: int) -> Done:
     return installed.machine.run(*command, expect=expect)
 
 
+OPEN_DATABASE = "import sqlite3; d = sqlite3.connect('file:/var/lib/tipbox/tipbox.db?mode=ro', uri=True)"
+
+LIST_ENVELOPES = OPEN_DATABASE + "; print(*(row.hex() for row, in d.execute('SELECT id FROM envelope')))"  # noqa: S608
+
+
 def dump(machine: Machine) -> str:
     """The database as text, with its schema."""
-    code = "import sqlite3; print(*sqlite3.connect('/var/lib/tipbox/tipbox.db').iterdump(), sep=chr(10))"
-    return machine.run("python3", "-c", code).out
+    return machine.run("python3", "-c", f"{OPEN_DATABASE}; print(*d.iterdump(), sep=chr(10))").out
 
 
-def test_an_upgrade_keeps_the_tips(installed: Installed, kit: Kit, tmp_path: Path) -> None:
+newest = pytest.mark.parametrize("installed", [max(RELEASES)], indirect=True)
+oldest = pytest.mark.parametrize("installed", [min(RELEASES)], indirect=True)
+"""What takes a whole installation each time, and is the same on both, is done on one."""
+
+
+@newest
+def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
+    installed: Installed, kit: Kit, tmp_path: Path
+) -> None:
     machine = installed.machine
-    before = dump(machine)
+    machine.run("systemctl", "stop", *DOORS)
+    machine.run("mv", "/var/lib/tipbox", "/var/lib/tipbox-aside")
+    machine.put(ROOT / "tests" / "schemas" / "0001" / "home", "/var/lib/tipbox")
+    machine.run("systemd-tmpfiles", "--create", "tipbox.conf")
+    machine.run("chown", "-R", "tipbox-courier:tipbox-state", "/var/lib/tipbox")
+    machine.run("chown", "root", "/var/lib/tipbox")
+    machine.run("chmod", "-R", "u=rwX,g=rwX,o=", "/var/lib/tipbox")
+    machine.run("chmod", "2770", "/var/lib/tipbox")
+    machine.run("chmod", "600", "/var/lib/tipbox/server.key")
+    expected = json.loads((ROOT / "tests" / "schemas" / "0001" / "expected.json").read_text())
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.0", {}), 0)
+    stored = machine.run("python3", "-c", LIST_ENVELOPES)
+    doors = {machine.property(unit, "ActiveState") for unit in DOORS}
+    machine.run("systemctl", "stop", *DOORS)
+    machine.run("rm", "-rf", "/var/lib/tipbox")
+    machine.run("mv", "/var/lib/tipbox-aside", "/var/lib/tipbox")
+    machine.run("systemctl", "start", *DOORS)
 
     assert "0.9.0" in machine.run("/opt/tipbox/current/bin/tipbox", "--version").out
     assert "release 0.9.0" in done.out
-    assert dump(machine) == before
+    assert sorted(stored.out.split()) == sorted(expected["envelopes"])
+    assert doors == {"active"}
     assert not machine.path("/var/lib/tipbox-upgrade").exists()
-    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
 
 
+@newest
 def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Kit, tmp_path: Path) -> None:
     """The new version migrates, starts, and finds fault with itself: the database must be the old one again."""
     machine = installed.machine
@@ -377,6 +406,7 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
 # --- taking it off ----------------------------------------------------------------------------------------------------
 
 
+@oldest
 def test_uninstalling_leaves_the_data_and_installing_again_takes_it_up(installed: Installed) -> None:
     machine = installed.machine
     before, address = dump(machine), installed.onion("sources")

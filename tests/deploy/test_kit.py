@@ -38,6 +38,7 @@ def test_the_desk_is_installed_from_the_stick_alone(
 ) -> None:
     tree = trees[version]
     home = tree / "home" / "staff"
+    subprocess.run(("chroot", tree, "useradd", "--uid=1000", "--no-create-home", "anna"), check=True)
     shutil.copytree(desk_kit, home / "kit")
     shutil.copy(kit.signers, home / "signers")
     shutil.copytree(organisation.folder / ORGANISATION, home / "desk")
@@ -66,3 +67,4 @@ def test_the_desk_is_installed_from_the_stick_alone(
         assert not (home / "other").exists()
     finally:
         shutil.rmtree(home)
+        subprocess.run(("chroot", tree, "userdel", "anna"), check=True)

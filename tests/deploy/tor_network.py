@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "onion")]
+sys.path.insert(0, str(HERE.parent))
 
-from network import free_ports, private_network  # noqa: E402 (the path is set above)
+from onion.network import free_ports, private_network  # noqa: E402 (the path is set above)
 
 
 def say(**facts: str) -> None:
