@@ -1,0 +1,1 @@
+"""The source's pages in real browsers."""
