@@ -88,7 +88,7 @@ roll_back() {
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
     run sync -f "$STATE"
-    start_all
+    start_all || say "the doors do not open"
 }
 
 forget_copy() {
