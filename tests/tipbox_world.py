@@ -213,13 +213,16 @@ class Server:
     bind: str
     log: Path
     more: dict[str, str] = field(default_factory=dict)
+    courier: Path | None = None
+    """The couriers' socket, when it listens for them."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        couriers = () if self.courier is None else ("--courier-bind", f"unix:{self.courier}")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                (TIPBOX, "server", "run", "--home", self.home, "--keys", self.keys, "--bind", self.bind),
+                (TIPBOX, "server", "run", "--home", self.home, "--keys", self.keys, "--bind", self.bind, *couriers),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -361,12 +364,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_world(ring: Ring, *, tcp: bool = False, settings: dict[str, str] | None = None) -> Iterator[World]:
+def running_world(
+    ring: Ring, *, tcp: bool = False, courier: bool = False, settings: dict[str, str] | None = None
+) -> Iterator[World]:
     """A world with its server running, in a folder of its own with a short path (unix sockets want that).
 
     Args:
         ring: organisations to copy.
         tcp: bind to a TCP port in place of a unix socket.
+        courier: listen for couriers too.
         settings: the server's configuration as environment variables.
     """
     folder = Path(tempfile.mkdtemp(prefix="tipbox-"))
@@ -374,6 +380,7 @@ def running_world(ring: Ring, *, tcp: bool = False, settings: dict[str, str] | N
         bind = f"127.0.0.1:{free_port()}" if tcp else f"unix:{folder}/web.sock"
         copied = ring.copy(folder / "ring")
         server = Server(folder / "home", copied.keys, bind, folder / "server.log", settings or {})
+        server.courier = folder / "courier.sock" if courier else None
         try:
             server.start()
             yield World(folder, copied, server)

@@ -58,6 +58,7 @@ class Roles(click.Group):
         "keys": ("keys", "Make, publish, verify, replace and destroy an organisation's keys."),
         "desk": ("desk", "Open what the Bundles bring; runs without any network."),
         "server": ("server", "Take in sealed tips and hand them to couriers."),
+        "courier": ("courier", "Carry sealed Bundles between a server and the stick."),
         "source": ("source", "Send a sealed tip."),
         "seal": ("seal", "Seal a tip into a file, without any network."),
         "demo": ("demo", "Run the main job end to end on this machine."),

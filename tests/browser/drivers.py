@@ -16,7 +16,7 @@ import tempfile
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
@@ -386,7 +386,8 @@ def _leaks_allowed() -> AbstractContextManager[object]:
 class Firefox(Browser):
     """Debian's Firefox ESR as Tor Browser sets it up, driven by Marionette."""
 
-    def __init__(self, level: Level, folder: Path, sink: Sink) -> None:
+    def __init__(self, level: Level, folder: Path, sink: Sink, more: Mapping[str, Any] | None = None) -> None:
+        """Start it; ``more``: preferences besides those of the level."""
         self.level = level
         self.sink = sink
         self.folder = folder
@@ -395,7 +396,7 @@ class Firefox(Browser):
                 port=0,
                 bin=FIREFOX_BINARY,
                 headless=True,
-                prefs=PREFERENCES[level] | {"network.proxy.socks_port": sink.port},
+                prefs=PREFERENCES[level] | {"network.proxy.socks_port": sink.port} | dict(more or {}),
                 workspace=str(folder),
                 gecko_log=str(folder / "gecko.log"),
                 startup_timeout=60,

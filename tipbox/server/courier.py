@@ -30,6 +30,7 @@ from tipbox.server.headers import strict_headers
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.import_ import Taken, import_opened
 from tipbox.server.opened import opened
+from tipbox.server.roster import read_folder
 from tipbox.server.store import DISK_FULL
 from tipbox.server.threads import Threads
 
@@ -48,6 +49,10 @@ def create_courier_app(
     refuse_strangers(app)
     strict_headers(app)
     answer_errors(app, None, None)
+
+    @app.get("/courier/bundles")
+    def organisations() -> Response:
+        return jsonify({"organisations": sorted(one.manifest.organisation for one in read_folder(home.keys))})
 
     @app.get("/courier/bundles/<organisation>")
     def volumes(organisation: str) -> Response:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 import tenacity
 
@@ -23,6 +25,8 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _TIMEOUT: Final = httpx.Timeout(180.0, connect=90.0)
 _MAX_ANSWER: Final = 1 << 20
+_UNIX: Final = "unix:"
+_GOOD: Final = frozenset({httpx.codes.OK, httpx.codes.CREATED, httpx.codes.PARTIAL_CONTENT})
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED: Final = {
     "unknown-organisation": "the server does not know one of the organisations of --keys; use the keys of this server",
@@ -57,27 +61,61 @@ def _origin(url: str, socks: str | None) -> str:
     return f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"
 
 
-def _proxy(socks: str | None) -> str | None:
-    """The SOCKS proxy with a user of its own for this act: Tor gives each user other circuits (IsolateSOCKSAuth)."""
+class _UnixSocket(httpcore.SyncBackend):
+    """Reaches Tor's SOCKS port on a unix socket: no other user of this machine can."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """The proxy, whatever it is called."""
+        del host, port, local_address
+        return self.connect_unix_socket(self._path, timeout, socket_options)
+
+
+def _transport(socks: str | None) -> httpx.HTTPTransport:
+    """The way out. Through SOCKS each act has a user of its own: Tor gives each user other circuits."""
     if socks is None:
-        return None
+        return httpx.HTTPTransport(trust_env=False)
+    user, secret = random_bytes(16).hex(), random_bytes(16).hex()
+    if path := socks.removeprefix(_UNIX) if socks.startswith(_UNIX) else "":
+        transport = httpx.HTTPTransport(trust_env=False)
+        transport._pool = httpcore.SOCKSProxy(  # noqa: SLF001 (httpx has no option for a proxy on a unix socket)
+            "socks5://tor", proxy_auth=(user, secret), network_backend=_UnixSocket(path)
+        )
+        return transport
     host, colon, port = socks.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit():
-        raise Usage("reading --socks: it must be HOST:PORT, such as 127.0.0.1:9050")
-    return f"socks5://{random_bytes(16).hex()}:{random_bytes(16).hex()}@{host}:{port}"
+        raise Usage("reading --socks: it must be HOST:PORT, such as 127.0.0.1:9050, or unix:PATH")
+    return httpx.HTTPTransport(proxy=f"socks5://{user}:{secret}@{host}:{port}", trust_env=False)
 
 
 class Line:
     """A line to one server for one act. It sends no cookie, no name of a program, and follows no redirect."""
 
     def __init__(
-        self, url: str, socks: str | None = None, *, act: str = "sending", patience: float = PATIENCE_SECONDS
+        self,
+        url: str,
+        socks: str | None = None,
+        *,
+        act: str = "sending",
+        patience: float = PATIENCE_SECONDS,
+        first_contact: float = FIRST_CONTACT_SECONDS,
     ) -> None:
-        origin, proxy = _origin(url, socks), _proxy(socks)
+        origin = _origin(url, socks)
         self._act = act
         self._patience = patience
-        self._heard = False
-        self._http = httpx.Client(base_url=origin, proxy=proxy, trust_env=False, timeout=_TIMEOUT)
+        self._first_contact = first_contact
+        self.heard = False
+        """Whether the server has answered at all."""
+        self._http = httpx.Client(base_url=origin, transport=_transport(socks), trust_env=False, timeout=_TIMEOUT)
         for name in ("user-agent", "accept-encoding"):
             self._http.headers.pop(name, None)
 
@@ -110,27 +148,44 @@ class Line:
         return max(pause, asked.pause if isinstance(asked, Passing) else 0.0)
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
-        limit = self._patience if self._heard else FIRST_CONTACT_SECONDS
+        limit = self._patience if self.heard else self._first_contact
         return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
+    def request(
+        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: dict[str, str] | None = None
+    ) -> bytes:
         """One request; the body of an answer of 200 or 201.
 
         Raises:
             Passing: no answer, or one that may become better.
             TipboxError: refused for good.
         """
+        with self.answer(method, path, body, headers) as answer:
+            content = _bounded(answer)
+        if len(content) > _MAX_ANSWER:
+            raise _refusal(self._act, answer, content)
+        return content
+
+    @contextmanager
+    def answer(
+        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: dict[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """One request whose answer of 200, 201 or 206 is read by the caller, as it comes.
+
+        Raises:
+            Passing: no answer, a cut while it was read, or an answer that may become better.
+            TipboxError: refused for good.
+        """
         try:
             with self._http.stream(method, path, content=body or None, headers=headers) as answer:
-                content = _bounded(answer)
+                self.heard = True
+                if answer.status_code not in _GOOD:
+                    raise _refusal(self._act, answer, _bounded(answer))
+                yield answer
         except httpx.HTTPError as error:
             raise Passing(
                 f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
             ) from error
-        self._heard = True
-        if answer.status_code in (httpx.codes.OK, httpx.codes.CREATED) and len(content) <= _MAX_ANSWER:
-            return content
-        raise _refusal(self._act, answer, content)
 
 
 def _bounded(answer: httpx.Response) -> bytes:

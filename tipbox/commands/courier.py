@@ -1,0 +1,116 @@
+"""``tipbox courier``: carries sealed Bundles between a server and the stick. Needs Debian's tor, or a running one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal
+from tipbox.courier.carry import deliver as deliver_bundle
+from tipbox.courier.carry import fetch as fetch_volumes
+from tipbox.courier.carry import list_volumes
+from tipbox.courier.key import PUBLIC_SUFFIX, CourierKey
+from tipbox.courier.reach import courier_line
+from tipbox.errors import InputRefused, PartlyDone
+from tipbox.printable import printable
+
+_PATH = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _line_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.argument("url"),
+        click.option("--key", "key_file", required=True, type=_PATH, metavar="K", help="What keygen wrote."),
+        click.option("--socks", metavar="HOST:PORT", help="A running Tor that has the key; else one is started."),
+        click.option("--torrc", type=_FILE, metavar="FILE", help="More lines for the Tor that is started: bridges."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def courier() -> None:
+    """Carry sealed Bundles between a server and the stick."""
+
+
+@courier.command()
+@click.option("--out", required=True, type=_PATH, metavar="K", help="Where to write the private half.")
+@json_option
+@pass_terminal
+def keygen(terminal: Terminal, *, out: Path) -> None:
+    """Make the key by which the couriers' onion service lets its holder in."""
+    if out.exists() or out.with_name(out.name + PUBLIC_SUFFIX).exists():
+        raise InputRefused(f"making a key: {out} or its {PUBLIC_SUFFIX} is there already; name another file")
+    key = CourierKey.generate()
+    public = key.save(out)
+    terminal.say(f"Private half: {out} (keep it on the courier's machine)")
+    terminal.say(f"Public half: {public}; the operator puts this line into authorized_clients/NAME.auth:")
+    terminal.say(key.authorized_client)
+    terminal.result({"authorized_client": key.authorized_client, "private": str(out), "public": str(public)})
+
+
+@courier.command()
+@_line_options
+@click.option("--out", required=True, type=_PATH, metavar="DIR", help="Folder for the volumes: the stick.")
+@click.option("--org", "organisations", multiple=True, metavar="ORG", help="Only this organisation's; repeat it.")
+@json_option
+@pass_terminal
+def fetch(
+    terminal: Terminal,
+    *,
+    url: str,
+    key_file: Path,
+    socks: str | None,
+    torrc: Path | None,
+    out: Path,
+    organisations: tuple[str, ...],
+) -> None:
+    """Fetch what waits on the server, for every organisation or for those named. Run again, it goes on after a cut."""
+    key = CourierKey.load(key_file)
+    with courier_line(url, key, socks, _read(torrc)) as line:
+        volumes = list_volumes(line, organisations)
+        with terminal.progress("fetching", sum(volume.size for volume in volumes)) as progress:
+            fetched = list(fetch_volumes(line, volumes, out, progress))
+    for one in fetched:
+        terminal.say(f"{'Had' if one.known else 'Fetched'} {one.path}: {one.volume.size:,} bytes")
+    terminal.result(
+        {
+            "volumes": [
+                {"file": str(one.path), "organisation": one.volume.organisation, "size": one.volume.size}
+                for one in fetched
+            ]
+        }
+    )
+
+
+@courier.command()
+@_line_options
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@json_option
+@pass_terminal
+def deliver(
+    terminal: Terminal, *, url: str, key_file: Path, socks: str | None, torrc: Path | None, files: tuple[Path, ...]
+) -> None:
+    """Deliver Bundles that desks wrote. Delivering one again does no harm."""
+    key = CourierKey.load(key_file)
+    whole: dict[str, bool] = {}
+    with (
+        courier_line(url, key, socks, _read(torrc), act="delivering") as line,
+        terminal.progress("delivering", sum(path.stat().st_size for path in files)) as progress,
+    ):
+        for path in files:
+            whole[str(path)] = deliver_bundle(line, path, progress)
+    for name, taken in whole.items():
+        terminal.say(f"Delivered {printable(name)}{'' if taken else ': some items were refused'}")
+    terminal.result({"delivered": [{"file": name, "whole": taken} for name, taken in whole.items()]})
+    if not all(whole.values()):
+        raise PartlyDone("delivering: the server refused some items; the next volumes for the desk say which")
+
+
+def _read(torrc: Path | None) -> str:
+    return "" if torrc is None else torrc.read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""The way to the couriers' door: a tor of the command's own, or one that runs and has the key already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from tipbox.courier.key import CourierKey, KeyRefused
+from tipbox.courier.tor import PrivateTor, private_tor
+from tipbox.errors import NetworkFailed
+from tipbox.source.line import Line
+
+FIRST_CONTACT_SECONDS: Final = 60.0
+"""Finding an onion service and its rendezvous takes a while."""
+
+
+@contextmanager
+def courier_line(
+    url: str, key: CourierKey, socks: str | None, torrc: str = "", *, act: str = "fetching"
+) -> Iterator[Line]:
+    """A line to the couriers' door at ``url``.
+
+    Args:
+        url: its address.
+        key: the courier's.
+        socks: the SOCKS port of a tor that has the key; None starts one for an onion address.
+        torrc: more lines for the tor that is started.
+        act: what is being done, as errors say it.
+
+    Raises:
+        KeyRefused: the service does not let this key in.
+        TipboxError: tor does not start.
+    """
+    host = urlsplit(url).hostname or ""
+    onion = host.endswith(".onion")
+    with ExitStack() as stack:
+        tor: PrivateTor | None = None
+        if onion and socks is None:
+            tor = stack.enter_context(private_tor(host, key, torrc))
+        line = stack.enter_context(Line(url, tor.socks if tor else socks, act=act, first_contact=FIRST_CONTACT_SECONDS))
+        try:
+            yield line
+        except NetworkFailed as error:
+            if line.heard or not onion:
+                raise
+            if tor is None:
+                raise NetworkFailed(
+                    "reaching the couriers' door: no answer; the Tor of --socks must have the key: put one line, the "
+                    "address without .onion, a colon and the key's file, into NAME.auth_private in its "
+                    "ClientOnionAuthDir, or leave --socks away"
+                ) from error
+            if tor.refused:
+                raise KeyRefused(
+                    "reaching the couriers' door: it does not let this key in; give the operator the line of "
+                    "keygen's .pub file, and check --key"
+                ) from error
+            raise
