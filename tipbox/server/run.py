@@ -21,8 +21,9 @@ from tipbox.server.roster import adopt_folder
 from tipbox.server.store import Store
 from tipbox.server.sweep import sweep
 
-_OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2"}
-"""Memory that the workers free is overwritten by the allocator: what was read is not found there later."""
+_OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2", "PYTHONMALLOC": "malloc"}
+"""Memory that the workers free is overwritten by the allocator, also that of small objects, which Python would keep in
+pools of its own: what was read, a token among it, is not found there later."""
 
 
 def prepare(home: Path, keys: Path) -> Config:
