@@ -115,6 +115,8 @@ def test_no_key_is_about_a_check() -> None:
             "quota.drafts",
             "quota.draft_bytes",
         ),
+        *("retention.reply_days", "limits.mailbox", "quota.reply_bytes"),
+        *("quota.long_letter_bytes", "quota.arriving_letter_bytes", "quota.arriving_bytes"),
         *("quota.letters_per_day", "quota.carry_capacity", "quota.reserve_percent"),
         *("server.workers", "server.connections", "server.proxy_protocol", "server.language"),
     }

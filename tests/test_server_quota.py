@@ -19,7 +19,7 @@ from tipbox.server.database import make_engine, migrate
 from tipbox.server.drafts import Opening, Terms
 from tipbox.server.errors import Refusal
 from tipbox.server.home import Home
-from tipbox.server.models import Ledger
+from tipbox.server.models import Draft, Ledger
 from tipbox.server.models import Organisation as OrganisationRow
 from tipbox.server.quota import Disk
 from tipbox.server.store import Store
@@ -192,3 +192,62 @@ def test_a_jump_holds_the_clock_until_it_is_confirmed(store: Store) -> None:
 def test_a_clock_that_goes_back_far_is_held_and_counts_no_day_twice(store: Store) -> None:
     assert ticks(store, 2, 1, 2) == [(1, False), (1, False), (1, False)]
     assert ticks(store, -5, 2) == [(1, True), (2, True)]
+
+
+def lettered(sent: Sent, letter_size: int) -> Opening:
+    """The opening of ``sent`` with a letter of another size."""
+    header = Header.parse(sent.header)
+    other = Header(letter_size, 0, header.salt, header.content_commitment, header.body_commitment, header.slots)
+    return Opening(sent.token_hash, other, sent.letter + bytes(len(sent.token) + letter_size % 7))
+
+
+def test_long_letters_have_a_quota_of_bytes_and_common_ones_go_on(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    quota = Quota(long_letter_bytes=9 * 2**20)
+
+    def sent(size: int, day: int = 0) -> drafts.State | str:
+        opening = lettered(envelope(organisations), size)
+        return opens(store, opening, quota=quota, day=DAY + timedelta(day))
+
+    assert [sent(2**22) for _ in range(3)] == [drafts.STORED, drafts.STORED, "full"]
+    assert [sent(4096), sent(2**14), sent(2**16)] == [drafts.STORED] * 3
+    assert sent(2**22) == "full"
+    assert sent(2**22, day=1) == drafts.STORED
+
+
+def test_drafts_that_stand_still_since_yesterday_give_way_and_those_that_move_do_not(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    quota = Quota(drafts=2)
+    moving, still = sized(envelope(organisations), 2**20), sized(envelope(organisations), 2**20)
+    for one in (moving, still):
+        assert isinstance(opens(store, one, quota=quota), drafts.State)
+    parts = [bytes(32)] * 2
+    store.write(lambda connection: drafts.add_run(connection, moving.token, 0, parts, "a" * 32))
+
+    assert opens(store, sized(envelope(organisations), 2**20), quota=quota) == "full", "both are of today"
+    new = sized(envelope(organisations), 2**20)
+    assert isinstance(opens(store, new, quota=quota, day=DAY + timedelta(1)), drafts.State)
+    found = {
+        one.token: True
+        for one in (moving, still, new)
+        if store.read(lambda connection, one=one: connection.execute(_DRAFT.where(Draft.token == one.token)).all())
+    }
+    assert set(found) == {moving.token, new.token}
+    assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
+
+
+def test_one_announcement_does_not_keep_files_out_for_a_fortnight(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    quota = Quota(draft_bytes=2**31, carry_capacity=2**40)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**30), quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 2**30), quota=quota) == "full"
+    assert isinstance(
+        opens(store, sized(envelope(organisations), 2**30), quota=quota, day=DAY + timedelta(1)), drafts.State
+    )
+
+
+_DRAFT = select(Draft.token)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -104,6 +104,29 @@ def test_500_slow_sources_and_2000_idle_connections_leave_a_fast_source_served(w
     assert after.idle_open >= IDLE * 9 // 10, "idle connections were not held"
 
 
+ATTACKS = {"-H": 800, "-B": 500, "-X": 700}
+"""What Debian's slowhttptest sends: slow heads, slow bodies, slow readers; and over how many connections each."""
+
+
+def test_slowhttptest_leaves_a_fast_source_served(ring: Ring, tmp_path: Path) -> None:
+    with running_world(ring, tcp=True) as world, ExitStack() as stack:
+        url = f"http://{world.server.bind}/send"
+        for attack, connections in ATTACKS.items():
+            options = ("-c", str(connections), "-r", "400", "-i", "10", "-p", "20", "-l", "600")
+            process = subprocess.Popen(
+                ("slowhttptest", attack, *options, "-u", url), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        _until(lambda: _all_sockets(world) > sum(ATTACKS.values()) // 2)
+        data = random.Random(4).randbytes(FAST_SIZE)
+        (tmp_path / "message").write_text("быстрый")
+        (tmp_path / "photo.jpg").write_bytes(data)
+        sent = send(f"http://{world.server.bind}", world.keys, tmp_path / "message", [tmp_path / "photo.jpg"])
+        assert sent.tip in rows(world.server.home)
+        assert _all_sockets(world) > sum(ATTACKS.values()) // 3, "the attack was over before"
+
+
 CAP = 200
 GREEDY = 1000
 OWN = 8
@@ -137,6 +160,15 @@ def _until(condition: Callable[[], bool]) -> None:
 def _sockets(world: World) -> int:
     """How many sockets the one worker has open: connections, its listener, and a few of its own."""
     _, worker = world.server.pids()
+    return _sockets_of(worker)
+
+
+def _all_sockets(world: World) -> int:
+    """The same of all workers."""
+    return sum(map(_sockets_of, world.server.pids()[1:]))
+
+
+def _sockets_of(worker: int) -> int:
     held = 0
     for descriptor in Path(f"/proc/{worker}/fd").iterdir():
         with suppress(FileNotFoundError):

@@ -42,6 +42,8 @@ STORE = "tipbox.store"
 HOURLY = "tipbox.hourly"
 """Among the application's extensions: what a worker calls every hour, so that the server sees each of its days."""
 SOURCE_LANGUAGE = "en"
+SLOW_SECONDS = "5"
+"""What who must wait is told, when no budget says it."""
 
 
 def create_app(
@@ -94,6 +96,8 @@ def answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse] | None, rat
             return page(refusal)
         response = jsonify({"error": refusal.code, "message": refusal.message, **refusal.state})
         response.status_code = refusal.status
+        if refusal.code == "slow-down":
+            response.headers["Retry-After"] = SLOW_SECONDS
         return response
 
     @app.errorhandler(Refusal)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -12,11 +14,16 @@ from sqlalchemy import func, select, text
 
 from tipbox import days, padding
 from tipbox.errors import NotFound, TipboxError
+from tipbox.server.headers import HEADERS
 from tipbox.server.models import Draft, Envelope, Ledger, Reply, ReplyOpening, Run
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
 from tipbox.server.roster import read_folder
 
+_UNITS: Final = Path("/etc/systemd/system")
+_LARGEST_EXPOSURE: Final = 15
+"""Tenths of systemd's measure of exposure that a unit may have."""
+_PATIENCE: Final = 30
 WARN_DAYS: Final = 14
 """A manifest that ends sooner is worth a word."""
 _SAMPLE: Final = 10_000
@@ -206,4 +213,63 @@ def _room(server: Opened, _today: date) -> Finding:
     )
 
 
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _manifests, _room)
+def _headers(server: Opened, _today: date) -> Finding:
+    from tipbox.server.app import STORE, create_app
+
+    app = create_app(server.home, server.config)
+    try:
+        answer = app.test_client().get("/", headers={"Accept-Language": "en"})
+    finally:
+        app.extensions[STORE].engine.dispose()
+    wrong = [name for name, value in HEADERS.items() if answer.headers.get(name) != value]
+    wrong += [f"{name} is sent" for name in ("Set-Cookie", "ETag") if name in answer.headers]
+    return Finding(
+        "headers",
+        not wrong,
+        f"missing or other than they must be: {', '.join(wrong)}"
+        if wrong
+        else "every answer carries the strict headers",
+        "install this release again: its program was changed" if wrong else "",
+    )
+
+
+def _tor(_server: Opened, _today: date) -> Finding:
+    """Proof of work keeps the onion open under load; a tor without that module takes the setting and does nothing."""
+    program = shutil.which("tor") or shutil.which("tor", path="/usr/sbin:/sbin")
+    if program is None:
+        return Finding("tor", ok=True, message="there is no tor on this machine")
+    done = subprocess.run((program, "--list-modules"), capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    able = "pow: yes" in done.stdout.splitlines()
+    return Finding(
+        "tor",
+        able,
+        "tor has proof of work" if able else "this tor has no proof of work: the onion has no defence under load",
+        "" if able else "apt-get install tor, 0.4.8 or newer with the module pow (tor --list-modules)",
+    )
+
+
+def _units(_server: Opened, _today: date) -> Finding:
+    units = sorted(path.name for path in _UNITS.glob("tipbox*.service"))
+    program = shutil.which("systemd-analyze")
+    if not units or program is None:
+        return Finding("units", ok=True, message="no systemd units of tipbox are installed here")
+    threshold = f"--threshold={_LARGEST_EXPOSURE}"
+    loose = [
+        unit
+        for unit in units
+        if subprocess.run(
+            (program, "security", "--offline=true", "--no-pager", threshold, str(_UNITS / unit)),
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        ).returncode
+    ]
+    return Finding(
+        "units",
+        not loose,
+        f"more exposed than they may be: {', '.join(loose)}" if loose else f"{len(units)} units are hardened",
+        "run deploy/install.sh again; systemd-analyze security UNIT says what is open" if loose else "",
+    )
+
+
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _manifests, _room, _headers, _tor, _units)

@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from tipbox.errors import Usage
-from tipbox.limits import GIB, MIB
+from tipbox.limits import GIB, KIB, MIB
 
 FILE: Final = "tipbox.toml"
 PREFIX: Final = "TIPBOX_"
 GB: Final = 1000**3
+MB: Final = 1000**2
 NO_BIND: Final = "-"
 """Given to the master in place of the sources' bind: it serves couriers only."""
 
@@ -84,11 +85,17 @@ class Retention(Section):
 class Quota(Section):
     """How much is taken in. What is stored stays safe when any of these is reached."""
 
-    drafts: int = Field(default=2000, ge=1)
-    """Unfinished uploads at a time."""
+    drafts: int = Field(default=10_000, ge=1)
+    """Unfinished uploads at a time. When they are too many, those that stand still since a day before go first."""
     draft_bytes: int = Field(default=32 * GB, ge=1)
     """What unfinished uploads have announced, all together."""
     letters_per_day: int = Field(default=20_000, ge=1)
+    long_letter_bytes: int = Field(default=256 * MB, ge=1)
+    """What a day takes of letters above LONG_LETTER, all together: they cannot fill the room for common ones."""
+    arriving_letter_bytes: int = Field(default=256 * MB, ge=1)
+    """What has come of long letters that are not whole yet, over all connections."""
+    arriving_bytes: int = Field(default=4 * GB, ge=1)
+    """The same of parts of bodies."""
     carry_capacity: int = Field(default=64 * GB, ge=1)
     """Bytes of bodies that wait for the couriers at a time: what they can carry."""
     reply_bytes: int = Field(default=8 * GB, ge=1)
@@ -181,6 +188,8 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             raise Usage(f"reading the configuration from the environment: there is no key {name}; correct it")
 
 
+LONG_LETTER: Final = 16 * KIB
+"""Plaintext bytes of the largest common letter; a text of several pages fits in."""
 SMALL_FREE: Final = 64 * MIB
 """Bytes of disk below which nothing at all is taken in: the database needs room to delete."""
 LARGEST_RESERVE: Final = 4 * GIB

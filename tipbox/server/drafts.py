@@ -139,11 +139,11 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Term
     if not header.body_size:
         envelope = EnvelopeId(header.encoded, opening.letter).digest()
         if _is_new(connection, envelope):
-            admit(connection, terms.quota, terms.disk, clock, 0)
+            admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
             _store(connection, envelope, (header, opening.letter), None, clock)
         _note_finished(connection, opening.token, clock)
         return STORED
-    admit(connection, terms.quota, terms.disk, clock, header.body_size)
+    admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
     missing = [(0, header.parts)]
     connection.execute(
         _INSERT_DRAFT,

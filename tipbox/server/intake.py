@@ -18,6 +18,7 @@ from tipbox.errors import Malformed, NotTipbox, Truncated
 from tipbox.header import Header, header_size
 from tipbox.limits import MAX_HEADER, MAX_LETTER, MAX_RUN_PARTS, SEALED_PART_SIZE, TAG_SIZE
 from tipbox.server import drafts
+from tipbox.server.arriving import Arriving, Share
 from tipbox.server.blobs import BlobStore, Incoming
 from tipbox.server.config import Config
 from tipbox.server.drafts import DraftView, Opening, State, Terms
@@ -66,18 +67,29 @@ class Intake:
     threads: Threads
     today: Callable[[], date]
     known: set[bytes] = field(default_factory=set)
+    letters: Arriving = field(init=False)
+    bodies: Arriving = field(init=False)
+
+    def __post_init__(self) -> None:
+        quota, workers = self.config.quota, self.config.server.workers
+        object.__setattr__(self, "letters", Arriving(quota.arriving_letter_bytes // workers))
+        object.__setattr__(self, "bodies", Arriving(quota.arriving_bytes // workers))
 
     def open(self, token: bytes, body: Body, length: int) -> tuple[bool, State]:
         """``PUT /api/envelope``: header ‖ letter of ``length`` bytes. Whether it is new, and the state.
 
         Raises:
             TipboxError: a format error.
-            Refusal: ``not-tipbox``, ``too-large``, ``draft-differs``, ``unknown-organisation``, ``full``.
+            Refusal: ``not-tipbox``, ``too-large``, ``draft-differs``, ``unknown-organisation``, ``full``,
+                ``slow-down``.
             Cut: the line broke.
         """
         if length > MAX_OPENING:
             raise Refusal("too-large")
-        with tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self.home.spool)) as spool:
+        with (
+            self.letters.request() as share,
+            tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self.home.spool)) as spool,
+        ):
             prefix = exactly(body, min(length, MAGIC_READ))
             size = _sealed_header_size(prefix)
             if size > length:
@@ -90,6 +102,8 @@ class Intake:
             if length != size + header.sealed_letter_size:
                 raise Malformed("the letter does not have the size that the header says")
             for piece in _pieces(body, header.sealed_letter_size):
+                if length > IN_MEMORY:
+                    share.take(len(piece))
                 spool.write(piece)
             spool.seek(size)
             opening = Opening(token, header, spool.read())
@@ -109,8 +123,8 @@ class Intake:
 
         Raises:
             Malformed: parts cannot have this length.
-            Refusal: ``no-draft``, ``part-differs``, ``full``.
-            Cut: the line broke; the parts that came whole are kept.
+            Refusal: ``no-draft``, ``part-differs``, ``full``; ``slow-down``: the parts that came whole are kept.
+            Cut: the line broke; the same.
         """
         draft = self.store.read(lambda connection: drafts.find(connection, token))
         if draft is None:
@@ -119,12 +133,12 @@ class Intake:
         disk = self._disk()
         if disk.free < disk.floor + length:
             raise Refusal("full")
-        with self.threads.disk(self.blobs.create) as blob:
-            hashes = _receive(body, sizes, blob)
+        with self.bodies.request() as share, self.threads.disk(self.blobs.create) as blob:
+            hashes, why = _receive(body, sizes, blob, share)
             if hashes:
                 state = self._keep(token, first, hashes, blob, sum(sizes[: len(hashes)]))
-            if len(hashes) < len(sizes):
-                raise Cut
+            if why is not None:
+                raise why
             return state
 
     def _keep(self, token: bytes, first: int, hashes: list[bytes], blob: Incoming, size: int) -> State:
@@ -168,19 +182,22 @@ def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
     return sizes
 
 
-def _receive(body: Body, sizes: Sequence[int], blob: Incoming) -> list[bytes]:
-    """Write parts to ``blob`` as they come; the SHA-256 of those that came whole."""
+def _receive(
+    body: Body, sizes: Sequence[int], blob: Incoming, share: Share
+) -> tuple[list[bytes], Cut | Refusal | None]:
+    """Write parts to ``blob`` as they come; the SHA-256 of those that came whole, and why it ended before the last."""
     hashes: list[bytes] = []
     try:
         for size in sizes:
             digest = hashlib.sha256()
             for piece in _pieces(body, size):
+                share.take(len(piece))
                 digest.update(piece)
                 blob.write(piece)
             hashes.append(digest.digest())
-    except Cut:
-        pass
-    return hashes
+    except (Cut, Refusal) as error:
+        return hashes, error
+    return hashes, None
 
 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:

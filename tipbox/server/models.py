@@ -216,13 +216,14 @@ class RefusedItem(Base):
 
 
 class DayCount(Base):
-    """What a day has taken in: Envelopes, and bytes of bodies."""
+    """What a day has taken in: Envelopes, bytes of bodies, and bytes of long letters."""
 
     __tablename__ = "day_count"
 
     day: Mapped[dt.date] = mapped_column(Date, primary_key=True)
     letters: Mapped[int]
     body_bytes: Mapped[int] = mapped_column(BigInteger)
+    long_letter_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Ledger(Base):

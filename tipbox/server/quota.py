@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, delete, func, insert, select, update
 
 from tipbox import padding
 from tipbox.server.clock import Clock
-from tipbox.server.config import LARGEST_RESERVE, SMALL_FREE, Quota
+from tipbox.server.config import LARGEST_RESERVE, LONG_LETTER, SMALL_FREE, Quota
 from tipbox.server.errors import Refusal
 from tipbox.server.models import DayCount, Draft, Ledger
 
@@ -27,7 +27,17 @@ _COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
 _COUNT: Final = (
     update(DayCount)
     .where(DayCount.day == _TODAY, DayCount.letters < bindparam("most", type_=Integer()))
-    .values(letters=DayCount.letters + 1, body_bytes=DayCount.body_bytes + bindparam("size", type_=BigInteger()))
+    .values(
+        letters=DayCount.letters + 1,
+        body_bytes=DayCount.body_bytes + bindparam("size", type_=BigInteger()),
+        long_letter_bytes=DayCount.long_letter_bytes + bindparam("long", type_=BigInteger()),
+    )
+)
+STALLED_SHARE: Final = 16
+"""A draft of an earlier day with less than one in so many of its bytes stands still."""
+_NO_MORE_TODAY: Final = "There is no room for more today. What is stored stays safe: come back tomorrow."
+_NO_LONG_TODAY: Final = (
+    "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
 )
 
 
@@ -55,7 +65,9 @@ class Disk:
         return min(LARGEST_RESERVE, self.total * quota.reserve_percent // 100)
 
 
-def admit(connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_size: int) -> None:
+def admit(
+    connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_size: int, *, letter_size: int = 0
+) -> None:
     """Count one more Envelope, and reserve its body; Refusal ``full`` when there is no room for it.
 
     Args:
@@ -64,28 +76,53 @@ def admit(connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_s
         disk: as it is now.
         clock: of this transaction.
         body_size: plaintext bytes of the padded body; 0 without one.
+        letter_size: plaintext bytes of the padded letter.
     """
     if disk.free < disk.floor:
         raise Refusal("full")
     size = padding.sealed_size(body_size)
     if size:
         _admit_body(connection, quota, disk, clock, size)
-    count = {"today": clock.today, "size": size, "most": quota.letters_per_day}
+    long = letter_size if letter_size > LONG_LETTER else 0
+    if long and _long_today(connection, clock) + long > quota.long_letter_bytes:
+        raise Refusal("full", _NO_LONG_TODAY)
+    count = {"today": clock.today, "size": size, "long": long, "most": quota.letters_per_day}
     if connection.execute(_COUNT, count).rowcount:
         return
     if connection.execute(_COUNTED, {"today": clock.today}).one_or_none() is not None:
-        raise Refusal("full", "There is no room for more today. What is stored stays safe: come back tomorrow.")
-    connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size))
+        raise Refusal("full", _NO_MORE_TODAY)
+    connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size, long_letter_bytes=long))
 
 
-def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
-    body_today = connection.execute(_COUNTED, {"today": clock.today}).scalar_one_or_none() or 0
-    drafts, announced, received = connection.execute(
+def _long_today(connection: Connection, clock: Clock) -> int:
+    counted = select(DayCount.long_letter_bytes).where(DayCount.day == clock.today)
+    return connection.execute(counted).scalar_one_or_none() or 0
+
+
+def _drafts(connection: Connection) -> tuple[int, int, int]:
+    """How many drafts there are, the bytes that they have announced, and those that have come."""
+    count, announced, received = connection.execute(
         select(
             func.count(), func.coalesce(func.sum(Draft.body_size), 0), func.coalesce(func.sum(Draft.received), 0)
         ).select_from(Draft)
     ).one()
-    announced, received = int(announced), int(received)
+    return count, int(announced), int(received)
+
+
+def _give_up_stalled(connection: Connection, clock: Clock) -> None:
+    """Give up drafts that stand still since an earlier day; their runs are swept later."""
+    if clock.held:
+        return
+    stalled = (Draft.seen_day < clock.days_seen, Draft.received * STALLED_SHARE < Draft.body_size)
+    connection.execute(delete(Draft).where(*stalled))
+
+
+def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
+    body_today = connection.execute(_COUNTED, {"today": clock.today}).scalar_one_or_none() or 0
+    drafts, announced, received = _drafts(connection)
+    if drafts >= quota.drafts or announced + size > quota.draft_bytes:
+        _give_up_stalled(connection, clock)
+        drafts, announced, received = _drafts(connection)
     stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
         raise Refusal("full")
