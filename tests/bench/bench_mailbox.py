@@ -157,8 +157,8 @@ def test_a_hundred_thousand_mailboxes_cost_what_a_hundred_do(ledger: Ledger, dis
             return opened
 
         with ledger.bench("mailboxes: 100,000") as bench:
-            for count in boxes:
-                for box in boxes[count]:
+            for count, opened in boxes.items():
+                for box in opened:
                     found = clients[count].mailbox(box)
                     assert isinstance(found, MailboxList)
                     assert len(found.entries) == REPLIES
