@@ -11,6 +11,7 @@ import json
 import re
 import stat
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,3 +301,126 @@ def fetch(namespace: str, socks: str, url: str) -> bytes:
     command = ("curl", "--silent", "--fail", "--retry", "3", "--retry-all-errors", "--max-time", "120")
     inside = ("ip", "netns", "exec", namespace)
     return subprocess.run((*inside, *command, "--socks5-hostname", socks, url), capture_output=True, check=True).stdout
+
+
+# --- upgrading --------------------------------------------------------------------------------------------------------
+
+
+def other_wheel(wheel: Path, out: Path, version: str, changes: dict[str, bytes]) -> Path:
+    """The same wheel as another version, with files changed."""
+    old = wheel.name.split("-")[1]
+    target = out / wheel.name.replace(f"-{old}-", f"-{version}-")
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+        for item in source.infolist():
+            data = changes.get(item.filename, source.read(item))
+            if item.filename.endswith(".dist-info/METADATA"):
+                data = data.replace(f"Version: {old}\n".encode(), f"Version: {version}\n".encode(), 1)
+            name = item.filename.replace(f"tipbox-{old}.dist-info/", f"tipbox-{version}.dist-info/")
+            made.writestr(
+                name,
+                data.replace(f"tipbox-{old}.dist-info/".encode(), f"tipbox-{version}.dist-info/".encode())
+                if name.endswith("/RECORD")
+                else data,
+            )
+    return target
+
+
+def upgrade(installed: Installed, wheel: Path, expect: int) -> Done:
+    installed.machine.put(wheel, f"/root/{wheel.name}")
+    command = ("/root/release/deploy/upgrade.sh", "--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit")
+    return installed.machine.run(*command, expect=expect)
+
+
+OPEN_DATABASE = "import sqlite3; d = sqlite3.connect('file:/var/lib/tipbox/tipbox.db?mode=ro', uri=True)"
+
+LIST_ENVELOPES = OPEN_DATABASE + "; print(*(row.hex() for row, in d.execute('SELECT id FROM envelope')))"  # noqa: S608
+
+
+def dump(machine: Machine) -> str:
+    """The database as text, with its schema."""
+    return machine.run("python3", "-c", f"{OPEN_DATABASE}; print(*d.iterdump(), sep=chr(10))").out
+
+
+newest = pytest.mark.parametrize("installed", [max(RELEASES)], indirect=True)
+oldest = pytest.mark.parametrize("installed", [min(RELEASES)], indirect=True)
+"""What takes a whole installation each time, and is the same on both, is done on one."""
+
+
+@newest
+def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
+    installed: Installed, kit: Kit, tmp_path: Path
+) -> None:
+    machine = installed.machine
+    machine.run("systemctl", "stop", *DOORS)
+    for folder in ("/var/lib/tipbox", "/etc/tipbox/keys"):
+        machine.run("mv", folder, f"{folder}-aside")
+    machine.put(ROOT / "tests" / "schemas" / "0001" / "home", "/var/lib/tipbox")
+    machine.put(ROOT / "tests" / "schemas" / "0001" / "home" / "keys", "/etc/tipbox/keys")
+    machine.run("chmod", "-R", "a+rX", "/etc/tipbox/keys")
+    machine.run("systemd-tmpfiles", "--create", "tipbox.conf")
+    machine.run("chown", "-R", "tipbox-courier:tipbox-state", "/var/lib/tipbox")
+    machine.run("chown", "root", "/var/lib/tipbox")
+    machine.run("chmod", "-R", "u=rwX,g=rwX,o=", "/var/lib/tipbox")
+    machine.run("chmod", "2770", "/var/lib/tipbox")
+    machine.run("chmod", "600", "/var/lib/tipbox/server.key")
+    expected = json.loads((ROOT / "tests" / "schemas" / "0001" / "expected.json").read_text())
+    done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.0", {}), 0)
+    stored = machine.run("python3", "-c", LIST_ENVELOPES)
+    doors = {machine.property(unit, "ActiveState") for unit in DOORS}
+    machine.run("systemctl", "stop", *DOORS)
+    for folder in ("/var/lib/tipbox", "/etc/tipbox/keys"):
+        machine.run("rm", "-rf", folder)
+        machine.run("mv", f"{folder}-aside", folder)
+    machine.run("systemctl", "start", *DOORS)
+
+    assert str(machine.path("/opt/tipbox/current").readlink()).startswith("releases/0.9.0-")
+    assert "release 0.9.0" in done.out
+    assert sorted(stored.out.split()) == sorted(expected["envelopes"])
+    assert doors == {"active"}
+    assert not machine.path("/var/lib/tipbox-upgrade").exists()
+
+
+@newest
+def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Kit, tmp_path: Path) -> None:
+    """The new version migrates, starts, and finds fault with itself: the database must be the old one again."""
+    machine = installed.machine
+    before, release = dump(machine), machine.path("/opt/tipbox/current").readlink()
+    with zipfile.ZipFile(kit.wheel) as wheel:
+        check = wheel.read("tipbox/server/check.py")
+        run = wheel.read("tipbox/server/database.py")
+    migrates = b'        command.upgrade(_alembic(connection), "head")'
+    assert run.count(migrates.strip()) == 1
+    changed = re.sub(
+        rb'( +)(command\.upgrade\(_alembic\(connection\), "head"\))',
+        rb'\1\2\n\1connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS newer (id INTEGER)")',
+        run,
+    )
+    broken = check + b"\n\ndef _ledger(server: Opened, _today: date) -> Finding:\n    raise RuntimeError\n"
+    broken += b"\n\n_CHECKS = tuple(_ledger if one.__name__ == '_ledger' else one for one in _CHECKS)\n"
+    files = {"tipbox/server/check.py": broken, "tipbox/server/database.py": changed}
+    done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.1", files), 1)
+
+    assert "the upgrade was taken back, and the old version runs" in done.err
+    assert dump(machine) == before
+    assert machine.path("/opt/tipbox/current").readlink() == release
+    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
+    assert not machine.path("/var/lib/tipbox-upgrade").exists()
+
+
+# --- taking it off ----------------------------------------------------------------------------------------------------
+
+
+@oldest
+def test_uninstalling_leaves_the_data_and_installing_again_takes_it_up(installed: Installed) -> None:
+    machine = installed.machine
+    before, address = dump(machine), installed.onion("sources")
+    machine.run("/root/release/deploy/uninstall.sh")
+
+    assert not list(machine.path("/etc/systemd/system").glob("tipbox*"))
+    assert not machine.path("/opt/tipbox").exists()
+    assert machine.property("tipbox.service", "LoadState") == "not-found"
+
+    machine.run(*INSTALL)
+    assert dump(machine) == before
+    assert installed.onion("sources") == address
+    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
