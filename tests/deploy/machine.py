@@ -126,9 +126,11 @@ def booted(version: str, root: Path, namespace: str) -> Iterator[Machine]:
     console = root.with_name(f"{root.name}.console")
     options = ("--quiet", "--register=no", "--keep-unit", "--console=pipe", "--boot")
     network = f"--network-namespace-path=/run/netns/{namespace}"
+    # As on a real machine: systemd 257 gives no unit a network of its own where it cannot bring up a loopback.
+    power = "--capability=CAP_NET_ADMIN"
     with console.open("wb") as output:
         process = subprocess.Popen(
-            ("systemd-nspawn", *options, network, f"--directory={root}"),
+            ("systemd-nspawn", *options, network, power, f"--directory={root}"),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
