@@ -24,7 +24,8 @@ from tipbox.passphrase import Passphrase, Secrets
 from tipbox.primitives import random_bytes, sha256
 from tipbox.replies import open_reply
 
-CALLS = ("fsync", "fdatasync", "rename", "unlink")
+CALLS = ("fsync", "fdatasync", "rename", "unlink", "exit_group")
+"""What makes something durable, and the very end: after the last of them nothing more may be needed."""
 STRACE = ("strace", "-f", "-qq", "-o")
 
 

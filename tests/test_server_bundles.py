@@ -509,6 +509,23 @@ def test_an_exposed_unit_is_named(server: Here, tmp_path: Path, monkeypatch: pyt
     assert (finding.ok, "tipbox.service" in finding.message) == (False, True)
 
 
+def test_what_cannot_be_asked_from_here_says_how_to_know(
+    server: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the walls of a unit other programs may not run whole; that is no fault of tor or of the units."""
+    (tmp_path / "tipbox.service").write_text("[Service]\nExecStart=/bin/true\n")
+    for program in ("tor", "systemd-analyze"):
+        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setattr(server_check, "_UNITS", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    findings = {finding.check: finding for finding in check(server.home)}
+
+    assert all(findings[name].ok for name in ("tor", "units"))
+    assert all("tipbox-server check by hand" in findings[name].message for name in ("tor", "units"))
+
+
 def test_check_where_no_server_has_run_says_so_as_the_others_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no server has run there"):
         check(tmp_path)

@@ -144,8 +144,9 @@ def test_units_are_active_and_enabled(installed: Installed) -> None:
 
 def test_each_upkeep_unit_does_its_work(installed: Installed) -> None:
     for name in ("prune", "settle", "check"):
-        installed.machine.run("systemctl", "start", f"tipbox-{name}.service")
-        assert installed.machine.property(f"tipbox-{name}.service", "Result") == "success"
+        installed.machine.run("systemctl", "start", f"tipbox-{name}.service", expect=None)
+        said = installed.machine.run("journalctl", "--namespace=tipbox", "--no-pager", "-u", f"tipbox-{name}.service")
+        assert installed.machine.property(f"tipbox-{name}.service", "Result") == "success", said.out
 
 
 def test_doors_belong_to_users_of_their_own_and_tor_cannot_read_the_tips(installed: Installed) -> None:
