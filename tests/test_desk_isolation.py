@@ -16,7 +16,7 @@ from tipbox import days
 WEB = ("flask", "sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "werkzeug", "valkey")
 NETWORK = ("httpx", "httpcore", "tenacity", "socket", "ssl", "http.client", "urllib.request", "asyncio")
 TOP = ("tipbox.cli", "tipbox.demo", "tipbox.__main__")
-ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.commands")
+ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier", "tipbox.commands")
 
 
 def modules(*roles: str) -> list[str]:
@@ -52,7 +52,7 @@ def test_the_core_imports_no_web_no_database_and_no_role() -> None:
 def test_the_desk_imports_neither_the_server_nor_anything_that_opens_a_connection() -> None:
     loaded = loaded_by(modules("tipbox.desk"))
     assert len(of(("tipbox.desk",), loaded)) > 10
-    assert of((*WEB, *NETWORK, "tipbox.server", "tipbox.source"), loaded) == set()
+    assert of((*WEB, *NETWORK, "tipbox.server", "tipbox.source", "tipbox.courier"), loaded) == set()
 
 
 def test_the_desk_s_commands_need_its_base_dependencies_only() -> None:
