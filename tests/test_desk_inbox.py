@@ -27,7 +27,7 @@ from desk_support import (
 from tipbox.bundle import ItemEntry
 from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource
-from tipbox.desk import ceremony, receive, tips
+from tipbox.desk import ceremony, receive
 from tipbox.desk import identity as identity_file
 from tipbox.desk import stick as key_stick
 from tipbox.desk.errors import VaultDamaged
@@ -43,6 +43,7 @@ from tipbox.letter import Letter
 from tipbox.limits import ID_SIZE, KEY_SIZE
 from tipbox.passphrase import Passphrase
 from tipbox.primitives import random_bytes
+from tipbox.working import working_folder
 
 SECRETS = Passphrase.generate().secrets()
 
@@ -576,10 +577,11 @@ def test_what_a_killed_opening_left_goes_with_the_next_and_others_cannot_read_it
     tip = seal_tip(desks.manifests, files=[("a", b"a")])
     desk.take(server.export(tmp_path / "x", desk.manifest, [tip]))
     parent = tmp_path / "parent"
-    (parent / ".0123456789abcdef.part" / "files").mkdir(parents=True)
-    (parent / ".0123456789abcdef.part" / "message.txt").write_bytes(b"plaintext")
+    parent.mkdir()
     (parent / ".another.part").mkdir()
-    with tips._working_folder(parent / "running") as running:
+    with working_folder(parent) as running:
+        (parent / ".0123456789abcdef.part" / "files").mkdir(parents=True)
+        (parent / ".0123456789abcdef.part" / "message.txt").write_bytes(b"plaintext")
         out = opened(desk, tip.id, parent / "out")
         assert sorted(path.name for path in parent.iterdir()) == sorted([".another.part", running.name, "out"])
     modes = {path.name: path.stat().st_mode & 0o777 for path in (out, *out.rglob("*"))}

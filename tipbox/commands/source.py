@@ -21,6 +21,7 @@ from tipbox.source.roster import Roster
 from tipbox.source.sealing import seal_tip
 from tipbox.source.send import compare_keys, send_tip
 from tipbox.source.served import fetch_manifests
+from tipbox.working import sweep
 
 _PATH = click.Path(path_type=Path)
 socks_option = click.option("--socks", metavar="HOST:PORT", help="Tor's SOCKS port, 127.0.0.1:9050.")
@@ -132,6 +133,8 @@ def inbox(
 def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list[Reply]:
     """Save all replies; those whose files are not what was sealed are given back."""
     unsaved = []
+    if out.is_dir():
+        sweep(out)
     total = sum(reply.entry.size for reply in found.replies if reply.has_files)
     with terminal.progress("fetching", total) as progress:
         for reply in found.replies:

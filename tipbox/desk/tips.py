@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import groupby, islice
 from operator import itemgetter
@@ -17,9 +12,8 @@ from typing import Any, BinaryIO, Final
 
 from tipbox.body import open_body, split_files
 from tipbox.desk.errors import AlreadyThere, VaultDamaged
-from tipbox.desk.records import Organisation, Tip
+from tipbox.desk.records import Canary, Organisation, Tip
 from tipbox.desk.vault import Vault
-from tipbox.durable import TEMPORARY_SUFFIX
 from tipbox.envelope import Reading, read_envelope
 from tipbox.errors import NotFound, TipboxError
 from tipbox.letter import Letter, open_letter
@@ -28,16 +22,17 @@ from tipbox.names import safe_name
 from tipbox.passphrase import check_digits
 from tipbox.printable import ascii_json
 from tipbox.stage import Stage
+from tipbox.working import working_folder
 
 MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"
 FILES: Final = "files"
 _BATCH_PIECES: Final = 8
-_LEFT_BEHIND: Final = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}", re.ASCII)
 
 
 def listed(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
-    """All tips as ``desk list --json`` prints them, by day and id."""
+    """All tips as ``desk list --json`` prints them, by day and id. Canaries are among them, marked as what they are."""
+    canaries = {canary.tip: canary.number for canary in Canary.all(vault)}
     tips = sorted(Tip.all(vault), key=lambda tip: (tip.received, tip.id))
     return [
         {
@@ -48,6 +43,7 @@ def listed(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
             "state": tip.state,
             "thread": tip.thread.hex(),
         }
+        | ({"canary": canaries[tip.id]} if tip.id in canaries else {})
         for tip in tips
     ]
 
@@ -106,8 +102,7 @@ def open_tip(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AlreadyThere("opening a tip: the folder is not empty; name a new one with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(out.parent)
-    with _working_folder(out) as work:
+    with working_folder(out.parent) as work:
         try:
             with vault.tip_path(tip.id).open("rb") as file:
                 _write(tip, organisation, file, work, progress)
@@ -116,35 +111,6 @@ def open_tip(
                 "opening a tip: its file in the vault is damaged; restore the vault's second copy"
             ) from error
         _release(work, out)
-
-
-@contextmanager
-def _working_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that is locked while it is in use, and gone in the end."""
-    work = out.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-    work.mkdir(mode=0o700)
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, work, ignore_errors=True)
-        _lock(work, stack)
-        yield work
-
-
-def _lock(folder: Path, stack: ExitStack) -> bool:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    stack.callback(os.close, handle)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what an opening that was killed left in this folder: it is plaintext."""
-    for path in [path for path in parent.iterdir() if _LEFT_BEHIND.fullmatch(path.name)]:
-        with suppress(OSError), ExitStack() as stack:
-            if _lock(path, stack):
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, progress: Callable[[int], None]) -> None:

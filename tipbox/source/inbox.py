@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tipbox.body import open_body, split_files
-from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder, write_file
+from tipbox.durable import fsync_folder, write_file
 from tipbox.envelope import EnvelopeId, Reading, read_envelope
 from tipbox.errors import FORMAT_ERRORS, Malformed, Tampered, UnsupportedVersion
 from tipbox.keys import Manifest
@@ -30,6 +28,7 @@ from tipbox.passphrase import Secrets
 from tipbox.primitives import equal
 from tipbox.replies import open_reply
 from tipbox.source.mailbox import Mailbox, Pieces, opening
+from tipbox.working import working_folder
 
 MESSAGE = "message.txt"
 FILES = "files"
@@ -125,9 +124,7 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
     if folder.is_dir():
         return folder
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    work = out / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-    work.mkdir(mode=0o700)
-    try:
+    with working_folder(out) as work:
         write_file(work / MESSAGE, reply.letter.message)
         if reply.has_files:
             (work / FILES).mkdir(mode=0o700)
@@ -135,9 +132,6 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
             fsync_folder(work / FILES)
         fsync_folder(work)
         work.rename(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
     fsync_folder(out)
     return folder
 
