@@ -79,6 +79,10 @@ MAX_SETTINGS: Final = 64 * KIB
 MAX_ONION_FILES: Final = 256
 MAX_ONION_FILE: Final = 64 * KIB
 
+# Canaries
+MAX_CANARIES: Final = 1000
+MAX_CANARY_LIST: Final = 64 * KIB
+
 # Locked files
 MAX_LOCKED: Final = 16 * MIB
 ARGON2_MEMORY: Final = 64 * MIB

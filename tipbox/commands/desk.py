@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from tipbox import days
+from tipbox.commands.desk_canary import canary
 from tipbox.commands.desk_replies import close, reply, say_replies, server, thread
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
 from tipbox.commands.vault import open_vault, vault_option, waiting
@@ -71,6 +72,8 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
         terminal.say(f"{count} {_WORDS.get(name, name)}")
     if not outcome.counts and not outcome.problems:
         terminal.say("nothing new")
+    if outcome.canaries:
+        terminal.say(f"Canaries that came: {', '.join(map(str, sorted(outcome.canaries)))}")
     for notice, count in Counter(outcome.notices).items():
         terminal.remark(notice if count == 1 else f"{notice} ({count} times)")
     say_replies(terminal, outcome.replies)
@@ -84,6 +87,7 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
         )
     terminal.result(
         {
+            "canaries": sorted(outcome.canaries),
             "notices": outcome.notices,
             "outcomes": dict(outcome.counts),
             "problems": [
@@ -140,7 +144,7 @@ def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
         size = sum(file["size"] for file in files)
         terminal.say(
             f"{tip['id'][:12]}  {tip['received']}  {tip['state']:8}  thread {tip['thread'][:8]}  "
-            f"{len(files)} files, {size:,} bytes"
+            f"{len(files)} files, {size:,} bytes" + (f"  canary {tip['canary']}" if "canary" in tip else "")
         )
     terminal.result(listed)
 
@@ -207,5 +211,5 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     )
 
 
-for _command in (reply, thread, close, server):
+for _command in (reply, thread, close, server, canary):
     desk.add_command(_command)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tipbox.commands.server_canary import canary
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, read_passphrase
 from tipbox.errors import PartlyDone, TipboxError
 from tipbox.printable import printable
@@ -355,3 +356,6 @@ def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
 def _raise_if_hurt(doing: str, done: Restored) -> None:
     if done.hurt:
         raise PartlyDone(f"{doing}: {done.hurt} Envelopes were damaged before they were backed up, and are left out")
+
+
+server.add_command(canary)

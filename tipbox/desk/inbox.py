@@ -68,6 +68,7 @@ class Outcome:
         problems: what failed, each with the name of the file as it was given.
         replies: those that a server's report decided: delivered or refused.
         pinned: the digits of the server that this import pinned; empty when one was pinned before.
+        canaries: the numbers of those that were ticked off.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -76,6 +77,7 @@ class Outcome:
     unconfirmed: int = 0
     replies: list[Reply] = field(default_factory=list)
     pinned: str = ""
+    canaries: list[int] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -286,7 +288,7 @@ class Importer:
             found.save_taken(self._vault, found.taken)
         else:
             found.save(self._vault)
-        self.outcome.counts[received.outcome] += 1
+        self._counted(received)
 
     def _again(self, carried: Carried, ident: bytes, sequence: int) -> None:
         """An Envelope that was here before: no news, but the server still has it."""
@@ -347,7 +349,18 @@ class Importer:
     def _keep(self, received: Received, *, by_bundle: bool) -> None:
         received.keep(self._vault)
         Carried(received.id, received.outcome, by_bundle).save(self._vault)
+        self._counted(received)
+
+    def _counted(self, received: Received) -> None:
         self.outcome.counts[received.outcome] += 1
+        if (canary := received.canary) is not None:
+            if canary.tip == received.id:
+                self.outcome.canaries.append(canary.number)
+            else:
+                self.outcome.notices.append(
+                    f"the token of canary {canary.number} came a second time: somebody else may have the list; "
+                    "make a new one"
+                )
 
     def _known(self, received: Received) -> None:
         received.drop()

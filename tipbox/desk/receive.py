@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from tipbox.body import open_body, split_files
-from tipbox.desk.records import Contents, Message, Stored, Tip, TipFile
+from tipbox.desk.canaries import canary_of
+from tipbox.desk.records import Canary, Contents, Message, Stored, Tip, TipFile
 from tipbox.desk.vault import Vault
 from tipbox.envelope import EnvelopeId, Reading, read_envelope
 from tipbox.errors import (
@@ -42,7 +43,10 @@ _CLOSED: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered, BadCom
 
 @dataclass(frozen=True)
 class Received:
-    """A complete Envelope: its id, what became of it, why, and the tip when it is kept."""
+    """A complete Envelope: its id, what became of it, why, and the tip when it is kept.
+
+    ``canary``: the canary whose token this is; its ``tip`` is another one when the token came before.
+    """
 
     id: bytes
     outcome: str
@@ -50,6 +54,7 @@ class Received:
     tip: Tip | None = field(default=None, repr=False)
     file: Path | None = None
     notes: tuple[Stored, ...] = field(default=(), repr=False)
+    canary: Canary | None = None
 
     def keep(self, vault: Vault) -> None:
         """Move the file into place and write the records. The caller syncs ``tips/`` and then commits."""
@@ -138,7 +143,11 @@ def _opened(vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, pat
     if notes is None:
         path.unlink()
         return Received(ident, DUPLICATE)
-    return Received(ident, MINE, tip=tip, file=path, notes=notes)
+    canary = canary_of(vault, letter)
+    if canary is not None and not canary.tip:  # the first with its token is ticked off: nobody needs to answer it
+        canary = replace(canary, tip=ident)
+        tip, notes = replace(tip, state="closed"), (*notes, canary)
+    return Received(ident, MINE, tip=tip, file=path, notes=notes, canary=canary)
 
 
 def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[Stored, ...] | None:

@@ -328,6 +328,27 @@ class Contents(Stored):
 
 
 @dataclass(frozen=True)
+class Canary(Stored):
+    """A token of a list of canaries that was made here: ``tip`` is the Envelope that it came in, empty until then.
+
+    Attributes:
+        number: its place among all that this vault ever made; each list is spent in this order.
+        made: the day of the list.
+    """
+
+    kind: ClassVar[str] = "canary"
+    token: bytes = field(repr=False)
+    number: int
+    made: date
+    tip: bytes = b""
+
+    @property
+    def key(self) -> bytes:
+        """The token."""
+        return self.token
+
+
+@dataclass(frozen=True)
 class Destruction(Stored):
     """The destruction of a receiving key's private half, signed with the desk signing key of ``desk``."""
 

@@ -1,0 +1,62 @@
+"""Canaries: lists of tokens made here, ticked off as they come in by the way of tips.
+
+A list is spent in its order, so a canary that is missing while a later one came was lost on the way, or is still under
+way. One is ticked off once, and only a letter that is nothing but a canary: no word of a source is ever taken for one.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final
+
+from tipbox.canary import CanaryList, token_of
+from tipbox.desk.records import Canary, Organisation, Tip
+from tipbox.desk.vault import Vault
+from tipbox.errors import LimitExceeded
+from tipbox.letter import Letter
+from tipbox.limits import ID_SIZE, MAX_CANARIES
+from tipbox.primitives import random_bytes
+
+A_YEAR: Final = 366
+"""Canaries of a list that is spent daily for a year."""
+
+
+def new_list(vault: Vault, organisation: Organisation, count: int, today: date) -> CanaryList:
+    """Make and remember a list of ``count`` canaries. The caller writes it out; the vault is open for writing.
+
+    Raises:
+        LimitExceeded: ``count`` is none that a list can have.
+    """
+    if not 1 <= count <= MAX_CANARIES:
+        raise LimitExceeded(f"a list has 1 to {MAX_CANARIES:,} canaries")
+    tokens = [random_bytes(ID_SIZE) for _ in range(count)]
+    with vault.transaction():
+        last = max((canary.number for canary in Canary.all(vault)), default=0)
+        for number, token in enumerate(tokens, last + 1):
+            Canary(token, number, today).save(vault)
+    return CanaryList(organisation.id, tuple(tokens))
+
+
+def canary_of(vault: Vault, letter: Letter) -> Canary | None:
+    """The canary that a letter is, ticked off before or not; None for everything else that people write."""
+    token = None if letter.files else token_of(letter.message)
+    return None if token is None else Canary.find(vault, token)
+
+
+def state(vault: Vault) -> dict[str, Any]:
+    """As ``desk canary list --json`` prints it: which came and when, which are missing, and how many are to come."""
+    canaries = sorted(Canary.all(vault), key=lambda canary: canary.number)
+    came = [canary for canary in canaries if canary.tip]
+    last = came[-1].number if came else 0
+    received = {canary.number: _received(vault, canary) for canary in came}
+    return {
+        "came": [{"day": received[canary.number], "number": canary.number, "tip": canary.tip.hex()} for canary in came],
+        "last": max((day for day in received.values() if day), default=None),
+        "missing": [canary.number for canary in canaries if canary.number < last and not canary.tip],
+        "to_come": sum(canary.number > last for canary in canaries),
+    }
+
+
+def _received(vault: Vault, canary: Canary) -> str | None:
+    tip = Tip.find(vault, canary.tip)
+    return None if tip is None else tip.received.isoformat()
