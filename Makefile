@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+# Whole files go to a process each; the long ones stand first.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 CLIENT_SOURCES := $(shell find client -path client/node_modules -prune -o -path client/dist -prune -o -type f -print)
 CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)
@@ -26,7 +28,7 @@ demo: setup  ## the main job end to end on loopback; make demo ARGS=--once exits
 test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, units, browsers, promises
 	tests/apt.sh
 	$(MAKE) --no-print-directory lint
-	$(PY) -m pytest tests --promises $(ARGS)
+	$(PY) -m pytest tests --promises $(PARALLEL) $(ARGS)
 
 lint: setup $(VENV)/.stamp-test  ## ruff, mypy --strict, tsc
 	$(PY) -m ruff check .

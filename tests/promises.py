@@ -133,6 +133,12 @@ class Ledger:
         for item in items:
             self.results.setdefault(item.nodeid, Result())
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Where other processes run the tests, this one learns from them which there are."""
+        for node in ids:
+            self.results.setdefault(node, Result())
+
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         for item in items:
             self.results[item.nodeid].state = "deselected"
@@ -180,7 +186,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--promises"):
+    if config.getoption("--promises") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Ledger(load()), "promises-ledger")
 
 

@@ -35,8 +35,9 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[
     return run
 
 
-def test_kept(run: Callable[..., pytest.RunResult]) -> None:
-    result = run(KEPT, "--promises")
+@pytest.mark.parametrize("args", [(), ("-n", "2", "--dist", "loadfile")], ids=["one process", "several"])
+def test_kept(run: Callable[..., pytest.RunResult], args: tuple[str, ...]) -> None:
+    result = run(KEPT, "--promises", *args)
 
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["1.1 *kept *1 *it works", "*bundle 1.2 MB", "1 of 1 promises kept*"])
@@ -63,6 +64,21 @@ def test_kept(run: Callable[..., pytest.RunResult]) -> None:
             id="xfail",
         ),
         pytest.param("def test_a(): assert False\n", (), '["test_it.py"]', "failed", id="failed"),
+        pytest.param("def test_a(): assert False\n", ("-n", "2"), '["test_it.py"]', "failed", id="failed elsewhere"),
+        pytest.param(
+            KEPT + "def test_b(): pass\n",
+            ("-n", "2", "-k", "test_b"),
+            '["test_it.py::test_a"]',
+            "missing",
+            id="deselected elsewhere",
+        ),
+        pytest.param(
+            "import os\ndef test_a(): os._exit(1)\n",
+            ("-n", "2", "--max-worker-restart", "0"),
+            '["test_it.py"]',
+            "failed",
+            id="process died",
+        ),
         pytest.param(
             "import pytest\n@pytest.fixture\ndef f():\n    yield\n    assert False\ndef test_a(f): pass\n",
             (),
