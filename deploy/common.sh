@@ -6,6 +6,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 STATE=/var/lib/tipbox
 SETTINGS=/etc/tipbox
 OPT=/opt/tipbox
+UNITS=/etc/systemd/system
+DOORS=(tipbox.service tipbox-courier.service)
 DRY=${DRY:-}
 CHANGED=()
 
@@ -25,6 +27,31 @@ run() {
     else
         "$@"
     fi
+}
+
+# options VALUED FLAGS ARGUMENT...: each --name VALUE of VALUED goes into the variable of that name, each --name of FLAGS
+# makes it "yes". The script that calls this has a function usage.
+options() {
+    local valued=" $1 " flags=" $2 " name
+    shift 2
+    while (($#)); do
+        name=${1#--}
+        if [[ $1 == -h || $1 == --help ]]; then
+            usage
+            exit 0
+        elif [[ $1 == --* && $valued == *" $name "* ]] && (($# > 1)); then
+            declare -g "${name//-/_}=$2"
+            shift
+        elif [[ $1 == --dry-run ]]; then
+            DRY=yes
+        elif [[ $1 == --* && $flags == *" $name "* ]]; then
+            declare -g "${name//-/_}=yes"
+        else
+            usage >&2
+            exit 2
+        fi
+        shift
+    done
 }
 
 need_root() {
@@ -82,6 +109,44 @@ find_wheel() {
         printf '%s\n' "${found[0]}"
         return
     done
+}
+
+# choose_release WHEEL WHEELHOUSE SIGNERS: sets $wheel and $lock, what install_release takes; verified where it is signed.
+choose_release() {
+    wheel=$1
+    [[ ! $2 || -d $2 ]] || die "$2 is not a folder"
+    [[ ! $2 ]] || verify_folder "$2" "$3"
+    [[ $wheel ]] || wheel=$(find_wheel ${2:+"$2"} "$HERE/../dist")
+    [[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; build one with 'python -m build' or name it with --wheel"
+    lock=$HERE/../requirements.lock
+    if [[ $2 && -f $2/requirements.lock ]]; then
+        lock=$2/requirements.lock
+    fi
+    [[ -f $lock ]] || die "requirements.lock is missing beside the wheel"
+}
+
+# installed_units SUFFIX...: our units that are on this machine.
+installed_units() {
+    local suffix unit
+    for suffix; do
+        for unit in "$UNITS"/tipbox*."$suffix"; do
+            [[ ! -f $unit ]] || basename "$unit"
+        done
+    done
+}
+
+# put_units: those of this version.
+put_units() {
+    local unit
+    for unit in "$HERE"/systemd/tipbox*.service "$HERE"/systemd/tipbox*.timer; do
+        put "$unit" "$UNITS/$(basename "$unit")"
+    done
+}
+
+# enable_units: the doors, and all that has a timer.
+enable_units() {
+    local timers=("$HERE"/systemd/tipbox*.timer)
+    run systemctl enable --quiet "${DOORS[@]}" "${timers[@]##*/}"
 }
 
 # verify_folder FOLDER SIGNERS: the hashes of a kit, and their signature when the signers are known.

@@ -22,44 +22,22 @@ install.sh --keys DIR [options]
 TEXT
 }
 
-keys='' wheel='' wheelhouse='' signers='' couriers='' ssh=22 time=no firewall=yes test_tip=yes DRY=''
-while (($#)); do
-    case $1 in
-        --keys | --wheel | --wheelhouse | --signers | --couriers | --ssh | --time | --firewall)
-            (($# > 1)) || { usage >&2; exit 2; }
-            declare "${1#--}=$2"
-            shift
-            ;;
-        --no-test-tip) test_tip=no ;;
-        --dry-run) DRY=yes ;;
-        -h | --help) usage; exit 0 ;;
-        *) usage >&2; exit 2 ;;
-    esac
-    shift
-done
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-
-lock=$HERE/../requirements.lock
-if [[ -f $wheelhouse/requirements.lock ]]; then
-    lock=$wheelhouse/requirements.lock
-fi
+keys='' wheel='' wheelhouse='' signers='' couriers='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
+options 'keys wheel wheelhouse signers couriers ssh time firewall' 'no-test-tip' "$@"
 
 check_arguments() {
     need_root
     need_debian
     [[ $ssh =~ ^(onion|none|[0-9]{1,5}(,[0-9]{1,5})*)$ ]] || die "--ssh takes ports, onion or none"
     [[ $time =~ ^(yes|no)$ && $firewall =~ ^(yes|no)$ ]] || die "--time and --firewall take yes or no"
-    [[ ! $wheelhouse || -d $wheelhouse ]] || die "$wheelhouse is not a folder"
-    [[ $wheel ]] || wheel=$(find_wheel ${wheelhouse:+"$wheelhouse"} "$HERE/../dist")
-    [[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; build one with 'python -m build' or name it with --wheel"
-    [[ -f $lock ]] || die "requirements.lock is missing beside the wheel"
     if [[ $keys ]]; then
         compgen -G "$keys/*.json" >/dev/null || die "there is no key manifest (*.json) in $keys"
     elif ! compgen -G "$SETTINGS/keys/*.json" >/dev/null; then
         die "name the folder of the organisations' key manifests with --keys"
     fi
-    [[ ! $wheelhouse ]] || verify_folder "$wheelhouse" "$signers"
+    choose_release "$wheel" "$wheelhouse" "$signers"
 }
 
 packages() {
@@ -113,11 +91,8 @@ settings() {
 }
 
 units() {
-    local unit
-    for unit in "$HERE"/systemd/*.service "$HERE"/systemd/*.timer; do
-        put "$unit" "/etc/systemd/system/$(basename "$unit")"
-    done
-    put "$HERE/systemd/tor-tipbox.conf" /etc/systemd/system/tor@default.service.d/tipbox.conf
+    put_units
+    put "$HERE/systemd/tor-tipbox.conf" "$UNITS/tor@default.service.d/tipbox.conf"
     put "$HERE/etc/journald@tipbox.conf" /etc/systemd/journald@tipbox.conf
     if booted; then
         run systemctl daemon-reload
@@ -125,7 +100,7 @@ units() {
             run systemctl try-restart systemd-journald@tipbox.service
         fi
     fi
-    run systemctl enable --quiet tipbox.service tipbox-courier.service tipbox-{prune,settle,check}.timer
+    enable_units
 }
 
 kernel() {
@@ -223,33 +198,35 @@ firewall_rules() {
 without_apparmor() {
     [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] || return 1
     apparmor_parser -C -r /etc/apparmor.d/tipbox
-    systemctl restart tipbox-courier.service tipbox.service
+    systemctl restart "${DOORS[@]}"
     healthy || return 1
     say "note: with the AppArmor profile the server did not start; it is in complain mode now. Please report this."
 }
 
 start() {
+    local timers
     if ! booted; then
         say "systemd does not run here: the units start with the machine"
         return
     fi
-    if changed "$OPT/current" || changed '/etc/systemd/system/*' || changed "$SETTINGS/keys/*"; then
-        run systemctl restart tipbox-courier.service tipbox.service
+    if changed "$OPT/current" || changed "$UNITS/*" || changed "$SETTINGS/keys/*"; then
+        run systemctl restart "${DOORS[@]}"
     else
-        run systemctl start tipbox-courier.service tipbox.service
+        run systemctl start "${DOORS[@]}"
     fi
-    if changed '/etc/tor/*' || changed '/var/lib/tor/*' || changed '/etc/systemd/system/tor@*'; then
+    if changed '/etc/tor/*' || changed '/var/lib/tor/*' || changed "$UNITS/tor@*"; then
         run systemctl restart tor@default.service
     else
         run systemctl start tor@default.service
     fi
-    run systemctl start tipbox-{prune,settle,check}.timer
+    mapfile -t timers < <(installed_units timer)
+    run systemctl start "${timers[@]}"
     [[ $DRY ]] || healthy || without_apparmor ||
         die "the server is not well; see: tipbox-server check; journalctl --namespace=tipbox"
 }
 
 send_test_tip() {
-    if [[ $test_tip == no || -f $SETTINGS/test-tip ]] || ! booted; then
+    if [[ $no_test_tip || -f $SETTINGS/test-tip ]] || ! booted; then
         say "none sent (once is enough, and only where the server runs)"
         return
     fi
@@ -271,7 +248,7 @@ report() {
             say "$(printf '%-11s %s, exposure %s' "$name" "$(systemctl is-active "$name.service" || true)" \
                 "$(systemd-analyze security --no-pager "$name.service" | sed -n 's/.*: \([0-9.]*\) .*/\1/p' | tail -n 1)")"
         done
-        tipbox_server check || true
+        "$HERE/tipbox-server" check || true
     fi
     say
     say "Keep: backups with the keys of the onion services (tipbox-server backup --onion /var/lib/tor/tipbox)."

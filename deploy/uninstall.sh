@@ -13,22 +13,13 @@ uninstall.sh [options]
 TEXT
 }
 
-destroy='' old='' DRY=''
-while (($#)); do
-    case $1 in
-        --destroy-data) destroy=yes ;;
-        --old-releases) old=yes ;;
-        --dry-run) DRY=yes ;;
-        -h | --help) usage; exit 0 ;;
-        *) usage >&2; exit 2 ;;
-    esac
-    shift
-done
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
+destroy_data='' old_releases=''
+options '' 'destroy-data old-releases' "$@"
 need_root
 
-if [[ $old ]]; then
+if [[ $old_releases ]]; then
     current=$(readlink -f "$OPT/current")
     for release in "$OPT"/releases/*; do
         [[ $(readlink -f "$release") == "$current" ]] || run rm -rf "$release"
@@ -37,12 +28,12 @@ if [[ $old ]]; then
 fi
 
 step "Units"
-units=(tipbox.service tipbox-courier.service tipbox-{prune,settle,check}.{timer,service})
-if booted; then
-    run systemctl stop "${units[@]}" || true
+mapfile -t units < <(installed_units timer service)
+if ((${#units[@]})); then
+    ! booted || run systemctl stop "${units[@]}" || true
+    run systemctl disable --quiet "${units[@]}" || true
 fi
-run systemctl disable --quiet tipbox.service tipbox-courier.service tipbox-{prune,settle,check}.timer || true
-run rm -rf "${units[@]/#//etc/systemd/system/}" /etc/systemd/system/tor@default.service.d/tipbox.conf \
+run rm -rf "${units[@]/#/"$UNITS/"}" "$UNITS/tor@default.service.d/tipbox.conf" \
     /etc/systemd/journald@tipbox.conf
 
 step "Onion services"
@@ -65,7 +56,7 @@ step "Program"
 run rm -rf "$OPT" /usr/local/sbin/tipbox-server /etc/tmpfiles.d/tipbox.conf /etc/sysusers.d/tipbox.conf
 
 step "Data"
-if [[ $destroy ]]; then
+if [[ $destroy_data ]]; then
     # Overwriting says little on flash memory; what counts is that all of it is ciphertext.
     run find "$STATE" /var/lib/tor/tipbox -type f -size -64M -exec shred -u {} +
     run rm -rf "$STATE" /var/lib/tipbox-upgrade /var/lib/tor/tipbox "$SETTINGS"

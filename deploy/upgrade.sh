@@ -17,37 +17,26 @@ upgrade.sh --wheel FILE [options]        from the folder deploy/ of the new vers
 TEXT
 }
 
-wheel='' wheelhouse='' signers='' saved='' DRY=''
-while (($#)); do
-    case $1 in
-        --wheel | --wheelhouse | --signers)
-            (($# > 1)) || { usage >&2; exit 2; }
-            declare "${1#--}=$2"
-            shift
-            ;;
-        --database-is-saved) saved=yes ;;
-        --dry-run) DRY=yes ;;
-        -h | --help) usage; exit 0 ;;
-        *) usage >&2; exit 2 ;;
-    esac
-    shift
-done
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
+wheel='' wheelhouse='' signers='' database_is_saved='' lock=''
+options 'wheel wheelhouse signers' 'database-is-saved' "$@"
 
 # On the disk of the state folder: bodies are linked, not copied, and nobody changes one in place.
 readonly COPY=/var/lib/tipbox-upgrade
-readonly DOORS=(tipbox.service tipbox-courier.service)
-readonly UPKEEP=(tipbox-prune tipbox-settle tipbox-check)
 
 stop_all() {
-    run systemctl stop "${UPKEEP[@]/%/.timer}" "${UPKEEP[@]/%/.service}" "${DOORS[@]}"
+    local units
+    mapfile -t units < <(installed_units timer service)
+    run systemctl stop "${units[@]}"
 }
 
 start_all() {
+    local timers
+    mapfile -t timers < <(installed_units timer)
     run systemctl daemon-reload
     run systemctl reset-failed "${DOORS[@]}" || true
-    run systemctl start tipbox-courier.service tipbox.service "${UPKEEP[@]/%/.timer}"
+    run systemctl start "${DOORS[@]}" "${timers[@]}"
 }
 
 # copy_folder FROM TO: all of it with owners, modes and times; bodies as links where the disk is the same.
@@ -71,7 +60,7 @@ copy_state() {
     run rm -rf "$COPY"
     run install -d -m 700 "$COPY" "$COPY/units"
     copy_folder "$STATE" "$COPY/state.part"
-    run cp -a /etc/systemd/system/tipbox*.{service,timer} "$COPY/units/"
+    run cp -a "$UNITS"/tipbox*.{service,timer} "$COPY/units/"
     if [[ ! $DRY ]]; then
         readlink "$OPT/current" >"$COPY/release"
     fi
@@ -80,11 +69,14 @@ copy_state() {
 }
 
 roll_back() {
+    local units
     say "taking back: program, units and data as they were before"
     stop_all || true
     run ln -sfn "$(cat "$COPY/release")" "$OPT/current.new"
     run mv -T "$OPT/current.new" "$OPT/current"
-    run cp -a "$COPY/units/." /etc/systemd/system/
+    mapfile -t units < <(installed_units timer service)
+    run rm -f "${units[@]/#/"$UNITS/"}"
+    run cp -a "$COPY/units/." "$UNITS/"
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
     run sync -f "$STATE"
@@ -100,15 +92,8 @@ need_root
 need_debian
 [[ $DRY ]] || booted || die "systemd does not run here"
 [[ $DRY || -e $OPT/current ]] || die "tipbox is not installed; use install.sh"
-[[ ! $wheelhouse ]] || verify_folder "$wheelhouse" "$signers"
-[[ $wheel ]] || wheel=$(find_wheel ${wheelhouse:+"$wheelhouse"} "$HERE/../dist")
-[[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; name it with --wheel"
-lock=$HERE/../requirements.lock
-if [[ -f $wheelhouse/requirements.lock ]]; then
-    lock=$wheelhouse/requirements.lock
-fi
-[[ -f $lock ]] || die "requirements.lock is missing beside the wheel"
-if grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" && [[ ! $saved ]]; then
+choose_release "$wheel" "$wheelhouse" "$signers"
+if grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" && [[ ! $database_is_saved ]]; then
     die "the database is PostgreSQL, which this cannot copy: make a dump (pg_dump), then add --database-is-saved"
 fi
 if [[ -d $COPY/state ]]; then
@@ -134,9 +119,8 @@ copy_state
 
 step "Switch, migrate, check"
 well=yes
-for unit in "$HERE"/systemd/tipbox*.service "$HERE"/systemd/tipbox*.timer; do
-    put "$unit" "/etc/systemd/system/$(basename "$unit")"
-done
+put_units
+enable_units
 use_release "$new"
 start_all || well=no
 if [[ ! $DRY && $well == yes ]]; then
