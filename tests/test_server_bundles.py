@@ -34,7 +34,6 @@ from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource, item_of, write_bundle
 from tipbox.errors import Expired, NotFound
 from tipbox.primitives import SigningKey
-from tipbox.server import check as server_check
 from tipbox.server.check import check
 from tipbox.server.export import Waiting, export, plan
 from tipbox.server.home import Home
@@ -468,7 +467,7 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     findings = check(server.home)
 
     assert [finding.check for finding in findings] == [
-        *("modes", "database", "blobs", "ledger", "clock", "manifests", "room", "headers", "tor", "units")
+        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "room", "headers")
     ]
     assert all(finding.ok and finding.message and not finding.mend for finding in findings)
 
@@ -483,47 +482,6 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
 
     assert [name for name, finding in findings.items() if not finding.ok] == ["modes", "blobs", "manifests"]
     assert all(finding.mend for finding in findings.values() if not finding.ok)
-
-
-def test_a_tor_without_proof_of_work_is_not_healthy(
-    server: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tor = tmp_path / "bin" / "tor"
-    tor.parent.mkdir()
-    tor.write_text("#!/bin/sh\nprintf 'relay: yes\\npow: no\\n'\n")
-    tor.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tor.parent}:/usr/bin:/bin")
-
-    finding = next(finding for finding in check(server.home) if finding.check == "tor")
-
-    assert (finding.ok, "no proof of work" in finding.message) == (False, True)
-    assert "apt-get install tor" in finding.mend
-
-
-def test_an_exposed_unit_is_named(server: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tipbox.service").write_text("[Service]\nExecStart=/bin/true\nUser=nobody\n")
-    monkeypatch.setattr(server_check, "_UNITS", tmp_path)
-
-    finding = next(finding for finding in check(server.home) if finding.check == "units")
-
-    assert (finding.ok, "tipbox.service" in finding.message) == (False, True)
-
-
-def test_what_cannot_be_asked_from_here_says_how_to_know(
-    server: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Within the walls of a unit other programs may not run whole; that is no fault of tor or of the units."""
-    (tmp_path / "tipbox.service").write_text("[Service]\nExecStart=/bin/true\n")
-    for program in ("tor", "systemd-analyze"):
-        (tmp_path / program).write_text("#!/bin/sh\nexit 1\n")
-        (tmp_path / program).chmod(0o755)
-    monkeypatch.setattr(server_check, "_UNITS", tmp_path)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-
-    findings = {finding.check: finding for finding in check(server.home)}
-
-    assert all(findings[name].ok for name in ("tor", "units"))
-    assert all("tipbox-server check by hand" in findings[name].message for name in ("tor", "units"))
 
 
 def test_check_where_no_server_has_run_says_so_as_the_others_do(tmp_path: Path) -> None:

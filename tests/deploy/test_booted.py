@@ -24,8 +24,11 @@ from deploy.conftest import ORGANISATION, Kit, TorNetwork
 from deploy.machine import RELEASES, Done, Machine, booted
 from tipbox_world import ROOT, Ring
 
-UNITS = ("tipbox", "tipbox-courier", "tipbox-prune", "tipbox-settle", "tipbox-check")
+UPKEEP = ("prune", "settle", "check", "machine")
+UNITS = ("tipbox", "tipbox-courier", *(f"tipbox-{name}" for name in UPKEEP))
 DOORS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}
+WRITES = {"tipbox-machine": ["/tmp"]}
+"""Where a unit may write that does not work on the server's folder."""
 LARGEST_EXPOSURE = 1.5
 KEPT_FOLDERS = ("etc", "opt", "usr/local", "var/lib/tor", "var/lib/tipbox")
 CHANGES_BY_ITSELF = re.compile(
@@ -134,19 +137,108 @@ def test_units_are_active_and_enabled(installed: Installed) -> None:
     for unit in (*DOORS, "tor@default"):
         assert machine.property(unit, "ActiveState") == "active", unit
         assert machine.property(unit, "NRestarts") == "0", unit
-    for unit in (
-        *(f"{name}.service" for name in DOORS),
-        *(f"tipbox-{one}.timer" for one in ("prune", "settle", "check")),
-    ):
+    for unit in (*(f"{name}.service" for name in DOORS), *(f"tipbox-{one}.timer" for one in UPKEEP)):
         assert machine.run("systemctl", "is-enabled", unit).out.strip() == "enabled"
     assert machine.run("systemctl", "--failed", "--plain", "--no-legend").out == ""
 
 
 def test_each_upkeep_unit_does_its_work(installed: Installed) -> None:
-    for name in ("prune", "settle", "check"):
-        installed.machine.run("systemctl", "start", f"tipbox-{name}.service", expect=None)
-        said = installed.machine.run("journalctl", "--namespace=tipbox", "--no-pager", "-u", f"tipbox-{name}.service")
-        assert installed.machine.property(f"tipbox-{name}.service", "Result") == "success", said.out
+    for name in UPKEEP:
+        result, said = upkeep(installed.machine, name)
+        assert result == "success", said
+
+
+def upkeep(machine: Machine, name: str) -> tuple[str, str]:
+    """Run a unit of the upkeep: its result, and what it says."""
+    unit = f"tipbox-{name}.service"
+    machine.run("systemctl", "start", unit, expect=None)
+    since = f"_SYSTEMD_INVOCATION_ID={machine.property(unit, 'InvocationID')}"
+    said = machine.run("journalctl", "--namespace=tipbox", "--no-pager", "--output=cat", since).out
+    result = machine.property(unit, "Result")
+    machine.run("systemctl", "reset-failed", unit)
+    return result, said
+
+
+def test_the_nightly_check_of_the_machine_really_asks(installed: Installed) -> None:
+    """Within its walls too: what it cannot ask would be BAD."""
+    _, said = upkeep(installed.machine, "machine")
+
+    assert said.splitlines() == [
+        "well  tor: tor has proof of work.",
+        f"well  units: {len(UNITS) + 1} units are hardened.",
+        "well  couriers: the couriers' onion service lets in only who has a key.",
+    ]
+
+
+LOOSE = (
+    "[Service]\nPrivateNetwork=no\nProtectSystem=no\nUser=root\nCapabilityBoundingSet=CAP_SYS_ADMIN\nPrivateUsers=no\n"
+)
+TROUBLES = {
+    "tor without proof of work": (
+        "tipbox-machine.service",
+        "[Service]\nEnvironment=PATH=/opt/tipbox/other:/usr/sbin:/usr/bin\n",
+        "BAD   tor: this tor has no proof of work",
+    ),
+    "a unit is loosened": (
+        "tipbox-prune.service",
+        LOOSE + "NoNewPrivileges=no\nRestrictAddressFamilies=\nSystemCallFilter=\n",
+        "BAD   units: more exposed than they may be: tipbox-prune.service.",
+    ),
+    "tor is loosened": (
+        "tor@default.service",
+        LOOSE + "NoNewPrivileges=no\nRestrictAddressFamilies=\nSystemCallFilter=\n",
+        "BAD   units: more exposed than they may be: tor@default.service.",
+    ),
+    "systemd cannot be asked": (
+        "tipbox-machine.service",
+        "[Service]\nReadOnlyPaths=/tmp\n",
+        "BAD   units: systemd does not say how exposed they are: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_the_nightly_check_of_the_machine_fails_when_something_is_wrong(installed: Installed, trouble: str) -> None:
+    machine = installed.machine
+    unit, text, expected = TROUBLES[trouble]
+    tor = machine.path("/opt/tipbox/other/tor")
+    tor.parent.mkdir(exist_ok=True)
+    tor.write_text("#!/bin/sh\necho 'pow: no'\n")
+    tor.chmod(0o755)
+    drop_in = machine.path(f"/etc/systemd/system/{unit}.d/trouble.conf")
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text(text)
+    machine.run("systemctl", "daemon-reload")
+    try:
+        result, said = upkeep(machine, "machine")
+    finally:
+        drop_in.unlink()
+        machine.run("systemctl", "daemon-reload")
+
+    assert expected in said
+    assert said.count("BAD") == 1
+    assert result == "exit-code"
+
+
+def test_an_open_couriers_door_is_found_at_night_and_by_hand(installed: Installed) -> None:
+    machine = installed.machine
+    clients = machine.path("/var/lib/tor/tipbox/couriers/authorized_clients")
+    aside = clients.with_name("aside")
+    by_hand = machine.run("tipbox-server", "check", "--json")
+    clients.rename(aside)
+    clients.mkdir()
+    try:
+        result, said = upkeep(machine, "machine")
+        opened = machine.run("tipbox-server", "check", "--json", expect=8)
+        clients.rmdir()
+        gone, _ = upkeep(machine, "machine")
+    finally:
+        aside.rename(clients)
+
+    assert all(finding["ok"] for finding in json.loads(by_hand.out))
+    assert "BAD   couriers: the couriers' onion service knows no key" in said
+    assert [one["check"] for one in json.loads(opened.out) if not one["ok"]] == ["couriers"]
+    assert (result, gone) == ("exit-code", "exit-code")
 
 
 def test_doors_belong_to_users_of_their_own_and_tor_cannot_read_the_tips(installed: Installed) -> None:
@@ -164,7 +256,7 @@ def test_doors_belong_to_users_of_their_own_and_tor_cannot_read_the_tips(install
 
 
 def test_systemd_finds_no_fault_in_the_units(installed: Installed) -> None:
-    units = [f"{name}.service" for name in UNITS] + [f"tipbox-{name}.timer" for name in ("prune", "settle", "check")]
+    units = [f"{name}.service" for name in UNITS] + [f"tipbox-{name}.timer" for name in UPKEEP]
     verified = installed.machine.run("systemd-analyze", "verify", *units)
 
     assert [line for line in (verified.out + verified.err).splitlines() if "tipbox" in line] == []
@@ -213,14 +305,14 @@ def test_sandbox_no_network(probes: dict[str, Any], unit: str) -> None:
 
 @every_unit
 def test_sandbox_no_write_outside(probes: dict[str, Any], unit: str) -> None:
-    assert probes[unit]["write"] == ["/var/lib/tipbox", "/var/lib/tipbox/blobs"]
+    assert probes[unit]["write"] == WRITES.get(unit, ["/var/lib/tipbox", "/var/lib/tipbox/blobs"])
 
 
 @every_unit
 def test_sandbox_no_home_and_nobody_elses_secrets(probes: dict[str, Any], unit: str) -> None:
     found = probes[unit]
     assert set(found["secrets"].values()) <= {"EACCES", "ENOENT"}
-    assert found["server_key"] == ("EACCES" if unit == "tipbox" else "ok")
+    assert found["server_key"] == ("EACCES" if unit in {"tipbox", "tipbox-machine"} else "ok")
     assert found["others"] == [found["user"]]
 
 

@@ -22,7 +22,7 @@ WALLS = (
     *("UMask=0007", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateNetwork=yes"),
     *("RestrictAddressFamilies=AF_UNIX", "IPAddressDeny=any", "LimitCORE=0", "MemorySwapMax=0", "LogNamespace=tipbox"),
     *("NoNewPrivileges=yes", "CapabilityBoundingSet=", "PrivateUsers=yes", "PrivateDevices=yes"),
-    *("ProtectProc=invisible", "MemoryDenyWriteExecute=yes", "RestrictNamespaces=yes", "AppArmorProfile=-tipbox"),
+    *("ProtectProc=invisible", "MemoryDenyWriteExecute=yes", "RestrictNamespaces=yes"),
     *("SystemCallArchitectures=native", "SystemCallFilter=@system-service"),
 )
 
@@ -55,7 +55,12 @@ def test_each_unit_is_complete_and_walled_in(unit: Path) -> None:
     lines = unit.read_text().splitlines()
     assert [wall for wall in WALLS if wall not in lines] == []
     assert not [line for line in lines if line.startswith("EnvironmentFile") or "%" in line]
+    if unit.stem == "tipbox-machine":  # it runs other programs, and sees nothing of the server
+        assert "DynamicUser=yes" in lines
+        assert any(line.startswith("InaccessiblePaths=-/var/lib/tipbox -/var/lib/tor ") for line in lines)
+        return
     assert next(line for line in lines if line.startswith("User=")) in {"User=tipbox", "User=tipbox-courier"}
+    assert "AppArmorProfile=-tipbox" in lines
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ import click
 
 from tipbox.commands.server_canary import canary
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, read_passphrase
-from tipbox.errors import PartlyDone, TipboxError
+from tipbox.errors import PartlyDone, TipboxError, Usage
 from tipbox.printable import printable
 
 if TYPE_CHECKING:
@@ -162,14 +162,21 @@ def settle(terminal: Terminal, *, home: Path) -> None:
 
 
 @server.command()
-@home_option
+@click.option("--home", type=_PATH, metavar="H", help="The server's folder.")
+@click.option("--only", type=click.Choice(("server", "machine")), help="H alone, or only what is around it: no --home.")
+@click.option("--couriers", type=_PATH, metavar="DIR", help="Tor's folder of couriers' keys, or - for lines.")
 @json_option
 @pass_terminal
-def check(terminal: Terminal, *, home: Path) -> None:
+def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: Path | None) -> None:
     """Check that everything is as it should be, and say what mends it."""
     from tipbox.server.check import check as check_server
+    from tipbox.server.machine import check_machine
 
-    findings = check_server(home)
+    if (home is None) != (only == "machine"):
+        raise Usage("checking: give --home H; only --only machine goes without it")
+    findings = [*(check_server(home) if home is not None else ())]
+    if only != "server":
+        findings += check_machine(couriers)
     for finding in findings:
         mend = f" To mend it: {finding.mend}" if finding.mend else ""
         terminal.say(f"{'well' if finding.ok else 'BAD '}  {finding.check}: {finding.message}.{mend}")

@@ -1,48 +1,30 @@
-"""Looking after a server: is everything as it should be, and what mends it."""
+"""Looking after a server: is everything in its folder as it should be, and what mends it."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import func, select, text
 
 from tipbox import days, padding
 from tipbox.errors import NotFound, TipboxError
+from tipbox.server.finding import Finding
 from tipbox.server.headers import HEADERS
-from tipbox.server.models import Draft, Envelope, Ledger, Reply, ReplyOpening, Run
+from tipbox.server.models import DayCount, Draft, Envelope, Ledger, Reply, ReplyOpening, Run
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
 from tipbox.server.roster import read_folder
+from tipbox.server.settle import last_settled
 
-_UNITS: Final = Path("/etc/systemd/system")
-_BY_HAND: Final = "run tipbox-server check by hand to know"
-"""A unit that looks at the server has walls around it, which keep other programs from running whole."""
-_LARGEST_EXPOSURE: Final = 15
-"""Tenths of systemd's measure of exposure that a unit may have."""
-_PATIENCE: Final = 30
 WARN_DAYS: Final = 14
 """A manifest that ends sooner is worth a word."""
+SETTLE_DAYS: Final = 2
+"""One night may fail; after the second, somebody must look."""
+_DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: its name, whether it is well, what was found, and what mends it."""
-
-    check: str
-    ok: bool
-    message: str
-    mend: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        return asdict(self)
 
 
 def check(home: Path, *, today: date | None = None) -> list[Finding]:
@@ -161,6 +143,26 @@ def _clock(server: Opened, today: date) -> Finding:
     )
 
 
+def _settled(server: Opened, today: date) -> Finding:
+    """Without the nightly settle, closed days keep their order and times on the disk."""
+    first = server.store.read(lambda connection: [connection.execute(select(func.min(day))).scalar() for day in _DAYS])
+    closed = [day for day in first if day is not None and day < today]
+    last = last_settled(server.home)
+    late = bool(closed) and (today - (last or min(closed))).days > SETTLE_DAYS
+    return Finding(
+        "settled",
+        not late,
+        f"closed days were settled last on {last}, and still show order and times"
+        if late and last
+        else "closed days were never settled, and show order and times"
+        if late
+        else f"closed days were settled on {last}"
+        if last
+        else "there is no closed day to settle yet",
+        "tipbox server settle, and look why the nightly one did not" if late else "",
+    )
+
+
 def _manifests(server: Opened, today: date) -> Finding:
     troubles = list(_manifest_troubles(server, today))
     return Finding(
@@ -235,49 +237,4 @@ def _headers(server: Opened, _today: date) -> Finding:
     )
 
 
-def _tor(_server: Opened, _today: date) -> Finding:
-    """Proof of work keeps the onion open under load; a tor without that module takes the setting and does nothing."""
-    program = shutil.which("tor") or shutil.which("tor", path="/usr/sbin:/sbin")
-    if program is None:
-        return Finding("tor", ok=True, message="there is no tor on this machine")
-    done = subprocess.run((program, "--list-modules"), capture_output=True, text=True, timeout=_PATIENCE, check=False)
-    if not done.stdout.strip():
-        return Finding("tor", ok=True, message=f"tor cannot be asked from here; {_BY_HAND}")
-    able = "pow: yes" in done.stdout.splitlines()
-    return Finding(
-        "tor",
-        able,
-        "tor has proof of work" if able else "this tor has no proof of work: the onion has no defence under load",
-        "" if able else "apt-get install tor, 0.4.8 or newer with the module pow (tor --list-modules)",
-    )
-
-
-def _units(_server: Opened, _today: date) -> Finding:
-    units = sorted(path.name for path in _UNITS.glob("tipbox*.service"))
-    program = shutil.which("systemd-analyze")
-    if not units or program is None:
-        return Finding("units", ok=True, message="no systemd units of tipbox are installed here")
-    threshold = f"--threshold={_LARGEST_EXPOSURE}"
-    looked = {
-        unit: subprocess.run(
-            (program, "security", "--offline=true", "--no-pager", threshold, str(_UNITS / unit)),
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-        for unit in units
-    }
-    # It ends with an error for an exposed unit, and also where the walls of a unit keep it from looking at all.
-    if not all("exposure level" in done.stdout for done in looked.values()):
-        return Finding("units", ok=True, message=f"units cannot be looked at from here; {_BY_HAND}")
-    loose = [unit for unit, done in looked.items() if done.returncode]
-    return Finding(
-        "units",
-        not loose,
-        f"more exposed than they may be: {', '.join(loose)}" if loose else f"{len(units)} units are hardened",
-        "run deploy/install.sh again; systemd-analyze security UNIT says what is open" if loose else "",
-    )
-
-
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _manifests, _room, _headers, _tor, _units)
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _room, _headers)

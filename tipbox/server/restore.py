@@ -38,9 +38,10 @@ from tipbox.server import upkeep
 from tipbox.server.backup_file import Kind, Reader, Record
 from tipbox.server.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
 from tipbox.server.blobs import Incoming, open_blobs
-from tipbox.server.check import Finding, check_opened
+from tipbox.server.check import check_opened
 from tipbox.server.config import FILE, Blobs, Config, Database, load
 from tipbox.server.database import make_engine, make_file, migrate
+from tipbox.server.finding import Finding
 from tipbox.server.home import MODE, Home
 from tipbox.server.import_ import Taken, import_opened
 from tipbox.server.models import Base, Envelope, Ledger, Organisation, Series, Slot

@@ -16,7 +16,6 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, text
 
 from tipbox import days
-from tipbox.errors import Malformed
 from tipbox.server.blobs import SETTLED, LocalBlobs
 from tipbox.server.config import FILE
 from tipbox.server.home import Home
@@ -34,6 +33,7 @@ from tipbox.server.models import (
     Slot,
 )
 from tipbox.server.opened import Opened, opened
+from tipbox.server.settle import last_settled
 
 NEVER_THERE: Final = (
     "The words, files, file names and senders of tips are not on this disk: only sealed bytes, and no address.",
@@ -160,7 +160,7 @@ def seized(home: Path, *, today: date | None = None) -> Seized:
 
 def seized_opened(server: Opened, today: date) -> Seized:
     """``seized`` on an opened server."""
-    settled = _settled_day(server.home)
+    settled = last_settled(server.home)
     with server.store.snapshot() as connection:
         last_day, days_seen, held = connection.execute(select(Ledger.last_day, Ledger.days_seen, Ledger.held)).one()
         database = _database(server, connection)
@@ -285,13 +285,6 @@ def _settings(home: Home) -> list[str]:
         if isinstance(values, dict)
         for key in values
     )
-
-
-def _settled_day(home: Home) -> date | None:
-    try:
-        return days.parse(home.settled_day.read_text(encoding="ascii"))
-    except (FileNotFoundError, UnicodeDecodeError, Malformed):
-        return None
 
 
 # --- order and time ---------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Final
 
 from tipbox import days
 from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
-from tipbox.errors import Full
+from tipbox.errors import Full, Malformed
 from tipbox.server import upkeep
 from tipbox.server.blobs import PIECE, SETTLED, LocalBlobs, only_reader
 from tipbox.server.home import EXPORT_DAY, Home
@@ -79,6 +79,14 @@ def settle_opened(server: Opened, today: date) -> Settled:
     if whole:
         write_file(server.home.settled_day, today.isoformat().encode(), server.home.file_mode)
     return Settled(copied, left, removed, rewritten, whole)
+
+
+def last_settled(home: Home) -> date | None:
+    """The day of the last settle that left nothing; None when there was none."""
+    try:
+        return days.parse(home.settled_day.read_text(encoding="ascii"))
+    except (FileNotFoundError, UnicodeDecodeError, Malformed):
+        return None
 
 
 def closed_before(path: Path, today: date) -> bool:
