@@ -213,6 +213,8 @@ def test_the_nightly_check_of_the_machine_fails_when_something_is_wrong(installe
         result, said = upkeep(machine, "machine")
     finally:
         drop_in.unlink()
+        if not any(drop_in.parent.iterdir()):
+            drop_in.parent.rmdir()
         machine.run("systemctl", "daemon-reload")
 
     assert expected in said
