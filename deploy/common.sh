@@ -111,10 +111,13 @@ find_wheel() {
     done
 }
 
-# choose_release WHEEL WHEELHOUSE SIGNERS: sets $wheel and $lock, what install_release takes; verified where it is signed.
+# choose_release WHEEL WHEELHOUSE SIGNERS: sets $wheel and $lock, what install_release takes. With SIGNERS all of it is
+# what they signed.
 choose_release() {
     wheel=$1
     [[ ! $2 || -d $2 ]] || die "$2 is not a folder"
+    [[ ! $3 || -f $3 ]] || die "there is no file $3 of signers"
+    [[ ! $3 || $2 ]] || die "--signers signs a wheelhouse; name it with --wheelhouse"
     [[ ! $2 ]] || verify_folder "$2" "$3"
     [[ $wheel ]] || wheel=$(find_wheel ${2:+"$2"} "$HERE/../dist")
     [[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; build one with 'python -m build' or name it with --wheel"
@@ -123,6 +126,17 @@ choose_release() {
         lock=$2/requirements.lock
     fi
     [[ -f $lock ]] || die "requirements.lock is missing beside the wheel"
+    [[ ! $3 ]] || signed_in "$2" "$wheel" "$lock"
+}
+
+# signed_in FOLDER FILE...: dies unless the files lie in the folder that was verified.
+signed_in() {
+    local folder file
+    folder=$(realpath "$1")
+    shift
+    for file; do
+        [[ $(dirname "$(realpath "$file")") == "$folder" ]] || die "$file is not in $folder, which is what was signed"
+    done
 }
 
 # installed_units SUFFIX...: our units that are on this machine.
@@ -149,14 +163,21 @@ enable_units() {
     run systemctl enable --quiet "${DOORS[@]}" "${timers[@]##*/}"
 }
 
-# verify_folder FOLDER SIGNERS: the hashes of a kit, and their signature when the signers are known.
+# verify_folder FOLDER SIGNERS: the hashes of a kit. When the signers are known, both lists must be there and right, and
+# name every file: pip would take what somebody has added.
 verify_folder() {
-    local folder=$1 signers=$2
-    [[ -f $folder/SHA256SUMS ]] || return 0
+    local folder=$1 signers=$2 listed found
     if [[ $signers ]]; then
+        [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
+            die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
         ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$folder/SHA256SUMS.sig" \
             <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, by another way"
+        listed=$(cut -c 67- "$folder/SHA256SUMS" | LC_ALL=C sort)
+        found=$(cd "$folder" && find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '%P\n' |
+            LC_ALL=C sort)
+        [[ $listed == "$found" ]] || die "files were added to $folder, or are missing; get the kit again"
     fi
+    [[ -f $folder/SHA256SUMS ]] || return 0
     (cd "$folder" && sha256sum --quiet --strict -c SHA256SUMS) ||
         die "files of $folder are not what SHA256SUMS says; get the kit again"
 }

@@ -175,7 +175,7 @@ firewall_rules() {
         say "left to you (--firewall no)"
         return
     fi
-    [[ $ssh == onion || $ssh == none ]] || ssh_rule="tcp dport { ${ssh//,/, } } ct state new limit rate 30/minute accept"
+    [[ $ssh == onion || $ssh == none ]] || ssh_rule="tcp dport { ${ssh//,/, } } ct state new jump ssh"
     [[ $time == no ]] || time_rule='meta skuid "systemd-timesync" udp dport { 53, 123 } accept'
     rules=$(mktemp)
     sed -e "s|@ssh@|$ssh_rule|; s|@time@|$time_rule|; s|[[:space:]]*\$||" "$HERE/nftables/tipbox.nft" >"$rules"

@@ -31,7 +31,7 @@ else
 fi
 # Every file that is here must be listed, and be what the list says: pip would take what somebody has added.
 listed=$(cut -c 67- SHA256SUMS)
-found=$(find . -type f ! -name 'SHA256SUMS*' -printf '%P\n' | LC_ALL=C sort)
+found=$(find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '%P\n' | LC_ALL=C sort)
 [[ $(LC_ALL=C sort <<<"$listed") == "$found" ]] || fail "files were added or are missing; get the kit again"
 sha256sum --quiet --strict -c SHA256SUMS || fail "a file is damaged; get the kit again"
 

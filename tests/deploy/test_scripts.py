@@ -115,6 +115,50 @@ def test_a_wheelhouse_that_was_touched_is_refused(kit: Kit, organisation: Ring, 
     assert "the signature of" in run(*command, "--signers", kit.signers, expect=1).stderr
 
 
+REFUSED = {
+    "no list": (lambda kit: (kit / "SHA256SUMS").unlink(), "is not signed"),
+    "no signature": (lambda kit: (kit / "SHA256SUMS.sig").unlink(), "is not signed"),
+    "neither": (lambda kit: [path.unlink() for path in kit.glob("SHA256SUMS*")], "is not signed"),
+    "a file was added": (lambda kit: (kit / "click-99.0-py3-none-any.whl").touch(), "files were added"),
+    "a file with a name like the list's": (lambda kit: (kit / "SHA256SUMS-1.whl").touch(), "files were added"),
+    "a file in a folder was added": (lambda kit: _touch(kit / "more" / "click-99.0.whl"), "files were added"),
+    "a link was added": (lambda kit: (kit / "click-99.0-py3-none-any.whl").symlink_to("/dev/null"), "files were added"),
+    "a file is missing": (lambda kit: (kit / "requirements.lock").unlink(), "files were added"),
+}
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+
+
+@pytest.mark.parametrize("script", ["install.sh", "upgrade.sh"])
+@pytest.mark.parametrize("change", REFUSED)
+def test_what_the_signers_did_not_sign_is_refused(
+    kit: Kit, organisation: Ring, tmp_path: Path, script: str, change: str
+) -> None:
+    touched = Path(shutil.copytree(kit.server, tmp_path / "kit"))
+    command = [DEPLOY / script, "--dry-run", "--wheelhouse", f"{touched}/", "--signers", kit.signers]
+    command += ["--keys", organisation.keys] if script == "install.sh" else []
+    alter, sentence = REFUSED[change]
+    alter(touched)
+
+    assert sentence in run(*command, expect=1).stderr
+
+
+@pytest.mark.parametrize("script", ["install.sh", "upgrade.sh"])
+def test_signers_leave_no_way_round_what_they_signed(kit: Kit, organisation: Ring, tmp_path: Path, script: str) -> None:
+    command = [DEPLOY / script, "--dry-run", "--signers", kit.signers]
+    command += ["--keys", organisation.keys] if script == "install.sh" else []
+    inside = kit.server / kit.wheel.name
+    beside = Path(shutil.copy(kit.wheel, tmp_path))
+
+    assert "name it with --wheelhouse" in run(*command, "--wheel", kit.wheel, expect=1).stderr
+    assert "is not in" in run(*command, "--wheelhouse", kit.server, "--wheel", beside, expect=1).stderr
+    assert "there is no file" in run(*command, "--signers", tmp_path / "none", expect=1).stderr
+    assert "would run" in run(*command, "--wheelhouse", f"{kit.server}/", "--wheel", inside).stdout
+
+
 # --- the firewall -----------------------------------------------------------------------------------------------------
 
 
@@ -123,13 +167,14 @@ def _walled() -> Iterator[tuple[str, str]]:
     """A server behind the firewall and a neighbour: two network namespaces with a wire between them."""
     server, neighbour = "tipbox-walled", "tipbox-neighbour"
     rules = (DEPLOY / "nftables" / "tipbox.nft").read_text()
-    rules = rules.replace("@ssh@", "tcp dport { 22 } ct state new accept").replace("@time@", "")
+    rules = rules.replace("@ssh@", "tcp dport { 22 } ct state new jump ssh").replace("@time@", "")
     for name in (server, neighbour):
         run("ip", "netns", "add", name)
     try:
         run("ip", "-n", server, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", neighbour)
         for name, last in ((server, 1), (neighbour, 2)):
             run("ip", "-n", name, "address", "add", f"192.0.2.{last}/24", "dev", "wire")
+            run("ip", "-n", name, "address", "add", f"2001:db8:0:1::{last}/48", "dev", "wire", "nodad")
             run("ip", "-n", name, "link", "set", "wire", "up")
             run("ip", "-n", name, "link", "set", "lo", "up")
         subprocess.run(("ip", "netns", "exec", server, "nft", "-f", "-"), input=rules, text=True, check=True)
@@ -139,6 +184,12 @@ def _walled() -> Iterator[tuple[str, str]]:
             run("ip", "netns", "delete", name)
 
 
+LISTEN_ALL = """\
+import socket, sys
+listener = socket.create_server(("", 22), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+sys.stdin.read()
+"""
 CONNECT = """\
 import encodings.idna, os, pwd, socket, sys  # the other user may not read this Python's library
 user, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -189,3 +240,50 @@ def test_the_firewall_lets_ssh_in_and_tor_and_apt_out(
     listening.communicate()
 
     assert (said == "through\n") is through, said
+
+
+KNOCK = """\
+import socket, sys
+host, source, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+through = 0
+for _ in range(times):
+    try:
+        socket.create_connection((host, 22), 0.5, (source, 0)).close()
+    except TimeoutError:
+        break
+    through += 1
+print(through)
+"""
+BURST = 10
+
+
+@pytest.mark.parametrize(
+    ("server", "hasty", "neighbour", "same"),
+    [
+        ("192.0.2.1", "192.0.2.3", "192.0.2.4", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1::3", "2001:db8:0:1::4", True),
+        ("2001:db8:0:1::1", "2001:db8:0:3::3", "2001:db8:0:4::4", False),
+    ],
+)
+def test_who_knocks_too_often_shuts_ssh_for_nobody_else(
+    walled: tuple[str, str], server: str, hasty: str, neighbour: str, *, same: bool
+) -> None:
+    """Counted are addresses, and whole /64 networks of IPv6."""
+    wire = ("dev", "wire", "nodad") if ":" in server else ("dev", "wire")
+    for address in (hasty, neighbour):
+        run("ip", "-n", walled[1], "address", "add", f"{address}/{48 if ':' in server else 24}", *wire)
+    listening = subprocess.Popen(
+        ("ip", "netns", "exec", walled[0], "python3", "-c", LISTEN_ALL),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listening.stdout is not None
+    assert listening.stdout.readline() == "ready\n"
+    knock = ("ip", "netns", "exec", walled[1], "python3", "-c", KNOCK, server)
+    first = int(run(*knock, hasty, "40").stdout)
+    second = int(run(*knock, neighbour, "1").stdout)
+    listening.communicate()
+
+    assert BURST <= first <= BURST + 2
+    assert second == (0 if same else 1)
