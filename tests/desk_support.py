@@ -55,13 +55,16 @@ class Desk:
         """The open vault."""
         return Vault.open(self.vault, PASSWORD, write=write)
 
-    def take(self, *paths: Path, copies: bool = True, today: date = TODAY) -> Outcome:
+    def take(self, *paths: Path, copies: bool = True, today: date = TODAY, far_ahead: bool = False) -> Outcome:
         """Import files."""
         with self.open(write=True) as vault:
             organisation = ceremony.organisation_of(vault)
             stick = key_stick.load(ceremony.find_stick(vault, organisation), PASSWORD)
             find_key = keyring(vault, organisation.id, stick)
-            return Importer(vault, organisation, find_key, today=today, enough_copies=copies).run(paths)
+            importer = Importer(
+                vault, organisation, find_key, today=today, enough_copies=copies, far_ahead=far_ahead
+            )
+            return importer.run(paths)
 
 
 @dataclass

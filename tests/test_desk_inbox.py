@@ -29,6 +29,7 @@ from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource
 from tipbox.desk import ceremony, receive
 from tipbox.desk import identity as identity_file
+from tipbox.desk import server as pinned_server
 from tipbox.desk import stick as key_stick
 from tipbox.desk.errors import VaultDamaged
 from tipbox.desk.inbox import Outcome
@@ -562,13 +563,36 @@ def test_a_report_of_outboxes_that_never_were_does_not_end_the_numbers(
 
 
 def test_a_bundle_with_a_number_far_ahead_is_refused(desk: Desk, server: Exporter, tmp_path: Path) -> None:
-    server.sequence = 2**53 - 2
-    path = server.export(tmp_path / "x", desk.manifest, [], day=days_after(-900), key_day=TODAY)
-    assert problems(desk.take(path)) == ["malformed"]
-    server.sequence = 0
-    assert problems(desk.take(server.export(tmp_path / "y", desk.manifest, []))) == []
+    assert problems(desk.take(server.export(tmp_path / "x", desk.manifest, []))) == []
+    server.sequence = 10_001
+    path = server.export(tmp_path / "y", desk.manifest, [], day=days_after(-900), key_day=TODAY)
+    outcome = desk.take(path)
+    assert problems(outcome) == ["malformed"]
+    assert "--far-ahead" in str(outcome.problems[0][1])
     with desk.open() as vault:
         assert Traffic.of(vault).seen == ((1, TODAY),)
+
+
+def test_staff_can_take_a_number_far_ahead(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    """Whoever makes a server count on must not lock its desks out."""
+    desk.take(server.export(tmp_path / "x", desk.manifest, []))
+    server.sequence = 20_000
+    path = server.export(tmp_path / "y", desk.manifest, [])
+    assert problems(desk.take(path)) == ["malformed"]
+    assert problems(desk.take(path, far_ahead=True)) == []
+    assert problems(desk.take(server.export(tmp_path / "z", desk.manifest, []))) == []
+
+
+def test_the_first_bundle_of_a_server_may_have_any_number(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    server.sequence = 2**53 - 2
+    path = server.export(tmp_path / "x", desk.manifest, [])
+    assert problems(desk.take(path, far_ahead=True)) == ["malformed"], "sums of numbers stay exact"
+    server.sequence = 30_000
+    assert problems(desk.take(server.export(tmp_path / "y", desk.manifest, []))) == []
+    with desk.open(write=True) as vault:
+        pinned_server.forget(vault)
+    server.sequence = 60_000
+    assert problems(desk.take(server.export(tmp_path / "z", desk.manifest, []))) == []
 
 
 def test_what_a_killed_opening_left_goes_with_the_next_and_others_cannot_read_it(

@@ -7,6 +7,7 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -537,6 +538,12 @@ def test_a_courier_fetches_and_delivers(live: Server, organisations: list[Organi
         assert ids(live) == set()
         again = courier.request("GET", f"/courier/bundles/{one.name}").json["volumes"]
         assert [volume["name"] for volume in again] == [f"{one.name}-2-1.bundle"]
+        # Repeated, or of somebody who is not the desk: no news, so no new export and no next number.
+        stranger = replace(one, desk=SigningKey.generate())
+        forged = inward(live.home.parent / "forged", stranger, outward, [ack(stranger, sent)], 2).read_bytes()
+        for data, status in ((back, 200), (forged, 400)):
+            assert courier.request("POST", "/courier/deliver", data).status == status
+            assert courier.request("GET", f"/courier/bundles/{one.name}").json["volumes"] == again
 
 
 def test_a_couriers_socket_serves_couriers_only(live: Server, organisations: list[Organisation]) -> None:

@@ -49,10 +49,13 @@ def desk() -> None:
     show_default=True,
     help="1: acknowledge although the vault has no second copy, or when it now has one.",
 )
+@click.option("--far-ahead", is_flag=True, help="Take Bundles numbered far ahead: the operator says that it is right.")
 @click.argument("files", metavar="FILE|DIR...", nargs=-1, required=True, type=_PATH)
 @json_option
 @pass_terminal
-def import_(terminal: Terminal, vault: Path, passphrase_file: Path, copies: int, files: tuple[Path, ...]) -> None:
+def import_(
+    terminal: Terminal, *, vault: Path, passphrase_file: Path, copies: int, far_ahead: bool, files: tuple[Path, ...]
+) -> None:
     """Import Bundles and .tip files, and the files of folders; told apart by what is in them."""
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
@@ -61,7 +64,13 @@ def import_(terminal: Terminal, vault: Path, passphrase_file: Path, copies: int,
         find_key = keyring(opened, organisation.id, stick)
         with terminal.progress("importing", inbox.total_size(files)) as progress:
             importer = inbox.Importer(
-                opened, organisation, find_key, today=days.today(), enough_copies=copies == 1, progress=progress
+                opened,
+                organisation,
+                find_key,
+                today=days.today(),
+                enough_copies=copies == 1,
+                far_ahead=far_ahead,
+                progress=progress,
             )
             outcome = importer.run(files)
     _report(terminal, outcome)

@@ -46,7 +46,10 @@ MAX_CLOCK_DAYS: Final = 2
 """How many days the clocks of desk and server may be apart before a notice says so."""
 
 MAX_AHEAD: Final = 10_000
-"""How far a number may be ahead of the last one: a server that lies must not use up numbers for those after it."""
+"""How far a number may be ahead of the last one, unless staff say that it may."""
+
+MAX_SEQUENCE: Final = 2**40
+"""No server gets there. Above it a number is never taken: the sum of those of several servers must stay exact."""
 
 _BATCH_ITEMS: Final = 64
 _BATCH_BYTES: Final = 16 << 20
@@ -105,6 +108,7 @@ class Importer:
         *,
         today: date,
         enough_copies: bool = False,
+        far_ahead: bool = False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Prepare a run.
@@ -115,6 +119,7 @@ class Importer:
             find_key: finds private receiving keys.
             today: the day, in UTC.
             enough_copies: acknowledge all that the vault holds; without it, nothing new is acknowledged.
+            far_ahead: take a Bundle although its number is far ahead of all that came before.
             progress: told how many bytes were read since it was last told.
         """
         self._vault = vault
@@ -122,6 +127,7 @@ class Importer:
         self._find_key = find_key
         self._today = today
         self._enough = enough_copies
+        self._far_ahead = far_ahead
         self._progress = progress
         self._batch: list[int] = []
         self._volumes: dict[int, set[int]] = {}
@@ -225,8 +231,7 @@ class Importer:
         server = Server.find(self._vault)
         if server is not None and (server.sender, server.server_key) != (index.sender, index.server_key):
             raise WrongSender("this Bundle is from another server than the one that this vault knows; ask its operator")
-        if index.sequence > max(dict(Traffic.of(self._vault).seen), default=0) + MAX_AHEAD:
-            raise Malformed("this Bundle has a number far ahead of all that came before; ask the server's operator")
+        self._check_sequence(index.sequence)
         hurt: list[DamagedItem] = []
         with self._committing() as commit:
             if server is None:
@@ -252,6 +257,17 @@ class Importer:
                     name,
                     DamagedItem(f"{spot} is damaged; nothing in it is lost, but the stick or the copy may be failing"),
                 )
+            )
+
+    def _check_sequence(self, sequence: int) -> None:
+        """A server that lies must not use up numbers; its first Bundle may have any, as no other came before."""
+        if sequence > MAX_SEQUENCE:
+            raise Malformed("this Bundle has a number that no server reaches; ask the server's operator")
+        seen = dict(Traffic.of(self._vault).seen)
+        if seen and not self._far_ahead and sequence > max(seen) + MAX_AHEAD:
+            raise Malformed(
+                "this Bundle has a number far ahead of all that came before; ask the server's operator whether that "
+                "many were exported, then import it again with --far-ahead"
             )
 
     def _item(self, bundle: Bundle, item: Item) -> None:

@@ -120,6 +120,6 @@ def _import(home: Home, file: BinaryIO, today: date) -> Taken:
     file.seek(0)
     with opened(home.path) as server:
         taken = import_opened(server, file, "delivery", today)
-    if taken.organisation:
+    if taken.news:
         (home.outgoing / taken.organisation / EXPORT_DAY).unlink(missing_ok=True)
     return taken

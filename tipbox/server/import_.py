@@ -66,6 +66,14 @@ class Taken:
     refused: list[TipboxError] = field(default_factory=list)
     """Why the Bundle, or items of it, were not taken."""
 
+    new: bool = False
+    """Whether the Bundle is now, for the first time, done with."""
+
+    @property
+    def news(self) -> bool:
+        """Whether anything was taken that was not here before: then the next export differs from the last."""
+        return bool(self.new or self.acknowledged or self.deposited or self.manifests)
+
     @property
     def whole(self) -> bool:
         """Whether the Bundle is done with, and need not come again."""
@@ -109,7 +117,7 @@ def import_opened(server: Opened, file: BinaryIO, name: str, today: date) -> Tak
             except TipboxError as error:
                 taken.refused.append(error)
         if taken.whole:
-            server.store.write(lambda connection: _note_taken(connection, bundle))
+            taken.new = server.store.write(lambda connection: _note_taken(connection, bundle))
     except TipboxError as error:
         taken.refused.append(error)
     return taken
@@ -231,11 +239,14 @@ def delete_envelopes(connection: Connection, envelopes: Iterable[bytes]) -> list
     return blobs
 
 
-def _note_taken(connection: Connection, bundle: Bundle) -> None:
+def _note_taken(connection: Connection, bundle: Bundle) -> bool:
+    """Note that a Bundle is done with; whether it was not noted yet."""
     key = {"organisation": bundle.index.organisation, "sequence": bundle.index.sequence}
     found = select(Inward.sequence).filter_by(**key)
-    if connection.execute(found).one_or_none() is None:
-        connection.execute(insert(Inward).values(**key))
+    if connection.execute(found).one_or_none() is not None:
+        return False
+    connection.execute(insert(Inward).values(**key))
+    return True
 
 
 def _note_refused(connection: Connection, organisation: bytes, item: bytes, code: str) -> None:
