@@ -61,9 +61,7 @@ class Desk:
             organisation = ceremony.organisation_of(vault)
             stick = key_stick.load(ceremony.find_stick(vault, organisation), PASSWORD)
             find_key = keyring(vault, organisation.id, stick)
-            importer = Importer(
-                vault, organisation, find_key, today=today, enough_copies=copies, far_ahead=far_ahead
-            )
+            importer = Importer(vault, organisation, find_key, today=today, enough_copies=copies, far_ahead=far_ahead)
             return importer.run(paths)
 
 

@@ -57,6 +57,27 @@ def intact(found: bundle_read.Bundle) -> list[bytes | None]:
     return contents
 
 
+@pytest.mark.parametrize("sizes", [(), (1,), (PART_SIZE, 5), (3 * PART_SIZE + 7, PART_SIZE - 1, 400_000)])
+def test_every_byte_of_a_volume_can_be_made_again(sizes: tuple[int, ...]) -> None:
+    contents = [os.urandom(size) for size in sizes]
+    entries = [ItemEntry("envelope", len(data), sha256(data)) for data in contents]
+    volume = bundle_write.Volume.begin(INDEX, entries, reader=READER, reader_public=PUBLIC, signer=SIGNER)
+
+    def open_item(number: int, start: int) -> list[bytes]:
+        assert start % PART_SIZE == 0
+        return [contents[number - 1][start:]]
+
+    whole = b"".join(volume.pieces(open_item))
+    assert len(whole) == volume.size
+    assert intact(read(whole)) == contents
+    again = bundle_write.Volume.load(volume.save())
+    assert again == volume
+    edges = [0, 1, 1279, 1280, 1281, 66_831, 66_832, 66_833, 132_384, 300_000, 600_001, len(whole) - 1, len(whole)]
+    edges += [len(whole) - 65_552 + step for step in (-1, 0, 1)]
+    for begin in edges:
+        assert b"".join(again.pieces(open_item, begin)) == whole[begin:]
+
+
 # --- Bundles ----------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -556,3 +557,53 @@ def test_a_couriers_socket_serves_couriers_only(live: Server, organisations: lis
         assert courier.request("POST", "/courier/deliver", b"not a bundle").error == (400, "not-tipbox")
     with live.client() as client:
         assert client.request("GET", f"/courier/bundles/{organisations[0].name}").status == 404
+
+
+def test_callers_at_once_get_the_same_volumes(live: Server, organisations: list[Organisation]) -> None:
+    one = organisations[0]
+    with live.client() as client:
+        client.upload(envelope([one], 100_000))
+
+    def volumes(_: int) -> list[dict[str, object]]:
+        with Client(live, None, str(live.courier)) as courier:
+            listed: list[dict[str, object]] = courier.request("GET", f"/courier/bundles/{one.name}").json["volumes"]
+            return listed
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(volumes, range(6)))
+    assert all(answer == answers[0] for answer in answers)
+    assert [volume["name"] for volume in answers[0]] == [f"{one.name}-1-1.bundle"]
+
+
+def test_a_download_goes_on_beside_a_new_export_until_an_envelope_has_gone(
+    live: Server, organisations: list[Organisation]
+) -> None:
+    one, other, _ = organisations
+    sent = envelope([one, other], 500_000)
+    with live.client() as client:
+        client.upload(sent)
+    with Client(live, None, str(live.courier)) as courier:
+        (volume,) = courier.request("GET", f"/courier/bundles/{one.name}").json["volumes"]
+        path = f"/courier/bundles/{one.name}/{volume['name']}"
+        whole = courier.request("GET", path).body
+        outward = Bundle(io.BytesIO(whole), one.id, one.find_key)
+        assert {path.name for path in (live.home / "outgoing" / one.name).iterdir()} == {
+            ".day",
+            f"{volume['name']}.head",
+        }
+        back = inward(live.home.parent / "in", one, outward, [ack(one, sent)]).read_bytes()
+        assert courier.request("POST", "/courier/deliver", back).status == 200
+        (new,) = courier.request("GET", f"/courier/bundles/{one.name}").json["volumes"]
+        assert new["name"] == f"{one.name}-2-1.bundle"
+        rest = courier.request("GET", path, None, {"Range": "bytes=300001-"})
+        assert (rest.status, rest.body) == (206, whole[300_001:])
+        back = inward(live.home.parent / "in", other, outward, [ack(other, sent)]).read_bytes()
+        assert courier.request("POST", "/courier/deliver", back).status == 200
+        assert courier.request("GET", path, None, {"Range": "bytes=300001-"}).error == (404, "not-found")
+        assert courier.request("POST", "/courier/deliver", b"", {}).status == 400
+
+
+def test_a_delivery_has_a_bound(live: Server) -> None:
+    with Client(live, None, str(live.courier)) as courier:
+        courier.send("POST", "/courier/deliver", None, length=2**32 + 1)
+        assert courier.receive().error == (413, "too-large")

@@ -10,10 +10,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from faults.cutting_proxy import CuttingProxy
 from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed
 from faults.stored import rows
@@ -76,12 +79,20 @@ class Tight:
 def tight(ring: Ring, tmp_path: Path) -> Iterator[Tight]:
     copied = ring.copy(tmp_path / "ring")
     with disk(tmp_path / "disk", DISK) as place, commands_in_process():
-        server = Server(place / "home", copied.keys, f"127.0.0.1:{free_port()}", tmp_path / "log", dict(ROOMY))
+        bind = f"127.0.0.1:{free_port()}"
+        server = Server(place / "home", copied.keys, bind, tmp_path / "log", dict(ROOMY), courier=tmp_path / "couriers")
         try:
             server.start()
             yield Tight(World(tmp_path, copied, server), Ballast(place / "ballast"))
         finally:
             server.stop()
+
+
+@pytest.fixture
+def couriers(tight: Tight) -> Iterator[CuttingProxy]:
+    """The couriers' door, over TCP."""
+    with CuttingProxy(str(tight.world.server.courier)) as proxy:
+        yield proxy
 
 
 def _error(world: World, upload: Upload) -> tuple[int, str]:
@@ -245,3 +256,49 @@ def test_a_reply_onto_a_full_disk_is_queued_whole_or_not_at_all(exported: Export
         made = desk.reply(tip, "When was this?", file)
         assert [(one["id"], one["state"]) for one in desk.thread(tip)[1:]] == [(made["id"], "waiting")]
         assert desk.run("outbox", "--out", tmp_path / "box", "--json").json["replies"] == 1
+
+
+# --- couriers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_filled_with_files_is_still_carried_empty(tight: Tight, couriers: CuttingProxy, tmp_path: Path) -> None:
+    """Bodies fill the disk to the reserve: couriers carry all of it, texts come in, acknowledgements make room."""
+    world = tight.world
+    kept = [_whole(world, b"file %d" % number, 4_000_000 + number) for number in range(3)]
+    tight.ballast.leave(DISK // 5)
+    assert _error(world, sealed(world.keys, b"no room", [("data", bytes(1_000_000))])) == (507, "full")
+    kept.append(_whole(world, b"text", 0))
+    tight.ballast.leave(DISK // 20 + 500_000)  # texts have taken the reserve
+    kept.append(_whole(world, b"last text", 0))
+    out = world.server.home / "export"
+    failed = world.server.run("export", "--to", "fidh", "--out", out, expect=Full.exit_code)
+    assert len(failed.err.strip().splitlines()) == 1
+    assert not list(out.iterdir())
+
+    def read(path: str) -> bytes:
+        client.request("GET", path)
+        answer = client.getresponse()
+        assert answer.status == 200
+        return answer.read()
+
+    before = shutil.disk_usage(world.server.home).free
+    at = urlsplit(couriers.url)
+    client = HTTPConnection(at.hostname or "", at.port)
+    for name in world.ring.names:
+        desk, stick = world.desks[name], tmp_path / f"stick-{name}"
+        stick.mkdir()
+        for volume in json.loads(read(f"/courier/bundles/{name}"))["volumes"]:
+            (stick / volume["name"]).write_bytes(read(f"/courier/bundles/{name}/{volume['name']}"))
+        desk.take(*stick.iterdir())
+        assert {tip["id"] for tip in desk.tips()} == {upload.id for upload in kept}
+        back = desk.outbox(tmp_path / f"{name}.back")
+        client.request("POST", "/courier/deliver", back.read_bytes())
+        answer = client.getresponse()
+        assert (answer.status, json.loads(answer.read())["whole"]) == (200, True)
+    assert shutil.disk_usage(world.server.home).free > before + 12_000_000
+    assert not rows(world.server.home)
+    # A large delivery does not take what is left to texts.
+    client.putrequest("POST", "/courier/deliver")
+    client.putheader("Content-Length", str(1 << 30))
+    client.endheaders()
+    assert client.getresponse().status == 507

@@ -119,6 +119,8 @@ def _go_on(line: Line, volume: Volume, file: BinaryIO, progress: Callable[[int],
                     raise NetworkFailed(f"fetching: {volume.name} is longer than the server said; fetch again")
                 file.write(piece)
                 progress(len(piece))
+    except NotFound as error:
+        raise NetworkFailed(f"fetching: the server has made {volume.name} anew meanwhile; fetch again") from error
     except Passing:
         if file.tell() == begin:
             raise

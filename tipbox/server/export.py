@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,20 +15,26 @@ from sqlalchemy import Connection, func, insert, select, update
 from tipbox import days, padding
 from tipbox.acknowledgement import Report
 from tipbox.bundle import OUTWARD, Index, ItemEntry
-from tipbox.bundle_write import ItemSource, item_of, write_bundle
+from tipbox.bundle_write import Volume
 from tipbox.durable import replacing
-from tipbox.errors import InputRefused, NotFound
+from tipbox.errors import Full, InputRefused, NotFound
 from tipbox.limits import MAX_ITEMS, MAX_REPORT_BUNDLES
+from tipbox.primitives import sha256
 from tipbox.server.blobs import BlobStore
 from tipbox.server.clock import tick
 from tipbox.server.config import LARGEST_VOLUME
 from tipbox.server.models import Envelope, Inward, RefusedItem, Series, Slot
 from tipbox.server.opened import Opened, opened
 from tipbox.server.roster import find_by_name
-from tipbox.server.store import Store
+from tipbox.server.store import DISK_FULL
 
 _FIRST_ITEMS: Final = MAX_ITEMS - 1
 """Envelopes in a volume; one item is left for the report."""
+MOST_VOLUMES: Final = 1000
+MOST_ENVELOPES: Final = 2**18
+"""Of one export: what the couriers' door keeps of each (about 115 bytes) fits below the floor of the disk."""
+_REPORT_LENGTH: Final = 4
+_BATCH: Final = 500
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ def export(home: Path, organisation: str, out: Path, *, today: date | None = Non
     Raises:
         NotFound: no such organisation here.
         NoCurrentKey: its manifest names no receiving key for this day.
+        Full: ``out`` has no room for all of them; none is left there.
     """
     with opened(home) as server:
         return export_opened(server, organisation, out, today or days.today())
@@ -62,6 +70,71 @@ def export(home: Path, organisation: str, out: Path, *, today: date | None = Non
 
 def export_opened(server: Opened, organisation: str, out: Path, today: date) -> list[Path]:
     """``export`` on an opened server."""
+    volumes = prepare(server, organisation, today)
+    out.mkdir(parents=True, exist_ok=True)
+    needed = sum(volume.sealed.size for volume in volumes)
+    if needed > shutil.disk_usage(out).free:
+        raise Full(f"exporting: the volumes take {needed:,} bytes, and {out} has less room; name another folder")
+    paths: list[Path] = []
+    try:
+        for volume in volumes:
+            path = out / volume.name
+            with replacing(path) as file:
+                file.writelines(volume.pieces(server))
+            paths.append(path)
+    except BaseException as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise Full(f"exporting: {out} has no room for the volumes; name another folder") from error
+        raise
+    return paths
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A volume whose bytes are made when they are read, from any byte on, always the same."""
+
+    name: str
+    sealed: Volume
+    report: bytes = b""
+
+    @classmethod
+    def load(cls, name: str, data: bytes) -> Prepared:
+        """The inverse of ``save``."""
+        end = _REPORT_LENGTH + int.from_bytes(data[:_REPORT_LENGTH])
+        return cls(name, Volume.load(data[end:]), data[_REPORT_LENGTH:end])
+
+    def save(self) -> bytes:
+        """All but the Envelopes."""
+        return len(self.report).to_bytes(_REPORT_LENGTH) + self.report + self.sealed.save()
+
+    @property
+    def envelopes(self) -> list[bytes]:
+        """The ids of its Envelopes."""
+        return [entry.hash for entry in self.sealed.entries if entry.kind == "envelope"]
+
+    def pieces(self, server: Opened, begin: int = 0) -> Iterator[bytes]:
+        """Its bytes from ``begin`` on.
+
+        Raises:
+            InputRefused: an Envelope has gone meanwhile.
+        """
+
+        def open_item(number: int, start: int) -> Iterable[bytes]:
+            entry = self.sealed.entries[number - 1]
+            return [self.report[start:]] if entry.kind == "report" else _pieces(server, entry.hash, start)
+
+        return self.sealed.pieces(open_item, begin)
+
+
+def prepare(server: Opened, organisation: str, today: date) -> list[Prepared]:
+    """The volumes of a new export.
+
+    Raises:
+        NotFound: no such organisation here.
+        NoCurrentKey: its manifest names no receiving key for this day.
+    """
     listed = find_by_name(server.home, organisation)
     if listed is None:
         raise NotFound(f"exporting to {organisation}: there is no such organisation in {server.home.keys}")
@@ -69,13 +142,13 @@ def export_opened(server: Opened, organisation: str, out: Path, today: date) -> 
     manifest.check(today)
     key = manifest.current_key(today)
     sequence, waiting, report = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    volumes = plan([envelope for envelope in waiting if _is_there(server.blobs, envelope)])
-    out.mkdir(parents=True, exist_ok=True)
-    paths = []
+    volumes = _bounded(plan([envelope for envelope in waiting if _is_there(server.blobs, envelope)]))
+    prepared = []
     for number, volume in enumerate(volumes, 1):
-        items = [_item(server.store, server.blobs, envelope) for envelope in volume]
-        if number == 1:
-            items.insert(0, item_of("report", report.encode()))
+        entries = [ItemEntry("envelope", envelope.size, envelope.id) for envelope in volume]
+        told = report.encode() if number == 1 else b""
+        if told:
+            entries.insert(0, ItemEntry("report", len(told), sha256(told)))
         index = Index(
             day=today,
             direction=OUTWARD,
@@ -87,11 +160,25 @@ def export_opened(server: Opened, organisation: str, out: Path, today: date) -> 
             volume=number,
             volumes=len(volumes),
         )
-        path = out / f"{organisation}-{sequence}-{number}.bundle"
-        with replacing(path) as file:
-            write_bundle(file, index, items, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
-        paths.append(path)
-    return paths
+        sealed = Volume.begin(index, entries, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
+        prepared.append(Prepared(f"{organisation}-{sequence}-{number}.bundle", sealed, told))
+    return prepared
+
+
+def are_there(server: Opened, envelopes: Sequence[bytes]) -> bool:
+    """Whether all of these are here still, and the bodies that lie on the disk are whole."""
+    for at in range(0, len(envelopes), _BATCH):
+        batch = envelopes[at : at + _BATCH]
+        rows = server.store.read(
+            lambda connection, batch=batch: connection.execute(  # type: ignore[misc]
+                select(Envelope.id, Envelope.body_size, Envelope.blob).where(Envelope.id.in_(batch))
+            ).all()
+        )
+        if len(rows) != len(batch):
+            return False
+        if server.blobs.local and not all(_is_there(server.blobs, Waiting(r[0], 0, r[2], r[1])) for r in rows):
+            return False
+    return True
 
 
 def _begin(connection: Connection, organisation: bytes, today: date) -> tuple[int, list[Waiting], Report]:
@@ -155,22 +242,31 @@ def _is_there(blobs: BlobStore, envelope: Waiting) -> bool:
     return envelope.blob is None or blobs.size(envelope.blob) == padding.sealed_size(envelope.body_size)
 
 
-def _item(store: Store, blobs: BlobStore, envelope: Waiting) -> ItemSource:
-    return ItemSource(ItemEntry("envelope", envelope.size, envelope.id), lambda: _pieces(store, blobs, envelope))
+def _bounded(volumes: list[list[Waiting]]) -> list[list[Waiting]]:
+    """What one export holds at most; the rest goes with those after its acknowledgement."""
+    count = 0
+    for place, volume in enumerate(volumes[:MOST_VOLUMES]):
+        count += len(volume)
+        if place and count > MOST_ENVELOPES:
+            return volumes[:place]
+    return volumes[:MOST_VOLUMES]
 
 
-def _pieces(store: Store, blobs: BlobStore, envelope: Waiting) -> Iterator[bytes]:
-    found = store.read(
+def _pieces(server: Opened, envelope: bytes, start: int) -> Iterator[bytes]:
+    """An Envelope from its byte ``start`` on."""
+    found = server.store.read(
         lambda connection: connection.execute(
-            select(Envelope.header, Envelope.letter).where(Envelope.id == envelope.id)
+            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.body_size).where(Envelope.id == envelope)
         ).one_or_none()
     )
     if found is None:
         raise InputRefused("exporting: Envelopes were acknowledged meanwhile; export again")
-    yield found[0]
-    yield found[1]
-    if envelope.blob is not None:
+    opening = found[0] + found[1]
+    if start < len(opening):
+        yield opening[start:]
+    at = max(0, start - len(opening))
+    if found[2] is not None:
         try:
-            yield from blobs.read(envelope.blob, 0, padding.sealed_size(envelope.body_size))
+            yield from server.blobs.read(found[2], at, padding.sealed_size(found[3]) - at)
         except (FileNotFoundError, EOFError):
             raise InputRefused("exporting: a stored body is gone; run tipbox server check") from None

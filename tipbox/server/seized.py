@@ -263,7 +263,7 @@ def _files(server: Opened) -> dict[str, Any]:
         "blobs, unsettled": _count(home.blobs.iterdir()),
         "blobs, settled": _count((home.blobs / SETTLED).glob("*")),
         "spool": _count(home.spool.iterdir()),
-        "exports": _count(home.outgoing.rglob("*.bundle")),
+        "exports": _count(home.outgoing.rglob("*.head")),
         "key manifests": _count(home.keys.glob("*.json")),
     }
     if not server.blobs.local:
