@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts a newer tipbox in place of the one that runs: copy, switch, migrate, health check. When the new one is not well,
-# program and data are again what they were. Cut off in the middle, it first takes back what was begun.
+# program and data are again what they were. Nobody gets in at the doors before the new one was judged. Cut off in the
+# middle, it first takes back what was begun.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -24,18 +25,72 @@ options 'wheel wheelhouse signers' 'database-is-saved' "$@"
 
 # On the disk of the state folder: bodies are linked, not copied, and nobody changes one in place.
 readonly COPY=/var/lib/tipbox-upgrade
+# While $COPY/state is there, nobody was let in at the doors, and the state folder may be taken back. Renamed to
+# $COPY/old it is only what is left to remove: that is the verdict.
+# In memory, so that after a power cut the doors do not start with what was not judged.
+readonly TRIAL=/run/tipbox-upgrade
 
 stop_all() {
     local units
     mapfile -t units < <(installed_units timer service)
-    run systemctl stop "${units[@]}"
+    run systemctl stop "${DOORS[@]}" "${units[@]}"
 }
 
-start_all() {
-    local timers
-    mapfile -t timers < <(installed_units timer)
+start_doors() {
     run systemctl daemon-reload
     run systemctl reset-failed "${DOORS[@]}" || true
+    run systemctl start "${DOORS[@]}"
+}
+
+# The drop-in that keeps a door shut.
+bar_of() { printf '%s/%s.d/upgrade.conf\n' "$UNITS" "$1"; }
+
+barred() { [[ -e $(bar_of tipbox.service) || -e $(bar_of tipbox-courier.service) ]]; }
+
+# From here on the doors' sockets are root's and the doors' own until there is a verdict; tor itself goes on, for SSH may
+# come through it. What is cut off after the verdict heals by itself: the doors, when they start, open for tor.
+shut_doors() {
+    local door name
+    for door in "${DOORS[@]}"; do
+        name=${door%.service}
+        say "shutting $door for all but us"
+        [[ $DRY ]] && continue
+        install -d -m 755 "$UNITS/$door.d"
+        cat >"$UNITS/$door.d/upgrade.part" <<TEXT
+# upgrade.sh is at work, or was cut off: nobody gets in. Run it again.
+[Unit]
+ConditionPathExists=|$TRIAL
+ConditionPathExists=|!$COPY/state
+
+[Service]
+RuntimeDirectoryMode=0700
+ExecStartPost=+/bin/sh -c 'test -e $COPY/state || chmod 750 /run/$name'
+TEXT
+        mv -T "$UNITS/$door.d/upgrade.part" "$(bar_of "$door")"
+    done
+    run sync
+    run systemctl daemon-reload
+}
+
+# verdict: what is in the state folder stays. Durable before anybody gets in.
+verdict() {
+    run rm -rf "$COPY/old"
+    run sync
+    run mv -T "$COPY/state" "$COPY/old"
+    run sync -f "$COPY"
+}
+
+# open_doors: after the verdict, or where there was none to give.
+open_doors() {
+    local door timers
+    for door in "${DOORS[@]}"; do
+        run rm -rf "$UNITS/$door.d/upgrade.part" "$(bar_of "$door")"
+        [[ ! -d $UNITS/$door.d ]] || run rmdir --ignore-fail-on-non-empty "$UNITS/$door.d"
+        [[ ! -d /run/${door%.service} ]] || run chmod 750 "/run/${door%.service}"
+    done
+    run rm -f "$TRIAL"
+    run systemctl daemon-reload
+    mapfile -t timers < <(installed_units timer)
     run systemctl start "${DOORS[@]}" "${timers[@]}"
 }
 
@@ -68,24 +123,40 @@ copy_state() {
     run mv -T "$COPY/state.part" "$COPY/state"
 }
 
+# Can be done again when it was cut off itself.
 roll_back() {
-    local units
+    local unit
     say "taking back: program, units and data as they were before"
+    shut_doors
     stop_all || true
     run ln -sfn "$(cat "$COPY/release")" "$OPT/current.new"
     run mv -T "$OPT/current.new" "$OPT/current"
-    mapfile -t units < <(installed_units timer service)
-    run rm -f "${units[@]/#/"$UNITS/"}"
+    for unit in $(installed_units timer service); do
+        [[ ! -f $COPY/units/$unit ]] || continue
+        run systemctl disable --quiet "$unit" || true
+        run rm -f "$UNITS/$unit"
+    done
     run cp -a "$COPY/units/." "$UNITS/"
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
-    run sync -f "$STATE"
-    start_all || say "the doors do not open"
+    verdict
+    open_doors || say "the doors do not open"
 }
 
 forget_copy() {
-    [[ ! -d $COPY/state ]] || run find "$COPY" -type f -size -1G ! -path '*/blobs/*' -exec shred -u {} +
+    [[ ! -d $COPY ]] || run find "$COPY" -type f -size -1048576k ! -path '*/blobs/*' -exec shred -u {} +
     run rm -rf "$COPY"
+}
+
+# cut_off: Ctrl-C, a lost connection or an error while the new version is on trial: take it back now.
+cut_off() {
+    trap '' INT TERM HUP
+    trap - EXIT
+    if [[ -d $COPY/state ]]; then
+        roll_back
+    else
+        open_doors
+    fi
 }
 
 need_root
@@ -97,10 +168,15 @@ if grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" && [[ ! $database_is_sav
     die "the database is PostgreSQL, which this cannot copy: make a dump (pg_dump), then add --database-is-saved"
 fi
 if [[ -d $COPY/state ]]; then
+    # Without bars the doors were open, as in upgrades of versions before this one: what came since must stay.
+    barred || die "an upgrade of an older version was cut off, and the doors were open since, so nothing is taken back;
+when 'tipbox-server check' finds the server well, remove $COPY (the data of before) and run this again"
     step "An upgrade was cut off"
     roll_back
-    forget_copy
+elif barred; then
+    open_doors
 fi
+[[ ! -d $COPY ]] || forget_copy
 
 new=$(release_of "$wheel" "$lock")
 step "New program: $new"
@@ -114,6 +190,10 @@ needed=$(du -s --block-size=1K --exclude=blobs "$STATE" 2>/dev/null | cut -f 1 |
 bodies=$(du -s --block-size=1K "$STATE/blobs" 2>/dev/null | cut -f 1 || echo 0)
 free=$(df --output=avail --block-size=1K /var/lib | tail -n 1)
 ((free > 2 * needed + bodies)) || die "the copy needs more room on the disk than there is; nothing was changed"
+shut_doors
+trap 'exit 1' INT TERM
+trap 'exec >/dev/null 2>&1; exit 1' HUP
+trap cut_off EXIT
 stop_all
 copy_state
 
@@ -122,10 +202,13 @@ well=yes
 put_units
 enable_units
 use_release "$new"
-start_all || well=no
+run touch "$TRIAL"
+start_doors || well=no
 if [[ ! $DRY && $well == yes ]]; then
     healthy || well=no
 fi
+trap '' INT TERM HUP
+trap - EXIT
 if [[ $well == no ]]; then
     step "The new version is not well"
     journalctl --namespace=tipbox --no-pager --lines=15 2>/dev/null || true
@@ -134,8 +217,10 @@ if [[ $well == no ]]; then
         forget_copy
         die "the upgrade was taken back, and the old version runs; report the lines above"
     fi
-    die "the upgrade was taken back, but the old version is not well either; its data is in $COPY/state"
+    die "the upgrade was taken back, but the old version is not well either; its data is also in $COPY/old"
 fi
+verdict
+open_doors
 forget_copy
 step "Done"
 say "release $new runs; the one before stays in $OPT/releases until uninstall.sh --old-releases"

@@ -502,6 +502,73 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
     assert not machine.path("/var/lib/tipbox-upgrade").exists()
 
 
+CUTS = (
+    "copy_state",
+    'run mv -T "$COPY/state.part" "$COPY/state"',
+    "put_units",
+    'run touch "$TRIAL"',
+    "start_doors || well=no",
+    "trap - EXIT",
+    "verdict",
+    'run sync -f "$COPY"',
+    "open_doors",
+    "forget_copy",
+    'run rm -rf "$COPY"',
+    'step "Done"',
+)
+"""Lines of upgrade.sh before which its power is cut; the last that is spelled so."""
+MARK = "/var/lib/tipbox/blobs/answered"
+KNOCK = "import socket; socket.socket(socket.AF_UNIX).connect('/run/tipbox/source.sock')"
+
+
+def tor_gets_in(machine: Machine) -> bool:
+    """Whether tor reaches the sources' door."""
+    return machine.run("runuser", "-u", "debian-tor", "--", "python3", "-c", KNOCK, expect=None).status == 0
+
+
+@newest
+def test_wherever_an_upgrade_is_cut_off_nothing_that_was_answered_is_lost(
+    installed: Installed, kit: Kit, tmp_path: Path
+) -> None:
+    """Whatever got in after the cut is there after the next run, which ends well with the doors open."""
+    machine = installed.machine
+    script = machine.path("/root/release/deploy/upgrade.sh").read_text()
+    before = dump(machine)
+    for number, cut in enumerate(CUTS):
+        wheel = other_wheel(kit.wheel, tmp_path, f"0.8.{number % 2}", {})
+        machine.put(wheel, f"/root/{wheel.name}")
+        head, found, tail = script.rpartition(f"\n{cut}\n")
+        if not found:
+            head, found, tail = script.rpartition(f"\n    {cut}\n")
+        assert found, cut
+        cut_script = machine.path("/root/release/deploy/upgrade-cut.sh")
+        cut_script.write_text(f"{head}\nkill -KILL $${found}{tail}")
+        cut_script.chmod(0o755)
+        command = ("--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit")
+        assert machine.run("/root/release/deploy/upgrade-cut.sh", *command, expect=None).status in {-9, 137}, cut
+        trial = tor_gets_in(machine)
+        # As after a restart: what is in memory is gone, and systemd starts what it would start.
+        machine.run("systemctl", "stop", *DOORS)
+        machine.run("rm", "-f", "/run/tipbox-upgrade")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "start", *DOORS)
+        opened, judged = tor_gets_in(machine), not machine.path("/var/lib/tipbox-upgrade/state").exists()
+        machine.run("rm", "-f", MARK)
+        if opened:
+            machine.path(MARK).write_text("stored\n")
+        upgrade(installed, wheel, 0)
+
+        assert opened is judged, cut
+        assert judged or not trial, cut
+        assert machine.path(MARK).exists() is opened, cut
+        assert tor_gets_in(machine), cut
+        assert str(machine.path("/opt/tipbox/current").readlink()).startswith(f"releases/0.8.{number % 2}-"), cut
+        assert not machine.path("/var/lib/tipbox-upgrade").exists(), cut
+        assert not list(machine.path("/etc/systemd/system").glob("tipbox*.d/upgrade*")), cut
+        assert dump(machine) == before, cut
+    machine.run("rm", "-f", MARK)
+
+
 # --- taking it off ----------------------------------------------------------------------------------------------------
 
 
