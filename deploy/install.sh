@@ -87,7 +87,7 @@ settings() {
     for manifest in ${keys:+"$keys"/*.json}; do
         put "$manifest" "$SETTINGS/keys/$(basename "$manifest")"
     done
-    [[ -f $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
+    [[ -s $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
 }
 
 units() {
@@ -123,10 +123,17 @@ updates() {
     put "$HERE/etc/unattended-upgrades.conf" /etc/apt/apt.conf.d/60tipbox-upgrades
 }
 
+# as_tor COMMAND...: what is done in tor's folder, tor's user does: a link that it made there leads nowhere new.
+as_tor() { runuser -u debian-tor -- "$@"; }
+
+# tor_file FILE: made anew of what comes in.
+# shellcheck disable=SC2016 # the inner shell expands it
+tor_file() { as_tor sh -euC -c 'umask 077; rm -f -- "$1"; cat >"$1"' - "$1"; }
+
 # onion NAME TEMPLATE SOCKET: one onion service; its keys are made by tor, or are there from before.
 onion() {
     local filled
-    run install -d -m 700 -o debian-tor -g debian-tor /var/lib/tor/tipbox "/var/lib/tor/tipbox/$1"
+    run as_tor install -d -m 700 /var/lib/tor/tipbox "/var/lib/tor/tipbox/$1"
     filled=$(mktemp)
     sed -e "s|@DIRECTORY@|/var/lib/tor/tipbox/$1|; s|@SOCKET@|$3|" "$2" >"$filled"
     put "$filled" "/etc/tor/torrc.d/tipbox-$1.conf"
@@ -134,7 +141,7 @@ onion() {
 }
 
 tor_services() {
-    local auth clients=/var/lib/tor/tipbox/couriers/authorized_clients
+    local auth key clients=/var/lib/tor/tipbox/couriers/authorized_clients
     put "$HERE/etc/tor-defaults" /etc/tor/tipbox-defaults
     put "$HERE/etc/torrc" /etc/tor/torrc.d/tipbox.conf
     onion sources "$HERE/tor/sources.torrc" /run/tipbox/source.sock
@@ -148,22 +155,18 @@ tor_services() {
         fi
         CHANGED+=(/etc/tor/torrc)
     fi
-    run install -d -m 700 -o debian-tor -g debian-tor "$clients"
+    run as_tor install -d -m 700 "$clients"
     for auth in ${couriers:+"$couriers"/*.auth}; do
         grep -Eqx 'descriptor:x25519:[A-Z2-7]{52}' "$auth" || die "$auth is no courier's public key"
-        if cmp -s "$auth" "$clients/$(basename "$auth")"; then continue; fi
-        run install -m 600 -o debian-tor -g debian-tor "$auth" "$clients/"
+        key=$(<"$auth")
+        if [[ $(as_tor cat "$clients/$(basename "$auth")" 2>/dev/null) == "$key" ]]; then continue; fi
+        run tor_file "$clients/$(basename "$auth")" <<<"$key"
         CHANGED+=("$clients")
     done
     # Without any key the service would be open to everybody: one whose private half nobody has keeps it shut.
     if ! compgen -G "$clients/*.auth" >/dev/null; then
-        if [[ $DRY ]]; then
-            say "would write: $clients/nobody.auth"
-        else
-            head -c 32 /dev/urandom | base32 | tr -d '=\n' | sed 's/.*/descriptor:x25519:&/' >"$clients/nobody.auth"
-            chown debian-tor:debian-tor "$clients/nobody.auth"
-            chmod 600 "$clients/nobody.auth"
-        fi
+        key=$(head -c 32 /dev/urandom | base32 | tr -d '=\n')
+        run tor_file "$clients/nobody.auth" <<<"descriptor:x25519:$key"
     fi
     [[ $DRY ]] || runuser -u debian-tor -- tor --quiet --defaults-torrc /etc/tor/tipbox-defaults -f /etc/tor/torrc \
         --verify-config || die "tor does not take its configuration; see: tor --verify-config"
@@ -239,7 +242,7 @@ report() {
     local name onion
     say "release     $(basename "$(readlink "$OPT/current" 2>/dev/null || echo none)")"
     for name in sources couriers; do
-        onion=$(cat "/var/lib/tor/tipbox/$name/hostname" 2>/dev/null || echo 'not yet: tor makes it when it starts')
+        onion=$(as_tor cat "/var/lib/tor/tipbox/$name/hostname" 2>/dev/null || echo 'not yet: tor makes it when it starts')
         say "$(printf '%-11s %s' "$name" "$onion")"
     done
     say "couriers    $(find /var/lib/tor/tipbox/couriers/authorized_clients -name '*.auth' ! -name nobody.auth 2>/dev/null | wc -l) with a key"

@@ -21,6 +21,7 @@ PLACES = (
     *("/var/log", "/var/tmp"),
 )
 SECRETS = ("/etc/shadow", "/home/somebody/note", "/root/note", "/var/lib/tor/tipbox/sources/hs_ed25519_secret_key")
+VITAL = ("server.key", "tipbox.toml", "keys")
 NAME = ".probe"
 NEW_USER_NAMESPACE = 0x10000000
 
@@ -39,6 +40,24 @@ def write(folder: str) -> None:
     path = Path(folder) / NAME
     path.write_bytes(b"x")
     path.unlink()
+
+
+def replace(name: str) -> None:
+    """Rename something of the server's folder, and rename it back."""
+    path = Path("/var/lib/tipbox") / name
+    aside = path.with_name(NAME)
+    path.rename(aside)
+    aside.rename(path)
+
+
+def overwrite(name: str) -> None:
+    """Put another file in its place; only where ``replace`` says that it would be refused."""
+    path = Path("/var/lib/tipbox") / NAME
+    path.write_bytes(b"x")
+    try:
+        path.rename(path.with_name(name))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def write_and_execute() -> None:
@@ -85,6 +104,16 @@ def main() -> None:
             "namespace": outcome(partial(call, "unshare", NEW_USER_NAMESPACE)),
             "no_new_privileges": status["NoNewPrivs"],
             "others": sorted({path.stat().st_uid for path in Path("/proc").iterdir() if path.name.isdecimal()}),
+            "replace": {name: outcome(partial(replace, name)) for name in VITAL},
+            "overwrite": {
+                name: outcome(partial(overwrite, name)) for name in VITAL if outcome(partial(replace, name)) != "ok"
+            },
+            "remove": {
+                name: outcome(partial(os.unlink, f"/var/lib/tipbox/{name}"))
+                for name in VITAL
+                if outcome(partial(replace, name)) != "ok"
+            },
+            "write_keys": outcome(partial(write, "/var/lib/tipbox/keys")),
             "seccomp": status["Seccomp"],
             "secrets": {path: outcome(Path(path).read_bytes) for path in SECRETS},
             "server_key": outcome(Path("/var/lib/tipbox/server.key").read_bytes),

@@ -297,6 +297,9 @@ def probe(machine: Machine, unit: str) -> Any:
     return json.loads(machine.run("cat", "/run/probe.json").out)
 
 
+newest = pytest.mark.parametrize("installed", [max(RELEASES)], indirect=True)
+oldest = pytest.mark.parametrize("installed", [min(RELEASES)], indirect=True)
+"""What takes a whole installation each time, and is the same on both, is done on one."""
 every_unit = pytest.mark.parametrize("unit", UNITS)
 
 
@@ -308,6 +311,15 @@ def test_sandbox_no_network(probes: dict[str, Any], unit: str) -> None:
 @every_unit
 def test_sandbox_no_write_outside(probes: dict[str, Any], unit: str) -> None:
     assert probes[unit]["write"] == WRITES.get(unit, ["/var/lib/tipbox", "/var/lib/tipbox/blobs"])
+
+
+def test_sandbox_the_sources_door_replaces_neither_keys_nor_settings(probes: dict[str, Any]) -> None:
+    found = probes["tipbox"]
+    assert set(found["replace"].values()) == {"EBUSY"}
+    assert set(found["overwrite"].values()) <= {"EBUSY", "EISDIR"}
+    assert set(found["remove"].values()) <= {"EBUSY", "EISDIR"}
+    assert len(found["overwrite"]) == len(found["remove"]) == len(found["replace"])
+    assert found["write_keys"] == "EROFS"
 
 
 @every_unit
@@ -398,6 +410,38 @@ def fetch(namespace: str, socks: str, url: str) -> bytes:
     return subprocess.run((*inside, *command, "--socks5-hostname", socks, url), capture_output=True, check=True).stdout
 
 
+@newest
+@pytest.mark.parametrize(
+    "link", ["authorized_clients", "authorized_clients/nobody.auth", "authorized_clients/anna.auth"]
+)
+def test_links_that_tors_user_made_lead_root_nowhere(installed: Installed, link: str) -> None:
+    """A tor that was broken into cannot have install.sh write elsewhere, or give it what is root's."""
+    machine = installed.machine
+    couriers = machine.path("/var/lib/tor/tipbox/couriers")
+    aside, target = couriers / "aside", machine.path("/root/victim")
+    folder = couriers / "authorized_clients"
+    folder.rename(aside)
+    if "/" in link:
+        machine.run("install", "-d", "-m", "700", "-o", "debian-tor", "/var/lib/tor/tipbox/couriers/authorized_clients")
+        target.write_text("root's\n")
+    else:
+        target.mkdir()
+    (couriers / link).symlink_to("/root/victim")
+    before = target.lstat()
+    try:
+        done = machine.run(*INSTALL, *FIRST, expect=None)
+        after = target.lstat()
+        content = "" if target.is_dir() else target.read_text()
+        inside = sorted(target.iterdir()) if target.is_dir() else []
+    finally:
+        machine.run("rm", "-rf", "/var/lib/tor/tipbox/couriers/authorized_clients", "/root/victim")
+        aside.rename(folder)
+
+    assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode), done.out
+    assert content in {"", "root's\n"}
+    assert inside == []
+
+
 # --- upgrading --------------------------------------------------------------------------------------------------------
 
 
@@ -434,11 +478,6 @@ LIST_ENVELOPES = OPEN_DATABASE + "; print(*(row.hex() for row, in d.execute('SEL
 def dump(machine: Machine) -> str:
     """The database as text, with its schema."""
     return machine.run("python3", "-c", f"{OPEN_DATABASE}; print(*d.iterdump(), sep=chr(10))").out
-
-
-newest = pytest.mark.parametrize("installed", [max(RELEASES)], indirect=True)
-oldest = pytest.mark.parametrize("installed", [min(RELEASES)], indirect=True)
-"""What takes a whole installation each time, and is the same on both, is done on one."""
 
 
 @newest
@@ -503,20 +542,13 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
 
 
 CUTS = (
-    "copy_state",
-    'run mv -T "$COPY/state.part" "$COPY/state"',
-    "put_units",
-    'run touch "$TRIAL"',
-    "start_doors || well=no",
-    "trap - EXIT",
-    "verdict",
-    'run sync -f "$COPY"',
-    "open_doors",
-    "forget_copy",
-    'run rm -rf "$COPY"',
-    'step "Done"',
+    ('run mv -T "$COPY/state.part" "$COPY/state"',),
+    ('use_release "$new"',),
+    ("trap - EXIT", 'copy_folder "$COPY/state" "$STATE"'),
+    ("open_doors",),
+    ('run rm -rf "$COPY"',),
 )
-"""Lines of upgrade.sh before which its power is cut; the last that is spelled so."""
+"""Lines of upgrade.sh before which its power is cut, and then that of the run that takes it back."""
 MARK = "/var/lib/tipbox/blobs/answered"
 KNOCK = "import socket; socket.socket(socket.AF_UNIX).connect('/run/tipbox/source.sock')"
 
@@ -524,6 +556,22 @@ KNOCK = "import socket; socket.socket(socket.AF_UNIX).connect('/run/tipbox/sourc
 def tor_gets_in(machine: Machine) -> bool:
     """Whether tor reaches the sources' door."""
     return machine.run("runuser", "-u", "debian-tor", "--", "python3", "-c", KNOCK, expect=None).status == 0
+
+
+def cut_off(machine: Machine, script: str, line: str, wheel: Path) -> None:
+    """Run upgrade.sh until before a line; the last one that is spelled so."""
+    lines = script.splitlines()
+    (*_, place) = (number for number, one in enumerate(lines) if one.strip() == line)
+    lines.insert(place, "kill -KILL $$")
+    cut = machine.path("/root/release/deploy/upgrade-cut.sh")
+    cut.write_text("\n".join(lines) + "\n")
+    cut.chmod(0o755)
+    done = machine.run(
+        *("bash", "-c", '"$@"; test $? = 137', "-", "/root/release/deploy/upgrade-cut.sh"),
+        *("--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit"),
+        expect=None,
+    )
+    assert done.status == 0, f"{line}\n{done.out}\n{done.err}"
 
 
 @newest
@@ -534,38 +582,31 @@ def test_wherever_an_upgrade_is_cut_off_nothing_that_was_answered_is_lost(
     machine = installed.machine
     script = machine.path("/root/release/deploy/upgrade.sh").read_text()
     before = dump(machine)
-    for number, cut in enumerate(CUTS):
+    for number, cuts in enumerate(CUTS):
         wheel = other_wheel(kit.wheel, tmp_path, f"0.8.{number % 2}", {})
         machine.put(wheel, f"/root/{wheel.name}")
-        head, found, tail = script.rpartition(f"\n{cut}\n")
-        if not found:
-            head, found, tail = script.rpartition(f"\n    {cut}\n")
-        assert found, cut
-        cut_script = machine.path("/root/release/deploy/upgrade-cut.sh")
-        cut_script.write_text(f"{head}\nkill -KILL $${found}{tail}")
-        cut_script.chmod(0o755)
-        command = ("--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit")
-        assert machine.run("/root/release/deploy/upgrade-cut.sh", *command, expect=None).status in {-9, 137}, cut
-        trial = tor_gets_in(machine)
-        # As after a restart: what is in memory is gone, and systemd starts what it would start.
-        machine.run("systemctl", "stop", *DOORS)
-        machine.run("rm", "-f", "/run/tipbox-upgrade")
-        machine.run("systemctl", "daemon-reload")
-        machine.run("systemctl", "start", *DOORS)
-        opened, judged = tor_gets_in(machine), not machine.path("/var/lib/tipbox-upgrade/state").exists()
         machine.run("rm", "-f", MARK)
+        for cut in cuts:
+            cut_off(machine, script, cut, wheel)
+            trial = tor_gets_in(machine)
+            # As after a restart: what is in memory is gone, and systemd starts what it would start.
+            machine.run("systemctl", "stop", *DOORS)
+            machine.run("rm", "-f", "/run/tipbox-upgrade")
+            machine.run("systemctl", "daemon-reload")
+            machine.run("systemctl", "start", *DOORS)
+        opened, judged = tor_gets_in(machine), not machine.path("/var/lib/tipbox-upgrade/state").exists()
         if opened:
             machine.path(MARK).write_text("stored\n")
         upgrade(installed, wheel, 0)
 
-        assert opened is judged, cut
-        assert judged or not trial, cut
-        assert machine.path(MARK).exists() is opened, cut
-        assert tor_gets_in(machine), cut
-        assert str(machine.path("/opt/tipbox/current").readlink()).startswith(f"releases/0.8.{number % 2}-"), cut
-        assert not machine.path("/var/lib/tipbox-upgrade").exists(), cut
-        assert not list(machine.path("/etc/systemd/system").glob("tipbox*.d/upgrade*")), cut
-        assert dump(machine) == before, cut
+        assert opened is judged, cuts
+        assert judged or not trial, cuts
+        assert machine.path(MARK).exists() is opened, cuts
+        assert tor_gets_in(machine), cuts
+        assert str(machine.path("/opt/tipbox/current").readlink()).startswith(f"releases/0.8.{number % 2}-"), cuts
+        assert not machine.path("/var/lib/tipbox-upgrade").exists(), cuts
+        assert not list(machine.path("/etc/systemd/system").glob("tipbox*.d/upgrade*")), cuts
+        assert dump(machine) == before, cuts
     machine.run("rm", "-f", MARK)
 
 
