@@ -181,7 +181,7 @@ class Box:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for something that is about to happen."""
     limit = time.monotonic() + seconds
     while not condition():

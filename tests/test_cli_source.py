@@ -457,11 +457,31 @@ def test_a_newer_manifest_of_the_server_is_used(
     assert bytes.fromhex(new) in server.head
 
 
+def test_a_message_that_is_not_utf_8_is_sent_as_it_is_and_told(
+    run: Run, server: Server, keys: Path, tmp_path: Path
+) -> None:
+    message, sealed = tmp_path / "message", tmp_path / "sealed.tip"
+    message.write_bytes("нас снимают".encode("cp1251"))
+    done = run("source", "send", server.url, "--keys", keys, "--message-file", message)
+    assert done.code == 0
+    assert "not UTF-8" in done.err
+    done = run("seal", "--keys", keys, "--message-file", message, "--out", sealed)
+    assert (done.code, "iconv" in done.err) == (0, True)
+    message.write_bytes("нас снимают".encode())
+    done = run("source", "send", server.url, "--keys", keys, "--message-file", message, sealed)
+    assert done.code == 0
+    assert "UTF-8" not in done.err
+    assert "sealed already" in done.err
+
+
 @pytest.mark.parametrize(
     "expected",
     [
         ("http://127.0.0.1:1", (), 6),
         ("http://" + "a" * 56 + ".onion", (), 2),
+        ("http://" + "a" * 56 + ".onion.", (), 2),
+        ("http://example.org", (), 2),
+        ("http://8.8.8.8", (), 2),
         ("ftp://example.org", (), 2),
         ("nonsense", (), 2),
         ("http://[", (), 2),

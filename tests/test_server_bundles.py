@@ -34,7 +34,7 @@ from tipbox.acknowledgement import Report, acknowledge
 from tipbox.bundle import OUTWARD, Index
 from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.errors import Expired, NotFound
+from tipbox.errors import Expired, InputRefused, NotFound
 from tipbox.primitives import SigningKey
 from tipbox.server.check import check
 from tipbox.server.export import Waiting, export, plan
@@ -42,6 +42,7 @@ from tipbox.server.home import Home
 from tipbox.server.import_ import Taken, import_bundles
 from tipbox.server.models import Draft, Envelope, Finished
 from tipbox.server.prune import prune
+from tipbox.server.run import prepare
 from tipbox.server.status import coarse, status
 
 TODAY = days.today()
@@ -314,6 +315,33 @@ def test_another_identity_is_refused(server: Here, organisations: list[Organisat
     assert taken.manifests == []
 
 
+@pytest.mark.parametrize("change", [{"name": "The ili organisation"}, {"country": "FR"}], ids=["name", "country"])
+def test_a_bundle_changes_no_name_that_sources_see(
+    server: Here, organisations: list[Organisation], tmp_path: Path, change: dict[str, str]
+) -> None:
+    """A captured organisation must not take on another's name; its operator can give it a new one, knowingly."""
+    captive = organisations[0]
+    outward = captive.read(export(server.home, captive.name, tmp_path / "out")[0])
+    manifest = replace(captive.manifest(serial=(1, 2)), **change).signed_by(captive.identity)
+    path = inward(tmp_path / "in", captive, outward, [item_of("manifest", manifest.encode())])
+    (taken,) = import_bundles(server.home, [path])
+    assert [error.code for error in taken.refused] == ["wrong-sender"]
+    assert "--keys" in str(taken.refused[0])
+    assert taken.manifests == []
+
+
+def test_two_organisations_do_not_bear_one_name(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    one, other = organisations[:2]
+    looks_alike = f"  ＴＨＥ {other.name}  organisation"  # noqa: RUF001 (wide letters are the point)
+    manifest = replace(one.manifest(serial=(1, 2)), name=looks_alike).signed_by(one.identity)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / f"{one.name}.json").write_bytes(manifest.encode())
+    with pytest.raises(InputRefused, match="the same name"):
+        prepare(server.home, tmp_path / "more")
+
+
 def test_strangers_and_other_readers_are_refused(
     server: Here, organisations: list[Organisation], tmp_path: Path
 ) -> None:
@@ -471,7 +499,7 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     assert [finding.check for finding in findings] == [
         *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "room", "headers")
     ]
-    assert all(finding.ok and finding.message and not finding.mend for finding in findings)
+    assert [finding for finding in findings if not (finding.ok and finding.message and not finding.mend)] == []
 
 
 def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organisations: list[Organisation]) -> None:

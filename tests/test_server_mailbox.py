@@ -195,7 +195,7 @@ def test_a_full_mailbox_is_reported_until_the_reply_is_taken(
 
 
 def test_the_quota_of_all_replies(organisations: list[Organisation], tmp_path: Path) -> None:
-    keys = keys_folder(tmp_path / "keys", organisations)
+    keys = keys_folder(tmp_path / "keys", organisations[:1])
     server = start(tmp_path / "home", keys, settings={"quota_reply_bytes": "200000"})
     try:
         (server.home / "tipbox.toml").write_text("[quota]\nreply_bytes = 200000\n")
@@ -212,6 +212,39 @@ def test_the_quota_of_all_replies(organisations: list[Organisation], tmp_path: P
         assert (status(server.home).replies, status(server.home).replies_used_tenths) == ("1+", 9)
     finally:
         server.kill()
+
+
+def test_one_organisation_uses_up_its_own_share_of_replies_only(
+    organisations: list[Organisation], tmp_path: Path
+) -> None:
+    keys = keys_folder(tmp_path / "keys", organisations)
+    server = start(tmp_path / "home", keys, settings={"quota_reply_bytes": "600000"})
+    try:
+        (server.home / "tipbox.toml").write_text("[quota]\nreply_bytes = 600000\n")
+        greedy, other = (Desk(server, one) for one in organisations[:2])
+        boxes = [Box(), Box(), Box()]
+        first = boxes[0].reply(130_000)
+        assert greedy.deposit(boxes[0], first).deposited == 1
+        assert [error.code for error in greedy.deposit(boxes[1], boxes[1].reply(60_000)).returned] == ["full"]
+        assert other.deposit(boxes[2], boxes[2].reply(130_000)).deposited == 1
+        with server.client() as client:
+            client.delete(boxes[0], first)
+        assert greedy.deposit(boxes[1], boxes[1].reply(60_000)).deposited == 1, "what was deleted is given back"
+        (ledger,) = (finding for finding in check(server.home) if finding.check == "ledger")
+        assert ledger.ok
+    finally:
+        server.kill()
+
+
+def test_a_number_that_a_desk_used_twice_loses_no_reply(server: Server, desk: Desk) -> None:
+    """A vault that was put back from a copy writes other replies under a number that the server has taken before."""
+    one, other = Box(), Box()
+    assert desk.deposit(one, one.reply()).deposited == 1
+    assert desk.sequence in desk.report.bundles
+    desk.sequence -= 1
+    assert desk.deposit(other, other.reply()).deposited == 1
+    with server.client() as client:
+        assert len(client.mailbox(other).entries) == 1
 
 
 def _bad_items(box: Box, organisation: Organisation) -> dict[str, tuple[bytes, str]]:

@@ -153,7 +153,7 @@ def _valkey() -> Iterator[str]:
         socket = folder / "valkey.sock"
         options = ("--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
         with service(get_binary_path(), *options, cwd=folder):
-            until(socket.exists)
+            until(socket.exists, 60)
             yield f"valkey+unix://{socket}"
 
 

@@ -62,6 +62,11 @@ class Bundle:
         self.index = self._read_index()
         self.items = tuple(self._layout())
 
+    @property
+    def header_hash(self) -> bytes:
+        """SHA-256 of the header: which Bundle this is, whatever number it has."""
+        return self._keys.header_hash
+
     def _read_index(self) -> Index:
         end = self._file.seek(0, os.SEEK_END)
         found: Index | None = None

@@ -50,6 +50,8 @@ _MEMBERS: Final = (
     "country", "critical", "desk", "from", "identity", "keys", "languages", "name", "organisation", "serial",
     "signature", "until", "version",
 )  # fmt: skip
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Unicode categories of what a name could hide, or turn around, what people see of it by."""
 _SKEW: Final = timedelta(days=SKEW_DAYS)
 _ID_DIGITS: Final = 30
 _ID_GROUP: Final = 5
@@ -243,9 +245,9 @@ def _begins_later(start: date, today: date) -> bool:
 
 def _people_name(name: str) -> str:
     if not 1 <= len(name.encode()) <= MAX_ORGANISATION_NAME or any(
-        unicodedata.category(letter) == "Cc" for letter in name
+        unicodedata.category(letter) in _UNSEEN for letter in name
     ):
-        raise Malformed("the organisation's name is empty, too long, or has control characters")
+        raise Malformed("the organisation's name is empty, too long, or has characters that are not seen")
     return name
 
 

@@ -127,7 +127,7 @@ export async function parse(file: Bytes): Promise<Manifest> {
   const span = manifest.until - manifest.from;
   demand(serial.length === 2, "malformed");
   demand(/^[a-z0-9-]{1,32}$/.test(manifest.organisation), "malformed");
-  demand(1 <= nameSize && nameSize <= MAX_ORGANISATION_NAME && !/\p{Cc}/u.test(manifest.name), "malformed");
+  demand(1 <= nameSize && nameSize <= MAX_ORGANISATION_NAME && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(manifest.name), "malformed");
   demand(/^(?:[A-Z]{2})?$/.test(manifest.country), "malformed");
   demand(manifest.languages.length <= MAX_LANGUAGES, "malformed");
   demand(0 < span && span <= MAX_MANIFEST_DAYS, "malformed");

@@ -211,7 +211,8 @@ def lint(folder: Path, today: date, signers: Path | None = None) -> list[Fault]:
 def _signed(folder: Path, signers: Path) -> bool:
     if not (folder / f"{SUMS}.sig").is_file():
         return False
-    command = ("ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", "tipbox", "-n", NAMESPACE, "-s", f"{SUMS}.sig")
+    known = str(signers.resolve())  # the command runs in the folder
+    command = ("ssh-keygen", "-Y", "verify", "-f", known, "-I", "tipbox", "-n", NAMESPACE, "-s", f"{SUMS}.sig")
     with (folder / SUMS).open("rb") as sums:
         return subprocess.run(command, cwd=folder, stdin=sums, capture_output=True, check=False).returncode == 0
 

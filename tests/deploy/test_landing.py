@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -49,7 +50,9 @@ def _page(made: Path, tmp_path: Path) -> Path:
 
 
 def test_what_is_made_is_well_and_signed(made: Path, key: Path) -> None:
-    assert landing("lint", made, "--signers", key.with_name("signers")).stdout == "well\n"
+    signers = key.with_name("signers")
+    assert landing("lint", made, "--signers", signers).stdout == "well\n"
+    assert landing("lint", made, "--signers", os.path.relpath(signers)).stdout == "well\n"
 
 
 def test_the_page_loads_nothing_and_links_to_no_onion(made: Path) -> None:

@@ -192,6 +192,7 @@ def cases() -> Iterator[Case]:
     yield bad("name-201", "a name of 201 bytes", name="ы" * 100 + "x")
     yield bad("name-control", "a name with a line feed", name="A\nB")
     yield bad("name-c1", "a name with U+009B, which terminals obey", name="A\x9bB")
+    yield bad("name-format", "a name with U+202E, which turns the rest around", name="A\u202eB")
     yield bad("organisation-empty", "an empty short name", organisation="")
     yield bad("organisation-33", "a short name of 33 characters", organisation="a" * 33)
     yield bad("organisation-upper", "a short name with a capital letter", organisation="Alpha")

@@ -9,8 +9,8 @@ from typing import Final
 import click
 
 from tipbox import days
-from tipbox.attachments import measure, read_message
-from tipbox.commands.files import files_argument, message_option
+from tipbox.attachments import measure
+from tipbox.commands.files import files_argument, message_option, read_text
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
 from tipbox.commands.vault import open_vault, vault_option, waiting
 from tipbox.desk import ceremony, replies, threads, tips
@@ -52,7 +52,7 @@ def reply(
 ) -> None:
     """Seal a reply to the source of a tip; the next outbox carries it."""
     passphrase = read_passphrase(terminal, passphrase_file)
-    message, attachments = read_message(message_file), measure(files)
+    message, attachments = read_text(terminal, message_file), measure(files)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
         found = tips.find_tip(opened, tip)
         with terminal.progress("sealing", sum(one.entry.size for one in attachments)) as progress:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from tipbox import days
-from tipbox.attachments import measure, read_message
-from tipbox.commands.files import files_argument, message_option
+from tipbox.attachments import measure
+from tipbox.commands.files import files_argument, message_option, read_text
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.commands.tip import keys_option, say_sealed, to_option
 from tipbox.source.offline import write_tip
@@ -30,7 +30,7 @@ def seal(
     """Seal a message and files into a file, and print the Passphrase. Opens no network connection."""
     roster = Roster.load(keys, to)
     attachments = measure(files)
-    tip = seal_tip(roster, read_message(message_file), attachments, None, days.today())
+    tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today())
     with terminal.progress("sealing", tip.size) as progress:
         write_tip(tip, out, progress)
     terminal.say(f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out.")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from tipbox import days
-from tipbox.attachments import measure, read_message
-from tipbox.commands.files import files_argument, message_option
+from tipbox.attachments import measure
+from tipbox.commands.files import files_argument, message_option, read_text
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.commands.tip import read_source_passphrase, say_sealed, to_option
 from tipbox.errors import FORMAT_ERRORS, PartlyDone, Usage
@@ -76,7 +76,12 @@ def send(
     passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
     known = _known(terminal, keys, trust=trust)
     roster = Roster.of(known, to, "--keys") if known is not None else None
-    message, attachments = read_message(message_file), measure(files)
+    if any(path.suffix == ".tip" for path in files):
+        terminal.remark(
+            "a .tip file among the files is sealed already: this sends it as a file of a new tip; "
+            "to deliver it as it is, give it to the organisation on a stick"
+        )
+    message, attachments = read_text(terminal, message_file), measure(files)
     with Line(url, socks) as line:
         if roster is not None:
             roster = compare_keys(line, roster)

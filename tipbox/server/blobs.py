@@ -8,11 +8,13 @@ file into a second folder, and only then removes the first: a blob is looked for
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -143,15 +145,20 @@ class LocalBlobs:
         self._folder = folder
 
     def _places(self, name: str) -> tuple[Path, Path]:
-        """Where a blob may lie. It is in the second before it leaves the first, so that is how to look."""
+        """Where a blob may lie. It is in the second before it leaves the first, so that is how to look.
+
+        FileNotFoundError for what is no name of a blob: whoever can write rows must not name other files by them.
+        """
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError
         return self._folder / name, self._folder / SETTLED / name
 
     def _open(self, name: str) -> io.FileIO:
         first, second = self._places(name)
         try:
-            return first.open("rb", buffering=0)
+            return open_plain(first)
         except FileNotFoundError:
-            return second.open("rb", buffering=0)
+            return open_plain(second)
 
     def create(self) -> Incoming:
         """See BlobStore."""
@@ -170,16 +177,16 @@ class LocalBlobs:
 
     def size(self, name: str) -> int | None:
         """See BlobStore."""
-        for path in self._places(name):
-            with suppress(FileNotFoundError):
-                return path.stat().st_size
+        with suppress(FileNotFoundError), self._open(name) as file:
+            return os.fstat(file.fileno()).st_size
         return None
 
     def delete(self, names: Iterable[str]) -> None:
         """See BlobStore."""
         for name in names:
-            for path in self._places(name):
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                for path in self._places(name):
+                    path.unlink(missing_ok=True)
 
     def delete_durably(self, names: Iterable[str]) -> None:
         """See BlobStore."""
@@ -223,6 +230,23 @@ class LocalBlobs:
         except (FileNotFoundError, BlockingIOError):
             return False
         return True
+
+
+def open_plain(path: Path) -> io.FileIO:
+    """A plain file, to read. A link is not followed: the sources' door can make some, to files that it cannot read.
+
+    FileNotFoundError when there is none, or something else than a plain file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError
+    return io.FileIO(descriptor)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tipbox import days, padding
 from tipbox.errors import NotFound, TipboxError
 from tipbox.server.finding import Finding
 from tipbox.server.headers import HEADERS
-from tipbox.server.models import DayCount, Draft, Envelope, Ledger, Reply, ReplyOpening, Run
+from tipbox.server.models import DayCount, Draft, Envelope, Ledger, Organisation, Reply, ReplyOpening, Run
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
 from tipbox.server.roster import read_folder
@@ -117,14 +117,24 @@ def _blobs(server: Opened, _today: date) -> Finding:
 
 
 def _ledger(server: Opened, _today: date) -> Finding:
-    bodies, replies, sizes, held = server.store.read(
+    bodies, replies, sizes, shares, held = server.store.read(
         lambda connection: (
             *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
             connection.execute(select(Envelope.body_size).where(Envelope.body_size > 0)).scalars().all(),
-            int(connection.execute(select(func.coalesce(func.sum(Reply.size), 0))).scalar_one()),
+            connection.execute(select(Organisation.id, Organisation.reply_bytes).order_by(Organisation.id)).all(),
+            connection.execute(
+                select(Organisation.id, func.coalesce(func.sum(Reply.size), 0))
+                .outerjoin(Reply, Reply.organisation == Organisation.id)
+                .group_by(Organisation.id)
+                .order_by(Organisation.id)
+            ).all(),
         )
     )
-    right = bodies == sum(padding.sealed_size(size) for size in sizes) and replies == held
+    right = (
+        bodies == sum(padding.sealed_size(size) for size in sizes)
+        and replies == sum(int(row[1]) for row in held)
+        and [tuple(row) for row in shares] == [(row[0], int(row[1])) for row in held]
+    )
     return Finding(
         "ledger",
         right,

@@ -74,9 +74,9 @@ class Limits(Section):
 class Retention(Section):
     """How long things are kept, in days that the server itself has seen."""
 
-    days: int = Field(default=90, ge=1, le=3650)
-    """Envelopes that not every organisation has carried."""
-    draft_days: int = Field(default=14, ge=1, le=90)
+    days: int = Field(default=90, ge=1, le=90)
+    """Envelopes that not every organisation has carried. No longer: desks destroy the keys that open them."""
+    draft_days: int = Field(default=14, ge=1, le=14)
     """Uploads that were begun and not finished."""
     reply_days: int = Field(default=90, ge=1, le=3650)
     """Replies that wait for their source."""
@@ -86,7 +86,7 @@ class Quota(Section):
     """How much is taken in. What is stored stays safe when any of these is reached."""
 
     drafts: int = Field(default=10_000, ge=1)
-    """Unfinished uploads at a time. When they are too many, those that stand still since a day before go first."""
+    """Unfinished uploads at a time. When they are too many, those of earlier days give way (quota.py)."""
     draft_bytes: int = Field(default=32 * GB, ge=1)
     """What unfinished uploads have announced, all together."""
     letters_per_day: int = Field(default=20_000, ge=1)
@@ -99,7 +99,7 @@ class Quota(Section):
     carry_capacity: int = Field(default=64 * GB, ge=1)
     """Bytes of bodies that wait for the couriers at a time: what they can carry."""
     reply_bytes: int = Field(default=8 * GB, ge=1)
-    """Bytes of all replies together."""
+    """Bytes of all replies together; each organisation may use an equal share."""
     reserve_percent: int = Field(default=20, ge=1, le=90)
     """Part of the disk that bodies leave free for Envelopes without files, up to LARGEST_RESERVE."""
 

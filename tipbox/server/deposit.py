@@ -22,7 +22,7 @@ from tipbox.mailbox import LARGEST_LISTED, Entry
 from tipbox.primitives import equal
 from tipbox.server.blobs import Incoming
 from tipbox.server.clock import Clock
-from tipbox.server.models import Deposit, Inward, Ledger, RefusedItem, Reply, ReplyOpening
+from tipbox.server.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply, ReplyOpening
 from tipbox.server.opened import Opened
 from tipbox.server.quota import Disk
 from tipbox.server.store import DISK_FULL
@@ -162,6 +162,11 @@ def _note(connection: Connection, row: dict[str, object], opening: bytes, item: 
     if opening:
         connection.execute(insert(ReplyOpening).values(mailbox=row["mailbox"], id=row["id"], opening=opening))
     connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes + row["size"]))
+    connection.execute(
+        update(Organisation)
+        .where(Organisation.id == row["organisation"])
+        .values(reply_bytes=Organisation.reply_bytes + row["size"])
+    )
     return True
 
 
@@ -169,7 +174,11 @@ def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
     """Whether this item was deposited once, or came in a Bundle that was taken in whole and was not refused."""
     organisation = bundle.index.organisation
     deposited = exists().where(Deposit.item == item.entry.hash)
-    whole = exists().where(Inward.organisation == organisation, Inward.sequence == bundle.index.sequence)
+    whole = exists().where(
+        Inward.organisation == organisation,
+        Inward.sequence == bundle.index.sequence,
+        Inward.header.is_(None) | (Inward.header == bundle.header_hash),
+    )
     refused = exists().where(RefusedItem.organisation == organisation, RefusedItem.item == item.entry.hash)
     return bool(connection.execute(select(deposited | (whole & ~refused))).scalar_one())
 
@@ -184,12 +193,15 @@ def _admit(connection: Connection, server: Opened, writer: bytes, start: Start) 
         )
     ).one()
     stored = connection.execute(select(Ledger.reply_bytes)).scalar_one()
+    own = connection.execute(select(Organisation.reply_bytes).where(Organisation.id == writer)).scalar_one()
+    organisations = connection.execute(select(func.count()).select_from(Organisation)).scalar_one()
     has_blob = start.header.parts or not start.listed
     reserve = disk.reserve(quota) if has_blob and disk.holds_bodies else 0
     if (
         count >= MOST_OF_ONE
         or int(held) + size > MOST_BYTES_OF_ONE
         or stored + size > quota.reply_bytes
+        or own + size > quota.reply_bytes // organisations  # no organisation shuts the mailboxes of the others
         or disk.free - size < max(disk.floor, reserve)
     ):
         raise Full
@@ -198,9 +210,14 @@ def _admit(connection: Connection, server: Opened, writer: bytes, start: Start) 
 def delete_old_replies(connection: Connection, last: int, most: int) -> tuple[int, list[str]]:
     """Remove up to ``most`` replies that came on the ``last`` day seen or before; how many, and the blobs to delete."""
     old = connection.execute(
-        select(Reply.mailbox, Reply.id, Reply.size, Reply.blob).where(Reply.seen_day <= last).limit(most)
+        select(Reply.mailbox, Reply.id, Reply.size, Reply.blob, Reply.organisation)
+        .where(Reply.seen_day <= last)
+        .limit(most)
     ).all()
-    for mailbox, reply, _, _ in old:
+    for mailbox, reply, size, _, writer in old:
+        connection.execute(
+            update(Organisation).where(Organisation.id == writer).values(reply_bytes=Organisation.reply_bytes - size)
+        )
         connection.execute(delete(ReplyOpening).where(ReplyOpening.mailbox == mailbox, ReplyOpening.id == reply))
         connection.execute(delete(Reply).where(Reply.mailbox == mailbox, Reply.id == reply))
     connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes - sum(row[2] for row in old)))

@@ -167,6 +167,11 @@ def _newer(held: Manifest, data: bytes) -> list[Listed]:
         manifest.check_replaces(held)
     except OlderSerial:
         return []
+    if (manifest.name, manifest.country) != (held.name, held.country):
+        raise WrongSender(
+            "a Key manifest in this Bundle changes the name or country that sources see; "
+            "ask the organisation by another way, then put its file into --keys"
+        )
     return [Listed(manifest, data)]
 
 
@@ -242,11 +247,12 @@ def delete_envelopes(connection: Connection, envelopes: Iterable[bytes]) -> list
 def _note_taken(connection: Connection, bundle: Bundle) -> bool:
     """Note that a Bundle is done with; whether it was not noted yet."""
     key = {"organisation": bundle.index.organisation, "sequence": bundle.index.sequence}
-    found = select(Inward.sequence).filter_by(**key)
-    if connection.execute(found).one_or_none() is not None:
-        return False
-    connection.execute(insert(Inward).values(**key))
-    return True
+    known = connection.execute(select(Inward.header).filter_by(**key)).one_or_none()
+    if known is None:
+        connection.execute(insert(Inward).values(**key, header=bundle.header_hash))
+    elif known[0] != bundle.header_hash:
+        connection.execute(update(Inward).filter_by(**key).values(header=bundle.header_hash))
+    return known is None or known[0] not in {None, bundle.header_hash}
 
 
 def _note_refused(connection: Connection, organisation: bytes, item: bytes, code: str) -> None:

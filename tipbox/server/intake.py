@@ -73,7 +73,9 @@ class Intake:
     def __post_init__(self) -> None:
         quota, workers = self.config.quota, self.config.server.workers
         object.__setattr__(self, "letters", Arriving(quota.arriving_letter_bytes // workers))
-        object.__setattr__(self, "bodies", Arriving(quota.arriving_bytes // workers))
+        # On a small disk, what is on its way must not use up the room that is kept for texts.
+        most = min(quota.arriving_bytes, self._disk().reserve(quota) // 2)
+        object.__setattr__(self, "bodies", Arriving(most // workers))
 
     def open(self, token: bytes, body: Body, length: int) -> tuple[bool, State]:
         """``PUT /api/envelope``: header ‖ letter of ``length`` bytes. Whether it is new, and the state.

@@ -55,6 +55,16 @@ _DELETE_OPENINGS: Final = delete(ReplyOpening).where(
     ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(_numbered(MAX_REPLIES))
 )
 _DELETE: Final = delete(Reply).where(Reply.mailbox == _MAILBOX, Reply.id.in_(_numbered(MAX_REPLIES)))
+_ACCOUNT_WRITERS: Final = update(Organisation).values(
+    reply_bytes=Organisation.reply_bytes
+    - select(func.coalesce(func.sum(Reply.size), 0))
+    .where(
+        Reply.mailbox == _MAILBOX,
+        Reply.id.in_(_numbered(MAX_REPLIES)),
+        Reply.organisation == Organisation.id,
+    )
+    .scalar_subquery()
+)
 _ACCOUNT: Final = update(Ledger).values(
     reply_bytes=Ledger.reply_bytes - bindparam("freed", type_=BigInteger()),
     stir=bindparam("random", type_=BigInteger()),
@@ -115,6 +125,7 @@ def _list(connection: Connection, address: bytes) -> bytes:
 
 def _delete(connection: Connection, named: dict[str, bytes], stir: int) -> list[str]:
     gone = connection.execute(_NAMED, named).all()
+    connection.execute(_ACCOUNT_WRITERS, named)
     connection.execute(_DELETE_OPENINGS, named)
     connection.execute(_DELETE, named)
     connection.execute(_ACCOUNT, {"freed": sum(row[1] for row in gone), "random": stir})

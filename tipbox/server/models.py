@@ -48,6 +48,8 @@ class Organisation(Base):
     identity: Mapped[bytes] = mapped_column(HASH)
     collected: Mapped[dt.date | None] = mapped_column(Date)
     """The last day up to which it has acknowledged everything that came in; never taken back."""
+    reply_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Bytes of its replies, in all mailboxes."""
 
 
 class Envelope(Base):
@@ -197,12 +199,17 @@ class Series(Base):
 
 
 class Inward(Base):
-    """An inward Bundle that was taken in whole, by its sequence."""
+    """An inward Bundle that was taken in whole, by its sequence.
+
+    ``header``: SHA-256 of its header, of the last one when a desk that was put back from a copy used a sequence twice;
+    None when an older release took it.
+    """
 
     __tablename__ = "inward"
 
     organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    header: Mapped[bytes | None] = mapped_column(HASH)
 
 
 class RefusedItem(Base):

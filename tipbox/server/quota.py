@@ -33,8 +33,8 @@ _COUNT: Final = (
         long_letter_bytes=DayCount.long_letter_bytes + bindparam("long", type_=BigInteger()),
     )
 )
-STALLED_SHARE: Final = 16
-"""A draft of an earlier day with less than one in so many of its bytes stands still."""
+STALLED_SHARES: Final = (16, 4, 2)
+"""Drafts of an earlier day with less than one in so many of their bytes give way, in this order."""
 _NO_MORE_TODAY: Final = "There is no room for more today. What is stored stays safe: come back tomorrow."
 _NO_LONG_TODAY: Final = (
     "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
@@ -109,19 +109,30 @@ def _drafts(connection: Connection) -> tuple[int, int, int]:
     return count, int(announced), int(received)
 
 
-def _give_up_stalled(connection: Connection, clock: Clock) -> None:
-    """Give up drafts that stand still since an earlier day; their runs are swept later."""
+def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> None:
+    """Give up drafts of earlier days until one more of ``size`` bytes finds room; their runs are swept later.
+
+    First those of which nothing is missing: to finish takes one request, and nobody has made it since. Then those that
+    came least far, so that holding room for more than a day costs as many bytes.
+    """
     if clock.held:
         return
-    stalled = (Draft.seen_day < clock.days_seen, Draft.received * STALLED_SHARE < Draft.body_size)
-    connection.execute(delete(Draft).where(*stalled))
+    earlier = Draft.seen_day < clock.days_seen
+    for which in (
+        func.length(Draft.missing) == 0,
+        *(Draft.received * share < Draft.body_size for share in STALLED_SHARES),
+    ):
+        drafts, announced, _ = _drafts(connection)
+        if drafts < quota.drafts and announced + size <= quota.draft_bytes:
+            return
+        connection.execute(delete(Draft).where(earlier, which))
 
 
 def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
     body_today = connection.execute(_COUNTED, {"today": clock.today}).scalar_one_or_none() or 0
     drafts, announced, received = _drafts(connection)
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
-        _give_up_stalled(connection, clock)
+        _give_up(connection, clock, quota, size)
         drafts, announced, received = _drafts(connection)
     stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -92,6 +93,11 @@ class Roster:
         return [one for one in self.listed() if one.serves(today)]
 
 
+def _folded(manifest: Manifest) -> str:
+    """The name that sources see, as it looks: without what width, case and spaces make of it."""
+    return " ".join(unicodedata.normalize("NFKC", manifest.name).casefold().split())
+
+
 def find_by_name(home: Home, name: str) -> Listed | None:
     """The manifest in force of an organisation, by its short name."""
     return next((one for one in read_folder(home.keys) if one.manifest.organisation == name), None)
@@ -104,7 +110,7 @@ def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
 
     Raises:
         IdentityChanged: the organisation's identity key is pinned, and is another one.
-        InputRefused: there are too many organisations.
+        InputRefused: there are too many organisations, or another one has the same name.
     """
     manifest = listed.manifest
     held = find_by_name(home, manifest.organisation)
@@ -117,6 +123,13 @@ def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
             raise _changed(manifest) from None
         if not listed.has_begun(today):
             return False
+    if any(
+        _folded(one.manifest) == _folded(manifest) for one in read_folder(home.keys) if one.manifest.id != manifest.id
+    ):
+        raise InputRefused(
+            f"taking the key manifest of {manifest.organisation}: another organisation has the same name for people; "
+            "ask both, sources could not tell them apart"
+        )
     store.write(lambda connection: _pin(connection, manifest))
     write_file(home.keys / f"{manifest.organisation}.json", listed.data, home.file_mode)
     return True

@@ -22,7 +22,7 @@ from tipbox import days
 from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.errors import Full, Malformed
 from tipbox.server import upkeep
-from tipbox.server.blobs import PIECE, SETTLED, LocalBlobs, only_reader
+from tipbox.server.blobs import PIECE, SETTLED, LocalBlobs, only_reader, open_plain
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.opened import Opened, opened
 from tipbox.server.quota import Disk
@@ -112,7 +112,7 @@ def _settle_blobs(home: Home, blobs: LocalBlobs, today: date) -> tuple[int, int]
 def _settle_blob(path: Path, settled: Path, mode: int) -> bool:
     """Move one file; whether it is done with. One that is gone meanwhile is."""
     try:
-        with only_reader(path.open("rb", buffering=0)) as file:
+        with only_reader(open_plain(path)) as file:
             size = os.fstat(file.fileno()).st_size
             if settled.exists() and settled.stat().st_size == size:  # a crash came between the copy and the removal
                 path.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -55,10 +56,23 @@ def _origin(url: str, socks: str | None) -> str:
         raise Usage("reading the address: it is not one; give it as http://HOST") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Usage("reading the address: it must start with http:// or https://")
-    if parts.hostname.endswith(".onion") and socks is None:
+    if parts.hostname.rstrip(".").endswith(".onion") and socks is None:
         raise Usage("reading the address: an onion address is reached through Tor only; add --socks 127.0.0.1:9050")
+    if socks is None and not _at_hand(parts.hostname):
+        raise Usage(
+            "reading the address: it would be reached without Tor, and whoever watches your line would see it; "
+            "add --socks 127.0.0.1:9050"
+        )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"
+
+
+def _at_hand(host: str) -> bool:
+    """Whether a host is this machine or in a private network by its number: no name of anybody is looked up."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
 
 
 class _UnixSocket(httpcore.SyncBackend):

@@ -11,11 +11,8 @@ from tipbox.stage import Stage
 
 
 def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
-    """Write the Envelope to ``out``: whole, or not at all.
-
-    It is not waited for until it is on the disk, as no copying program does: whoever sealed still has the files.
-    """
-    with replacing(out, sync=False) as file:
+    """Write the Envelope to ``out``: durably, whole, or not at all."""
+    with replacing(out) as file:
         file.write(tip.head)
         with Stage(file.writelines) as writing:
             for batch in tip.batches():
