@@ -462,11 +462,9 @@ def test_a_message_that_is_not_utf_8_is_sent_as_it_is_and_told(
 ) -> None:
     message, sealed = tmp_path / "message", tmp_path / "sealed.tip"
     message.write_bytes("нас снимают".encode("cp1251"))
-    done = run("source", "send", server.url, "--keys", keys, "--message-file", message)
+    done = run("seal", "--keys", keys, "--message-file", message, "--out", sealed)
     assert done.code == 0
     assert "not UTF-8" in done.err
-    done = run("seal", "--keys", keys, "--message-file", message, "--out", sealed)
-    assert (done.code, "iconv" in done.err) == (0, True)
     message.write_bytes("нас снимают".encode())
     done = run("source", "send", server.url, "--keys", keys, "--message-file", message, sealed)
     assert done.code == 0

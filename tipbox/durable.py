@@ -22,10 +22,11 @@ def fsync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+def replacing(path: Path, mode: int = 0o600, *, sync: bool = True) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` when the block ends well, and leaves nothing if not.
 
     It has exactly ``mode``: what is public can be read by others although secrets are made under a strict umask.
+    Without ``sync`` a power cut soon afterwards may take the file; nothing but what can be made again is written so.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -34,12 +35,14 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
             os.fchmod(descriptor, mode)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    if sync:
+        fsync_folder(path.parent)
 
 
 def write_file(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
