@@ -149,6 +149,14 @@ installed_units() {
     done
 }
 
+# put_users: the users and folders of this version.
+put_users() {
+    put "$HERE/etc/sysusers.conf" /etc/sysusers.d/tipbox.conf
+    put "$HERE/etc/tmpfiles.conf" /etc/tmpfiles.d/tipbox.conf
+    run systemd-sysusers tipbox.conf
+    run systemd-tmpfiles --create tipbox.conf
+}
+
 # put_units: those of this version.
 put_units() {
     local unit

@@ -13,6 +13,7 @@ install.sh --keys DIR [options]
   --wheel FILE       the wheel of tipbox; otherwise the one in ../dist or in the wheelhouse
   --wheelhouse DIR   take every Python package from this folder, none from the network
   --signers FILE     public keys (ssh allowed_signers) that must have signed the wheelhouse
+  --operator-key FILE  public half of the operator's key (K.pub of `tipbox server backup-key`): a backup each night
   --couriers DIR     couriers' public keys, NAME.auth, as `tipbox courier keygen` prints them
   --ssh PORTS        let SSH in at these ports, comma separated (default 22); "onion": through Tor only; "none"
   --time yes|no      let systemd-timesyncd ask for the time (default no: trust the machine's clock)
@@ -24,14 +25,16 @@ TEXT
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-keys='' wheel='' wheelhouse='' signers='' couriers='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
-options 'keys wheel wheelhouse signers couriers ssh time firewall' 'no-test-tip' "$@"
+keys='' wheel='' wheelhouse='' signers='' couriers='' operator_key='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
+options 'keys wheel wheelhouse signers couriers operator-key ssh time firewall' 'no-test-tip' "$@"
 
 check_arguments() {
     need_root
     need_debian
     [[ $ssh =~ ^(onion|none|[0-9]{1,5}(,[0-9]{1,5})*)$ ]] || die "--ssh takes ports, onion or none"
     [[ $time =~ ^(yes|no)$ && $firewall =~ ^(yes|no)$ ]] || die "--time and --firewall take yes or no"
+    [[ ! $operator_key ]] || grep -Eqs '"kind": ?"backup-public"' "$operator_key" ||
+        die "$operator_key is not the .pub file that 'tipbox server backup-key' makes"
     if [[ $keys ]]; then
         compgen -G "$keys/*.json" >/dev/null || die "there is no key manifest (*.json) in $keys"
     elif ! compgen -G "$SETTINGS/keys/*.json" >/dev/null; then
@@ -64,13 +67,6 @@ pow_module() {
     say "tor has its proof of work against floods"
 }
 
-users() {
-    put "$HERE/etc/sysusers.conf" /etc/sysusers.d/tipbox.conf
-    put "$HERE/etc/tmpfiles.conf" /etc/tmpfiles.d/tipbox.conf
-    run systemd-sysusers tipbox.conf
-    run systemd-tmpfiles --create tipbox.conf
-}
-
 program() {
     install_release "$wheel" "$lock" "$wheelhouse"
     use_release "$(release_of "$wheel" "$lock")"
@@ -87,6 +83,7 @@ settings() {
     for manifest in ${keys:+"$keys"/*.json}; do
         put "$manifest" "$SETTINGS/keys/$(basename "$manifest")"
     done
+    [[ ! $operator_key ]] || put "$operator_key" "$SETTINGS/operator.pub"
     [[ -s $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
 }
 
@@ -158,6 +155,7 @@ tor_services() {
     run as_tor install -d -m 700 "$clients"
     for auth in ${couriers:+"$couriers"/*.auth}; do
         grep -Eqx 'descriptor:x25519:[A-Z2-7]{52}' "$auth" || die "$auth is no courier's public key"
+        [[ $(basename "$auth") =~ ^[A-Za-z0-9._-]+$ ]] || die "$auth: name it with Latin letters and digits only"
         key=$(<"$auth")
         if [[ $(as_tor cat "$clients/$(basename "$auth")" 2>/dev/null) == "$key" ]]; then continue; fi
         run tor_file "$clients/$(basename "$auth")" <<<"$key"
@@ -195,6 +193,19 @@ firewall_rules() {
     if booted; then
         run nft -f /etc/nftables.d/tipbox.nft
     fi
+}
+
+# Where canaries go, once tor has made the address.
+canary_address() {
+    local host=/var/lib/tor/tipbox/sources/hostname filled
+    if [[ ! -s $host ]]; then
+        say "${DRY:+would write: $SETTINGS/canary.env, }once tor has made the address canaries can go there"
+        return
+    fi
+    filled=$(mktemp)
+    printf '# Written by install.sh: the sources'"'"' onion service.\nONION=http://%s\n' "$(<"$host")" >"$filled"
+    put "$filled" "$SETTINGS/canary.env"
+    rm -f "$filled"
 }
 
 # The profile was never enforced in a test: when it is what keeps the doors shut, it only watches, and says so.
@@ -253,8 +264,14 @@ report() {
         done
         "$HERE/tipbox-server" check || true
     fi
+    if [[ -f $SETTINGS/operator.pub ]]; then
+        say "backups     each night into /var/lib/tipbox-backup, $(find /var/lib/tipbox-backup -name '*.bak' 2>/dev/null | wc -l) there"
+    else
+        say "backups     none: install.sh --operator-key K.pub makes one each night"
+    fi
+    say "canaries    $(find /var/lib/tipbox-canary/lists -name '*.canaries' 2>/dev/null | wc -l) lists"
     say
-    say "Keep: backups with the keys of the onion services (tipbox-server backup --onion /var/lib/tor/tipbox)."
+    say "Keep: backups, away from this machine; they hold the keys of the onion services too."
     say "Then: docs/operator-guide.md, 'Couriers' and 'Backups'."
 }
 
@@ -265,7 +282,7 @@ step "Packages"
 packages
 pow_module
 step "Users and folders"
-users
+put_users
 step "Program"
 program
 step "Settings"
@@ -282,6 +299,7 @@ step "Firewall"
 firewall_rules
 step "Start"
 start
+canary_address
 step "Test tip"
 send_test_tip
 step "Report"

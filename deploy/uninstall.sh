@@ -53,18 +53,21 @@ if booted && nft list table inet tipbox >/dev/null 2>&1; then
 fi
 
 step "Program"
-run rm -rf "$OPT" /usr/local/sbin/tipbox-server /etc/tmpfiles.d/tipbox.conf /etc/sysusers.d/tipbox.conf
+run rm -rf "$OPT" /run/tipbox-canary /usr/local/sbin/tipbox-server /etc/tmpfiles.d/tipbox.conf /etc/sysusers.d/tipbox.conf
 
 step "Data"
 if [[ $destroy_data ]]; then
     # Overwriting says little on flash memory; what counts is that all of it is ciphertext.
-    run find "$STATE" /var/lib/tor/tipbox -type f -size -64M -exec shred -u {} +
-    run rm -rf "$STATE" /var/lib/tipbox-upgrade /var/lib/tor/tipbox "$SETTINGS"
-    for name in tipbox tipbox-courier; do
+    for folder in "$STATE" /var/lib/tipbox-backup /var/lib/tipbox-canary /var/lib/tor/tipbox; do
+        [[ ! -d $folder ]] || run find "$folder" -type f -size -64M -exec shred -u {} +
+        run rm -rf "$folder"
+    done
+    run rm -rf /var/lib/tipbox-upgrade "$SETTINGS"
+    for name in tipbox tipbox-courier tipbox-backup tipbox-canary; do
         run userdel "$name" || true
     done
     run groupdel tipbox-state || true
     say "gone"
 else
-    say "kept: $STATE, $SETTINGS, /var/lib/tor/tipbox. install.sh takes them up again; --destroy-data removes them."
+    say "kept: $STATE, $STATE-backup, $STATE-canary, $SETTINGS, /var/lib/tor/tipbox. install.sh takes them up again; --destroy-data removes them."
 fi

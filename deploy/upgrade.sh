@@ -199,6 +199,7 @@ copy_state
 
 step "Switch, migrate, check"
 well=yes
+put_users
 put_units
 enable_units
 use_release "$new"
@@ -224,3 +225,4 @@ open_doors
 forget_copy
 step "Done"
 say "release $new runs; the one before stays in $OPT/releases until uninstall.sh --old-releases"
+say "Run install.sh of this version once, at any time: it brings what is new around the program (tor, firewall, settings)."

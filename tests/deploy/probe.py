@@ -18,7 +18,7 @@ PLACES = (
     *("/", "/boot", "/dev", "/etc", "/etc/tipbox", "/home", "/media", "/mnt", "/opt/tipbox", "/opt/tipbox/current/bin"),
     *("/proc/sys/kernel", "/root", "/run", "/run/systemd", "/run/tor", "/srv", "/sys/fs/cgroup", "/tmp", "/usr"),
     *("/usr/local/bin", "/var", "/var/cache", "/var/lib", "/var/lib/tipbox", "/var/lib/tipbox/blobs", "/var/lib/tor"),
-    *("/var/log", "/var/tmp"),
+    *("/var/lib/tipbox-backup", "/var/lib/tipbox-canary", "/var/lib/tipbox-canary/lists", "/var/log", "/var/tmp"),
 )
 SECRETS = ("/etc/shadow", "/home/somebody/note", "/root/note", "/var/lib/tor/tipbox/sources/hs_ed25519_secret_key")
 VITAL = ("server.key", "tipbox.toml", "keys")

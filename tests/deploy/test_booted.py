@@ -22,22 +22,28 @@ from nacl.public import PrivateKey
 
 from deploy.conftest import ORGANISATION, Kit, TorNetwork
 from deploy.machine import RELEASES, Done, Machine, booted
-from tipbox_world import ROOT, Ring
+from tipbox_world import ROOT, Ring, tipbox
 
-UPKEEP = ("prune", "settle", "check", "machine")
+UPKEEP = ("prune", "settle", "check", "machine", "backup", "canary")
 UNITS = ("tipbox", "tipbox-courier", *(f"tipbox-{name}" for name in UPKEEP))
 DOORS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}
-WRITES = {"tipbox-machine": ["/tmp"]}
-"""Where a unit may write that does not work on the server's folder."""
+FOLDER = ["/var/lib/tipbox", "/var/lib/tipbox/blobs"]
+WRITES = {
+    "tipbox-machine": ["/tmp"],
+    "tipbox-backup": [*FOLDER, "/var/lib/tipbox-backup"],
+    "tipbox-canary": ["/var/lib/tipbox-canary/lists"],
+}
+"""Where units may write that do not work on the server's folder alone."""
+KEY_READERS = {"tipbox-courier", "tipbox-prune", "tipbox-settle", "tipbox-check"}
 LARGEST_EXPOSURE = 1.5
-KEPT_FOLDERS = ("etc", "opt", "usr/local", "var/lib/tor", "var/lib/tipbox")
+KEPT_FOLDERS = ("etc", "opt", "usr/local", "var/lib/tor", "var/lib/tipbox", "var/lib/tipbox-canary")
 CHANGES_BY_ITSELF = re.compile(
     r"etc/(\.updated|ld\.so\.cache|resolv\.conf|machine-id|hostname)$"
     r"|var/lib/tor/(lock|state|cached-.*|keys|router-stability|diff-cache.*|unverified.*|pow.*)"
     r"|var/lib/tipbox/tipbox\.db(-wal|-shm)?$|.*/__pycache__/.*"
 )
 INSTALL = ("/root/release/deploy/install.sh", "--wheelhouse", "/root/kit", "--signers", "/root/signers")
-FIRST = ("--keys", "/root/keys", "--couriers", "/root/couriers")
+FIRST = ("--keys", "/root/keys", "--couriers", "/root/couriers", "--operator-key", "/root/operator.pub")
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Installed:
     between: dict[str, tuple[str, ...]]
     after: dict[str, tuple[str, ...]]
     courier_key: str
+    operator_key: Path
 
     def onion(self, name: str) -> str:
         """The host name of an onion service."""
@@ -72,6 +79,8 @@ def _installed(
 ) -> Iterator[Installed]:
     courier = PrivateKey.generate()
     couriers = tmp_path_factory.mktemp("couriers")
+    operator_key = tmp_path_factory.mktemp("operator") / "operator.key"
+    tipbox("server", "backup-key", "--out", operator_key)
     (couriers / "anna.auth").write_text(f"descriptor:x25519:{base32(bytes(courier.public_key))}\n")
     root = trees[request.param]
     for name in ("home/somebody", "root"):
@@ -84,6 +93,7 @@ def _installed(
             (kit.signers, "/root/signers"),
             (organisation.keys, "/root/keys"),
             (couriers, "/root/couriers"),
+            (operator_key.with_name("operator.key.pub"), "/root/operator.pub"),
         ):
             machine.put(source, target)
         # The network of the test in place of the world's: all that differs from a real server.
@@ -92,7 +102,7 @@ def _installed(
         first = machine.run(*INSTALL, *FIRST)
         between = snapshot(root)
         second = machine.run(*INSTALL, *FIRST)
-        yield Installed(machine, first, second, between, snapshot(root), base32(bytes(courier)))
+        yield Installed(machine, first, second, between, snapshot(root), base32(bytes(courier)), operator_key)
 
 
 def snapshot(root: Path) -> dict[str, tuple[str, ...]]:
@@ -284,7 +294,7 @@ def probe(machine: Machine, unit: str) -> Any:
     machine.put(Path(__file__).with_name("probe.py"), "/opt/tipbox/probe.py")
     text = machine.path(f"/etc/systemd/system/{unit}.service").read_text()
     text = re.sub(
-        r"^(Type|Restart|RestartSec|RuntimeDirectory|RuntimeDirectoryMode|After|Wants)=.*$",
+        r"^(Type|Restart|RestartSec|RuntimeDirectory|RuntimeDirectoryMode|After|Wants|Condition\w+)=.*$",
         "",
         text,
         flags=re.MULTILINE,
@@ -310,7 +320,7 @@ def test_sandbox_no_network(probes: dict[str, Any], unit: str) -> None:
 
 @every_unit
 def test_sandbox_no_write_outside(probes: dict[str, Any], unit: str) -> None:
-    assert probes[unit]["write"] == WRITES.get(unit, ["/var/lib/tipbox", "/var/lib/tipbox/blobs"])
+    assert probes[unit]["write"] == WRITES.get(unit, FOLDER)
 
 
 def test_sandbox_the_sources_door_replaces_neither_keys_nor_settings(probes: dict[str, Any]) -> None:
@@ -326,7 +336,7 @@ def test_sandbox_the_sources_door_replaces_neither_keys_nor_settings(probes: dic
 def test_sandbox_no_home_and_nobody_elses_secrets(probes: dict[str, Any], unit: str) -> None:
     found = probes[unit]
     assert set(found["secrets"].values()) <= {"EACCES", "ENOENT"}
-    assert found["server_key"] == ("EACCES" if unit in {"tipbox", "tipbox-machine"} else "ok")
+    assert found["server_key"] == ("ok" if unit in KEY_READERS else "EACCES")
     assert found["others"] == [found["user"]]
 
 
@@ -440,6 +450,115 @@ def test_links_that_tors_user_made_lead_root_nowhere(installed: Installed, link:
     assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode), done.out
     assert content in {"", "root's\n"}
     assert inside == []
+
+
+def test_a_canary_goes_through_tors_socket_and_reaches_the_desk(
+    installed: Installed, organisation: Ring, tmp_path: Path
+) -> None:
+    machine = installed.machine
+    desk = organisation.copy(tmp_path / "ring").desks[ORGANISATION]
+    lists, place = tmp_path / "lists", "/var/lib/tipbox-canary/lists"
+    lists.mkdir()
+    desk.run("canary", "new", "--out", lists / f"{ORGANISATION}.canaries")
+    skipped, _ = upkeep(machine, "canary")
+    assert machine.property("tipbox-canary.service", "ConditionResult") == "no"
+    for path in lists.iterdir():
+        machine.put(path, f"/root/{path.name}")
+        install = ("install", "-o", "tipbox-canary", "-g", "tipbox-canary", "-m", "600")
+        machine.run(*install, f"/root/{path.name}", f"{place}/{path.name}")
+    result, said = upkeep(machine, "canary")
+    machine.run("find", place, "-name", "*.canaries", "-delete")
+
+    assert (skipped, result) == ("success", "success"), said
+    assert f"The server has stored a canary for {ORGANISATION}" in said
+    assert machine.run("stat", "-c", "%U:%G %a", "/run/tipbox-canary").out == "debian-tor:tipbox-canary 2750\n"
+    desk.take(exported(machine, tmp_path / "bundles"))
+    assert len(desk.run("canary", "list", "--json").json["came"]) == 1
+
+
+SOCKS = """\
+import socket, sys
+line = socket.socket(socket.AF_UNIX)
+line.settimeout(30)
+try:
+    line.connect("/run/tipbox-canary/socks.sock")
+    host = sys.argv[1].encode()
+    line.sendall(b"\\5\\1\\0" + b"\\5\\1\\0\\3" + bytes([len(host)]) + host + b"\\0\\x50")
+    print(line.recv(2).hex(), line.recv(2).hex())
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_tors_socket_serves_canaries_only_and_goes_to_onions_only(installed: Installed) -> None:
+    def asked(user: str, host: str) -> str:
+        return installed.machine.run("runuser", "-u", user, "--", "python3", "-c", SOCKS, host).out.strip()
+
+    assert {asked(user, "example.org") for user in ("tipbox", "tipbox-courier", "nobody")} == {"PermissionError"}
+    assert asked("tipbox-canary", "example.org") == "0500 0502"  # not allowed by the rules
+    assert asked("tipbox-canary", "192.0.2.1") == "0500 0502"
+    assert "socks.sock" not in installed.machine.run("ss", "--listening", "--tcp", "--no-header").out
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+def exported(machine: Machine, out: Path) -> Path:
+    """Everything for the organisation, as the courier's door would hand it out."""
+    machine.run("install", "-d", "-o", "tipbox-courier", "/run/exported")
+    machine.run("tipbox-server", "export", "--to", ORGANISATION, "--out", "/run/exported")
+    out.mkdir()
+    for name in machine.run("ls", "/run/exported").out.split():
+        data = machine.run("base64", f"/run/exported/{name}").out
+        (out / name).write_bytes(base64.b64decode(data))
+    machine.run("rm", "-r", "/run/exported")
+    return out
+
+
+def test_a_nightly_backup_brings_back_tips_keys_and_addresses(installed: Installed) -> None:
+    """Its user reads what systemd hands it, nobody else reads the result, and a server runs on what came back."""
+    machine = installed.machine
+    result, said = upkeep(machine, "backup")
+    assert result == "success", said
+    (backup,) = machine.path("/var/lib/tipbox-backup").iterdir()
+    assert re.fullmatch(r"tipbox-[0-9]{4}-[0-9]{2}-[0-9]{2}\.bak", backup.name)
+    for user in ("tipbox", "tipbox-courier", "debian-tor"):
+        assert "denied" in machine.run("runuser", "-u", user, "--", "ls", "/var/lib/tipbox-backup", expect=2).err
+    machine.put(installed.operator_key, "/root/operator.key")
+    machine.put(backup, "/root/night.bak")
+    identity = ("--identity", "/root/operator.key")
+    drilled = machine.run("tipbox-server", "drill", *identity, "/root/night.bak", "--json")
+
+    before = stored(machine)
+    addresses = [installed.onion(name) for name in ("sources", "couriers")]
+    clients = tree(machine, "/var/lib/tor/tipbox")
+    machine.run("systemctl", "stop", "tor@default", *DOORS)
+    for folder in ("/var/lib/tipbox", "/var/lib/tor/tipbox"):
+        machine.run("find", folder, "-mindepth", "1", "!", "-name", "tipbox.toml", "-delete")
+    machine.run("tipbox-server", "restore", *identity, "--onion", "/var/lib/tor/tipbox", "/root/night.bak")
+    machine.run("systemctl", "start", "tor@default", *DOORS)
+
+    assert json.loads(drilled.out)["envelopes"] == len(before)
+    assert json.loads(drilled.out)["problems"] == []
+    assert before
+    assert stored(machine) == before
+    assert [installed.onion(name) for name in ("sources", "couriers")] == addresses
+    assert tree(machine, "/var/lib/tor/tipbox") == clients
+    assert {machine.property(unit, "ActiveState") for unit in (*DOORS, "tor@default")} == {"active"}
+    machine.run("tipbox-server", "check")
+    by_hand = ("--out", "/root/hand.bak", "--to", "/root/operator.pub", "--onion", "/var/lib/tor/tipbox", "--json")
+    assert json.loads(machine.run("tipbox-server", "backup", *by_hand).out)["onion_files"] == len(clients)
+
+
+def stored(machine: Machine) -> set[str]:
+    """The ids of what is stored."""
+    return set(machine.run("python3", "-c", LIST_ENVELOPES).out.split())
+
+
+def tree(machine: Machine, folder: str) -> dict[str, tuple[str, bytes]]:
+    """Owner, mode and content of each file."""
+    found = machine.run("find", folder, "-type", "f", "-printf", "%p %u:%g:%m\n").out.splitlines()
+    return {name: (mode, machine.path(name).read_bytes()) for name, mode in (line.split() for line in found)}
 
 
 # --- upgrading --------------------------------------------------------------------------------------------------------

@@ -252,19 +252,35 @@ def backup_key(terminal: Terminal, *, out: Path, passphrase_file: Path | None) -
 @click.option("--out", required=True, type=_PATH, metavar="F", help="Where to write the backup.")
 @click.option("--to", required=True, type=_PATH, metavar="PUB", help="The public half of the operator's key: K.pub.")
 @click.option("--onion", type=_PATH, metavar="DIR", help="Folder with the keys of tor's onion services.")
+@click.option("--keep", type=click.IntRange(1, 366), metavar="N", help="F is a folder: one a day, the newest N stay.")
+@click.option("--credentials", type=_PATH, metavar="DIR", help="In a unit: where systemd puts server.key and onion_*.")
 @json_option
 @pass_terminal
-def backup(terminal: Terminal, *, home: Path, out: Path, to: Path, onion: Path | None) -> None:
+def backup(
+    terminal: Terminal,
+    *,
+    home: Path,
+    out: Path,
+    to: Path,
+    onion: Path | None,
+    keep: int | None,
+    credentials: Path | None,
+) -> None:
     """Back up the server, running or not, sealed to the operator's key: no uploads under way, no mailboxes."""
     from tipbox.server.backup import backup as back_up
+    from tipbox.server.backups import backup_into
     from tipbox.server.operator_key import load_public
 
-    done = back_up(home, out, load_public(to), onion=onion)
+    key = load_public(to)
+    if keep is not None:
+        out, done = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)
+    else:
+        done = back_up(home, out, key, onion=onion, credentials=credentials)
     terminal.say(
         f"Wrote {out}: {done.size:,} bytes, {done.envelopes} Envelopes, {done.organisations} organisations, "
         f"{done.onion_files} files of onion keys."
     )
-    if onion is None:
+    if not done.onion_files:
         terminal.remark("the onion keys are not in it; name their folder with --onion to keep the address")
     terminal.result(
         {

@@ -28,6 +28,7 @@ from tipbox.server.backup_file import MAGIC, Kind, Writer
 from tipbox.server.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
 from tipbox.server.blobs import BlobStore
 from tipbox.server.config import FILE
+from tipbox.server.credentials import read_onion_credentials
 from tipbox.server.models import Envelope, Ledger, Organisation, Series, Slot
 from tipbox.server.opened import Opened, opened
 from tipbox.server.operator_key import PublicKey
@@ -50,7 +51,15 @@ class Made:
     onion_files: int
 
 
-def backup(home: Path, out: Path, to: PublicKey, *, onion: Path | None = None, today: date | None = None) -> Made:
+def backup(
+    home: Path,
+    out: Path,
+    to: PublicKey,
+    *,
+    onion: Path | None = None,
+    credentials: Path | None = None,
+    today: date | None = None,
+) -> Made:
     """Write a backup of the server in ``home`` to ``out``; the server may be running.
 
     Args:
@@ -58,18 +67,21 @@ def backup(home: Path, out: Path, to: PublicKey, *, onion: Path | None = None, t
         out: the file; it is there when it is whole.
         to: the operator's public key.
         onion: the folder in which tor keeps the onion services' keys.
+        credentials: the folder in which systemd hands over these and the server's keys.
         today: the day, UTC.
 
     Raises:
         InputRefused: the onion folder is not one of tor's, or Envelopes went while they were read.
         NetworkFailed: the blob store does not answer.
     """
-    with opened(home) as server, upkeep.alone(server.home):
-        return _backup(server, out, to, onion, today or days.today())
-
-
-def _backup(server: Opened, out: Path, to: PublicKey, onion: Path | None, today: date) -> Made:
     onion_files = read_onion(onion) if onion is not None else {}
+    if credentials is not None:
+        onion_files |= read_onion_credentials(credentials)
+    with opened(home, credentials) as server, upkeep.alone(server.home):
+        return _backup(server, out, to, onion_files, today or days.today())
+
+
+def _backup(server: Opened, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> Made:
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out.parent)
     with replacing(out) as file:

@@ -156,13 +156,13 @@ def make_server_keys(home: Home) -> None:
         load_server_keys(home)
 
 
-def load_server_keys(home: Home) -> ServerKeys:
-    """The server's keys.
+def load_server_keys(home: Home, path: Path | None = None) -> ServerKeys:
+    """The server's keys, from their file or from another ``path``.
 
     Raises:
         InputRefused: the file is damaged.
     """
     try:
-        return ServerKeys.parse(home.server_key.read_bytes())
+        return ServerKeys.parse((path or home.server_key).read_bytes())
     except TipboxError as error:
         raise InputRefused(f"reading {home.server_key}: it is damaged; restore it from the backup") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tipbox.server.blobs import BlobStore, open_blobs
 from tipbox.server.config import Config, load
+from tipbox.server.credentials import SERVER_KEY
 from tipbox.server.database import make_engine, must_be_current
 from tipbox.server.home import Home, ServerKeys, load_server_keys
 from tipbox.server.store import Store
@@ -27,8 +28,12 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Opened]:
+def opened(path: Path, credentials: Path | None = None) -> Iterator[Opened]:
     """The server in ``path``.
+
+    Args:
+        path: the server's folder.
+        credentials: where the server's keys are, for a user who cannot read them there.
 
     Raises:
         NotFound: no server has run there.
@@ -38,9 +43,10 @@ def opened(path: Path) -> Iterator[Opened]:
     os.umask(home.umask)
     home.must_exist()
     config = load(path)
+    keys = credentials / SERVER_KEY if credentials is not None else home.server_key
     engine = make_engine(home, config)
     try:
         must_be_current(engine)
-        yield Opened(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home))
+        yield Opened(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
     finally:
         engine.dispose()

@@ -323,9 +323,11 @@ def _write_settings(folder: Home, settings: bytes | None) -> None:
 
 def write_onion(folder: Path, files: dict[str, bytes]) -> None:
     """Write the files of tor's onion services."""
+    folder.mkdir(mode=MODE, parents=True, exist_ok=True)
     for name, data in files.items():
         path = folder / name
-        path.parent.mkdir(mode=MODE, parents=True, exist_ok=True)
+        for parent in reversed(Path(name).parents):  # each with the mode that tor insists on
+            (folder / parent).mkdir(mode=MODE, exist_ok=True)
         write_file(path, data)
 
 
