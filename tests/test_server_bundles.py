@@ -315,7 +315,7 @@ def test_another_identity_is_refused(server: Here, organisations: list[Organisat
     assert taken.manifests == []
 
 
-@pytest.mark.parametrize("change", [{"name": "The ili organisation"}, {"country": "FR"}], ids=["name", "country"])
+@pytest.mark.parametrize("change", [{"name": "Another name"}, {"country": "FR"}], ids=["name", "country"])
 def test_a_bundle_changes_no_name_that_sources_see(
     server: Here, organisations: list[Organisation], tmp_path: Path, change: dict[str, str]
 ) -> None:

@@ -32,7 +32,8 @@ def sealed(direction: int, index: bytes) -> bytes:
     plaintext = bundle.index_plaintext(signature, index, bundle.index_parts(index))
     out = io.BytesIO(header)
     out.seek(0, io.SEEK_END)
-    bundle_write._write_stream(out, keys.cipher(bundle.INDEX_STREAM), [plaintext], len(plaintext))
+    cipher = keys.cipher(bundle.INDEX_STREAM)
+    out.writelines(bundle_write._stream(cipher, lambda start: [plaintext[start:]], len(plaintext), 0))
     out.write(bytes(1000))
     return out.getvalue()
 
