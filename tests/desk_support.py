@@ -10,6 +10,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tipbox.acknowledgement import Report, read_acknowledgement
 from tipbox.bundle import OUTWARD, Index, ItemEntry
 from tipbox.bundle_read import Bundle
@@ -230,3 +232,15 @@ def acknowledged(exporter: Exporter, desk: Desk, out: Path, today: date = TODAY)
     items = outbox_items(exporter, out)
     manifest = next(Manifest.parse(data) for kind, data in items if kind == "manifest")
     return [ident for kind, data in items if kind == "ack" for ident in read_acknowledgement(data, manifest.desk)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    """Three organisations, made once; tests copy them."""
+    return Desks.make(tmp_path_factory.mktemp("made") / "desks")
+
+
+@pytest.fixture
+def desks(made: Desks, tmp_path: Path) -> Desks:
+    """A copy of one test's own."""
+    return made.copy(tmp_path / "desks")

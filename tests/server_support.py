@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import psutil
+import pytest
 from sqlalchemy import Connection
 
 from tipbox import days
@@ -347,6 +348,14 @@ class Here:
 
     def close(self) -> None:
         self._store.engine.dispose()
+
+
+@pytest.fixture(name="server")
+def here_server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Here]:
+    """A server of one test's own, without a process."""
+    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    yield server
+    server.close()
 
 
 @contextmanager

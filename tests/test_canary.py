@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desk_support import Desks, Exporter, days_after, listed, seal_tip
+from desk_support import (
+    Desks,
+    Exporter,
+    desks,
+    listed,
+    made,
+    seal_tip,
+)
 from tipbox import canonical, days
 from tipbox.canary import CanaryList, message_of, token_of
 from tipbox.desk import canaries, ceremony
@@ -25,7 +32,7 @@ from tipbox.source.canary import send_canary
 from tipbox.source.line import Line
 from tipbox_world import Desk, Ring, World, free_port, ring, running_world, tipbox
 
-__all__ = ["ring"]
+__all__ = ["desks", "made", "ring"]
 
 TOKENS = st.lists(st.binary(min_size=ID_SIZE, max_size=ID_SIZE), unique=True, max_size=20)
 
@@ -86,21 +93,11 @@ def test_a_message_with_one_more_word_is_no_canary(more: bytes) -> None:
 # --- the desk -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    return Desks.make(tmp_path_factory.mktemp("made") / "desks")
-
-
-@pytest.fixture
-def desks(made: Desks, tmp_path: Path) -> Desks:
-    return made.copy(tmp_path / "desks")
-
-
 def tokens_of(desks: Desks, count: int) -> tuple[bytes, ...]:
     """A new list of the first desk."""
     desk = desks.desks[0]
     with desk.open(write=True) as vault:
-        return canaries.new_list(vault, ceremony.organisation_of(vault), count, days_after(0)).tokens
+        return canaries.new_list(vault, ceremony.organisation_of(vault), count).tokens
 
 
 def test_canaries_are_ticked_once_and_stay_listed(desks: Desks, tmp_path: Path) -> None:
@@ -148,11 +145,19 @@ def test_what_is_not_all_canary_is_a_tip_for_people(desks: Desks, tmp_path: Path
         assert canaries.state(vault)["to_come"] == 1
 
 
-def test_numbers_go_on_from_list_to_list(desks: Desks) -> None:
-    tokens_of(desks, 2)
-    tokens_of(desks, 3)
-    with desks.desks[0].open() as vault:
-        assert canaries.state(vault)["to_come"] == 5
+def test_what_is_left_of_a_list_is_not_missing_when_another_takes_its_place(desks: Desks, tmp_path: Path) -> None:
+    desk, server = desks.desks[0], Exporter()
+    old, new = tokens_of(desks, 9), tokens_of(desks, 4)
+    with desk.open() as vault:
+        assert canaries.state(vault)["to_come"] == 13
+    for number, token in enumerate((old[2], new[0], new[2])):
+        letter = seal_tip(desks.manifests, message=message_of(token))
+        found = desk.take(server.export(tmp_path / f"{number}.bundle", desk.manifest, [letter]))
+        assert found.problems == []
+    with desk.open() as vault:
+        state = canaries.state(vault)
+    assert [one["number"] for one in state["came"]] == [3, 10, 12]
+    assert (state["missing"], state["to_come"]) == ([1, 2, 11], 1)
 
 
 # --- the whole way --------------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ from desk_support import (
     acknowledged,
     carried,
     days_after,
+    desks,
     envelope_id,
     listed,
+    made,
     opened,
     seal_letter_to,
     seal_tip,
@@ -46,17 +48,9 @@ from tipbox.passphrase import Passphrase
 from tipbox.primitives import random_bytes
 from tipbox.working import working_folder
 
+__all__ = ["desks", "made"]
+
 SECRETS = Passphrase.generate().secrets()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    return Desks.make(tmp_path_factory.mktemp("made") / "desks")
-
-
-@pytest.fixture
-def desks(made: Desks, tmp_path: Path) -> Desks:
-    return made.copy(tmp_path / "desks")
 
 
 @pytest.fixture
@@ -274,7 +268,9 @@ def test_one_stick_for_all_desks_and_both_directions(desks: Desks, server: Expor
     for number, desk in enumerate(desks.desks):
         outcome = desk.take(stick)
         assert (outcome.counts, outcome.problems) == ({"mine": 1}, [])
-        assert outcome.notices == ["a Bundle for another reader was passed over"] * (2 + number)
+        others = [path.name for path in sorted(stick.iterdir()) if path.name != f"{desk.vault.name}-1-1.bundle"]
+        assert len(others) == 2 + number
+        assert outcome.notices == [f"{name}: a Bundle for another reader, passed over" for name in others]
         with desk.open(write=True) as vault:
             write_outbox(vault, ceremony.organisation_of(vault), stick / f"{number}.bundle", today=TODAY)
 

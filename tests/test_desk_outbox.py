@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from desk_support import TODAY, Desk, Desks, Exporter, acknowledged, carried, days_after, outbox_items, seal_tip
+from desk_support import (
+    TODAY,
+    Desk,
+    Desks,
+    Exporter,
+    acknowledged,
+    carried,
+    days_after,
+    desks,
+    made,
+    outbox_items,
+    seal_tip,
+)
 from tipbox.bundle import INWARD, Index
 from tipbox.bundle_read import Bundle
 from tipbox.desk import ceremony
@@ -16,15 +28,7 @@ from tipbox.desk.records import Traffic
 from tipbox.errors import Expired
 from tipbox.keys import Manifest, server_id
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    return Desks.make(tmp_path_factory.mktemp("made") / "desks")
-
-
-@pytest.fixture
-def desks(made: Desks, tmp_path: Path) -> Desks:
-    return made.copy(tmp_path / "desks")
+__all__ = ["desks", "made"]
 
 
 @pytest.fixture

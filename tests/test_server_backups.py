@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from server_support import Here, Organisation, envelope, keys_folder, three
+from server_support import (
+    Here,
+    Organisation,
+    envelope,
+    here_server,
+    three,
+)
 from tipbox import days
 from tipbox.errors import Full, InputRefused
 from tipbox.primitives import new_seed, xwing_public
@@ -23,6 +28,8 @@ from tipbox.server.prune import prune
 from tipbox.server.restore import examine
 from tipbox_world import tipbox
 
+__all__ = ["here_server"]
+
 TODAY = days.today()
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
@@ -32,13 +39,6 @@ Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 (as shutil's)
 @pytest.fixture(name="organisations", scope="module")
 def _organisations() -> list[Organisation]:
     return three()
-
-
-@pytest.fixture(name="server")
-def _server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
-    yield server
-    server.close()
 
 
 @pytest.fixture(name="folder")

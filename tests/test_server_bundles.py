@@ -23,6 +23,7 @@ from server_support import (
     Server,
     bearer,
     envelope,
+    here_server,
     inward,
     keys_folder,
     start,
@@ -34,16 +35,20 @@ from tipbox.acknowledgement import Report, acknowledge
 from tipbox.bundle import OUTWARD, Index
 from tipbox.bundle_read import Bundle
 from tipbox.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.errors import Expired, InputRefused, NotFound
+from tipbox.errors import Expired, InputRefused, NotFound, TipboxError
 from tipbox.primitives import SigningKey
 from tipbox.server.check import check
-from tipbox.server.export import Waiting, export, plan
+from tipbox.server.export import Prepared, Waiting, export, plan
+from tipbox.server.export import prepare as prepare_export
 from tipbox.server.home import Home
 from tipbox.server.import_ import Taken, import_bundles
 from tipbox.server.models import Draft, Envelope, Finished
+from tipbox.server.opened import opened
 from tipbox.server.prune import prune
 from tipbox.server.run import prepare
 from tipbox.server.status import coarse, status
+
+__all__ = ["here_server"]
 
 TODAY = days.today()
 
@@ -51,13 +56,6 @@ TODAY = days.today()
 @pytest.fixture(name="organisations")
 def _organisations() -> list[Organisation]:
     return three()
-
-
-@pytest.fixture(name="server")
-def _server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
-    yield server
-    server.close()
 
 
 @pytest.fixture(name="live")
@@ -150,6 +148,23 @@ def test_texts_come_first_and_in_random_order() -> None:
         assert [one.body_size for one in itertools.chain(*volumes)] == [0] * 30 + [1] * 30
         assert sorted(one.id for one in itertools.chain(*volumes)) == sorted(one.id for one in waiting)
     assert len({tuple(one.id for one in volumes[0]) for volumes in orders}) == 4
+
+
+def test_what_a_power_cut_leaves_of_a_volume_that_was_kept_is_no_volume(
+    server: Here, organisations: list[Organisation]
+) -> None:
+    """It is not synced: a file that is shorter, or whose end never reached the disk, must mean a new export."""
+    server.upload(envelope(organisations), envelope(organisations, 1000))
+    with opened(server.home) as there:
+        volume, *_ = prepare_export(there, organisations[0].name, TODAY)
+    data = volume.save()
+    assert Prepared.load(volume.name, data).sealed == volume.sealed
+    for at in range(len(data)):
+        for left in (data[:at], data[:at].ljust(len(data), b"\x00")):
+            if left == data:
+                continue
+            with pytest.raises(TipboxError):
+                Prepared.load(volume.name, left)
 
 
 def test_volumes_end_at_their_bounds_and_a_large_envelope_stays_whole() -> None:

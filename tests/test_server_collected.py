@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
-from server_support import Here, Organisation, Sent, envelope, inward, keys_folder, three
+from server_support import (
+    Here,
+    Organisation,
+    Sent,
+    envelope,
+    here_server,
+    inward,
+    three,
+)
 from tipbox import days
 from tipbox.acknowledgement import acknowledge
 from tipbox.bundle_read import Bundle
@@ -23,6 +29,8 @@ from tipbox.server.import_ import import_bundles
 from tipbox.server.models import Envelope
 from tipbox.server.models import Organisation as Known
 
+__all__ = ["here_server"]
+
 TODAY = days.today()
 
 
@@ -33,13 +41,6 @@ def ago(count: int) -> date:
 @pytest.fixture(name="organisations")
 def _organisations() -> list[Organisation]:
     return three()
-
-
-@pytest.fixture(name="server")
-def _server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
-    yield server
-    server.close()
 
 
 class Carrier:

@@ -242,19 +242,20 @@ def test_uploads_of_yesterday_give_way_in_the_order_of_what_they_cost(
     store: Store, organisations: list[Organisation]
 ) -> None:
     """Whoever wants to hold room for longer than a day has to send more than half of what he holds."""
-    quota = Quota(drafts=4)
-    whole, quarter, third, most = (sized(envelope(organisations), 2**20) for _ in range(4))
-    for one, count in ((whole, 16), (quarter, 2), (third, 5), (most, 9)):
+    quota = Quota(drafts=5)
+    still, whole, quarter, third, most = (sized(envelope(organisations), 2**20) for _ in range(5))
+    for one, count in ((still, 0), (whole, 16), (quarter, 2), (third, 5), (most, 9)):
         assert isinstance(opens(store, one, quota=quota), drafts.State)
         parts, name = [bytes(32)] * count, f"{count:032x}"
-        store.write(lambda connection, one=one, parts=parts, name=name: drafts.add_run(
-            connection, one.token, 0, parts, name))  # fmt: skip
-    left = [{quarter, third, most}, {third, most}, {most}]
+        if parts:
+            store.write(lambda connection, one=one, parts=parts, name=name: drafts.add_run(
+                connection, one.token, 0, parts, name))  # fmt: skip
+    left = [{whole, quarter, third, most}, {quarter, third, most}, {third, most}, {most}]
     for expected in left:
         new = sized(envelope(organisations), 2**20)
         assert isinstance(opens(store, new, quota=quota, day=DAY + timedelta(1)), drafts.State)
         found = set(store.read(lambda connection: connection.execute(_DRAFT).scalars().all()))
-        assert {one.token for one in expected} == found & {one.token for one in (whole, quarter, third, most)}
+        assert {one.token for one in expected} == found & {one.token for one in (still, whole, quarter, third, most)}
     assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
 
 

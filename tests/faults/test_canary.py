@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import random
 import secrets
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +21,7 @@ from faults.memory_search import Found, Search, forms
 from faults.sending import ROOMY, SentTip, new_token, sealed, send
 from tipbox.keys import load_folder
 from tipbox.passphrase import Passphrase
-from tipbox_world import Ring, World, running_world
+from tipbox_world import Ring, Server, World, running_world
 
 REPEATED = 40
 SYSTEM_TEMP = Path("/tmp")  # noqa: S108 (searched, not used)
@@ -78,7 +80,11 @@ def hunting(ring: Ring, away: Path) -> Iterator[Hunting]:
         since = time.time() - 1
         settings = ROOMY | {"TMPDIR": str(temp), "HOME": str(own_home)}
         yield Hunting(
-            stack.enter_context(running_world(ring, tcp=True, settings=settings)), temp, own_home, away, since
+            stack.enter_context(running_world(ring, tcp=True, courier=True, settings=settings)),
+            temp,
+            own_home,
+            away,
+            since,
         )
 
 
@@ -158,8 +164,26 @@ def test_the_tip_was_there_all_the_time(canaries: Canaries) -> None:
         assert Search(canaries.words).tree(opened.folder)
 
 
+def carried(server: Server, path: str) -> bytes:
+    """What the couriers' door answers."""
+    connection = http.client.HTTPConnection("localhost", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(server.courier))
+    with closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return answer.read()
+
+
 def test_export_prune_and_restart_write_nothing_of_a_tip(canaries: Canaries) -> None:
     server = canaries.hunting.world.server
+    for name in canaries.hunting.world.desks:
+        server.export(name, server.home / "spool" / "carried")
+        volumes = json.loads(carried(server, f"/courier/bundles/{name}"))["volumes"]
+        assert all(len(carried(server, f"/courier/bundles/{name}/{one['name']}")) == one["size"] for one in volumes)
+    assert list((server.home / "outgoing").rglob("*.head"))
+    assert canaries.hunting.everywhere(Search(canaries.words)) == []
     server.run("prune")
     server.stop()
     server.start()

@@ -7,7 +7,6 @@ from typing import Final
 
 import click
 
-from tipbox import days
 from tipbox.canary import SUFFIX
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
 from tipbox.commands.vault import open_vault, vault_option
@@ -47,7 +46,7 @@ def canary(terminal: Terminal, *, vault: Path, passphrase_file: Path, act: str, 
 def _new(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path, count: int) -> None:
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
-        made = canaries.new_list(opened, ceremony.organisation_of(opened), count, days.today())
+        made = canaries.new_list(opened, ceremony.organisation_of(opened), count)
         write_file(out, made.encode())
     terminal.say(
         f"Wrote {out}: {count} canaries. Bring it to the operator; whoever else has it can make you think that "

@@ -46,6 +46,10 @@ def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str 
         terminal.say(f"The server has stored a canary for {one.organisation}; {one.left} are left.")
         if one.left < _FEW:
             terminal.remark(f"few canaries are left for {one.organisation}: have its desk make another list")
+    listed = {one.organisation for one in sent}
+    without = sorted({one.organisation for one in manifests} - listed) if not failed else []
+    if without:
+        terminal.remark(f"no list, so no canary, for {', '.join(without)}: have their desks make one (desk canary new)")
     for other in failed[:-1]:
         terminal.remark(str(other))
     if not sent:

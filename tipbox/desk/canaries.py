@@ -1,12 +1,12 @@
 """Canaries: lists of tokens made here, ticked off as they come in by the way of tips.
 
-A list is spent in its order, so a canary that is missing while a later one came was lost on the way, or is still under
-way. One is ticked off once, and only a letter that is nothing but a canary: no word of a source is ever taken for one.
+A list is spent in its order, so a canary that is missing while a later one of its list came was lost on the way, or is
+still under way. One is ticked off once, and only a letter that is nothing but a canary: no word of a source is ever
+taken for one.
 """
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any, Final
 
 from tipbox.canary import CanaryList, token_of
@@ -21,7 +21,7 @@ A_YEAR: Final = 366
 """Canaries of a list that is spent daily for a year."""
 
 
-def new_list(vault: Vault, organisation: Organisation, count: int, today: date) -> CanaryList:
+def new_list(vault: Vault, organisation: Organisation, count: int) -> CanaryList:
     """Make and remember a list of ``count`` canaries. The caller writes it out; the vault is open for writing.
 
     Raises:
@@ -31,9 +31,9 @@ def new_list(vault: Vault, organisation: Organisation, count: int, today: date) 
         raise LimitExceeded(f"a list has 1 to {MAX_CANARIES:,} canaries")
     tokens = [random_bytes(ID_SIZE) for _ in range(count)]
     with vault.transaction():
-        last = max((canary.number for canary in Canary.all(vault)), default=0)
-        for number, token in enumerate(tokens, last + 1):
-            Canary(token, number, today).save(vault)
+        first = max((canary.number for canary in Canary.all(vault)), default=0) + 1
+        for number, token in enumerate(tokens, first):
+            Canary(token, number, first).save(vault)
     return CanaryList(organisation.id, tuple(tokens))
 
 
@@ -44,16 +44,20 @@ def canary_of(vault: Vault, letter: Letter) -> Canary | None:
 
 
 def state(vault: Vault) -> dict[str, Any]:
-    """As ``desk canary list --json`` prints it: which came and when, which are missing, and how many are to come."""
+    """As ``desk canary list --json`` prints it: which came and when, which are missing, and how many are to come.
+
+    A list that another took the place of before it was spent is over: what was left of it is neither missing nor to
+    come.
+    """
     canaries = sorted(Canary.all(vault), key=lambda canary: canary.number)
     came = [canary for canary in canaries if canary.tip]
-    last = came[-1].number if came else 0
+    last = {canary.first: canary.number for canary in came}
     received = {canary.number: _received(vault, canary) for canary in came}
     return {
         "came": [{"day": received[canary.number], "number": canary.number, "tip": canary.tip.hex()} for canary in came],
         "last": max((day for day in received.values() if day), default=None),
-        "missing": [canary.number for canary in canaries if canary.number < last and not canary.tip],
-        "to_come": sum(canary.number > last for canary in canaries),
+        "missing": [one.number for one in canaries if not one.tip and one.number < last.get(one.first, 0)],
+        "to_come": sum(one.first >= max(last, default=0) and one.number > last.get(one.first, 0) for one in canaries),
     }
 
 

@@ -41,6 +41,7 @@ from tipbox.errors import (
 )
 from tipbox.header import FindKey
 from tipbox.primitives import sha256
+from tipbox.printable import printable
 
 MAX_CLOCK_DAYS: Final = 2
 """How many days the clocks of desk and server may be apart before a notice says so."""
@@ -141,7 +142,9 @@ class Importer:
                 self._file(source)
             except TipboxError as error:
                 if isinstance(error, WrongReader) and not source.named:
-                    self.outcome.notices.append("a Bundle for another reader was passed over")
+                    self.outcome.notices.append(
+                        f"{printable(source.path.name)}: a Bundle for another reader, passed over"
+                    )
                 else:
                     self.outcome.problems.append((source.path.name, error))
             except OSError as error:

@@ -333,13 +333,13 @@ class Canary(Stored):
 
     Attributes:
         number: its place among all that this vault ever made; each list is spent in this order.
-        made: the day of the list.
+        first: the number of the first of its list.
     """
 
     kind: ClassVar[str] = "canary"
     token: bytes = field(repr=False)
     number: int
-    made: date
+    first: int
     tip: bytes = b""
 
     @property

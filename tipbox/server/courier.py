@@ -158,7 +158,7 @@ def _listed(folder: Path) -> dict[str, Any] | None:
         value = json.loads((folder / EXPORT_DAY).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and value.keys() == {"day", "volumes"} else None
 
 
 def _load(folder: Path, name: str) -> Prepared | None:

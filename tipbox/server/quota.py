@@ -33,8 +33,9 @@ _COUNT: Final = (
         long_letter_bytes=DayCount.long_letter_bytes + bindparam("long", type_=BigInteger()),
     )
 )
-STALLED_SHARES: Final = (16, 4, 2)
-"""Drafts of an earlier day with less than one in so many of their bytes give way, in this order."""
+_SHARES: Final = (4, 2)
+_STALLED_SHARE: Final = 16
+"""Drafts of an earlier day with less than one in so many of their bytes stand still."""
 _NO_MORE_TODAY: Final = "There is no room for more today. What is stored stays safe: come back tomorrow."
 _NO_LONG_TODAY: Final = (
     "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
@@ -112,15 +113,16 @@ def _drafts(connection: Connection) -> tuple[int, int, int]:
 def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> None:
     """Give up drafts of earlier days until one more of ``size`` bytes finds room; their runs are swept later.
 
-    First those of which nothing is missing: to finish takes one request, and nobody has made it since. Then those that
-    came least far, so that holding room for more than a day costs as many bytes.
+    First those that stand still; then those of which nothing is missing, for to finish takes one request and nobody has
+    made it since; then those that came least far. So holding room for more than a day costs as many bytes.
     """
     if clock.held:
         return
     earlier = Draft.seen_day < clock.days_seen
     for which in (
+        Draft.received * _STALLED_SHARE < Draft.body_size,
         func.length(Draft.missing) == 0,
-        *(Draft.received * share < Draft.body_size for share in STALLED_SHARES),
+        *(Draft.received * share < Draft.body_size for share in _SHARES),
     ):
         drafts, announced, _ = _drafts(connection)
         if drafts < quota.drafts and announced + size <= quota.draft_bytes:
