@@ -57,16 +57,24 @@ run rm -rf "$OPT" /run/tipbox-canary /usr/local/sbin/tipbox-server /etc/tmpfiles
 
 step "Data"
 if [[ $destroy_data ]]; then
-    # Overwriting says little on flash memory; what counts is that all of it is ciphertext.
-    for folder in "$STATE" /var/lib/tipbox-backup /var/lib/tipbox-canary /var/lib/tor/tipbox; do
-        [[ ! -d $folder ]] || run find "$folder" -type f -size -64M -exec shred -u {} +
+    cd /
+    # Overwriting says little on flash memory; what counts is that all of it is ciphertext. Each service's user does it in
+    # its own folder: one that was broken into, and swaps files for links meanwhile, does not have root overwrite others.
+    for owned in tipbox-courier:"$STATE" tipbox-backup:"$STATE-backup" tipbox-canary:"$STATE-canary" \
+        debian-tor:/var/lib/tor/tipbox; do
+        folder=${owned#*:}
+        [[ -d $folder ]] || continue
+        run runuser -u "${owned%%:*}" -- find "$folder" -type f -size -64M -exec shred {} + ||
+            say "not all of $folder was overwritten; it is removed all the same"
         run rm -rf "$folder"
     done
     run rm -rf /var/lib/tipbox-upgrade "$SETTINGS"
     for name in tipbox tipbox-courier tipbox-backup tipbox-canary; do
-        run userdel "$name" || true
+        ! getent passwd "$name" >/dev/null || run userdel "$name"
     done
-    run groupdel tipbox-state || true
+    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-state; do # tor's user is still in some
+        ! getent group "$name" >/dev/null || run groupdel "$name"
+    done
     say "gone"
 else
     say "kept: $STATE, $STATE-backup, $STATE-canary, $SETTINGS, /var/lib/tor/tipbox. install.sh takes them up again; --destroy-data removes them."

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ import httpx
 import pytest
 
 from desk_support import PASSWORD, Desk, Desks, envelope_id, listed, opened
+from socks_proxy import running_socks
 from tipbox import attachments, cli, days
 from tipbox.attachments import measure, read_once
 from tipbox.desk import identity as identity_file
@@ -493,6 +493,7 @@ def test_addresses_that_cannot_be(
 ) -> None:
     url, more, code = expected
     monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.1)
+    monkeypatch.setattr(line, "PROXY_SECONDS", 0.1)
     done = run("source", "send", url, "--keys", keys, "--message-file", message, *more)
     assert done.code == code
     assert done.err.count("\n") == 1
@@ -509,59 +510,15 @@ def test_a_proxy_of_the_environment_is_not_used(
 # --- SOCKS -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Socks:
-    """A SOCKS5 proxy with user and password, as Tor's port; every name leads to one server."""
-
-    target: int
-    users: list[bytes] = field(default_factory=list)
-    names: list[bytes] = field(default_factory=list)
-
-    def serve(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.one, args=(client,), daemon=True).start()
-
-    def one(self, client: socket.socket) -> None:
-        file = client.makefile("rb")
-        file.read(file.read(2)[1])
-        client.sendall(b"\x05\x02")
-        file.read(1)
-        user = file.read(file.read(1)[0])
-        self.users.append(user + b":" + file.read(file.read(1)[0]))
-        client.sendall(b"\x01\x00")
-        kind = file.read(4)[3]
-        self.names.append(file.read(file.read(1)[0]) if kind == 3 else b"address!")
-        file.read(2)
-        server = socket.create_connection(("127.0.0.1", self.target))
-        client.sendall(b"\x05\x00\x00\x01" + bytes(4) + struct.pack(">H", 0))
-        threading.Thread(target=pump, args=(server, client), daemon=True).start()
-        pump(client, server)
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    with source, sink:
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            return
-
-
 def test_each_act_has_a_socks_user_of_its_own_and_names_are_resolved_by_tor(
     run: Run, server: Server, keys: Path, message: Path
 ) -> None:
     onion = "a" * 56 + ".onion"
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = Socks(server.port)
-        threading.Thread(target=proxy.serve, args=(listener,), daemon=True).start()
-        socks = f"127.0.0.1:{listener.getsockname()[1]}"
+    with running_socks(server.port) as proxy:
+        send = ("source", "send", f"http://{onion}", "--socks", proxy.address)
         for act in (1, 2):
             server.head, server.stored = b"", False
-            sent = run("source", "send", f"http://{onion}", "--socks", socks, "--keys", keys, "--message-file", message)
+            sent = run(*send, "--keys", keys, "--message-file", message)
             assert sent.code == 0, sent.err
             assert len(set(proxy.users)) == act
     assert set(proxy.names) == {onion.encode()}

@@ -549,6 +549,15 @@ def test_a_nightly_backup_brings_back_tips_keys_and_addresses(installed: Install
     by_hand = ("--out", "/root/hand.bak", "--to", "/root/operator.pub", "--onion", "/var/lib/tor/tipbox", "--json")
     assert json.loads(machine.run("tipbox-server", "backup", *by_hand).out)["onion_files"] == len(clients)
 
+    # A door that was broken into leaves a link where root's command is about to write.
+    for name in ("upkeep.lock", "tipbox.db"):
+        place = f"/var/lib/tipbox/{name}"
+        machine.run("mv", place, f"{place}.aside")
+        machine.run("ln", "-s", "/root/victim", place)
+        machine.run("tipbox-server", "backup", *by_hand, expect=None)
+        machine.run("mv", "-T", f"{place}.aside", place)
+        assert not machine.path("/root/victim").exists(), name
+
 
 def stored(machine: Machine) -> set[str]:
     """The ids of what is stored."""
@@ -746,3 +755,9 @@ def test_uninstalling_leaves_the_data_and_installing_again_takes_it_up(installed
     assert dump(machine) == before
     assert installed.onion("sources") == address
     assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
+
+    machine.run("/root/release/deploy/uninstall.sh", "--destroy-data")
+    gone = ("/var/lib/tipbox", "/var/lib/tipbox-backup", "/var/lib/tor/tipbox", "/etc/tipbox", "/opt/tipbox")
+    assert [path for path in gone if machine.path(path).exists()] == []
+    users = machine.path("/etc/passwd").read_text() + machine.path("/etc/group").read_text()
+    assert "tipbox" not in users

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tipbox.courier.key import CourierKey, KeyRefused
 from tipbox.courier.tor import PrivateTor, private_tor
 from tipbox.errors import NetworkFailed
-from tipbox.source.line import Line
+from tipbox.source.line import Line, NoProxy
 
 FIRST_CONTACT_SECONDS: Final = 60.0
 """Finding an onion service and its rendezvous takes a while."""
@@ -43,7 +43,7 @@ def courier_line(
         try:
             yield line
         except NetworkFailed as error:
-            if line.heard or not onion:
+            if line.heard or not onion or isinstance(error, NoProxy):
                 raise
             if tor is None:
                 raise NetworkFailed(

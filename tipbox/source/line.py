@@ -19,6 +19,9 @@ from tipbox.primitives import random_bytes
 FIRST_CONTACT_SECONDS: Final = 20.0
 """How long to try when nothing has been heard of the server yet."""
 
+PROXY_SECONDS: Final = 5.0
+"""How long to try when nothing answers at ``--socks`` itself: no network is slow between a program and its own Tor."""
+
 PATIENCE_SECONDS: Final = 3600.0
 """How long to try again once the server has answered."""
 
@@ -45,6 +48,10 @@ class Passing(NetworkFailed):
     def __init__(self, message: str, pause: float = 0.0) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+class NoProxy(Passing):
+    """Nothing answers where Tor should be."""
 
 
 def _origin(url: str, socks: str | None) -> str:
@@ -121,12 +128,13 @@ class Line:
         *,
         act: str = "sending",
         patience: float = PATIENCE_SECONDS,
-        first_contact: float = FIRST_CONTACT_SECONDS,
+        first_contact: float | None = None,
     ) -> None:
         origin = _origin(url, socks)
         self._act = act
         self._patience = patience
-        self._first_contact = first_contact
+        self._socks = socks
+        self._first_contact = FIRST_CONTACT_SECONDS if first_contact is None else first_contact
         self.heard = False
         """Whether the server has answered at all."""
         self._http = httpx.Client(base_url=origin, transport=_transport(socks), trust_env=False, timeout=_TIMEOUT)
@@ -163,6 +171,8 @@ class Line:
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
         limit = self._patience if self.heard else self._first_contact
+        if not self.heard and state.outcome and isinstance(state.outcome.exception(), NoProxy):
+            limit = min(limit, PROXY_SECONDS)
         return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
     def request(
@@ -196,10 +206,20 @@ class Line:
                 if answer.status_code not in _GOOD:
                     raise _refusal(self._act, answer, _bounded(answer))
                 yield answer
-        except httpx.HTTPError as error:
-            raise Passing(
-                f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
+        except httpx.ConnectError as error:
+            if self._socks is None:
+                raise _no_answer(error) from error
+            raise NoProxy(
+                f"reaching Tor: nothing answers at {self._socks}; start Tor, or give another --socks"
             ) from error
+        except httpx.HTTPError as error:
+            raise _no_answer(error) from error
+
+
+def _no_answer(error: httpx.HTTPError) -> Passing:
+    return Passing(
+        f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
+    )
 
 
 def _bounded(answer: httpx.Response) -> bytes:
