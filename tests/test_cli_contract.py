@@ -118,6 +118,15 @@ def test_init_publish_verify_rotate_destroy(run: Run, tmp_path: Path, secret: Pa
     assert taken.code == 3
 
 
+def test_a_short_passphrase_is_taken_with_a_word_of_warning(run: Run, tmp_path: Path) -> None:
+    secret = tmp_path / "pass"
+    secret.write_bytes(b"x\n")
+    secret.chmod(0o600)
+    made = run("keys", "init", "--vault", tmp_path / "v", "--org", "a", "--passphrase-file", secret)
+    assert (made.code, made.err.count("\n")) == (0, 1)
+    assert "six words" in made.err
+
+
 def test_another_identity_file_is_taken_from_where_it_lies(run: Run, tmp_path: Path, secret: Path) -> None:
     vault, apart = tmp_path / "v", tmp_path / "safe.identity"
     options = ("--vault", vault, "--passphrase-file", secret)
@@ -425,8 +434,9 @@ def test_backup_drill_and_restore(run: Run, desks: Desks, secret: Path, tmp_path
     assert (done.code, done.json["envelopes"], done.json["organisations"]) == (0, 0, 2)
     done = run("server", "drill", "--home", tmp_path / "drill", "--identity", key, *passphrase, made)
     assert (done.code, "2 organisations" in done.out) == (0, True)
+    assert run("server", "status", "--home", home, "--json").json["server"] in done.out
     done = run("server", "restore", "--home", new, "--identity", key, *passphrase, made, "--json")
-    assert (done.code, done.json["problems"]) == (0, [])
+    assert (done.code, done.json["problems"], "holds no onion keys" in done.err) == (0, [], True)
     assert run("server", "check", "--home", new).code == 0
     assert run("server", "restore", "--home", new, "--identity", key, *passphrase, made).code == 3
 

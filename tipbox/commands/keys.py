@@ -19,6 +19,8 @@ from tipbox.keys import id_digits
 from tipbox.printable import printable
 
 _PATH = click.Path(path_type=Path)
+_SHORT = 16
+"""Bytes; a passphrase of fewer falls to whoever seizes the vault and tries, whatever each try costs."""
 _identity_option = click.option("--identity", type=_PATH, help="The identity file; V.identity when not given.")
 
 
@@ -52,6 +54,8 @@ def init(
 ) -> None:
     """Make a vault, its key stick (V.keys), an identity file and receiving keys for a year."""
     passphrase = read_passphrase(terminal, passphrase_file)
+    if len(passphrase) < _SHORT:
+        terminal.remark("this passphrase is short, and a seized vault can be tried for years: take six words by dice")
     organisation = ceremony.init(
         vault,
         passphrase,

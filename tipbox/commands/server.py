@@ -322,6 +322,8 @@ def restore(
     _say_restored(terminal, f"Restored into {home}", done)
     if done.onion_files and onion is None:
         terminal.remark("the backup holds onion keys that were not written; name a folder with --onion")
+    if not done.onion_files:
+        terminal.remark("the backup holds no onion keys: sources reach this server at its old address only with those")
     refused = [(one.file, error) for one in done.taken for error in one.refused]
     for name, error in refused:
         terminal.remark(f"replaying {printable(name)}: {printable(str(error))}")
@@ -354,8 +356,10 @@ def _operator_seed(terminal: Terminal, identity: Path, passphrase_file: Path | N
 
 
 def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
+    from tipbox.keys import id_digits
+
     terminal.say(
-        f"{what}: backup of {done.day}, server {done.server}, {done.envelopes} Envelopes, "
+        f"{what}: backup of {done.day}, server {id_digits(bytes.fromhex(done.server))}, {done.envelopes} Envelopes, "
         f"{done.organisations} organisations, {done.onion_files} files of onion keys."
     )
     if done.expired:
