@@ -1,3 +1,23 @@
 """What every test file shares."""
 
+from __future__ import annotations
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
 pytest_plugins = ["promises"]
+
+DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
+"""They share Debian trees, which take minutes to make: one process runs them."""
+
+
+class _Scheduling(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        scope: str = super()._split_scope(nodeid)
+        return DEBIAN[0] if scope in DEBIAN else scope
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """With ``--dist loadfile``: whole files to a process, and those that share what is dear to one."""
+    return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None

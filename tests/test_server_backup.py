@@ -56,7 +56,6 @@ from tipbox.server.run import prepare
 from tipbox.server.status import status
 from tipbox_world import Ring, running_world, tipbox
 
-TODAY = days.today()
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
 
@@ -292,8 +291,8 @@ def test_what_is_past_its_days_does_not_come_back(
 ) -> None:
     server.upload(envelope(organisations, 1000))
     for day in range(1, 31):
-        prune(server.home, today=TODAY + timedelta(days=day))
-    late = TODAY + timedelta(days=30)
+        prune(server.home, today=days.today() + timedelta(days=day))
+    late = days.today() + timedelta(days=30)
     made = tmp_path / "backup"
     backup(server.home, made, KEY, today=late)
 
@@ -376,7 +375,7 @@ def test_sequences_go_on_far_ahead(server: Here, organisations: list[Organisatio
     sequences = []
     for passed in (0, 3, 89):
         home = tmp_path / f"new-{passed}"
-        restore(home, SEED, made, today=TODAY + timedelta(days=passed))
+        restore(home, SEED, made, today=days.today() + timedelta(days=passed))
         sequences.append(read(home, lambda connection: connection.execute(select(func.max(Series.sequence))).scalar()))
     assert sequences == [1001, 1151, 5451]
 
@@ -396,7 +395,7 @@ def _small(keys: Path, organisations: list[Organisation], tmp_path_factory: pyte
 
 def refused(data: bytes) -> str:
     try:
-        examine(Reader(io.BytesIO(data), SEED), TODAY)
+        examine(Reader(io.BytesIO(data), SEED), days.today())
     except TipboxError as error:
         return error.code
     raise AssertionError("it was taken")

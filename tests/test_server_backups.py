@@ -30,7 +30,6 @@ from tipbox_world import tipbox
 
 __all__ = ["here_server"]
 
-TODAY = days.today()
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 (as shutil's)
@@ -55,12 +54,12 @@ def days_of(folder: Path) -> list[int]:
     assert (folder / "tipbox-notes.txt").exists()
     assert (folder / "tipbox-2026-99-99.bak").exists()
     named = sorted(folder.glob("tipbox-*-*-*.bak"))
-    return [(TODAY - date.fromisoformat(path.stem[7:])).days for path in named if "99" not in path.name[7:]]
+    return [(days.today() - date.fromisoformat(path.stem[7:])).days for path in named if "99" not in path.name[7:]]
 
 
 def old(folder: Path, ago: int, size: int = 1) -> None:
     """A backup of an earlier day."""
-    (folder / f"tipbox-{TODAY - timedelta(days=ago)}.bak").write_bytes(bytes(size))
+    (folder / f"tipbox-{days.today() - timedelta(days=ago)}.bak").write_bytes(bytes(size))
 
 
 def test_the_newest_stay_and_each_opens(server: Here, folder: Path, organisations: list[Organisation]) -> None:
@@ -74,7 +73,7 @@ def test_the_newest_stay_and_each_opens(server: Here, folder: Path, organisation
     assert (path, made.envelopes) == (again, 1)
     assert days_of(folder) == [1, 0]
     with path.open("rb") as file:
-        assert examine(Reader(file, SEED), TODAY).envelopes == 1
+        assert examine(Reader(file, SEED), days.today()).envelopes == 1
 
 
 def test_none_gets_older_than_tips_are_kept(server: Here, folder: Path) -> None:
@@ -89,9 +88,9 @@ def test_none_gets_older_than_tips_are_kept(server: Here, folder: Path) -> None:
 def test_while_the_clock_is_held_nothing_expires(server: Here, folder: Path) -> None:
     old(folder, -300)
     old(folder, 91)
-    prune(server.home, today=TODAY + timedelta(days=400))
+    prune(server.home, today=days.today() + timedelta(days=400))
 
-    backup_into(server.home, folder, KEY, keep=7, today=TODAY + timedelta(days=400))
+    backup_into(server.home, folder, KEY, keep=7, today=days.today() + timedelta(days=400))
 
     assert len(days_of(folder)) == 3
 
@@ -108,7 +107,7 @@ def test_backups_leave_tips_half_of_the_free_disk(server: Here, folder: Path, mo
 
     free = 100
     with pytest.raises(Full, match="beside the tips there is no room"):
-        backup_into(server.home, folder, KEY, keep=7, today=TODAY + timedelta(days=1))
+        backup_into(server.home, folder, KEY, keep=7, today=days.today() + timedelta(days=1))
     assert days_of(folder) == [0]
 
 
@@ -130,5 +129,5 @@ def test_keys_come_from_where_systemd_hands_them_over(server: Here, folder: Path
     told = tipbox("server", "backup", "--home", server.home, "--out", folder, *to, "--json").json
 
     assert read_onion_credentials(credentials) == read_onion(onion)
-    assert told["file"] == str(folder / f"tipbox-{TODAY}.bak")
+    assert told["file"] == str(folder / f"tipbox-{days.today()}.bak")
     assert told["onion_files"] == 3

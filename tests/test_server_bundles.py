@@ -50,8 +50,6 @@ from tipbox.server.status import coarse, status
 
 __all__ = ["here_server"]
 
-TODAY = days.today()
-
 
 @pytest.fixture(name="organisations")
 def _organisations() -> list[Organisation]:
@@ -156,7 +154,7 @@ def test_what_a_power_cut_leaves_of_a_volume_that_was_kept_is_no_volume(
     """It is not synced: a file that is shorter, or whose end never reached the disk, must mean a new export."""
     server.upload(envelope(organisations), envelope(organisations, 1000))
     with opened(server.home) as there:
-        volume, *_ = prepare_export(there, organisations[0].name, TODAY)
+        volume, *_ = prepare_export(there, organisations[0].name, days.today())
     data = volume.save()
     assert Prepared.load(volume.name, data).sealed == volume.sealed
     for at in range(len(data)):
@@ -185,7 +183,7 @@ def test_no_such_organisation(server: Here, tmp_path: Path) -> None:
 
 def test_no_valid_key(server: Here, organisations: list[Organisation], tmp_path: Path) -> None:
     with pytest.raises(Expired):
-        export(server.home, organisations[0].name, tmp_path / "out", today=TODAY + timedelta(days=40))
+        export(server.home, organisations[0].name, tmp_path / "out", today=days.today() + timedelta(days=40))
     assert not (tmp_path / "out").exists()
 
 
@@ -305,7 +303,7 @@ def test_a_manifest_whose_life_has_not_begun_waits(
     one = organisations[0]
     held = (server.home / "keys" / f"{one.name}.json").read_bytes()
     outward = fetch(server, one, tmp_path / "out")[0]
-    future = one.manifest(serial=(1, 2), start=TODAY + timedelta(days=10))
+    future = one.manifest(serial=(1, 2), start=days.today() + timedelta(days=10))
 
     taken = deliver(server, one, outward, [item_of("manifest", future.encode())])
 
@@ -313,7 +311,7 @@ def test_a_manifest_whose_life_has_not_begun_waits(
     assert (server.home / "keys" / f"{one.name}.json").read_bytes() == held
 
     one.desk = SigningKey.generate()
-    future = one.manifest(serial=(1, 3), start=TODAY + timedelta(days=10))
+    future = one.manifest(serial=(1, 3), start=days.today() + timedelta(days=10))
     (error,) = deliver(server, one, outward, [item_of("manifest", future.encode())], 2).refused
     assert error.code == "wrong-sender", "a manifest that waits brings no desk key"
 
@@ -366,7 +364,7 @@ def test_strangers_and_other_readers_are_refused(
     impostor = Organisation(one.name, identity=one.identity)
     not_ours = tmp_path / "other.bundle"
     with not_ours.open("wb") as file:
-        index = Index(TODAY, OUTWARD, other.id, b"", 1, (), server_key=other.public)
+        index = Index(days.today(), OUTWARD, other.id, b"", 1, (), server_key=other.public)
         write_bundle(file, index, [], reader=other.id, reader_public=other.public, signer=other.desk)
 
     refused = [
@@ -433,7 +431,7 @@ def test_one_bad_file_does_not_stop_the_others(server: Here, organisations: list
 
 def tick_days(server: Here | Server, first: int, last: int) -> None:
     for day in range(first, last + 1):
-        assert not prune(server.home, today=TODAY + timedelta(days=day)).held
+        assert not prune(server.home, today=days.today() + timedelta(days=day)).held
 
 
 def test_what_nobody_carried_goes_after_ninety_days_that_were_seen(
@@ -443,7 +441,7 @@ def test_what_nobody_carried_goes_after_ninety_days_that_were_seen(
 
     tick_days(server, 1, 89)
     assert len(ids(server)) == 2
-    assert prune(server.home, today=TODAY + timedelta(days=90)).envelopes == 2
+    assert prune(server.home, today=days.today() + timedelta(days=90)).envelopes == 2
     assert (ids(server), blobs(server)) == (set(), [])
 
 
@@ -464,7 +462,7 @@ def test_drafts_go_after_fourteen_days_and_records_after_seven(server: Here, org
     assert rows() == [1, 1]
     tick_days(server, 7, 13)
     assert rows() == [1, 0]
-    assert prune(server.home, today=TODAY + timedelta(days=14)).drafts == 1
+    assert prune(server.home, today=days.today() + timedelta(days=14)).drafts == 1
     assert (rows(), blobs(server)) == ([0, 0], [])
     assert ids(server) == {finished.id}
 
@@ -473,7 +471,7 @@ def test_a_jump_of_the_clock_stops_pruning_until_it_is_confirmed(
     server: Here, organisations: list[Organisation]
 ) -> None:
     server.upload(envelope(organisations))
-    far = TODAY + timedelta(days=400)
+    far = days.today() + timedelta(days=400)
 
     assert prune(server.home, today=far).held
     assert prune(server.home, today=far + timedelta(days=1)).held
@@ -523,7 +521,7 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
     (server.home / "blobs" / blob).unlink()
     server.home.chmod(0o755)
 
-    findings = {finding.check: finding for finding in check(server.home, today=TODAY + timedelta(days=30))}
+    findings = {finding.check: finding for finding in check(server.home, today=days.today() + timedelta(days=30))}
 
     assert [name for name, finding in findings.items() if not finding.ok] == ["modes", "blobs", "settled", "manifests"]
     assert all(finding.mend for finding in findings.values() if not finding.ok)

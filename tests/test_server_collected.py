@@ -31,11 +31,9 @@ from tipbox.server.models import Organisation as Known
 
 __all__ = ["here_server"]
 
-TODAY = days.today()
-
 
 def ago(count: int) -> date:
-    return TODAY - timedelta(days=count)
+    return days.today() - timedelta(days=count)
 
 
 @pytest.fixture(name="organisations")
@@ -56,7 +54,7 @@ class Carrier:
         self.server._store.write(lambda c: c.execute(update(Envelope).where(Envelope.id == sent.id).values(day=day)))
         return sent
 
-    def acknowledge(self, one: Organisation, *sent: Sent, today: date = TODAY) -> None:
+    def acknowledge(self, one: Organisation, *sent: Sent, today: date | None = None) -> None:
         self.sequence += 1
         (path,) = export(self.server.home, one.name, self.server.home.parent / "out")
         outward = Bundle(io.BytesIO(path.read_bytes()), one.id, one.find_key)
@@ -93,7 +91,7 @@ def test_it_is_the_day_before_the_oldest_that_waits(carrier: Carrier, organisati
 
 def test_today_is_never_said_to_be_collected(carrier: Carrier, organisations: list[Organisation]) -> None:
     one = organisations[0]
-    first = carrier.received(TODAY, one)
+    first = carrier.received(days.today(), one)
 
     carrier.acknowledge(one, first)
 
@@ -115,7 +113,7 @@ def test_it_never_goes_back(carrier: Carrier, organisations: list[Organisation])
 def test_a_clock_that_jumped_says_nothing(carrier: Carrier, organisations: list[Organisation]) -> None:
     one = organisations[0]
 
-    carrier.acknowledge(one, carrier.received(ago(3), one), today=TODAY + timedelta(days=20))
+    carrier.acknowledge(one, carrier.received(ago(3), one), today=days.today() + timedelta(days=20))
 
     assert carrier.day(one) is None
 

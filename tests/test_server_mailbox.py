@@ -23,8 +23,6 @@ from tipbox.server.models import Deposit, Ledger, Reply, ReplyOpening
 from tipbox.server.prune import prune
 from tipbox.server.status import status
 
-TODAY = days.today()
-
 
 @pytest.fixture(name="organisations", scope="module")
 def _organisations() -> list[Organisation]:
@@ -105,7 +103,7 @@ def test_a_reply_is_deposited_read_and_deleted(server: Server, desk: Desk) -> No
         found = client.mailbox(box)
         assert sorted(ids(found)) == ids(found) == sorted(one.id for one in (short, long, letter))
         assert {entry.id: (entry.size, entry.opening_size, entry.day) for entry in found.entries} == {
-            one.id: (len(one.whole), len(one.opening), TODAY) for one in (short, long, letter)
+            one.id: (len(one.whole), len(one.opening), days.today()) for one in (short, long, letter)
         }
         by_id = {one.id: one for one in (short, long, letter)}
         assert list(found.openings) == [by_id[one].opening for one in ids(found)[: len(found.openings)]]
@@ -323,9 +321,9 @@ def test_replies_go_after_ninety_days_that_were_seen(server: Server, desk: Desk)
     desk.deposit(box, box.reply(), box.reply(100_000))
 
     for day in range(1, 90):
-        assert prune(server.home, today=TODAY + timedelta(days=day)).replies == 0
+        assert prune(server.home, today=days.today() + timedelta(days=day)).replies == 0
     assert rows(server) == [2, 2, 2]
-    assert prune(server.home, today=TODAY + timedelta(days=90)).replies == 2
+    assert prune(server.home, today=days.today() + timedelta(days=90)).replies == 2
     assert (rows(server), blobs(server)) == ([0, 0, 0], [])
     assert all(finding.ok for finding in check(server.home) if finding.check in {"ledger", "blobs"})
 

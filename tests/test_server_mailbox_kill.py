@@ -30,7 +30,6 @@ from tipbox.server.sweep import sweep
 from tipbox.server.threads import Here as InPlace
 
 SOME = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
-TODAY = days.today()
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def test_deleting(world: World, tmp_path: Path, call: str) -> None:
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "unlink"])
 def test_pruning(world: World, tmp_path: Path, call: str) -> None:
     whole = {reply.id: reply.whole for reply in world.replies}
-    tomorrow = TODAY + timedelta(days=1)
+    tomorrow = days.today() + timedelta(days=1)
     for home in each_write(
         call, lambda: world.copy(tmp_path / "home", world.answered), lambda home: prune(home, today=tomorrow)
     ):

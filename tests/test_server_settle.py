@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,12 +40,15 @@ from tipbox.server.settle import settle
 from tipbox.server.store import Store
 from tipbox.server.sweep import named_blobs
 
-TODAY = days.today()
-TOMORROW = TODAY + timedelta(days=1)
 LETTERS = 60
 COUNTERS = (slice(24, 28), slice(40, 44), slice(92, 96))
 """Of SQLite's header: how often the file changed. They tell how many nights were settled."""
 PAGE = 4096
+
+
+def tomorrow() -> date:
+    """Asked for when it is needed: a run may go on past midnight."""
+    return days.today() + timedelta(days=1)
 
 
 @pytest.fixture(name="organisations", scope="module")
@@ -96,7 +99,7 @@ def rows(count: int) -> list[tuple[dict[str, object], list[dict[str, object]]]]:
             (
                 {
                     "id": ident,
-                    "day": TODAY,
+                    "day": days.today(),
                     "seen_day": 0,
                     "body_size": 0,
                     "blob": None,
@@ -167,7 +170,7 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     assert sum(one < other for one, other in pairwise(before)) > 0.9 * LETTERS  # the order of arrival
     assert comparable(databases[0]) != comparable(databases[1])
 
-    done = [settle(tmp_path / home, today=TOMORROW) for home in ("one", "other")]
+    done = [settle(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
 
     assert all(one.whole and one.database for one in done)
     assert comparable(databases[0]) == comparable(databases[1])
@@ -179,7 +182,7 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
 def test_no_free_page_no_log_and_no_rowid_is_left(server: Here, organisations: list[Organisation]) -> None:
     server.upload(*(envelope(organisations) for _ in range(5)))
 
-    settle(server.home, today=TOMORROW)
+    settle(server.home, today=tomorrow())
 
     home = Home(server.home)
     assert home.database.with_name("tipbox.db-wal").stat().st_size == 0
@@ -206,7 +209,7 @@ def test_files_of_closed_days_have_one_time_and_a_random_order(
     before = {name: path.stat() for name, path in files(server).items()}
     arrived = [name for name, _ in sorted(before.items(), key=lambda item: item[1].st_mtime_ns)]
 
-    done = settle(server.home, today=TOMORROW)
+    done = settle(server.home, today=tomorrow())
 
     assert (done.blobs, done.left, done.whole) == (13, 0, True)
     after = {name: path.stat() for name, path in files(server).items()}
@@ -237,7 +240,7 @@ def birth(path: Path) -> str:
 def test_files_of_today_stay(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000))
 
-    done = settle(server.home, today=TODAY)
+    done = settle(server.home, today=days.today())
 
     assert (done.blobs, done.whole) == (0, True)
     assert [path.parent.name for path in files(server).values()] == ["blobs"]
@@ -245,7 +248,7 @@ def test_files_of_today_stay(server: Here, organisations: list[Organisation]) ->
 
 def test_what_goes_goes_from_both_folders(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000), envelope(organisations, 1000))
-    settle(server.home, today=TOMORROW)
+    settle(server.home, today=tomorrow())
     server.upload(envelope(organisations, 1000))
     blobs = LocalBlobs(server.home / "blobs")
     settled = next(iter((server.home / "blobs" / "settled").iterdir()))
@@ -293,7 +296,7 @@ def test_stale_files_and_exports_go(server: Here, organisations: list[Organisati
     settle(server.home)
     assert not any(path.exists() for path in stale)
     assert present.exists()
-    settle(server.home, today=TOMORROW)
+    settle(server.home, today=tomorrow())
     assert not present.exists()
 
 
@@ -302,7 +305,8 @@ def test_it_runs_beside_a_server_under_load(organisations: list[Organisation], k
     with running(tmp_path / "home", keys) as server:
         sent: list[Sent] = []
         settling = subprocess.Popen(
-            (sys.executable, "-c", REPEATED, str(server.home), "12", TOMORROW.isoformat()), stdout=subprocess.PIPE
+            (sys.executable, "-c", REPEATED, str(server.home), "12", tomorrow().isoformat()),
+            stdout=subprocess.PIPE,
         )
         with server.client() as client:
             while settling.poll() is None:
@@ -346,7 +350,7 @@ def test_kill_9_at_each_write_loses_nothing(
     expected = sorted(one.whole for one in sent)
     kills = 0
     for number in numbers:
-        if not killed_at(call, number, lambda: settle(server.home, today=TOMORROW)):
+        if not killed_at(call, number, lambda: settle(server.home, today=tomorrow())):
             break
         kills += 1
         assert fetched(server, organisations[2], tmp_path / f"out-{number}") == expected
@@ -354,7 +358,7 @@ def test_kill_9_at_each_write_loses_nothing(
         pytest.fail("the settle never came through")
 
     assert kills
-    assert settle(server.home, today=TOMORROW).whole
+    assert settle(server.home, today=tomorrow()).whole
     assert set(files(server)) == server.read(named_blobs)
     assert fetched(server, organisations[2], tmp_path / "out") == expected
     assert not list(server.home.rglob(".*.part"))

@@ -45,7 +45,8 @@ def seed(record_property: Callable[[str, object], None]) -> int:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client within this process pauses for a short while only before it tries again."""
+    """A client within this process pauses for a short while only before it tries again, and does not give up."""
+    monkeypatch.setattr(line_module, "FIRST_CONTACT_SECONDS", line_module.PATIENCE_SECONDS)
     monkeypatch.setattr(line_module, "_FIRST_PAUSE", 0.05)
     monkeypatch.setattr(line_module, "_LONGEST_PAUSE", 0.4)
 
