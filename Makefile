@@ -28,6 +28,7 @@ demo: setup  ## the main job end to end on loopback; make demo ARGS=--once exits
 test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, units, browsers, promises
 	tests/apt.sh
 	$(MAKE) --no-print-directory lint
+	sync  # what set-up wrote would hold up the first tests' own writes
 	$(PY) -m pytest tests --promises $(PARALLEL) $(ARGS)
 
 lint: setup $(VENV)/.stamp-test  ## ruff, mypy --strict, tsc

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+# A busy machine is slow, not wrong.
+settings.register_profile("tipbox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tipbox")
 
 pytest_plugins = ["promises"]
 

@@ -43,7 +43,7 @@ from tipbox.server.store import Store
 
 T = TypeVar("T")
 PART = 65_552
-BOOT_SECONDS = 20
+BOOT_SECONDS = 180
 
 
 # --- organisations ----------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Box:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for something that is about to happen."""
     limit = time.monotonic() + seconds
     while not condition():
@@ -237,7 +237,7 @@ class Server:
     def connect(self, address: Any = None) -> socket.socket:
         address = address or self.address
         line = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-        line.settimeout(30)
+        line.settimeout(120)
         try:
             line.connect(address)
         except OSError:

@@ -345,7 +345,7 @@ def test_nothing_prompts_and_nothing_is_drawn_without_a_terminal(desks: Desks, b
     done = subprocess.run(
         [sys.executable, "-m", "tipbox", "desk", "import", "--vault", desks.desks[1].vault, "--copies", "1",
          "--passphrase-file", secret, bundle],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_demo_once(tmp_path: Path, record_size: Callable[[str, int], None]) -> None:
     """`make demo ARGS=--once` sets up, runs the main job and exits, without root's tools at hand."""
     clone = copy_tree(tmp_path / "clone")

@@ -38,7 +38,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run() -> Run:
     command = [sys.executable, "-I", "-W", "error", "-c", RUN, str(OPENER), *map(str, FILES)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     lines = map(json.loads, done.stdout.splitlines())
     modules = {when: {name.split(".")[0] for name in names} for when, names in json.loads(done.stderr).items()}

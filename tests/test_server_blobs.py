@@ -32,7 +32,7 @@ def test_a_link_is_no_blob(blobs: LocalBlobs, tmp_path: Path, folder: str) -> No
     assert blobs.size(NAME) is None
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_pipe_and_a_folder_are_no_blobs(blobs: LocalBlobs, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "blobs" / NAME)
     assert blobs.size(NAME) is None

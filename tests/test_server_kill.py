@@ -52,7 +52,11 @@ def killed_at(server: Server, call: str, number: int) -> Iterator[None]:
             tracer.send_signal(signal.SIGINT)
         else:
             tracer.kill()
-        tracer.wait(20)
+        try:
+            tracer.wait(20)
+        except subprocess.TimeoutExpired:  # the worker was dying, and not dead yet
+            tracer.kill()
+            tracer.wait(60)
         tracer.stderr.close()
 
 

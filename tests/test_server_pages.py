@@ -24,6 +24,7 @@ from server_support import (
     running,
     start,
     three,
+    until,
 )
 from tipbox import days
 from tipbox.server.headers import HEADERS
@@ -339,7 +340,5 @@ def test_a_new_manifest_is_shown_without_a_restart(organisations: list[Organisat
         other = organisations[1]
         (server.home / "keys" / f"{other.name}.json").write_bytes(other.manifest().encode())
 
-        deadline = days.today() + timedelta(days=1)
-        while other.name.encode() not in client.request("GET", "/").body:
-            assert days.today() < deadline
+        until(lambda: other.name.encode() in client.request("GET", "/").body)
         assert other.name.encode() not in before

@@ -56,7 +56,7 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"} | more
 
 
-def tipbox(*arguments: str | Path, expect: int | None = 0, timeout: float = 240) -> Done:
+def tipbox(*arguments: str | Path, expect: int | None = 0, timeout: float = 600) -> Done:
     """Run one command to its end.
 
     Args:
@@ -229,7 +229,7 @@ class Server:
                 env=environment(**self.more),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 180
         while True:
             assert self.process.poll() is None, f"the server ended: {self.log.read_text()}"
             try:
@@ -292,7 +292,7 @@ class Server:
         circuit: str = CIRCUIT,
     ) -> tuple[int, dict[str, str], bytes]:
         """One request on one connection: status, headers in lower case, body."""
-        connection = http.client.HTTPConnection("localhost", timeout=60)
+        connection = http.client.HTTPConnection("localhost", timeout=240)
         connection.sock = self.connect(circuit)
         try:
             connection.request(method, path, body, headers or {})
@@ -385,7 +385,8 @@ def running_world(
             server.start()
             yield World(folder, copied, server)
         finally:
-            server.stop()
+            if server.process is not None and server.process.poll() is None:
+                server.kill()  # at once: stopping in order has tests of its own
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { BodySealer, partNonce } from "../src/body.js";
 import { type Bytes, concat, equal, toHex, utf8 } from "../src/bytes.js";
@@ -14,7 +14,6 @@ import { padme } from "../src/padding.js";
 import { random, sha256 } from "../src/primitives.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const MESSAGE = utf8("Свидетельство: я видел это сам.\n");
 let organisations: TestOrganisation[];

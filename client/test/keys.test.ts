@@ -1,11 +1,10 @@
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { concat, fromUtf8, utf8 } from "../src/bytes.js";
 import { check, checkReplaces, currentKey, encodeManifest, keyId, type Manifest, parse } from "../src/keys.js";
 import { random, xwingPublic } from "../src/primitives.js";
 import { flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FROM = 20_780;
 let kibhr: TestOrganisation;

@@ -1,12 +1,11 @@
 import { createHash, hkdfSync, pbkdf2Sync } from "node:crypto";
 
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { toHex } from "../src/bytes.js";
 import { checkDigits, digits, generate, pairKey, parse, secrets, threadId, wipe } from "../src/passphrase.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 describe("Passphrase", () => {
   it("is 36 digits in six groups, and reads back however it is typed", async () => {

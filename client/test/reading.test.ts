@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { type Bytes, concat, equal, fromUtf8, toHex } from "../src/bytes.js";
 import type { Code } from "../src/errors.js";
@@ -9,7 +9,6 @@ import { type Found, Mailbox, type Shown } from "../src/reading.js";
 import { deposit, type Deposit, Postbox, reply } from "./postbox.js";
 import { contentOf, flip } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const TEXT = "Мы получили. Спасибо.";
 const FIDH = random(16);
@@ -30,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => postbox.stop());
 
 function mailbox(api = postbox.api): Mailbox {
-  const timing = { firstPause: 1, longestPause: 5, patience: 5_000 };
+  const timing = { firstPause: 1, longestPause: 5, patience: 600_000 };
   return new Mailbox(api, source, [FIDH, KIBHR], { signal: new AbortController().signal, timing, onLine: (trouble) => troubles.push(trouble) });
 }
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { toHex, utf8 } from "../src/bytes.js";
 import { BodyReader } from "../src/files.js";
@@ -6,7 +6,6 @@ import { readManifests } from "../src/roster.js";
 import { entryOf } from "../src/send.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FROM = 20_780;
 let fidh: TestOrganisation;

@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
 
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 
 import { digits, generate, parse, words } from "../src/passphrase.js";
 import { isWords, judge, judgeDigits, read } from "../src/typed.js";
 import { type ListName, PINS, WordList } from "../src/wordlists.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const other = (digit: string): string => String((Number(digit) + 1) % 10);
 

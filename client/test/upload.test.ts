@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { type Bytes, equal, toHex, utf8 } from "../src/bytes.js";
 import { today } from "../src/days.js";
@@ -13,7 +13,6 @@ import { RunLength, stillMissing } from "../src/upload.js";
 import { type Fault, Intake } from "./intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const TIMING_OF_TESTS = { firstPause: 1, longestPause: 5 };
 const MESSAGE = "Что я видел 5 января";
@@ -164,7 +163,7 @@ describe("a tip with files", () => {
   });
 
   it("grows its runs while requests are quick, to 64 parts", async () => {
-    const { files, news } = await deliver([300 * PART_SIZE]);
+    const { files, news } = await deliver([300 * PART_SIZE], {}, { ...TIMING_OF_TESTS, quick: 3_600_000, slow: 7_200_000 });
     const runs = intake.seen.filter(({ path }) => path.startsWith("/parts")).map(({ size }) => Math.ceil(size / SEALED_PART_SIZE));
     const last = news.findLast((one) => one.kind === "progress");
 

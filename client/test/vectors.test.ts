@@ -4,7 +4,7 @@
 import { createCipheriv } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "../src/acknowledgement.js";
 import { BodySealer, openBody, splitFiles } from "../src/body.js";
@@ -24,7 +24,6 @@ import { aesKey, seal, sha256 } from "../src/primitives.js";
 import { openReply } from "../src/replies.js";
 import { wordLists } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const FOLDER = new URL("../../tests/vectors/", import.meta.url);
 const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle", "mailbox"] as const;

@@ -2,13 +2,12 @@
 // is in tests/vectors/passphrase.
 
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { digits, doubt, generate, parse, words } from "../src/passphrase.js";
 import { fold, languageOf, type ListName, PINS, WordList } from "../src/wordlists.js";
 import { wordListFile, wordLists } from "./tools.js";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 }); // on a machine that does other things besides
 
 const lists = await wordLists();
 const [english, russian, french] = lists as [WordList, WordList, WordList];

@@ -134,4 +134,4 @@ def screenshots() -> Path:
 
 
 def _ffmpeg(*arguments: str | Path) -> None:
-    subprocess.run(("ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *arguments), check=True, timeout=120)
+    subprocess.run(("ffmpeg", "-hide_banner", "-loglevel", "error", "-y", *arguments), check=True, timeout=600)

@@ -38,7 +38,7 @@ ONION: Final = "tipboxtestsoqwertyuiopasdfghjklzxcvbnm234567abcdefghijkd.onion"
 """56 characters, as the name of an onion service of today; preferences map it to loopback."""
 INSECURE: Final = "insecure.example"
 """A plain name that Chromium maps to loopback: no secure context, so no crypto.subtle."""
-PATIENCE: Final = 60.0
+PATIENCE: Final = 240.0
 """Seconds that a condition may take."""
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (360, 740)
@@ -222,6 +222,7 @@ class Chromium(Browser):
             self._context.close()
         width, height = DESKTOP
         self._context = self._browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
+        self._context.set_default_timeout(PATIENCE * 1000)
         self._complaints = []
         page = self._context.new_page()
         page.on("console", self._hear)
@@ -399,13 +400,13 @@ class Firefox(Browser):
                 prefs=PREFERENCES[level] | {"network.proxy.socks_port": sink.port} | dict(more or {}),
                 workspace=str(folder),
                 gecko_log=str(folder / "gecko.log"),
-                startup_timeout=60,
+                startup_timeout=300,
             )
         try:
             self._keep_profile()
             with _leaks_allowed():
                 self._firefox.start_session()
-            self._firefox.timeout.script = 30
+            self._firefox.timeout.script = 180
             self._firefox.timeout.implicit = 0
         except BaseException:
             self.close()

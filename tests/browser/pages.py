@@ -135,7 +135,7 @@ class Source:
         """Press the button."""
         self.browser.click(SEND)
 
-    def wait_stored(self, patience: float = 120) -> str:
+    def wait_stored(self, patience: float = 300) -> str:
         """Wait for the page that says that it is stored; gives back the digits that it shows."""
         self.browser.until(
             lambda: self.browser.count(STORED) or self.browser.count(FAILED), "the message to be stored", patience
@@ -143,7 +143,7 @@ class Source:
         assert self.browser.count(STORED), f"sending failed: {self.browser.text('#app')}"
         return " ".join(self.browser.text(DIGITS).split())
 
-    def wait_failed(self, patience: float = 60) -> str:
+    def wait_failed(self, patience: float = 240) -> str:
         """Wait for the page that says that it failed; gives back its text."""
         self.browser.wait(FAILED, patience)
         return self.browser.text("#app")
@@ -161,7 +161,7 @@ class Source:
         """)
         return [str(text) for text in json.loads(texts)]
 
-    def tell(self, text: str, *paths: Path, patience: float = 120) -> str:
+    def tell(self, text: str, *paths: Path, patience: float = 300) -> str:
         """The whole way from the form to the stored message; gives back the digits."""
         self.open_form()
         self.write(text)

@@ -33,7 +33,7 @@ class Sink:
 
     def _serve(self, line: socket.socket) -> None:
         with contextlib.suppress(OSError, IndexError), line:
-            line.settimeout(10)
+            line.settimeout(60)
             line.recv(262)
             line.sendall(b"\x05\x00")
             request = line.recv(512)

@@ -35,7 +35,7 @@ def test_text_photo_video_and_empty_file_arrive_bit_exact(
     teller.attach(*files)
     began = time.monotonic()
     teller.send()
-    digits = teller.wait_stored(180)
+    digits = teller.wait_stored(600)
     seconds = time.monotonic() - began
 
     shown = teller.checks()

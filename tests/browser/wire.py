@@ -109,7 +109,7 @@ class Wire:
         self._held.clear()
         self._open.clear()
 
-    def wait_until_held(self, timeout: float = 60) -> None:
+    def wait_until_held(self, timeout: float = 240) -> None:
         """Wait until an upload stands before the held line."""
         assert self._held.wait(timeout), "no part of a file came"
 

@@ -34,7 +34,7 @@ PACKAGES: Final = (
     "unattended-upgrades",
 )
 """What install.sh would take from Debian: the machines have no network."""
-BOOT_SECONDS: Final = 120
+BOOT_SECONDS: Final = 400
 COMMAND_SECONDS: Final = 600
 _ENVIRONMENT: Final = (
     "PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -24,6 +24,8 @@ from deploy.conftest import ORGANISATION, Kit, TorNetwork
 from deploy.machine import RELEASES, Done, Machine, booted
 from tipbox_world import ROOT, Ring, tipbox
 
+pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
+
 UPKEEP = ("prune", "settle", "check", "machine", "backup", "canary")
 UNITS = ("tipbox", "tipbox-courier", *(f"tipbox-{name}" for name in UPKEEP))
 DOORS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}

@@ -12,6 +12,8 @@ from deploy.conftest import ORGANISATION, Kit, make_kit
 from deploy.machine import RELEASES
 from tipbox_world import Ring
 
+pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
+
 
 @pytest.fixture(scope="module", name="desk_kit")
 def _desk_kit(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -95,8 +95,8 @@ class Load:
     async def slow(self) -> None:
         """Open an upload, then send its parts in one request at the rate."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head, parts = self._seal()  # before the server's patience with a silent connection begins
             reader, writer = await self._connect()
-            head, parts = self._seal()
             token = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
             self._request(writer, token, "PUT /api/envelope", len(head))
             writer.write(head)

@@ -166,7 +166,7 @@ def test_the_tip_was_there_all_the_time(canaries: Canaries) -> None:
 
 def carried(server: Server, path: str) -> bytes:
     """What the couriers' door answers."""
-    connection = http.client.HTTPConnection("localhost", timeout=60)
+    connection = http.client.HTTPConnection("localhost", timeout=240)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(server.courier))
     with closing(connection):
@@ -260,7 +260,7 @@ def test_the_search_finds_a_word_across_two_pieces() -> None:
 
 
 def _wait_for(look: Callable[[], list[Found]]) -> list[Found]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         found = look()
         if found or time.monotonic() > deadline:
@@ -343,7 +343,7 @@ def test_what_was_read_of_a_refused_envelope_is_overwritten(canaries: Canaries, 
     head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     with server.connect() as line:
         line.sendall(head.encode() + body[:6000])
-        line.settimeout(30)
+        line.settimeout(120)
         assert line.recv(4096).startswith(b"HTTP/1.1 400 ")
         found = canaries.hunting.in_memory(Search({"plaintext": text.word}))
     assert found == []
@@ -355,7 +355,7 @@ def _bytes_below(folder: Path) -> int:
 
 def _send_until_refused(line: socket.socket, data: bytes) -> int:
     """Send as far as the server takes it; the status of its answer."""
-    line.settimeout(30)
+    line.settimeout(120)
     answer = b""
     view = memoryview(data)
     try:

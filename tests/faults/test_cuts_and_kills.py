@@ -215,11 +215,14 @@ class Crashing:
         data = chance.randbytes(size)
         upload = sealed(self.world.keys, b"kill", [("data", data)] if size else [])
         worker = min(server.pids()[1:], key=lambda pid: psutil.Process(pid).create_time())  # it has surely begun
+        dying = psutil.Process(worker)
         out = self.folder / f"{syscall}-{when}-{len(self.uploads)}"
         inject = ("-f", "-e", f"trace={syscall}", "-e", f"inject={syscall}:signal=KILL:when={when}")
         with traced([worker], inject, out), _only(server, worker):
             _source_sends(f"http://{server.bind}", upload)
         killed = "killed by SIGKILL" in out.read_text()
+        if killed:  # its master notices in its own time
+            psutil.wait_procs([dying], timeout=120)
         assert killed == (worker not in server.pids())
         self.uploads.append(upload)
         self.contents[upload.id] = {"data": data} if size else {}

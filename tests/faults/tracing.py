@@ -40,6 +40,6 @@ def traced(pids: Sequence[int], options: Sequence[str], out: Path) -> Iterator[N
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(60)
         drain.join()
         process.stderr.close()

@@ -33,13 +33,13 @@ class Onion:
     def client(self, user: str) -> httpx.Client:
         """Somebody's Tor Browser, or so: each SOCKS user has circuits of its own."""
         return httpx.Client(
-            base_url=self.sources, proxy=f"socks5://{user}:x@{self.network.socks}", timeout=90, trust_env=False
+            base_url=self.sources, proxy=f"socks5://{user}:x@{self.network.socks}", timeout=180, trust_env=False
         )
 
     def stream(self, user: str) -> socket.socket | None:
         """One stream to the sources' service for a SOCKS user, bare; None when Tor refuses it."""
         host = self.sources.removeprefix("http://").encode()
-        line = socket.create_connection(("127.0.0.1", self.network.socks_port), timeout=90)
+        line = socket.create_connection(("127.0.0.1", self.network.socks_port), timeout=180)
         line.sendall(b"\x05\x01\x02")
         assert line.recv(2) == b"\x05\x02"
         line.sendall(b"\x01" + bytes([len(user)]) + user.encode() + b"\x01x")

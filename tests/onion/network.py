@@ -23,7 +23,7 @@ from tipbox_world import ROOT
 
 AUTHORITIES: Final = 3
 RELAYS: Final = 2
-PATIENCE: Final = 120.0
+PATIENCE: Final = 400.0
 _TEMPLATES: Final = ROOT / "deploy" / "tor"
 _COMMON: Final = """\
 TestingTorNetwork 1

@@ -19,6 +19,8 @@ from browser.sink import Sink
 from onion.conftest import Onion
 from tipbox_world import tipbox
 
+pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
+
 SIZE = 30_000_000
 TEXT = "Алаңда қарусыз адамдарға оқ атылды. Видео приложено."
 

@@ -39,7 +39,15 @@ def courier_line(
         tor: PrivateTor | None = None
         if onion and socks is None:
             tor = stack.enter_context(private_tor(host, key, torrc))
-        line = stack.enter_context(Line(url, tor.socks if tor else socks, act=act, first_contact=FIRST_CONTACT_SECONDS))
+        line = stack.enter_context(
+            Line(
+                url,
+                tor.socks if tor else socks,
+                act=act,
+                first_contact=FIRST_CONTACT_SECONDS,
+                hopeless=lambda: tor is not None and tor.refused,
+            )
+        )
         try:
             yield line
         except NetworkFailed as error:

@@ -129,11 +129,13 @@ class Line:
         act: str = "sending",
         patience: float = PATIENCE_SECONDS,
         first_contact: float | None = None,
+        hopeless: Callable[[], bool] = lambda: False,  # known otherwise that it will never answer
     ) -> None:
         origin = _origin(url, socks)
         self._act = act
         self._patience = patience
         self._socks = socks
+        self._hopeless = hopeless
         self._first_contact = FIRST_CONTACT_SECONDS if first_contact is None else first_contact
         self.heard = False
         """Whether the server has answered at all."""
@@ -173,6 +175,8 @@ class Line:
         limit = self._patience if self.heard else self._first_contact
         if not self.heard and state.outcome and isinstance(state.outcome.exception(), NoProxy):
             limit = min(limit, PROXY_SECONDS)
+        if not self.heard and self._hopeless():
+            return True
         return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
     def request(
