@@ -197,13 +197,15 @@ firewall_rules() {
 
 # Where canaries go, once tor has made the address.
 canary_address() {
-    local host=/var/lib/tor/tipbox/sources/hostname filled
-    if [[ ! -s $host ]]; then
+    local host=/var/lib/tor/tipbox/sources/hostname onion filled
+    # As tor's user, and nothing but an address: root would follow a link there, and show others where it leads.
+    onion=$(as_tor cat "$host" 2>/dev/null || true)
+    if [[ ! $onion =~ ^[a-z2-7]{56}\.onion$ ]]; then
         say "${DRY:+would write: $SETTINGS/canary.env, }once tor has made the address canaries can go there"
         return
     fi
     filled=$(mktemp)
-    printf '# Written by install.sh: the sources'"'"' onion service.\nONION=http://%s\n' "$(<"$host")" >"$filled"
+    printf '# Written by install.sh: the sources'"'"' onion service.\nONION=http://%s\n' "$onion" >"$filled"
     put "$filled" "$SETTINGS/canary.env"
     rm -f "$filled"
 }

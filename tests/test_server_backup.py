@@ -548,6 +548,23 @@ def test_what_the_disk_lost_is_counted_and_the_rest_comes_back(
     assert is_well(tmp_path / "new")
 
 
+@pytest.mark.parametrize("link", [True, False])
+def test_a_database_that_is_gone_or_a_link_is_refused_and_nothing_is_made(
+    server: Here, tmp_path: Path, *, link: bool
+) -> None:
+    """SQLite would follow the link, and make a file wherever it leads."""
+    place, victim = server.home / "tipbox.db", tmp_path / "victim"
+    place.rename(tmp_path / "aside")
+    if link:
+        place.symlink_to(victim)
+
+    with pytest.raises(InputRefused, match="gone, or a link"):
+        backup(server.home, tmp_path / "backup", KEY)
+    assert not victim.exists()
+    assert not (tmp_path / "backup").exists()
+    assert place.is_symlink() == link
+
+
 # --- drill ------------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,15 +28,26 @@ _PRAGMAS: Final = (
 )
 
 
-def make_engine(home: Home, config: Config) -> Engine:
+def make_engine(home: Home, config: Config, *, there: bool = False) -> Engine:
     """The engine that the configuration names.
 
+    Args:
+        home: where SQLite's file is.
+        config: names another database, or none.
+        there: SQLite's file must be there already, and be no link: SQLite follows links by itself, past what mounts
+            forbid, and root's commands must not make or open files where a door that was broken into wants them.
+
     Raises:
+        InputRefused: it is not there.
         Usage: the URL is not one of PostgreSQL.
     """
     written = config.database.url.get_secret_value()
     if not written:
-        return _sqlite(home.database)
+        if there and (home.database.is_symlink() or not home.database.is_file()):
+            raise InputRefused(
+                f"opening {home.database}: the database is gone, or a link; look who did that, and restore the backup"
+            )
+        return _sqlite(home.database, mode="rw" if there else "rwc")
     try:
         url = make_url(written)
     except ArgumentError:
@@ -53,10 +65,11 @@ def make_file(home: Home) -> None:
         os.close(os.open(home.database, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, home.file_mode))
 
 
-def _sqlite(path: Path) -> Engine:
+def _sqlite(path: Path, *, mode: str) -> Engine:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
         hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare)

@@ -168,7 +168,7 @@ def _turns(engine: Engine) -> Callable[[], AbstractContextManager[None]]:
 
     @contextmanager
     def turn() -> Iterator[None]:
-        descriptor = os.open(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        descriptor = os.open(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
