@@ -550,7 +550,7 @@ def test_what_the_disk_lost_is_counted_and_the_rest_comes_back(
 
 @pytest.mark.parametrize("link", [True, False])
 def test_a_database_that_is_gone_or_a_link_is_refused_and_nothing_is_made(
-    server: Here, tmp_path: Path, *, link: bool
+    server: Here, keys: Path, tmp_path: Path, *, link: bool
 ) -> None:
     """SQLite would follow the link, and make a file wherever it leads."""
     place, victim = server.home / "tipbox.db", tmp_path / "victim"
@@ -560,6 +560,9 @@ def test_a_database_that_is_gone_or_a_link_is_refused_and_nothing_is_made(
 
     with pytest.raises(InputRefused, match="gone, or a link"):
         backup(server.home, tmp_path / "backup", KEY)
+    if link:  # a door that starts makes no file there either
+        with pytest.raises(InputRefused, match="gone, or a link"):
+            prepare(server.home, keys)
     assert not victim.exists()
     assert not (tmp_path / "backup").exists()
     assert place.is_symlink() == link

@@ -15,7 +15,7 @@ from tipbox.header import Header
 from tipbox.padding import sealed_size
 from tipbox.server import clock, drafts
 from tipbox.server.config import Config, Quota
-from tipbox.server.database import make_engine, migrate
+from tipbox.server.database import make_engine, make_file, migrate
 from tipbox.server.drafts import Opening, Terms
 from tipbox.server.errors import Refusal
 from tipbox.server.home import Home
@@ -38,6 +38,7 @@ def _organisations() -> list[Organisation]:
 def _store(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Store]:
     home = Home(tmp_path / "home")
     home.make()
+    make_file(home)
     engine = make_engine(home, Config())
     migrate(engine)
     store = Store(engine)

@@ -13,7 +13,6 @@ import { sendBody } from "../src/send.js";
 import { type Run, Upload } from "../src/upload.js";
 import { contentOf } from "./tools.js";
 
-
 const realEncrypt = crypto.subtle.encrypt.bind(crypto.subtle);
 let nonces: string[];
 let plaintexts: Bytes[];

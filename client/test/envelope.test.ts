@@ -14,7 +14,6 @@ import { padme } from "../src/padding.js";
 import { random, sha256 } from "../src/primitives.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-
 const MESSAGE = utf8("Свидетельство: я видел это сам.\n");
 let organisations: TestOrganisation[];
 let fidh: TestOrganisation;

@@ -5,7 +5,6 @@ import { check, checkReplaces, currentKey, encodeManifest, keyId, type Manifest,
 import { random, xwingPublic } from "../src/primitives.js";
 import { flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-
 const FROM = 20_780;
 let kibhr: TestOrganisation;
 

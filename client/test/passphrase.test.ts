@@ -6,7 +6,6 @@ import { describe, expect, it } from "vitest";
 import { toHex } from "../src/bytes.js";
 import { checkDigits, digits, generate, pairKey, parse, secrets, threadId, wipe } from "../src/passphrase.js";
 
-
 describe("Passphrase", () => {
   it("is 36 digits in six groups, and reads back however it is typed", async () => {
     const passphrase = await generate();

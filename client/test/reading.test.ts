@@ -9,7 +9,6 @@ import { type Found, Mailbox, type Shown } from "../src/reading.js";
 import { deposit, type Deposit, Postbox, reply } from "./postbox.js";
 import { contentOf, flip } from "./tools.js";
 
-
 const TEXT = "Мы получили. Спасибо.";
 const FIDH = random(16);
 const KIBHR = random(16);

@@ -6,7 +6,6 @@ import { readManifests } from "../src/roster.js";
 import { entryOf } from "../src/send.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-
 const FROM = 20_780;
 let fidh: TestOrganisation;
 let kibhr: TestOrganisation;

@@ -6,7 +6,6 @@ import { digits, generate, parse, words } from "../src/passphrase.js";
 import { isWords, judge, judgeDigits, read } from "../src/typed.js";
 import { type ListName, PINS, WordList } from "../src/wordlists.js";
 
-
 const other = (digit: string): string => String((Number(digit) + 1) % 10);
 
 describe("digits as they are typed", () => {

@@ -13,7 +13,6 @@ import { RunLength, stillMissing } from "../src/upload.js";
 import { type Fault, Intake } from "./intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "./tools.js";
 
-
 const TIMING_OF_TESTS = { firstPause: 1, longestPause: 5 };
 const MESSAGE = "Что я видел 5 января";
 let organisations: TestOrganisation[];

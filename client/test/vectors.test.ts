@@ -24,7 +24,6 @@ import { aesKey, seal, sha256 } from "../src/primitives.js";
 import { openReply } from "../src/replies.js";
 import { wordLists } from "./tools.js";
 
-
 const FOLDER = new URL("../../tests/vectors/", import.meta.url);
 const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle", "mailbox"] as const;
 /** Locked files need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */

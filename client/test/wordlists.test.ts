@@ -8,7 +8,6 @@ import { digits, doubt, generate, parse, words } from "../src/passphrase.js";
 import { fold, languageOf, type ListName, PINS, WordList } from "../src/wordlists.js";
 import { wordListFile, wordLists } from "./tools.js";
 
-
 const lists = await wordLists();
 const [english, russian, french] = lists as [WordList, WordList, WordList];
 const KAZAKH: Readonly<Record<string, string>> = { а: "ә", г: "ғ", к: "қ", н: "ң", о: "ө", у: "ү", х: "һ", и: "і", е: "ё" };

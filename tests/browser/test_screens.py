@@ -215,6 +215,7 @@ def test_a_full_server_says_so_and_still_takes_text(
         source.send()
         said = source.wait_failed()
         assert "No room" in said
+        assert "Keep the digits" not in said
         Camera(source, screenshots).take("full")
         source.tell("Без видео")
         [tip] = world.arrived("kibhr")

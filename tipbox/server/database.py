@@ -28,26 +28,23 @@ _PRAGMAS: Final = (
 )
 
 
-def make_engine(home: Home, config: Config, *, there: bool = False) -> Engine:
+def make_engine(home: Home, config: Config) -> Engine:
     """The engine that the configuration names.
 
-    Args:
-        home: where SQLite's file is.
-        config: names another database, or none.
-        there: SQLite's file must be there already, and be no link: SQLite follows links by itself, past what mounts
-            forbid, and root's commands must not make or open files where a door that was broken into wants them.
+    SQLite's file must be there already (``make_file``) and be no link. SQLite follows links by itself, past what mounts
+    forbid, and would make or open a file wherever a door that was broken into wants it.
 
     Raises:
-        InputRefused: it is not there.
+        InputRefused: it is not there, or a link.
         Usage: the URL is not one of PostgreSQL.
     """
     written = config.database.url.get_secret_value()
     if not written:
-        if there and (home.database.is_symlink() or not home.database.is_file()):
+        if home.database.is_symlink() or not home.database.is_file():
             raise InputRefused(
                 f"opening {home.database}: the database is gone, or a link; look who did that, and restore the backup"
             )
-        return _sqlite(home.database, mode="rw" if there else "rwc")
+        return _sqlite(home.database)
     try:
         url = make_url(written)
     except ArgumentError:
@@ -65,8 +62,8 @@ def make_file(home: Home) -> None:
         os.close(os.open(home.database, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, home.file_mode))
 
 
-def _sqlite(path: Path, *, mode: str) -> Engine:
-    address = f"{path.absolute().as_uri()}?mode={mode}"
+def _sqlite(path: Path) -> Engine:
+    address = f"{path.absolute().as_uri()}?mode=rw"
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),

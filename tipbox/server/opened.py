@@ -44,7 +44,7 @@ def opened(path: Path, credentials: Path | None = None) -> Iterator[Opened]:
     home.must_exist()
     config = load(path)
     keys = credentials / SERVER_KEY if credentials is not None else home.server_key
-    engine = make_engine(home, config, there=True)
+    engine = make_engine(home, config)
     try:
         must_be_current(engine)
         yield Opened(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
