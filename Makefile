@@ -9,7 +9,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 CLIENT_SOURCES := $(shell find client -path client/node_modules -prune -o -path client/dist -prune -o -type f -print)
 CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)
-WORDLISTS := tipbox/wordlists/__init__.py
+WORDLISTS := tipbox/formats/wordlists/__init__.py
 LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
@@ -49,7 +49,7 @@ fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60
 	tests/fuzz.sh $(ARGS)
 
 messages: setup $(VENV)/.stamp-test  ## extracts what people read into tipbox/locale
-	$(PY) tests/messages.py
+	$(PY) tests/project/messages.py
 
 lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) pyproject.toml --extra source --extra server --group test -o requirements-test.lock

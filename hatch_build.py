@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("page.js", "worker.js", "reader.js", "style.css")
+BUNDLE = ("page.js", "sealer.js", "reader.js", "style.css")
 """What the client build makes in `client/dist/`."""
 
 LISTS = {
@@ -58,21 +58,21 @@ def compile_catalogues(root: Path) -> None:
 
 
 def make_wordlists(root: Path) -> None:
-    """Make `tipbox/wordlists/*.txt`.
+    """Make `tipbox/formats/wordlists/*.txt`.
 
     Raises:
         NotFound: a package has other words than those that docs/format.md pins.
         ValueError: a list is ambiguous.
     """
     sys.path.insert(0, str(root))
-    from tipbox.wordlists import WordList
+    from tipbox.formats.wordlists import WordList
 
     for name, (package, *path) in LISTS.items():
         lines = files(package).joinpath(*path).read_text(encoding="utf-8").splitlines()
         words = [unicodedata.normalize("NFC", line.split()[-1]) for line in lines if line.strip()]
         data = "".join(f"{word}\n" for word in words).encode()
         WordList.read(name, data).check_unambiguous()
-        (root / "tipbox" / "wordlists" / f"{name}.txt").write_bytes(data)
+        (root / "tipbox" / "formats" / "wordlists" / f"{name}.txt").write_bytes(data)
 
 
 class BuildHook(BuildHookInterface[Any]):
@@ -93,7 +93,7 @@ class BuildHook(BuildHookInterface[Any]):
         compile_catalogues(root)
         dist = root / "client" / "dist"
         missing = [name for name in BUNDLE if not (dist / name).is_file()]
-        missing += [name for name in LISTS if not (root / "tipbox" / "wordlists" / f"{name}.txt").is_file()]
+        missing += [name for name in LISTS if not (root / "tipbox" / "formats" / "wordlists" / f"{name}.txt").is_file()]
         if missing:
             raise RuntimeError(f"building tipbox: {', '.join(missing)} is missing; build from a checkout")
         if self.target_name == "wheel" and version != "editable":

@@ -10,7 +10,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: ["src/page.ts", "src/worker.ts", "src/reader.ts", "style.css"],
+  entryPoints: ["src/page/page.ts", "src/worker/sealer.ts", "src/worker/reader.ts", "style.css"],
   outdir: "dist",
   outbase: ".",
   entryNames: "[name]",

@@ -11,7 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 settings.register_profile("tipbox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tipbox")
 
-pytest_plugins = ["promises"]
+pytest_plugins = ["support.promises"]
 
 DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
 """They share Debian trees, which take minutes to make: one process runs them."""

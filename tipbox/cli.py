@@ -22,8 +22,8 @@ import click
 
 from tipbox import __version__
 from tipbox.commands.terminal import Terminal
-from tipbox.durable import TEMPORARY_SUFFIX
 from tipbox.errors import Full, InputRefused, NotFound, TipboxError, Usage
+from tipbox.files.durable import TEMPORARY_SUFFIX
 
 _INTERRUPTED: Final = 130
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -55,13 +55,13 @@ class Roles(click.Group):
     """The top group: its members are imported by name."""
 
     members: ClassVar[dict[str, tuple[str, str]]] = {
-        "keys": ("keys", "Make, publish, verify, replace and destroy an organisation's keys."),
-        "desk": ("desk", "Open what the Bundles bring; runs without any network."),
-        "server": ("server", "Take in sealed tips and hand them to couriers."),
+        "keys": ("desk.keys", "Make, publish, verify, replace and destroy an organisation's keys."),
+        "desk": ("desk.desk_group", "Open what the Bundles bring; runs without any network."),
+        "server": ("server.server_group", "Take in sealed tips and hand them to couriers."),
         "courier": ("courier", "Carry sealed Bundles between a server and the stick."),
-        "source": ("source", "Send a sealed tip."),
-        "seal": ("seal", "Seal a tip into a file, without any network."),
-        "demo": ("demo", "Run the main job end to end on this machine."),
+        "source": ("source.source_group", "Send a sealed tip."),
+        "seal": ("source.seal", "Seal a tip into a file, without any network."),
+        "demo": ("demo_command", "Run the main job end to end on this machine."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (the signature is click's)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tipbox.errors import TipboxError
-from tipbox.primitives import random_bytes
+from tipbox.formats.base.primitives import random_bytes
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 20.0

@@ -1,7 +1,7 @@
 // What page and worker say to each other. The page never sees a key, the worker never sees the page.
 
-import type { Bytes } from "./bytes.js";
-import type { Day } from "./days.js";
+import type { Bytes } from "./formats/base/bytes.js";
+import type { Day } from "./formats/base/days.js";
 import type { Code } from "./errors.js";
 
 /** An organisation with a manifest that is good today. */

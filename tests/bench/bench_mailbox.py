@@ -17,13 +17,13 @@ from typing import Final
 import psutil
 
 from bench.figures import Ledger
-from server_support import Box, Client, Organisation, Server, bearer, inward, keys_folder, start, three
-from tipbox import days
-from tipbox.mailbox import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList
-from tipbox.server.deposit import MOST_OF_ONE
-from tipbox.server.export import export
+from support.server import Box, Client, Organisation, Server, bearer, inward, keys_folder, start, three
+from tipbox.formats.base import days
+from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList
+from tipbox.server.bundles.export import export
+from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
-from tipbox.server.import_ import import_bundles
+from tipbox.server.mailboxes.deposit import MOST_OF_ONE
 
 EACH: Final = 10_000
 """Requests to each kind of mailbox, interleaved."""

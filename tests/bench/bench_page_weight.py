@@ -12,7 +12,7 @@ from bench.figures import Ledger
 from browser.drivers import Level, running
 from browser.pages import Source
 from browser.wire import Exchange, Wire
-from tipbox_world import Ring, ring, running_world
+from support.world import Ring, ring, running_world
 
 __all__ = ["ring"]
 

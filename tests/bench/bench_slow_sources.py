@@ -12,7 +12,7 @@ from typing import Final
 from bench.figures import Ledger
 from bench.loads import OPEN_BUDGET, Run, run_sources, seal_tips
 from faults.test_slow_sources import IDLE, RATE, SLOW, loaded
-from tipbox_world import Ring, ring, running_world
+from support.world import Ring, ring, running_world
 
 __all__ = ["ring"]
 

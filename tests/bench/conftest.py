@@ -14,7 +14,7 @@ from bench.figures import QUIET, Ledger, machine
 RESULT: Final = Path(__file__).parents[2] / "build" / "bench.json"
 _LEDGER: Final = pytest.StashKey[Ledger]()
 
-pytest_plugins = ["tipbox_world"]
+pytest_plugins = ["support.world"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

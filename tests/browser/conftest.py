@@ -13,7 +13,7 @@ import pytest
 from browser.drivers import Browser, Level, running
 from browser.pages import Source
 from browser.wire import Wire
-from tipbox_world import ROOT, Ring, World, ring, running_world, world
+from support.world import ROOT, Ring, World, ring, running_world, world
 
 __all__ = ["ring", "world"]
 

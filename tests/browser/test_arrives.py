@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from browser.pages import Source
-from tipbox.keys import Manifest
-from tipbox.passphrase import Passphrase, thread_id
-from tipbox_world import NAMES, World
+from support.world import NAMES, World
+from tipbox.formats.manifest import Manifest
+from tipbox.formats.passphrase import Passphrase, thread_id
 
 TEXT = """5 января на площади стреляли в безоружных людей. Я видел это сам.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from browser.pages import Source
-from tipbox_world import NAMES, World
+from support.world import NAMES, World
 
 CHOICES = (("fidh",), ("fidh", "kibhr"))  # one organisation reads nothing at all
 

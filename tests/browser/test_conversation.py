@@ -13,7 +13,7 @@ from browser.pages import Answer, Source, allowed_host, spellings
 from browser.test_requests import TOKEN
 from browser.test_traces import STORAGE
 from browser.wire import Exchange
-from tipbox_world import NAMES, World
+from support.world import NAMES, World
 
 TIP: Final = "Я видел, как увезли соседа"
 REPLY: Final = "Спасибо. Он жив?\n\nПозвоните нам, если можете.\n"

@@ -11,8 +11,8 @@ import pytest
 
 from browser.pages import BAR, FAILED, LEAVE, MESSAGE, SENDING, STOP, Source
 from browser.wire import parts_sent
-from tipbox.padding import padme, parts
-from tipbox_world import World
+from support.world import World
+from tipbox.formats.base.padding import padme, parts
 
 FILE_SIZE = 12_000_003
 CUT_AFTER = 1_700_000

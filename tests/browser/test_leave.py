@@ -9,9 +9,9 @@ import pytest
 from browser import lying
 from browser.drivers import Level
 from browser.pages import DIGITS, FAILED, LEAVE, MESSAGE, PASSPHRASE, SEND, SENDING, STOP, Source
-from tipbox.keys import Manifest
-from tipbox.passphrase import Passphrase
-from tipbox_world import World
+from support.world import World
+from tipbox.formats.manifest import Manifest
+from tipbox.formats.passphrase import Passphrase
 
 WORDS = "Никто не должен это увидеть"
 ALL = pytest.mark.parametrize("level", list(Level), ids=lambda level: level.value)

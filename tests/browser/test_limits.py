@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from browser.pages import Source
-from tipbox_world import World
+from support.world import World
 
 MAX_MESSAGE = 1_000_000
 HOSTILE = (

@@ -10,9 +10,9 @@ import pytest
 
 from browser import lying
 from browser.pages import JUDGED, MAILBOX, OTHERS, WRITE, Source
-from tipbox.keys import Manifest
-from tipbox.passphrase import Passphrase, Secrets
-from tipbox_world import NAMES, World
+from support.world import NAMES, World
+from tipbox.formats.manifest import Manifest
+from tipbox.formats.passphrase import Passphrase, Secrets
 
 REPLY: Final = "Спасибо. Он жив?\n\nПозвоните нам, если можете.\n"
 KIBHR: Final = NAMES["kibhr"][0]

@@ -26,9 +26,9 @@ from browser.pages import (
     Source,
 )
 from browser.wire import Wire
-from tipbox.keys import Manifest
-from tipbox.passphrase import Passphrase
-from tipbox_world import Ring, World, running_world
+from support.world import Ring, World, running_world
+from tipbox.formats.manifest import Manifest
+from tipbox.formats.passphrase import Passphrase
 
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 LOOKED_AT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from tipbox_world import Server
+from support.world import Server
 
 CHUNK: Final = 1 << 18
 PARTS: Final = "/api/envelope/parts/"

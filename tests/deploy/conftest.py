@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.machine import debootstrap, network_namespace
-from tipbox_world import ROOT, Done, Ring
+from support.world import ROOT, Done, Ring
 
 ORGANISATION: Final = "kibhr"
 SIGNER: Final = "tipbox"

@@ -22,7 +22,7 @@ from nacl.public import PrivateKey
 
 from deploy.conftest import ORGANISATION, Kit, TorNetwork
 from deploy.machine import RELEASES, Done, Machine, booted
-from tipbox_world import ROOT, Ring, tipbox
+from support.world import ROOT, Ring, tipbox
 
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
 
@@ -650,8 +650,8 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
     machine = installed.machine
     before, release = dump(machine), machine.path("/opt/tipbox/current").readlink()
     with zipfile.ZipFile(kit.wheel) as wheel:
-        check = wheel.read("tipbox/server/check.py")
-        run = wheel.read("tipbox/server/database.py")
+        check = wheel.read("tipbox/server/upkeep/check.py")
+        run = wheel.read("tipbox/server/storage/database.py")
     migrates = b'        command.upgrade(_alembic(connection), "head")'
     assert run.count(migrates.strip()) == 1
     changed = re.sub(
@@ -661,7 +661,7 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
     )
     broken = check + b"\n\ndef _ledger(server: Opened, _today: date) -> Finding:\n    raise RuntimeError\n"
     broken += b"\n\n_CHECKS = tuple(_ledger if one.__name__ == '_ledger' else one for one in _CHECKS)\n"
-    files = {"tipbox/server/check.py": broken, "tipbox/server/database.py": changed}
+    files = {"tipbox/server/upkeep/check.py": broken, "tipbox/server/storage/database.py": changed}
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.1", files), 1)
 
     assert "the upgrade was taken back, and the old version runs" in done.err

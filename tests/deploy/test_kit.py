@@ -10,7 +10,7 @@ import pytest
 
 from deploy.conftest import ORGANISATION, Kit, make_kit
 from deploy.machine import RELEASES
-from tipbox_world import Ring
+from support.world import Ring
 
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
 

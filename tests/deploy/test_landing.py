@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tipbox_world import ROOT
+from support.world import ROOT
 
 LANDING = ROOT / "deploy" / "landing" / "landing.py"
 

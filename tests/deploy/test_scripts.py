@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.conftest import Kit
-from tipbox_world import ROOT, Ring
+from support.world import ROOT, Ring
 
 DEPLOY = ROOT / "deploy"
 SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), DEPLOY / "tipbox-server"})

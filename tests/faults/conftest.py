@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tipbox_world import ring, world
+from support.world import ring, world
 
 __all__ = ["ring", "world"]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import tipbox_world
 from faults import sending
+from support import world
+from support.world import Done
 from tipbox import cli
-from tipbox_world import Done
 
 
 def run(*arguments: str | Path, expect: int | None = 0, timeout: float = 0) -> Done:
-    """What `tipbox_world.tipbox` does, by the same entry point, in this process."""
+    """What `world.tipbox` does, by the same entry point, in this process."""
     del timeout
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -27,8 +27,8 @@ def run(*arguments: str | Path, expect: int | None = 0, timeout: float = 0) -> D
 
 @contextmanager
 def commands_in_process() -> Iterator[None]:
-    """Desks, servers' commands and sources of `tipbox_world` run here; `server run` stays a process of its own."""
+    """Desks, servers' commands and sources of `world` run here; `server run` stays a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tipbox_world, "tipbox", run)
+        patch.setattr(world, "tipbox", run)
         patch.setattr(sending, "tipbox", run)
         yield

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tipbox import days
-from tipbox.envelope import EnvelopeId, Recipient, seal
-from tipbox.keys import Manifest, load_folder
-from tipbox.letter import FileEntry, Letter
-from tipbox.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
-from tipbox.passphrase import Secrets
-from tipbox.primitives import random_bytes
-from tipbox_world import Server, tipbox
+from support.world import Server, tipbox
+from tipbox.formats.base import days
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, seal
+from tipbox.formats.envelopes.letter import FileEntry, Letter
+from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.formats.passphrase import Secrets
 
 ROOMY = {
     "TIPBOX_LIMITS_OPEN": "1000000",

@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tipbox.bundle_read import Bundle
-from tipbox.keys import key_id
+from tipbox.formats.bundles.bundle_read import Bundle
+from tipbox.formats.manifest import key_id
 from tipbox.server.home import Home, load_server_keys
 
 

@@ -19,9 +19,9 @@ import pytest
 
 from faults.memory_search import Found, Search, forms
 from faults.sending import ROOMY, SentTip, new_token, sealed, send
-from tipbox.keys import load_folder
-from tipbox.passphrase import Passphrase
-from tipbox_world import Ring, Server, World, running_world
+from support.world import Ring, Server, World, running_world
+from tipbox.formats.manifest import load_folder
+from tipbox.formats.passphrase import Passphrase
 
 REPEATED = 40
 SYSTEM_TEMP = Path("/tmp")  # noqa: S108 (searched, not used)

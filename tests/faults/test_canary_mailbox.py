@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from faults.memory_search import Found, Search
-from server_support import Box, Client, Organisation, Sent, Server, inward, keys_folder, start, three
-from tipbox.passphrase import Passphrase
-from tipbox.server.export import export
+from support.server import Box, Client, Organisation, Sent, Server, inward, keys_folder, start, three
+from tipbox.formats.passphrase import Passphrase
+from tipbox.server.bundles.export import export
 
 VISITS = 20
 
@@ -49,7 +49,7 @@ def _visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
         gone, kept = box.reply(100_000), box.reply()
         outward = one.read(export(server.home, one.name, folder / "out")[0])
         bundle = inward(folder / "in", one, outward, [box.item(gone), box.item(kept)])
-        from tipbox.server.import_ import import_bundles
+        from tipbox.server.bundles.importing import import_bundles
 
         assert import_bundles(server.home, [bundle])[0].deposited == 2
         for _ in range(VISITS):

@@ -25,10 +25,10 @@ from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed, send
 from faults.stored import blobs, rows
 from faults.tracing import traced
-from tipbox.source import line as line_module
-from tipbox.source.line import Line
+from support.world import Ring, Server, World, running_world
+from tipbox.net import http as line_module
+from tipbox.net.http import Line
 from tipbox.source.upload import Upload as Sender
-from tipbox_world import Ring, Server, World, running_world
 
 CUTS = KILLS = 20
 LARGE = 50 * 1000 * 1000
@@ -165,7 +165,7 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
     _assert_stored_once(listening, uploads, contents)
 
 
-# --- system calls that write, by chance; each of them in turn is in tests/test_server_kill.py -------------------------
+# --- system calls that write, by chance; each of them in turn is in tests/server/test_kill.py -------------------------
 
 SYSCALLS = ("fsync", "fdatasync", "ftruncate", "unlink", "sendto", "pwrite64", "write")
 TRIALS = 12

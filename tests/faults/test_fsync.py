@@ -13,7 +13,7 @@ from faults import strace_log
 from faults.sending import ROOMY, sealed, send
 from faults.strace_log import Answer, Trace, calls
 from faults.tracing import traced
-from tipbox_world import Ring, running_world
+from support.world import Ring, running_world
 
 
 @dataclass(frozen=True)

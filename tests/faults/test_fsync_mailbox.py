@@ -6,8 +6,8 @@ from pathlib import Path
 
 from faults import strace_log
 from faults.tracing import traced
-from server_support import Box, Client, Organisation, inward, keys_folder, start, three
-from tipbox.server.export import export
+from support.server import Box, Client, Organisation, inward, keys_folder, start, three
+from tipbox.server.bundles.export import export
 
 
 def test_deposits_and_deletings_are_answered_once_they_are_durable(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Who names whom: every import in the sources, also those inside functions that a run may never reach.
 
-What a fresh interpreter loads, and that the desk opens no socket, is in `tests/test_desk_isolation.py`.
+What a fresh interpreter loads, and that the desk opens no socket, is in `tests/project/test_borders.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PARSING = {"urllib.parse"}
 """Of a package of NETWORK, and yet without a network."""
 ENTRIES = {"cli", "demo", "__main__"}
 """Modules of the top that put the others together."""
+CORE = ("formats", "files")
 OTHERS = {
     "server": {"desk", "source", "commands"},
     "desk": {"server", "source", "commands"},
@@ -34,7 +35,8 @@ def _sources(folder: str) -> list[Path]:
     """The sources of a group, or of the core for an empty name."""
     if folder:
         return sorted((PACKAGE / folder).rglob("*.py"))
-    return sorted(path for path in PACKAGE.glob("*.py") if path.stem not in ENTRIES)
+    top = [path for path in PACKAGE.glob("*.py") if path.stem not in ENTRIES]
+    return sorted([*top, *(path for name in CORE for path in (PACKAGE / name).rglob("*.py"))])
 
 
 def _imports(source: str, package: str) -> Iterator[str]:
@@ -61,7 +63,7 @@ def _of(names: set[str], packages: set[str]) -> set[str]:
 def test_the_core_names_nothing_above_it_no_web_no_database_and_no_network() -> None:
     sources = _sources("")
     assert len(sources) > 20
-    above = {f"tipbox.{name}" for name in (*OTHERS, "commands", *ENTRIES)}
+    above = {f"tipbox.{name}" for name in (*OTHERS, "courier", "net", "commands", *ENTRIES)}
     for path in sources:
         assert _of(_named(path), above | WEB_AND_DATABASE | NETWORK) == set(), path
 
@@ -75,7 +77,7 @@ def test_server_desk_and_source_do_not_name_each_other(group: str) -> None:
 
 
 def test_the_desk_names_no_web_no_database_and_no_network() -> None:
-    for path in [*_sources("desk"), PACKAGE / "commands" / "desk.py", PACKAGE / "commands" / "keys.py"]:
+    for path in [*_sources("desk"), *_sources("commands/desk")]:
         found = _of(_named(path), WEB_AND_DATABASE | NETWORK)
         assert found - _of(found, PARSING) - {"urllib"} == set(), path
 
@@ -83,12 +85,12 @@ def test_the_desk_names_no_web_no_database_and_no_network() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import tipbox.server.app",
+        "import tipbox.server.web.app",
         "from tipbox.server import app",
         "from tipbox import server",
         "from ..server import app",
         "from .. import server",
-        "def lazy():\n    if True:\n        from tipbox.server.app import create_app",
+        "def lazy():\n    if True:\n        from tipbox.server.web.app import create_app",
         "try:\n    import tipbox.server as other\nexcept ImportError:\n    pass",
     ],
 )

@@ -15,17 +15,17 @@ import pytest
 from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, send
 from faults.stored import blobs, inward, rows
-from tipbox import canonical, days, fields, labels
-from tipbox.acknowledgement import acknowledge, read_acknowledgement
-from tipbox.bundle import INWARD, Index
-from tipbox.bundle_write import item_of, write_bundle
-from tipbox.desk.ceremony import manifests, organisation_of
-from tipbox.desk.vault import Vault
+from support.world import NAMES, Desk, Ring, Server, World, running_world
+from tipbox.desk.keys.ceremony import manifests, organisation_of
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import BadSignature, InputRefused, PartlyDone
-from tipbox.keys import server_id
-from tipbox.primitives import SigningKey, sign
+from tipbox.formats.base import canonical, days, fields, labels
+from tipbox.formats.base.primitives import SigningKey, sign
+from tipbox.formats.bundles.acknowledgement import acknowledge, read_acknowledgement
+from tipbox.formats.bundles.bundle import INWARD, Index
+from tipbox.formats.bundles.bundle_write import item_of, write_bundle
+from tipbox.formats.manifest import server_id
 from tipbox.server.home import Home, load_server_keys
-from tipbox_world import NAMES, Desk, Ring, Server, World, running_world
 
 WAYS = [way for count in (1, 2, 3) for way in combinations(sorted(NAMES), count)]
 ORDERS = list(permutations(sorted(NAMES)))

@@ -20,7 +20,7 @@ from faults.cutting_proxy import CuttingProxy
 from faults.load import Counts
 from faults.sending import send
 from faults.stored import rows
-from tipbox_world import Ring, World, environment, running_world
+from support.world import Ring, World, environment, running_world
 
 SLOW, IDLE, RATE = 500, 2000, 5000
 FAST_SIZE = 8_000_000

@@ -3,12 +3,12 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import canonical, fields, labels
-    from tipbox.acknowledgement import read_acknowledgement
+    from tipbox.formats.base import canonical, fields, labels
+    from tipbox.formats.bundles.acknowledgement import read_acknowledgement
 
 from harness import run, vectors
 
-from tipbox.primitives import SigningKey, sign
+from tipbox.formats.base.primitives import SigningKey, sign
 
 KEY = SigningKey(bytes(32))
 

@@ -8,13 +8,14 @@ import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
     from tipbox.errors import TipboxError
-    from tipbox.server import backup_file, backup_records
-    from tipbox.server.operator_key import PublicKey
+    from tipbox.server.backup import backup_records
+    from tipbox.server.backup import container as backup_file
+    from tipbox.server.backup.operator_key import PublicKey
 
 from harness import run
 
-from tipbox.limits import PART_SIZE
-from tipbox.primitives import random_bytes, seal_part, xwing_public
+from tipbox.formats.base.limits import PART_SIZE
+from tipbox.formats.base.primitives import random_bytes, seal_part, xwing_public
 
 SEED = bytes(32)
 OUT = io.BytesIO()

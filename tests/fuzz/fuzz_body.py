@@ -3,7 +3,7 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.body import split_files
+    from tipbox.formats.envelopes.body import split_files
 
 from harness import run
 

@@ -7,14 +7,15 @@ from datetime import date
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import bundle
-    from tipbox.bundle_read import Bundle
     from tipbox.errors import DamagedItem
+    from tipbox.formats.bundles import bundle
+    from tipbox.formats.bundles.bundle_read import Bundle
 
 from harness import VECTORS, run
 
-from tipbox import bundle_write, canonical, fields, labels
-from tipbox.primitives import SigningKey, sign, xwing_public
+from tipbox.formats.base import canonical, fields, labels
+from tipbox.formats.base.primitives import SigningKey, sign, xwing_public
+from tipbox.formats.bundles import bundle_write
 
 READER, SEED = bytes(16), bytes(32)
 PUBLIC = xwing_public(SEED)

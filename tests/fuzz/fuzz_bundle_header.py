@@ -6,7 +6,7 @@ import json
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.bundle import BundleHeader
+    from tipbox.formats.bundles.bundle import BundleHeader
 
 from harness import VECTORS, run
 

@@ -3,7 +3,7 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.canary import CanaryList, message_of, token_of
+    from tipbox.formats.canary_list import CanaryList, message_of, token_of
 
 from harness import run
 

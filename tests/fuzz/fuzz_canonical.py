@@ -3,7 +3,7 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import canonical
+    from tipbox.formats.base import canonical
 
 from harness import run, vectors
 

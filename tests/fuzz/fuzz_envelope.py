@@ -6,10 +6,10 @@ import json
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.body import open_body, split_files
-    from tipbox.envelope import EnvelopeId, read_envelope
-    from tipbox.header import open_slot
-    from tipbox.letter import open_letter
+    from tipbox.formats.envelopes.body import open_body, split_files
+    from tipbox.formats.envelopes.envelope import EnvelopeId, read_envelope
+    from tipbox.formats.envelopes.header import open_slot
+    from tipbox.formats.envelopes.letter import open_letter
 
 from harness import VECTORS, run, vectors
 

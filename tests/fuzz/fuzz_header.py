@@ -3,7 +3,7 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.header import Header
+    from tipbox.formats.envelopes.header import Header
 
 from harness import run, vectors
 

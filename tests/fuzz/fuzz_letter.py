@@ -3,8 +3,8 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import padding
-    from tipbox.letter import FileEntry, Letter
+    from tipbox.formats.base import padding
+    from tipbox.formats.envelopes.letter import FileEntry, Letter
 
 from harness import run
 

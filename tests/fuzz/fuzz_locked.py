@@ -3,7 +3,7 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.locked import Kind, unlock
+    from tipbox.formats.locked_file import Kind, unlock
 
 from harness import run, vectors
 

@@ -3,9 +3,9 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import mailbox
     from tipbox.errors import TipboxError
-    from tipbox.limits import MAILBOX_LIST
+    from tipbox.formats import mailbox_list as mailbox
+    from tipbox.formats.base.limits import MAILBOX_LIST
 
 import base64
 import json

@@ -5,13 +5,13 @@ from datetime import date
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import canonical, fields, labels
     from tipbox.errors import TipboxError
-    from tipbox.keys import Manifest
+    from tipbox.formats.base import canonical, fields, labels
+    from tipbox.formats.manifest import Manifest
 
 from harness import run, vectors
 
-from tipbox.primitives import SigningKey, sign
+from tipbox.formats.base.primitives import SigningKey, sign
 
 KEY = SigningKey(bytes(32))
 DAYS = (date.min, date(2026, 11, 23), date(2027, 1, 17), date.max)

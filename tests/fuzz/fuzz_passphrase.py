@@ -3,8 +3,8 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox import wordlists
-    from tipbox.passphrase import Passphrase, doubt
+    from tipbox.formats import wordlists
+    from tipbox.formats.passphrase import Passphrase, doubt
 
 from harness import run, vectors
 

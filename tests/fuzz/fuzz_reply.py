@@ -6,9 +6,9 @@ import json
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.envelope import read_envelope
-    from tipbox.passphrase import Passphrase
-    from tipbox.replies import open_reply
+    from tipbox.formats.envelopes.envelope import read_envelope
+    from tipbox.formats.envelopes.reply import open_reply
+    from tipbox.formats.passphrase import Passphrase
 
 from harness import VECTORS, run, vectors
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from onion.network import Network, private_network, wait
-from tipbox_world import Ring, World, ring, running_world, tipbox
+from support.world import Ring, World, ring, running_world, tipbox
 
 __all__ = ["ring"]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tipbox_world import ROOT
+from support.world import ROOT
 
 AUTHORITIES: Final = 3
 RELAYS: Final = 2

@@ -17,7 +17,7 @@ from browser.drivers import Firefox, Level
 from browser.pages import Source
 from browser.sink import Sink
 from onion.conftest import Onion
-from tipbox_world import tipbox
+from support.world import tipbox
 
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
 

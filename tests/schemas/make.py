@@ -16,14 +16,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from server_support import Box, Here, envelope, inward, keys_folder, three  # noqa: E402
-from tipbox import days  # noqa: E402
-from tipbox.acknowledgement import acknowledge  # noqa: E402
-from tipbox.bundle_write import item_of  # noqa: E402
-from tipbox.primitives import sha256  # noqa: E402
-from tipbox.server.export import export  # noqa: E402
+from support.server import Box, Here, envelope, inward, keys_folder, three  # noqa: E402
+from tipbox.formats.base import days  # noqa: E402
+from tipbox.formats.base.primitives import sha256  # noqa: E402
+from tipbox.formats.bundles.acknowledgement import acknowledge  # noqa: E402
+from tipbox.formats.bundles.bundle_write import item_of  # noqa: E402
+from tipbox.server.bundles.export import export  # noqa: E402
+from tipbox.server.bundles.importing import import_bundles  # noqa: E402
 from tipbox.server.home import Home  # noqa: E402
-from tipbox.server.import_ import import_bundles  # noqa: E402
 
 LARGEST = 350_000
 

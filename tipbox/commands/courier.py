@@ -12,10 +12,10 @@ from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.courier.carry import deliver as deliver_bundle
 from tipbox.courier.carry import fetch as fetch_volumes
 from tipbox.courier.carry import list_volumes
-from tipbox.courier.key import PUBLIC_SUFFIX, CourierKey
+from tipbox.courier.courier_key import PUBLIC_SUFFIX, CourierKey
 from tipbox.courier.reach import courier_line
 from tipbox.errors import InputRefused, PartlyDone
-from tipbox.printable import printable
+from tipbox.files.printable import printable
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import click
 
 from tipbox.errors import InputRefused, NotFound, TipboxError, WrongPassphrase
-from tipbox.printable import ascii_json, printable
+from tipbox.files.printable import ascii_json, printable
 
 MAX_PASSPHRASE: Final = 1024
 """Bytes of a passphrase file's line."""

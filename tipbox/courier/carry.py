@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from tipbox.durable import TEMPORARY_SUFFIX, fsync_folder
 from tipbox.errors import InputRefused, NetworkFailed, NotFound
-from tipbox.keys import check_organisation_name
-from tipbox.limits import GIB, KIB
-from tipbox.source.line import Line, Passing
+from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder
+from tipbox.formats.base.limits import GIB, KIB
+from tipbox.formats.manifest import check_organisation_name
+from tipbox.net.http import Line, Passing
 
 LARGEST_VOLUME: Final = 256 * GIB
 """Bytes above which a server's word about a volume's size is not believed."""

@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-from tipbox.courier.key import CourierKey, KeyRefused
+from tipbox.courier.courier_key import CourierKey, KeyRefused
 from tipbox.courier.tor import PrivateTor, private_tor
 from tipbox.errors import NetworkFailed
-from tipbox.source.line import Line, NoProxy
+from tipbox.net.http import Line, NoProxy
 
 FIRST_CONTACT_SECONDS: Final = 60.0
 """Finding an onion service and its rendezvous takes a while."""

@@ -15,9 +15,9 @@ from typing import Final
 
 import tenacity
 
-from tipbox.courier.key import CourierKey
-from tipbox.durable import write_file
+from tipbox.courier.courier_key import CourierKey
 from tipbox.errors import NetworkFailed, Usage
+from tipbox.files.durable import write_file
 
 START_SECONDS: Final = 300.0
 """How long tor may take to reach its network."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tipbox.canary import CanaryList, token_of
-from tipbox.desk.records import Canary, Organisation, Tip
-from tipbox.desk.vault import Vault
+from tipbox.desk.vault.records import Canary, Organisation, Tip
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import LimitExceeded
-from tipbox.letter import Letter
-from tipbox.limits import ID_SIZE, MAX_CANARIES
-from tipbox.primitives import random_bytes
+from tipbox.formats.base.limits import ID_SIZE, MAX_CANARIES
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.canary_list import CanaryList, token_of
+from tipbox.formats.envelopes.letter import Letter
 
 A_YEAR: Final = 366
 """Canaries of a list that is spent daily for a year."""

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from tipbox.acknowledgement import acknowledge
-from tipbox.bundle import INWARD, Index
-from tipbox.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.desk.ceremony import manifests
-from tipbox.desk.errors import NoBundleYet
-from tipbox.desk.records import Carried, Organisation, Server, SignedManifest, Traffic
+from tipbox.desk.desk_errors import NoBundleYet
+from tipbox.desk.keys.ceremony import manifests
 from tipbox.desk.replies import Load, items_of, load_of, note_sent
-from tipbox.desk.vault import Vault
-from tipbox.durable import replacing
+from tipbox.desk.vault.records import Carried, Organisation, Server, SignedManifest, Traffic
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import Expired, NoCurrentKey
-from tipbox.keys import server_id
-from tipbox.limits import MAX_ACKS
-from tipbox.primitives import SigningKey
+from tipbox.files.durable import replacing
+from tipbox.formats.base.limits import MAX_ACKS
+from tipbox.formats.base.primitives import SigningKey
+from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle import INWARD, Index
+from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundle
+from tipbox.formats.manifest import server_id
 
 
 @dataclass(frozen=True)

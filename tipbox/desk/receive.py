@@ -14,11 +14,9 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from tipbox.body import open_body, split_files
 from tipbox.desk.canaries import canary_of
-from tipbox.desk.records import Canary, Contents, Message, Stored, Tip, TipFile
-from tipbox.desk.vault import Vault
-from tipbox.envelope import EnvelopeId, Reading, read_envelope
+from tipbox.desk.vault.records import Canary, Contents, Message, Stored, Tip, TipFile
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import (
     BadCommitment,
     LimitExceeded,
@@ -30,10 +28,12 @@ from tipbox.errors import (
     TooLate,
     UnknownKey,
 )
-from tipbox.header import FindKey, OpenedSlot, open_slot
-from tipbox.letter import Letter, open_letter
-from tipbox.limits import KEY_SIZE
-from tipbox.passphrase import thread_id
+from tipbox.formats.base.limits import KEY_SIZE
+from tipbox.formats.envelopes.body import open_body, split_files
+from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, read_envelope
+from tipbox.formats.envelopes.header import FindKey, OpenedSlot, open_slot
+from tipbox.formats.envelopes.letter import Letter, open_letter
+from tipbox.formats.passphrase import thread_id
 
 MINE: Final = "mine"
 DUPLICATE: Final = "duplicate"

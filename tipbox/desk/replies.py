@@ -15,20 +15,20 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from tipbox.acknowledgement import Report
-from tipbox.attachments import Attachment, read_once
-from tipbox.bundle import ItemEntry
-from tipbox.bundle_write import ItemSource
-from tipbox.desk.errors import NoReplyKey, VaultDamaged
-from tipbox.desk.records import Reply, ReplyText, Tip, TipFile
-from tipbox.desk.vault import INCOMING, REPLIES, Vault
-from tipbox.durable import fsync_folder
-from tipbox.envelope import EnvelopeId, Sealed, read_envelope
+from tipbox.desk.desk_errors import NoReplyKey, VaultDamaged
+from tipbox.desk.vault.records import Reply, ReplyText, Tip, TipFile
+from tipbox.desk.vault.vault import INCOMING, REPLIES, Vault
 from tipbox.errors import LimitExceeded, Malformed, TipboxError
-from tipbox.letter import Letter, open_letter
-from tipbox.limits import GIB, HASH_SIZE, ID_SIZE, KEY_SIZE, MIB
-from tipbox.primitives import random_bytes
-from tipbox.replies import KIND, seal_reply
+from tipbox.files.attachments import Attachment, read_once
+from tipbox.files.durable import fsync_folder
+from tipbox.formats.base.limits import GIB, HASH_SIZE, ID_SIZE, KEY_SIZE, MIB
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.bundles.acknowledgement import Report
+from tipbox.formats.bundles.bundle import ItemEntry
+from tipbox.formats.bundles.bundle_write import ItemSource
+from tipbox.formats.envelopes.envelope import EnvelopeId, Sealed, read_envelope
+from tipbox.formats.envelopes.letter import Letter, open_letter
+from tipbox.formats.envelopes.reply import KIND, seal_reply
 
 MAX_REPLY: Final = 256 * MIB
 """Bytes of a reply's Envelope: more than this does not fit into a mailbox (docs/protocol.md, 3.1)."""

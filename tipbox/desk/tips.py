@@ -10,19 +10,19 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from tipbox.body import open_body, split_files
-from tipbox.desk.errors import AlreadyThere, VaultDamaged
-from tipbox.desk.records import Canary, Organisation, Tip
-from tipbox.desk.vault import Vault
-from tipbox.envelope import Reading, read_envelope
+from tipbox.desk.desk_errors import AlreadyThere, VaultDamaged
+from tipbox.desk.vault.records import Canary, Organisation, Tip
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import NotFound, TipboxError
-from tipbox.letter import Letter, open_letter
-from tipbox.limits import HASH_SIZE
-from tipbox.names import safe_name
-from tipbox.passphrase import check_digits
-from tipbox.printable import ascii_json
-from tipbox.stage import Stage
-from tipbox.working import working_folder
+from tipbox.files.names import safe_name
+from tipbox.files.printable import ascii_json
+from tipbox.files.working import working_folder
+from tipbox.files.writer_thread import Stage
+from tipbox.formats.base.limits import HASH_SIZE
+from tipbox.formats.envelopes.body import open_body, split_files
+from tipbox.formats.envelopes.envelope import Reading, read_envelope
+from tipbox.formats.envelopes.letter import Letter, open_letter
+from tipbox.formats.passphrase import check_digits
 
 MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"

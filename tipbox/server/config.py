@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from tipbox.errors import Usage
-from tipbox.limits import GIB, KIB, MIB
+from tipbox.formats.base.limits import GIB, KIB, MIB
 
 FILE: Final = "tipbox.toml"
 PREFIX: Final = "TIPBOX_"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tipbox.errors import InputRefused
-from tipbox.limits import MAX_ONION_FILE
+from tipbox.formats.base.limits import MAX_ONION_FILE
 
 SERVER_KEY: Final = "server.key"
 _ONION: Final = "onion_"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tipbox import canonical, fields
-from tipbox.durable import write_file
 from tipbox.errors import InputRefused, NotFound, TipboxError
-from tipbox.keys import server_id
-from tipbox.limits import KEY_SIZE, XWING_SEED_SIZE
-from tipbox.primitives import SigningKey, new_seed, random_bytes, xwing_public
+from tipbox.files.durable import write_file
+from tipbox.formats.base import canonical, fields
+from tipbox.formats.base.limits import KEY_SIZE, XWING_SEED_SIZE
+from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, xwing_public
+from tipbox.formats.manifest import server_id
 
 MODE: Final = 0o700
 SHARED: Final = stat.S_ISGID | stat.S_IWGRP

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tipbox.durable import replacing
+from tipbox.files.durable import replacing
+from tipbox.files.writer_thread import Stage
 from tipbox.source.sealing import SealedTip
-from tipbox.stage import Stage
 
 
 def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:

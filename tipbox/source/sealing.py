@@ -8,14 +8,14 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
-from tipbox.attachments import Attachment, read_once
-from tipbox.envelope import EnvelopeId, Sealed, seal
-from tipbox.letter import Letter
-from tipbox.limits import ID_SIZE, KEY_SIZE
-from tipbox.passphrase import Passphrase, check_digits
-from tipbox.primitives import random_bytes
-from tipbox.source.roster import Roster
-from tipbox.stage import Stage
+from tipbox.files.attachments import Attachment, read_once
+from tipbox.files.writer_thread import Stage
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.envelopes.envelope import EnvelopeId, Sealed, seal
+from tipbox.formats.envelopes.letter import Letter
+from tipbox.formats.passphrase import Passphrase, check_digits
+from tipbox.source.recipients import Roster
 
 _BATCH_PARTS: Final = 8
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tipbox.errors import NotFound
-from tipbox.source.line import Line
-from tipbox.source.roster import Roster
+from tipbox.net.http import Line
+from tipbox.source.recipients import Roster
 from tipbox.source.sealing import SealedTip
 from tipbox.source.upload import Upload
 

@@ -6,8 +6,8 @@ import json
 from html.parser import HTMLParser
 
 from tipbox.errors import NetworkFailed
-from tipbox.keys import Manifest, as_set
-from tipbox.source.line import Line
+from tipbox.formats.manifest import Manifest, as_set
+from tipbox.net.http import Line
 
 _PAGE = "/send"
 

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Final
 
 from tipbox.errors import NetworkFailed
-from tipbox.limits import MAX_RUN_PARTS
-from tipbox.primitives import random_bytes
-from tipbox.source.line import Line
+from tipbox.formats.base.limits import MAX_RUN_PARTS
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.net.http import Line
 
 _API: Final = "/api/envelope"
 _TOKEN_SIZE: Final = 32

@@ -1,10 +1,10 @@
-"""Alembic's entry: runs on the connection that tipbox.server.database.migrate opened."""
+"""Alembic's entry: runs on the connection that tipbox.server.storage.database.migrate opened."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from tipbox.server.models import Base
+from tipbox.server.storage.models import Base
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
 with context.begin_transaction():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from tipbox import days
+from tipbox.formats.base import days
 
 revision = "0001"
 down_revision = None

@@ -7,8 +7,8 @@ from datetime import date
 import sqlalchemy as sa
 from alembic import op
 
-from tipbox.mailbox import Entry
-from tipbox.primitives import random_bytes
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.mailbox_list import Entry
 
 _DAY = date(2026, 1, 1)
 _DECOYS = 512

@@ -1,0 +1,100 @@
+// The primitives of docs/format.md, section 1, each as one call into WebCrypto or hpke-js. Nothing here is home-made,
+// and nothing stands in for what a browser lacks.
+
+import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
+import { XWing } from "@hpke/hybridkem-x-wing";
+
+import { type Bytes, concat, utf8 } from "./bytes.js";
+import { demand, TipboxError } from "../../errors.js";
+import { KEY_SIZE, SIGNATURE_SIZE, TAG_SIZE, XWING_ENC_SIZE, XWING_PUBLIC_SIZE } from "./limits.js";
+
+const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
+
+/** Random bytes from the browser's generator. */
+export function random(size: number): Bytes {
+  return crypto.getRandomValues(new Uint8Array(size));
+}
+
+/** SHA-256 of the pieces joined. */
+export async function sha256(...pieces: readonly Uint8Array[]): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", concat(...pieces)));
+}
+
+/** 32 bytes of HKDF-SHA256 (RFC 5869) with a label, and context after it, as `info`. */
+export async function hkdf(key: Bytes, salt: Uint8Array, label: string, ...context: readonly Uint8Array[]): Promise<Bytes> {
+  const base = await crypto.subtle.importKey("raw", key, "HKDF", false, ["deriveBits"]);
+  const info = concat(utf8(label), ...context);
+  const algorithm = { name: "HKDF", hash: "SHA-256", salt: concat(salt), info };
+  return new Uint8Array(await crypto.subtle.deriveBits(algorithm, base, KEY_SIZE * 8));
+}
+
+/** 32 bytes of PBKDF2-HMAC-SHA-256. */
+export async function pbkdf2(password: Bytes, salt: Bytes, iterations: number): Promise<Bytes> {
+  const base = await crypto.subtle.importKey("raw", password, "PBKDF2", false, ["deriveBits"]);
+  const algorithm = { name: "PBKDF2", hash: "SHA-256", salt, iterations };
+  return new Uint8Array(await crypto.subtle.deriveBits(algorithm, base, KEY_SIZE * 8));
+}
+
+/** A handle on an AES-256-GCM key that never leaves WebCrypto again. */
+export function aesKey(key: Bytes): Promise<CryptoKey> {
+  return crypto.subtle.importKey("raw", key, "AES-GCM", false, ["encrypt", "decrypt"]);
+}
+
+/** AES-256-GCM, no AAD: ciphertext and 16-byte tag. */
+export async function seal(key: CryptoKey, nonce: Bytes, plaintext: Bytes): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, key, plaintext));
+}
+
+/** What `seal` sealed. Throws `tampered` when it does not open. */
+export async function open(key: CryptoKey, nonce: Bytes, sealed: Bytes): Promise<Bytes> {
+  demand(sealed.length >= TAG_SIZE, "tampered");
+  try {
+    return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv: nonce }, key, sealed));
+  } catch {
+    throw new TipboxError("tampered");
+  }
+}
+
+/** Throws `bad-signature` unless `signature` is Ed25519 by `publicKey` over label ‖ 0x00 ‖ pieces. */
+export async function verify(label: string, signature: Bytes, publicKey: Bytes, ...pieces: readonly Uint8Array[]): Promise<void> {
+  demand(signature.length === SIGNATURE_SIZE, "bad-signature");
+  let key: CryptoKey;
+  try {
+    key = await crypto.subtle.importKey("raw", publicKey, "Ed25519", false, ["verify"]);
+  } catch (error) {
+    // Bytes that are no key at all give DataError; a browser without Ed25519 says NotSupportedError.
+    const missing = error instanceof Error && error.name === "NotSupportedError";
+    throw new TipboxError(missing ? "unsupported" : "bad-signature");
+  }
+  const valid = await crypto.subtle.verify("Ed25519", key, signature, concat(utf8(label), new Uint8Array(1), ...pieces));
+  demand(valid, "bad-signature");
+}
+
+/** HPKE (RFC 9180, base mode, X-Wing, HKDF-SHA256, AES-256-GCM): enc ‖ ciphertext. */
+export async function hpkeSeal(publicKey: Bytes, info: Bytes, plaintext: Bytes): Promise<Bytes> {
+  demand(publicKey.length === XWING_PUBLIC_SIZE, "malformed");
+  const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey);
+  try {
+    const { enc, ct } = await suite.seal({ recipientPublicKey, info }, plaintext);
+    return concat(new Uint8Array(enc), new Uint8Array(ct));
+  } catch {
+    throw new TipboxError("malformed"); // the one thing left to fail: an ML-KEM key whose numbers are out of range
+  }
+}
+
+/** What `hpkeSeal` sealed to the key of this seed. Throws `tampered` when it does not open. */
+export async function hpkeOpen(seed: Bytes, info: Bytes, sealed: Bytes): Promise<Bytes> {
+  const recipientKey = await suite.kem.deserializePrivateKey(seed);
+  try {
+    const enc = sealed.slice(0, XWING_ENC_SIZE);
+    return new Uint8Array(await suite.open({ recipientKey, enc, info }, sealed.slice(XWING_ENC_SIZE)));
+  } catch {
+    throw new TipboxError("tampered");
+  }
+}
+
+/** The 1216-byte public X-Wing key of a 32-byte seed. */
+export async function xwingPublic(seed: Bytes): Promise<Bytes> {
+  const pair = await new XWing().generateKeyPairDerand(seed);
+  return new Uint8Array(await suite.kem.serializePublicKey(pair.publicKey));
+}

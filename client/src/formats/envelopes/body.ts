@@ -1,0 +1,131 @@
+// The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
+
+import { type Bytes, isZero, view } from "../base/bytes.js";
+import { demand, TipboxError } from "../../errors.js";
+import type { FileEntry } from "./letter.js";
+import * as labels from "../base/labels.js";
+import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../base/limits.js";
+import { partsOf, sealedSize } from "../base/padding.js";
+import { aesKey, hkdf, open, seal } from "../base/primitives.js";
+
+/** Parts under way in WebCrypto: one alone waits for a turn of the event loop, many wait for memory. */
+const AT_ONCE = 4;
+
+/** The nonce of STREAM: an 11-byte counter, then 1 for the last part. */
+export function partNonce(counter: number, last: boolean): Bytes {
+  const nonce = new Uint8Array(12);
+  new DataView(nonce.buffer).setBigUint64(3, BigInt(counter));
+  nonce[11] = last ? 1 : 0;
+  return nonce;
+}
+
+async function partKey(headerHash: Bytes, bodyKey: Bytes): Promise<CryptoKey> {
+  const key = await hkdf(bodyKey, headerHash, labels.PARTS);
+  const handle = await aesKey(key);
+  key.fill(0);
+  return handle;
+}
+
+/** Seals the parts of one body, each exactly once: there is no way back to a counter that was used. */
+export class BodySealer {
+  readonly #key: CryptoKey;
+  #next = 0;
+
+  private constructor(
+    key: CryptoKey,
+    readonly parts: number,
+  ) {
+    this.#key = key;
+  }
+
+  /** A sealer for the body under `bodyKey`, `size` padded bytes long. */
+  static async create(headerHash: Bytes, bodyKey: Bytes, size: number): Promise<BodySealer> {
+    return new BodySealer(await partKey(headerHash, bodyKey), partsOf(size));
+  }
+
+  /** The index of the next part to seal. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /**
+   * Seals the next parts (whole ones, but for the last of the body) and returns them joined, in memory of their own or
+   * in `room`. Which counters it uses is settled before this returns.
+   */
+  seal(plaintext: Bytes, room?: ArrayBuffer): Promise<Bytes> {
+    const count = partsOf(plaintext.length);
+    const first = this.#next;
+    const end = first + count;
+    const whole = plaintext.length % PART_SIZE === 0 || end === this.parts;
+    if (end > this.parts || !whole) throw new TipboxError("internal");
+    this.#next = end;
+    return this.#seal(first, plaintext, view(sealedSize(plaintext.length), room));
+  }
+
+  async #seal(first: number, plaintext: Bytes, sealed: Bytes): Promise<Bytes> {
+    const count = partsOf(plaintext.length);
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let i = next++; i < count; i = next++) {
+        const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
+        sealed.set(await seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part), i * SEALED_PART_SIZE);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    } finally {
+      next = count; // a lane that fails ends the others
+    }
+    return sealed;
+  }
+}
+
+/** Opens the parts of one body, in any order. */
+export class BodyOpener {
+  readonly #key: CryptoKey;
+  readonly parts: number;
+
+  private constructor(
+    key: CryptoKey,
+    readonly size: number,
+  ) {
+    this.#key = key;
+    this.parts = partsOf(size);
+  }
+
+  /** An opener for the body under `bodyKey`, `size` padded bytes long. */
+  static async create(headerHash: Bytes, bodyKey: Bytes, size: number): Promise<BodyOpener> {
+    return new BodyOpener(await partKey(headerHash, bodyKey), size);
+  }
+
+  /** Bytes of a sealed part. */
+  sealedSize(counter: number): number {
+    return Math.min(PART_SIZE, this.size - counter * PART_SIZE) + TAG_SIZE;
+  }
+
+  /** Opens one part. Throws `tampered`. */
+  open(counter: number, sealed: Bytes): Promise<Bytes> {
+    return open(this.#key, partNonce(counter, counter === this.parts - 1), sealed);
+  }
+}
+
+/** Opens the sealed parts of a body in order. Throws `tampered`, `incomplete`, `trailing`. */
+export async function* openBody(headerHash: Bytes, bodyKey: Bytes, size: number, sealed: Bytes): AsyncGenerator<Bytes> {
+  const opener = await BodyOpener.create(headerHash, bodyKey, size);
+  let offset = 0;
+  for (let counter = 0; counter < opener.parts; counter++) {
+    const end = offset + opener.sealedSize(counter);
+    demand(end <= sealed.length, "incomplete");
+    yield opener.open(counter, sealed.slice(offset, end));
+    offset = end;
+  }
+  demand(offset === sealed.length, "trailing");
+}
+
+/** Cuts an opened body back into files. Throws `malformed` when the padding behind them is not zero. */
+export function splitFiles(body: Bytes, files: readonly FileEntry[]): Bytes[] {
+  let offset = 0;
+  const contents = files.map((file) => body.slice(offset, (offset += file.size)));
+  demand(isZero(body.subarray(offset)), "malformed");
+  return contents;
+}

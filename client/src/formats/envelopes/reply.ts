@@ -1,0 +1,51 @@
+// Replies: opening one, and telling whom it is from (docs/format.md, section 4.6). The pair key in the slot proves it and
+// nothing else does.
+
+import { type Bytes, equal } from "../base/bytes.js";
+import { demand } from "../../errors.js";
+import { type Header, openSlot } from "./header.js";
+import { keyId } from "../manifest.js";
+import { type Letter, openLetter } from "./letter.js";
+import { ID_SIZE } from "../base/limits.js";
+import { pairKey, type Secrets } from "../passphrase.js";
+import { sha256 } from "../base/primitives.js";
+
+/** An Envelope's header and letter, still sealed. */
+export interface SealedHead {
+  readonly header: Header;
+  readonly headerBytes: Bytes;
+  readonly letter: Bytes;
+}
+
+/** A reply whose letter is open; the body opens with `letter.bodyKey` and `headerHash`. */
+export interface OpenedReply {
+  /** The id of the organisation that wrote it; null when no known one did. Then nobody may be named. */
+  readonly organisation: Bytes | null;
+  readonly letter: Letter;
+  readonly headerHash: Bytes;
+}
+
+/** What stands in the place of the organisation id in a reply's slot. */
+export function mailboxId(address: Bytes): Bytes {
+  return address.slice(0, ID_SIZE);
+}
+
+/**
+ * Opens a reply's letter. `organisations` are the ids of all that the source knows by their manifests. Throws `malformed`,
+ * `limit`, `not-addressed`, `unknown-key`, `tampered`, `not-for-you` or `commitment` when it is no reply to this source.
+ */
+export async function openReply(sealed: SealedHead, secrets: Secrets, organisations: readonly Bytes[]): Promise<OpenedReply> {
+  const { header } = sealed;
+  demand(header.slots.length === 1, "malformed");
+  const own = await keyId(secrets.replyPublic);
+  const slot = await openSlot(header, mailboxId(secrets.mailboxAddress), (key) => (equal(key, own) ? secrets.replySeed : "unknown-key"));
+  const headerHash = await sha256(sealed.headerBytes);
+  const letter = await openLetter(header, headerHash, slot.contentKey, sealed.letter);
+  slot.contentKey.fill(0);
+  demand(letter.kind === "reply" && letter.mailbox.length === 0 && letter.replyKey.length === 0, "malformed");
+  let organisation: Bytes | null = null;
+  for (const one of organisations) {
+    if (equal(await pairKey(secrets.root, one), slot.pairKey)) organisation ??= one;
+  }
+  return { organisation, letter, headerHash };
+}

@@ -1,0 +1,96 @@
+// The list that answers a mailbox token (docs/protocol.md, section 3.1): which replies there are, and the letters that fit.
+
+import { type Bytes, compare, concat, isZero, toHex, uint } from "./base/bytes.js";
+import { type Day, LAST_DAY } from "./base/days.js";
+import { demand } from "../errors.js";
+import {
+  ENTRY_SIZE,
+  HASH_SIZE,
+  HEADER_FIXED,
+  LETTER_BUCKETS,
+  LIST_HEADER,
+  LIST_SIZE,
+  MAILBOX_MAGIC,
+  MAX_ITEM,
+  MAX_LETTER,
+  MAX_REPLIES,
+  MAX_SLOTS,
+  SLOT_SIZE,
+  TAG_SIZE,
+  VERSION,
+} from "./base/limits.js";
+
+const MAGIC = Uint8Array.from(MAILBOX_MAGIC, (char) => char.charCodeAt(0));
+const SMALLEST_OPENING = HEADER_FIXED + SLOT_SIZE + (LETTER_BUCKETS[0] ?? 0) + TAG_SIZE;
+const LARGEST_OPENING = HEADER_FIXED + MAX_SLOTS * SLOT_SIZE + MAX_LETTER + TAG_SIZE;
+
+/** One reply in a mailbox, as the server has it. */
+export interface Entry {
+  /** The Envelope id. */
+  readonly id: Bytes;
+  /** The day of the deposit. */
+  readonly day: Day;
+  /** Bytes of the Envelope. */
+  readonly size: number;
+  /** Bytes of its header ‖ letter. */
+  readonly openingSize: number;
+}
+
+/** The replies of a mailbox; `openings` are header ‖ letter of the first of them. */
+export interface MailboxList {
+  readonly entries: readonly Entry[];
+  readonly openings: readonly Bytes[];
+}
+
+function parseEntry(row: Bytes): Entry {
+  const view = new DataView(row.buffer, row.byteOffset, row.length);
+  const day = view.getUint32(HASH_SIZE);
+  const size = view.getBigUint64(HASH_SIZE + 4);
+  const openingSize = view.getUint32(HASH_SIZE + 12);
+  demand(day <= LAST_DAY && size <= BigInt(MAX_ITEM), "malformed");
+  demand(SMALLEST_OPENING <= openingSize && openingSize <= Math.min(Number(size), LARGEST_OPENING), "malformed");
+  return { id: row.slice(0, HASH_SIZE), day, size: Number(size), openingSize };
+}
+
+/** Newest day first, those of one day by id. */
+function order(one: Entry, other: Entry): number {
+  return other.day - one.day || compare(one.id, other.id);
+}
+
+/** Reads a list. Throws `not-tipbox`, `version`, `limit` or `malformed`; what is in the openings is for others to check. */
+export function parseList(bytes: Bytes): MailboxList {
+  const start = bytes.slice(0, MAGIC.length);
+  demand(compare(start, MAGIC.slice(0, start.length)) === 0, "not-tipbox");
+  demand(bytes.length === LIST_SIZE, "malformed");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  demand(bytes[8] === VERSION, "version");
+  const count = view.getUint16(10);
+  const listed = view.getUint16(12);
+  demand(count <= MAX_REPLIES && listed <= count, "limit");
+  demand(bytes[9] === 0 && view.getUint16(14) === 0, "malformed");
+  let offset = LIST_HEADER;
+  const take = (size: number): Bytes => {
+    demand(offset + size <= bytes.length, "malformed");
+    return bytes.slice(offset, (offset += size));
+  };
+  const entries = Array.from({ length: count }, () => parseEntry(take(ENTRY_SIZE)));
+  demand(entries.every((entry, i) => i === 0 || order(entries[i - 1] ?? entry, entry) < 0), "malformed");
+  demand(new Set(entries.map(({ id }) => toHex(id))).size === count, "malformed");
+  const openings = entries.slice(0, listed).map(({ openingSize }) => take(openingSize));
+  demand(isZero(bytes.subarray(offset)), "malformed");
+  return { entries, openings };
+}
+
+/** The bytes of a list; entries in their order. */
+export function encodeList({ entries, openings }: MailboxList): Bytes {
+  const table = entries.map(({ id, day, size, openingSize }) => {
+    const long = new Uint8Array(8);
+    new DataView(long.buffer).setBigUint64(0, BigInt(size));
+    return concat(id, uint(day, 4), long, uint(openingSize, 4));
+  });
+  const fixed = [MAGIC, uint(VERSION, 1), uint(0, 1), uint(entries.length, 2), uint(openings.length, 2), uint(0, 2)];
+  const content = concat(...fixed, ...table, ...openings);
+  const list = new Uint8Array(LIST_SIZE);
+  list.set(content);
+  return list;
+}

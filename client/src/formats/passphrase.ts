@@ -1,0 +1,181 @@
+// The source's Passphrase (docs/format.md, section 3): one integer, and what follows from it.
+
+import { type Bytes, uint, utf8 } from "./base/bytes.js";
+import { demand, TipboxError } from "../errors.js";
+import * as labels from "./base/labels.js";
+import { ID_SIZE, PASSPHRASE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
+import { hkdf, pbkdf2, random, sha256, xwingPublic } from "./base/primitives.js";
+import type { WordList } from "./wordlists.js";
+
+const VERSION = 1n;
+const RANDOM_BITS = 100n;
+const CHECK_BITS = 12n;
+const MAX_TYPED = 1024;
+const GROUP = 6;
+const LOWEST = VERSION << (RANDOM_BITS + CHECK_BITS);
+const HIGHEST = ((VERSION + 1n) << (RANDOM_BITS + CHECK_BITS)) - 1n;
+const EMPTY = new Uint8Array(0);
+
+function toBytes(value: bigint, size: number): Bytes {
+  const hex = value.toString(16).padStart(size * 2, "0");
+  return Uint8Array.from({ length: size }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+}
+
+function toInteger(bytes: Bytes): bigint {
+  return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
+async function check(secret: bigint): Promise<bigint> {
+  const hash = await sha256(utf8(labels.PASSPHRASE_CHECK), uint(Number(VERSION), 1), toBytes(secret, 13));
+  return toInteger(hash.slice(0, 2)) >> 4n;
+}
+
+async function fromSecret(secret: bigint): Promise<Bytes> {
+  return toBytes((((VERSION << RANDOM_BITS) | secret) << CHECK_BITS) | (await check(secret)), 16);
+}
+
+/** A new Passphrase: 16 bytes that hold 100 random bits. */
+export function generate(): Promise<Bytes> {
+  return fromSecret(toInteger(random(13)) >> 4n);
+}
+
+/** The Passphrase for people: 36 digits in six groups of six. */
+export function digits(passphrase: Bytes): string {
+  return group(toInteger(passphrase).toString().padStart(PASSPHRASE_DIGITS, "0"), GROUP);
+}
+
+/** The Passphrase for people, in the words of a list. */
+export function words(passphrase: Bytes, list: WordList): string[] {
+  return list.spell(toInteger(passphrase));
+}
+
+function group(text: string, size: number): string {
+  return (text.match(new RegExp(`.{${size}}`, "g")) ?? []).join(" ");
+}
+
+/** Any decimal digit of Unicode as ASCII: such digits stand in runs of ten, from zero to nine. */
+export function asciiDigit(char: string): string {
+  let start = char.codePointAt(0) ?? 0;
+  const end = start;
+  while (/^\p{Nd}$/u.test(String.fromCodePoint(start - 1))) start--;
+  return String((end - start) % 10);
+}
+
+/**
+ * The Passphrase that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what was
+ * typed.
+ */
+export async function parse(typed: string, lists: readonly WordList[] = []): Promise<Bytes> {
+  demand(typed.length <= 2 * MAX_TYPED && [...typed].length <= MAX_TYPED, "bad-passphrase");
+  const figures = typed.replace(/[\s\x1c-\x1f\x85\-._]/g, "").replace(/\p{Nd}/gu, asciiDigit);
+  if (/^[0-9]*$/.test(figures)) {
+    const passphrase = figures.length === PASSPHRASE_DIGITS ? await checked(BigInt(figures)) : null;
+    demand(passphrase !== null, "bad-passphrase");
+    return passphrase;
+  }
+  for (const list of lists) {
+    const numbers = list.divide(typed).map((word) => list.find(word));
+    const known = numbers.filter((number) => number !== null);
+    if (known.length !== list.length || numbers.length !== list.length) continue;
+    const passphrase = await checked(list.value(known));
+    if (passphrase !== null) return passphrase;
+  }
+  throw new TipboxError("bad-passphrase");
+}
+
+/** The Passphrase that is this integer, or `null` when none is. */
+async function checked(value: bigint): Promise<Bytes | null> {
+  const passphrase = await fromSecret((value >> CHECK_BITS) & ((1n << RANDOM_BITS) - 1n));
+  return toInteger(passphrase) === value ? passphrase : null;
+}
+
+/** What can be said of a typed text without knowing the Passphrase. */
+export interface Doubt {
+  readonly unit: "digits" | "words";
+  /** The list whose words these most likely are; empty for digits. */
+  readonly language: string;
+  /** Groups or words typed, */
+  readonly count: number;
+  /** of this many. */
+  readonly expected: number;
+  /** The numbers, from 0, of groups or words that no Passphrase can have there. */
+  readonly wrong: readonly number[];
+}
+
+/** Where a typed text cannot be right. Words are held against the list that fits them best, the first of equals. */
+export function doubt(typed: string, lists: readonly WordList[]): Doubt {
+  const text = [...typed.slice(0, 2 * MAX_TYPED)].slice(0, MAX_TYPED).join("");
+  const letters = text.match(/\p{L}/gu)?.length ?? 0;
+  if (letters <= (text.match(/\p{Nd}/gu)?.length ?? 0)) return doubtDigits(text);
+  const found = lists.map((list) => doubtWords(text, list)).sort((one, other) => one.wrong.length - other.wrong.length);
+  return found[0] ?? { unit: "words", language: "", count: 0, expected: 0, wrong: [] };
+}
+
+function indexes<T>(pieces: readonly T[], wrong: (piece: T, at: number) => boolean): number[] {
+  return pieces.flatMap((piece, at) => (wrong(piece, at) ? [at] : []));
+}
+
+function doubtDigits(text: string): Doubt {
+  const ascii = text.replace(/\p{Nd}/gu, asciiDigit);
+  let groups = ascii.split(/[\s\x1c-\x1f\x85\-._]+/).filter((piece) => piece !== "");
+  const asTyped = groups.length > 1 && groups.slice(0, -1).every((piece) => Math.abs([...piece].length - GROUP) <= 1);
+  if (!asTyped) groups = groups.join("").match(/.{1,6}/gsu) ?? []; // not in groups of six
+  const rest = 10n ** BigInt(PASSPHRASE_DIGITS - GROUP);
+  const wrong = indexes(groups, (piece, at) => !/^[0-9]{6}$/.test(piece) || (at === 0 && !within(BigInt(piece), rest)));
+  return { unit: "digits", language: "", count: groups.length, expected: PASSPHRASE_DIGITS / GROUP, wrong };
+}
+
+function doubtWords(text: string, list: WordList): Doubt {
+  const rest = BigInt(list.words.length) ** BigInt(list.length - 1);
+  const numbers = list.divide(text).map((word) => list.find(word));
+  const wrong = indexes(numbers, (number, at) => number === null || (at === 0 && !within(BigInt(number), rest)));
+  return { unit: "words", language: list.name, count: numbers.length, expected: list.length, wrong };
+}
+
+/** Whether a Passphrase of this version can begin with `first`, which counts `rest` each. */
+function within(first: bigint, rest: bigint): boolean {
+  return LOWEST / rest <= first && first <= HIGHEST / rest;
+}
+
+/** What follows from a Passphrase; `root` must be wiped when no pair key is needed any more. */
+export interface Secrets {
+  readonly root: Bytes;
+  readonly mailboxToken: Bytes;
+  readonly mailboxAddress: Bytes;
+  readonly replySeed: Bytes;
+  readonly replyPublic: Bytes;
+}
+
+/** Derives the secrets; takes some tenths of a second. */
+export async function secrets(passphrase: Bytes): Promise<Secrets> {
+  const root = await pbkdf2(passphrase, utf8(labels.ROOT), ROOT_ROUNDS);
+  const mailboxToken = await hkdf(root, EMPTY, labels.MAILBOX_TOKEN);
+  const replySeed = await hkdf(root, EMPTY, labels.REPLY_KEY);
+  return { root, mailboxToken, mailboxAddress: await sha256(mailboxToken), replySeed, replyPublic: await xwingPublic(replySeed) };
+}
+
+/** Overwrites the secrets. */
+export function wipe(from: Secrets): void {
+  for (const secret of [from.root, from.mailboxToken, from.replySeed]) secret.fill(0);
+}
+
+/** The key that a source and one organisation share. */
+export function pairKey(root: Bytes, organisation: Bytes): Promise<Bytes> {
+  return hkdf(root, EMPTY, labels.PAIR_KEY, organisation);
+}
+
+/** Reserved for carrying on an upload from another device. */
+export function resumeSecret(root: Bytes): Promise<Bytes> {
+  return hkdf(root, EMPTY, labels.RESUME);
+}
+
+/** The id of the conversation under a pair key; 16 bytes. */
+export async function threadId(pair: Bytes): Promise<Bytes> {
+  return (await sha256(utf8(labels.THREAD), pair)).slice(0, ID_SIZE);
+}
+
+/** The check digits of an Envelope for one organisation: 20 digits in groups of five. */
+export async function checkDigits(pair: Bytes, headerHash: Bytes): Promise<string> {
+  const number = toInteger(await hkdf(pair, headerHash, labels.CHECK_WORDS)) % 10n ** 20n;
+  return group(number.toString().padStart(20, "0"), 5);
+}

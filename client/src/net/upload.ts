@@ -1,0 +1,144 @@
+// One upload (docs/protocol.md, section 3) over a line that may be cut at any moment and come back hours later.
+// Everything here is ciphertext. What was sealed is kept until the server has acknowledged it, and sent again as it is.
+
+import { type Bytes, concat } from "../formats/base/bytes.js";
+import { demand } from "../errors.js";
+import { MAX_RUN_PARTS, SEALED_PART_SIZE } from "../formats/base/limits.js";
+import { Line, type LineOptions, parseJson, type Request, type Timing } from "./http.js";
+import { random } from "../formats/base/primitives.js";
+
+const TOKEN_SIZE = 32;
+/** What a server may take, in milliseconds, to put gigabytes together. */
+const FINISH_PATIENCE = 180_000;
+/** A state lists at most so many ranges; what lies behind the last of them is not known then. */
+const LISTED_RANGES = 100;
+
+/** What the server has: everything, or all but the listed ranges of parts. */
+export type State = { readonly stored: true } | { readonly stored: false; readonly missing: readonly Range[] };
+export type Range = readonly [first: number, count: number];
+
+/** Consecutive sealed parts, joined. */
+export interface Run {
+  readonly first: number;
+  readonly count: number;
+  readonly sealed: Bytes;
+}
+
+export interface UploadOptions extends LineOptions {
+  /** The address of `/api/envelope`. */
+  readonly api: string;
+  /** Called with the bytes that the server has acknowledged since the last call. */
+  readonly onAcknowledged?: (bytes: number) => void;
+}
+
+/** How many parts to put into one request: more while requests are quick, fewer after a cut. */
+export class RunLength {
+  #parts = 4;
+
+  get parts(): number {
+    return this.#parts;
+  }
+
+  /** A request with so many parts was answered after `elapsed` milliseconds. */
+  answered(parts: number, elapsed: number, timing: Timing): void {
+    if (elapsed > timing.slow) this.cut();
+    else if (elapsed < timing.quick && parts >= this.#parts) this.#parts = Math.min(MAX_RUN_PARTS, this.#parts * 2);
+  }
+
+  /** A request failed. */
+  cut(): void {
+    this.#parts = Math.max(1, Math.floor(this.#parts / 2));
+  }
+}
+
+/** The parts of `run` that are among the missing ones. */
+export function stillMissing(run: Range, missing: readonly Range[]): Range[] {
+  const end = run[0] + run[1];
+  const last = missing.at(-1);
+  const known: readonly Range[] =
+    missing.length < LISTED_RANGES || last === undefined ? missing : [...missing, [last[0] + last[1], Number.POSITIVE_INFINITY]];
+  return known.flatMap(([first, count]): Range[] => {
+    const from = Math.max(run[0], first);
+    const size = Math.min(end, first + count) - from;
+    return size > 0 ? [[from, size]] : [];
+  });
+}
+
+function parseRange(value: unknown): Range {
+  demand(Array.isArray(value) && value.length === 2, "network");
+  const [first, count] = value as unknown[];
+  demand(typeof first === "number" && typeof count === "number", "network");
+  demand(Number.isSafeInteger(first) && Number.isSafeInteger(count) && first >= 0 && count >= 1, "network");
+  return [first, count];
+}
+
+function parseState(value: unknown): State {
+  demand(typeof value === "object" && value !== null && "state" in value, "network");
+  if (value.state === "stored") return { stored: true };
+  demand(value.state === "open" && "missing" in value && Array.isArray(value.missing), "network");
+  return { stored: false, missing: value.missing.map(parseRange) };
+}
+
+/** An upload under one draft token. */
+export class Upload {
+  readonly length = new RunLength();
+  readonly #options: UploadOptions;
+  readonly #line: Line;
+
+  constructor(options: UploadOptions) {
+    this.#options = options;
+    this.#line = new Line(random(TOKEN_SIZE), options);
+    this.#line.onCut = () => this.length.cut();
+  }
+
+  /** Sends header and letter. They are durable when this returns; true when that was the whole Envelope. */
+  async open(header: Bytes, letter: Bytes): Promise<boolean> {
+    const body = concat(header, letter);
+    const state = await this.#line.insist(() => this.#request("PUT", "", body));
+    this.#options.onAcknowledged?.(body.length);
+    return state.stored;
+  }
+
+  /** Sends a run; it is durable when this returns. */
+  async send(run: Run): Promise<void> {
+    let left = run.count;
+    let bytesLeft = run.sealed.length;
+    const acknowledge = (still: number): void => {
+      const before = bytesLeft;
+      left = still;
+      bytesLeft = Math.min(bytesLeft, still * SEALED_PART_SIZE); // the last part of a body may be shorter
+      this.#options.onAcknowledged?.(before - bytesLeft);
+    };
+    await this.#line.insist(async (attempt) => {
+      let missing: Range[] = [[run.first, run.count]];
+      if (attempt > 1) {
+        const state = await this.#request("GET", "");
+        missing = state.stored ? [] : stillMissing([run.first, run.count], state.missing);
+        acknowledge(missing.reduce((sum, [, count]) => sum + count, 0));
+      }
+      for (const range of missing) {
+        const end = range[0] + range[1];
+        for (let first = range[0]; first < end; ) {
+          const count = Math.min(this.length.parts, end - first);
+          const from = (first - run.first) * SEALED_PART_SIZE;
+          const started = performance.now();
+          await this.#request("PUT", `/parts/${first}`, run.sealed.subarray(from, from + count * SEALED_PART_SIZE));
+          this.length.answered(count, performance.now() - started, this.#line.timing);
+          acknowledge(left - count);
+          first += count;
+        }
+      }
+    });
+  }
+
+  /** Commits the Envelope. It is stored when this returns; may be asked again and again. */
+  async finish(): Promise<void> {
+    const state = await this.#line.insist(() => this.#request("POST", "/finish", undefined, FINISH_PATIENCE));
+    demand(state.stored, "network");
+  }
+
+  async #request(method: Request["method"], path: string, body?: Bytes, extra = 0): Promise<State> {
+    const url = this.#options.api + path;
+    return parseState(parseJson(await this.#line.request({ method, url, extra, ...(body && { body }) })));
+  }
+}

@@ -1,0 +1,154 @@
+// The form: its fields are made here, and only once sealing works. None has a name, none stands in a <form>.
+
+import { type Bytes, utf8 } from "../formats/base/bytes.js";
+import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
+import type { Organisation } from "../messages.js";
+import { element, field, type View, view } from "./views.js";
+import type { Words } from "./texts.js";
+
+/** Characters from which on a text may be broken anywhere. */
+const LONG_TEXT = 20_000;
+
+/** What a source has written and chosen. */
+export interface Content {
+  readonly message: Bytes;
+  readonly files: readonly File[];
+  readonly chosen: readonly string[];
+}
+
+export class Form {
+  readonly #words: Words;
+  readonly #view: View;
+  readonly #root = element("div");
+  readonly #message = field("textarea");
+  readonly #choices: HTMLInputElement[];
+  #files: File[] = [];
+
+  /** `chosen` are ids of organisations that are checked at first. `onSend` gets what is ready to be sealed. */
+  constructor(words: Words, organisations: readonly Organisation[], chosen: readonly string[], onSend: (content: Content) => void) {
+    this.#words = words;
+    this.#view = view("view-form");
+    const { part } = this.#view;
+
+    this.#message.rows = 10;
+    this.#message.setAttribute("aria-labelledby", "message-title");
+    this.#message.setAttribute("aria-describedby", "message-hint");
+    part("message").append(this.#message);
+
+    const picker = field("input");
+    picker.type = "file";
+    picker.multiple = true;
+    picker.addEventListener("change", () => {
+      this.#add([...(picker.files ?? [])]);
+      picker.value = ""; // the same file may be chosen again
+    });
+    part("picker").prepend(picker);
+
+    const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, words.language));
+    this.#choices = sorted.map((organisation) => this.#choice(organisation, chosen.includes(organisation.id)));
+    part("send").addEventListener("click", () => {
+      const content = this.#checked();
+      if (content !== null) onSend(content);
+    });
+    this.#root.append(this.#view.content);
+    this.#root.addEventListener("input", () => {
+      part("problem").textContent = "";
+      // Laying out a text without spaces takes browsers a time that grows with the square of its length.
+      this.#message.classList.toggle("long", this.#message.value.length > LONG_TEXT);
+    });
+  }
+
+  /** What to show. */
+  get root(): HTMLElement {
+    return this.#root;
+  }
+
+  /** Calls `back` when the source wants to see the answers again. */
+  onBack(back: () => void): void {
+    this.#view.part("answers").addEventListener("click", back);
+  }
+
+  /** Takes files that were dropped on the page. */
+  drop(data: DataTransfer): void {
+    const isFolder = [...data.items].map((item) => item.webkitGetAsEntry()?.isDirectory === true);
+    const files = [...data.files].filter((_, i) => isFolder[i] !== true);
+    this.#add(files, isFolder.includes(true) ? this.#words.get("folder") : "");
+  }
+
+  /** The name of a chosen file. */
+  nameOf(index: number): string {
+    return this.#files[index]?.name ?? "";
+  }
+
+  /** Forgets everything. */
+  wipe(): void {
+    this.#message.value = "";
+    this.#files = [];
+    this.#root.replaceChildren();
+  }
+
+  #choice(organisation: Organisation, checked: boolean): HTMLInputElement {
+    const box = field("input");
+    box.type = "checkbox";
+    box.checked = checked;
+    box.value = organisation.id;
+    const label = element("label");
+    label.className = "choice";
+    const name = element("span");
+    name.append(element("bdi", organisation.name));
+    if (organisation.country !== "") name.append(" ", element("span", `(${this.#words.country(organisation.country)})`));
+    label.append(box, name);
+    this.#view.part("organisations").append(label);
+    return box;
+  }
+
+  #add(added: readonly File[], problem = ""): void {
+    const long = added.find((file) => utf8(file.name).length > MAX_NAME);
+    if (long !== undefined) problem = this.#words.get("longName", { name: long.name });
+    const files = [...this.#files, ...added.filter((file) => utf8(file.name).length <= MAX_NAME)];
+    if (files.length > MAX_FILES) problem = this.#words.get("manyFiles", { count: this.#words.number(MAX_FILES) });
+    this.#files = files.slice(0, MAX_FILES);
+    this.#list(problem);
+  }
+
+  #list(problem: string): void {
+    const { part } = this.#view;
+    const size = this.#files.reduce((sum, file) => sum + file.size, 0);
+    part("files").replaceChildren(...this.#files.map((file) => this.#row(file)));
+    part("total").hidden = this.#files.length < 2;
+    part("total").textContent = this.#words.get("total", { count: this.#words.number(this.#files.length), size: this.#words.size(size) });
+    part("file-problem").textContent = problem;
+  }
+
+  #row(file: File): HTMLLIElement {
+    const row = element("li");
+    const name = element("span");
+    const size = element("span", this.#words.size(file.size));
+    size.className = "quiet";
+    name.append(element("bdi", file.name), " ", size);
+    const remove = element("button", this.#words.get("remove"));
+    remove.type = "button";
+    remove.setAttribute("aria-label", this.#words.get("removeFile", { name: file.name }));
+    remove.addEventListener("click", () => {
+      this.#files = this.#files.filter((other) => other !== file);
+      this.#list("");
+      this.#view.part("picker").querySelector("input")?.focus();
+    });
+    row.append(name, remove);
+    return row;
+  }
+
+  /** What is to be sent, or `null` after saying what is wrong with it. */
+  #checked(): Content | null {
+    const message = utf8(this.#message.value);
+    const chosen = this.#choices.filter((box) => box.checked).map((box) => box.value);
+    const size = this.#files.reduce((sum, file) => sum + file.size, 0);
+    let problem = "";
+    if (message.length > MAX_MESSAGE) problem = "longMessage";
+    else if (message.length === 0 && this.#files.length === 0) problem = "empty";
+    else if (size > MAX_BODY) problem = "largeFiles";
+    else if (chosen.length === 0) problem = "nobody";
+    this.#view.part("problem").textContent = problem === "" ? "" : this.#words.get(problem);
+    return problem === "" ? { message, files: this.#files, chosen } : null;
+  }
+}

@@ -1,0 +1,77 @@
+// A field for a Passphrase, and what is said about what stands in it. The worker judges; nothing typed leaves the device.
+
+import type { Judgement, ToWorker } from "../messages.js";
+import { field } from "./views.js";
+import type { Words } from "./texts.js";
+
+export class Typing {
+  readonly field = field("textarea"); // all of it is to be seen at once, on phones too
+  readonly #words: Words;
+  readonly #result: HTMLElement;
+  #turn = 0;
+  #known = "";
+
+  /**
+   * `result` is where the judgement is said. `digits` is what should be typed, where that is known; `right` gives the words
+   * for what is right.
+   */
+  constructor(
+    words: Words,
+    result: HTMLElement,
+    ask: (message: ToWorker) => void,
+    digits: string | null,
+    readonly right: (unit: Judgement["unit"]) => string,
+  ) {
+    this.#words = words;
+    this.#result = result;
+    this.field.rows = 3;
+    this.field.addEventListener("input", () => {
+      ask({ kind: "judge", turn: ++this.#turn, typed: this.field.value, digits });
+    });
+  }
+
+  get value(): string {
+    return this.field.value;
+  }
+
+  /** Says what the worker found, unless something else stands in the field by now. */
+  judged(turn: number, judgement: Judgement): void {
+    if (turn !== this.#turn) return;
+    this.#known = this.#sentence(judgement);
+    this.say(this.#known);
+  }
+
+  say(sentence: string): void {
+    this.#result.textContent = sentence;
+  }
+
+  /** Says that it cannot be used yet, before what is known of it. */
+  refuse(): void {
+    this.say(`${this.#words.get("typedRefused")} ${this.#known}`);
+    this.field.focus();
+  }
+
+  wipe(): void {
+    this.#turn++;
+    this.field.value = "";
+    this.say("");
+  }
+
+  #sentence({ unit, state, count, all, at }: Judgement): string {
+    const number = this.#words.number(at ?? 0);
+    switch (state) {
+      case "loading":
+        return this.#words.get("typedLoading");
+      case "unlisted":
+        return this.#words.get("unlisted");
+      case "right":
+        return this.right(unit);
+      case "wrong":
+        if (unit === "digits") return at === null ? this.#words.get("wrongDigits") : this.#words.get("wrongGroup", { number });
+        return at === null ? this.#words.get("wrongWords") : this.#words.get("wrongWord", { number });
+      case "unfinished":
+        if (count === 0 || all === 0) return "";
+        return this.#words.get("typedCount", { count: this.#words.number(count), all: this.#words.number(all) });
+    }
+  }
+}

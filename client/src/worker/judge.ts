@@ -1,0 +1,79 @@
+// What can be said of a Passphrase while it is typed, on this device: how much is there, and which piece is wrong.
+
+import { type Bytes, equal } from "../formats/base/bytes.js";
+import { codeOf } from "../errors.js";
+import { PASSPHRASE_DIGITS } from "../formats/base/limits.js";
+import type { Judgement } from "../messages.js";
+import * as passphrases from "../formats/passphrase.js";
+import { fold, type WordList } from "../formats/wordlists.js";
+
+const GROUP_SIZE = 6;
+/** What divides digits (docs/format.md, section 3). */
+const DIVIDERS = /[\s\x1c-\x1f\x85\-._]+/;
+
+/** Whether somebody types words, not digits. */
+export function isWords(typed: string): boolean {
+  return /\p{L}/u.test(typed);
+}
+
+/** The Passphrase that is typed, or `null`. */
+export async function read(typed: string, lists: readonly WordList[] = []): Promise<Bytes | null> {
+  try {
+    return await passphrases.parse(typed, lists);
+  } catch (error) {
+    if (codeOf(error) === "bad-passphrase") return null;
+    throw error;
+  }
+}
+
+/** Judges what is typed; `expected` is the Passphrase that it should be, where that is known. Words need their lists. */
+export function judge(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
+  return isWords(typed) ? judgeWords(typed, lists, expected) : judgeDigits(typed, expected && passphrases.digits(expected));
+}
+
+/** The number of the first word that cannot be right, or `null`; how many there are, and how many are no word at all. */
+function wrongWord(typed: string, list: WordList, expected: Bytes | null): { at: number | null; count: number; strangers: number } {
+  const words = list.divide(typed);
+  const numbers = words.map((word) => list.find(word));
+  const spelled = expected && passphrases.words(expected, list).map((word) => list.find(fold(word)));
+  const isWhole = (i: number): boolean => i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may still be written
+  const found = numbers.findIndex((number, i) => isWhole(i) && (i >= list.length || number === null || (spelled !== null && number !== spelled[i])));
+  const strangers = numbers.filter((number, i) => isWhole(i) && number === null).length;
+  return { at: found < 0 ? null : found + 1, count: words.length, strangers };
+}
+
+/** Judges words: by the list that knows the most of them. */
+async function judgeWords(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
+  const passphrase = await read(typed, lists);
+  const known = lists.map((list) => ({ all: list.length, ...wrongWord(typed, list, expected) }));
+  const [best] = known.sort((one, other) => one.strangers - other.strangers);
+  const { all, at, count } = best ?? { all: 0, at: null, count: 0 };
+  const right = passphrase !== null && (expected === null || equal(passphrase, expected));
+  if (right) return { unit: "words", state: "right", count: all, all, at: null };
+  return { unit: "words", state: at === null && count < all ? "unfinished" : "wrong", count, all, at };
+}
+
+/** The number of the first group that cannot be right, or `null`. `expected` is what the digits should be. */
+function wrongGroup(groups: readonly string[], expected: readonly string[] | null): number | null {
+  const found = groups.findIndex((group, i) => {
+    if (!/^[0-9]*$/.test(group)) return true;
+    const whole = group.length >= GROUP_SIZE || i < groups.length - 1; // the last one may still be written
+    return whole && (group.length !== GROUP_SIZE || (expected !== null && group !== expected[i]));
+  });
+  return found < 0 ? null : found + 1;
+}
+
+/** Judges digits. `expected` is what they should be, in groups, where that is known. */
+export async function judgeDigits(typed: string, expected: string | null): Promise<Judgement> {
+  const ascii = typed.replace(/\p{Nd}/gu, passphrases.asciiDigit);
+  const pieces = ascii.split(DIVIDERS).filter((piece) => piece !== "");
+  const joined = pieces.join("");
+  // Whoever does not write groups of six gets them counted.
+  const asWritten = pieces.length > 1 && pieces.slice(0, -1).every((piece) => piece.length >= GROUP_SIZE - 1 && piece.length <= GROUP_SIZE + 1);
+  const groups = asWritten ? pieces : (joined.match(/.{1,6}/gu) ?? []);
+  const at = wrongGroup(groups, expected?.split(" ") ?? null);
+  const known = { unit: "digits", count: joined.length, all: PASSPHRASE_DIGITS } as const;
+  if (joined.length < PASSPHRASE_DIGITS) return { ...known, state: at === null ? "unfinished" : "wrong", at };
+  const right = expected === null ? (await read(typed)) !== null : joined === expected.replace(/ /g, "");
+  return { ...known, state: right ? "right" : "wrong", at: right ? null : at };
+}

@@ -1,0 +1,108 @@
+// The worker that reads a mailbox: without what seals and sends, which comes when somebody writes back.
+
+import { toHex } from "../formats/base/bytes.js";
+import { codeOf, demand } from "../errors.js";
+import { addresses, line, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
+import { PIECE_SIZE } from "../formats/base/limits.js";
+import type { Entry } from "../formats/mailbox_list.js";
+import type { Answer, ToWorker } from "../messages.js";
+import * as passphrases from "../formats/passphrase.js";
+import { Mailbox, type Shown } from "../net/mailbox_client.js";
+import * as typing from "./judge.js";
+
+/** A mailbox that is open, and what is shown of it. */
+interface Open {
+  readonly reader: Mailbox;
+  readonly shown: Map<string, Shown>;
+  readonly waiting: Map<string, Entry>;
+}
+
+let mailbox: Open | null = null;
+/** What reads a mailbox happens one after the other. */
+let reading = Promise.resolve();
+
+function answerOf({ entry, letter, organisation }: Shown): Answer {
+  const manifest = manifests.find(({ id }) => toHex(id) === toHex(organisation));
+  demand(manifest !== undefined, "internal");
+  return {
+    id: toHex(entry.id),
+    day: entry.day,
+    organisation: organisationOf(manifest),
+    text: new TextDecoder().decode(letter.message),
+    files: letter.files.map(({ name, size }) => ({ name, size })),
+  };
+}
+
+async function open(typed: string): Promise<void> {
+  const passphrase = await typing.read(typed, await listsFor(typed));
+  demand(passphrase !== null, "bad-passphrase");
+  tell({ kind: "opening" });
+  const secrets = await passphrases.secrets(passphrase);
+  const reader = new Mailbox(addresses.mailbox, secrets, manifests.map(({ id }) => id), line());
+  const { shown, waiting, others } = await reader.open();
+  mailbox = {
+    reader,
+    shown: new Map(shown.map((one) => [toHex(one.entry.id), one])),
+    waiting: new Map(waiting.map((one) => [toHex(one.id), one])),
+  };
+  tell({
+    kind: "opened",
+    passphrase: passphrases.digits(passphrase),
+    replies: shown.map(answerOf),
+    waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE })),
+    others,
+  });
+}
+
+async function load(reply: string): Promise<void> {
+  const entry = mailbox?.waiting.get(reply);
+  if (mailbox === null || entry === undefined) return;
+  const shown = await mailbox.reader.load(entry);
+  mailbox.waiting.delete(reply);
+  if (shown !== null) mailbox.shown.set(reply, shown);
+  tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
+}
+
+async function fetchFile(reply: string, file: number): Promise<void> {
+  const shown = mailbox?.shown.get(reply);
+  if (mailbox === null || shown === undefined) return;
+  const total = shown.letter.files[file]?.size ?? 0;
+  let bytes = 0;
+  let blob: Blob | null = null;
+  try {
+    blob = await mailbox.reader.file(shown, file, (more) => {
+      bytes = Math.min(total, bytes + more);
+      tell({ kind: "fetching", reply, file, bytes, total });
+    });
+  } catch (error) {
+    if (!["tampered", "incomplete"].includes(codeOf(error))) throw error;
+  }
+  tell({ kind: "fetched", reply, file, blob });
+}
+
+async function deleteShown(): Promise<void> {
+  if (mailbox === null) return;
+  await mailbox.reader.delete([...mailbox.shown.values()].map(({ entry }) => entry));
+  mailbox = null;
+  tell({ kind: "deleted" });
+}
+
+/** Runs `act` when what was asked before is done. */
+function next(act: () => Promise<void>): void {
+  reading = reading.then(act).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error) }));
+}
+
+function hear(message: ToWorker): void {
+  switch (message.kind) {
+    case "open":
+      return next(() => open(message.typed));
+    case "load":
+      return next(() => load(message.reply));
+    case "fetch":
+      return next(() => fetchFile(message.reply, message.file));
+    case "delete":
+      return next(deleteShown);
+  }
+}
+
+serve(hear);

@@ -1,0 +1,30 @@
+// The organisations of a page: those whose manifests are good today.
+
+import { type Bytes, toHex } from "../formats/base/bytes.js";
+import type { Day } from "../formats/base/days.js";
+import { codeOf, TipboxError } from "../errors.js";
+import * as keys from "../formats/manifest.js";
+import { ID_SIZE, KEY_SIZE } from "../formats/base/limits.js";
+import { hpkeSeal, random } from "../formats/base/primitives.js";
+
+/** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
+export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {
+  const good = new Map<string, keys.Manifest>();
+  let clock = false;
+  for (const file of files) {
+    try {
+      const manifest = await keys.parse(file);
+      keys.check(manifest, today);
+      await hpkeSeal(keys.currentKey(manifest, today).publicKey, random(ID_SIZE), random(KEY_SIZE));
+      const known = good.get(toHex(manifest.id));
+      if (known !== undefined) keys.checkReplaces(manifest, known);
+      good.set(toHex(manifest.id), manifest);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "internal" || code === "unsupported") throw new TipboxError("unsupported");
+      clock ||= code === "expired" || code === "not-yet-valid" || code === "no-current-key";
+    }
+  }
+  if (good.size === 0) throw new TipboxError(clock ? "clock" : "no-keys");
+  return [...good.values()];
+}

@@ -1,0 +1,25 @@
+// The worker that seals and sends: without what opens mailboxes, which would weigh on a slow line.
+
+import { today } from "../formats/base/days.js";
+import { TipboxError } from "../errors.js";
+import { fail, manifests, scope, serve, tell } from "./host.js";
+import type { Order, ToWorker } from "../messages.js";
+import * as passphrases from "../formats/passphrase.js";
+import { send } from "./send.js";
+
+let stop = new AbortController();
+
+async function run(order: Order): Promise<void> {
+  stop = new AbortController();
+  const known = order.passphrase === null ? null : await passphrases.parse(order.passphrase);
+  await send(order, manifests, today(), tell, { signal: stop.signal, wake: scope }, known);
+  known?.fill(0);
+  tell({ kind: "stored" });
+}
+
+function hear(message: ToWorker): void {
+  if (message.kind === "send") run(message.order).catch(fail);
+  else if (message.kind === "stop") stop.abort(new TipboxError("stopped"));
+}
+
+serve(hear);

@@ -1,0 +1,150 @@
+// The way of one tip: Passphrase, letter, body, each sealed here and uploaded run by run.
+
+import type { BodySealer } from "../formats/envelopes/body.js";
+import { type Bytes, toHex } from "../formats/base/bytes.js";
+import type { Day } from "../formats/base/days.js";
+import { demand, TipboxError } from "../errors.js";
+import { type Recipient, seal } from "../formats/envelopes/envelope.js";
+import { BodyReader, probe } from "./files.js";
+import * as keys from "../formats/manifest.js";
+import type { FileEntry } from "../formats/envelopes/letter.js";
+import { ID_SIZE, MAX_TYPE, PART_SIZE } from "../formats/base/limits.js";
+import type { LineOptions } from "../net/http.js";
+import type { Check, FromWorker, Order } from "../messages.js";
+import { Meter } from "../net/meter.js";
+import { partsOf, sealedSize } from "../formats/base/padding.js";
+import * as passphrases from "../formats/passphrase.js";
+import { random } from "../formats/base/primitives.js";
+import { Upload } from "../net/upload.js";
+
+/** Runs under way at once: one is sealed while another travels. */
+const LANES = 2;
+
+/** A file as the letter lists it: well-formed text, and a type only if the format can hold it. */
+export function entryOf(file: File): FileEntry {
+  const name = new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(file.name));
+  const type = file.type.length <= MAX_TYPE && /^[\x20-\x7e]*$/.test(file.type) ? file.type : "";
+  return { name, size: file.size, type };
+}
+
+async function recipientsOf(
+  manifests: readonly keys.Manifest[],
+  chosen: readonly string[],
+  root: Bytes,
+  today: Day,
+): Promise<Recipient[]> {
+  return Promise.all(
+    manifests.map(async (manifest) => {
+      const { id: key, publicKey } = keys.currentKey(manifest, today);
+      const pairKey = chosen.includes(toHex(manifest.id)) ? await passphrases.pairKey(root, manifest.id) : null;
+      return { organisation: manifest.id, key, publicKey, pairKey };
+    }),
+  );
+}
+
+/** A run that is being sealed. */
+interface Sealing {
+  readonly first: number;
+  readonly plaintext: Bytes;
+  readonly sealing: Promise<Bytes>;
+}
+
+/** Memory that a run is done with: the plaintext's is wiped, the ciphertext's acknowledged. */
+interface Spare {
+  readonly plain: ArrayBuffer;
+  readonly sealed: ArrayBuffer;
+}
+
+/**
+ * Seals the body run by run and sends the runs, a few at once; a run's ciphertext lives until it is acknowledged. The
+ * next run is read while others are sealed or travel, one at a time, for a generator takes its callers in turn; it ends
+ * for all of them when one fails.
+ */
+export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
+  const spares: Spare[] = [];
+  async function* sealRuns(): AsyncGenerator<Sealing, void> {
+    while (reader.left > 0) {
+      const spare = spares.pop();
+      const plaintext = await reader.read(upload.length.parts * PART_SIZE, spare?.plain);
+      yield { first: sealer.next, plaintext, sealing: sealer.seal(plaintext, spare?.sealed) };
+    }
+  }
+  const runs = sealRuns();
+  const lane = async (): Promise<void> => {
+    for await (const { first, plaintext, sealing } of runs) {
+      let sealed: Bytes;
+      try {
+        sealed = await sealing;
+      } finally {
+        plaintext.fill(0);
+      }
+      await upload.send({ first, count: partsOf(plaintext.length), sealed });
+      spares.push({ plain: plaintext.buffer, sealed: sealed.buffer });
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+/**
+ * Sends one tip: under a new Passphrase, or under one that is `known`, into the threads that it has. Returns when it is
+ * stored; throws a `TipboxError`.
+ */
+export async function send(
+  order: Order,
+  manifests: readonly keys.Manifest[],
+  today: Day,
+  tell: (news: FromWorker) => void,
+  line: Omit<LineOptions, "onLine">,
+  known: Bytes | null = null,
+): Promise<void> {
+  await probe(order.files);
+  const passphrase = known?.slice() ?? (await passphrases.generate());
+  const secrets = await passphrases.secrets(passphrase);
+  const recipients = await recipientsOf(manifests, order.chosen, secrets.root, today);
+  const envelope = await seal(recipients, {
+    message: order.message,
+    files: order.files.map(entryOf),
+    id: random(ID_SIZE),
+    kind: "tip",
+    language: order.language,
+    mailbox: secrets.mailboxAddress,
+    replyKey: secrets.replyPublic,
+  });
+  order.message.fill(0);
+  const checks: Check[] = [];
+  for (const [i, { pairKey }] of recipients.entries()) {
+    if (pairKey === null) continue;
+    checks.push({ name: manifests[i]?.name ?? "", digits: await passphrases.checkDigits(pairKey, envelope.headerHash) });
+    pairKey.fill(0);
+  }
+  passphrases.wipe(secrets);
+  const digits = known === null ? passphrases.digits(passphrase) : null;
+  passphrase.fill(0);
+
+  const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);
+  const meter = new Meter(total);
+  const failure = new AbortController(); // ends the other lanes when one fails
+  const upload = new Upload({
+    api: order.api,
+    ...line,
+    signal: AbortSignal.any([line.signal, failure.signal]),
+    onAcknowledged: (bytes) => {
+      const now = performance.now();
+      meter.add(bytes, now);
+      tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
+    },
+    onLine: (trouble) => tell({ kind: "line", trouble }),
+  });
+  try {
+    const whole = await upload.open(envelope.header, envelope.letter);
+    demand(whole === (envelope.bodySize === 0), "internal");
+    tell({ kind: "letter", passphrase: digits, checks });
+    if (!whole) {
+      await sendBody(upload, envelope.body, new BodyReader(order.files, envelope.bodySize));
+      await upload.finish();
+    }
+  } catch (error) {
+    failure.abort(new TipboxError("stopped"));
+    throw error;
+  }
+}

@@ -1,0 +1,400 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { type Bytes, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import { today } from "../../src/formats/base/days.js";
+import type { Code } from "../../src/errors.js";
+import { open } from "../../src/formats/envelopes/envelope.js";
+import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../../src/formats/base/limits.js";
+import { askedPause, TIMING } from "../../src/net/http.js";
+import type { FromWorker, Order } from "../../src/messages.js";
+import { readManifests } from "../../src/worker/recipients.js";
+import { send } from "../../src/worker/send.js";
+import { RunLength, stillMissing } from "../../src/net/upload.js";
+import { type Fault, Intake } from "../support/intake.js";
+import { contentOf, makeOrganisation, type TestOrganisation } from "../support/tools.js";
+
+const TIMING_OF_TESTS = { firstPause: 1, longestPause: 5 };
+const MESSAGE = "Что я видел 5 января";
+let organisations: TestOrganisation[];
+let intake: Intake;
+
+beforeAll(async () => {
+  organisations = await Promise.all(["fidh", "kibhr", "ili"].map((name) => makeOrganisation(name)));
+});
+beforeEach(async () => {
+  intake = await Intake.start();
+});
+afterEach(() => intake.stop());
+
+/** A file that counts how often each of its bytes is read. */
+class CountedFile extends File {
+  readonly reads: Uint8Array;
+
+  constructor(
+    readonly content: Bytes,
+    name: string,
+  ) {
+    super([content], name, { type: "video/mp4" });
+    this.reads = new Uint8Array(content.length);
+  }
+
+  override slice(start = 0, end = this.size): Blob {
+    const piece = super.slice(start, end);
+    const counted = <T>(read: () => T) => {
+      return (): T => {
+        // Before anything is sealed, the first byte of each file is looked at.
+        if (start > 0 || end > 1) this.reads.subarray(start, end).forEach((count, i) => (this.reads[start + i] = count + 1));
+        return read();
+      };
+    };
+    // However a piece is read, and however far, all of it counts.
+    piece.stream = counted(piece.stream.bind(piece));
+    piece.arrayBuffer = counted(piece.arrayBuffer.bind(piece));
+    piece.text = counted(piece.text.bind(piece));
+    piece.slice = () => {
+      throw new Error("a piece of a piece is not counted");
+    };
+    return piece;
+  }
+
+  override stream(): never {
+    throw new Error("only pieces are read");
+  }
+
+  override arrayBuffer(): never {
+    throw new Error("only pieces are read");
+  }
+}
+
+/** A stream of so many bytes, as a browser makes it of a Blob; it may break at its end. */
+function streamOf(type: "bytes" | undefined, size: number, breaks: boolean): ReadableStream<Bytes> {
+  let left = size;
+  const pull = (controller: ReadableStreamDefaultController<Bytes> | ReadableByteStreamController): void => {
+    if (left > 0) {
+      const count = Math.min(left, 10_000);
+      left -= count;
+      controller.enqueue(new Uint8Array(count).fill(1));
+    } else if (breaks) controller.error(new DOMException("gone", "NotReadableError"));
+    else {
+      controller.close();
+      if ("byobRequest" in controller) controller.byobRequest?.respond(0);
+    }
+  };
+  return type === undefined ? new ReadableStream({ pull }, { highWaterMark: 0 }) : new ReadableStream({ type, pull });
+}
+
+interface Sent {
+  readonly news: FromWorker[];
+  readonly files: readonly CountedFile[];
+}
+
+async function deliver(
+  sizes: readonly number[],
+  { chosen = organisations, signal = new AbortController().signal, wake }: { chosen?: readonly TestOrganisation[]; signal?: AbortSignal; wake?: EventTarget } = {},
+  timing: object = TIMING_OF_TESTS,
+): Promise<Sent> {
+  const files = sizes.map((size, i) => new CountedFile(contentOf(size), `видео ${i}.mp4`));
+  const order: Order = {
+    api: intake.api,
+    message: utf8(MESSAGE),
+    files,
+    chosen: chosen.map(({ manifest }) => toHex(manifest.id)),
+    language: "ru",
+    passphrase: null,
+  };
+  const news: FromWorker[] = [];
+  const manifests = await readManifests(
+    organisations.map(({ file }) => file),
+    today(),
+  );
+  await send(order, manifests, today(), (one) => news.push(one), { signal, ...(wake && { wake }), timing });
+  return { news, files };
+}
+
+async function expectArrived(files: readonly CountedFile[]): Promise<void> {
+  for (const { manifest, findKey } of organisations) {
+    const opened = await open(intake.stored, manifest.id, findKey);
+
+    expect(new TextDecoder().decode(opened.letter.message)).toBe(MESSAGE);
+    expect(opened.letter.files.map(({ name }) => name)).toEqual(files.map(({ name }) => name));
+    expect(opened.files.every((file, i) => equal(file, files[i]?.content ?? file.subarray(1)))).toBe(true);
+  }
+}
+
+describe("a tip without files", () => {
+  it("is stored by one request, and costs no more than 16 kB", async () => {
+    const { news } = await deliver([]);
+
+    await expectArrived([]);
+    expect(intake.seen.map(({ method, path }) => `${method} ${path}`)).toEqual(["PUT "]);
+    expect(intake.seen[0]?.size).toBeLessThan(16_000);
+    expect(news.map(({ kind }) => kind)).toEqual(["progress", "letter"]);
+  });
+
+  it("shows a Passphrase whose mailbox is in the letter, and check digits for those chosen only", async () => {
+    const [first] = organisations as [TestOrganisation];
+    const { news } = await deliver([], { chosen: [first] });
+    const letter = news.find((one) => one.kind === "letter");
+
+    expect(letter?.passphrase).toMatch(/^(?:[0-9]{6} ){5}[0-9]{6}$/);
+    expect(letter?.checks.map(({ name }) => name)).toEqual([first.manifest.name]);
+    expect(letter?.checks[0]?.digits).toMatch(/^[0-9]{5}( [0-9]{5}){3}$/);
+  });
+
+  it("is stored once although its answer is lost again and again", async () => {
+    intake.fault = (_, number) => (number < 5 ? "lost-answer" : null);
+    const { news } = await deliver([]);
+
+    await expectArrived([]);
+    expect(intake.seen.length).toBe(6);
+    expect(news.filter(({ kind }) => kind === "line")).toEqual([
+      ...Array.from({ length: 5 }, () => ({ kind: "line", trouble: "network" })),
+      { kind: "line", trouble: null },
+    ]);
+  });
+});
+
+describe("a tip with files", () => {
+  it.each([[[1]], [[0, 0]], [[PART_SIZE]], [[PART_SIZE + 1, 0, 3 * PART_SIZE]]])("arrives bit-exact: %j", async (sizes) => {
+    const { files } = await deliver(sizes);
+
+    await expectArrived(files);
+  });
+
+  it("grows its runs while requests are quick, to 64 parts", async () => {
+    const { files, news } = await deliver([300 * PART_SIZE], {}, { ...TIMING_OF_TESTS, quick: 3_600_000, slow: 7_200_000 });
+    const runs = intake.seen.filter(({ path }) => path.startsWith("/parts")).map(({ size }) => Math.ceil(size / SEALED_PART_SIZE));
+    const last = news.findLast((one) => one.kind === "progress");
+
+    await expectArrived(files);
+    expect(runs[0]).toBe(4);
+    expect(Math.max(...runs)).toBe(MAX_RUN_PARTS);
+    expect(last?.bytes).toBe(last?.total);
+    expect(last?.total).toBe(intake.stored.length);
+  });
+
+  it("survives twenty cuts in the middle of a body, and sends again only what is missing", async () => {
+    let runs = 0;
+    let cuts = 0;
+    intake.fault = ({ path, size }): Fault | null => {
+      if (!path.startsWith("/parts") || runs++ % 2 === 1 || cuts === 20) return null;
+      cuts++;
+      return { cutAfter: Math.floor(size * 0.7) };
+    };
+    const { files, news } = await deliver([20 * PART_SIZE, 60 * PART_SIZE + 7]);
+    const arrived = intake.seen.filter(({ path }) => path.startsWith("/parts")).reduce((sum, { size }) => sum + size, 0);
+
+    expect(cuts).toBe(20);
+    await expectArrived(files);
+    expect(intake.differing).toBe(0);
+    expect(arrived).toBeLessThan(2 * intake.stored.length);
+    expect(intake.seen.filter(({ method }) => method === "GET").length).toBeGreaterThanOrEqual(20);
+    expect(news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length);
+  });
+
+  it("reads and seals every slice exactly once, however often it is sent", async () => {
+    intake.fault = ({ method, path }, number) => (method === "PUT" && path !== "" && number % 2 === 0 ? "lost-answer" : null);
+    const { files } = await deliver([5 * PART_SIZE + 1, 30 * PART_SIZE]);
+
+    await expectArrived(files);
+    expect(intake.differing).toBe(0);
+    expect(files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
+  });
+
+  it("arrives where Blobs are no byte streams, each slice read once", async () => {
+    const real = CountedFile.prototype.slice;
+    CountedFile.prototype.slice = function (this: CountedFile, start = 0, end = this.size): Blob {
+      const piece = real.call(this, start, end);
+      const read = piece.stream;
+      piece.stream = () => (read() as ReadableStream<Bytes>).pipeThrough(new TransformStream<Bytes, Bytes>());
+      return piece;
+    };
+    try {
+      const { files } = await deliver([5 * PART_SIZE + 1, 0, 30 * PART_SIZE]);
+
+      await expectArrived(files);
+      expect(files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
+    } finally {
+      CountedFile.prototype.slice = real;
+    }
+  });
+
+  it("asks again for the end when that answer is lost", async () => {
+    let lost = 0;
+    intake.fault = ({ path }) => (path === "/finish" && lost++ < 3 ? "lost-answer" : null);
+    const { files } = await deliver([PART_SIZE]);
+
+    await expectArrived(files);
+    expect(intake.seen.filter(({ path }) => path === "/finish").length).toBe(4);
+  });
+
+  it.each([
+    [{ status: 429, error: "slow-down", retryAfter: 0 }, "slow-down"],
+    [{ status: 503, error: "unavailable" }, "unavailable"],
+    [{ status: 502, error: "" }, "network"],
+  ] as const)("waits when the server says %j", async (fault, trouble) => {
+    intake.fault = (_, number) => (number % 2 === 0 && number < 8 ? fault : null);
+    const { files, news } = await deliver([10 * PART_SIZE]);
+
+    await expectArrived(files);
+    expect(news).toContainEqual({ kind: "line", trouble });
+  });
+
+  it("waits as long as the server asks", async () => {
+    intake.fault = (_, number) => (number === 0 ? { status: 429, error: "slow-down", retryAfter: 1 } : null);
+    const started = performance.now();
+    await deliver([]);
+
+    expect(performance.now() - started).toBeGreaterThan(990);
+  });
+
+  it("goes on at once when the device is online again", async () => {
+    const wake = new EventTarget();
+    intake.fault = (_, number) => (number === 0 ? "lost-answer" : null);
+    const delivered = deliver([], { wake }, { firstPause: 3_600_000, longestPause: 3_600_000 });
+    const knock = setInterval(() => wake.dispatchEvent(new Event("online")), 5);
+    await delivered;
+    clearInterval(knock);
+
+    await expectArrived([]);
+  });
+
+  it.each<[number, string, Code]>([
+    [507, "full", "full"],
+    [409, "part-differs", "part-differs"],
+    [404, "no-draft", "no-draft"],
+    [422, "unknown-organisation", "unknown-organisation"],
+    [413, "too-large", "too-large"],
+    [403, "no-circuit", "no-circuit"],
+    [400, "malformed", "malformed"],
+    [400, "something else", "internal"],
+  ])("ends at once when the server answers %d %s", async (status, error, code) => {
+    intake.fault = ({ path }) => (path.startsWith("/parts") ? { status, error } : null);
+
+    await expect(deliver([30 * PART_SIZE])).rejects.toThrow(new RegExp(`^${code}$`));
+    expect(intake.seen.length).toBeLessThan(5);
+  });
+
+  it("is full from the first request on", async () => {
+    intake.fault = () => ({ status: 507, error: "full" });
+
+    await expect(deliver([1])).rejects.toThrow("full");
+    expect(intake.seen.length).toBe(1);
+  });
+
+  it("ends when it is stopped, in the middle of a request and in the middle of a pause", async () => {
+    for (const fault of [null, "lost-answer"] as const) {
+      const stop = new AbortController();
+      intake.fault = ({ path }, number) => {
+        if (number > 3) stop.abort(new Error("stopped by the test"));
+        return path.startsWith("/parts") ? fault : null;
+      };
+
+      await expect(deliver([100 * PART_SIZE], { signal: stop.signal })).rejects.toThrow("stopped by the test");
+    }
+  });
+
+  it("gives up after its patience, with the cause", async () => {
+    intake.fault = () => "lost-answer";
+
+    await expect(deliver([], {}, { ...TIMING_OF_TESTS, patience: 50 })).rejects.toThrow("network");
+  });
+
+  it("gives up a request that is never answered, and tries again", async () => {
+    const handlers: (() => void)[] = [];
+    const hung = new Promise<void>((resolve) => handlers.push(resolve));
+    const real = globalThis.fetch;
+    let calls = 0;
+    globalThis.fetch = (input, init) => {
+      // The others have no limit: a slow machine must not have them given up too.
+      if (calls++ > 0) return real(input, { ...init, signal: null });
+      return new Promise((_, reject) => init?.signal?.addEventListener("abort", () => (reject(new Error("aborted")), handlers[0]?.())));
+    };
+    try {
+      await deliver([], {}, { ...TIMING_OF_TESTS, silence: 1, slack: 0 });
+      await hung;
+      expect(calls).toBeGreaterThan(1);
+    } finally {
+      globalThis.fetch = real;
+    }
+
+    await expectArrived([]);
+  });
+
+  it.each([
+    ["file-unreadable", "gone", "bytes", 0],
+    ["file-unreadable", "gone", undefined, 0],
+    ["file-unreadable", "gone in the middle", "bytes", 70_000],
+    ["file-unreadable", "gone in the middle", undefined, 70_000],
+    ["file-changed", "cut", "bytes", 3],
+    ["file-changed", "cut", undefined, 3],
+    ["file-changed", "empty", "bytes", 0],
+    ["file-changed", "longer", undefined, 100 * PART_SIZE],
+  ] as const)("says %s when a file is %s while it is sent (stream of %s)", async (code, _, type, size) => {
+    const real = CountedFile.prototype.slice;
+    CountedFile.prototype.slice = function (this: CountedFile, start = 0, end = this.size): Blob {
+      const piece = real.call(this, start, end);
+      if (start > 0) piece.stream = () => streamOf(type, size, code === "file-unreadable");
+      return piece;
+    };
+    try {
+      await expect(deliver([10, 100 * PART_SIZE])).rejects.toMatchObject({ code, index: 1 });
+    } finally {
+      CountedFile.prototype.slice = real;
+    }
+    expect([...intake.drafts.values()].some(({ stored }) => stored)).toBe(false);
+  });
+});
+
+describe("the pause that a server asks for", () => {
+  it.each([
+    [null, 0],
+    ["0", 0],
+    ["1", 1_000],
+    ["60", 60_000],
+    ["61", 60_000],
+    ["99999999999", 60_000],
+    ["Infinity", 60_000],
+    ["-5", 0],
+    ["soon", 0],
+    ["Wed, 21 Oct 2115 07:28:00 GMT", 0],
+  ])("of %j is %d ms: never more than a minute", (header, pause) => {
+    expect(askedPause(header)).toBe(pause);
+  });
+});
+
+describe("run length", () => {
+  it("doubles while quick, halves when slow or cut, stays between 1 and 64", () => {
+    const length = new RunLength();
+    length.answered(1, 10, TIMING); // a short run says little
+    expect(length.parts).toBe(4);
+    for (let i = 0; i < 9; i++) length.answered(length.parts, 10, TIMING);
+    expect(length.parts).toBe(64);
+    length.answered(64, 5_000, TIMING);
+    expect(length.parts).toBe(64);
+    length.answered(64, 25_000, TIMING);
+    expect(length.parts).toBe(32);
+    for (let i = 0; i < 9; i++) length.cut();
+    expect(length.parts).toBe(1);
+  });
+});
+
+describe("what is still missing", () => {
+  it("is what run and ranges share", () => {
+    expect(stillMissing([10, 10], [])).toEqual([]);
+    expect(stillMissing([10, 10], [[0, 5], [8, 4], [15, 1], [18, 50]])).toEqual([
+      [10, 2],
+      [15, 1],
+      [18, 2],
+    ]);
+  });
+
+  it("is everything behind the last of a full list", () => {
+    const listed = Array.from({ length: 100 }, (_, i) => [2 * i, 1] as const);
+
+    expect(stillMissing([197, 10], listed)).toEqual([
+      [198, 1],
+      [199, 8],
+    ]);
+  });
+});

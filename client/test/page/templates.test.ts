@@ -1,0 +1,100 @@
+// Page and script fit together, and the page's source holds no field and no inline script.
+
+import { readdirSync, readFileSync } from "node:fs";
+
+import { describe, expect, it } from "vitest";
+
+import { CLIENT_CODES, FORMAT_CODES, PROTOCOL_CODES } from "../../src/errors.js";
+
+const TEMPLATES = new URL("../../../templates/source/", import.meta.url);
+const SOURCES = new URL("../../src/page/", import.meta.url);
+const all = readdirSync(TEMPLATES).map((name) => [name, readFileSync(new URL(name, TEMPLATES), "utf8")] as const);
+
+/** A template with what it includes. */
+function whole(name: string): string {
+  const text = readFileSync(new URL(name, TEMPLATES), "utf8");
+  return text.replace(/\{% include "source\/([a-z_.]+)" %\}/g, (_, included: string) => whole(included));
+}
+
+function scriptsOf(names: readonly string[]): string {
+  return names.map((name) => readFileSync(new URL(`${name}.ts`, SOURCES), "utf8")).join("\n");
+}
+
+const COMMON = ["page", "screen", "form", "sent", "typing", "views", "texts"];
+const PAGES = { "send.html": COMMON, "inbox.html": [...COMMON, "inbox", "download"] };
+/** What only the page of the first message has: a new Passphrase is shown there, and typed back. */
+const FIRST = { words: ["againLabel", "againRight", "againWords"], pieces: ["again", "again-result", "digits", "passphrase", "show-words", "spelling", "words"], screens: ["view-passphrase"] };
+/** What only a page that writes back has. */
+const BACK = { words: ["typedRefused"], pieces: ["answers"] };
+const scripts = scriptsOf(PAGES["inbox.html"]);
+
+function found(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, one]) => one ?? "").sort();
+}
+
+function unique(names: readonly string[]): string[] {
+  return [...new Set(names)].sort();
+}
+
+describe("templates", () => {
+  it.each(all)("%s has no field, no inline script or style, no foreign address", (_, text) => {
+    expect(text).not.toMatch(/<(?:input|textarea|select|form|img|iframe|object|embed|style)\b|\son[a-z]+=|\sstyle=|javascript:|https?:/i);
+    expect(text).not.toMatch(/<script(?![^>]*\ssrc="\{\{ static\()/);
+  });
+
+  it.each(all.filter(([name]) => !name.startsWith("_") && !["base.html", "leave.html"].includes(name)))("%s stands in the frame", (_, text) => {
+    expect(text).toMatch(/^\{% extends "source\/base\.html" %\}/);
+  });
+
+  it("start with the way out", () => {
+    const base = readFileSync(new URL("base.html", TEMPLATES), "utf8");
+
+    expect(base).toMatch(/<body>\s*<a class="leave" id="leave" href=/);
+  });
+
+  describe.each(Object.entries(PAGES))("%s", (name, modules) => {
+    const page = whole(name);
+    const script = scriptsOf(modules);
+    const isFirst = name === "send.html";
+    const without = (names: readonly string[], others: readonly string[]): string[] => unique(names).filter((one) => !others.includes(one));
+
+    it("has all the words that the script asks for, and no more", () => {
+      const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) => one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()));
+      const direct = found(script, /words\.get\("([a-zA-Z]+)"/g);
+      const indirect = [...found(script, /problem = "([a-zA-Z]+)"/g), ...found(script, /"((?:line|again)[A-Z][a-zA-Z]+)"/g)];
+
+      expect(without([...direct, ...indirect], isFirst ? BACK.words : FIRST.words)).toEqual(words.sort());
+    });
+
+    it("has all the screens and pieces that the script asks for", () => {
+      const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
+      const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g)];
+      const screens = found(page, /<template id="([a-z-]+)"/g);
+      const elsewhere = ["view-open", "view-opening", "view-mailbox", "view-reply", "view-deleted", "view-unread"];
+
+      expect(without(found(script, /view\("([a-z-]+)"\)/g), isFirst ? elsewhere : FIRST.screens)).toEqual(screens);
+      expect(without(asked, isFirst ? BACK.pieces : FIRST.pieces)).toEqual(without(pieces, isFirst ? BACK.pieces : FIRST.pieces));
+    });
+  });
+
+  it.each(Object.keys(PAGES))("%s names only errors that exist, and has words for the others", (name) => {
+    const named = found(whole(name), /data-code="([a-z -]+)"/g).flatMap((codes) => codes.split(" "));
+    const known: string[] = [...FORMAT_CODES, ...PROTOCOL_CODES, ...CLIENT_CODES];
+
+    expect(named.filter((code) => code !== "other" && !known.includes(code))).toEqual([]);
+    expect(named).toContain("other");
+  });
+});
+
+describe("sources", () => {
+  it.each(readdirSync(SOURCES).map((name) => [name, readFileSync(new URL(name, SOURCES), "utf8").replace(/^ *(?:\/\/|\/?\*).*$/gm, "")] as const))(
+    "%s stores nothing, logs nothing, and has no other source of random numbers",
+    (_, text) => {
+      expect(text).not.toMatch(/console\.|localStorage|sessionStorage|indexedDB|document\.cookie|caches\.|Math\.random|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|(?::|<|\bas) *any\b/);
+    },
+  );
+
+  it("give fields no name and no form", () => {
+    expect(scripts).not.toMatch(/\.name = |setAttribute\("name"|createElement\("form"\)|element\("form"/);
+  });
+});

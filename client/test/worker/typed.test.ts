@@ -1,0 +1,124 @@
+import { readFileSync } from "node:fs";
+
+import { beforeAll, describe, expect, it } from "vitest";
+
+import { digits, generate, parse, words } from "../../src/formats/passphrase.js";
+import { isWords, judge, judgeDigits, read } from "../../src/worker/judge.js";
+import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
+
+const other = (digit: string): string => String((Number(digit) + 1) % 10);
+
+describe("digits as they are typed", () => {
+  it("are unfinished at each keystroke and right at the last, however they are divided", async () => {
+    const passphrase = await generate();
+    const written = digits(passphrase);
+    for (const spelling of [written, written.replace(/ /g, ""), written.replace(/ /g, "-"), (written.replace(/ /g, "").match(/.{4}/g) ?? []).join(" ")]) {
+      for (let end = 1; end < spelling.length; end++) {
+        const { state, count } = await judgeDigits(spelling.slice(0, end), null);
+        expect([spelling.slice(0, end), state]).toEqual([spelling.slice(0, end), "unfinished"]);
+        expect(count).toBe(spelling.slice(0, end).replace(/[ -]/g, "").length);
+      }
+      expect(await judgeDigits(spelling, null)).toEqual({ unit: "digits", state: "right", count: 36, all: 36, at: null });
+      expect(await judgeDigits(spelling, written)).toMatchObject({ state: "right" });
+      expect(await read(spelling)).toEqual(passphrase);
+    }
+  });
+
+  it("name the group that is not the one that was shown, as soon as it is whole", async () => {
+    const groups = digits(await generate()).split(" ");
+    for (let at = 0; at < 6; at++) {
+      const wrong = groups.map((group, i) => (i === at ? `${group.slice(0, 5)}${other(group[5] ?? "")}` : group));
+      const expected = { state: "wrong", at: at + 1 };
+
+      expect(await judgeDigits(wrong.slice(0, at + 1).join(" "), groups.join(" "))).toMatchObject(expected);
+      expect(await judgeDigits(wrong.join(""), groups.join(" "))).toMatchObject(expected);
+    }
+  });
+
+  it("name a group that is too short, too long, or holds something else", async () => {
+    for (const wrong of ["012345 01234 012345", "012345 0123456 0", "012345 01a345 0", "012345 0123456"]) {
+      expect(await judgeDigits(wrong, null)).toMatchObject({ state: "wrong", at: 2 });
+    }
+  });
+
+  it("say that something is wrong when the check does not hold, and name nothing that is not known", async () => {
+    const written = digits(await generate());
+    const wrong = `${written.slice(0, -1)}${other(written.at(-1) ?? "")}`;
+
+    expect(await judgeDigits(wrong, null)).toMatchObject({ state: "wrong", at: null });
+    expect(await read(wrong)).toBe(null);
+  });
+
+  it("may be those of another script", async () => {
+    const written = digits(await generate());
+    const arabic = written.replace(/[0-9]/g, (digit) => String.fromCodePoint(0x660 + Number(digit)));
+
+    expect(await judgeDigits(arabic, written)).toMatchObject({ state: "right", at: null });
+  });
+
+  it("are told apart from words by the first letter", () => {
+    expect(["", "12", "1a", "абажур", "٣"].map(isWords)).toEqual([false, false, true, true, false]);
+  });
+});
+
+describe("words as they are typed", () => {
+  const lists: WordList[] = [];
+
+  beforeAll(async () => {
+    for (const name of Object.keys(PINS) as ListName[]) {
+      const file = readFileSync(new URL(`../../../tipbox/formats/wordlists/${name}.txt`, import.meta.url));
+      lists.push(await WordList.read(name, new Uint8Array(file)));
+    }
+  });
+
+  it("are right in each list, with and without the Passphrase being known, and unfinished on the way", async () => {
+    for (const list of lists) {
+      const passphrase = await generate();
+      const spelled = words(passphrase, list);
+      for (const expected of [passphrase, null]) {
+        for (let end = 1; end < spelled.length; end++) {
+          const { state, count } = await judge(spelled.slice(0, end).join(" "), lists, expected);
+          expect([list.name, end, state, count]).toEqual([list.name, end, "unfinished", end]);
+        }
+        const right = { unit: "words", state: "right", count: list.length, all: list.length, at: null };
+        expect(await judge(spelled.join(" "), lists, expected)).toEqual(right);
+        expect(await judge(spelled.join("-").toUpperCase(), lists, expected)).toEqual(right);
+      }
+      expect(await read(spelled.join(" "), lists)).toEqual(passphrase);
+    }
+  });
+
+  it("name the first that is in no list, but not while it is typed", async () => {
+    const [english] = lists;
+    if (english === undefined) throw new Error("the lists were read");
+    const spelled = words(await generate(), english);
+    const typed = [...spelled.slice(0, 3), "qqqq"].join(" ");
+
+    expect(await judge(typed, lists, null)).toMatchObject({ state: "unfinished" });
+    expect(await judge(`${typed} `, lists, null)).toMatchObject({ state: "wrong", at: 4 });
+    expect(await judge([typed, ...spelled.slice(4)].join(" "), lists, null)).toMatchObject({ state: "wrong", at: 4, all: 9 });
+  });
+
+  it("name the first that is not the one that was shown", async () => {
+    for (const list of lists) {
+      const passphrase = await generate();
+      const spelled = words(passphrase, list);
+      const other = spelled[4] === list.words[7] ? list.words[8] : list.words[7];
+      const wrong = spelled.map((word, i) => (i === 4 ? (other ?? "") : word)).join(" ");
+
+      expect(await judge(wrong, lists, passphrase)).toMatchObject({ unit: "words", state: "wrong", at: 5 });
+    }
+  });
+
+  it("name nothing when only the check is wrong, or there are too many", async () => {
+    const [english] = lists;
+    if (english === undefined) throw new Error("the lists were read");
+    const spelled = words(await parse("010341 455308 356921 211740 438400 194832"), english); // no other order of its words checks
+    const swapped = [spelled[1], spelled[0], ...spelled.slice(2)].join(" ");
+    const { state, at } = await judge(swapped, lists, null);
+
+    expect(state).toBe("wrong");
+    expect(at).toBe(null);
+    expect(await judge([...spelled, "zoom"].join(" "), lists, null)).toMatchObject({ state: "wrong", at: 10 });
+  });
+});

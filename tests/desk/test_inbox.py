@@ -1,0 +1,606 @@
+"""Importing: every outcome, every damage, again and again."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support.desk import (
+    PASSWORD,
+    TODAY,
+    Desk,
+    Desks,
+    Envelope,
+    Exporter,
+    acknowledged,
+    carried,
+    days_after,
+    desks,
+    envelope_id,
+    listed,
+    made,
+    opened,
+    seal_letter_to,
+    seal_tip,
+)
+from tipbox.desk import pinned_server, receive
+from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.importer import Outcome
+from tipbox.desk.keys import ceremony, identity_file, key_stick
+from tipbox.desk.keys.key_stick import Stick
+from tipbox.desk.keys.keyring import keyring
+from tipbox.desk.outbox import write_outbox
+from tipbox.desk.vault.records import Tip, Traffic
+from tipbox.desk.vault.vault import INCOMING, TIPS
+from tipbox.files.working import working_folder
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.bundles.bundle import ItemEntry
+from tipbox.formats.bundles.bundle_read import Bundle
+from tipbox.formats.bundles.bundle_write import ItemSource
+from tipbox.formats.envelopes.header import Header, header_size
+from tipbox.formats.envelopes.letter import Letter
+from tipbox.formats.manifest import Manifest
+from tipbox.formats.passphrase import Passphrase
+
+__all__ = ["desks", "made"]
+
+SECRETS = Passphrase.generate().secrets()
+
+
+@pytest.fixture
+def desk(desks: Desks) -> Desk:
+    return desks.desks[2]
+
+
+@pytest.fixture
+def server() -> Exporter:
+    return Exporter()
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def problems(outcome: Outcome) -> list[str]:
+    return [error.code for _, error in outcome.problems]
+
+
+def remains(desk: Desk) -> int:
+    """Files of Envelopes in the vault, half-read ones too."""
+    return sum(1 for folder in (TIPS, INCOMING) for _ in (desk.vault / folder).iterdir())
+
+
+def with_slot_to_nobody(tip: Envelope, desk: Desk) -> Envelope:
+    """The same Envelope without a slot for this desk: only the header's structure is right."""
+    header = Header.parse(tip.data[: header_size(tip.data)])
+    fewer = replace(header, slots=tuple(slot for slot in header.slots if slot.organisation != desk.manifest.id))
+    data = fewer.encoded + tip.data[len(header.encoded) :]
+    return Envelope(data, envelope_id(data))
+
+
+# --- what arrives ----------------------------------------------------------------------------------------------------
+
+
+def test_text_and_files_arrive_bit_exact(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    files = [("фото.jpg", random_bytes(200_000)), ("empty", b""), ("one", b"1"), ("parts", random_bytes(3 * 65536))]
+    message = b"not UTF-8: \xff\xfe\r\n and \x1b[31m all the same"
+    tip = seal_tip(desks.manifests, [desk.manifest], message=message, files=files)
+    assert desk.take(server.export(tmp_path / "x", desk.manifest, [tip])).counts == {"mine": 1}
+    out = opened(desk, tip.id, tmp_path / "out")
+    assert sorted(path.name for path in out.iterdir()) == ["files", "message.txt", "tip.json"]
+    assert (out / "message.txt").read_bytes() == message
+    names = ["001-фото.jpg", "002-empty", "003-one", "004-parts"]
+    assert sorted(path.name for path in (out / "files").iterdir()) == names
+    for name, (_, content) in zip(names, files, strict=True):
+        assert (out / "files" / name).read_bytes() == content
+
+
+def test_the_list_is_the_contract(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    assert listed(desk) == []
+    first = seal_tip(desks.manifests, files=[("a\u202eb", b"123")], secrets=SECRETS)
+    follow_up = seal_tip(desks.manifests, secrets=SECRETS)
+    stranger = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "x", desk.manifest, [first, follow_up, stranger]))
+    by_id = {tip["id"]: tip for tip in listed(desk)}
+    assert set(by_id) == {first.id.hex(), follow_up.id.hex(), stranger.id.hex()}
+    shown = by_id[first.id.hex()]
+    assert set(shown) == {"id", "thread", "organisation", "received", "state", "files"}
+    assert shown["files"] == [{"name": "a\u202eb", "size": 3}]
+    assert (shown["organisation"], shown["received"], shown["state"]) == ("kibhr", TODAY.isoformat(), "new")
+    assert shown["thread"] == by_id[follow_up.id.hex()]["thread"] != by_id[stranger.id.hex()]["thread"]
+
+
+def test_addressed_in_all_seven_ways_each_desk_opens_its_own_and_acks_are_equal(
+    desks: Desks, server: Exporter, tmp_path: Path
+) -> None:
+    ways = [way for size in (1, 2, 3) for way in itertools.combinations(desks.desks, size)]
+    tips = [seal_tip(desks.manifests, [desk.manifest for desk in way]) for way in ways]
+    acks = []
+    for number, desk in enumerate(desks.desks):
+        exporter = Exporter(server.signing_key, server.seed)
+        outcome = desk.take(exporter.export(tmp_path / f"{number}", desk.manifest, tips))
+        assert outcome.problems == []
+        assert outcome.counts == {"mine": 4, "not-for-you": 3}
+        mine = {tip.id.hex() for tip, way in zip(tips, ways, strict=True) if desk in way}
+        assert {tip["id"] for tip in listed(desk)} == mine
+        acks.append(acknowledged(server, desk, tmp_path / f"out{number}"))
+    assert acks[0] == sorted(tip.id for tip in tips)
+    assert acks[0] == acks[1] == acks[2]
+
+
+def test_every_complete_envelope_is_acknowledged_whatever_became_of_it(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    good = seal_tip(desks.manifests, files=[("a", b"a" * 70_000)])
+    body = Envelope(flipped(good.data, len(good.data) - 9), b"")
+    slot = Envelope(flipped(good.data, 120 + 1232 * 3 - 5), b"")
+    letter = Envelope(flipped(good.data, 120 + 1232 * 3 + 5), b"")
+    envelopes = [replace(one, id=envelope_id(one.data)) for one in (body, slot, letter)]
+    other_year = seal_tip([rotated(desks.desks[0])] + [one.manifest for one in desks.desks[1:]])
+    envelopes += [
+        good,
+        with_slot_to_nobody(good, desk),
+        seal_tip(desks.manifests, [desks.desks[1].manifest]),
+        other_year,
+    ]
+    reply = Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), kind="reply")
+    envelopes.append(seal_letter_to(reply, [], desks.manifests, desks.manifests, secrets=SECRETS))
+    outcome = desk.take(server.export(tmp_path / "x", desk.manifest, envelopes))
+    assert outcome.counts == {"tampered": 3, "mine": 2, "not-addressed": 1, "not-for-you": 1, "malformed": 1}
+    assert outcome.problems == []
+    assert remains(desk) == 2
+    assert acknowledged(server, desk, tmp_path / "out") == sorted(one.id for one in envelopes)
+
+
+def rotated(desk: Desk) -> Manifest:
+    with desk.open(write=True) as vault:
+        key = identity_file.load(identity_file.identity_path(desk.vault), PASSWORD)
+        stick = key_stick.stick_path(desk.vault)
+        return ceremony.rotate(vault, key, stick, PASSWORD, desk.vault.parent / "r.json", today=TODAY).manifest
+
+
+def test_unknown_and_destroyed_keys_are_told_apart(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    unknown = seal_tip([rotated(desk)])
+    old = seal_tip([desk.manifest])
+    late = seal_tip([desk.manifest], today=days_after(14))
+    with desk.open() as vault:
+        stick = key_stick.load(key_stick.stick_path(desk.vault), PASSWORD)
+        second, new = desk.manifest.keys[1].id, {key.id for key in stick.keys[27:]}
+    left = tuple(key for key in stick.keys if key.id != second and key.id not in new)
+    key_stick.replace(key_stick.stick_path(desk.vault), PASSWORD, Stick(stick.organisation, left))
+    with desk.open(write=True) as vault:
+        for key in stick.keys[27:]:
+            vault.delete("receiving-key", key.id)
+    outcome = desk.take(server.export(tmp_path / "x", desk.manifest, [unknown, old, late]))
+    assert outcome.counts == {"unknown-key": 1, "mine": 1, "too-late": 1}
+
+
+# --- again, out of order, in pieces ----------------------------------------------------------------------------------
+
+
+def test_importing_again_changes_nothing(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    tips = [seal_tip(desks.manifests), seal_tip(desks.manifests, [desks.desks[0].manifest])]
+    bundle = server.export(tmp_path / "x", desk.manifest, tips)
+    desk.take(bundle)
+    before = listed(desk), acknowledged(server, desk, tmp_path / "o1"), remains(desk)
+    assert desk.take(bundle).counts == {"known": 2}
+    assert (listed(desk), acknowledged(server, desk, tmp_path / "o2"), remains(desk)) == before
+
+
+def test_a_copy_with_the_same_id_and_contents_is_shown_once(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    ident = random_bytes(ID_SIZE)
+    same = {"files": [("a", b"same" * 50_000)], "secrets": SECRETS, "message_id": ident}
+    one, copy = (seal_tip(desks.manifests, **same) for _ in range(2))  # type: ignore[arg-type]
+    other_body = seal_tip(desks.manifests, files=[("a", b"diff" * 50_000)], secrets=SECRETS, message_id=ident)
+    other_text = seal_tip(desks.manifests, message=b"other", secrets=SECRETS, message_id=ident)
+    other_source = seal_tip(desks.manifests, files=[("a", b"same" * 50_000)], message_id=ident)
+    everything = [one, copy, other_body, other_text, other_source]
+    outcome = desk.take(server.export(tmp_path / "x", desk.manifest, everything))
+    assert outcome.counts == {"mine": 4, "duplicate": 1}
+    assert len(listed(desk)) == remains(desk) == 4
+    assert acknowledged(server, desk, tmp_path / "o") == sorted(tip.id for tip in everything)
+
+
+def test_bundles_lost_repeated_and_out_of_order_do_no_harm(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tips = [seal_tip(desks.manifests) for _ in range(3)]
+    bundles = [server.export(tmp_path / f"{n}", desk.manifest, tips[: n + 1]) for n in range(3)]
+    outcome = desk.take(bundles[2], bundles[0], bundles[2])
+    assert outcome.notices == []
+    assert outcome.counts == {"mine": 3, "known": 4}
+    later = [server.export(tmp_path / f"later{n}", desk.manifest, []) for n in range(4)]
+    assert desk.take(later[1]).notices == ["Bundle 4 never came here; what it held comes again in later ones"]
+    assert desk.take(later[3], later[2], later[0]).notices == [
+        "Bundle 6 never came here; what it held comes again in later ones"
+    ]
+    assert len(listed(desk)) == 3
+
+
+def test_a_missing_volume_is_noticed(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    tips = [seal_tip(desks.manifests) for _ in range(3)]
+    paths = []
+    for number, tip in enumerate(tips, 1):
+        server.sequence = 0
+        paths.append(server.export(tmp_path / f"{number}", desk.manifest, [tip], volume=(number, 3)))
+    assert desk.take(paths[1]).notices == ["of Bundle 1, volume 1, 3 is not among these files"]
+    outcome = desk.take(*paths)
+    assert (outcome.notices, outcome.counts) == ([], {"mine": 2, "known": 1})
+
+
+def test_clocks_that_differ_are_noticed(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    bundle = server.export(tmp_path / "x", desk.manifest, [])
+    assert desk.take(bundle, today=days_after(2)).notices == []
+    bundle = server.export(tmp_path / "y", desk.manifest, [])
+    assert "check both clocks" in desk.take(bundle, today=days_after(400)).notices[0]
+
+
+def test_a_folder_is_searched_and_strangers_are_passed_over(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick" / "sub"
+    stick.mkdir(parents=True)
+    server.export(stick / "no-suffix", desk.manifest, [seal_tip(desks.manifests)])
+    (stick.parent / "one.TIP").write_bytes(seal_tip(desks.manifests).data)
+    (stick / "holiday.jpg").write_bytes(b"\xff\xd8\xff")
+    (stick / "link").symlink_to(stick / "no-suffix")
+    outcome = desk.take(tmp_path / "stick")
+    assert outcome.counts == {"mine": 2}
+    assert outcome.notices == ["a file that is not tipbox's was passed over"]
+    (stick / "broken.bundle").write_bytes(b"")
+    assert problems(desk.take(tmp_path / "stick")) == ["not-tipbox"]
+
+
+def test_one_stick_for_all_desks_and_both_directions(desks: Desks, server: Exporter, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    for desk in desks.desks:
+        own = Exporter(server.signing_key, server.seed)
+        own.export(stick / f"{desk.vault.name}-1-1.bundle", desk.manifest, [seal_tip(desks.manifests)])
+    for number, desk in enumerate(desks.desks):
+        outcome = desk.take(stick)
+        assert (outcome.counts, outcome.problems) == ({"mine": 1}, [])
+        others = [path.name for path in sorted(stick.iterdir()) if path.name != f"{desk.vault.name}-1-1.bundle"]
+        assert len(others) == 2 + number
+        assert outcome.notices == [f"{name}: a Bundle for another reader, passed over" for name in others]
+        with desk.open(write=True) as vault:
+            write_outbox(vault, ceremony.organisation_of(vault), stick / f"{number}.bundle", today=TODAY)
+
+
+# --- copies and acknowledgements -------------------------------------------------------------------------------------
+
+
+def test_without_a_second_copy_everything_is_kept_and_nothing_acknowledged(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tips = [seal_tip(desks.manifests), seal_tip(desks.manifests, [desks.desks[0].manifest])]
+    bundle = server.export(tmp_path / "x", desk.manifest, tips)
+    assert desk.take(bundle, copies=False).unconfirmed == 2
+    assert len(listed(desk)) == 1
+    assert acknowledged(server, desk, tmp_path / "o1") == []
+    assert desk.take(bundle, copies=True).unconfirmed == 0
+    assert acknowledged(server, desk, tmp_path / "o2") == sorted(tip.id for tip in tips)
+
+
+def test_a_tip_file_is_not_acknowledged_until_the_server_shows_it(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests)
+    (tmp_path / "x.tip").write_bytes(tip.data)
+    empty = server.export(tmp_path / "empty", desk.manifest, [])
+    assert desk.take(tmp_path / "x.tip", tmp_path / "x.tip", empty).counts == {"mine": 1, "known": 1}
+    assert acknowledged(server, desk, tmp_path / "o1") == []
+    assert desk.take(server.export(tmp_path / "x", desk.manifest, [tip])).counts == {"known": 1}
+    assert acknowledged(server, desk, tmp_path / "o2") == [tip.id]
+
+
+def test_tip_files_for_others_are_verified_and_dropped(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    filler = seal_tip(desks.manifests, [desks.desks[0].manifest])
+    (tmp_path / "filler.tip").write_bytes(filler.data)
+    (tmp_path / "nobody.tip").write_bytes(with_slot_to_nobody(filler, desk).data)
+    outcome = desk.take(tmp_path / "filler.tip", tmp_path / "nobody.tip")
+    assert outcome.counts == {"not-for-you": 1, "not-addressed": 1}
+    assert outcome.problems == []
+    assert (listed(desk), remains(desk)) == ([], 0)
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_tip_file_cut_at_each_layer_is_an_error_and_leaves_nothing(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    tip = seal_tip(desks.manifests, files=[("a", random_bytes(200_000))])
+    letter_end = 120 + 3 * 1232 + 8192 + 16
+    expected = {
+        0: "not-tipbox",
+        7: "not-tipbox",
+        8: "truncated",
+        9: "truncated",
+        119: "truncated",
+        121: "truncated",
+        letter_end - 1: "truncated",
+        letter_end: "incomplete",
+        letter_end + 65_552: "incomplete",
+        len(tip.data) - 1: "incomplete",
+    }
+    paths = []
+    for size in expected:
+        paths.append(tmp_path / f"{size:07}.tip")
+        paths[-1].write_bytes(tip.data[:size])
+    outcome = desk.take(*paths)
+    assert problems(outcome) == list(expected.values())
+    assert (outcome.done, listed(desk), remains(desk), carried(desk)) == (0, [], 0, [])
+
+
+def test_a_tip_file_with_a_flipped_byte_keeps_nothing(desk: Desk, tmp_path: Path) -> None:
+    tip = seal_tip([desk.manifest], files=[("a", random_bytes(100_000))])
+    expected = {0: "not-tipbox", 8: "version", 9: "limit", 10: "malformed", 15: "malformed", 16: "limit"}
+    expected |= {24: "not-for-you", 56: "tampered", 88: "tampered", 120: "not-addressed", 136: "unknown-key"}
+    expected |= {152: "tampered", 1351: "tampered", 1352: "tampered", len(tip.data) - 1: "tampered"}
+    for at, code in expected.items():
+        path = tmp_path / f"{at}.tip"
+        path.write_bytes(flipped(tip.data, at))
+        outcome = desk.take(path)
+        assert (problems(outcome) or list(outcome.counts)) == [code], at
+    longer = tmp_path / "longer.tip"
+    longer.write_bytes(tip.data + b"\x00")
+    assert problems(desk.take(longer)) == ["trailing"]
+    assert (listed(desk), remains(desk)) == ([], 0)
+
+
+def test_parts_swapped_repeated_or_of_another_envelope_are_found(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    size = 65_552
+    one, other = (seal_tip(desks.manifests, files=[("a", random_bytes(4 * 65_536))]) for _ in range(2))
+    start = len(one.data) - 4 * size
+    parts = [one.data[at : at + size] for at in range(start, len(one.data), size)]
+    foreign = other.data[start : start + size]
+    for number, forged in enumerate(
+        [[1, 0, 2, 3], [0, 0, 2, 3], [0, 1, 3, 3], [3, 1, 2, 0], [-1, 1, 2, 3]],
+    ):
+        path = tmp_path / f"{number}.tip"
+        path.write_bytes(one.data[:start] + b"".join(foreign if at < 0 else parts[at] for at in forged))
+        assert problems(desk.take(path)) == ["tampered"]
+    assert (listed(desk), remains(desk)) == ([], 0)
+
+
+def test_a_damaged_item_is_named_and_the_rest_is_kept(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tips = [seal_tip(desks.manifests, files=[("a", random_bytes(70_000))]) for _ in range(3)]
+    path = server.export(tmp_path / "x.bundle", desk.manifest, tips)
+    spans = item_spans(desk, path)
+    data = path.read_bytes()
+    damaged = tmp_path / "damaged.bundle"
+    damaged.write_bytes(flipped(data, spans[1][0] + 80_000))
+    outcome = desk.take(damaged)
+    assert [(name, error.code) for name, error in outcome.problems] == [("damaged.bundle", "damaged-item")]
+    assert "item 2 (envelope)" in str(outcome.problems[0][1])
+    assert {tip["id"] for tip in listed(desk)} == {tips[0].id.hex(), tips[2].id.hex()}
+    assert acknowledged(server, desk, tmp_path / "o1") == sorted([tips[0].id, tips[2].id])
+    assert desk.take(path).counts == {"known": 2, "mine": 1}
+    assert acknowledged(server, desk, tmp_path / "o2") == sorted(tip.id for tip in tips)
+
+
+def item_spans(desk: Desk, path: Path) -> list[tuple[int, int]]:
+    with desk.open() as vault, path.open("rb") as file:
+        stick = key_stick.load(key_stick.stick_path(desk.vault), PASSWORD)
+        bundle = Bundle(file, desk.manifest.id, keyring(vault, desk.manifest.id, stick))
+        starts = [item.offset for item in bundle.items]
+    return list(itertools.pairwise([*starts, path.stat().st_size]))
+
+
+def test_a_cut_bundle_keeps_what_lies_before_the_cut(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tips = [seal_tip(desks.manifests, files=[("a", random_bytes(70_000))]) for _ in range(3)]
+    path = server.export(tmp_path / "x.bundle", desk.manifest, tips)
+    path.write_bytes(path.read_bytes()[: item_spans(desk, path)[1][0] + 100])
+    outcome = desk.take(path)
+    assert problems(outcome) == ["damaged-item"] * 3
+    assert [str(error).split(";")[0] for _, error in outcome.problems] == [
+        "item 2 (envelope) is cut off",
+        "item 3 (envelope) is cut off",
+        "item 4 (report) is cut off",
+    ]
+    assert [tip["id"] for tip in listed(desk)] == [tips[0].id.hex()]
+
+
+@pytest.mark.parametrize(
+    ("cut", "code"),
+    [(7, "not-tipbox"), (8, "truncated"), (1279, "truncated"), (1280, "truncated"), (5000, "truncated")],
+)
+def test_a_bundle_cut_before_its_items(desk: Desk, server: Exporter, tmp_path: Path, cut: int, code: str) -> None:
+    path = server.export(tmp_path / "x.bundle", desk.manifest, [])
+    path.write_bytes(path.read_bytes()[:cut])
+    assert problems(desk.take(path)) == [code]
+
+
+@pytest.mark.parametrize("where", ["index", "index copy", "padding", "end"])
+def test_damage_around_the_items_is_reported_and_hurts_nothing(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path, where: str
+) -> None:
+    path = server.export(tmp_path / "x.bundle", desk.manifest, [seal_tip(desks.manifests)])
+    data = path.read_bytes()
+    at = {"index": 1300, "index copy": len(data) - 100, "padding": len(data) // 2, "end": 0}[where]
+    path.write_bytes(flipped(data, at) if at else data + b"x")
+    outcome = desk.take(path)
+    assert problems(outcome) == ["damaged-item"]
+    assert "nothing in it is lost" in str(outcome.problems[0][1])
+    assert len(listed(desk)) == 1
+
+
+def test_a_bundle_of_another_reader_server_or_direction_is_refused(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests)
+    assert problems(desk.take(server.export(tmp_path / "a", desks.desks[0].manifest, [tip]))) == ["wrong-reader"]
+    desk.take(server.export(tmp_path / "b", desk.manifest, []))
+    assert problems(desk.take(Exporter().export(tmp_path / "c", desk.manifest, [tip]))) == ["wrong-sender"]
+    same_signature = Exporter(server.signing_key)
+    assert problems(desk.take(same_signature.export(tmp_path / "d", desk.manifest, [tip]))) == ["wrong-sender"]
+    with desk.open(write=True) as vault:
+        write_outbox(vault, ceremony.organisation_of(vault), tmp_path / "e", today=TODAY)
+    assert problems(desk.take(tmp_path / "e")) == ["wrong-reader"]
+    assert listed(desk) == []
+
+
+def test_a_server_that_lies_in_its_index_gets_no_acknowledgement(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests)
+    lie = random_bytes(32)
+    wrong_hash = ItemSource(ItemEntry("envelope", len(tip.data), lie), lambda: [tip.data])
+    short = tip.data[:-1]
+    not_whole = ItemSource(ItemEntry("envelope", len(short), lie[::-1]), lambda: [short])
+    longer = tip.data + b"x"
+    too_long = ItemSource(ItemEntry("envelope", len(longer), random_bytes(32)), lambda: [longer])
+    junk = ItemSource(ItemEntry("report", 4, random_bytes(32)), lambda: [b"junk"])
+    path = server.export(tmp_path / "x", desk.manifest, [], extra=[wrong_hash, not_whole, too_long, junk])
+    assert problems(desk.take(path)) == ["damaged-item"] * 4
+    assert (listed(desk), remains(desk), carried(desk)) == ([], 0, [])
+    assert acknowledged(server, desk, tmp_path / "o") == []
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "x.tip").write_bytes(seal_tip(desks.manifests).data)
+    outcome = desk.take(tmp_path / "missing.tip", tmp_path / "x.tip")
+    assert problems(outcome) == ["not-found"]
+    assert outcome.counts == {"mine": 1}
+
+
+def test_a_damaged_file_in_the_vault_is_an_error_that_shows_nothing(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests, files=[("a", random_bytes(200_000))])
+    desk.take(server.export(tmp_path / "x", desk.manifest, [tip]))
+    stored = next((desk.vault / TIPS).iterdir())
+    stored.write_bytes(flipped(stored.read_bytes(), stored.stat().st_size - 1))
+    with pytest.raises(VaultDamaged):
+        opened(desk, tip.id, tmp_path / "out" / "tip")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nothing_readable_lies_in_the_vault(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    canary = "канарейка-на-площади"
+    tip = seal_tip(desks.manifests, message=(canary * 40).encode(), files=[(canary, canary.encode() * 40)])
+    desk.take(server.export(tmp_path / "x", desk.manifest, [tip]))
+    stored = b"".join(path.read_bytes() for path in desk.vault.rglob("*") if path.is_file())
+    for encoding in ("utf-8", "utf-16-le"):
+        assert canary.encode(encoding) not in stored
+    assert tip.id.hex() not in " ".join(map(str, desk.vault.rglob("*")))
+    assert canary.encode() in (opened(desk, tip.id, tmp_path / "out") / "message.txt").read_bytes()
+
+
+# --- hostile sources and servers -------------------------------------------------------------------------------------
+
+
+def test_many_tips_under_one_message_id_are_each_read_a_few_times_only(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ident = random_bytes(ID_SIZE)
+    flood = [seal_tip(desks.manifests, message=b"%d" % number, message_id=ident) for number in range(20)]
+    read: list[Path] = []
+    contents = receive._contents
+
+    def counted(path: Path, tip: Tip) -> bytes:
+        read.append(path)
+        return contents(path, tip)
+
+    monkeypatch.setattr(receive, "_contents", counted)
+    assert desk.take(server.export(tmp_path / "x", desk.manifest, flood)).counts == {"mine": 20}
+    assert len(read) == 20, "not each with each"
+    again = seal_tip(desks.manifests, message=b"7", message_id=ident)
+    assert desk.take(server.export(tmp_path / "y", desk.manifest, [again])).counts == {"mine": 1}, "another source"
+
+
+def test_a_copy_is_kept_when_the_first_is_damaged(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    ident = random_bytes(ID_SIZE)
+    copies = [seal_tip(desks.manifests, secrets=SECRETS, message_id=ident) for _ in range(3)]
+    other = seal_tip(desks.manifests, message=b"other", secrets=SECRETS, message_id=ident)
+    desk.take(server.export(tmp_path / "x", desk.manifest, [copies[0], other]))
+    assert desk.take(server.export(tmp_path / "y", desk.manifest, copies[1:2])).counts == {"duplicate": 1}
+    with desk.open() as vault:
+        vault.tip_path(copies[0].id).write_bytes(b"")
+    assert desk.take(server.export(tmp_path / "z", desk.manifest, copies[2:])).counts == {"mine": 1}
+
+
+def test_what_an_old_copy_of_the_key_stick_did_not_open_is_opened_with_the_right_one(
+    desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip([desk.manifest], today=days_after(14))
+    folder = key_stick.stick_path(desk.vault)
+    stick = key_stick.load(folder, PASSWORD)
+    key_stick.replace(folder, PASSWORD, Stick(stick.organisation, stick.keys[:1]))
+    bundle = server.export(tmp_path / "x", desk.manifest, [tip])
+    assert desk.take(bundle).counts == {"too-late": 1}
+    assert acknowledged(server, desk, tmp_path / "o1") == [tip.id]
+    desk.take(server.export(tmp_path / "y", desk.manifest, [], taken=[1]))
+    assert desk.take(bundle).counts == {"known": 1}
+    key_stick.replace(folder, PASSWORD, stick)
+    assert desk.take(bundle).counts == {"mine": 1}
+    assert [one["id"] for one in listed(desk)] == [tip.id.hex()]
+    assert desk.take(bundle).counts == {"known": 1}
+    assert acknowledged(server, desk, tmp_path / "o2") == [], "acknowledged once, whatever became of it"
+
+
+def test_a_report_of_outboxes_that_never_were_does_not_end_the_numbers(
+    desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    path = server.export(tmp_path / "x", desk.manifest, [], taken=[2**53 - 1])
+    assert problems(desk.take(path)) == ["damaged-item"]
+    assert acknowledged(server, desk, tmp_path / "o") == []
+
+
+def test_a_bundle_with_a_number_far_ahead_is_refused(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    assert problems(desk.take(server.export(tmp_path / "x", desk.manifest, []))) == []
+    server.sequence = 10_001
+    path = server.export(tmp_path / "y", desk.manifest, [], day=days_after(-900), key_day=TODAY)
+    outcome = desk.take(path)
+    assert problems(outcome) == ["malformed"]
+    assert "--far-ahead" in str(outcome.problems[0][1])
+    with desk.open() as vault:
+        assert Traffic.of(vault).seen == ((1, TODAY),)
+
+
+def test_staff_can_take_a_number_far_ahead(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    """Whoever makes a server count on must not lock its desks out."""
+    desk.take(server.export(tmp_path / "x", desk.manifest, []))
+    server.sequence = 20_000
+    path = server.export(tmp_path / "y", desk.manifest, [])
+    assert problems(desk.take(path)) == ["malformed"]
+    assert problems(desk.take(path, far_ahead=True)) == []
+    assert problems(desk.take(server.export(tmp_path / "z", desk.manifest, []))) == []
+
+
+def test_the_first_bundle_of_a_server_may_have_any_number(desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    server.sequence = 2**53 - 2
+    path = server.export(tmp_path / "x", desk.manifest, [])
+    assert problems(desk.take(path, far_ahead=True)) == ["malformed"], "sums of numbers stay exact"
+    server.sequence = 30_000
+    assert problems(desk.take(server.export(tmp_path / "y", desk.manifest, []))) == []
+    with desk.open(write=True) as vault:
+        pinned_server.forget(vault)
+    server.sequence = 60_000
+    assert problems(desk.take(server.export(tmp_path / "z", desk.manifest, []))) == []
+
+
+def test_what_a_killed_opening_left_goes_with_the_next_and_others_cannot_read_it(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests, files=[("a", b"a")])
+    desk.take(server.export(tmp_path / "x", desk.manifest, [tip]))
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    (parent / ".another.part").mkdir()
+    with working_folder(parent) as running:
+        (parent / ".0123456789abcdef.part" / "files").mkdir(parents=True)
+        (parent / ".0123456789abcdef.part" / "message.txt").write_bytes(b"plaintext")
+        out = opened(desk, tip.id, parent / "out")
+        assert sorted(path.name for path in parent.iterdir()) == sorted([".another.part", running.name, "out"])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (out, *out.rglob("*"))}
+    assert modes == {"out": 0o700, "files": 0o700, "message.txt": 0o600, "tip.json": 0o600, "001-a": 0o600}

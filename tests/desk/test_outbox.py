@@ -1,0 +1,141 @@
+"""The outbox: everything that the server has not reported taken, and the manifest that is due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.desk import (
+    TODAY,
+    Desk,
+    Desks,
+    Exporter,
+    acknowledged,
+    carried,
+    days_after,
+    desks,
+    made,
+    outbox_items,
+    seal_tip,
+)
+from tipbox.desk.desk_errors import NoBundleYet
+from tipbox.desk.keys import ceremony
+from tipbox.desk.outbox import Sent, write_outbox
+from tipbox.desk.vault.records import Traffic
+from tipbox.errors import Expired
+from tipbox.formats.bundles.bundle import INWARD, Index
+from tipbox.formats.bundles.bundle_read import Bundle
+from tipbox.formats.manifest import Manifest, server_id
+
+__all__ = ["desks", "made"]
+
+
+@pytest.fixture
+def desk(desks: Desks) -> Desk:
+    return desks.desks[2]
+
+
+def write(desk: Desk, out: Path, day: int = 0) -> Sent:
+    with desk.open(write=True) as vault:
+        return write_outbox(vault, ceremony.organisation_of(vault), out, today=days_after(day))
+
+
+def index(exporter: Exporter, path: Path) -> Index:
+    with path.open("rb") as file:
+        return Bundle(file, server_id(exporter.sender), lambda _: exporter.seed).index
+
+
+def test_it_is_sealed_to_the_pinned_server_and_signed_by_the_manifest_in_it(desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    desk.take(server.export(tmp_path / "x", desk.manifest, []))
+    write(desk, tmp_path / "o")
+    ((kind, data),) = outbox_items(server, tmp_path / "o")
+    found = index(server, tmp_path / "o")
+    assert kind == "manifest"
+    assert Manifest.parse(data) == desk.manifest
+    assert (found.direction, found.organisation, found.server_key) == (INWARD, desk.manifest.id, b"")
+    assert found.sender == desk.manifest.desk
+    assert (found.sequence, found.volume, found.volumes, found.day) == (1, 1, 1, TODAY)
+
+
+def test_no_bundle_yet_no_outbox(desk: Desk, tmp_path: Path) -> None:
+    with pytest.raises(NoBundleYet):
+        write(desk, tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
+def test_acknowledgements_repeat_until_a_report_says_taken(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    tips = [seal_tip(desks.manifests) for _ in range(3)]
+    ids = [tip.id for tip in tips]
+    desk.take(server.export(tmp_path / "1", desk.manifest, tips[:2]))
+    assert acknowledged(server, desk, tmp_path / "o1") == sorted(ids[:2])
+    desk.take(server.export(tmp_path / "2", desk.manifest, tips))
+    assert acknowledged(server, desk, tmp_path / "o2") == sorted(ids)
+    desk.take(server.export(tmp_path / "3", desk.manifest, tips[2:], taken=[1]))
+    assert acknowledged(server, desk, tmp_path / "o3") == [ids[2]]
+    desk.take(server.export(tmp_path / "4", desk.manifest, [], taken=[1, 3]))
+    assert acknowledged(server, desk, tmp_path / "o4") == []
+    assert [one.id for one in carried(desk)] == [b"", b"", b""], "ids are forgotten, keyed names stay"
+    desk.take(server.export(tmp_path / "5", desk.manifest, [], taken=[1, 3, 4]))
+    old = desk.take(tmp_path / "1", tmp_path / "2")
+    assert old.counts == {"known": 5}
+    assert acknowledged(server, desk, tmp_path / "o5") == [], "an old Bundle is no news"
+
+
+def test_what_a_restored_server_shows_again_is_acknowledged_again(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    assert acknowledged(server, desk, tmp_path / "o1") == [tip.id]
+    desk.take(server.export(tmp_path / "2", desk.manifest, [], taken=[1]))
+    assert acknowledged(server, desk, tmp_path / "o2") == []
+    assert desk.take(server.export(tmp_path / "3", desk.manifest, [tip], taken=[1, 2])).counts == {"known": 1}
+    assert acknowledged(server, desk, tmp_path / "o3") == [tip.id]
+
+
+def test_a_report_of_an_outbox_that_was_lost_takes_nothing(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    write(desk, tmp_path / "o1")
+    desk.take(server.export(tmp_path / "2", desk.manifest, [tip]))
+    assert acknowledged(server, desk, tmp_path / "o2") == [tip.id]
+    desk.take(server.export(tmp_path / "3", desk.manifest, [tip], taken=[1]))
+    assert acknowledged(server, desk, tmp_path / "o3") == [tip.id]
+
+
+def test_no_number_is_used_twice_also_when_writing_the_file_fails(desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write(desk, tmp_path / "folder")
+    assert write(desk, tmp_path / "o").sequence == 2
+
+
+def test_a_vault_that_was_restored_goes_on_behind_what_the_server_has(desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    desk.take(server.export(tmp_path / "1", desk.manifest, [], taken=[1, 7]))
+    assert write(desk, tmp_path / "o").sequence == 8
+    with desk.open() as vault:
+        assert Traffic.of(vault).seen == ((1, TODAY),)
+
+
+def test_each_outbox_releases_the_manifest_that_is_due(desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    serials = []
+    for day in (0, 27, 28, 56, 300):
+        sent = write(desk, tmp_path / "o", day)
+        ((_, data),) = outbox_items(server, tmp_path / "o")
+        manifest = Manifest.parse(data)
+        manifest.check(days_after(day))
+        manifest.current_key(days_after(day))
+        assert index(server, tmp_path / "o").sender == manifest.desk
+        assert sent.serial == manifest.serial
+        serials.append(manifest.serial)
+    assert serials == [(1, 1), (1, 1), (1, 2), (1, 3), (1, 11)]
+    with pytest.raises(Expired, match="rotate"):
+        write(desk, tmp_path / "o", 400)

@@ -1,0 +1,132 @@
+"""The vault: encrypted at rest, whole after a crash, one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from support.desk import PASSWORD, TODAY, Desk, Exporter, seal_tip
+from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.vault.records import Organisation, Tip, TipFile
+from tipbox.desk.vault.vault import STORE_FILE, Vault
+from tipbox.errors import NotFound, WrongPassphrase
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    Vault.create(tmp_path / "v", PASSWORD)
+    return tmp_path / "v"
+
+
+def test_a_record_comes_back_and_can_be_deleted(vault: Path) -> None:
+    with Vault.open(vault, PASSWORD, write=True) as opened:
+        opened.put("kind", b"id", {"text": "слова"})
+        opened.put("kind", b"id", {"text": "other"})
+    with Vault.open(vault, PASSWORD) as opened:
+        assert opened.get("kind", b"id") == {"text": "other"}
+        assert opened.get("kind", b"other") is None
+        assert opened.get("other", b"id") is None
+        assert list(opened.all("kind")) == [{"text": "other"}]
+        opened.delete("kind", b"id")
+        assert opened.get("kind", b"id") is None
+
+
+def test_every_typed_record_survives(vault: Path) -> None:
+    tip = Tip(b"i" * 32, b"t" * 16, b"m" * 16, TODAY, "new", b"c" * 32, b"p" * 32, (TipFile("ф\u202e", 2**40, ""),))
+    organisation = Organisation("kibhr", "Бюро", "KZ", ("kk", "ru"), b"k" * 32, b"o" * 16, "/stick")
+    with Vault.open(vault, PASSWORD, write=True) as opened:
+        tip.save(opened)
+        organisation.save(opened)
+        assert Tip.find(opened, tip.id) == tip
+        assert Organisation.find(opened) == organisation
+
+
+def test_a_wrong_passphrase_opens_nothing(vault: Path) -> None:
+    with pytest.raises(WrongPassphrase):
+        Vault.open(vault, b"wrong")
+    with pytest.raises(NotFound):
+        Vault.open(vault.parent / "nowhere", PASSWORD)
+
+
+def test_neither_ids_nor_words_nor_sizes_lie_open(vault: Path) -> None:
+    ident = b"an id of an Envelope, 32 bytes .."
+    with Vault.open(vault, PASSWORD, write=True) as opened:
+        opened.put("tip", ident, {"id": ident.hex(), "word": "canary" * 9})
+        opened.put("tip", b"2", {})
+        path = opened.tip_path(ident)
+    stored = b"".join(file.read_bytes() for file in vault.rglob("*") if file.is_file())
+    for canary in (b"canary", ident, ident.hex().encode()):
+        assert canary not in stored
+    assert ident.hex() not in path.name
+    assert all(file.stat().st_mode & 0o077 == 0 for file in [vault, *vault.rglob("*")])
+
+
+def test_a_record_moved_to_another_name_does_not_open(vault: Path) -> None:
+    with Vault.open(vault, PASSWORD, write=True) as opened:
+        opened.put("kind", b"a", {"v": 1})
+        opened.put("kind", b"b", {"v": 2})
+        a, b = opened.name("kind", b"a"), opened.name("kind", b"b")
+        opened._query("UPDATE record SET value = (SELECT value FROM record WHERE name = ?) WHERE name = ?", a, b)
+        with pytest.raises(VaultDamaged):
+            opened.get("kind", b"b")
+
+
+def test_a_damaged_store_is_one_error(vault: Path) -> None:
+    (vault / STORE_FILE).write_bytes(b"not a database" * 1000)
+    with pytest.raises(VaultDamaged), Vault.open(vault, PASSWORD) as opened:
+        opened.get("kind", b"a")
+
+
+def test_a_transaction_happens_whole_or_not_at_all(vault: Path) -> None:
+    with Vault.open(vault, PASSWORD, write=True) as opened:
+        with contextlib.suppress(KeyError), opened.transaction():
+            opened.put("kind", b"a", {})
+            raise KeyError
+        assert opened.get("kind", b"a") is None
+
+
+def test_a_writer_that_is_killed_leaves_no_half_transaction(vault: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom tipbox.desk.vault.vault import Vault\n"
+        "vault = Vault.open(Path(sys.argv[1]), sys.argv[2].encode(), write=True)\n"
+        "vault.put('kind', b'first', {})\n"
+        "with vault.transaction():\n    vault.put('kind', b'second', {})\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, vault, PASSWORD.decode()], check=False)
+    assert done.returncode == -9
+    with Vault.open(vault, PASSWORD, write=True) as opened:
+        assert opened.get("kind", b"first") == {}
+        assert opened.get("kind", b"second") is None
+
+
+def test_one_writer_at_a_time(vault: Path) -> None:
+    waited, order = threading.Event(), []
+    first = Vault.open(vault, PASSWORD, write=True)
+
+    def second() -> None:
+        with Vault.open(vault, PASSWORD, write=True, waiting=waited.set):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert waited.wait(30)
+    order.append("first")
+    first.close()
+    thread.join(30)
+    assert order == ["first", "second"]
+
+
+def test_a_copied_and_a_moved_vault_open_everything(tmp_path: Path) -> None:
+    desk = Desk.make(tmp_path, "kibhr")
+    tip = seal_tip([desk.manifest], files=[("a.txt", b"content")])
+    desk.take(Exporter().export(tmp_path / "x.bundle", desk.manifest, [tip]))
+    (tmp_path / "elsewhere").mkdir()
+    moved = Desk(desk.vault.rename(tmp_path / "elsewhere" / "renamed"), desk.manifest)
+    with moved.open() as vault:
+        assert [one.id for one in Tip.all(vault)] == [tip.id]
+    assert moved.take(tmp_path / "x.bundle").counts == {"known": 1}

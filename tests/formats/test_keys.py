@@ -1,0 +1,241 @@
+"""Key manifests and signatures: round trips, changes, days, and that each signature holds for one purpose only."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from support.organisations import FEW, QUICK, changed, json_values, languages, refused, text
+from tipbox.errors import TipboxError
+from tipbox.formats import manifest as keys
+from tipbox.formats.base import canonical, fields, labels
+from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify, xwing_public
+from tipbox.formats.bundles.acknowledgement import acknowledge, read_acknowledgement
+from tipbox.formats.bundles.bundle import signed_message
+from tipbox.formats.manifest import Manifest, ReceivingKey
+
+IDENTITY, DESK = SigningKey(bytes(32)), SigningKey(b"\x01" * 32)
+PUBLIC = [xwing_public(bytes([n]) * 32) for n in range(16)]
+DAY = date(2026, 11, 23)
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    start = draw(st.dates(max_value=date(9000, 1, 1)))
+    starts = sorted(draw(st.lists(st.integers(0, 90), min_size=1, max_size=4)))
+    receiving = tuple(
+        ReceivingKey(start + timedelta(at), start + timedelta(at + draw(st.integers(1, 40))), PUBLIC[n])
+        for n, at in enumerate(starts)
+    )
+    extra = draw(st.dictionaries(st.from_regex(r"x-[a-z]{1,9}", fullmatch=True), json_values, max_size=2))
+    return Manifest(
+        organisation=draw(st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)),
+        name=draw(text(200).filter(lambda name: not re.search("[\x00-\x1f\x7f-\x9f]", name))),
+        country=draw(st.from_regex(r"([A-Z]{2})?", fullmatch=True)),
+        languages=tuple(draw(st.lists(languages, max_size=3))),
+        identity=b"",
+        desk=DESK.verify_key.encode(),
+        start=start,
+        end=start + timedelta(draw(st.integers(1, 91))),
+        serial=(draw(st.integers(1, 2**31 - 1)), draw(st.integers(1, 2**31 - 1))),
+        keys=receiving,
+        extra=tuple(extra.items()),
+    )
+
+
+@QUICK
+@given(manifests())
+def test_manifest_round_trip(unsigned: Manifest) -> None:
+    try:
+        made = unsigned.signed_by(IDENTITY)
+    except TipboxError as error:  # a member nested too deeply
+        assert error.code == "malformed"  # noqa: PT017
+        return
+
+    assert Manifest.parse(made.encode()) == made
+    assert made.id == keys.organisation_id(IDENTITY.verify_key.encode())
+
+
+def sample(**change: Any) -> Manifest:
+    values = {
+        "organisation": "alpha",
+        "name": "Alpha",
+        "country": "KZ",
+        "languages": ("ru",),
+        "identity": b"",
+        "desk": DESK.verify_key.encode(),
+        "start": DAY,
+        "end": DAY + timedelta(56),
+        "serial": (1, 1),
+        "keys": (ReceivingKey(DAY, DAY + timedelta(14), PUBLIC[0]),),
+    }
+    return Manifest(**{**values, **change}).signed_by(IDENTITY)
+
+
+FILE = sample().encode()
+
+
+@QUICK
+@given(changed(FILE))
+def test_manifest_refuses_every_change(file: bytes) -> None:
+    assert refused(lambda: Manifest.parse(file)) in {
+        "malformed",
+        "bad-signature",
+        "version",
+        "unknown-critical",
+        "limit",
+    }
+
+
+@pytest.mark.parametrize("at", range(0, len(FILE), 7))
+def test_manifest_refuses_every_flipped_bit(at: int) -> None:
+    file = bytearray(FILE)
+    file[at] ^= 1
+
+    refused(lambda: Manifest.parse(bytes(file)))
+
+
+@QUICK
+@given(st.data(), st.sampled_from(sorted(sample().unsigned())), json_values)
+def test_manifest_signed_with_anything_in_a_member(data: Any, name: str, value: canonical.Json) -> None:
+    """Whoever holds an identity key is a stranger too: any value is read or refused, also when days are asked for."""
+    unsigned = {**sample().unsigned(), name: value}
+    signature = sign(labels.MANIFEST, canonical.encode(unsigned), IDENTITY)
+    file = canonical.encode({**unsigned, "signature": fields.to_base64(signature)}, file_form=True)
+    try:
+        found = Manifest.parse(file)
+    except TipboxError:
+        return
+
+    assert found.encode() == file
+    day = data.draw(st.dates())
+    for ask in (lambda: found.check(day), lambda: found.current_key(day), lambda: found.check_replaces(sample())):
+        try:
+            ask()
+        except TipboxError:
+            continue
+
+
+@QUICK
+@given(manifests(), st.dates())
+@example(sample(start=date.min, end=date(1, 2, 1), keys=(ReceivingKey(date.min, date(1, 2, 1), PUBLIC[0]),)), date.min)
+@example(
+    sample(start=date(9999, 12, 1), end=date.max, keys=(ReceivingKey(date(9999, 12, 1), date.max, PUBLIC[0]),)),
+    date.max,
+)
+def test_days_of_manifests(made: Manifest, today: date) -> None:
+    """A manifest and its keys hold from one day before their first to the day before their last."""
+    try:
+        made.check(today)
+    except TipboxError as error:
+        assert error.code == ("expired" if today >= made.end else "not-yet-valid")  # noqa: PT017
+    else:
+        assert made.start - today <= timedelta(1)
+        assert today < made.end
+    try:
+        key = made.current_key(today)
+    except TipboxError as error:
+        assert error.code == "no-current-key"  # noqa: PT017
+        assert all(key.start - today > timedelta(1) or today >= key.end for key in made.keys)
+    else:
+        begun = [key.start for key in made.keys if key.start <= today < key.end]
+        assert today < key.end
+        assert key.start == (max(begun) if begun else today + timedelta(1))
+
+
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.tuples(st.integers(1, 9), st.integers(1, 9)))
+def test_serials_order_by_generation_then_index(one: tuple[int, int], other: tuple[int, int]) -> None:
+    held, offered = sample(serial=one), sample(serial=other)
+
+    if other > one:
+        offered.check_replaces(held)
+    else:
+        assert refused(lambda: offered.check_replaces(held)) == "older-serial"
+
+
+def test_folder_names_the_file_that_is_wrong(tmp_path: Path) -> None:
+    assert refused(lambda: keys.load_folder(tmp_path)) == "not-found"
+
+    (tmp_path / "alpha.json").write_bytes(FILE)
+    assert keys.load_folder(tmp_path) == [sample()]
+
+    (tmp_path / "beta.json").write_bytes(FILE)
+    assert refused(lambda: keys.load_folder(tmp_path)) == "malformed"
+
+    (tmp_path / "beta.json").write_bytes(FILE[:-2])
+    with pytest.raises(TipboxError, match=r"^reading the key manifest beta\.json: "):
+        keys.load_folder(tmp_path)
+
+
+# --- one signature, one purpose ---------------------------------------------------------------------------------------
+
+KINDS = {"manifest": labels.MANIFEST, "bundle": labels.BUNDLE, "ack": labels.ACK}
+
+
+def test_labels_are_different_and_none_starts_another() -> None:
+    """Label ‖ 0x00 ‖ message: two labels can never give one string, nor can two uses of SHA-256 and HKDF."""
+    known = [value for name, value in vars(labels).items() if name.isupper()]
+    text_of_labels = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+
+    assert len(known) == len(set(known)) > 20
+    assert all(label.startswith(b"tipbox/v1/") and b"\x00" not in label for label in known)
+    listed = {label.encode() for label in re.findall(r"`(tipbox/v1/[a-z-]+)`", text_of_labels)}
+    listed |= {label.encode() for label in re.findall(r"`?\"?(tipbox/v1/[a-z-]+)", text_of_labels)}
+    assert listed <= set(known)
+
+
+@pytest.mark.parametrize("made", KINDS)
+@pytest.mark.parametrize("checked", KINDS)
+def test_signature_of_one_kind_holds_for_no_other(made: str, checked: str) -> None:
+    """The same message under the same key, signed for one purpose, verifies for that one alone."""
+    public = IDENTITY.verify_key.encode()
+    signature = sign(KINDS[made], b"message", IDENTITY)
+
+    if made == checked:
+        verify(KINDS[checked], b"message", signature, public)
+    else:
+        assert refused(lambda: verify(KINDS[checked], b"message", signature, public)) == "bad-signature"
+
+
+def manifest_with(signature: bytes) -> bytes:
+    unsigned = sample().unsigned()
+    return canonical.encode({**unsigned, "signature": fields.to_base64(signature)}, file_form=True)
+
+
+@pytest.mark.parametrize("kind", ["bundle", "ack"])
+def test_manifest_refuses_signatures_of_other_kinds(kind: str) -> None:
+    """One key for all three purposes, which nobody should have: still no signature moves."""
+    unsigned = canonical.encode(sample().unsigned())
+
+    assert Manifest.parse(manifest_with(sign(labels.MANIFEST, unsigned, IDENTITY))) == sample()
+    assert refused(lambda: Manifest.parse(manifest_with(sign(KINDS[kind], unsigned, IDENTITY)))) == "bad-signature"
+
+
+@pytest.mark.parametrize("kind", ["manifest", "bundle"])
+def test_acknowledgement_refuses_signatures_of_other_kinds(kind: str) -> None:
+    good = acknowledge([sha256(b"x")], DESK)
+    unsigned: dict[str, canonical.Json] = {"envelopes": [sha256(b"x").hex()]}
+
+    def with_label(label: bytes) -> bytes:
+        signature = sign(label, canonical.encode(unsigned), DESK)
+        return canonical.encode({**unsigned, "signature": fields.to_base64(signature)})
+
+    assert with_label(labels.ACK) == good
+    assert refused(lambda: read_acknowledgement(with_label(KINDS[kind]), DESK.verify_key.encode())) == "bad-signature"
+
+
+@FEW
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=50))
+def test_index_signature_holds_for_one_header(header_hash: bytes, index: bytes) -> None:
+    public = DESK.verify_key.encode()
+    signature = sign(labels.BUNDLE, signed_message(header_hash, index), DESK)
+    verify(labels.BUNDLE, signed_message(header_hash, index), signature, public)
+
+    other = signed_message(sha256(header_hash), index)
+    assert refused(lambda: verify(labels.BUNDLE, other, signature, public)) == "bad-signature"

@@ -1,0 +1,106 @@
+"""The list of a mailbox: read exactly, or refused with the error that docs/protocol.md names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.organisations import QUICK, refused
+from tipbox.formats.base.limits import MAILBOX_LIST, MAX_REPLIES
+from tipbox.formats.mailbox_list import (
+    DELETE_REQUEST,
+    MOST_LISTED,
+    SMALLEST_OPENING,
+    Entry,
+    MailboxList,
+    encode_delete,
+    encode_piece,
+    how_many_fit,
+    in_order,
+    parse_delete,
+    parse_piece,
+)
+
+DAY = date(2026, 11, 25)
+ID = st.binary(min_size=32, max_size=32)
+ENTRY = st.builds(Entry, ID, st.dates(date(1970, 1, 1)), st.just(50_000), st.integers(SMALLEST_OPENING, 30_000))
+
+
+def entries(count: int, opening: int = SMALLEST_OPENING) -> list[Entry]:
+    return [Entry(number.to_bytes(32), DAY, opening, opening) for number in range(1, count + 1)]
+
+
+def listed(rows: list[Entry]) -> MailboxList:
+    fit = how_many_fit(rows)
+    return MailboxList(tuple(rows), tuple(bytes([number + 1]) * rows[number].opening_size for number in range(fit)))
+
+
+@QUICK
+@given(st.lists(ENTRY, max_size=MAX_REPLIES, unique_by=lambda entry: entry.id))
+def test_a_list_comes_back_as_it_was_and_has_one_size(rows: list[Entry]) -> None:
+    made = listed(in_order(rows))
+
+    assert len(made.encode()) == MAILBOX_LIST
+    assert MailboxList.parse(made.encode()) == made
+
+
+def test_a_list_holds_as_many_letters_as_fit_and_names_all() -> None:
+    assert [how_many_fit(entries(count)) for count in (0, 1, 6, 7, 48, 400, MAX_REPLIES)] == [0, 1, 6, 6, 6, 4, 4]
+    assert how_many_fit(entries(1, MAILBOX_LIST)) == 0
+    assert MOST_LISTED == 6
+
+
+def _put(at: int, value: bytes) -> Callable[[bytes], bytes]:
+    return lambda data: data[:at] + value + data[at + len(value) :]
+
+
+def _swap_entries(data: bytes) -> bytes:
+    return data[:16] + data[64:112] + data[16:64] + data[112:]
+
+
+def _twice(data: bytes) -> bytes:
+    return data[:64] + data[16:48] + bytes(4) + data[100:]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (_put(0, b"\x88"), "not-tipbox"),
+        (_put(8, b"\x02"), "version"),
+        (_put(9, b"\x01"), "malformed"),
+        (_put(10, (MAX_REPLIES + 1).to_bytes(2)), "limit"),
+        (_put(12, b"\x00\x04"), "limit"),
+        (_put(14, b"\x01"), "malformed"),
+        (_put(48, b"\xff"), "malformed"),  # a day that no calendar has
+        (_put(56, (SMALLEST_OPENING - 1).to_bytes(4)), "malformed"),  # an Envelope that is smaller than its letter
+        (_put(60, (1).to_bytes(4)), "malformed"),
+        (_put(60, (MAILBOX_LIST).to_bytes(4)), "malformed"),
+        (_swap_entries, "malformed"),
+        (_twice, "malformed"),
+        (_put(MAILBOX_LIST - 1, b"\x01"), "malformed"),
+        (lambda data: data[:-1], "malformed"),
+        (lambda data: data + b"\x00", "malformed"),
+        (lambda _: b"", "malformed"),
+    ],
+)
+def test_another_list_is_refused(change: Callable[[bytes], bytes], code: str) -> None:
+    data = listed(entries(3)).encode()
+    assert MailboxList.parse(data)
+
+    assert refused(lambda: MailboxList.parse(change(data))) == code
+
+
+def test_requests_come_back_as_they_were_and_have_one_size() -> None:
+    ids = [number.to_bytes(32) for number in range(1, MAX_REPLIES + 1)]
+    for named in ([], ids[:1], ids):
+        assert len(encode_delete(named)) == DELETE_REQUEST
+        assert parse_delete(encode_delete(named)) == named
+    assert parse_piece(encode_piece(ids[0], 7)) == (ids[0], 7)
+    assert refused(lambda: encode_delete([*ids, bytes(31) + b"\x00"])) == "limit"
+    for data in (b"", bytes(DELETE_REQUEST - 1), bytes(32) + ids[0].ljust(DELETE_REQUEST - 32, b"\x00")):
+        assert refused(lambda data=data: parse_delete(data)) == "malformed"
+    assert refused(lambda: parse_piece(bytes(35))) == "malformed"

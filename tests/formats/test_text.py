@@ -1,0 +1,219 @@
+"""Canonical JSON, fields, days, Passphrases and padding: round trips, and strangers' bytes."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from support.organisations import QUICK, b64, case, changed, json_values, refused
+from tipbox.errors import TipboxError
+from tipbox.formats.base import canonical, days, fields, padding
+from tipbox.formats.base.limits import GIB, LETTER_BUCKETS, MAX_BODY, PART_SIZE
+from tipbox.formats.bundles.bundle import volume_class
+from tipbox.formats.passphrase import Passphrase
+
+NEARLY_JSON = '{}[]":,-+.eE0123456789\\u truefalsn'
+
+# --- canonical JSON ---------------------------------------------------------------------------------------------------
+
+
+@QUICK
+@given(json_values, st.booleans())
+def test_canonical_round_trip(value: canonical.Json, file_form: bool) -> None:  # noqa: FBT001
+    encoded = canonical.encode(value, file_form=file_form)
+    decoded = canonical.decode(encoded, file_form=file_form)
+
+    assert decoded == value
+    assert canonical.encode(decoded, file_form=file_form) == encoded
+
+
+def read_or_refuse(data: bytes, *, file_form: bool = False) -> None:
+    """Bytes are either refused or the one spelling of their value."""
+    try:
+        value = canonical.decode(data, file_form=file_form)
+    except TipboxError as error:
+        assert error.code == "malformed"  # noqa: PT017
+    else:
+        assert canonical.encode(value, file_form=file_form) == data
+
+
+@QUICK
+@given(
+    st.binary(max_size=60) | st.text('{}[]":,-+.eE0123456789\\u truefalsn', max_size=40).map(str.encode), st.booleans()
+)
+@example(b"[" * 100_000, False)
+@example(b'{"a":' * 100_000, False)
+@example(b"1" * 10_000, False)
+def test_canonical_reads_or_refuses_anything(data: bytes, file_form: bool) -> None:  # noqa: FBT001
+    read_or_refuse(data, file_form=file_form)
+
+
+@QUICK
+@given(st.data(), json_values, st.booleans())
+def test_canonical_changes_never_read_as_another_spelling(data: Any, value: canonical.Json, file_form: bool) -> None:  # noqa: FBT001
+    encoded = canonical.encode(value, file_form=file_form)
+
+    read_or_refuse(data.draw(changed(encoded)), file_form=file_form)
+
+
+@pytest.mark.parametrize(
+    "value", [1.0, float("nan"), 2**53, -(2**53), "\ud800", {"\ud800": 1}, {"é": 1}, b"", [[[[[[[[[]]]]]]]]]]
+)
+def test_canonical_refuses_to_write(value: Any) -> None:
+    assert refused(lambda: canonical.encode(value)) == "malformed"
+
+
+# --- fields and days --------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=70))
+def test_binary_round_trip(data: bytes) -> None:
+    assert fields.from_base64(fields.to_base64(data), len(data)) == data
+    assert fields.from_hex(data.hex(), len(data)) == data
+
+
+@given(st.text(max_size=12) | st.none() | st.integers(), st.integers(0, 9))
+def test_binary_has_one_spelling(written: Any, size: int) -> None:
+    for read, write in ((fields.from_base64, fields.to_base64), (fields.from_hex, bytes.hex)):
+        try:
+            data = read(written, size)
+        except TipboxError as error:
+            assert error.code == "malformed"  # noqa: PT017
+        else:
+            assert (write(data), len(data)) == (written, size)
+
+
+@given(st.dates())
+def test_days_round_trip(day: date) -> None:
+    assert days.parse(day.isoformat()) == day
+
+
+@given(st.text("0123456789-T:٣", max_size=12) | st.none() | st.integers())
+@example("2026-11-31")
+@example("2026-1-1")
+@example("20261123")
+@example("2026-11-23\n")
+def test_days_have_one_spelling(written: Any) -> None:
+    try:
+        day = days.parse(written)
+    except TipboxError as error:
+        assert error.code == "malformed"  # noqa: PT017
+    else:
+        assert day.isoformat() == written
+
+
+# --- Passphrases ------------------------------------------------------------------------------------------------------
+
+ZEROS = [chr(point) for point in range(0x110000) if unicodedata.decimal(chr(point), -1) == 0]
+GOOD = case("passphrase", "plain")["output"]["digits"]
+
+
+def test_generated_passphrases_read_again() -> None:
+    made = {Passphrase.generate() for _ in range(50)}
+
+    assert len(made) == 50
+    assert all(Passphrase.parse(one.digits()) == one for one in made)
+
+
+@QUICK
+@given(st.data(), st.integers(0, 2**100 - 1))
+def test_passphrase_reads_as_any_keyboard_writes_it(data: Any, secret: int) -> None:
+    """Digits of any script, and white space, hyphens, dots and underscores anywhere."""
+    passphrase = Passphrase._of(secret)
+    digits = passphrase.digits().replace(" ", "")
+    zeros = data.draw(st.lists(st.sampled_from(ZEROS), min_size=36, max_size=36))
+    gaps = data.draw(st.lists(st.text("-._ \t\r\n\u00a0\u2009\u3000", max_size=2), min_size=37, max_size=37))
+    written = "".join(gap + chr(ord(zero) + int(digit)) for gap, zero, digit in zip(gaps, zeros, digits, strict=False))
+
+    assert Passphrase.parse(written + gaps[-1]) == passphrase
+    assert passphrase.value.bit_length() <= 116
+
+
+@QUICK
+@given(st.text(max_size=50) | st.text("0123456789", min_size=34, max_size=38))
+def test_passphrase_is_read_or_refused_without_a_word_of_it(typed: str) -> None:
+    try:
+        found = Passphrase.parse(typed)
+    except TipboxError as error:
+        assert error.code == "bad-passphrase"  # noqa: PT017
+        assert str(error) == type(error).__doc__  # noqa: PT017
+        assert repr(error.__context__) == "None"  # noqa: PT017
+    else:
+        assert Passphrase.parse(found.digits()) == found
+
+
+def test_passphrase_catches_typing_errors() -> None:
+    """Of all one-digit errors and swaps of neighbours in one Passphrase, no more than a few pass 12 bits of check."""
+    bare = GOOD.replace(" ", "")
+    typed = {bare[:at] + digit + bare[at + 1 :] for at in range(36) for digit in "0123456789"}
+    typed |= {bare[:at] + bare[at + 1] + bare[at] + bare[at + 2 :] for at in range(35)}
+    typed.discard(bare)
+    passed = []
+    for one in typed:
+        try:
+            passed.append(Passphrase.parse(one))
+        except TipboxError:
+            continue
+
+    assert len(typed) > 300
+    assert len(passed) <= 2
+
+
+def test_secrets_do_not_show_in_repr() -> None:
+    secrets = Passphrase.parse(GOOD)
+    shown = repr(secrets) + repr(secrets.secrets())
+
+    assert not any(character.isdigit() for character in shown)
+
+
+# --- padding ----------------------------------------------------------------------------------------------------------
+
+
+@QUICK
+@given(st.integers(0, 2 * MAX_BODY))
+def test_padme_adds_little_and_stays(size: int) -> None:
+    padded = padding.padme(size)
+
+    assert size <= padded <= size * 1.12
+    assert padding.padme(padded) == padded
+
+
+@given(st.integers(0, MAX_BODY), st.integers(0, MAX_BODY))
+def test_padme_keeps_order(one: int, other: int) -> None:
+    assert (padding.padme(one) <= padding.padme(other)) or one > other
+
+
+@given(st.integers(0, 4 * 2**20))
+def test_letters_have_few_sizes(size: int) -> None:
+    padded = padding.letter_size(size)
+
+    assert padded >= size
+    assert padded in LETTER_BUCKETS or padded == padding.padme(size)
+    assert padding.letter_size(padded) == padded
+
+
+@given(st.integers(0, 300 * PART_SIZE))
+def test_parts_add_up(size: int) -> None:
+    sizes = [padding.sealed_part_size(size, index) for index in range(padding.parts(size))]
+
+    assert sum(sizes) == padding.sealed_size(size)
+    assert all(part == PART_SIZE + 16 for part in sizes[:-1])
+    assert all(16 < part <= PART_SIZE + 16 for part in sizes)
+
+
+@given(st.integers(1, 2**50))
+def test_volumes_are_classes(size: int) -> None:
+    volume = volume_class(size)
+
+    assert volume >= size
+    assert volume % GIB == 0 or (volume < GIB and volume.bit_count() == 1 and volume >= 2**20)
+    assert volume_class(volume) == volume
+
+
+def test_file_form_of_the_vectors_is_what_a_person_reads() -> None:
+    assert b64(case("canonical", "file")["input"]["data"]).startswith(b'{\n  "a": [\n    1,\n')

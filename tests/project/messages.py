@@ -1,0 +1,59 @@
+"""Extracts what people read into tipbox/locale/tipbox.pot, in an order that does not change; `make messages` runs it.
+
+With a path as its argument it writes the template there and leaves the catalogues alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCALE = ROOT / "tipbox" / "locale"
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
+
+
+def template() -> Catalog:
+    """All messages of the places that pyproject.toml names."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
+    mappings = [(mapping["pattern"], mapping["method"]) for mapping in settings]
+    catalogue = Catalog(domain="tipbox", project="tipbox", fuzzy=False)
+    found = extract_from_dir(str(ROOT), mappings, keywords=KEYWORDS, directory_filter=_is_ours)
+    for _path, _line, message, comments, context in found:
+        catalogue.add(message, None, auto_comments=comments, context=context)
+    return catalogue
+
+
+def _is_ours(folder: str | Path) -> bool:
+    return Path(folder).name in {"templates", "source", "desk", "tipbox", "server"}
+
+
+def write(catalogue: Catalog, path: Path) -> None:
+    """Write a catalogue without dates, so that the same messages give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_po(file, catalogue, width=0, no_location=True, omit_header=True, sort_output=True)
+
+
+def main() -> None:
+    """Write the template, and bring each language's catalogue up to it."""
+    messages = template()
+    if len(sys.argv) > 1:
+        write(messages, Path(sys.argv[1]))
+        return
+    write(messages, LOCALE / "tipbox.pot")
+    for po in LOCALE.glob("*/LC_MESSAGES/tipbox.po"):
+        with po.open("rb") as file:
+            catalogue = read_po(file, locale=po.parts[-3])
+        catalogue.update(messages, no_fuzzy_matching=True)
+        catalogue.obsolete.clear()
+        write(catalogue, po)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,474 @@
+"""The commands as scripts call them: spellings, outputs, exit codes, one line on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
+from tipbox import cli
+from tipbox.commands.server import server_group as server_commands
+from tipbox.formats.base import days
+from tipbox.formats.manifest import Manifest
+from tipbox.server.process.run import prepare
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def one(*arguments: object) -> Done:
+        capsys.readouterr()
+        code = cli.run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    folder = tmp_path_factory.mktemp("made") / "desks"
+    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+
+
+@pytest.fixture
+def desks(made: Desks, tmp_path: Path) -> Desks:
+    return made.copy(tmp_path / "desks")
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_bytes(PASSWORD + b"\n")
+    path.chmod(0o600)
+    return path
+
+
+def one_line(text: str) -> bool:
+    return text.startswith("tipbox: ") and text.count("\n") == 1 and text.isprintable() is False
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_published_manifest_is_public_although_the_umask_is_strict(run: Run, tmp_path: Path, secret: Path) -> None:
+    vault, out = tmp_path / "v", tmp_path / "kibhr.json"
+    before = os.umask(0o077)
+    try:
+        run("keys", "init", "--vault", vault, "--org", "kibhr", "--passphrase-file", secret)
+        run("keys", "publish", "--vault", vault, "--out", out, "--passphrase-file", secret)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "v.identity").stat().st_mode) == 0o600
+
+
+def test_init_publish_verify_rotate_destroy(run: Run, tmp_path: Path, secret: Path) -> None:
+    vault, out = tmp_path / "v", tmp_path / "keys" / "kibhr.json"
+    names = ("--name", "Бюро", "--country", "KZ", "--language", "kk", "--language", "ru")
+    made = run("keys", "init", "--vault", vault, "--org", "kibhr", "--passphrase-file", secret, *names, "--json")
+    assert (made.code, made.err) == (0, "")
+    assert vault.is_dir()
+    assert (tmp_path / "v.keys").is_dir()
+    assert (tmp_path / "v.identity").is_file()
+    published = run("keys", "publish", "--passphrase-file", secret, "--out", out, "--vault", vault)
+    assert published.code == 0
+    assert "keys rotate before" in published.out
+    manifest = Manifest.parse(out.read_bytes())
+    assert (manifest.name, manifest.country, manifest.languages) == ("Бюро", "KZ", ("kk", "ru"))
+    assert stat.S_IMODE(out.stat().st_mode) == 0o644
+    again = run("keys", "publish", "--vault", vault, "--out", out, "--passphrase-file", secret, "--json")
+    assert tuple(again.json["serial"]) > manifest.serial
+    verified = run("keys", "verify", "--keys", out.parent, "--json")
+    assert verified.code == 0
+    (facts,) = verified.json
+    assert facts["check_digits"] == made.json["check_digits"]
+    assert facts["problems"] == []
+    assert "good" in run("keys", "verify", "--keys", out.parent).out
+    rotated = run("keys", "rotate", "--vault", vault, "--out", out, "--passphrase-file", secret, "--json")
+    assert rotated.json["serial"] == [2, 1]
+    early = run("keys", "destroy", "--vault", vault, "--passphrase-file", secret)
+    assert early.code == 3
+    assert one_line(early.err)
+    taken = run("keys", "init", "--vault", vault, "--org", "kibhr", "--passphrase-file", secret)
+    assert taken.code == 3
+
+
+def test_a_short_passphrase_is_taken_with_a_word_of_warning(run: Run, tmp_path: Path) -> None:
+    secret = tmp_path / "pass"
+    secret.write_bytes(b"x\n")
+    secret.chmod(0o600)
+    made = run("keys", "init", "--vault", tmp_path / "v", "--org", "a", "--passphrase-file", secret)
+    assert (made.code, made.err.count("\n")) == (0, 1)
+    assert "six words" in made.err
+
+
+def test_another_identity_file_is_taken_from_where_it_lies(run: Run, tmp_path: Path, secret: Path) -> None:
+    vault, apart = tmp_path / "v", tmp_path / "safe.identity"
+    options = ("--vault", vault, "--passphrase-file", secret)
+    assert run("keys", "init", *options, "--org", "a", "--identity", apart).code == 0
+    assert not (tmp_path / "v.identity").exists()
+    assert run("keys", "publish", *options, "--out", tmp_path / "a.json").code == 5
+    assert run("keys", "publish", *options, "--out", tmp_path / "a.json", "--identity", apart).code == 0
+    assert run("keys", "publish", *options, "--out", tmp_path / "a.json", "--identity", secret).code == 3
+
+
+def test_verify_exits_3_when_one_is_bad(run: Run, desks: Desks) -> None:
+    path = desks.folder / "keys" / "fidh.json"
+    path.write_bytes(path.read_bytes().replace(b'"FIDH"', b'"FAKE"'))
+    done = run("keys", "verify", "--keys", path.parent, "--json")
+    assert done.code == 3
+    assert [bool(one["problems"]) for one in done.json] == [True, False]
+    assert json.loads(done.err)["error"] == "refused"
+    assert run("keys", "verify", "--keys", desks.folder / "kibhr").code == 5
+
+
+# --- desk ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundle(desks: Desks, tmp_path: Path) -> Path:
+    today = days.today()
+    kibhr = desks.desks[1]
+    tips = [
+        seal_tip(desks.manifests, files=[("a\u202e\x1b[2J.txt", b"one")], today=today),
+        seal_tip(desks.manifests, [desks.desks[0].manifest], today=today),
+    ]
+    return Exporter().export(tmp_path / "kibhr-1-1.bundle", kibhr.manifest, tips, day=today)
+
+
+def test_import_list_show_outbox(run: Run, desks: Desks, bundle: Path, secret: Path, tmp_path: Path) -> None:
+    options = ("--vault", desks.desks[1].vault, "--passphrase-file", secret)
+    assert run("desk", "list", *options, "--json").json == []
+    first = run("desk", "import", *options, bundle)
+    assert first.code == 0
+    assert "2 not acknowledged yet" in first.err
+    assert first.err.count("\n") == 1
+    second = run("desk", "import", bundle, "--copies", "1", *options, "--json")
+    assert (second.code, second.err) == (0, "")
+    assert second.json["outcomes"] == {"known": 2}
+    (tip,) = run("desk", "list", *options, "--json").json
+    assert tip["files"] == [{"name": "a\u202e\x1b[2J.txt", "size": 3}]
+    assert tip["state"] == "new"
+    shown = run("desk", "show", *options, tip["id"][:8], "--out", tmp_path / "out")
+    assert shown.code == 0
+    facts = json.loads((tmp_path / "out" / "tip.json").read_bytes())
+    assert facts["files"][0]["name"] == "a\u202e\x1b[2J.txt"
+    assert (tmp_path / "out" / facts["files"][0]["path"]).read_bytes() == b"one"
+    assert run("desk", "list", *options, "--json").json[0]["state"] == "opened"
+    written = run("desk", "outbox", *options, "--out", tmp_path / "o.bundle", "--json")
+    assert written.json["acknowledged"] == 2
+    assert stat.S_IMODE((tmp_path / "o.bundle").stat().st_mode) == 0o600
+
+
+def test_no_output_of_the_desk_can_move_a_terminal(
+    run: Run, desks: Desks, bundle: Path, secret: Path, tmp_path: Path
+) -> None:
+    options = ("--vault", desks.desks[1].vault, "--passphrase-file", secret)
+    run("desk", "import", *options, bundle)
+    (tip,) = run("desk", "list", *options, "--json").json
+    said = run("desk", "list", *options).out + run("desk", "list", *options, "--json").out
+    done = run("desk", "show", *options, tip["id"], "--out", tmp_path / "out")
+    said += done.out + done.err + (tmp_path / "out" / "tip.json").read_text()
+    assert said.isascii()
+    assert said.replace("\n", "").isprintable()
+    assert all(path.name.isprintable() for path in tmp_path.rglob("*"))
+
+
+def test_show_refuses_a_folder_that_is_not_empty_and_tips_that_are_not_there(
+    run: Run, desks: Desks, bundle: Path, secret: Path, tmp_path: Path
+) -> None:
+    options = ("--vault", desks.desks[1].vault, "--passphrase-file", secret)
+    run("desk", "import", *options, bundle)
+    (tip,) = run("desk", "list", *options, "--json").json
+    (tmp_path / "empty").mkdir()
+    assert run("desk", "show", *options, tip["id"], "--out", tmp_path / "empty").code == 0
+    assert run("desk", "show", *options, tip["id"], "--out", tmp_path / "empty").code == 3
+    for wanted in ("0" * 64, "zz", "", "x" * 64):
+        missing = run("desk", "show", *options, "--out", tmp_path / "new", "--", wanted)
+        assert missing.code == 5, wanted
+        assert one_line(missing.err)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_tip_file_and_a_damaged_bundle(
+    run: Run, desks: Desks, bundle: Path, secret: Path, tmp_path: Path
+) -> None:
+    options = ("--vault", desks.desks[1].vault, "--passphrase-file", secret)
+    cut = tmp_path / "cut.tip"
+    cut.write_bytes(seal_tip(desks.manifests, today=days.today()).data[:-1])
+    alone = run("desk", "import", *options, cut, "--json")
+    assert alone.code == 3
+    assert json.loads(alone.err) == {"error": "truncated", "message": "importing cut.tip: the letter ends too early"}
+    both = run("desk", "import", *options, cut, bundle)
+    assert both.code == 8
+    assert one_line(both.err.splitlines(keepends=True)[-1])
+    data = bytearray(bundle.read_bytes())
+    data[-100] ^= 1
+    bundle.write_bytes(data)
+    damaged = run("desk", "import", *options, bundle, "--json")
+    assert damaged.code == 8
+    assert json.loads(damaged.err)["error"] == "damaged-item"
+
+
+def test_a_desk_without_any_bundle_writes_no_outbox(run: Run, desks: Desks, secret: Path, tmp_path: Path) -> None:
+    vault = desks.desks[1].vault
+    done = run("desk", "outbox", "--vault", vault, "--passphrase-file", secret, "--out", tmp_path / "o", "--json")
+    assert done.code == 5
+    assert json.loads(done.err)["error"] == "no-bundle"
+    assert not (tmp_path / "o").exists()
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_passphrase_is_4_and_says_nothing_secret(run: Run, desks: Desks, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"a guess that nobody shall read")
+    wrong.chmod(0o600)
+    done = run("desk", "list", "--vault", desks.desks[1].vault, "--passphrase-file", wrong, "--json")
+    assert done.code == 4
+    assert (done.out, json.loads(done.err)["error"]) == ("", "wrong-passphrase")
+    assert "guess" not in done.err
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", 4), (b"\n", 4), (b"one\ntwo\n", 4), (b"x" * 1025, 4)])
+def test_a_passphrase_file_holds_one_line(run: Run, desks: Desks, tmp_path: Path, content: bytes, code: int) -> None:
+    path = tmp_path / "passphrase"
+    path.write_bytes(content)
+    assert run("desk", "list", "--vault", desks.desks[1].vault, "--passphrase-file", path).code == code
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_the_end_of_the_line_is_no_part_of_the_passphrase(run: Run, desks: Desks, tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "passphrase"
+    path.write_bytes(PASSWORD + end)
+    path.chmod(0o600)
+    assert run("desk", "list", "--vault", desks.desks[1].vault, "--passphrase-file", path, "--json").json == []
+
+
+def test_a_passphrase_file_that_others_can_read_is_a_warning(run: Run, desks: Desks, secret: Path) -> None:
+    secret.chmod(0o644)
+    done = run("desk", "list", "--vault", desks.desks[1].vault, "--passphrase-file", secret, "--json")
+    assert (done.code, done.json) == (0, [])
+    assert "can be read by others" in done.err
+    failed = run(
+        "desk", "show", "x", "--vault", desks.desks[1].vault, "--passphrase-file", secret, "--json", "--out", "x"
+    )
+    assert failed.code == 5
+    assert json.loads(failed.err)["error"] == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), 2),
+        (("nothing",), 2),
+        (("desk",), 2),
+        (("desk", "frobnicate"), 2),
+        (("desk", "list"), 2),
+        (("keys", "verify", "--keys", "/nowhere"), 5),
+        (("seal", "--keys", "/nowhere", "--message-file", "m", "--out", "x.tip"), 5),
+        (("desk", "list", "--vault", "/nowhere", "--passphrase-file", "/nowhere"), 5),
+        (("server", "status", "--home", "/nowhere"), 5),
+        (("server", "run", "--home", "x", "--keys", "x", "--bind", "nonsense"), 2),
+    ],
+)
+def test_exit_codes_of_what_cannot_be(run: Run, arguments: tuple[str, ...], code: int) -> None:
+    done = run(*arguments)
+    assert done.code == code
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_json_errors_with_the_option_anywhere(run: Run, before: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+    rest = ("--vault", "/nowhere", "--passphrase-file", "/nowhere")
+    done = run("desk", "list", *(("--json", *rest) if before else (*rest, "--json")))
+    assert done.code == 5
+    assert set(json.loads(done.err)) == {"error", "message"}
+
+
+def test_a_bug_is_one_line_without_a_traceback(
+    run: Run, desks: Desks, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("a source's words")
+
+    monkeypatch.setattr("tipbox.desk.tips.listed", bug)
+    done = run("desk", "list", "--vault", desks.desks[1].vault, "--passphrase-file", secret)
+    assert done.code == 1
+    assert one_line(done.err)
+    assert "words" not in done.err
+    assert "ZeroDivisionError" in done.err
+
+
+def test_help_is_there_for_every_command_without_importing_what_is_not_installed() -> None:
+    for group in cli.Roles.members:
+        code = (
+            "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n"
+            "        if name.split('.')[0] in ('flask', 'sqlalchemy', 'gunicorn', 'obstore'):\n"
+            "            raise ModuleNotFoundError(name, name=name)\n"
+            "sys.meta_path.insert(0, Block())\n"
+            f"from tipbox.cli import run\nsys.exit(run([{group!r}, '--help']))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Usage: tipbox" in done.stdout
+
+
+def test_nothing_prompts_and_nothing_is_drawn_without_a_terminal(desks: Desks, bundle: Path, secret: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tipbox", "desk", "import", "--vault", desks.desks[1].vault, "--copies", "1",
+         "--passphrase-file", secret, bundle],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_full_disk_is_7_and_what_is_stored_stays(
+    run: Run, desks: Desks, bundle: Path, secret: Path, tmp_path: Path
+) -> None:
+    """On a file system of 1 MB, as root; the vault is copied there when it has one tip."""
+    small = tmp_path / "small"
+    small.mkdir()
+    vault = desks.desks[1].vault
+    options = ("--passphrase-file", secret)
+    run("desk", "import", "--vault", vault, *options, bundle)
+    size = sum(path.stat().st_size for path in vault.rglob("*") if path.is_file())
+    big = tmp_path / "big.tip"
+    big.write_bytes(seal_tip(desks.manifests, files=[("a", bytes(2 << 20))], today=days.today()).data)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size + (600 << 10)}", "tmpfs", small], check=True)
+    try:
+        subprocess.run(["cp", "-r", vault, f"{vault}.keys", small], check=True)
+        full = run("desk", "import", "--vault", small / "kibhr", *options, big, "--json")
+        assert full.code == 7
+        assert json.loads(full.err)["error"] == "full"
+        assert len(run("desk", "list", "--vault", small / "kibhr", *options, "--json").json) == 1
+        assert list((small / "kibhr" / "incoming").iterdir()) == []
+        shown = run("desk", "outbox", "--vault", small / "kibhr", *options, "--out", small / "o", "--json")
+        assert shown.code == 7
+        assert not (small / "o").exists()
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_server_that_was_never_run_is_not_there(run: Run, tmp_path: Path) -> None:
+    assert server_commands.ClockHeld().exit_code == 3
+    for command in ("status", "prune"):
+        assert run("server", command, "--home", tmp_path / "nothing", "--json").code == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_one_line_and_makes_nothing(run: Run, desks: Desks, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("server", "run", "--home", tmp_path / "h", "--keys", desks.folder / "keys", "--bind", bind)
+    assert done.code == 2
+    assert one_line(done.err)
+    assert "listens on" in done.err
+    assert not (tmp_path / "h").exists()
+
+
+def test_an_out_that_is_a_folder_is_named_as_it_was_typed(run: Run, desks: Desks, secret: Path, tmp_path: Path) -> None:
+    out = tmp_path / "folder"
+    out.mkdir()
+    vault = desks.desks[1].vault
+    done = run("keys", "publish", "--vault", vault, "--passphrase-file", secret, "--out", out)
+    assert done.code == 3
+    assert done.err == f"tipbox: opening {out}: it is a folder; name a file\n"
+    assert list(out.parent.glob("*.part")) == []
+
+
+@pytest.mark.parametrize(
+    "bind", ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "example.org:80", "127.0.0.1:99999", "x"]
+)
+def test_plain_http_never_meets_a_network(run: Run, desks: Desks, tmp_path: Path, bind: str) -> None:
+    done = run("server", "run", "--home", tmp_path / "h", "--keys", desks.folder / "keys", "--bind", bind)
+    assert done.code == 2
+    assert one_line(done.err)
+    assert not (tmp_path / "h").exists()
+
+
+# --- backups ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_backup_drill_and_restore(run: Run, desks: Desks, secret: Path, tmp_path: Path, *, locked: bool) -> None:
+    """With a locked key and its passphrase, and as briefly as the contract has it."""
+    key, made, home, new = (tmp_path / name for name in ("K", "F", "home", "new"))
+    prepare(home, desks.folder / "keys")
+    passphrase = ("--passphrase-file", secret) if locked else ()
+
+    done = run("server", "backup-key", "--out", key, *passphrase, "--json")
+    assert (done.code, done.json["locked"]) == (0, locked)
+    assert (stat.S_IMODE(key.stat().st_mode), key.read_bytes()[:8] == b"\x89tiploc\n") == (0o600, locked)
+    again = run("server", "backup-key", "--out", key, *passphrase)
+    assert again.code == 3
+    done = run("server", "backup", "--home", home, "--out", made, "--to", f"{key}.pub", "--json")
+    assert (done.code, done.json["envelopes"], done.json["organisations"]) == (0, 0, 2)
+    done = run("server", "drill", "--home", tmp_path / "drill", "--identity", key, *passphrase, made)
+    assert (done.code, "2 organisations" in done.out) == (0, True)
+    assert run("server", "status", "--home", home, "--json").json["server"] in done.out
+    done = run("server", "restore", "--home", new, "--identity", key, *passphrase, made, "--json")
+    assert (done.code, done.json["problems"], "holds no onion keys" in done.err) == (0, [], True)
+    assert run("server", "check", "--home", new).code == 0
+    assert run("server", "restore", "--home", new, "--identity", key, *passphrase, made).code == 3
+
+
+def test_what_backups_refuse(run: Run, desks: Desks, secret: Path, tmp_path: Path) -> None:
+    key, made, home = tmp_path / "K", tmp_path / "F", tmp_path / "home"
+    prepare(home, desks.folder / "keys")
+    run("server", "backup-key", "--out", key, "--passphrase-file", secret)
+    run("server", "backup", "--home", home, "--out", made, "--to", f"{key}.pub")
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"another passphrase\n")
+    options = ("--home", tmp_path / "new", "--identity")
+
+    refused = [
+        (4, run("server", "restore", *options, key, made)),
+        (4, run("server", "restore", *options, key, "--passphrase-file", wrong, made)),
+        (3, run("server", "restore", *options, f"{key}.pub", made)),
+        (3, run("server", "restore", *options, key, "--passphrase-file", secret, secret)),
+        (5, run("server", "restore", *options, key, "--passphrase-file", secret, tmp_path / "nothing")),
+        (5, run("server", "restore", *options, tmp_path / "nothing", made)),
+        (3, run("server", "backup", "--home", home, "--out", tmp_path / "x", "--to", key)),
+        (3, run("server", "backup", "--home", home, "--out", tmp_path / "x", "--to", f"{key}.pub", "--onion", key)),
+        (5, run("server", "backup", "--home", tmp_path / "none", "--out", tmp_path / "x", "--to", f"{key}.pub")),
+        (5, run("server", "settle", "--home", tmp_path / "none")),
+        (5, run("server", "seized", "--home", tmp_path / "none")),
+        (5, run("server", "check", "--home", tmp_path / "none")),
+    ]
+
+    for code, done in refused:
+        assert done.code == code, done.err
+        assert done.err.splitlines()[-1].startswith("tipbox: ")
+        assert done.out == ""
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,276 @@
+"""Quotas and the clock, in a database of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from support.server import Organisation, Sent, envelope, three
+from tipbox.formats.base.padding import sealed_size
+from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.envelopes.header import Header
+from tipbox.server.config import Config, Quota
+from tipbox.server.home import Home
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage import clock
+from tipbox.server.storage.database import make_engine, make_file, migrate
+from tipbox.server.storage.models import Draft, Ledger
+from tipbox.server.storage.models import Organisation as OrganisationRow
+from tipbox.server.storage.transactions import Store
+from tipbox.server.uploads import drafts
+from tipbox.server.uploads.drafts import Opening, Terms
+from tipbox.server.uploads.quota import Disk
+
+GB = 10**9
+DAY = date(2026, 11, 23)
+ROOMY = Disk(total=1000 * GB, free=900 * GB, holds_bodies=True)
+
+
+@pytest.fixture(name="organisations", scope="module")
+def _organisations() -> list[Organisation]:
+    return three()
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Store]:
+    home = Home(tmp_path / "home")
+    home.make()
+    make_file(home)
+    engine = make_engine(home, Config())
+    migrate(engine)
+    store = Store(engine)
+    store.write(lambda connection: pin(connection, organisations))
+    yield store
+    engine.dispose()
+
+
+def pin(connection: Connection, organisations: list[Organisation]) -> None:
+    connection.execute(update(Ledger).values(last_day=DAY))
+    for one in organisations:
+        row = OrganisationRow(id=one.id, name=one.name, identity=one.identity.verify_key.encode())
+        values = {"id": row.id, "name": row.name, "identity": row.identity}
+        connection.execute(OrganisationRow.__table__.insert(), values)
+
+
+def sized(sent: Sent, body_size: int) -> Opening:
+    """The opening of ``sent`` with another body size: the server cannot tell."""
+    header = Header.parse(sent.header)
+    other = Header(
+        header.letter_size, body_size, header.salt, header.content_commitment, header.body_commitment, header.slots
+    )
+    return Opening(sent.token_hash, other, sent.letter)
+
+
+def opens(
+    store: Store, opening: Opening, *, quota: Quota | None = None, disk: Disk = ROOMY, day: date = DAY
+) -> drafts.State | str:
+    """The state, or the code of the refusal."""
+    terms = Terms(quota or Quota(), disk, set())
+    try:
+        return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms))[1]
+    except Refusal as refusal:
+        return refusal.code
+
+
+def test_letters_of_a_day_are_counted_and_the_next_day_is_new(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(letters_per_day=2)
+    answers = [opens(store, sized(envelope(organisations), 0), quota=quota) for _ in range(3)]
+
+    assert answers == [drafts.STORED, drafts.STORED, "full"]
+    assert opens(store, sized(envelope(organisations), 0), quota=quota, day=DAY + timedelta(1)) == drafts.STORED
+
+
+def test_the_same_envelope_counts_once(store: Store, organisations: list[Organisation]) -> None:
+    sent = envelope(organisations)
+    quota = Quota(letters_per_day=1)
+
+    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
+    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
+    assert opens(store, sized(sent.again(), 0), quota=quota) == drafts.STORED
+
+
+def test_drafts_are_counted(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(drafts=1)
+    first = sized(envelope(organisations), 65536)
+
+    assert isinstance(opens(store, first, quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 65536), quota=quota) == "full"
+    assert isinstance(opens(store, first, quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 0), quota=quota) == drafts.STORED
+
+
+def test_announced_bytes_are_reserved_when_a_draft_is_opened(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(draft_bytes=3 * 2**20)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**21), quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 2**21), quota=quota) == "full"
+
+
+def test_a_day_takes_a_quarter_of_what_couriers_have_left(store: Store, organisations: list[Organisation]) -> None:
+    quota = Quota(carry_capacity=64 * 2**30, draft_bytes=64 * 2**30)
+    size = 2**33  # 8 GiB; the first day's quarter is 16 GiB, and sealing adds a little to each
+
+    answers = []
+    for day in (0, 0, 1, 1):
+        opening = sized(envelope(organisations), size)
+        answers.append(opens(store, opening, quota=quota, day=DAY + timedelta(day)))
+
+    assert [answer == "full" for answer in answers] == [False, True, False, True]
+    assert opens(store, sized(envelope(organisations), 0), quota=quota) == drafts.STORED
+
+
+def test_bodies_leave_a_fifth_of_the_disk_to_letters(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=10 * GB, free=5 * GB, holds_bodies=True)
+
+    assert opens(store, sized(envelope(organisations), 2**31), disk=disk) == "full"  # twice that until it is merged
+    assert isinstance(opens(store, sized(envelope(organisations), 2**30), disk=disk), drafts.State)
+    assert opens(store, sized(envelope(organisations), 0), disk=disk) == drafts.STORED
+
+
+def test_the_fifth_of_a_large_disk_is_a_bounded_one(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=1000 * GB, free=100 * GB, holds_bodies=True)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**33), disk=disk), drafts.State)
+
+
+def test_bodies_in_s3_do_not_need_the_disk(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=100 * GB, free=1 * GB, holds_bodies=False)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**32), disk=disk), drafts.State)
+
+
+def test_a_full_disk_takes_nothing(store: Store, organisations: list[Organisation]) -> None:
+    disk = Disk(total=100 * GB, free=10**6, holds_bodies=True)
+
+    assert opens(store, sized(envelope(organisations), 0), disk=disk) == "full"
+
+
+def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: list[Organisation]) -> None:
+    from tipbox.server.bundles.importing import delete_envelopes
+
+    sent = envelope(organisations, 300_000)
+    opening = sized(sent, Header.parse(sent.header).body_size)
+    hashes = [drafts.sha256(part) for part in sent.parts]
+    envelope_id = EnvelopeId(sent.header, sent.letter)
+    for one in hashes:
+        envelope_id.add_hash(one)
+    stored = sealed_size(opening.header.body_size)
+
+    assert isinstance(opens(store, opening), drafts.State)
+    store.write(lambda connection: drafts.add_run(connection, opening.token, 0, hashes, "a" * 32))
+    used, old = store.write(
+        lambda connection: drafts.commit(connection, opening.token, envelope_id.digest(), "b" * 32, DAY)
+    )
+    assert (used, old) == (True, ["a" * 32])
+    assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == stored
+
+    gone = store.write(lambda connection: delete_envelopes(connection, [envelope_id.digest()]))
+    assert gone == ["b" * 32]
+    assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == 0
+
+
+def ticks(store: Store, *steps: int) -> list[tuple[int, bool]]:
+    return [
+        (now.days_seen, now.held)
+        for step in steps
+        for now in [store.write(lambda connection, step=step: clock.tick(connection, DAY + timedelta(step)))]
+    ]
+
+
+def test_each_day_counts_once(store: Store) -> None:
+    assert ticks(store, 0, 0, 1, 1, 2, 4) == [(0, False), (0, False), (1, False), (1, False), (2, False), (3, False)]
+
+
+def test_a_jump_holds_the_clock_until_it_is_confirmed(store: Store) -> None:
+    assert ticks(store, 3, 3, 4) == [(1, True), (1, True), (2, True)]
+    assert not store.write(lambda connection: clock.confirm(connection, DAY + timedelta(4))).held
+    assert ticks(store, 4, 5) == [(2, False), (3, False)]
+
+
+def test_a_clock_that_goes_back_far_is_held_and_counts_no_day_twice(store: Store) -> None:
+    assert ticks(store, 2, 1, 2) == [(1, False), (1, False), (1, False)]
+    assert ticks(store, -5, 2) == [(1, True), (2, True)]
+
+
+def lettered(sent: Sent, letter_size: int) -> Opening:
+    """The opening of ``sent`` with a letter of another size."""
+    header = Header.parse(sent.header)
+    other = Header(letter_size, 0, header.salt, header.content_commitment, header.body_commitment, header.slots)
+    return Opening(sent.token_hash, other, sent.letter + bytes(len(sent.token) + letter_size % 7))
+
+
+def test_long_letters_have_a_quota_of_bytes_and_common_ones_go_on(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    quota = Quota(long_letter_bytes=9 * 2**20)
+
+    def sent(size: int, day: int = 0) -> drafts.State | str:
+        opening = lettered(envelope(organisations), size)
+        return opens(store, opening, quota=quota, day=DAY + timedelta(day))
+
+    assert [sent(2**22) for _ in range(3)] == [drafts.STORED, drafts.STORED, "full"]
+    assert [sent(4096), sent(2**14), sent(2**16)] == [drafts.STORED] * 3
+    assert sent(2**22) == "full"
+    assert sent(2**22, day=1) == drafts.STORED
+
+
+def test_drafts_that_stand_still_since_yesterday_give_way_and_those_that_move_do_not(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    quota = Quota(drafts=2)
+    moving, still = sized(envelope(organisations), 2**20), sized(envelope(organisations), 2**20)
+    for one in (moving, still):
+        assert isinstance(opens(store, one, quota=quota), drafts.State)
+    parts = [bytes(32)] * 9  # of 16
+    store.write(lambda connection: drafts.add_run(connection, moving.token, 0, parts, "a" * 32))
+
+    assert opens(store, sized(envelope(organisations), 2**20), quota=quota) == "full", "both are of today"
+    new = sized(envelope(organisations), 2**20)
+    assert isinstance(opens(store, new, quota=quota, day=DAY + timedelta(1)), drafts.State)
+    found = {
+        one.token: True
+        for one in (moving, still, new)
+        if store.read(lambda connection, one=one: connection.execute(_DRAFT.where(Draft.token == one.token)).all())
+    }
+    assert set(found) == {moving.token, new.token}
+    assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
+
+
+def test_uploads_of_yesterday_give_way_in_the_order_of_what_they_cost(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    """Whoever wants to hold room for longer than a day has to send more than half of what he holds."""
+    quota = Quota(drafts=5)
+    still, whole, quarter, third, most = (sized(envelope(organisations), 2**20) for _ in range(5))
+    for one, count in ((still, 0), (whole, 16), (quarter, 2), (third, 5), (most, 9)):
+        assert isinstance(opens(store, one, quota=quota), drafts.State)
+        parts, name = [bytes(32)] * count, f"{count:032x}"
+        if parts:
+            store.write(lambda connection, one=one, parts=parts, name=name: drafts.add_run(
+                connection, one.token, 0, parts, name))  # fmt: skip
+    left = [{whole, quarter, third, most}, {quarter, third, most}, {third, most}, {most}]
+    for expected in left:
+        new = sized(envelope(organisations), 2**20)
+        assert isinstance(opens(store, new, quota=quota, day=DAY + timedelta(1)), drafts.State)
+        found = set(store.read(lambda connection: connection.execute(_DRAFT).scalars().all()))
+        assert {one.token for one in expected} == found & {one.token for one in (still, whole, quarter, third, most)}
+    assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
+
+
+def test_one_announcement_does_not_keep_files_out_for_a_fortnight(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    quota = Quota(draft_bytes=2**31, carry_capacity=2**40)
+
+    assert isinstance(opens(store, sized(envelope(organisations), 2**30), quota=quota), drafts.State)
+    assert opens(store, sized(envelope(organisations), 2**30), quota=quota) == "full"
+    assert isinstance(
+        opens(store, sized(envelope(organisations), 2**30), quota=quota, day=DAY + timedelta(1)), drafts.State
+    )
+
+
+_DRAFT = select(Draft.token)

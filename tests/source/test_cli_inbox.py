@@ -1,0 +1,546 @@
+"""``source inbox``: what it shows, what it leaves out, what it saves and deletes, and what a lying server can do."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.desk import Desk, Desks, envelope_id
+from tipbox import cli
+from tipbox.formats.base import days
+from tipbox.formats.base.limits import KEY_SIZE, MAILBOX_PIECE
+from tipbox.formats.base.primitives import random_bytes, sha256
+from tipbox.formats.envelopes.envelope import seal
+from tipbox.formats.envelopes.header import Header
+from tipbox.formats.envelopes.letter import FileEntry, Letter
+from tipbox.formats.envelopes.reply import seal_reply
+from tipbox.formats.mailbox_list import (
+    DELETE_ANSWER,
+    Entry,
+    MailboxList,
+    how_many_fit,
+    in_order,
+    parse_delete,
+    parse_piece,
+)
+from tipbox.formats.passphrase import Passphrase, Secrets
+from tipbox.formats.wordlists import PINS
+from tipbox.net import http as line
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def replies(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.out)["replies"])
+
+    @property
+    def error(self) -> str:
+        return str(json.loads(self.err.splitlines()[-1])["error"])
+
+
+Run = Callable[..., Done]
+Make = Callable[..., bytes]
+Lie = Callable[[str, bytes], bytes]
+
+
+@dataclass
+class Server:
+    """The mailboxes of docs/protocol.md in memory. ``lie`` may change an answer."""
+
+    source: Secrets
+    boxes: dict[bytes, dict[bytes, tuple[date, bytes]]] = field(default_factory=dict)
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    lie: Lie = field(default=lambda _, answer: answer)
+    port: int = 0
+
+    @property
+    def box(self) -> set[bytes]:
+        """Which replies the source's mailbox holds."""
+        return set(self.boxes[self.source.mailbox_address])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def deposit(self, envelope: bytes, day: date | None = None, ident: bytes = b"") -> bytes:
+        ident = ident or envelope_id(envelope)
+        self.boxes.setdefault(self.source.mailbox_address, {})[ident] = (day or days.today(), envelope)
+        return ident
+
+    def take(self, path: str, token: bytes, body: bytes) -> bytes:
+        box = self.boxes.get(sha256(token), {})
+        if path == "/api/mailbox":
+            sizes = {ident: len(data) for ident, (_, data) in box.items()}
+            entries = in_order([Entry(one, day, sizes[one], head(data)) for one, (day, data) in box.items()])
+            fit = how_many_fit(entries)
+            openings = tuple(box[one.id][1][: one.opening_size] for one in entries[:fit])
+            return MailboxList(tuple(entries), openings).encode()
+        if path == "/api/mailbox/piece":
+            ident, number = parse_piece(body)
+            _, data = box.get(ident, (None, b""))
+            return data[number * MAILBOX_PIECE : (number + 1) * MAILBOX_PIECE].ljust(MAILBOX_PIECE, b"\x00")
+        for ident in parse_delete(body):
+            box.pop(ident, None)
+        return DELETE_ANSWER
+
+
+def head(envelope: bytes) -> int:
+    """Bytes of header ‖ letter."""
+    return 120 + 1232 * envelope[9] + int.from_bytes(envelope[12:16]) + 16
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def one(*arguments: object, as_json: bool = True) -> Done:
+        capsys.readouterr()
+        code = cli.run([*map(str, arguments), *(["--json"] if as_json else [])])
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def desks(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    folder = tmp_path_factory.mktemp("made") / "desks"
+    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+
+
+@pytest.fixture(scope="module")
+def passphrase() -> Passphrase:
+    return Passphrase.generate()
+
+
+@pytest.fixture(scope="module")
+def source(passphrase: Passphrase) -> Secrets:
+    return passphrase.secrets()
+
+
+@pytest.fixture
+def secret(passphrase: Passphrase, tmp_path: Path) -> Path:
+    path = tmp_path / "passphrase"
+    path.write_text(passphrase.digits() + "\n", encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def server(source: Secrets, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    state = Server(source)
+    monkeypatch.setattr(line, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.5)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            state.requests.append((self.path, dict(self.headers.items()), body))
+            token = base64.urlsafe_b64decode(self.headers["Authorization"].removeprefix("Bearer ") + "=")
+            data = state.lie(self.path, state.take(self.path, token, body))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the library's)
+            pass
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.port = web.server_port
+    thread = threading.Thread(target=web.serve_forever)
+    thread.start()
+    try:
+        yield state
+    finally:
+        web.shutdown()
+        thread.join()
+        web.server_close()
+
+
+@pytest.fixture
+def inbox(run: Run, server: Server, desks: Desks, secret: Path) -> Run:
+    def one(*more: object, as_json: bool = True) -> Done:
+        common = ("source", "inbox", server.url, "--keys", desks.folder / "keys", "--passphrase-file", secret)
+        return run(*common, *more, as_json=as_json)
+
+    return one
+
+
+def reply(
+    source: Secrets, pair_key: bytes, message: bytes = b"When was this?", files: tuple[tuple[str, bytes], ...] = ()
+) -> bytes:
+    """A whole reply."""
+    entries = tuple(FileEntry(name, len(data)) for name, data in files)
+    letter = Letter(message, entries, random_bytes(KEY_SIZE), random_bytes(16), "reply")
+    sealed = seal_reply(source.mailbox_address, source.reply_public, pair_key, letter)
+    parts = sealed.parts([(io.BytesIO(data), len(data)) for _, data in files])
+    return sealed.header.encoded + sealed.letter + b"".join(parts)
+
+
+@pytest.fixture
+def kibhr(source: Secrets, desks: Desks) -> Make:
+    """Makes replies that KIBHR wrote."""
+    return lambda *rest: reply(source, source.pair_key(desks.desks[1].manifest.id), *rest)
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def test_replies_are_shown_with_whom_they_are_from(
+    inbox: Run, server: Server, source: Secrets, desks: Desks, kibhr: Make
+) -> None:
+    old = server.deposit(kibhr(), days.today() - timedelta(days=3))
+    text = "Кто ещё видел? \x1b[31m\u202e".encode() + b"\xff"
+    pair = source.pair_key(desks.desks[0].manifest.id)
+    new = server.deposit(reply(source, pair, text, (("a\x1bb.jpg", b"x" * 10),)))
+    done = inbox()
+
+    assert (done.code, done.err) == (0, "")
+    today = days.today()
+    assert done.replies == [
+        {
+            "id": new.hex(),
+            "day": today.isoformat(),
+            "organisation": "fidh",
+            "text": text.decode(errors="replace"),
+            "files": [{"name": "a\x1bb.jpg", "size": 10}],
+        },
+        {
+            "id": old.hex(),
+            "day": (today - timedelta(days=3)).isoformat(),
+            "organisation": "kibhr",
+            "text": "When was this?",
+            "files": [],
+        },
+    ]
+    shown = inbox(as_json=False)
+    assert "from kibhr" in shown.out
+    assert "Кто ещё видел? \ufffd[31m\ufffd\ufffd" in shown.out
+    assert "file 001-ab.jpg, 10 bytes" in shown.out
+    assert shown.out.replace("\n", "").isprintable()
+
+
+def test_words_open_the_same_mailbox(
+    inbox: Run, server: Server, passphrase: Passphrase, secret: Path, kibhr: Make
+) -> None:
+    ident = server.deposit(kibhr())
+    for language in PINS:
+        secret.write_text("-".join(passphrase.words(language)).upper() + "\n", encoding="utf-8")
+
+        assert [one["id"] for one in inbox().replies] == [ident.hex()]
+
+
+def test_an_empty_mailbox_and_that_of_another_server_are_the_same(inbox: Run, server: Server, source: Secrets) -> None:
+    unknown, shown = inbox(), inbox(as_json=False)
+    server.boxes[source.mailbox_address] = {}
+    empty = inbox()
+
+    assert (unknown.code, unknown.replies, unknown.err) == (0, [], "")
+    assert unknown == empty
+    assert shown.out == "No reply. A mailbox that is empty, unknown or read looks the same; come back another day.\n"
+
+
+def test_the_largest_letter_comes_by_pieces(inbox: Run, server: Server, kibhr: Make) -> None:
+    text = os.urandom(500_000).hex().encode()
+    server.deposit(kibhr(text))
+    done = inbox()
+
+    assert done.replies[0]["text"].encode() == text
+    assert [path for path, _, _ in server.requests] == ["/api/mailbox"] + ["/api/mailbox/piece"] * 4
+
+
+def test_five_megabytes_of_text_are_refused_before_anything_is_sealed(
+    run: Run, server: Server, desks: Desks, tmp_path: Path
+) -> None:
+    (tmp_path / "long").write_bytes(b"x" * 5_000_000)
+    keys = ("--keys", desks.folder / "keys", "--message-file", tmp_path / "long")
+    done = run("source", "send", server.url, *keys)
+
+    assert (done.code, done.error) == (3, "limit")
+    assert "attach" in done.err
+    assert server.requests == []
+
+
+# --- whom it is not from ---------------------------------------------------------------------------------------------
+
+
+def test_nobody_else_can_speak_for_an_organisation(inbox: Run, server: Server, source: Secrets, desks: Desks) -> None:
+    """The server, another organisation and another source's thread; the words name KIBHR all the same."""
+    claim = b"This is KIBHR. Call this number."
+    of_kibhr = desks.desks[1].manifest.id
+    for pair_key in (
+        random_bytes(KEY_SIZE),  # the server
+        bytes(KEY_SIZE),
+        source.pair_key(random_bytes(16)),  # an organisation that the source does not know
+        Passphrase.generate().secrets().pair_key(of_kibhr),  # kibhr's own, of another source
+    ):
+        server.deposit(reply(source, pair_key, claim))
+    server.deposit(reply(source, source.pair_key(desks.desks[0].manifest.id), claim))
+    done = inbox()
+
+    assert done.code == 0
+    assert [one["organisation"] for one in done.replies] == ["fidh"]
+    assert done.err == "tipbox: 4 left out: from none of the organisations whose keys you have\n"
+    assert "from kibhr" not in inbox(as_json=False).out
+
+
+def test_what_does_not_open_is_counted_and_left_out(
+    inbox: Run, server: Server, source: Secrets, desks: Desks, kibhr: Make
+) -> None:
+    good = kibhr()
+    server.deposit(good)
+    stranger = Passphrase.generate().secrets()
+    pair = source.pair_key(desks.desks[1].manifest.id)
+    tip = Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(16), "reply")
+    filler = seal_reply(source.mailbox_address, source.reply_public, pair, tip)
+    flipped = bytearray(kibhr())
+    flipped[-1] ^= 1
+    server.deposit(bytes(flipped))
+    server.deposit(kibhr(), ident=random_bytes(32))
+    server.deposit(reply(stranger, pair))
+    changed = replace(filler.header, salt=random_bytes(32))
+    server.deposit(changed.encoded + filler.letter)
+    server.deposit(b"\x89tipbox\n\x02" + kibhr()[9:], ident=random_bytes(32))
+    done = inbox()
+
+    assert done.code == 0
+    assert [one["id"] for one in done.replies] == [envelope_id(good).hex()]
+    assert done.err.splitlines() == [
+        "tipbox: 1 left out: made by a newer version of tipbox: upgrade to read it",
+        "tipbox: 4 left out: damaged, or not for this Passphrase",
+    ]
+
+
+def test_a_tip_in_a_mailbox_is_no_reply(inbox: Run, server: Server, source: Secrets, desks: Desks) -> None:
+    from tipbox.formats.envelopes.envelope import Recipient
+    from tipbox.formats.envelopes.reply import mailbox_id
+    from tipbox.formats.manifest import key_id
+
+    pair = source.pair_key(desks.desks[1].manifest.id)
+    slot = Recipient(mailbox_id(source.mailbox_address), key_id(source.reply_public), source.reply_public, pair)
+    sealed = seal([slot], Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(16), "tip"))
+    server.deposit(sealed.header.encoded + sealed.letter)
+    done = inbox()
+
+    assert (done.code, done.replies) == (0, [])
+    assert done.err == "tipbox: 1 left out: damaged, or not for this Passphrase\n"
+
+
+def test_a_reply_that_comes_twice_is_one(inbox: Run, server: Server, kibhr: Make) -> None:
+    data = kibhr(b"twice", (("a", b"b" * 1000),))
+    server.deposit(data)
+    server.deposit(data, ident=random_bytes(32))
+
+    assert [one["text"] for one in inbox().replies] == ["twice"]
+
+
+# --- files and deletion ----------------------------------------------------------------------------------------------
+
+FILES = (("../../photo.jpg", b""), ("видео.mp4", bytes(range(256)) * 3000), ("con", b"1"))
+
+
+def test_files_are_saved_bit_exact_under_safe_names(inbox: Run, server: Server, tmp_path: Path, kibhr: Make) -> None:
+    text = b"with files \xff"
+    ident = server.deposit(kibhr(text, FILES))
+    out = tmp_path / "deep" / "out"
+    done = inbox("--out", out)
+    killed = out / ".0123456789abcdef.part"  # what a command leaves that is killed while it saves
+    killed.mkdir()
+    (killed / "message.txt").write_bytes(text)
+    again = inbox("--out", out)
+
+    assert (done.code, done.err) == (0, "")
+    assert again.replies == done.replies
+    folder = out / ident.hex()
+    assert (folder / "message.txt").read_bytes() == text
+    saved = {path.name: path.read_bytes() for path in (folder / "files").iterdir()}
+    names = ("001-_.._photo.jpg", "002-видео.mp4", "003-_con")
+    assert saved == {name: data for name, (_, data) in zip(names, FILES, strict=True)}
+    assert [path.name for path in out.iterdir()] == [ident.hex()]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*"))
+    pieces = [body for path, _, body in server.requests if path == "/api/mailbox/piece"]
+    assert len(pieces) == 3
+
+
+def swap(at: int) -> Lie:
+    def lie(path: str, answer: bytes) -> bytes:
+        if path != "/api/mailbox/piece":
+            return answer
+        return answer[:at] + bytes([answer[at] ^ 1]) + answer[at + 1 :]
+
+    return lie
+
+
+LIES: dict[str, Lie] = {
+    "a part changed": swap(200_000),
+    "a header changed": swap(60),
+    "another letter": swap(5_000),
+    "cut": lambda path, answer: answer[:100_000].ljust(len(answer), b"\x00") if path.endswith("piece") else answer,
+    "bytes behind": swap(262_143),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_file_that_is_not_what_was_sealed_is_never_shown_nor_deleted(
+    inbox: Run, server: Server, tmp_path: Path, lie: str, kibhr: Make
+) -> None:
+    good = server.deposit(kibhr(b"text only"))
+    bad = server.deposit(kibhr(b"with a file", (("video", os.urandom(240_000)),)))
+    server.lie = LIES[lie]
+    done = inbox("--out", tmp_path / "out", "--delete")
+
+    assert (done.code, done.error) == (8, "partly-done")
+    assert {one["text"] for one in done.replies} == {"text only", "with a file"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [good.hex()]
+    assert server.box == {bad}
+
+
+def test_what_was_read_is_deleted_and_files_only_once_they_are_saved(
+    inbox: Run, server: Server, source: Secrets, tmp_path: Path, kibhr: Make
+) -> None:
+    server.deposit(kibhr())
+    filed = server.deposit(kibhr(b"", FILES))
+    other = server.deposit(reply(source, random_bytes(KEY_SIZE)))
+    first = inbox("--delete")
+
+    assert first.code == 0
+    assert len(first.replies) == 2
+    assert server.box == {filed, other}
+    assert "save them first with --out" in first.err
+    assert inbox("--delete", "--out", tmp_path / "out").code == 0
+    assert server.box == {other}
+    assert inbox("--delete").replies == []
+
+
+def test_a_deletion_that_is_not_confirmed_is_an_error(inbox: Run, server: Server, kibhr: Make) -> None:
+    server.deposit(kibhr())
+    server.lie = lambda path, answer: b"gone" if path.endswith("delete") else answer
+    done = inbox("--delete")
+
+    assert (done.code, done.error) == (6, "network")
+    assert len(done.replies) == 1
+
+
+# --- a lying server, and what it is told -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lie", "code", "error"),
+    [
+        (lambda _, __: b"", 3, "malformed"),
+        (lambda _, answer: answer[:-1], 3, "malformed"),
+        (lambda _, answer: b"<html>" + answer[6:], 3, "not-tipbox"),
+        (lambda _, answer: answer[:8] + b"\x02" + answer[9:], 3, "version"),
+        (lambda _, answer: answer[:10] + b"\xff\xff" + answer[12:], 3, "limit"),
+        (lambda _, answer: answer[:-1] + b"\x01", 3, "malformed"),
+    ],
+)
+def test_a_list_that_is_none(inbox: Run, server: Server, lie: Lie, code: int, error: str) -> None:
+    server.lie = lie
+    done = inbox()
+
+    assert (done.code, done.error, done.out) == (code, error, "")
+    assert "reading the mailbox" in done.err
+
+
+def test_a_piece_of_another_size_is_a_network_error(inbox: Run, server: Server, tmp_path: Path, kibhr: Make) -> None:
+    server.deposit(kibhr(b"", FILES))
+    server.lie = lambda path, answer: answer[:-1] if path.endswith("piece") else answer
+    done = inbox("--out", tmp_path / "out")
+
+    assert (done.code, done.error, done.out) == (6, "network", "")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
+    inbox: Run, server: Server, passphrase: Passphrase, tmp_path: Path, kibhr: Make
+) -> None:
+    server.deposit(kibhr(b"", FILES))
+    assert inbox("--out", tmp_path / "out", "--delete").code == 0
+    sent = b"".join(f"{path}{headers}".encode() + body for path, headers, body in server.requests)
+
+    assert {(path, len(body)) for path, _, body in server.requests} == {
+        ("/api/mailbox", 0),
+        ("/api/mailbox/piece", 36),
+        ("/api/mailbox/delete", 16384),
+    }
+    for hidden in (
+        server.source.root,
+        server.source.reply_seed,
+        server.source.mailbox_address,
+        passphrase.value.to_bytes(16),
+    ):
+        assert hidden not in sent
+        assert hidden.hex().encode() not in sent
+    assert not any("user-agent" in map(str.lower, headers) for _, headers, _ in server.requests)
+
+
+# --- the Passphrase --------------------------------------------------------------------------------------------------
+
+
+def typed(passphrase: Passphrase, language: str, at: int, word: str) -> str:
+    words = list(passphrase.words(language))
+    words[at] = word
+    return " ".join(words)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (lambda one: typed(one, "ru", 2, "щщщ"), "look at word 3"),
+        (lambda one: " ".join([*one.words("fr")[:6], *one.words("ru")[6:]]), "look at word 7, 8, 9, 10, 11"),
+        (lambda one: " ".join(one.words("en")[:8]), "it has 8 words and should have 9"),
+        (lambda one: one.digits()[:-7], "it has 5 groups and should have 6"),
+        (lambda one: one.digits()[:-1], "look at group 6"),
+        (lambda one: typed(one, "en", 4, "zoom" if one.words("en")[4] != "zoom" else "zone"), "every word possible"),
+        (lambda one: one.digits()[:-1] + str((int(one.digits()[-1]) + 1) % 10), "every group possible"),
+    ],
+)
+def test_a_typing_error_is_pointed_out_here_and_nothing_of_it_is_said_or_sent(
+    inbox: Run, server: Server, passphrase: Passphrase, secret: Path, case: tuple[Callable[[Passphrase], str], str]
+) -> None:
+    wrong, said = case
+    text = wrong(passphrase)
+    secret.write_text(text + "\n", encoding="utf-8")
+    done = inbox()
+
+    assert (done.code, done.error, done.out) == (4, "bad-passphrase", "")
+    assert said in done.err
+    assert server.requests == []
+    for word in re.findall(r"\w{4,}", text):
+        assert word not in done.err.replace("word", "")
+
+
+def test_it_works_under_a_new_socks_user_only(run: Run, server: Server, desks: Desks, secret: Path) -> None:
+    onion = "http://" + "a" * 56 + ".onion"
+    common = ("--keys", desks.folder / "keys", "--passphrase-file", secret)
+
+    assert run("source", "inbox", onion, *common).code == 2
+    assert run("source", "inbox", server.url, "--socks", "127.0.0.1:1", *common).code == 6
+
+
+def test_headers_are_read_as_they_are(kibhr: Make) -> None:
+    """The double above counts sizes by hand; they are the header's."""
+    data = kibhr(b"x", FILES)
+    header = Header.parse(data[: 120 + 1232])
+
+    assert header.envelope_size == len(data)
+    assert head(data) == len(header.encoded) + header.sealed_letter_size

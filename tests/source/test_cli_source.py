@@ -1,0 +1,645 @@
+"""``seal`` and ``source send``: what they make, what they refuse, and how they go on over a bad line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.desk import PASSWORD, Desk, Desks, envelope_id, listed, opened
+from support.socks_proxy import running_socks
+from tipbox import cli
+from tipbox.desk.keys import identity_file
+from tipbox.errors import InputRefused, NetworkFailed, TipboxError
+from tipbox.files import attachments
+from tipbox.files.attachments import measure, read_once
+from tipbox.files.writer_thread import Stage
+from tipbox.formats.base import days
+from tipbox.formats.base.limits import SEALED_PART_SIZE
+from tipbox.net import http as line
+from tipbox.source import upload
+from tipbox.source.served import fetch_manifests
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        return str(json.loads(self.err)["error"])
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def one(*arguments: object) -> Done:
+        capsys.readouterr()
+        code = cli.run([*map(str, arguments), "--json"])
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    folder = tmp_path_factory.mktemp("made") / "desks"
+    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+
+
+@pytest.fixture
+def desks(made: Desks, tmp_path: Path) -> Desks:
+    return made.copy(tmp_path / "desks")
+
+
+@pytest.fixture
+def keys(desks: Desks) -> Path:
+    return desks.folder / "keys"
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> Path:
+    path = tmp_path / "message"
+    path.write_text("Стреляли.\n", encoding="utf-8")
+    return path
+
+
+# --- seal ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sealed_file_opens_on_the_desk_bit_exact(
+    run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path
+) -> None:
+    names = ["photo.jpg", "и\u0306 NFD.txt", "\u202ertl", "esc\x1b[31m", "я" * 127, "-rf", "empty"]
+    paths = [tmp_path / name for name in names]
+    for path in paths:
+        path.write_bytes(b"" if path.name == "empty" else os.urandom(100_000))
+    done = run("seal", "--keys", keys, "--to", "kibhr", "--message-file", message, "--out", tmp_path / "x.tip", *paths)
+    assert done.code == 0
+    assert set(done.json) == {"tip", "passphrase"}
+    assert envelope_id((tmp_path / "x.tip").read_bytes()).hex() == done.json["tip"]
+    fidh, kibhr = desks.desks
+    assert fidh.take(tmp_path / "x.tip").counts == {"not-for-you": 1}
+    assert kibhr.take(tmp_path / "x.tip").counts == {"mine": 1}
+    assert [file["name"] for file in listed(kibhr)[0]["files"]] == names
+    out = opened(kibhr, bytes.fromhex(done.json["tip"]), tmp_path / "out")
+    assert (out / "message.txt").read_bytes() == message.read_bytes()
+    facts = json.loads((out / "tip.json").read_bytes())
+    for path, shown in zip(paths, facts["files"], strict=True):
+        assert (out / shown["path"]).read_bytes() == path.read_bytes()
+        assert unicodedata.is_normalized("NFC", shown["path"])
+        assert shown["path"].isprintable()
+
+
+def test_the_passphrase_is_shown_once_and_written_nowhere(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:
+    done = run("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
+    digits = done.json["passphrase"]
+    assert len(digits.replace(" ", "")) == 36
+    assert done.out.count(digits) == 1
+    assert done.err == ""
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert digits.encode() not in path.read_bytes()
+            assert digits.replace(" ", "").encode() not in path.read_bytes()
+
+
+def test_what_must_not_be_sealed_leaves_no_file(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:
+    def refused(code: int, error: str, *rest: object, text: Path = message) -> None:
+        done = run("seal", "--keys", keys, "--message-file", text, "--out", tmp_path / "out" / "x.tip", *rest)
+        assert (done.code, done.error, done.out) == (code, error, "")
+        assert list((tmp_path / "out").iterdir()) == []
+
+    (tmp_path / "out").mkdir()
+    empty, huge = tmp_path / "empty", tmp_path / "huge"
+    empty.write_bytes(b"")
+    huge.write_bytes(b"x" * 1_000_001)
+    refused(3, "refused", text=empty)
+    refused(3, "limit", text=huge)
+    refused(5, "not-found", text=tmp_path / "missing")
+    refused(5, "not-found", "--to", "nobody")
+    refused(5, "not-found", tmp_path / "missing")
+    refused(3, "refused", tmp_path)
+    refused(3, "limit", *[message] * 1001)
+    os.mkfifo(tmp_path / "fifo")
+    refused(3, "refused", tmp_path / "fifo")
+
+
+def test_the_limits_themselves_are_sealed(run: Run, desks: Desks, keys: Path, tmp_path: Path) -> None:
+    long, small = tmp_path / "long", tmp_path / "small"
+    long.write_bytes(b"x" * 1_000_000)
+    small.write_bytes(b"1")
+    done = run("seal", "--keys", keys, "--message-file", long, "--out", tmp_path / "x.tip", *[small] * 1000)
+    assert done.code == 0
+    kibhr = desks.desks[1]
+    assert kibhr.take(tmp_path / "x.tip").counts == {"mine": 1}
+    out = opened(kibhr, bytes.fromhex(done.json["tip"]), tmp_path / "out")
+    assert (out / "message.txt").read_bytes() == long.read_bytes()
+    assert len(list((out / "files").iterdir())) == 1000
+
+
+def test_expired_keys_are_not_sealed_to(
+    run: Run, keys: Path, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = days.today()
+    for distance, error in ((56, "expired"), (-2, "not-yet-valid")):
+        day = type(today).fromordinal(today.toordinal() + distance)
+        monkeypatch.setattr(days, "today", lambda day=day: day)
+        done = run("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
+        assert (done.code, done.error) == (3, error)
+    assert not (tmp_path / "x.tip").exists()
+
+
+def test_a_file_that_changes_while_it_is_sealed_is_refused(tmp_path: Path) -> None:
+    def grow(path: Path) -> None:
+        with path.open("ab") as file:
+            file.write(b"x")
+
+    def rewrite(path: Path) -> None:
+        path.write_bytes(b"other" * 1000)
+
+    def replace(path: Path) -> None:
+        (tmp_path / "new").write_bytes(path.read_bytes())
+        (tmp_path / "new").rename(path)
+
+    for change in (grow, rewrite, replace):
+        path = tmp_path / change.__name__
+        path.write_bytes(b"bytes" * 1000)
+        measured = measure([path])
+        if change is not replace:
+            with pytest.raises(InputRefused, match="changed"):
+                [(file.read(size), change(path)) for file, size in read_once(measured)]
+        measured = measure([path])
+        change(path)
+        with pytest.raises(InputRefused, match="changed"):
+            next(read_once(measured))
+
+
+def test_sealing_a_growing_file_leaves_nothing(
+    run: Run, keys: Path, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = tmp_path / "video"
+    video.write_bytes(bytes(300_000))
+    measured = attachments.measure
+
+    def measure_then_grow(paths: list[Path]) -> object:
+        found = measured(paths)
+        with video.open("ab") as file:
+            file.write(b"one more frame")
+        return found
+
+    monkeypatch.setattr("tipbox.commands.source.seal.measure", measure_then_grow)
+    (tmp_path / "out").mkdir()
+    done = run("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "out" / "x.tip", video)
+    assert (done.code, done.error) == (3, "refused")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+# --- send ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """The intake of docs/protocol.md in memory, with a list of misfortunes for the requests to come."""
+
+    keys: Path
+    trouble: list[Callable[[BaseHTTPRequestHandler], bool]] = field(default_factory=list)
+    head: bytes = b""
+    parts: dict[int, bytes] = field(default_factory=dict)
+    stored: bool = False
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def envelope(self) -> bytes:
+        return self.head + b"".join(self.parts[number] for number in sorted(self.parts))
+
+    @property
+    def count(self) -> int:
+        body = int.from_bytes(self.head[16:24])
+        return -(-body // 65536)
+
+    def state(self) -> dict[str, object]:
+        if self.stored:
+            return {"state": "stored"}
+        return {"state": "open", "missing": [[number, 1] for number in range(self.count) if number not in self.parts]}
+
+    def take(self, method: str, path: str, body: bytes) -> tuple[int, object]:
+        if path.startswith("/keys/"):
+            file = self.keys / path.rsplit("/", 1)[1]
+            return (200, file.read_bytes()) if file.exists() else (404, {"error": "not-found"})
+        if method == "PUT" and path == "/api/envelope":
+            assert self.head in (b"", body), "sealed twice"
+            self.head = body
+            self.stored = self.stored or self.count == 0
+        elif method == "PUT":
+            first = int(path.rsplit("/", 1)[1])
+            for number, at in enumerate(range(0, len(body), SEALED_PART_SIZE), first):
+                part = body[at : at + SEALED_PART_SIZE]
+                assert self.parts.setdefault(number, part) == part, "a part was sealed twice"
+        elif method == "POST":
+            if set(self.parts) != set(range(self.count)):
+                return 409, {"error": "incomplete", **self.state()}
+            self.stored = True
+        return 200, self.state()
+
+
+def cut_before(handler: BaseHTTPRequestHandler) -> bool:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    return True
+
+
+def answer(status: int, code: str, **headers: str) -> Callable[[BaseHTTPRequestHandler], bool]:
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        body = json.dumps({"error": code, "message": "\x1b[31mwords of a server"}).encode()
+        handler.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        return True
+
+    return respond
+
+
+def fine(_: BaseHTTPRequestHandler) -> bool:
+    return False
+
+
+@pytest.fixture
+def server(desks: Desks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    state = Server(tmp_path / "served")
+    state.keys.mkdir()
+    for path in (desks.folder / "keys").iterdir():
+        (state.keys / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(line, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.5)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_all(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            state.requests.append((self.command, self.path, dict(self.headers.items())))
+            trouble = state.trouble.pop(0) if state.trouble else fine
+            if trouble is cut_after:
+                state.take(self.command, self.path, body)
+                trouble = cut_before
+            if trouble(self):
+                self.close_connection = True
+                return
+            status, value = state.take(self.command, self.path, body)
+            data = value if isinstance(value, bytes) else json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_PUT = do_POST = handle_all  # noqa: N815 (the library's names)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the library's)
+            pass
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.port = web.server_port
+    thread = threading.Thread(target=web.serve_forever)
+    thread.start()
+    try:
+        yield state
+    finally:
+        web.shutdown()
+        thread.join()
+        web.server_close()
+
+
+def cut_after(_: BaseHTTPRequestHandler) -> bool:
+    raise AssertionError
+
+
+def test_what_is_sent_opens_on_the_desk(run: Run, server: Server, desks: Desks, message: Path, tmp_path: Path) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(os.urandom(1_000_000))
+    done = run("source", "send", f"{server.url}/ru/", "--keys", desks.folder / "keys", "--message-file", message, video)
+    assert done.code == 0
+    assert server.stored
+    (tmp_path / "x.tip").write_bytes(server.envelope)
+    kibhr = desks.desks[1]
+    assert kibhr.take(tmp_path / "x.tip").counts == {"mine": 1}
+    out = opened(kibhr, bytes.fromhex(done.json["tip"]), tmp_path / "out")
+    assert (out / "files" / "001-video.mp4").read_bytes() == video.read_bytes()
+
+
+def test_a_follow_up_is_in_the_same_thread(
+    run: Run, server: Server, desks: Desks, message: Path, tmp_path: Path
+) -> None:
+    first = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message)
+    (tmp_path / "1.tip").write_bytes(server.envelope)
+    server.head, server.parts, server.stored = b"", {}, False
+    secret = tmp_path / "passphrase"
+    secret.write_text(first.json["passphrase"].replace(" ", "-") + "\n")
+    secret.chmod(0o600)
+    more = ("--passphrase-file", secret)
+    second = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message, *more)
+    assert second.json["passphrase"] == first.json["passphrase"]
+    assert second.json["tip"] != first.json["tip"]
+    (tmp_path / "2.tip").write_bytes(server.envelope)
+    kibhr = desks.desks[1]
+    kibhr.take(tmp_path / "1.tip", tmp_path / "2.tip")
+    assert len({tip["thread"] for tip in listed(kibhr)}) == 1
+    assert len(listed(kibhr)) == 2
+    secret.write_text("123456")
+    wrong = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message, *more)
+    assert (wrong.code, wrong.error) == (4, "bad-passphrase")
+
+
+def test_it_says_nothing_about_the_program_and_keeps_secrets_out_of_addresses(
+    run: Run, server: Server, keys: Path, message: Path
+) -> None:
+    done = run("source", "send", server.url, "--keys", keys, "--to", "kibhr", "--message-file", message)
+    assert done.code == 0
+    asked = {path for _, path, _ in server.requests if path.startswith("/keys/")}
+    assert asked == {"/keys/fidh.json", "/keys/kibhr.json"}, "what is asked for does not depend on the choice"
+    for _, path, headers in server.requests:
+        assert "user-agent" not in {name.lower() for name in headers}
+        assert "python" not in json.dumps(headers).lower()
+        assert done.json["passphrase"].split()[0] not in path
+
+
+def test_cuts_and_busy_answers_are_overcome_and_nothing_is_sealed_twice(
+    run: Run, server: Server, keys: Path, message: Path, tmp_path: Path
+) -> None:
+    video = tmp_path / "video"
+    video.write_bytes(os.urandom(3_000_000))
+    busy = answer(429, "slow-down", Retry_After="0")
+    server.trouble = [fine, fine, cut_before, cut_after, busy, fine, cut_after, fine, cut_before, fine]
+    server.trouble += [answer(503, "unavailable"), cut_after, answer(502, "x"), fine, fine, cut_after, cut_before]
+    done = run("source", "send", server.url, "--keys", keys, "--message-file", message, video)
+    assert (done.code, done.err) == (0, "")
+    assert server.stored
+    assert envelope_id(server.envelope).hex() == done.json["tip"]
+    assert server.trouble == []
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        (answer(507, "full"), 7, "full"),
+        (answer(422, "unknown-organisation"), 3, "refused"),
+        (answer(400, "malformed"), 3, "malformed"),
+        (answer(409, "draft-differs"), 3, "refused"),
+        (answer(404, "no-draft"), 6, "network"),
+        (answer(404, "?"), 5, "not-found"),
+        (answer(302, "?", Location="http://127.0.0.1:1/"), 6, "network"),
+        (answer(200, "?"), 6, "network"),
+    ],
+)
+def test_refusals_end_with_their_code_and_our_own_words(
+    run: Run, server: Server, message: Path, expected: tuple[Any, int, str]
+) -> None:
+    refusal, code, error = expected
+    server.trouble = [fine, fine, refusal]
+    done = run("source", "send", server.url, "--keys", server.keys, "--message-file", message)
+    assert (done.code, done.error, done.out) == (code, error, "")
+    assert "words of a server" not in done.err
+
+
+def test_another_identity_key_on_the_server_is_refused(
+    run: Run, server: Server, keys: Path, message: Path, tmp_path: Path
+) -> None:
+    impostor = Desk.make(tmp_path / "impostor", "fidh", days.today())
+    (server.keys / "fidh.json").write_bytes(impostor.manifest.encode())
+    done = run("source", "send", server.url, "--keys", keys, "--to", "kibhr", "--message-file", message)
+    assert (done.code, done.error) == (4, "identity-changed")
+    assert all(method == "GET" for method, _, _ in server.requests)
+    (server.keys / "fidh.json").unlink()
+    unknown = run("source", "send", server.url, "--keys", keys, "--message-file", message)
+    assert (unknown.code, unknown.error) == (5, "not-found")
+    (server.keys / "fidh.json").write_bytes(b"{}")
+    broken = run("source", "send", server.url, "--keys", keys, "--message-file", message)
+    assert (broken.code, broken.error) == (3, "malformed")
+
+
+def test_a_newer_manifest_of_the_server_is_used(
+    run: Run, server: Server, desks: Desks, message: Path, tmp_path: Path
+) -> None:
+    vault, secret = desks.desks[1].vault, tmp_path / "secret"
+    secret.write_bytes(b"correct horse battery staple")
+    secret.chmod(0o600)
+    out = server.keys / "kibhr.json"
+    assert run("keys", "rotate", "--vault", vault, "--out", out, "--passphrase-file", secret).code == 0
+    done = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message)
+    assert done.code == 0
+    new = json.loads(out.read_bytes())["keys"][0]["id"]
+    assert bytes.fromhex(new) in server.head
+
+
+def test_a_message_that_is_not_utf_8_is_sent_as_it_is_and_told(
+    run: Run, server: Server, keys: Path, tmp_path: Path
+) -> None:
+    message, sealed = tmp_path / "message", tmp_path / "sealed.tip"
+    message.write_bytes("нас снимают".encode("cp1251"))
+    done = run("seal", "--keys", keys, "--message-file", message, "--out", sealed)
+    assert done.code == 0
+    assert "not UTF-8" in done.err
+    message.write_bytes("нас снимают".encode())
+    done = run("source", "send", server.url, "--keys", keys, "--message-file", message, sealed)
+    assert done.code == 0
+    assert "UTF-8" not in done.err
+    assert "sealed already" in done.err
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ("http://127.0.0.1:1", (), 6),
+        ("http://" + "a" * 56 + ".onion", (), 2),
+        ("http://" + "a" * 56 + ".onion.", (), 2),
+        ("http://example.org", (), 2),
+        ("http://8.8.8.8", (), 2),
+        ("ftp://example.org", (), 2),
+        ("nonsense", (), 2),
+        ("http://[", (), 2),
+        ("http://127.0.0.1:99999", (), 2),
+        ("http://127.0.0.1:1", ("--socks", "nonsense"), 2),
+        ("http://127.0.0.1:1", ("--socks", "127.0.0.1:1"), 6),
+    ],
+)
+def test_addresses_that_cannot_be(
+    run: Run, keys: Path, message: Path, monkeypatch: pytest.MonkeyPatch, expected: tuple[str, tuple[str, ...], int]
+) -> None:
+    url, more, code = expected
+    monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.1)
+    monkeypatch.setattr(line, "PROXY_SECONDS", 0.1)
+    done = run("source", "send", url, "--keys", keys, "--message-file", message, *more)
+    assert done.code == code
+    assert done.err.count("\n") == 1
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    run: Run, server: Server, keys: Path, message: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    assert run("source", "send", server.url, "--keys", keys, "--message-file", message).code == 0
+
+
+# --- SOCKS -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_act_has_a_socks_user_of_its_own_and_names_are_resolved_by_tor(
+    run: Run, server: Server, keys: Path, message: Path
+) -> None:
+    onion = "a" * 56 + ".onion"
+    with running_socks(server.port) as proxy:
+        send = ("source", "send", f"http://{onion}", "--socks", proxy.address)
+        for act in (1, 2):
+            server.head, server.stored = b"", False
+            sent = run(*send, "--keys", keys, "--message-file", message)
+            assert sent.code == 0, sent.err
+            assert len(set(proxy.users)) == act
+    assert set(proxy.names) == {onion.encode()}
+
+
+def test_seal_works_without_what_sending_needs(keys: Path, message: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules.update({'httpx': None, 'tenacity': None, 'socket': None})\n"
+        "from tipbox.cli import run\nsys.exit(run(sys.argv[1:]))"
+    )
+    arguments = ["seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_error_of_a_stage_comes_up_and_ends_the_work() -> None:
+    seen: list[bytes] = []
+
+    def work(batch: list[bytes]) -> None:
+        if b"bad" in batch:
+            raise OSError(28, "No space left on device")
+        seen.extend(batch)
+
+    def put(*batches: list[bytes]) -> None:
+        with Stage(work) as stage:
+            for batch in batches:
+                stage.put(batch)
+
+    with pytest.raises(OSError, match="No space"):
+        put([b"one", b"two"], [b"bad"])
+    assert seen == [b"one", b"two"]
+    with pytest.raises(OSError, match="No space"):
+        put(*[[b"bad"]] * 1000)
+
+
+def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:
+    small, video = tmp_path / "small", tmp_path / "video"
+    small.mkdir()
+    video.write_bytes(bytes(3 << 20))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], check=True)
+    try:
+        done = run("seal", "--keys", keys, "--message-file", message, "--out", small / "x.tip", video)
+        assert (done.code, done.error, done.out) == (7, "full", "")
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+# --- a server that lies ----------------------------------------------------------------------------------------------
+
+
+def answering(answer: httpx.Response) -> line.Line:
+    made = line.Line("http://127.0.0.1:9")
+    made._http = httpx.Client(base_url="http://127.0.0.1:9", transport=httpx.MockTransport(lambda _: answer))
+    return made
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        for number in range(1000):
+            sent.append(number)
+            yield bytes(1 << 16)
+
+    with answering(httpx.Response(200, content=endless())) as one, pytest.raises(NetworkFailed, match="no sense"):
+        one.request("GET", "/keys/kibhr.json")
+    assert len(sent) < 40
+
+
+def test_an_answer_is_not_unpacked() -> None:
+    packed = gzip.compress(bytes(64 << 20))
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=iter([packed]))
+    with answering(answer) as one:
+        assert one.request("GET", "/") == packed
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"state":"open","missing":[[Infinity,1]]}', b"[" * 100_000, b'{"state":"open","missing":5}']
+)
+def test_a_state_that_cannot_be_is_a_network_error(body: bytes) -> None:
+    with pytest.raises(NetworkFailed):
+        upload._state(body)
+    with answering(httpx.Response(400, content=iter([body]))) as one, pytest.raises(NetworkFailed):
+        one.request("GET", "/")
+
+
+def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
+    run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path
+) -> None:
+    fidh = desks.desks[0]
+    identity = identity_file.load(identity_file.identity_path(fidh.vault), PASSWORD)
+    broken = tuple(
+        replace(key, public=b"\xff" * 1215 + bytes([number])) for number, key in enumerate(fidh.manifest.keys)
+    )
+    (keys / "fidh.json").write_bytes(replace(fidh.manifest, keys=broken).signed_by(identity).encode())
+    common = ("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
+    done = run(*common, "--to", "fidh")
+    assert (done.code, done.error) == (3, "malformed")
+    assert "fidh" in done.err
+    assert run(*common, "--to", "kibhr").code == 0
+    assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        (b"", 6),
+        (b"<main>", 6),
+        (b"<main data-manifests>", 6),
+        (b"<main data-manifests='[]'>", 6),
+        (b"<main data-manifests='{'>", 6),
+        (b"<main data-manifests='[1]'>", 6),
+        (b"<main data-manifests='" + b"[" * 100_000 + b"'>", 6),
+        (b"<main data-manifests='[&#34;{}&#34;]'>", 3),
+    ],
+)
+def test_a_page_without_manifests_gives_no_keys(page: bytes, code: int) -> None:
+    with answering(httpx.Response(200, content=iter([page]))) as one, pytest.raises(TipboxError) as caught:
+        fetch_manifests(one)
+    assert caught.value.exit_code == code

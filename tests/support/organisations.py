@@ -1,0 +1,414 @@
+"""What the tests of the core share: the cases of tests/vectors, and how each kind is read with tipbox."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+
+from tipbox.errors import DamagedItem, TipboxError, WrongSender
+from tipbox.formats import locked_file as locked
+from tipbox.formats import mailbox_list as mailbox
+from tipbox.formats import manifest as keys
+from tipbox.formats import passphrase
+from tipbox.formats.base import canonical, padding
+from tipbox.formats.bundles import acknowledgement, bundle, bundle_read
+from tipbox.formats.bundles.bundle import volume_class
+from tipbox.formats.envelopes import header, letter
+from tipbox.formats.envelopes import reply as replies
+from tipbox.formats.envelopes.body import open_body, seal_body, split_files
+from tipbox.formats.envelopes.envelope import EnvelopeId, read_envelope
+from tipbox.formats.envelopes.header import FindKey, KeyState
+from tipbox.formats.wordlists import PINS
+from tipbox.server.backup import backup_records
+from tipbox.server.backup import container as backup_file
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+Case = dict[str, Any]
+
+
+def b64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+@cache
+def cases(kind: str = "*") -> list[Case]:
+    """All cases of a kind, by name."""
+    found = [json.loads(path.read_bytes()) for path in sorted(VECTORS.glob(f"{kind}/*.json"))]
+    assert found, f"there are no vectors of kind {kind}"
+    return found
+
+
+def case(kind: str, name: str) -> Case:
+    return json.loads((VECTORS / kind / f"{name}.json").read_bytes())
+
+
+def find_key(given: Case) -> FindKey:
+    """The reader's keys of a case."""
+    seeds = {bytes.fromhex(key["id"]): bytes.fromhex(key["seed"]) for key in given["keys"]}
+    destroyed = {bytes.fromhex(key) for key in given["destroyed"]}
+    return lambda key: seeds.get(key, KeyState.DESTROYED if key in destroyed else KeyState.UNKNOWN)
+
+
+def outcome(case: Case) -> tuple[str, Case | None]:
+    """What running a case gives: the code, and what came out."""
+    try:
+        output = RUN[case["kind"]](case["input"])
+    except TipboxError as error:
+        return error.code, None
+    return ("damaged-item" if output.get("damaged") else "ok"), output
+
+
+def run_canonical(given: Case) -> Case:
+    data, form = b64(given["data"]), given["form"] == "file"
+    assert canonical.encode(canonical.decode(data, file_form=form), file_form=form) == data
+    return {}
+
+
+def run_padding(given: Case) -> Case:
+    sizes = given["sizes"]
+    return {
+        "padme": [padding.padme(size) for size in sizes],
+        "letter": [padding.letter_size(size) for size in sizes],
+        "parts": [padding.parts(size) for size in sizes],
+        "sealed": [padding.sealed_size(size) for size in sizes],
+        "volume": [volume_class(size) for size in sizes],
+    }
+
+
+def run_passphrase(given: Case) -> Case:
+    found = passphrase.Passphrase.parse(given["text"])
+    words = {language: " ".join(found.words(language)) for language in PINS}
+    assert {passphrase.Passphrase.parse(text) for text in (found.digits(), *words.values())} == {found}
+    return {"passphrase": found.value.to_bytes(16).hex(), "digits": found.digits(), "words": words}
+
+
+def run_derivations(given: Case) -> Case:
+    found = passphrase.Passphrase(int.from_bytes(bytes.fromhex(given["passphrase"])))
+    secrets, organisation = found.secrets(), keys.organisation_id(b64(given["identity"]))
+    pair = secrets.pair_key(organisation)
+    return {
+        "root": secrets.root.hex(),
+        "mailbox_token": secrets.mailbox_token.hex(),
+        "mailbox_address": secrets.mailbox_address.hex(),
+        "reply_seed": secrets.reply_seed.hex(),
+        "reply_public": base64.b64encode(secrets.reply_public).decode(),
+        "resume": secrets.resume.hex(),
+        "organisation": organisation.hex(),
+        "server_id": keys.server_id(b64(given["server"])).hex(),
+        "key_id": keys.key_id(b64(given["public"])).hex(),
+        "pair_key": pair.hex(),
+        "thread_id": passphrase.thread_id(pair).hex(),
+        "check_digits": passphrase.check_digits(pair, bytes.fromhex(given["header_hash"])),
+    }
+
+
+def run_manifest(given: Case) -> Case:
+    file = b64(given["file"])
+    found = keys.Manifest.parse(file)
+    assert found.encode() == file
+    output: Case = {
+        "id": found.id.hex(),
+        "serial": list(found.serial),
+        "organisation": found.organisation,
+        "name": found.name,
+        "keys": [key.id.hex() for key in found.keys],
+    }
+    if "day" in given:
+        today = date.fromisoformat(given["day"])
+        found.check(today)
+        if "holds" in given:
+            found.check_replaces(keys.Manifest.parse(b64(given["holds"])))
+        output["current_key"] = found.current_key(today).id.hex()
+    return output
+
+
+def run_envelope(given: Case) -> Case:
+    data = b64(given["envelope"])
+    reading = read_envelope(io.BytesIO(data))
+    opened = header.open_slot(reading.header, bytes.fromhex(given["organisation"]), find_key(given))
+    found = letter.open_letter(reading.header, opened.content_key, reading.letter)
+    sealed: list[bytes] = []
+
+    def kept() -> Any:
+        for part in reading.parts:
+            sealed.append(part)
+            yield part
+
+    files = [b""] * len(found.files)
+    opened_body = open_body(reading.header, found.body_key, kept())
+    for index, piece in split_files(opened_body, [file.size for file in found.files]):
+        files[index] += piece
+    _check_envelope_again(data, reading.header, opened.content_key, found, files)
+    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
+    for part in sealed:
+        envelope_id.add(part)
+    return {
+        "id": envelope_id.digest().hex(),
+        "header_hash": reading.header.hash.hex(),
+        "content_key": opened.content_key.hex(),
+        "pair_key": opened.pair_key.hex(),
+        "thread_id": passphrase.thread_id(opened.pair_key).hex(),
+        "check_digits": passphrase.check_digits(opened.pair_key, reading.header.hash),
+        "meta": _meta(found),
+        "message_sha256": sha256(found.message).hexdigest(),
+        "files": [
+            {"name": file.name, "size": file.size, "type": file.type, "sha256": sha256(contents).hexdigest()}
+            for file, contents in zip(found.files, files, strict=True)
+        ],
+        "parts": reading.header.parts,
+    }
+
+
+def _meta(found: letter.Letter) -> str:
+    plaintext = found.encode()
+    return plaintext[4 : 4 + int.from_bytes(plaintext[:4])].decode()
+
+
+def _check_envelope_again(
+    data: bytes, head: header.Header, content_key: bytes, found: letter.Letter, files: Sequence[bytes]
+) -> None:
+    """What was read gives the same bytes when it is encoded and sealed again under the same keys."""
+    assert header.Header.parse(head.encoded) == head
+    padded = b"".join(files).ljust(head.body_size, b"\x00")
+    pieces = [padded[at : at + 65536] for at in range(0, len(padded), 65536)]
+    again = [head.encoded, letter.seal_letter(head, content_key, found.encode())]
+    assert b"".join([*again, *seal_body(head, found.body_key, pieces)]) == data
+    assert len(data) == head.envelope_size
+
+
+@cache
+def secrets_of(value: str) -> passphrase.Secrets:
+    """The secrets of a Passphrase in hex; stretching takes a while."""
+    return passphrase.Passphrase(int.from_bytes(bytes.fromhex(value))).secrets()
+
+
+def run_reply(given: Case) -> Case:
+    reading = read_envelope(io.BytesIO(b64(given["envelope"])))
+    organisations = [bytes.fromhex(one) for one in given["organisations"]]
+    found = replies.open_reply(reading, secrets_of(given["passphrase"]), organisations)
+    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
+    files = [b""] * len(found.letter.files)
+
+    def kept() -> Any:
+        for part in reading.parts:
+            envelope_id.add(part)
+            yield part
+
+    opened_body = open_body(reading.header, found.letter.body_key, kept())
+    for index, piece in split_files(opened_body, [file.size for file in found.letter.files]):
+        files[index] += piece
+    return {
+        "id": envelope_id.digest().hex(),
+        "organisation": (found.organisation or b"").hex(),
+        "message_sha256": sha256(found.letter.message).hexdigest(),
+        "files": [
+            {"name": file.name, "size": file.size, "type": file.type, "sha256": sha256(contents).hexdigest()}
+            for file, contents in zip(found.letter.files, files, strict=True)
+        ],
+    }
+
+
+def run_acknowledgement(given: Case) -> Case:
+    found = acknowledgement.read_acknowledgement(b64(given["data"]), bytes.fromhex(given["desk"]))
+    return {"envelopes": [envelope.hex() for envelope in found]}
+
+
+def run_report(given: Case) -> Case:
+    data = b64(given["data"])
+    found = acknowledgement.Report.parse(data)
+    assert found.encode() == data
+    return canonical.decode(data)  # type: ignore[return-value]
+
+
+def run_locked(given: Case) -> Case:
+    payload = locked.unlock(locked.Kind(given["holds"]), b64(given["passphrase"]), b64(given["file"]))
+    return {"payload": base64.b64encode(payload).decode()}
+
+
+def expand(pieces: Sequence[Case]) -> bytes:
+    """The bytes that the pieces of a Bundle's case stand for (tests/vectors/README.md)."""
+
+    def one(piece: Case) -> bytes:
+        if "zeros" in piece:
+            return bytes(piece["zeros"])
+        if "ctr" in piece:
+            cipher = Cipher(algorithms.AES(bytes.fromhex(piece["ctr"])), modes.CTR(bytes(16)))
+            return cipher.encryptor().update(bytes(piece["size"]))
+        if "gcm" in piece:
+            cipher = AESGCM(bytes.fromhex(piece["gcm"]))
+            return cipher.encrypt(bytes.fromhex(piece["nonce"]), expand(piece["plain"]), None)
+        return b64(piece["base64"])
+
+    return b"".join(map(one, pieces))
+
+
+def bundle_file(given: Case) -> bytes:
+    """The file of a Bundle's case."""
+    data = bytearray(expand(given["pieces"]))
+    for offset in given.get("flip", []):
+        data[offset] ^= 1
+    return bytes(data[: given.get("size")])
+
+
+def item_hash(kind: str, data: bytes) -> bytes:
+    """The hash that an index must give for an item: an Envelope's id, or the SHA-256."""
+    if kind != "envelope":
+        return sha256(data).digest()
+    reading = read_envelope(io.BytesIO(data))
+    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
+    for part in reading.parts:
+        envelope_id.add(part)
+    return envelope_id.digest()
+
+
+def run_bundle(given: Case) -> Case:
+    file = bundle_file(given)
+    found = bundle_read.Bundle(io.BytesIO(file), bytes.fromhex(given["reader"]), find_key(given))
+    # Who the sender is, and an item's hash, are compared by the caller: so they are here.
+    if found.index.sender.hex() != given["sender"] or found.index.server_key != b64(given["server_key"]):
+        raise WrongSender
+    assert bundle.Index.parse(found.index.encode(), found.header.direction) == found.index
+    assert found.header.encode() == file[:1280]
+    items, damaged = [], []
+    for item in found.items:
+        try:
+            data = b"".join(found.read(item))
+        except DamagedItem:
+            damaged.append(item.number)
+            continue
+        if item_hash(item.entry.kind, data) != item.entry.hash:
+            damaged.append(item.number)
+            continue
+        entry = {"kind": item.entry.kind, "size": item.entry.size, "hash": item.entry.hash.hex()}
+        items.append({**entry, "sha256": sha256(data).hexdigest()})
+    return {
+        "index": found.index.encode().decode(),
+        "index_damage": found.index_damage,
+        "items": items,
+        "damaged": damaged,
+        "padding": found.check_padding(),
+        "sha256": sha256(file).hexdigest(),
+    }
+
+
+def run_mailbox(given: Case) -> Case:
+    data = expand(given["pieces"])
+    found = mailbox.MailboxList.parse(data)
+    assert found.encode() == data
+    return {
+        "entries": [
+            {
+                "id": entry.id.hex(),
+                "day": (entry.day - date(1970, 1, 1)).days,
+                "size": entry.size,
+                "opening_size": entry.opening_size,
+            }
+            for entry in found.entries
+        ],
+        "openings": [base64.b64encode(opening).decode() for opening in found.openings],
+    }
+
+
+def run_backup(given: Case) -> Case:
+    reader = backup_file.Reader(io.BytesIO(b64(given["file"])), bytes.fromhex(given["seed"]))
+    records = []
+    for record in reader.records():
+        data = record.read()
+        records.append({"kind": int(record.kind), "size": record.size, "sha256": sha256(data).hexdigest()})
+        if record.kind is backup_file.Kind.SECRETS:
+            assert backup_records.Secrets.parse(reader.open_secrets(data)).onion
+    return {"records": records}
+
+
+RUN: dict[str, Callable[[Case], Case]] = {
+    "canonical": run_canonical,
+    "padding": run_padding,
+    "passphrase": run_passphrase,
+    "derivations": run_derivations,
+    "manifest": run_manifest,
+    "envelope": run_envelope,
+    "reply": run_reply,
+    "acknowledgement": run_acknowledgement,
+    "report": run_report,
+    "locked": run_locked,
+    "bundle": run_bundle,
+    "mailbox": run_mailbox,
+    "backup": run_backup,
+}
+
+
+# --- property tests --------------------------------------------------------------------------------------------------
+
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class _Hidden:
+    """Bytes that Hypothesis does not print."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def changed(data: bytes) -> st.SearchStrategy[bytes]:
+    """``data`` with a bit flipped, a byte replaced, cut, or with bytes put in, taken out, repeated or moved."""
+    return _changed(_Hidden(data))
+
+
+@st.composite
+def _changed(draw: st.DrawFn, hidden: _Hidden) -> bytes:
+    data = hidden.data
+    at = draw(st.integers(0, max(0, len(data) - 1)))
+    end = draw(st.integers(at, min(len(data), at + 70_000)))
+    how = draw(st.sampled_from(("flip", "replace", "cut", "insert", "remove", "repeat", "append", "move")))
+    some = draw(st.binary(min_size=1, max_size=20))
+    result = {
+        "flip": data[:at] + bytes([data[at] ^ 1 << draw(st.integers(0, 7))]) + data[at + 1 :],
+        "replace": data[:at] + some + data[at + len(some) :],
+        "cut": data[:at],
+        "insert": data[:at] + some + data[at:],
+        "remove": data[:at] + data[end:],
+        "repeat": data[:end] + data[at:end] + data[end:],
+        "append": data + some,
+        "move": data[end:] + data[:end],
+    }[how]
+    assume(result != data)
+    return result
+
+
+def refused(read: Callable[[], object]) -> str:
+    """The code of the error that ``read`` raises; anything but a TipboxError, and no error, fails the test."""
+    try:
+        read()
+    except TipboxError as error:
+        return error.code
+    raise AssertionError("changed bytes were accepted")
+
+
+def text(max_size: int, *, exclude: str = "") -> st.SearchStrategy[str]:
+    """Text of at most ``max_size`` bytes in UTF-8, not empty."""
+    letters = st.characters(exclude_categories=["Cs"], exclude_characters=exclude)
+    return st.text(letters, min_size=1, max_size=max_size).filter(lambda made: len(made.encode()) <= max_size)
+
+
+languages = st.from_regex(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}", fullmatch=True).filter(lambda tag: len(tag) <= 35)
+json_values: st.SearchStrategy[canonical.Json] = st.recursive(
+    st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | text(20) | st.just(""),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)

@@ -1,0 +1,356 @@
+"""The nightly settle: what a seized disk shows of closed days, beside a running server, and after kill -9."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from support.server import PART, Here, Organisation, Sent, envelope, keys_folder, killed_at, running, three
+from tipbox.formats.base import days
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.server.bundles.export import export
+from tipbox.server.config import load
+from tipbox.server.home import Home
+from tipbox.server.storage.blobs import LocalBlobs
+from tipbox.server.storage.database import make_engine
+from tipbox.server.storage.models import Base, Envelope, Slot
+from tipbox.server.storage.sweep import named_blobs
+from tipbox.server.storage.transactions import Store
+from tipbox.server.upkeep.check import check
+from tipbox.server.upkeep.prune import prune
+from tipbox.server.upkeep.settle import settle
+
+LETTERS = 60
+COUNTERS = (slice(24, 28), slice(40, 44), slice(92, 96))
+"""Of SQLite's header: how often the file changed. They tell how many nights were settled."""
+PAGE = 4096
+
+
+def tomorrow() -> date:
+    """Asked for when it is needed: a run may go on past midnight."""
+    return days.today() + timedelta(days=1)
+
+
+@pytest.fixture(name="organisations", scope="module")
+def _organisations() -> list[Organisation]:
+    return three()
+
+
+@pytest.fixture(name="keys", scope="module")
+def _keys(organisations: list[Organisation], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return keys_folder(tmp_path_factory.mktemp("keys") / "keys", organisations)
+
+
+@pytest.fixture(name="server")
+def _server(keys: Path, tmp_path: Path) -> Iterator[Here]:
+    server = Here(tmp_path / "home", keys)
+    yield server
+    server.close()
+
+
+def fetched(server: Here, organisation: Organisation, out: Path) -> list[bytes]:
+    bundles = [organisation.read(path) for path in export(server.home, organisation.name, out)]
+    return sorted(
+        b"".join(bundle.read(item)) for bundle in bundles for item in bundle.items if item.entry.kind == "envelope"
+    )
+
+
+def files(server: Here) -> dict[str, Path]:
+    """Every blob's file by its name; a name that is there twice fails."""
+    found = [path for path in (server.home / "blobs").rglob("*") if path.is_file()]
+    assert len({path.name for path in found}) == len(found)
+    return {path.name: path for path in found}
+
+
+def is_well(server: Here) -> bool:
+    return all(finding.ok for finding in check(server.home))
+
+
+# --- the database -----------------------------------------------------------------------------------------------------
+
+
+def rows(count: int) -> list[tuple[dict[str, object], list[dict[str, object]]]]:
+    """Envelopes as rows, with letters of all sizes."""
+    made = []
+    for number in range(count):
+        ident = random_bytes(32)
+        slots = [{"envelope": ident, "organisation": b"%016d" % which, "acknowledged": False} for which in range(3)]
+        made.append(
+            (
+                {
+                    "id": ident,
+                    "day": days.today(),
+                    "seen_day": 0,
+                    "body_size": 0,
+                    "blob": None,
+                    "header": random_bytes(3816),
+                    "letter": random_bytes((8192, 20480, 69632)[number % 3] + 16),
+                },
+                slots,
+            )
+        )
+    return made
+
+
+def arrive(home: Path, keys: Path, arrivals: Sequence[tuple[dict[str, object], list[dict[str, object]]]]) -> Path:
+    """A server whose Envelopes came in this order, one after the other, some going again in between."""
+    server = Here(home, keys)
+    database = Home(home).database
+    engine = make_engine(Home(home), load(home))
+    store = Store(engine)
+    store.write(
+        lambda connection: [
+            connection.exec_driver_sql(
+                "INSERT INTO organisation (id, name, identity) VALUES (?, ?, ?)",
+                (b"%016d" % which, f"o{which}", b"%032d" % which),
+            )
+            for which in range(3)
+        ]
+    )
+    # Each server has random decoys of its own, made at its first start; they tell nothing of what came: made equal.
+    for table, column in (("decoy", "entry"), ("decoy_opening", "opening")):
+        equal = f"UPDATE {table} SET {column} = zeroblob(length({column}))"  # noqa: S608 (names of this line)
+        store.write(lambda connection, equal=equal: connection.exec_driver_sql(equal))
+    for envelope_row, slots in arrivals:
+        store.write(lambda connection, row=envelope_row: connection.execute(insert(Envelope).values(**row)))
+        store.write(lambda connection, some=slots: connection.execute(insert(Slot), some))
+    engine.dispose()
+    server.close()
+    return database
+
+
+def comparable(database: Path) -> bytes:
+    data = bytearray(database.read_bytes())
+    for place in COUNTERS:
+        data[place] = bytes(4)
+    return bytes(data)
+
+
+def letters_in_pages(database: Path, arrivals: Sequence[tuple[dict[str, object], object]]) -> list[int]:
+    """Where in the file the end of each letter lies, in order of arrival."""
+    data = database.read_bytes()
+    return [data.find(bytes(row["letter"])[-64:]) for row, _ in arrivals]  # type: ignore[arg-type]
+
+
+def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
+    organisations: list[Organisation], keys: Path, tmp_path: Path
+) -> None:
+    """Before the settle, pages lie in order of arrival; after it, two servers with the same rows have the same file."""
+    del organisations
+    one = rows(LETTERS)
+    other = list(one)
+    secrets.SystemRandom().shuffle(other)
+    databases = [arrive(tmp_path / "one", keys, one), arrive(tmp_path / "other", keys, other)]
+    for home in ("one", "other"):
+        with sqlite3.connect(Home(tmp_path / home).database) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+    before = letters_in_pages(databases[0], one)
+    assert -1 not in before
+    assert sum(one < other for one, other in pairwise(before)) > 0.9 * LETTERS  # the order of arrival
+    assert comparable(databases[0]) != comparable(databases[1])
+
+    done = [settle(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
+
+    assert all(one.whole and one.database for one in done)
+    assert comparable(databases[0]) == comparable(databases[1])
+    after = letters_in_pages(databases[0], one)
+    by_id = [place for _, place in sorted(zip((row["id"] for row, _ in one), after, strict=True))]  # type: ignore[type-var]
+    assert by_id == sorted(by_id)  # page after page, by random id
+
+
+def test_no_free_page_no_log_and_no_rowid_is_left(server: Here, organisations: list[Organisation]) -> None:
+    server.upload(*(envelope(organisations) for _ in range(5)))
+
+    settle(server.home, today=tomorrow())
+
+    home = Home(server.home)
+    assert home.database.with_name("tipbox.db-wal").stat().st_size == 0
+    with sqlite3.connect(f"file:{home.database}?mode=ro", uri=True) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+        tables = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    assert set(Base.metadata.tables) <= set(tables)
+    assert {name for name, sql in tables.items() if "WITHOUT ROWID" not in sql} == {"alembic_version"}
+
+
+# --- blobs ------------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_closed_days_have_one_time_and_a_random_order(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    sent = [envelope(organisations, 70_000) for _ in range(12)]
+    server.upload(*sent)
+    draft = envelope(organisations, 200_000)
+    server.open(draft)
+    server.put(draft, 0, 2)
+    before = {name: path.stat() for name, path in files(server).items()}
+    arrived = [name for name, _ in sorted(before.items(), key=lambda item: item[1].st_mtime_ns)]
+
+    done = settle(server.home, today=tomorrow())
+
+    assert (done.blobs, done.left, done.whole) == (13, 0, True)
+    after = {name: path.stat() for name, path in files(server).items()}
+    assert set(after) == set(before) == server.read(named_blobs)
+    assert {one.st_mtime_ns for one in after.values()} == {0}
+    assert all(before[name].st_ino != after[name].st_ino for name in before)
+    for order in (
+        [name for name, _ in sorted(after.items(), key=lambda item: item[1].st_ctime_ns)],
+        [name for name, _ in sorted(after.items(), key=lambda item: item[1].st_ino)],
+        sorted(after, key=lambda name: birth(files(server)[name])),
+        [entry.name for entry in os.scandir(server.home / "blobs" / "settled")],
+    ):
+        assert order not in (arrived, arrived[::-1])
+    assert fetched(server, organisations[0], tmp_path / "out") == sorted(one.whole for one in sent)
+    server.put(draft, 2, 64)
+    server.call("POST", "/finish", b"", draft)
+    assert draft.whole in fetched(server, organisations[0], tmp_path / "again")
+    prune(server.home)
+    assert set(files(server)) == server.read(named_blobs)
+    assert is_well(server)
+
+
+def birth(path: Path) -> str:
+    """When the file's inode was made, as `stat` reads it by statx."""
+    return subprocess.run(("stat", "-c", "%W %w", path), capture_output=True, text=True, check=True).stdout
+
+
+def test_files_of_today_stay(server: Here, organisations: list[Organisation]) -> None:
+    server.upload(envelope(organisations, 1000))
+
+    done = settle(server.home, today=days.today())
+
+    assert (done.blobs, done.whole) == (0, True)
+    assert [path.parent.name for path in files(server).values()] == ["blobs"]
+
+
+def test_what_goes_goes_from_both_folders(server: Here, organisations: list[Organisation]) -> None:
+    server.upload(envelope(organisations, 1000), envelope(organisations, 1000))
+    settle(server.home, today=tomorrow())
+    server.upload(envelope(organisations, 1000))
+    blobs = LocalBlobs(server.home / "blobs")
+    settled = next(iter((server.home / "blobs" / "settled").iterdir()))
+
+    blobs.delete([settled.name])
+    (server.home / "blobs" / "settled" / ("e" * 32)).write_bytes(b"no row names this")
+    (server.home / "blobs" / ("f" * 32)).write_bytes(b"nor this")
+    removed = prune(server.home).orphans
+
+    assert blobs.size(settled.name) is None
+    assert removed == 2
+    assert len(files(server)) == 2
+
+
+def test_a_body_that_is_still_coming_is_left(server: Here) -> None:
+    """Its file is from yesterday and locked by whoever writes it."""
+    blobs = LocalBlobs(server.home / "blobs")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).timestamp()
+    with blobs.create() as coming:
+        coming.write(b"the first bytes")
+        (path,) = blobs.unsettled()
+        os.utime(path, (yesterday, yesterday))
+
+        done = settle(server.home)
+
+        assert (done.blobs, done.left, done.whole) == (0, 1, False)
+        assert path.exists()
+    assert settle(server.home).whole
+
+
+def test_stale_files_and_exports_go(server: Here, organisations: list[Organisation]) -> None:
+    old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
+    stale = [
+        server.home / "keys" / ".0123456789abcdef.part",
+        server.home / "spool" / "tmpabc",
+        server.home / "outgoing" / "tmpdef",
+    ]
+    present = server.home / "outgoing" / organisations[0].name
+    present.mkdir()
+    (present / ".day").write_text(days.today().isoformat(), encoding="ascii")
+    for path in stale:
+        path.write_bytes(b"left by a crash")
+        os.utime(path, (old, old))
+
+    settle(server.home)
+    assert not any(path.exists() for path in stale)
+    assert present.exists()
+    settle(server.home, today=tomorrow())
+    assert not present.exists()
+
+
+def test_it_runs_beside_a_server_under_load(organisations: list[Organisation], keys: Path, tmp_path: Path) -> None:
+    """Uploads go on while it settles again and again; everything answered is there, whole."""
+    with running(tmp_path / "home", keys) as server:
+        sent: list[Sent] = []
+        settling = subprocess.Popen(
+            (sys.executable, "-c", REPEATED, str(server.home), "12", tomorrow().isoformat()),
+            stdout=subprocess.PIPE,
+        )
+        with server.client() as client:
+            while settling.poll() is None:
+                sent.append(envelope(organisations, PART if len(sent) % 2 else 0))
+                assert client.upload(sent[-1]).json == {"state": "stored"}
+        out, _ = settling.communicate()
+        assert settling.returncode == 0
+        assert int(out) > 0  # files were copied
+
+        kept = fetched(Here(server.home, keys), organisations[1], tmp_path / "out")
+        assert kept == sorted(one.whole for one in sent)
+        assert all(finding.ok for finding in check(server.home))
+
+
+REPEATED = """
+import sys
+from datetime import date
+from pathlib import Path
+from tipbox.server.settle import settle
+done = [settle(Path(sys.argv[1]), today=date.fromisoformat(sys.argv[3])) for _ in range(int(sys.argv[2]))]
+print(sum(one.blobs for one in done))
+"""
+
+
+# --- kill -9 ----------------------------------------------------------------------------------------------------------
+
+EACH = range(1, 60)
+SOME = (1, 5, 13, 34, 89, 233, 377)
+
+
+@pytest.mark.parametrize(
+    ("call", "numbers"),
+    [("fsync", EACH), ("fdatasync", EACH), ("rename", EACH), ("unlink", EACH), ("pwrite64", SOME)],
+)
+def test_kill_9_at_each_write_loses_nothing(
+    organisations: list[Organisation], keys: Path, tmp_path: Path, call: str, numbers: Sequence[int]
+) -> None:
+    server = Here(tmp_path / "home", keys)
+    sent = [envelope(organisations, size) for size in (0, 1000, PART, 0)]
+    server.upload(*sent)
+    expected = sorted(one.whole for one in sent)
+    kills = 0
+    for number in numbers:
+        if not killed_at(call, number, lambda: settle(server.home, today=tomorrow())):
+            break
+        kills += 1
+        assert fetched(server, organisations[2], tmp_path / f"out-{number}") == expected
+    else:
+        pytest.fail("the settle never came through")
+
+    assert kills
+    assert settle(server.home, today=tomorrow()).whole
+    assert set(files(server)) == server.read(named_blobs)
+    assert fetched(server, organisations[2], tmp_path / "out") == expected
+    assert not list(server.home.rglob(".*.part"))
+    assert is_well(server)
+    server.close()

@@ -1,0 +1,225 @@
+"""``tipbox desk``: everything on the air-gapped machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tipbox.commands.desk.desk_canary import canary
+from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread
+from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.desk import importer as inbox
+from tipbox.desk import outbox, tips
+from tipbox.desk.keys import ceremony, key_stick
+from tipbox.desk.keys.keyring import keyring
+from tipbox.errors import PartlyDone, TipboxError
+from tipbox.files.printable import printable
+from tipbox.formats.base import days
+
+_PATH = click.Path(path_type=Path)
+_GOOD: Final = frozenset({"mine", "duplicate", "known", "not-for-you", "not-addressed"})
+_WORDS: Final[Mapping[str, str]] = {
+    "mine": "opened",
+    "duplicate": "the same as one that was here",
+    "known": "here already",
+    "not-for-you": "for others",
+    "not-addressed": "for others, without a slot for you",
+    "too-late": "sealed to a key that is destroyed, or not on this copy of the key stick",
+    "unknown-key": "sealed to a key that this vault never had",
+    "tampered": "changed after sealing",
+}
+
+
+@click.group()
+def desk() -> None:
+    """Open what the Bundles bring; runs without any network."""
+
+
+@desk.command("import")
+@vault_option
+@passphrase_option
+@click.option(
+    "--copies",
+    type=click.IntRange(1, 2),
+    default=2,
+    show_default=True,
+    help="1: acknowledge although the vault has no second copy, or when it now has one.",
+)
+@click.option("--far-ahead", is_flag=True, help="Take Bundles numbered far ahead: the operator says that it is right.")
+@click.argument("files", metavar="FILE|DIR...", nargs=-1, required=True, type=_PATH)
+@json_option
+@pass_terminal
+def import_(
+    terminal: Terminal, *, vault: Path, passphrase_file: Path, copies: int, far_ahead: bool, files: tuple[Path, ...]
+) -> None:
+    """Import Bundles and .tip files, and the files of folders; told apart by what is in them."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        organisation = ceremony.organisation_of(opened)
+        stick = key_stick.load(ceremony.find_stick(opened, organisation), passphrase)
+        find_key = keyring(opened, organisation.id, stick)
+        with terminal.progress("importing", inbox.total_size(files)) as progress:
+            importer = inbox.Importer(
+                opened,
+                organisation,
+                find_key,
+                today=days.today(),
+                enough_copies=copies == 1,
+                far_ahead=far_ahead,
+                progress=progress,
+            )
+            outcome = importer.run(files)
+    _report(terminal, outcome)
+
+
+def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
+    for name, count in sorted(outcome.counts.items()):
+        terminal.say(f"{count} {_WORDS.get(name, name)}")
+    if not outcome.counts and not outcome.problems:
+        terminal.say("nothing new")
+    if outcome.canaries:
+        terminal.say(f"Canaries that came: {', '.join(map(str, sorted(outcome.canaries)))}")
+    for notice, count in Counter(outcome.notices).items():
+        terminal.remark(notice if count == 1 else f"{notice} ({count} times)")
+    say_replies(terminal, outcome.replies)
+    if outcome.pinned:
+        terminal.say(
+            f"this vault takes Bundles of one server only from now on; compare with its operator: {outcome.pinned}"
+        )
+    if outcome.unconfirmed:
+        terminal.remark(
+            f"{outcome.unconfirmed} not acknowledged yet: copy the vault, then import again with --copies 1"
+        )
+    terminal.result(
+        {
+            "canaries": sorted(outcome.canaries),
+            "notices": outcome.notices,
+            "outcomes": dict(outcome.counts),
+            "problems": [
+                {"error": error.code, "file": name, "message": str(error)} for name, error in outcome.problems
+            ],
+            "replies": [
+                {"code": one.code, "id": one.id.hex(), "state": one.state, "tip": one.tip.hex()}
+                for one in outcome.replies
+            ],
+            "unacknowledged": outcome.unconfirmed,
+        }
+    )
+    _raise_problems(terminal, outcome)
+
+
+def _raise_problems(terminal: Terminal, outcome: inbox.Outcome) -> None:
+    """One line for each thing that failed; the last of them is the error that ends the command."""
+    closed = sum(count for name, count in outcome.counts.items() if name not in _GOOD)
+    if not outcome.problems:
+        if closed:
+            raise PartlyDone(f"importing: {closed} could not be opened, and will be acknowledged like all others")
+        return
+    lines = [(type(error), f"importing {printable(name)}: {error}") for name, error in outcome.problems]
+    codes = {kind.exit_code for kind, _ in lines}
+    if not outcome.done and len(codes) == 1:
+        for _, line in lines[:-1]:
+            terminal.remark(line)
+        kind, line = lines[-1]
+        raise kind(line)
+    if len(lines) == 1:
+        raise _partly(lines[0])
+    for _, line in lines:
+        terminal.remark(line)
+    raise PartlyDone(f"importing: {len(lines)} problems, the rest is done")
+
+
+def _partly(line: tuple[type[TipboxError], str]) -> TipboxError:
+    kind, text = line
+    return kind(text) if kind.exit_code == PartlyDone.exit_code else PartlyDone(text)
+
+
+@desk.command("list")
+@vault_option
+@passphrase_option
+@json_option
+@pass_terminal
+def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
+    """List the tips that this vault opened."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase) as opened:
+        listed = tips.listed(opened, ceremony.organisation_of(opened))
+    for tip in listed:
+        files = tip["files"]
+        size = sum(file["size"] for file in files)
+        terminal.say(
+            f"{tip['id'][:12]}  {tip['received']}  {tip['state']:8}  thread {tip['thread'][:8]}  "
+            f"{len(files)} files, {size:,} bytes" + (f"  canary {tip['canary']}" if "canary" in tip else "")
+        )
+    terminal.result(listed)
+
+
+@desk.command()
+@vault_option
+@passphrase_option
+@click.argument("tip")
+@click.option("--out", required=True, type=_PATH, metavar="DIR", help="A folder: made, or empty.")
+@json_option
+@pass_terminal
+def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: Path) -> None:
+    """Open a tip into a folder: message.txt, tip.json and files/."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase) as opened:
+        found = tips.find_tip(opened, tip)
+        with terminal.progress("opening", sum(file.size for file in found.files)) as progress:
+            tips.open_tip(opened, ceremony.organisation_of(opened), found, out, progress)
+        opened.lock(waiting(terminal))
+        tips.mark_opened(opened, found.id)
+    terminal.say(f"Opened {found.id.hex()[:12]} into {out}: {len(found.files)} files.")
+    terminal.result({"files": len(found.files), "id": found.id.hex(), "out": str(out)})
+
+
+@desk.command("outbox")
+@vault_option
+@passphrase_option
+@click.option("--out", required=True, type=_PATH, metavar="FILE", help="The Bundle to carry to the server.")
+@json_option
+@pass_terminal
+def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -> None:
+    """Write a Bundle: acknowledgements and replies that the server has not reported taken, and the manifest due."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        sent = outbox.write_outbox(opened, ceremony.organisation_of(opened), out, today=days.today())
+    generation, index = sent.serial
+    terminal.say(
+        f"Wrote {out}: outbox {sent.sequence}, {sent.acknowledged} acknowledged, {len(sent.load.replies)} replies, "
+        f"key manifest {generation}.{index}."
+    )
+    if sent.load.left:
+        terminal.remark(
+            f"{sent.load.left} replies did not fit: they wait until the server has reported these taken, and go then"
+        )
+    for hurt in sent.load.damaged:
+        terminal.remark(
+            f"the reply {hurt.id.hex()[:12]} is damaged in the vault and was left out: write it again, "
+            "or restore the vault's second copy"
+        )
+    if sent.unconfirmed:
+        terminal.remark(f"{sent.unconfirmed} not acknowledged: copy the vault, then import again with --copies 1")
+    terminal.result(
+        {
+            "acknowledged": sent.acknowledged,
+            "covered": sent.covered.isoformat(),
+            "damaged": [hurt.id.hex() for hurt in sent.load.damaged],
+            "out": str(out),
+            "replies": len(sent.load.replies),
+            "replies_left": sent.load.left,
+            "sequence": sent.sequence,
+            "serial": list(sent.serial),
+            "unacknowledged": sent.unconfirmed,
+        }
+    )
+
+
+for _command in (reply, thread, close, server, canary):
+    desk.add_command(_command)

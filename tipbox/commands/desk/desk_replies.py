@@ -1,0 +1,129 @@
+"""``tipbox desk reply|thread|close|server``: the talk with a source, and the server that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
+from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.desk import conversations as threads
+from tipbox.desk import pinned_server, replies, tips
+from tipbox.desk.keys import ceremony
+from tipbox.desk.vault.records import TRIED_AGAIN, Reply
+from tipbox.files.attachments import measure
+from tipbox.files.printable import printable
+from tipbox.formats.base import days
+
+_LINE: Final = 2000
+_WHY: Final = {
+    "full": "the source's mailbox has no room",
+    "version": "the server is too old to keep mailboxes",
+    "malformed": "the server calls it malformed",
+}
+
+
+def say_replies(terminal: Terminal, decided: Iterable[Reply]) -> None:
+    """What a server's report says of replies."""
+    for one in decided:
+        name = f"the reply {one.id.hex()[:12]} to {one.tip.hex()[:12]}"
+        if one.state == "delivered":
+            terminal.say(f"{name[0].upper()}{name[1:]} is delivered")
+            continue
+        then = (
+            "it goes again with the next outbox" if one.code in TRIED_AGAIN else "it will not go again: write another"
+        )
+        terminal.remark(f"{name} was refused: {_WHY.get(one.code, printable(one.code))}; {then}")
+
+
+@click.command()
+@vault_option
+@passphrase_option
+@click.argument("tip")
+@message_option
+@files_argument
+@json_option
+@pass_terminal
+def reply(
+    terminal: Terminal, *, vault: Path, passphrase_file: Path, tip: str, message_file: Path, files: tuple[Path, ...]
+) -> None:
+    """Seal a reply to the source of a tip; the next outbox carries it."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    message, attachments = read_text(terminal, message_file), measure(files)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        found = tips.find_tip(opened, tip)
+        with terminal.progress("sealing", sum(one.entry.size for one in attachments)) as progress:
+            made = replies.queue_reply(opened, found, message, attachments, today=days.today(), progress=progress)
+    terminal.say(f"Sealed the reply {made.id.hex()[:12]} to {found.id.hex()[:12]}; the next outbox carries it.")
+    terminal.result(
+        {
+            "id": made.id.hex(),
+            "size": made.size,
+            "state": made.state,
+            "thread": made.thread.hex(),
+            "tip": made.tip.hex(),
+        }
+    )
+
+
+@click.command()
+@vault_option
+@passphrase_option
+@click.argument("tip")
+@json_option
+@pass_terminal
+def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> None:
+    """Show all that a source and you have said, in the order of days."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase) as opened:
+        found = tips.find_tip(opened, tip)
+        talk = threads.thread_of(opened, ceremony.organisation_of(opened), found)
+        opened.lock(waiting(terminal))
+        threads.mark_read(opened, found.thread)
+    for one in talk["messages"]:
+        who = "source" if one["kind"] == "tip" else talk["organisation"]
+        terminal.say(f"{one['day']}  {who}  {one['id'][:12]}  {one['state']} {one.get('code', '')}".rstrip())
+        for line in one["text"].splitlines():
+            terminal.say(f"    {printable(line, _LINE)}")
+        for file in one["files"]:
+            terminal.say(f"    [{printable(file['name'])}, {file['size']:,} bytes]")
+    terminal.result(talk)
+
+
+@click.command()
+@vault_option
+@passphrase_option
+@click.argument("tip")
+@json_option
+@pass_terminal
+def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> None:
+    """Set a thread aside: its tips are listed as closed. A follow-up is new all the same."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        found = tips.find_tip(opened, tip)
+        count = threads.close(opened, found.thread)
+    terminal.say(f"Closed the thread {found.thread.hex()[:8]}: {count} tips.")
+    terminal.result({"closed": count, "thread": found.thread.hex()})
+
+
+@click.command()
+@vault_option
+@passphrase_option
+@click.option("--forget", is_flag=True, help="Unpin it: the next Bundle pins the server that it comes from.")
+@json_option
+@pass_terminal
+def server(terminal: Terminal, *, vault: Path, passphrase_file: Path, forget: bool) -> None:
+    """Show the digits of the one server whose Bundles this vault takes, to compare by voice; or forget it."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=forget) as opened:
+        found = pinned_server.forget(opened) if forget else pinned_server.pinned(opened)
+    digits = pinned_server.server_digits(found)
+    if forget:
+        terminal.say(f"Forgot the server {digits}. Compare the digits of the next one before you import its Bundle.")
+    else:
+        terminal.say(digits)
+    terminal.result({"digits": digits, "pinned": not forget})

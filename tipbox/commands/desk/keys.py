@@ -1,0 +1,204 @@
+"""``tipbox keys``: the ceremony."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tipbox.commands.desk.vault_options import open_vault, vault_option
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.desk.keys import ceremony, identity_file
+from tipbox.desk.keys.ceremony import Published
+from tipbox.desk.keys.destroy import destroy as destroy_oldest
+from tipbox.desk.keys.verify import Checked, check_folder
+from tipbox.errors import InputRefused
+from tipbox.files.printable import printable
+from tipbox.formats.base import days
+from tipbox.formats.manifest import id_digits
+
+_PATH = click.Path(path_type=Path)
+_SHORT = 16
+"""Bytes; a passphrase of fewer falls to whoever seizes the vault and tries, whatever each try costs."""
+_identity_option = click.option("--identity", type=_PATH, help="The identity file; V.identity when not given.")
+
+
+@click.group()
+def keys() -> None:
+    """Make, publish, verify, replace and destroy an organisation's keys."""
+
+
+@keys.command()
+@vault_option
+@click.option("--org", required=True, metavar="NAME", help="Short name: 1 to 32 of a-z, 0-9 and -.")
+@passphrase_option
+@_identity_option
+@click.option("--name", "full_name", default="", help="Full name, for people.")
+@click.option("--country", default="", metavar="CC", help="Two capital letters.")
+@click.option(
+    "--language", "languages", multiple=True, metavar="L", help="A language that you read (kk, ru); repeat it."
+)
+@json_option
+@pass_terminal
+def init(
+    terminal: Terminal,
+    *,
+    vault: Path,
+    org: str,
+    passphrase_file: Path,
+    identity: Path | None,
+    full_name: str,
+    country: str,
+    languages: tuple[str, ...],
+) -> None:
+    """Make a vault, its key stick (V.keys), an identity file and receiving keys for a year."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    if len(passphrase) < _SHORT:
+        terminal.remark("this passphrase is short, and a seized vault can be tried for years: take six words by dice")
+    organisation = ceremony.init(
+        vault,
+        passphrase,
+        name=org,
+        full_name=full_name,
+        country=country,
+        languages=languages,
+        today=days.today(),
+        identity=identity,
+    )
+    where = identity or identity_file.identity_path(vault)
+    terminal.say(f"Made the vault {vault}, the key stick {organisation.stick} and the identity file {where}.")
+    terminal.say(f"Identity of {organisation.name}, to compare by voice: {id_digits(organisation.id)}")
+    terminal.say("Keep the identity file apart from the vault. Next: tipbox keys publish")
+    terminal.result(
+        {
+            "check_digits": id_digits(organisation.id),
+            "id": organisation.id.hex(),
+            "identity": str(where),
+            "organisation": organisation.name,
+            "stick": organisation.stick,
+            "vault": str(vault),
+        }
+    )
+
+
+@keys.command()
+@vault_option
+@click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest.")
+@passphrase_option
+@_identity_option
+@json_option
+@pass_terminal
+def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
+    """Sign a manifest that is valid now, and in advance those of the year, which go out with the outboxes."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        key = identity_file.load(identity or identity_file.identity_path(vault), passphrase)
+        published = ceremony.publish(opened, key, out, today=days.today())
+    _say_published(terminal, out, published)
+
+
+@keys.command()
+@vault_option
+@click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest.")
+@passphrase_option
+@_identity_option
+@json_option
+@pass_terminal
+def rotate(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
+    """Make receiving keys for a year from now, and revoke all manifests before."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        key = identity_file.load(identity or identity_file.identity_path(vault), passphrase)
+        stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
+        published = ceremony.rotate(opened, key, stick, passphrase, out, today=days.today())
+    _say_published(terminal, out, published)
+
+
+def _say_published(terminal: Terminal, out: Path, published: Published) -> None:
+    manifest = published.manifest
+    generation, index = manifest.serial
+    terminal.say(f"Wrote {out}: serial {generation}.{index}, valid until {manifest.end}.")
+    terminal.say(
+        f"{published.following} more are signed in advance, and go out with the outboxes when they are due. "
+        f"Run keys rotate before {published.covered}; publish again before {manifest.end} if no outbox is carried."
+    )
+    terminal.result(
+        {
+            "covered": published.covered.isoformat(),
+            "file": str(out),
+            "following": published.following,
+            "organisation": manifest.organisation,
+            "serial": list(manifest.serial),
+            "until": manifest.end.isoformat(),
+        }
+    )
+
+
+@keys.command()
+@click.option("--keys", "folder", required=True, type=_PATH, metavar="DIR", help="Folder of manifests.")
+@json_option
+@pass_terminal
+def verify(terminal: Terminal, folder: Path) -> None:
+    """Check each manifest of a folder and show what to compare with its organisation."""
+    checked = check_folder(folder, days.today())
+    for one in checked:
+        terminal.say(_line(one))
+    terminal.result([_facts(one) for one in checked])
+    bad = sum(bool(one.problems) for one in checked)
+    if bad:
+        raise InputRefused(f"verifying key manifests: {bad} of {len(checked)} must not be used; get new ones")
+
+
+def _line(one: Checked) -> str:
+    problems = "; ".join(str(problem) for problem in one.problems)
+    if one.manifest is None:
+        return f"{printable(one.file)}: BAD: {problems}"
+    manifest = one.manifest
+    generation, index = manifest.serial
+    return (
+        f"{printable(one.file)}: {manifest.organisation} ({printable(manifest.name)}), identity "
+        f"{id_digits(manifest.id)}, serial {generation}.{index}, valid until {manifest.end}: "
+        f"{'BAD: ' + problems if problems else 'good'}"
+    )
+
+
+def _facts(one: Checked) -> dict[str, object]:
+    manifest = one.manifest
+    facts: dict[str, object] = {
+        "file": one.file,
+        "problems": [{"error": problem.code, "message": str(problem)} for problem in one.problems],
+    }
+    if manifest is not None:
+        facts |= {
+            "check_digits": id_digits(manifest.id),
+            "id": manifest.id.hex(),
+            "name": manifest.name,
+            "organisation": manifest.organisation,
+            "serial": list(manifest.serial),
+            "until": manifest.end.isoformat(),
+        }
+    return facts
+
+
+@keys.command()
+@vault_option
+@passphrase_option
+@json_option
+@pass_terminal
+def destroy(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
+    """Destroy the private half of the oldest receiving key, when nothing sealed to it can arrive any more."""
+    passphrase = read_passphrase(terminal, passphrase_file)
+    with open_vault(terminal, vault, passphrase, write=True) as opened:
+        stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
+        done = destroy_oldest(opened, stick, passphrase, today=days.today())
+    terminal.say(f"Destroyed the receiving key of {done.record.start} to {done.record.end}; {done.left} are left.")
+    terminal.say("Copies of the key stick that were made before still hold it: destroy them as well.")
+    terminal.result(
+        {
+            "day": done.record.day.isoformat(),
+            "from": done.record.start.isoformat(),
+            "id": done.record.id.hex(),
+            "left": done.left,
+            "until": done.record.end.isoformat(),
+        }
+    )

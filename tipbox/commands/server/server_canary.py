@@ -1,0 +1,59 @@
+"""``tipbox server canary``: does the whole line work? The operator acts as a source, and touches no server's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal
+from tipbox.errors import PartlyDone, TipboxError
+from tipbox.formats.base import days
+
+if TYPE_CHECKING:
+    from tipbox.source.send_canary import Sent
+
+_PATH = click.Path(path_type=Path)
+_PATIENCE: Final = 600.0
+"""Seconds for which a line that breaks is tried again."""
+_FEW: Final = 14
+
+
+@click.command()
+@click.argument("url")
+@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
+@click.option("--lists", required=True, type=_PATH, metavar="DIR", help="Folder of the lists that desks made.")
+@click.option("--socks", metavar="HOST:PORT|unix:PATH", help="Tor's SOCKS port.")
+@json_option
+@pass_terminal
+def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str | None) -> None:
+    """Send each desk one of its canaries: a test tip, by the way of every source."""
+    from tipbox.formats.manifest import load_folder
+    from tipbox.net.http import Line
+    from tipbox.source.send_canary import lists_in, send_canary
+
+    manifests = load_folder(keys)
+    sent: list[Sent] = []
+    failed: list[TipboxError] = []
+    for path in lists_in(lists):
+        try:
+            with Line(url, socks, act="sending a canary", patience=_PATIENCE) as line:
+                sent.append(send_canary(line, manifests, path, days.today()))
+        except TipboxError as error:
+            failed.append(error)
+    for one in sent:
+        terminal.say(f"The server has stored a canary for {one.organisation}; {one.left} are left.")
+        if one.left < _FEW:
+            terminal.remark(f"few canaries are left for {one.organisation}: have its desk make another list")
+    listed = {one.organisation for one in sent}
+    without = sorted({one.organisation for one in manifests} - listed) if not failed else []
+    if without:
+        terminal.remark(f"no list, so no canary, for {', '.join(without)}: have their desks make one (desk canary new)")
+    for other in failed[:-1]:
+        terminal.remark(str(other))
+    if not sent:
+        raise failed[-1]
+    terminal.result([{"left": one.left, "organisation": one.organisation} for one in sent])
+    if failed:
+        raise PartlyDone(str(failed[-1]))

@@ -1,0 +1,388 @@
+"""``tipbox server``: running a server and carrying its Bundles. Each command imports what it needs when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tipbox.commands.server.server_canary import canary
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, read_passphrase
+from tipbox.errors import PartlyDone, TipboxError, Usage
+from tipbox.files.printable import printable
+
+if TYPE_CHECKING:
+    from tipbox.server.backup.restore import Restored
+    from tipbox.server.bundles.importing import Taken
+
+_PATH = click.Path(path_type=Path)
+home_option = click.option("--home", required=True, type=_PATH, metavar="H", help="The server's folder.")
+
+
+@click.group()
+def server() -> None:
+    """Take in sealed tips and hand them to couriers."""
+
+
+@server.command()
+@home_option
+@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
+@click.option("--bind", required=True, metavar="HOST:PORT|unix:PATH", help="Where to listen.")
+@click.option("--courier-bind", metavar="unix:PATH", help="Where to listen for couriers.")
+@json_option
+def run(*, home: Path, keys: Path, bind: str, courier_bind: str | None) -> None:
+    """Run the server in the foreground. Makes and migrates H."""
+    from tipbox.server.process.run import run as run_server
+
+    run_server(home, keys, bind, courier_bind)
+
+
+@server.command()
+@home_option
+@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
+@click.option("--bind", required=True, metavar="unix:PATH", help="Where to listen for couriers.")
+@json_option
+def courier(*, home: Path, keys: Path, bind: str) -> None:
+    """Serve couriers only, in the foreground: beside a `server run` without --courier-bind, as another user."""
+    from tipbox.server.process.run import run_courier
+
+    run_courier(home, keys, bind)
+
+
+@server.command()
+@home_option
+@click.option("--to", "organisation", required=True, metavar="ORG", help="Short name of the organisation.")
+@click.option("--out", required=True, type=_PATH, metavar="DIR", help="Where to write the volumes.")
+@json_option
+@pass_terminal
+def export(terminal: Terminal, *, home: Path, organisation: str, out: Path) -> None:
+    """Write one or more Bundles with all that an organisation has not acknowledged."""
+    from tipbox.server.bundles.export import export as write_volumes
+
+    volumes = write_volumes(home, organisation, out)
+    for path in volumes:
+        terminal.say(f"Wrote {path}: {path.stat().st_size:,} bytes")
+    terminal.result({"volumes": [{"file": str(path), "size": path.stat().st_size} for path in volumes]})
+
+
+@server.command("import")
+@home_option
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_PATH)
+@json_option
+@pass_terminal
+def import_(terminal: Terminal, *, home: Path, files: tuple[Path, ...]) -> None:
+    """Take the Bundles that desks wrote: acknowledgements, replies and key manifests."""
+    from tipbox.server.bundles.importing import import_bundles
+
+    taken = import_bundles(home, files)
+    for one in taken:
+        terminal.say(
+            f"{printable(one.file)}: {one.organisation or 'refused'}, {one.acknowledged} acknowledged, "
+            f"{one.deleted} gone, {one.deposited} replies deposited, {len(one.manifests)} new manifests"
+        )
+    terminal.result([_facts(one) for one in taken])
+    refused = [(one.file, error) for one in taken for error in (*one.returned, *one.refused)]
+    if not refused:
+        return
+    for file, error in refused[:-1]:
+        terminal.remark(f"importing {printable(file)}: {printable(str(error))}")
+    file, error = refused[-1]
+    kind = type(error) if all(not one.organisation for one in taken) else PartlyDone
+    raise kind(f"importing {file}: {error}")
+
+
+def _facts(taken: Taken) -> dict[str, object]:
+    return {
+        "acknowledged": taken.acknowledged,
+        "deleted": taken.deleted,
+        "deposited": taken.deposited,
+        "file": taken.file,
+        "manifests": taken.manifests,
+        "organisation": taken.organisation,
+        "refused": [{"error": error.code, "message": str(error)} for error in taken.refused],
+        "returned": [{"error": error.code, "message": str(error)} for error in taken.returned],
+        "sequence": taken.sequence,
+    }
+
+
+@server.command()
+@home_option
+@click.option("--confirm-clock", is_flag=True, help="The clock is right, although it jumped by more than two days.")
+@json_option
+@pass_terminal
+def prune(terminal: Terminal, *, home: Path, confirm_clock: bool) -> None:
+    """Remove what was kept for as long as was announced, and uploads that were never finished."""
+    from tipbox.server.upkeep.prune import prune as prune_server
+
+    done = prune_server(home, confirm_clock=confirm_clock)
+    terminal.say(
+        f"Removed {done.envelopes} Envelopes, {done.replies} replies, {done.drafts} unfinished uploads and "
+        f"{done.orphans} loose files."
+    )
+    facts = {"drafts": done.drafts, "envelopes": done.envelopes, "held": done.held, "orphans": done.orphans}
+    terminal.result(facts | {"replies": done.replies})
+    if done.held:
+        raise ClockHeld
+
+
+class ClockHeld(TipboxError):
+    """Pruning: the clock jumped, so nothing that ages was removed; set it right, then prune with --confirm-clock."""
+
+    code = "clock"
+
+
+@server.command()
+@home_option
+@json_option
+@pass_terminal
+def settle(terminal: Terminal, *, home: Path) -> None:
+    """Rewrite what earlier days left, so that the disk shows neither their order nor their times. Run it nightly."""
+    from tipbox.server.upkeep.settle import settle as settle_server
+
+    done = settle_server(home)
+    terminal.say(
+        f"Settled {done.blobs} files, removed {done.removed} that were stale; "
+        f"the database was {'rewritten' if done.database else 'left to PostgreSQL, which keeps order in its own ways'}."
+    )
+    terminal.result(
+        {
+            "blobs": done.blobs,
+            "database": done.database,
+            "left": done.left,
+            "removed": done.removed,
+            "whole": done.whole,
+        }
+    )
+    if not done.whole:
+        raise PartlyDone(
+            f"settling: {done.left} files are in use or have no room beside them, or the database was being read; "
+            "settle again"
+        )
+
+
+@server.command()
+@click.option("--home", type=_PATH, metavar="H", help="The server's folder.")
+@click.option("--only", type=click.Choice(("server", "machine")), help="H alone, or only what is around it: no --home.")
+@click.option("--couriers", type=_PATH, metavar="DIR", help="Tor's folder of couriers' keys, or - for lines.")
+@json_option
+@pass_terminal
+def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: Path | None) -> None:
+    """Check that everything is as it should be, and say what mends it."""
+    from tipbox.server.upkeep.check import check as check_server
+    from tipbox.server.upkeep.machine import check_machine
+
+    if (home is None) != (only == "machine"):
+        raise Usage("checking: give --home H; only --only machine goes without it")
+    findings = [*(check_server(home) if home is not None else ())]
+    if only != "server":
+        findings += check_machine(couriers)
+    for finding in findings:
+        mend = f" To mend it: {finding.mend}" if finding.mend else ""
+        terminal.say(f"{'well' if finding.ok else 'BAD '}  {finding.check}: {finding.message}.{mend}")
+    terminal.result([finding.to_json() for finding in findings])
+    bad = sum(not finding.ok for finding in findings)
+    if bad:
+        raise PartlyDone(f"checking: {bad} of {len(findings)} findings need looking after")
+
+
+@server.command()
+@home_option
+@json_option
+@pass_terminal
+def status(terminal: Terminal, *, home: Path) -> None:
+    """Show the server's state in coarse steps."""
+    from tipbox.server.upkeep.status import status as server_status
+
+    now = server_status(home)
+    terminal.say(f"Server, for desks to compare by voice: {now.server}")
+    terminal.say(f"{now.day}{' (clock jumped: nothing ages)' if now.clock_held else ''}")
+    terminal.say(f"Envelopes {now.envelopes}, uploads under way {now.drafts}, replies {now.replies}")
+    terminal.say(
+        f"Disk {now.disk_used_tenths}/10 used, couriers' capacity {now.carry_used_tenths}/10 used, "
+        f"room for replies {now.replies_used_tenths}/10 used"
+    )
+    for one in now.organisations:
+        valid = "valid" if one.valid else "NOT VALID"
+        terminal.say(f"{one.organisation}: {one.waiting} to carry, key manifest {valid} until {one.until}")
+    terminal.result(now.to_json())
+
+
+@server.command()
+@home_option
+@json_option
+@pass_terminal
+def seized(terminal: Terminal, *, home: Path) -> None:
+    """Show what whoever takes the disk of this server finds on it."""
+    from tipbox.server.upkeep.seized import seized as look
+
+    found = look(home)
+    for line in found.lines():
+        terminal.say(line)
+    terminal.result(found.to_json())
+
+
+_passphrase_option = click.option(
+    "--passphrase-file", type=_PATH, metavar="P", help="File with the passphrase of the operator's key: one line."
+)
+_identity_option = click.option(
+    "--identity", required=True, type=_PATH, metavar="K", help="The private half of the operator's key."
+)
+
+
+@server.command("backup-key")
+@click.option("--out", required=True, type=_PATH, metavar="K", help="Where to write it; K.pub comes beside it.")
+@_passphrase_option
+@json_option
+@pass_terminal
+def backup_key(terminal: Terminal, *, out: Path, passphrase_file: Path | None) -> None:
+    """Make the operator's key. Run it on a machine that is never online: the server needs K.pub only."""
+    from tipbox.server.backup.operator_key import make
+
+    passphrase = read_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
+    key = make(out, passphrase)
+    if passphrase is None:
+        terminal.remark(f"{out} has no passphrase: whoever reads it can open every backup")
+    terminal.say(f"Made {out} and {out}.pub. Keep {out} off the server, in two places; give {out}.pub to it.")
+    terminal.result({"id": key.id.hex(), "locked": passphrase is not None, "private": str(out), "public": f"{out}.pub"})
+
+
+@server.command()
+@home_option
+@click.option("--out", required=True, type=_PATH, metavar="F", help="Where to write the backup.")
+@click.option("--to", required=True, type=_PATH, metavar="PUB", help="The public half of the operator's key: K.pub.")
+@click.option("--onion", type=_PATH, metavar="DIR", help="Folder with the keys of tor's onion services.")
+@click.option("--keep", type=click.IntRange(1, 366), metavar="N", help="F is a folder: one a day, the newest N stay.")
+@click.option("--credentials", type=_PATH, metavar="DIR", help="In a unit: where systemd puts server.key and onion_*.")
+@json_option
+@pass_terminal
+def backup(
+    terminal: Terminal,
+    *,
+    home: Path,
+    out: Path,
+    to: Path,
+    onion: Path | None,
+    keep: int | None,
+    credentials: Path | None,
+) -> None:
+    """Back up the server, running or not, sealed to the operator's key: no uploads under way, no mailboxes."""
+    from tipbox.server.backup.create import backup as back_up
+    from tipbox.server.backup.operator_key import load_public
+    from tipbox.server.backup.rotation import backup_into
+
+    key = load_public(to)
+    if keep is not None:
+        out, done = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)
+    else:
+        done = back_up(home, out, key, onion=onion, credentials=credentials)
+    terminal.say(
+        f"Wrote {out}: {done.size:,} bytes, {done.envelopes} Envelopes, {done.organisations} organisations, "
+        f"{done.onion_files} files of onion keys."
+    )
+    if not done.onion_files:
+        terminal.remark("the onion keys are not in it; name their folder with --onion to keep the address")
+    terminal.result(
+        {
+            "envelopes": done.envelopes,
+            "file": str(out),
+            "hurt": done.hurt,
+            "onion_files": done.onion_files,
+            "organisations": done.organisations,
+            "size": done.size,
+        }
+    )
+    if done.hurt:
+        raise PartlyDone(f"backing up: {done.hurt} stored Envelopes are damaged; run tipbox server check")
+
+
+@server.command()
+@home_option
+@_identity_option
+@_passphrase_option
+@click.option("--acks", multiple=True, type=_PATH, metavar="FILE", help="An inward Bundle taken since; repeat it.")
+@click.option("--onion", type=_PATH, metavar="DIR", help="Where to write the keys of tor's onion services.")
+@click.argument("file", metavar="F", type=_PATH)
+@json_option
+@pass_terminal
+def restore(
+    terminal: Terminal,
+    *,
+    home: Path,
+    identity: Path,
+    passphrase_file: Path | None,
+    acks: tuple[Path, ...],
+    onion: Path | None,
+    file: Path,
+) -> None:
+    """Restore a backup into an empty H."""
+    from tipbox.server.backup.restore import restore as restore_backup
+
+    done = restore_backup(home, _operator_seed(terminal, identity, passphrase_file), file, acks=acks, onion=onion)
+    _say_restored(terminal, f"Restored into {home}", done)
+    if done.onion_files and onion is None:
+        terminal.remark("the backup holds onion keys that were not written; name a folder with --onion")
+    if not done.onion_files:
+        terminal.remark("the backup holds no onion keys: sources reach this server at its old address only with those")
+    refused = [(one.file, error) for one in done.taken for error in one.refused]
+    for name, error in refused:
+        terminal.remark(f"replaying {printable(name)}: {printable(str(error))}")
+    if refused:
+        raise PartlyDone("restoring: the backup is restored, but not all acknowledgements; the desks will repeat them")
+    _raise_if_hurt("restoring", done)
+
+
+@server.command()
+@home_option
+@_identity_option
+@_passphrase_option
+@click.argument("file", metavar="F", type=_PATH)
+@json_option
+@pass_terminal
+def drill(terminal: Terminal, *, home: Path, identity: Path, passphrase_file: Path | None, file: Path) -> None:
+    """Try a backup out: restore it into a scratch folder in H, check it, remove it again."""
+    from tipbox.server.backup.restore import drill as try_out
+
+    done = try_out(home, _operator_seed(terminal, identity, passphrase_file), file)
+    _say_restored(terminal, "The backup can be restored", done)
+    _raise_if_hurt("trying the backup out", done)
+
+
+def _operator_seed(terminal: Terminal, identity: Path, passphrase_file: Path | None) -> bytes:
+    from tipbox.server.backup.operator_key import load_private
+
+    passphrase = read_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
+    return load_private(identity, passphrase)
+
+
+def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
+    from tipbox.formats.manifest import id_digits
+
+    terminal.say(
+        f"{what}: backup of {done.day}, server {id_digits(bytes.fromhex(done.server))}, {done.envelopes} Envelopes, "
+        f"{done.organisations} organisations, {done.onion_files} files of onion keys."
+    )
+    if done.expired:
+        terminal.say(f"{done.expired} Envelopes were left out: their announced days have passed.")
+    terminal.result(
+        {
+            "acknowledged": sum(one.acknowledged for one in done.taken),
+            "day": done.day.isoformat(),
+            "deleted": sum(one.deleted for one in done.taken),
+            "envelopes": done.envelopes,
+            "expired": done.expired,
+            "hurt": done.hurt,
+            "onion_files": done.onion_files,
+            "organisations": done.organisations,
+            "problems": [finding.to_json() for finding in done.findings if not finding.ok],
+            "server": done.server,
+        }
+    )
+
+
+def _raise_if_hurt(doing: str, done: Restored) -> None:
+    if done.hurt:
+        raise PartlyDone(f"{doing}: {done.hurt} Envelopes were damaged before they were backed up, and are left out")
+
+
+server.add_command(canary)

@@ -1,0 +1,37 @@
+"""``tipbox seal``: a tip into a file, without any network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
+from tipbox.commands.source.tip_options import keys_option, say_sealed, to_option
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal
+from tipbox.files.attachments import measure
+from tipbox.formats.base import days
+from tipbox.source.offline import write_tip
+from tipbox.source.recipients import Roster
+from tipbox.source.sealing import seal_tip
+
+
+@click.command()
+@keys_option
+@to_option
+@message_option
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="X.tip", help="The sealed file.")
+@files_argument
+@json_option
+@pass_terminal
+def seal(
+    terminal: Terminal, *, keys: Path, to: tuple[str, ...], message_file: Path, out: Path, files: tuple[Path, ...]
+) -> None:
+    """Seal a message and files into a file, and print the Passphrase. Opens no network connection."""
+    roster = Roster.load(keys, to)
+    attachments = measure(files)
+    tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today())
+    with terminal.progress("sealing", tip.size) as progress:
+        write_tip(tip, out, progress)
+    terminal.say(f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out.")
+    say_sealed(terminal, tip, new=True)

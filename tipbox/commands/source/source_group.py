@@ -1,0 +1,179 @@
+"""``tipbox source``: sending a tip, and reading the replies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
+from tipbox.commands.source.tip_options import read_source_passphrase, say_sealed, to_option
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal
+from tipbox.errors import FORMAT_ERRORS, PartlyDone, Usage
+from tipbox.files.attachments import measure
+from tipbox.files.printable import printable
+from tipbox.files.working import sweep
+from tipbox.formats.base import days
+from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.net.http import Line
+from tipbox.source.mailbox_client import Mailbox
+from tipbox.source.read_replies import Inbox, Reply, file_names, read_inbox, save_reply
+from tipbox.source.recipients import Roster
+from tipbox.source.sealing import seal_tip
+from tipbox.source.send import compare_keys, send_tip
+from tipbox.source.served import fetch_manifests
+
+_PATH = click.Path(path_type=Path)
+socks_option = click.option("--socks", metavar="HOST:PORT", help="Tor's SOCKS port, 127.0.0.1:9050.")
+keys_option = click.option("--keys", type=_PATH, metavar="DIR", help="Folder of key manifests, from the organisations.")
+trust_option = click.option(
+    "--trust-server-keys",
+    "trust",
+    is_flag=True,
+    help="In place of --keys: take the server's word for whose keys are whose.",
+)
+
+
+def _known(terminal: Terminal, keys: Path | None, *, trust: bool) -> list[Manifest] | None:
+    """The manifests of ``--keys``, read before anything is asked; None when the server's are to be taken."""
+    if (keys is not None) == trust:
+        raise Usage("reading the keys: give --keys DIR; or, if you have no manifests from them, --trust-server-keys")
+    if keys is not None:
+        return load_folder(keys)
+    terminal.remark("the keys come from the server alone: whoever controls it can put in their own")
+    return None
+
+
+@click.group()
+def source() -> None:
+    """Send a sealed tip; read the replies."""
+
+
+@source.command()
+@click.argument("url")
+@keys_option
+@trust_option
+@socks_option
+@to_option
+@message_option
+@click.option("--passphrase-file", type=_PATH, metavar="P", help="The Passphrase of a tip to follow up.")
+@files_argument
+@json_option
+@pass_terminal
+def send(
+    terminal: Terminal,
+    *,
+    url: str,
+    keys: Path | None,
+    trust: bool,
+    socks: str | None,
+    to: tuple[str, ...],
+    message_file: Path,
+    passphrase_file: Path | None,
+    files: tuple[Path, ...],
+) -> None:
+    """Seal a message and files, send them, and print the Passphrase when the server has stored them."""
+    passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
+    known = _known(terminal, keys, trust=trust)
+    roster = Roster.of(known, to, "--keys") if known is not None else None
+    if any(path.suffix == ".tip" for path in files):
+        terminal.remark(
+            "a .tip file among the files is sealed already: this sends it as a file of a new tip; "
+            "to deliver it as it is, give it to the organisation on a stick"
+        )
+    message, attachments = read_text(terminal, message_file), measure(files)
+    with Line(url, socks) as line:
+        if roster is not None:
+            roster = compare_keys(line, roster)
+        else:
+            roster = Roster.of(fetch_manifests(line), to, "the server")
+        tip = seal_tip(roster, message, attachments, passphrase, days.today())
+        with terminal.progress("sending", tip.size) as progress:
+            send_tip(line, tip, progress)
+    terminal.say("Stored.")
+    say_sealed(terminal, tip, new=passphrase is None)
+
+
+@source.command()
+@click.argument("url")
+@keys_option
+@trust_option
+@socks_option
+@click.option("--passphrase-file", required=True, type=_PATH, metavar="P", help="The Passphrase: digits or words.")
+@click.option("--out", type=_PATH, metavar="DIR", help="Save each reply and its files below this folder.")
+@click.option("--delete", is_flag=True, help="Delete from the server what was read, and saved where it has files.")
+@json_option
+@pass_terminal
+def inbox(
+    terminal: Terminal,
+    *,
+    url: str,
+    keys: Path | None,
+    trust: bool,
+    socks: str | None,
+    passphrase_file: Path,
+    out: Path | None,
+    delete: bool,
+) -> None:
+    """Read the replies. The server is shown a token, never the Passphrase."""
+    secrets = read_source_passphrase(terminal, passphrase_file).secrets()
+    known = _known(terminal, keys, trust=trust)
+    with Line(url, socks, act="reading the mailbox") as line:
+        mailbox = Mailbox(line, secrets.mailbox_token)
+        found = read_inbox(mailbox, secrets, known if known is not None else fetch_manifests(line))
+        unsaved = _save(terminal, mailbox, found, out) if out is not None else []
+        _say_inbox(terminal, found)
+        terminal.result({"replies": [_as_json(reply) for reply in found.replies]})
+        kept = [reply for reply in found.replies if reply in unsaved or (out is None and reply.has_files)]
+        if delete:
+            gone = [reply.entry.id for reply in found.replies if reply not in kept]
+            mailbox.delete(gone)
+            terminal.say(f"Deleted {len(gone)} from the server.")
+            if len(kept) > len(unsaved):
+                terminal.remark("replies with files were not deleted: save them first with --out")
+    if unsaved:
+        raise PartlyDone(f"saving: {len(unsaved)} could not be saved and were not deleted; the rest is done")
+
+
+def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list[Reply]:
+    """Save all replies; those whose files are not what was sealed are given back."""
+    unsaved = []
+    if out.is_dir():
+        sweep(out)
+    total = sum(reply.entry.size for reply in found.replies if reply.has_files)
+    with terminal.progress("fetching", total) as progress:
+        for reply in found.replies:
+            try:
+                save_reply(mailbox, reply, out, progress)
+            except FORMAT_ERRORS as error:
+                terminal.remark(f"saving {reply.id[:12]}: {error}")
+                unsaved.append(reply)
+    return unsaved
+
+
+def _say_inbox(terminal: Terminal, found: Inbox) -> None:
+    for reply in found.replies:
+        terminal.say(f"{reply.id[:12]}  {reply.day}  from {reply.organisation}")
+        for row in reply.text.splitlines():
+            terminal.say(f"  {printable(row.replace(chr(9), ' '), len(row) + 1)}")
+        for name, file in zip(file_names(reply), reply.letter.files, strict=True):
+            terminal.say(f"  file {name}, {file.size:,} bytes")
+    if not found.replies:
+        terminal.say("No reply. A mailbox that is empty, unknown or read looks the same; come back another day.")
+    for count, what in (
+        (found.others, "from none of the organisations whose keys you have"),
+        (found.newer, "made by a newer version of tipbox: upgrade to read it"),
+        (found.damaged, "damaged, or not for this Passphrase"),
+    ):
+        if count:
+            terminal.remark(f"{count} left out: {what}")
+
+
+def _as_json(reply: Reply) -> dict[str, object]:
+    return {
+        "day": reply.day.isoformat(),
+        "files": [{"name": file.name, "size": file.size} for file in reply.letter.files],
+        "id": reply.id,
+        "organisation": reply.organisation,
+        "text": reply.text,
+    }

@@ -1,0 +1,406 @@
+"""Importing: Bundles and .tip files into the vault.
+
+It may be killed at any moment and started again: what is recorded is on the disk, what is not is read again, and
+nothing is kept or acknowledged twice. Every complete Envelope that came in a Bundle will be acknowledged, whatever
+became of it, so the acknowledgements of all desks are equal: they mean *carried*, never *opened*.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from tipbox.desk import replies
+from tipbox.desk.pinned_server import server_digits
+from tipbox.desk.receive import FOR_OTHERS, Received, receive
+from tipbox.desk.vault.records import Carried, Organisation, Reply, Server, Tip, Traffic
+from tipbox.desk.vault.vault import TIPS, Vault
+from tipbox.errors import (
+    DamagedItem,
+    Full,
+    InputRefused,
+    Malformed,
+    NotFound,
+    NotTipbox,
+    TipboxError,
+    TooLate,
+    UnknownKey,
+    WrongReader,
+    WrongSender,
+)
+from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder
+from tipbox.files.printable import printable
+from tipbox.formats.base.primitives import sha256
+from tipbox.formats.bundles import bundle as bundle_format
+from tipbox.formats.bundles.acknowledgement import Report
+from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
+from tipbox.formats.envelopes import header as envelope_format
+from tipbox.formats.envelopes.header import FindKey
+
+MAX_CLOCK_DAYS: Final = 2
+"""How many days the clocks of desk and server may be apart before a notice says so."""
+
+MAX_AHEAD: Final = 10_000
+"""How far a number may be ahead of the last one, unless staff say that it may."""
+
+MAX_SEQUENCE: Final = 2**40
+"""No server gets there. Above it a number is never taken: the sum of those of several servers must stay exact."""
+
+_BATCH_ITEMS: Final = 64
+_BATCH_BYTES: Final = 16 << 20
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_MAX_REPORT: Final = 1 << 20
+_MAX_VOLUMES: Final = 10_000
+_SUFFIXES: Final = (".tip", ".bundle")
+_TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
+"""What did not open for lack of a key: another copy of the key stick may have it."""
+
+
+@dataclass
+class Outcome:
+    """What an import did.
+
+    Attributes:
+        counts: how many Envelopes came to each outcome; ``known`` are those that were here already.
+        notices: one-line remarks for staff.
+        problems: what failed, each with the name of the file as it was given.
+        replies: those that a server's report decided: delivered or refused.
+        pinned: the digits of the server that this import pinned; empty when one was pinned before.
+        canaries: the numbers of those that were ticked off.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    notices: list[str] = field(default_factory=list)
+    problems: list[tuple[str, TipboxError]] = field(default_factory=list)
+    unconfirmed: int = 0
+    replies: list[Reply] = field(default_factory=list)
+    pinned: str = ""
+    canaries: list[int] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """How many Envelopes were read whole, or known."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file to read: ``named`` itself or found in a folder; ``demanded`` when it claims to be tipbox's."""
+
+    path: Path
+    named: bool
+    demanded: bool
+
+
+class Importer:
+    """One run of an import into a vault that is open for writing."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        organisation: Organisation,
+        find_key: FindKey,
+        *,
+        today: date,
+        enough_copies: bool = False,
+        far_ahead: bool = False,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            vault: the vault.
+            organisation: whose it is.
+            find_key: finds private receiving keys.
+            today: the day, in UTC.
+            enough_copies: acknowledge all that the vault holds; without it, nothing new is acknowledged.
+            far_ahead: take a Bundle although its number is far ahead of all that came before.
+            progress: told how many bytes were read since it was last told.
+        """
+        self._vault = vault
+        self._organisation = organisation
+        self._find_key = find_key
+        self._today = today
+        self._enough = enough_copies
+        self._far_ahead = far_ahead
+        self._progress = progress
+        self._batch: list[int] = []
+        self._volumes: dict[int, set[int]] = {}
+        self.outcome = Outcome()
+
+    def run(self, paths: Iterable[Path]) -> Outcome:
+        """Import files and the files of folders. What fails is in the outcome; the others go on."""
+        self._sweep()
+        for source in list(self._sources(paths)):
+            try:
+                self._file(source)
+            except TipboxError as error:
+                if isinstance(error, WrongReader) and not source.named:
+                    self.outcome.notices.append(
+                        f"{printable(source.path.name)}: a Bundle for another reader, passed over"
+                    )
+                else:
+                    self.outcome.problems.append((source.path.name, error))
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    raise Full("importing: the disk of the vault is full; make room and import again") from error
+                problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
+                self.outcome.problems.append((source.path.name, problem))
+        with self._vault.transaction():
+            if self._enough:
+                for carried in Carried.all(self._vault):
+                    if carried.by_bundle and not carried.confirmed and not carried.taken:
+                        replace(carried, confirmed=True).save(self._vault)
+        for sequence, missing in self._volumes.items():
+            if missing:
+                numbers = ", ".join(map(str, sorted(missing)))
+                self.outcome.notices.append(f"of Bundle {sequence}, volume {numbers} is not among these files")
+        replies.sweep(self._vault)  # those that were delivered, now that this is recorded
+        self.outcome.unconfirmed = sum(
+            carried.by_bundle and not carried.confirmed and not carried.taken for carried in Carried.all(self._vault)
+        )
+        return self.outcome
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Remove what an import that was killed left behind: half-read files, and files without a record."""
+        replies.sweep(self._vault)
+        known = {self._vault.tip_path(tip.id).name for tip in Tip.all(self._vault)}
+        for path in (self._vault.path / TIPS).iterdir():
+            if path.name not in known:
+                path.unlink()
+        for path in self._vault.path.glob(f".*{TEMPORARY_SUFFIX}"):
+            path.unlink()
+
+    def _sources(self, paths: Iterable[Path]) -> Iterator[_Source]:
+        for path in paths:
+            if path.is_dir():
+                for found in sorted(path.rglob("*")):
+                    if found.is_file() and not found.is_symlink():
+                        yield _Source(found, named=False, demanded=found.suffix.lower() in _SUFFIXES)
+            else:
+                yield _Source(path, named=True, demanded=True)
+
+    def _file(self, source: _Source) -> None:
+        try:
+            file = source.path.open("rb")
+        except FileNotFoundError as error:
+            raise NotFound("opening a file to import: it is not there; check its name") from error
+        with file:
+            magic = file.read(len(bundle_format.MAGIC))
+            file.seek(0)
+            if magic == bundle_format.MAGIC:
+                self._bundle(file)
+            elif magic == envelope_format.MAGIC:
+                self._tip(file)
+                self._progress(file.tell())
+            elif source.demanded:
+                raise NotTipbox("this is neither a Bundle nor a .tip file, or its start is damaged; copy it again")
+            else:
+                self.outcome.notices.append("a file that is not tipbox's was passed over")
+
+    # --- .tip files -------------------------------------------------------------------------------------------------
+
+    def _tip(self, file: BinaryIO) -> None:
+        """A .tip file: whole or an error. It did not come from the server, so it is not acknowledged to it."""
+        received = self._receive(file)
+        if received.error is not None and received.outcome not in FOR_OTHERS:
+            raise received.error
+        with self._committing():
+            carried = Carried.find(self._vault, received.id)
+            if carried is None:
+                self._keep(received, by_bundle=False)
+            elif carried.outcome in _TRIED_AGAIN and received.error is None:
+                self._opened_at_last(carried, received)
+            else:
+                self._known(received)
+
+    # --- Bundles ----------------------------------------------------------------------------------------------------
+
+    def _bundle(self, file: BinaryIO) -> None:
+        bundle = Bundle(file, self._organisation.id, self._find_key)
+        index = bundle.index
+        if index.direction != bundle_format.OUTWARD:
+            raise WrongReader("this Bundle goes to the server; import it there")
+        if index.organisation != self._organisation.id:
+            raise Malformed("this Bundle names another organisation inside than outside")
+        server = Server.find(self._vault)
+        if server is not None and (server.sender, server.server_key) != (index.sender, index.server_key):
+            raise WrongSender("this Bundle is from another server than the one that this vault knows; ask its operator")
+        self._check_sequence(index.sequence)
+        hurt: list[DamagedItem] = []
+        with self._committing() as commit:
+            if server is None:
+                server = Server(index.sender, index.server_key)
+                server.save(self._vault)
+                self.outcome.pinned = server_digits(server)
+            self._note_traffic(index)
+            for item in bundle.items:
+                try:
+                    self._item(bundle, item)
+                except DamagedItem as error:
+                    hurt.append(error)
+                self._progress(item.entry.size)
+                self._batch.append(item.entry.size)
+                if len(self._batch) >= _BATCH_ITEMS or sum(self._batch) >= _BATCH_BYTES:
+                    commit()
+        name = Path(file.name).name
+        self.outcome.problems += [(name, error) for error in hurt]
+        if not hurt and (bundle.index_damage or not bundle.check_padding()):
+            spot = f"its {' and its '.join(bundle.index_damage)}" if bundle.index_damage else "its padding"
+            self.outcome.problems.append(
+                (
+                    name,
+                    DamagedItem(f"{spot} is damaged; nothing in it is lost, but the stick or the copy may be failing"),
+                )
+            )
+
+    def _check_sequence(self, sequence: int) -> None:
+        """A server that lies must not use up numbers; its first Bundle may have any, as no other came before."""
+        if sequence > MAX_SEQUENCE:
+            raise Malformed("this Bundle has a number that no server reaches; ask the server's operator")
+        seen = dict(Traffic.of(self._vault).seen)
+        if seen and not self._far_ahead and sequence > max(seen) + MAX_AHEAD:
+            raise Malformed(
+                "this Bundle has a number far ahead of all that came before; ask the server's operator whether that "
+                "many were exported, then import it again with --far-ahead"
+            )
+
+    def _item(self, bundle: Bundle, item: Item) -> None:
+        if item.entry.kind == "report":
+            self._report(bundle, item)
+            return
+        sequence = self._number(bundle)
+        carried = Carried.find(self._vault, item.entry.hash)
+        if carried is not None and carried.outcome not in _TRIED_AGAIN:
+            self._again(carried, item.entry.hash, sequence)
+            return
+        try:
+            with bundle.open(item) as stream:
+                received = self._receive(stream)
+        except DamagedItem:
+            raise
+        except TipboxError as error:
+            raise damaged(item, "not a whole Envelope") from error
+        if received.id != item.entry.hash:
+            received.drop()
+            raise damaged(item, "not what the index says")
+        if carried is None:
+            self._keep(received, by_bundle=True)
+        elif received.error is None:
+            self._opened_at_last(carried, received)
+        else:
+            self._again(carried, item.entry.hash, sequence)
+
+    def _opened_at_last(self, carried: Carried, received: Received) -> None:
+        """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
+        received.keep(self._vault)
+        found = replace(carried, id=received.id, outcome=received.outcome)
+        if found.taken:
+            found.save_taken(self._vault, found.taken)
+        else:
+            found.save(self._vault)
+        self._counted(received)
+
+    def _again(self, carried: Carried, ident: bytes, sequence: int) -> None:
+        """An Envelope that was here before: no news, but the server still has it."""
+        self.outcome.counts["known"] += 1
+        if not carried.by_bundle:
+            replace(carried, by_bundle=True).save(self._vault)
+        elif carried.taken and sequence > carried.taken:
+            replace(carried, id=ident, confirmed=True, outbox=0, taken=0).save(self._vault)
+
+    def _report(self, bundle: Bundle, item: Item) -> None:
+        if item.entry.size > _MAX_REPORT:
+            raise damaged(item, "too large")
+        data = b"".join(bundle.read(item))
+        if sha256(data) != item.entry.hash:
+            raise damaged(item, "not what the index says")
+        try:
+            report = Report.parse(data)
+        except TipboxError as error:
+            raise damaged(item, "not a report") from error
+        newest = max(report.bundles, default=0)
+        traffic = Traffic.of(self._vault)
+        if newest > traffic.sent + MAX_AHEAD:
+            raise damaged(item, "of outboxes that this desk never wrote")
+        for carried in Carried.all(self._vault):
+            if carried.due and 0 < carried.outbox <= newest:
+                carried.save_taken(self._vault, self._number(bundle))
+        self.outcome.replies += replies.note_report(self._vault, report)
+        if newest > traffic.sent:
+            replace(traffic, sent=newest).save(self._vault)
+
+    def _number(self, bundle: Bundle) -> int:
+        """A number that grows from Bundle to Bundle, also from one server to the next."""
+        return Traffic.of(self._vault).base + bundle.index.sequence
+
+    def _note_traffic(self, index: bundle_format.Index) -> None:
+        if index.volumes <= _MAX_VOLUMES:
+            self._volumes.setdefault(index.sequence, set(range(1, index.volumes + 1))).discard(index.volume)
+        traffic = Traffic.of(self._vault)
+        seen = dict(traffic.seen)
+        last = max(seen, default=0)
+        if index.sequence > last + 1 and last:
+            missing = f"{last + 1} to {index.sequence - 1}" if index.sequence > last + 2 else f"{last + 1}"
+            self.outcome.notices.append(f"Bundle {missing} never came here; what it held comes again in later ones")
+        if index.sequence > last and abs(index.day - self._today) > timedelta(days=MAX_CLOCK_DAYS):
+            self.outcome.notices.append(
+                f"the server made this on {index.day}, this machine has {self._today}: check both clocks"
+            )
+        seen[index.sequence] = index.day
+        newest = tuple(sorted(seen.items())[-2:])
+        if newest != traffic.seen:
+            replace(traffic, seen=newest).save(self._vault)
+
+    # --- Envelopes --------------------------------------------------------------------------------------------------
+
+    def _receive(self, stream: BinaryIO) -> Received:
+        return receive(self._vault, self._organisation.id, self._find_key, stream, self._today)
+
+    def _keep(self, received: Received, *, by_bundle: bool) -> None:
+        received.keep(self._vault)
+        Carried(received.id, received.outcome, by_bundle).save(self._vault)
+        self._counted(received)
+
+    def _counted(self, received: Received) -> None:
+        self.outcome.counts[received.outcome] += 1
+        if (canary := received.canary) is not None:
+            if canary.tip == received.id:
+                self.outcome.canaries.append(canary.number)
+            else:
+                self.outcome.notices.append(
+                    f"the token of canary {canary.number} came a second time: somebody else may have the list; "
+                    "make a new one"
+                )
+
+    def _known(self, received: Received) -> None:
+        received.drop()
+        self.outcome.counts["known"] += 1
+
+    @contextmanager
+    def _committing(self) -> Iterator[Callable[[], None]]:
+        """A transaction that ``commit`` ends and begins again; files are synced before the records that name them."""
+        self._batch.clear()
+        with self._vault.transaction():
+            yield self._commit
+            fsync_folder(self._vault.path / TIPS)
+
+    def _commit(self) -> None:
+        fsync_folder(self._vault.path / TIPS)
+        self._vault.checkpoint()
+        self._batch.clear()
+
+
+def total_size(paths: Iterable[Path]) -> int:
+    """Bytes of all files that an import will read, for a progress bar."""
+    return sum(
+        one.stat().st_size for path in paths for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file()
+    )

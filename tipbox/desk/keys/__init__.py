@@ -1,0 +1,1 @@
+"""The organisation's keys: the ceremony, the identity file, the key stick, and their destruction."""

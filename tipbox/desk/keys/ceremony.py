@@ -1,0 +1,244 @@
+"""The key ceremony: making, publishing, replacing and destroying an organisation's keys.
+
+Three things come of it and are kept apart: the vault, the key stick (private receiving keys) and the identity file
+(which signs manifests and nothing else). Publishing signs the manifest of today and, in advance, those that follow it
+for as long as there are receiving keys; each outbox releases the one that is due, so the identity file rests in a safe.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+from tipbox.desk.desk_errors import AlreadyThere
+from tipbox.desk.keys import identity_file, key_stick
+from tipbox.desk.keys.key_stick import PrivateKey, Stick
+from tipbox.desk.vault.records import Organisation, PublicKey, SignedManifest
+from tipbox.desk.vault.vault import Vault
+from tipbox.errors import IdentityChanged, NoCurrentKey, NotFound
+from tipbox.files.durable import fsync_folder, write_file
+from tipbox.formats.base.limits import MANIFEST_DAYS, RECEIVING_KEY_DAYS
+from tipbox.formats.base.primitives import SigningKey, new_seed, xwing_public
+from tipbox.formats.manifest import Manifest, check_organisation_name, key_id, organisation_id
+
+YEAR_KEYS: Final = 27
+"""Receiving keys of one ceremony: 27 times two weeks, a year and two weeks."""
+
+CHAIN_DAYS: Final = 28
+"""A new manifest every four weeks; each lives for eight, so one lost outbox does no harm."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publishing did: the manifest of today, how many follow it, and the last day that one of them covers."""
+
+    manifest: Manifest
+    following: int
+    covered: date
+
+
+def new_keys(first: date) -> tuple[PrivateKey, ...]:
+    """A year of receiving keys, one after the other from ``first``."""
+    life = timedelta(days=RECEIVING_KEY_DAYS)
+    keys = []
+    for number in range(YEAR_KEYS):
+        seed = new_seed()
+        start = first + number * life
+        keys.append(PrivateKey(key_id(xwing_public(seed)), start, start + life, seed))
+    return tuple(keys)
+
+
+def _public(keys: tuple[PrivateKey, ...], generation: int) -> list[PublicKey]:
+    return [PublicKey(key.id, key.start, key.end, generation, xwing_public(key.seed)) for key in keys]
+
+
+def init(
+    path: Path,
+    passphrase: bytes,
+    *,
+    name: str,
+    full_name: str,
+    country: str,
+    languages: tuple[str, ...],
+    today: date,
+    identity: Path | None = None,
+) -> Organisation:
+    """Make the vault at ``path``, its key stick and the identity file.
+
+    They are made under other names and moved into place at the end, the vault last: a vault that is there is whole.
+
+    Raises:
+        AlreadyThere: one of the three is there.
+        Malformed: the name, country or a language is not written as a manifest demands.
+    """
+    path = path.absolute()
+    stick = key_stick.stick_path(path)
+    identity = identity or identity_file.identity_path(path)
+    for place in (path, stick, identity):
+        if place.exists() and not (place == path and place.is_dir() and not any(place.iterdir())):
+            raise AlreadyThere(f"making keys: {place} is there already; choose another --vault, or move it away")
+    signing_key = SigningKey.generate()
+    public = signing_key.verify_key.encode()
+    organisation = Organisation(
+        check_organisation_name(name),
+        full_name or name,
+        country,
+        languages,
+        public,
+        organisation_id(public),
+        str(stick),
+    )
+    keys = new_keys(today)
+    public_keys = _public(keys, generation=1)
+    # Signing one manifest now shows that name, country and languages are such as a manifest takes.
+    _chain(organisation, public_keys[:1], (1, 0), today, signing_key)
+    work = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        work.mkdir(mode=0o700, parents=True)
+        Vault.create(work / "vault", passphrase)
+        with Vault.open(work / "vault", passphrase, write=True) as vault, vault.transaction():
+            organisation.save(vault)
+            for key in public_keys:
+                key.save(vault)
+        key_stick.create(work / "stick", passphrase, Stick(organisation.id, keys))
+        identity_file.create(identity, passphrase, signing_key)
+        (work / "stick").rename(stick)
+        (work / "vault").rename(path)
+        fsync_folder(path.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return organisation
+
+
+def keys_in_life(keys: list[PublicKey], start: date) -> list[PublicKey]:
+    """The keys that a manifest of ``start`` lists: the one in use on that day and those that start within its life."""
+    end = start + timedelta(days=MANIFEST_DAYS)
+    live = sorted((key for key in keys if key.end > start and key.start < end), key=lambda key: key.start)
+    begun = [key for key in live if key.start <= start]
+    return begun[-1:] + [key for key in live if key.start > start]
+
+
+def _manifest(
+    organisation: Organisation, keys: list[PublicKey], serial: tuple[int, int], start: date, identity: SigningKey
+) -> SignedManifest:
+    """Sign the manifest that begins on ``start`` and lists ``keys``; it names a desk signing key of its own."""
+    desk = SigningKey.generate()
+    manifest = Manifest(
+        organisation=organisation.name,
+        name=organisation.full_name,
+        country=organisation.country,
+        languages=organisation.languages,
+        identity=organisation.identity,
+        desk=desk.verify_key.encode(),
+        start=start,
+        end=min(start + timedelta(days=MANIFEST_DAYS), keys[-1].end),
+        serial=serial,
+        keys=tuple(key.receiving_key() for key in keys),
+    ).signed_by(identity)
+    return SignedManifest(manifest.encode().decode(), bytes(desk))
+
+
+def _chain(
+    organisation: Organisation, keys: list[PublicKey], after: tuple[int, int], today: date, identity: SigningKey
+) -> list[SignedManifest]:
+    """The manifest of today and those that follow it, with serials from the one behind ``after``."""
+    generation, index = after
+    chain: list[SignedManifest] = []
+    start = today
+    while (listed := keys_in_life(keys, start)) and listed[0].start <= start:
+        index += 1
+        chain.append(_manifest(organisation, listed, (generation, index), start, identity))
+        start += timedelta(days=CHAIN_DAYS)
+    return chain
+
+
+def organisation_of(vault: Vault) -> Organisation:
+    """Whose vault this is."""
+    organisation = Organisation.find(vault)
+    if organisation is None:
+        raise NotFound("opening the vault: it holds no organisation; make it with tipbox keys init")
+    return organisation
+
+
+def manifests(vault: Vault) -> list[SignedManifest]:
+    """All manifests that were signed here, the highest serial last."""
+    return sorted(SignedManifest.all(vault), key=lambda signed: signed.manifest.serial)
+
+
+def _check_identity(organisation: Organisation, identity: SigningKey) -> None:
+    if identity.verify_key.encode() != organisation.identity:
+        raise IdentityChanged(
+            "signing a manifest: the identity file is of another organisation; name yours with --identity"
+        )
+
+
+def _sign(vault: Vault, organisation: Organisation, identity: SigningKey, today: date) -> list[SignedManifest]:
+    """Sign a chain from today on and put it in place of what was signed for later days.
+
+    No serial is ever used twice, also not one that was signed in advance: two manifests of one serial would let whoever
+    stole the vault choose between them.
+    """
+    keys = list(PublicKey.all(vault))
+    generation = max(key.generation for key in keys)
+    before = manifests(vault)
+    last = before[-1].manifest.serial if before else (generation, 0)
+    after = last if last[0] == generation else (generation, 0)
+    current = [key for key in keys if key.generation == generation]
+    chain = _chain(organisation, current, after, today, identity)
+    if not chain:
+        raise NoCurrentKey(
+            "signing a manifest: no receiving key is good today; check the date, or run tipbox keys rotate"
+        )
+    for signed in before:
+        if signed.manifest.start > today:
+            vault.delete(SignedManifest.kind, signed.key)
+        else:
+            SignedManifest(signed.file, b"").save(vault)
+    for signed in chain:
+        signed.save(vault)
+    return chain
+
+
+def _write(out: Path, chain: list[SignedManifest]) -> Published:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, chain[0].file.encode(), mode=0o644)
+    return Published(chain[0].manifest, len(chain) - 1, chain[-1].manifest.end)
+
+
+def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date) -> Published:
+    """Sign the manifest of today, with the next serial, and those that follow it; write the first to ``out``."""
+    organisation = organisation_of(vault)
+    _check_identity(organisation, identity)
+    with vault.transaction():
+        chain = _sign(vault, organisation, identity, today)
+    return _write(out, chain)
+
+
+def rotate(vault: Vault, identity: SigningKey, stick: Path, passphrase: bytes, out: Path, *, today: date) -> Published:
+    """Make receiving keys for a year from today and publish them in a new generation: it revokes all manifests before.
+
+    The old private halves stay on the key stick for what is still on its way. The new ones reach the stick first: a
+    crash leaves keys there that nobody uses, never a published key without its private half.
+    """
+    organisation = organisation_of(vault)
+    _check_identity(organisation, identity)
+    held = key_stick.load(stick, passphrase)
+    keys = new_keys(today)
+    key_stick.replace(stick, passphrase, Stick(held.organisation, held.keys + keys))
+    with vault.transaction():
+        generation = max(key.generation for key in PublicKey.all(vault)) + 1
+        for key in _public(keys, generation):
+            key.save(vault)
+        chain = _sign(vault, organisation, identity, today)
+    return _write(out, chain)
+
+
+def find_stick(vault: Vault, organisation: Organisation) -> Path:
+    """The key stick's folder: beside the vault, or else where it lay at the ceremony."""
+    beside = key_stick.stick_path(vault.path)
+    made_at = Path(organisation.stick)
+    return made_at if not (beside / key_stick.FILE).exists() and (made_at / key_stick.FILE).exists() else beside

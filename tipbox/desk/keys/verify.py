@@ -1,0 +1,50 @@
+"""Verifying key manifests, as an operator or a source does before trusting a folder of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from tipbox.errors import Malformed, NotFound, TipboxError
+from tipbox.formats.base.limits import MAX_MANIFEST
+from tipbox.formats.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One file: its manifest, when it can be read, and what is wrong with it."""
+
+    file: str
+    manifest: Manifest | None
+    problems: tuple[TipboxError, ...]
+
+
+def _check(path: Path, today: date) -> Checked:
+    problems: list[TipboxError] = []
+    try:
+        with path.open("rb") as file:
+            manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
+    except TipboxError as error:
+        return Checked(path.name, None, (error,))
+    for check in (manifest.check, manifest.current_key):
+        try:
+            check(today)
+        except TipboxError as error:
+            problems.append(error)
+            break
+    if path.name != f"{manifest.organisation}.json":
+        problems.append(Malformed(f"this manifest is of {manifest.organisation}; its file must have that name"))
+    return Checked(path.name, manifest, tuple(problems))
+
+
+def check_folder(folder: Path, today: date) -> list[Checked]:
+    """Check each manifest (``*.json``) of a folder for itself.
+
+    Raises:
+        NotFound: there is none.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise NotFound(f"verifying key manifests: there is none in {folder}; check --keys")
+    return [_check(path, today) for path in paths]

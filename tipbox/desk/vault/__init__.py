@@ -1,0 +1,1 @@
+"""The vault: a folder that is encrypted at rest, and the records in it."""

@@ -1,0 +1,370 @@
+"""What the vault remembers, as typed records. Each class knows its kind, its id and its JSON; the vault seals it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import fields as dataclass_fields
+from datetime import date
+from functools import cache
+from typing import Any, ClassVar, Final, Self, get_args, get_origin, get_type_hints
+
+from tipbox.desk.vault.vault import Record, Vault
+from tipbox.formats.base import days
+from tipbox.formats.manifest import Manifest, ReceivingKey
+
+TRIED_AGAIN: Final = frozenset({"full", "version"})
+"""Why a server refuses a reply that it may take another day: no room, or it is too old to keep mailboxes."""
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON: bytes in hex, days as YYYY-MM-DD, dataclasses as objects."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in dataclass_fields(value)}
+    return value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    """The inverse of ``_plain``, by the type that a field is declared with."""
+    if hint is bytes:
+        return bytes.fromhex(value)
+    if hint is date:
+        return days.parse(value)
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if kinds[-1] is Ellipsis:
+            return tuple(_typed(kinds[0], one) for one in value)
+        return tuple(_typed(kind, one) for kind, one in zip(kinds, value, strict=True))
+    if isinstance(hint, type) and is_dataclass(hint):
+        known = [one.name for one in dataclass_fields(hint) if one.name in value]  # an older record may lack some
+        return hint(**{name: _typed(_hints(hint)[name], value[name]) for name in known})
+    return value
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record of one kind, found by its ``key``."""
+
+    kind: ClassVar[str]
+
+    @property
+    def key(self) -> bytes:
+        """The id of the record within its kind; empty when there is only one."""
+        return b""
+
+    def to_json(self) -> Record:
+        """As the vault keeps it."""
+        record: Record = _plain(self)
+        return record
+
+    @classmethod
+    def from_json(cls, record: Record) -> Self:
+        """The inverse of ``to_json``."""
+        value: Self = _typed(cls, record)
+        return value
+
+    @classmethod
+    def find(cls, vault: Vault, key: bytes = b"") -> Self | None:
+        """The record with this id, or None."""
+        record = vault.get(cls.kind, key)
+        return None if record is None else cls.from_json(record)
+
+    @classmethod
+    def all(cls, vault: Vault) -> Iterator[Self]:
+        """All records of this kind, in no meaningful order."""
+        return map(cls.from_json, vault.all(cls.kind))
+
+    def save(self, vault: Vault) -> None:
+        """Write this record in place of the one with the same id."""
+        vault.put(self.kind, self.key, self.to_json())
+
+
+@dataclass(frozen=True)
+class Organisation(Stored):
+    """Whose vault this is; ``stick`` is where the key stick lay at the ceremony."""
+
+    kind: ClassVar[str] = "organisation"
+    name: str
+    full_name: str
+    country: str
+    languages: tuple[str, ...]
+    identity: bytes
+    id: bytes
+    stick: str
+
+
+@dataclass(frozen=True)
+class PublicKey(Stored):
+    """A receiving key that this organisation ever had. It stays when its private half is destroyed."""
+
+    kind: ClassVar[str] = "receiving-key"
+    id: bytes
+    start: date
+    end: date
+    generation: int
+    public: bytes = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The key's id."""
+        return self.id
+
+    def receiving_key(self) -> ReceivingKey:
+        """As a manifest lists it."""
+        return ReceivingKey(self.start, self.end, self.public)
+
+
+@dataclass(frozen=True)
+class SignedManifest(Stored):
+    """A manifest that was signed here, with the private half (seed, 32 bytes) of the desk signing key that it names."""
+
+    kind: ClassVar[str] = "manifest"
+    file: str = field(repr=False)
+    desk_seed: bytes = field(repr=False)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest."""
+        return Manifest.parse(self.file.encode())
+
+    @property
+    def key(self) -> bytes:
+        """The serial."""
+        generation, index = self.manifest.serial
+        return generation.to_bytes(4) + index.to_bytes(4)
+
+
+@dataclass(frozen=True)
+class Server(Stored):
+    """The server that this desk works with, pinned at the first import: signing key (32 bytes), bundle key (1216)."""
+
+    kind: ClassVar[str] = "server"
+    sender: bytes
+    server_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Traffic(Stored):
+    """How far the Bundles are.
+
+    Attributes:
+        seen: (sequence, day) of the newest outward ones of the server that is pinned.
+        sent: the number of the last outbox.
+        base: what is added to its sequences to compare them with those of the servers before it: another server counts
+            from 1 again, and its Bundles are newer than all of the old one's.
+    """
+
+    kind: ClassVar[str] = "traffic"
+    seen: tuple[tuple[int, date], ...] = ()
+    sent: int = 0
+    base: int = 0
+
+    @classmethod
+    def of(cls, vault: Vault) -> Self:
+        """The vault's record, or a new one."""
+        return cls.find(vault) or cls()
+
+
+@dataclass(frozen=True)
+class Carried(Stored):
+    """An Envelope that this desk has had, whatever became of it.
+
+    Attributes:
+        id: the Envelope's id; dropped once the server has taken the acknowledgement. Then only the record's keyed name
+            tells that it was here.
+        outcome: what became of it; an error code of docs/format.md, or ``mine`` or ``duplicate``.
+        by_bundle: it came in a Bundle, so the server holds it until it is acknowledged.
+        confirmed: it may be acknowledged: the vault has a second copy, or was told to do with one.
+        outbox: the first outbox that acknowledges it; 0 while there is none.
+        taken: the outward Bundle (base and sequence) that reported the acknowledgement taken; 0 while there is none.
+    """
+
+    kind: ClassVar[str] = "carried"
+    id: bytes
+    outcome: str
+    by_bundle: bool
+    confirmed: bool = False
+    outbox: int = 0
+    taken: int = 0
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+    @property
+    def due(self) -> bool:
+        """Whether the next outbox acknowledges it."""
+        return self.by_bundle and self.confirmed and not self.taken
+
+    def save_taken(self, vault: Vault, bundle: int) -> None:
+        """The server has taken the acknowledgement: forget the id, keep the record under its keyed name."""
+        vault.put(self.kind, self.id, replace(self, id=b"", taken=bundle).to_json())
+
+
+@dataclass(frozen=True)
+class TipFile:
+    """A file of a tip: name, size and type as the source gave them."""
+
+    name: str
+    size: int
+    type: str
+
+
+@dataclass(frozen=True)
+class Tip(Stored):
+    """A tip that this vault opened. Its Envelope lies in the vault as it came; this record holds the keys to it."""
+
+    kind: ClassVar[str] = "tip"
+    id: bytes
+    thread: bytes
+    message_id: bytes
+    received: date
+    state: str
+    content_key: bytes = field(repr=False)
+    pair_key: bytes = field(repr=False)
+    files: tuple[TipFile, ...] = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Reply(Stored):
+    """A reply that was sealed here, once. Its Envelope lies in the vault while ``pending``.
+
+    Attributes:
+        id: the Envelope's id.
+        item: the hash of the item that carries it; a server's report names it so.
+        thread: the conversation.
+        tip: the id of the tip that it answers.
+        address: the source's mailbox address.
+        day: when it was sealed.
+        number: its place among the replies of this vault.
+        size: bytes of the Envelope.
+        state: ``waiting`` for an outbox, ``sent`` with one, ``delivered`` to the mailbox, or ``refused`` by the server.
+        outbox: the first outbox that carries it; 0 while there is none, and again when it was refused.
+        code: why it was refused.
+    """
+
+    kind: ClassVar[str] = "reply"
+    id: bytes
+    item: bytes
+    thread: bytes
+    tip: bytes
+    address: bytes = field(repr=False)
+    day: date
+    number: int
+    size: int
+    files: tuple[TipFile, ...] = field(repr=False)
+    state: str = "waiting"
+    outbox: int = 0
+    code: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+    @property
+    def pending(self) -> bool:
+        """Whether the next outbox carries it: a mailbox that is full is emptied one day."""
+        return self.state in ("waiting", "sent") or self.code in TRIED_AGAIN
+
+
+@dataclass(frozen=True)
+class ReplyText(Stored):
+    """What a reply says; it stays for the thread's view when the Envelope has gone."""
+
+    kind: ClassVar[str] = "reply-text"
+    id: bytes
+    message: bytes = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Message(Stored):
+    """A message id that was seen: ``tips`` holds the first Envelope that came with it, until its Contents are noted."""
+
+    kind: ClassVar[str] = "message"
+    id: bytes
+    tips: tuple[bytes, ...]
+
+    @property
+    def key(self) -> bytes:
+        """The message id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Contents(Stored):
+    """Which tip says this: another that says the same is dropped. Noted for message ids that came more than once."""
+
+    kind: ClassVar[str] = "contents"
+    id: bytes
+    tip: bytes
+
+    @property
+    def key(self) -> bytes:
+        """A hash of all that the tip says and of who says it, its message id included."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Canary(Stored):
+    """A token of a list of canaries that was made here: ``tip`` is the Envelope that it came in, empty until then.
+
+    Attributes:
+        number: its place among all that this vault ever made; each list is spent in this order.
+        first: the number of the first of its list.
+    """
+
+    kind: ClassVar[str] = "canary"
+    token: bytes = field(repr=False)
+    number: int
+    first: int
+    tip: bytes = b""
+
+    @property
+    def key(self) -> bytes:
+        """The token."""
+        return self.token
+
+
+@dataclass(frozen=True)
+class Destruction(Stored):
+    """The destruction of a receiving key's private half, signed with the desk signing key of ``desk``."""
+
+    kind: ClassVar[str] = "destruction"
+    id: bytes
+    day: date
+    start: date
+    end: date
+    desk: bytes
+    signature: bytes = b""
+
+    @property
+    def key(self) -> bytes:
+        """The key's id."""
+        return self.id
+
+    def unsigned(self) -> Record:
+        """What the signature covers."""
+        return {name: value for name, value in self.to_json().items() if name != "signature"}

@@ -1,0 +1,245 @@
+"""The vault: a folder that is encrypted at rest.
+
+``vault.key`` is a locked file (docs/format.md, section 6) that holds one random key. ``vault.db`` is a store of sealed
+records, ``tips/`` holds Envelopes as they came, ``replies/`` those sealed here until the server has them, ``incoming/``
+what is still being written. Records show their kind, their
+number and their padded size; neither their ids nor their contents. Every write is on the disk before a call returns.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+)
+from nacl.exceptions import CryptoError
+
+from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.errors import NotFound, TipboxError, WrongPassphrase
+from tipbox.files.durable import fsync_folder, write_file
+from tipbox.formats import locked_file as locked
+from tipbox.formats.base import canonical, labels
+from tipbox.formats.base.limits import KEY_SIZE
+from tipbox.formats.base.padding import padme
+from tipbox.formats.base.primitives import hkdf, random_bytes
+
+KEY_FILE: Final = "vault.key"
+STORE_FILE: Final = "vault.db"
+LOCK_FILE: Final = "lock"
+TIPS: Final = "tips"
+INCOMING: Final = "incoming"
+REPLIES: Final = "replies"
+
+_NONCE: Final = 24
+_SMALLEST_RECORD: Final = 256
+_BUSY_SECONDS: Final = 60.0
+_SCHEMA: Final = (
+    "CREATE TABLE record (kind TEXT NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, name)) "
+    "STRICT, WITHOUT ROWID"
+)
+
+Record = dict[str, Any]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    store = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "trusted_schema = OFF"):
+        store.execute(f"PRAGMA {pragma}")
+    return store
+
+
+class Vault:
+    """An open vault. Use it as a context manager."""
+
+    def __init__(self, path: Path, key: bytes, store: sqlite3.Connection) -> None:
+        self.path = path
+        self._names = hkdf(key, b"", labels.VAULT_NAMES)
+        self._values = hkdf(key, b"", labels.VAULT_VALUES)
+        self._store = store
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, path: Path, passphrase: bytes) -> None:
+        """Make an empty vault in the folder ``path``, which must be empty or not there."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        path.chmod(0o700)
+        for folder in (TIPS, INCOMING, REPLIES):
+            (path / folder).mkdir(mode=0o700)
+        store = _connect(path / STORE_FILE)
+        try:
+            (path / STORE_FILE).chmod(0o600)
+            store.execute(_SCHEMA)
+        finally:
+            store.close()
+        write_file(path / LOCK_FILE, b"")
+        write_file(path / KEY_FILE, locked.lock(locked.Kind.VAULT, passphrase, random_bytes(KEY_SIZE)))
+        fsync_folder(path)
+        fsync_folder(path.parent)
+
+    @classmethod
+    def open(
+        cls, path: Path, passphrase: bytes, *, write: bool = False, waiting: Callable[[], None] = lambda: None
+    ) -> Self:
+        """Open the vault in the folder ``path``.
+
+        Args:
+            path: the folder.
+            passphrase: what it was made with.
+            write: wait until no other command writes, and keep others out until it is closed.
+            waiting: called once when there is something to wait for.
+
+        Raises:
+            NotFound: there is no vault in this folder.
+            WrongPassphrase: the passphrase does not open it.
+            VaultDamaged: its files are not what they were.
+        """
+        try:
+            sealed = (path / KEY_FILE).read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotFound(f"opening the vault: there is none in {path}; check --vault") from error
+        try:
+            key = locked.unlock(locked.Kind.VAULT, passphrase, sealed)
+        except WrongPassphrase as error:
+            raise WrongPassphrase("opening the vault: the passphrase is wrong; check the passphrase file") from error
+        except TipboxError as error:
+            raise VaultDamaged from error
+        if len(key) != KEY_SIZE or not (path / STORE_FILE).is_file():
+            raise VaultDamaged
+        try:
+            vault = cls(path, key, _connect(path / STORE_FILE))
+        except sqlite3.DatabaseError as error:
+            raise VaultDamaged from error
+        if write:
+            vault.lock(waiting)
+        return vault
+
+    def lock(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Wait until no other command writes, and keep others out until the vault is closed."""
+        if self._lock is None:
+            self._lock = _take(self.path / LOCK_FILE, waiting)
+
+    def close(self) -> None:
+        """Close the store and let other writers in."""
+        self._store.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def name(self, kind: str, ident: bytes) -> bytes:
+        """The name (32 bytes) under which the record of this kind and id lies."""
+        return hmac.digest(self._names, kind.encode() + b"\x00" + ident, hashlib.sha256)
+
+    def get(self, kind: str, ident: bytes) -> Record | None:
+        """The record of this kind and id, or None."""
+        name = self.name(kind, ident)
+        row = self._query("SELECT value FROM record WHERE kind = ? AND name = ?", kind, name).fetchone()
+        return None if row is None else self._open(kind, name, row[0])
+
+    def put(self, kind: str, ident: bytes, record: Record) -> None:
+        """Write a record, in place of the one of the same kind and id."""
+        name = self.name(kind, ident)
+        sealed = self._seal(kind, name, record)
+        self._query("INSERT OR REPLACE INTO record (kind, name, value) VALUES (?, ?, ?)", kind, name, sealed)
+
+    def delete(self, kind: str, ident: bytes) -> None:
+        """Remove a record, if there is one."""
+        self._query("DELETE FROM record WHERE kind = ? AND name = ?", kind, self.name(kind, ident))
+
+    def all(self, kind: str) -> Iterator[Record]:
+        """All records of a kind, in no meaningful order."""
+        for name, value in self._query("SELECT name, value FROM record WHERE kind = ?", kind).fetchall():
+            yield self._open(kind, name, value)
+
+    def names(self, kind: str) -> set[bytes]:
+        """The names of all records of a kind."""
+        return {name for (name,) in self._query("SELECT name FROM record WHERE kind = ?", kind)}
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside happen together, or not at all."""
+        self._query("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._store.in_transaction:
+                self._store.rollback()
+            raise
+        self._query("COMMIT")
+
+    def checkpoint(self) -> None:
+        """Within a transaction: make what was written so far durable, and go on."""
+        self._query("COMMIT")
+        self._query("BEGIN IMMEDIATE")
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def tip_path(self, envelope_id: bytes) -> Path:
+        """Where the Envelope with this id lies; the file's name tells nothing without the vault's key."""
+        return self.path / TIPS / f"{self.name('tip-file', envelope_id).hex()}.tip"
+
+    def reply_path(self, envelope_id: bytes) -> Path:
+        """Where the reply with this id lies until it is delivered."""
+        return self.path / REPLIES / f"{self.name('reply-file', envelope_id).hex()}.tip"
+
+    def incoming_path(self) -> Path:
+        """A new place for what is being written."""
+        return self.path / INCOMING / f"{random_bytes(16).hex()}.part"
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _query(self, statement: str, *values: str | bytes) -> sqlite3.Cursor:
+        try:
+            return self._store.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise OSError(28, os.strerror(28)) from error
+            raise VaultDamaged(f"working on the vault: {error}; try again, or restore its second copy") from error
+        except sqlite3.DatabaseError as error:
+            raise VaultDamaged from error
+
+    def _seal(self, kind: str, name: bytes, record: Record) -> bytes:
+        text = canonical.encode(record)
+        size = padme(max(_SMALLEST_RECORD, 4 + len(text)))
+        plain = (len(text).to_bytes(4) + text).ljust(size, b"\x00")
+        nonce = random_bytes(_NONCE)
+        return nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(plain, kind.encode() + name, nonce, self._values)
+
+    def _open(self, kind: str, name: bytes, sealed: bytes) -> Record:
+        try:
+            plain = crypto_aead_xchacha20poly1305_ietf_decrypt(
+                sealed[_NONCE:], kind.encode() + name, sealed[:_NONCE], self._values
+            )
+            record = canonical.decode(plain[4 : 4 + int.from_bytes(plain[:4])])
+        except (CryptoError, ValueError, TipboxError) as error:
+            raise VaultDamaged from error
+        if not isinstance(record, dict):
+            raise VaultDamaged
+        return record
+
+
+def _take(path: Path, waiting: Callable[[], None]) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle

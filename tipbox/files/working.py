@@ -1,0 +1,50 @@
+"""Folders in which plaintext is made whole before it gets its name; what a killed command left of them is removed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from tipbox.files.durable import TEMPORARY_SUFFIX
+
+_LEFT_BEHIND: Final = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}", re.ASCII)
+
+
+@contextmanager
+def working_folder(parent: Path) -> Iterator[Path]:
+    """A new hidden folder in ``parent``, locked while it is in use; move it away, or it is gone in the end.
+
+    Those that a command left here when it was killed are removed first.
+    """
+    sweep(parent)
+    work = parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    work.mkdir(mode=0o700)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        _lock(work, stack)
+        yield work
+
+
+def _lock(folder: Path, stack: ExitStack) -> bool:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    stack.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sweep(parent: Path) -> None:
+    """Remove what commands that were killed left in this folder; what is in use stays."""
+    for path in [path for path in parent.iterdir() if _LEFT_BEHIND.fullmatch(path.name)]:
+        with suppress(OSError), ExitStack() as stack:
+            if _lock(path, stack):
+                shutil.rmtree(path, ignore_errors=True)

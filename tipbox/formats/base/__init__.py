@@ -1,0 +1,1 @@
+"""What every format stands on: primitives, labels, limits, days, padding, canonical JSON."""

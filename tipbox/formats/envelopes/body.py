@@ -1,0 +1,88 @@
+"""The body: the files' bytes in sealed parts of one size (docs/format.md, 4.4). A part is sealed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tipbox.errors import InputRefused, Malformed
+from tipbox.formats.base import labels
+from tipbox.formats.base.limits import PART_SIZE
+from tipbox.formats.base.primitives import hkdf, open_part, seal_part
+from tipbox.formats.envelopes.header import Header
+
+
+def _cipher(header: Header, body_key: bytes) -> AESGCM:
+    return AESGCM(hkdf(body_key, header.hash, labels.PARTS))
+
+
+def seal_body(header: Header, body_key: bytes, plaintext: Iterable[bytes]) -> Iterator[bytes]:
+    """Seal the padded body, given in pieces of PART_SIZE (the last may be shorter), part by part."""
+    cipher = _cipher(header, body_key)
+    last = header.parts - 1
+    for index, piece in enumerate(plaintext):
+        yield seal_part(cipher, index, piece, last=index == last)
+
+
+def open_body(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Iterator[bytes]:
+    """Open the parts in order; Tampered at the first that does not open. The caller counts them to the last."""
+    cipher = _cipher(header, body_key)
+    last = header.parts - 1
+    for index, part in enumerate(sealed):
+        yield open_part(cipher, index, part, last=index == last)
+
+
+def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[bytes]:
+    """The plaintext of a body in pieces of PART_SIZE: each file's announced bytes, then zeros up to ``padded``.
+
+    InputRefused when a file is shorter or longer than announced: it changed since it was measured.
+    """
+    piece = bytearray()
+    total = 0
+    for file, size in files:
+        left = size
+        while left:
+            data = file.read(min(left, PART_SIZE - len(piece)))
+            if not data:
+                break
+            left -= len(data)
+            if len(data) == PART_SIZE:  # the usual case: nothing to join, nothing to copy
+                yield data
+                total += PART_SIZE
+                continue
+            piece += data
+            if len(piece) == PART_SIZE:
+                yield bytes(piece)
+                total += PART_SIZE
+                piece.clear()
+        if left or file.read(1):
+            raise InputRefused("a file changed while it was being sealed; copy it somewhere safe and seal the copy")
+    while (left := padded - total) > 0:
+        size = min(left, PART_SIZE)
+        yield bytes(piece).ljust(size, b"\x00")
+        piece.clear()
+        total += size
+
+
+def split_files(plaintext: Iterable[bytes], sizes: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Cut an opened body back into files: (index of the file, piece of it) pairs.
+
+    The padding behind the last file must be zeros (Malformed). A file of no bytes gets no piece.
+    """
+    remaining = enumerate(sizes)
+    index, left = next(remaining, (-1, 0))
+    for piece in plaintext:
+        at = 0
+        while at < len(piece):
+            while not left and index >= 0:
+                index, left = next(remaining, (-1, 0))
+            if index < 0:
+                if piece.count(0, at) != len(piece) - at:
+                    raise Malformed("the body's padding is not zero")
+                break
+            taken = piece[at : at + left]
+            yield index, taken
+            at += len(taken)
+            left -= len(taken)

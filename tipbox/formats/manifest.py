@@ -1,0 +1,291 @@
+"""Key manifests: what an organisation shows the world (docs/format.md, section 2)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+from tipbox.errors import (
+    Expired,
+    IdentityChanged,
+    LimitExceeded,
+    Malformed,
+    NoCurrentKey,
+    NotFound,
+    NotYetValid,
+    OlderSerial,
+    TipboxError,
+    UnknownCritical,
+    UnsupportedVersion,
+)
+from tipbox.formats.base import canonical, days, fields, labels
+from tipbox.formats.base.canonical import Json
+from tipbox.formats.base.limits import (
+    ID_SIZE,
+    KEY_SIZE,
+    MAX_LANGUAGE,
+    MAX_LANGUAGES,
+    MAX_MANIFEST,
+    MAX_MANIFEST_DAYS,
+    MAX_ORGANISATION_NAME,
+    MAX_RECEIVING_KEYS,
+    MAX_SAFE_INTEGER,
+    MAX_SERIAL,
+    MAX_SLOTS,
+    SIGNATURE_SIZE,
+    SKEW_DAYS,
+    VERSION,
+    XWING_PUBLIC_SIZE,
+)
+from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify
+
+_ORGANISATION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
+_COUNTRY: Final = re.compile(r"([A-Z]{2})?", re.ASCII)
+_MEMBERS: Final = (
+    "country", "critical", "desk", "from", "identity", "keys", "languages", "name", "organisation", "serial",
+    "signature", "until", "version",
+)  # fmt: skip
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Unicode categories of what a name could hide, or turn around, what people see of it by."""
+_SKEW: Final = timedelta(days=SKEW_DAYS)
+_ID_DIGITS: Final = 30
+_ID_GROUP: Final = 5
+
+
+def organisation_id(identity: bytes) -> bytes:
+    """The id (16 bytes) of the organisation with this Ed25519 identity key."""
+    return sha256(labels.ORGANISATION, identity)[:ID_SIZE]
+
+
+def key_id(public: bytes) -> bytes:
+    """The id (16 bytes) of a public X-Wing key."""
+    return sha256(labels.KEY, public)[:ID_SIZE]
+
+
+def server_id(public: bytes) -> bytes:
+    """The id (16 bytes) of the server with this Ed25519 key."""
+    return sha256(labels.SERVER, public)[:ID_SIZE]
+
+
+def id_digits(ident: bytes) -> str:
+    """What people compare by voice: an id (16 bytes) modulo 10^30, in groups of five digits."""
+    digits = f"{int.from_bytes(ident) % 10**_ID_DIGITS:0{_ID_DIGITS}d}"
+    return " ".join(digits[start : start + _ID_GROUP] for start in range(0, _ID_DIGITS, _ID_GROUP))
+
+
+def check_organisation_name(name: str) -> str:
+    """``name`` when it is one that an organisation may have ([a-z0-9-], 1 to 32); Malformed when not."""
+    if not _ORGANISATION.fullmatch(name):
+        raise Malformed("an organisation's short name is 1 to 32 of a-z, 0-9 and -")
+    return name
+
+
+@dataclass(frozen=True)
+class ReceivingKey:
+    """A public X-Wing key (1216 bytes), good from ``start`` and until the day before ``end``."""
+
+    start: date
+    end: date
+    public: bytes = field(repr=False)
+
+    @property
+    def id(self) -> bytes:
+        """The key's id, 16 bytes."""
+        return key_id(self.public)
+
+    def to_json(self) -> dict[str, Json]:
+        """As a manifest lists it."""
+        return {
+            "from": self.start.isoformat(),
+            "id": self.id.hex(),
+            "public": fields.to_base64(self.public),
+            "until": self.end.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> ReceivingKey:
+        """From a manifest's list."""
+        listed = fields.members(value, ("from", "id", "public", "until"))
+        public = fields.binary(listed, "public", XWING_PUBLIC_SIZE)
+        key = cls(days.parse(listed["from"]), days.parse(listed["until"]), public)
+        if key.end <= key.start:
+            raise Malformed("a receiving key ends before it starts")
+        if fields.hexadecimal(listed, "id", ID_SIZE) != key.id:
+            raise Malformed("a receiving key has the id of another key")
+        return key
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A signed Key manifest. ``identity`` and ``desk``: Ed25519 keys, 32 bytes; ``serial``: (generation, index)."""
+
+    organisation: str
+    name: str
+    country: str
+    languages: tuple[str, ...]
+    identity: bytes = field(repr=False)
+    desk: bytes = field(repr=False)
+    start: date
+    end: date
+    serial: tuple[int, int]
+    keys: tuple[ReceivingKey, ...] = field(repr=False)
+    critical: tuple[str, ...] = ()
+    extra: tuple[tuple[str, Json], ...] = field(default=(), repr=False)
+    signature: bytes = field(default=b"", repr=False)
+
+    @property
+    def id(self) -> bytes:
+        """The organisation's id, 16 bytes."""
+        return organisation_id(self.identity)
+
+    def unsigned(self) -> dict[str, Json]:
+        """All members but the signature."""
+        return {
+            **dict(self.extra),
+            "country": self.country,
+            "critical": list(self.critical),
+            "desk": fields.to_base64(self.desk),
+            "from": self.start.isoformat(),
+            "identity": fields.to_base64(self.identity),
+            "keys": [key.to_json() for key in self.keys],
+            "languages": list(self.languages),
+            "name": self.name,
+            "organisation": self.organisation,
+            "serial": list(self.serial),
+            "until": self.end.isoformat(),
+            "version": VERSION,
+        }
+
+    def signed_by(self, identity_key: SigningKey) -> Manifest:
+        """This manifest with a signature by its identity key; checked by reading it as everybody else will."""
+        unsigned = replace(self, identity=identity_key.verify_key.encode(), signature=b"")
+        signature = sign(labels.MANIFEST, canonical.encode(unsigned.unsigned()), identity_key)
+        return Manifest.parse(replace(unsigned, signature=signature).encode())
+
+    def encode(self) -> bytes:
+        """The bytes of the manifest's file."""
+        return canonical.encode({**self.unsigned(), "signature": fields.to_base64(self.signature)}, file_form=True)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest:
+        """Read a manifest's file and verify its signature; days are checked by ``check``."""
+        if len(data) > MAX_MANIFEST:
+            raise LimitExceeded(f"the manifest is larger than {MAX_MANIFEST:,} bytes")
+        value = fields.members(canonical.decode(data, file_form=True), _MEMBERS, None)
+        manifest = cls(
+            organisation=check_organisation_name(fields.text(value, "organisation")),
+            name=_people_name(fields.text(value, "name")),
+            country=fields.text(value, "country"),
+            languages=tuple(fields.language(tag, MAX_LANGUAGE) for tag in fields.array(value, "languages")),
+            identity=fields.binary(value, "identity", KEY_SIZE),
+            desk=fields.binary(value, "desk", KEY_SIZE),
+            start=days.parse(value["from"]),
+            end=days.parse(value["until"]),
+            serial=_serial(fields.array(value, "serial")),
+            keys=tuple(ReceivingKey.from_json(key) for key in fields.array(value, "keys")),
+            critical=_critical(fields.array(value, "critical")),
+            extra=tuple((name, member) for name, member in value.items() if name not in _MEMBERS),
+            signature=fields.binary(value, "signature", SIGNATURE_SIZE),
+        )
+        version = fields.integer(value, "version", 1, MAX_SAFE_INTEGER)
+        manifest._check_bounds()
+        if version != VERSION:
+            raise UnsupportedVersion
+        if manifest.critical:
+            raise UnknownCritical
+        unsigned = {name: member for name, member in value.items() if name != "signature"}
+        verify(labels.MANIFEST, canonical.encode(unsigned), manifest.signature, manifest.identity)
+        return manifest
+
+    def _check_bounds(self) -> None:
+        starts = [key.start for key in self.keys]
+        if not _COUNTRY.fullmatch(self.country):
+            raise Malformed("the country is not two capital letters")
+        if len(self.languages) > MAX_LANGUAGES or not 1 <= len(self.keys) <= MAX_RECEIVING_KEYS:
+            raise Malformed("the manifest has too many languages, or too many or no receiving keys")
+        if starts != sorted(starts) or len({key.id for key in self.keys}) != len(self.keys):
+            raise Malformed("the receiving keys are out of order or repeated")
+        if not timedelta(0) < self.end - self.start <= timedelta(days=MAX_MANIFEST_DAYS):
+            raise Malformed(f"the manifest does not live for 1 to {MAX_MANIFEST_DAYS} days")
+
+    def check(self, today: date) -> None:
+        """Expired or NotYetValid unless the manifest is valid on that day."""
+        if today >= self.end:
+            raise Expired(f"the manifest of {self.organisation} expired on {self.end}; get the new one")
+        if _begins_later(self.start, today):
+            raise NotYetValid(
+                f"the manifest of {self.organisation} starts on {self.start}; check the date of this device"
+            )
+
+    def check_replaces(self, older: Manifest) -> None:
+        """IdentityChanged or OlderSerial unless this manifest may take the place of ``older``."""
+        if self.identity != older.identity:
+            raise IdentityChanged
+        if self.serial <= older.serial:
+            raise OlderSerial
+
+    def current_key(self, today: date) -> ReceivingKey:
+        """The receiving key to seal to on that day: the latest that has begun; NoCurrentKey when there is none."""
+        begun = [key for key in self.keys if key.start <= today < key.end]
+        soon = [key for key in self.keys if today < key.start and not _begins_later(key.start, today)]
+        if not begun and not soon:
+            raise NoCurrentKey
+        return begun[-1] if begun else soon[0]
+
+
+def _begins_later(start: date, today: date) -> bool:
+    """Whether a span that begins on ``start`` does not hold yet, on a clock that may be a day behind."""
+    return start - today > _SKEW
+
+
+def _people_name(name: str) -> str:
+    if not 1 <= len(name.encode()) <= MAX_ORGANISATION_NAME or any(
+        unicodedata.category(letter) in _UNSEEN for letter in name
+    ):
+        raise Malformed("the organisation's name is empty, too long, or has characters that are not seen")
+    return name
+
+
+def _serial(value: Sequence[Json]) -> tuple[int, int]:
+    numbers = [number for number in value if isinstance(number, int) and not isinstance(number, bool)]
+    if len(value) != 2 or len(numbers) != 2 or not all(1 <= number <= MAX_SERIAL for number in numbers):  # noqa: PLR2004
+        raise Malformed("the serial is not a pair of numbers")
+    return numbers[0], numbers[1]
+
+
+def _critical(value: Sequence[Json]) -> tuple[str, ...]:
+    names = tuple(name for name in value if isinstance(name, str))
+    if len(names) != len(value):
+        raise Malformed("a critical member's name is not text")
+    return names
+
+
+def load_folder(folder: Path) -> list[Manifest]:
+    """The manifests of a folder (``*.json``), by organisation id; an error names the file."""
+    manifests = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            with path.open("rb") as file:
+                manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
+        except TipboxError as error:
+            raise type(error)(f"reading the key manifest {path.name}: {error}") from error
+        manifests.append(manifest)
+    if not manifests:
+        raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")
+    return as_set(manifests, str(folder))
+
+
+def as_set(manifests: Collection[Manifest], whence: str) -> list[Manifest]:
+    """Manifests that come from one place, by organisation id; refused when an organisation is among them twice."""
+    if len(manifests) > MAX_SLOTS:
+        raise LimitExceeded(f"there are more than {MAX_SLOTS} key manifests in {whence}")
+    if len({manifest.id for manifest in manifests}) != len(manifests) or len(
+        {manifest.organisation for manifest in manifests}
+    ) != len(manifests):
+        raise Malformed(f"two key manifests in {whence} are of the same organisation; keep the newer one")
+    return sorted(manifests, key=lambda manifest: manifest.id)

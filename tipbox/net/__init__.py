@@ -1,0 +1,1 @@
+"""HTTP for those who reach a server: sources and couriers."""

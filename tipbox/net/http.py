@@ -1,0 +1,265 @@
+"""The line to a server: HTTP, over Tor's SOCKS port when there is one, tried again while failures are such as pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import tenacity
+
+from tipbox.errors import BY_CODE, Full, InputRefused, NetworkFailed, NotFound, TipboxError, Usage
+from tipbox.formats.base.primitives import random_bytes
+
+FIRST_CONTACT_SECONDS: Final = 20.0
+"""How long to try when nothing has been heard of the server yet."""
+
+PROXY_SECONDS: Final = 5.0
+"""How long to try when nothing answers at ``--socks`` itself: no network is slow between a program and its own Tor."""
+
+PATIENCE_SECONDS: Final = 3600.0
+"""How long to try again once the server has answered."""
+
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+_TIMEOUT: Final = httpx.Timeout(180.0, connect=90.0)
+_MAX_ANSWER: Final = 1 << 20
+_UNIX: Final = "unix:"
+_GOOD: Final = frozenset({httpx.codes.OK, httpx.codes.CREATED, httpx.codes.PARTIAL_CONTENT})
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSED: Final = {
+    "unknown-organisation": "the server does not know one of the organisations of --keys; use the keys of this server",
+    "draft-differs": "the server has another upload under the same token; send again",
+    "part-differs": "the server has other bytes for a part; send again",
+    "too-large": "this is larger than the server takes",
+}
+
+_T = TypeVar("_T")
+
+
+class Passing(NetworkFailed):
+    """A failure that may pass by itself; ``pause`` is what the server asked for, in seconds."""
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+class NoProxy(Passing):
+    """Nothing answers where Tor should be."""
+
+
+def _origin(url: str, socks: str | None) -> str:
+    """Scheme, host and port of an address."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Usage("reading the address: it is not one; give it as http://HOST") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Usage("reading the address: it must start with http:// or https://")
+    if parts.hostname.rstrip(".").endswith(".onion") and socks is None:
+        raise Usage("reading the address: an onion address is reached through Tor only; add --socks 127.0.0.1:9050")
+    if socks is None and not _at_hand(parts.hostname):
+        raise Usage(
+            "reading the address: it would be reached without Tor, and whoever watches your line would see it; "
+            "add --socks 127.0.0.1:9050"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"
+
+
+def _at_hand(host: str) -> bool:
+    """Whether a host is this machine or in a private network by its number: no name of anybody is looked up."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
+
+
+class _UnixSocket(httpcore.SyncBackend):
+    """Reaches Tor's SOCKS port on a unix socket: no other user of this machine can."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """The proxy, whatever it is called."""
+        del host, port, local_address
+        return self.connect_unix_socket(self._path, timeout, socket_options)
+
+
+def _transport(socks: str | None) -> httpx.HTTPTransport:
+    """The way out. Through SOCKS each act has a user of its own: Tor gives each user other circuits."""
+    if socks is None:
+        return httpx.HTTPTransport(trust_env=False)
+    user, secret = random_bytes(16).hex(), random_bytes(16).hex()
+    if path := socks.removeprefix(_UNIX) if socks.startswith(_UNIX) else "":
+        transport = httpx.HTTPTransport(trust_env=False)
+        transport._pool = httpcore.SOCKSProxy(  # noqa: SLF001 (httpx has no option for a proxy on a unix socket)
+            "socks5://tor", proxy_auth=(user, secret), network_backend=_UnixSocket(path)
+        )
+        return transport
+    host, colon, port = socks.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit():
+        raise Usage("reading --socks: it must be HOST:PORT, such as 127.0.0.1:9050, or unix:PATH")
+    return httpx.HTTPTransport(proxy=f"socks5://{user}:{secret}@{host}:{port}", trust_env=False)
+
+
+class Line:
+    """A line to one server for one act. It sends no cookie, no name of a program, and follows no redirect."""
+
+    def __init__(
+        self,
+        url: str,
+        socks: str | None = None,
+        *,
+        act: str = "sending",
+        patience: float = PATIENCE_SECONDS,
+        first_contact: float | None = None,
+        hopeless: Callable[[], bool] = lambda: False,  # known otherwise that it will never answer
+    ) -> None:
+        origin = _origin(url, socks)
+        self._act = act
+        self._patience = patience
+        self._socks = socks
+        self._hopeless = hopeless
+        self._first_contact = FIRST_CONTACT_SECONDS if first_contact is None else first_contact
+        self.heard = False
+        """Whether the server has answered at all."""
+        self._http = httpx.Client(base_url=origin, transport=_transport(socks), trust_env=False, timeout=_TIMEOUT)
+        for name in ("user-agent", "accept-encoding"):
+            self._http.headers.pop(name, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def insist(self, attempt: Callable[[int], _T]) -> _T:
+        """Call ``attempt`` with 1, 2, … until it succeeds or fails for good, with growing pauses.
+
+        Raises:
+            NetworkFailed: the server could not be reached for too long.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Passing),
+            wait=self._wait,
+            stop=self._stop,
+            reraise=True,
+        )
+        for trial in retrying:
+            with trial:
+                result = attempt(trial.retry_state.attempt_number)
+        return result
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        asked = state.outcome.exception() if state.outcome else None
+        pause: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(state.attempt_number - 1, 10))
+        return max(pause, asked.pause if isinstance(asked, Passing) else 0.0)
+
+    def _stop(self, state: tenacity.RetryCallState) -> bool:
+        limit = self._patience if self.heard else self._first_contact
+        if not self.heard and state.outcome and isinstance(state.outcome.exception(), NoProxy):
+            limit = min(limit, PROXY_SECONDS)
+        if not self.heard and self._hopeless():
+            return True
+        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
+
+    def request(
+        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: dict[str, str] | None = None
+    ) -> bytes:
+        """One request; the body of an answer of 200 or 201.
+
+        Raises:
+            Passing: no answer, or one that may become better.
+            TipboxError: refused for good.
+        """
+        with self.answer(method, path, body, headers) as answer:
+            content = _bounded(answer)
+        if len(content) > _MAX_ANSWER:
+            raise _refusal(self._act, answer, content)
+        return content
+
+    @contextmanager
+    def answer(
+        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: dict[str, str] | None = None
+    ) -> Iterator[httpx.Response]:
+        """One request whose answer of 200, 201 or 206 is read by the caller, as it comes.
+
+        Raises:
+            Passing: no answer, a cut while it was read, or an answer that may become better.
+            TipboxError: refused for good.
+        """
+        try:
+            with self._http.stream(method, path, content=body or None, headers=headers) as answer:
+                self.heard = True
+                if answer.status_code not in _GOOD:
+                    raise _refusal(self._act, answer, _bounded(answer))
+                yield answer
+        except httpx.ConnectError as error:
+            if self._socks is None:
+                raise _no_answer(error) from error
+            raise NoProxy(
+                f"reaching Tor: nothing answers at {self._socks}; start Tor, or give another --socks"
+            ) from error
+        except httpx.HTTPError as error:
+            raise _no_answer(error) from error
+
+
+def _no_answer(error: httpx.HTTPError) -> Passing:
+    return Passing(
+        f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
+    )
+
+
+def _bounded(answer: httpx.Response) -> bytes:
+    """The body as it comes, never unpacked, and little more of it than an answer may have."""
+    content = bytearray()
+    for piece in answer.iter_raw():
+        content += piece
+        if len(content) > _MAX_ANSWER:
+            break
+    return bytes(content)
+
+
+def _refusal(act: str, answer: httpx.Response, content: bytes) -> TipboxError:
+    """The error that an answer stands for, in this program's own words."""
+    try:
+        value: Any = json.loads(content[:_MAX_ANSWER])
+    except (ValueError, RecursionError):
+        value = None
+    code = value.get("error") if isinstance(value, dict) else None
+    if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
+        return Full(f"{act}: the server is full for now; come back later, or send the text without files")
+    if answer.status_code in _PASSING:
+        return Passing(f"{act}: the server is busy or being looked after; try again later", _retry_after(answer))
+    if isinstance(code, str) and code in BY_CODE:
+        return BY_CODE[code](f"{act}: the server refused it: {code}")
+    if code == "no-draft":
+        return NetworkFailed(f"{act}: the server has no longer what was sent before; send again")
+    if isinstance(code, str) and code in _REFUSED:
+        return InputRefused(f"{act}: {_REFUSED[code]}")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return NotFound("asking the server: it has no such page; is this the address of a tipbox?")
+    return NetworkFailed(
+        f"{act}: an answer that makes no sense ({answer.status_code}); is this the address of a tipbox?"
+    )
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), 600.0) if text.isascii() and text.isdigit() else 0.0

@@ -1,0 +1,256 @@
+"""Backing up a running server: committed Envelopes, organisations, settings and keys, sealed to the operator's key.
+
+Uploads under way, mailboxes and finish records are never in it. The database is read in one transaction, so the backup
+is of one moment; a body is read while its Envelope's row is in that moment, and one that all have carried since is left
+out. It is read by the database's own statements and not copied page by page (docs/decisions/0007).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from tipbox.errors import InputRefused, TipboxError
+from tipbox.files.durable import replacing
+from tipbox.formats.base import days, padding
+from tipbox.formats.base.limits import MAX_ONION_FILE, MAX_SETTINGS, SEALED_PART_SIZE
+from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.envelopes.header import Header
+from tipbox.server.backup.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
+from tipbox.server.backup.container import MAGIC, Kind, Writer
+from tipbox.server.backup.operator_key import PublicKey
+from tipbox.server.config import FILE
+from tipbox.server.credentials import read_onion_credentials
+from tipbox.server.storage.blobs import BlobStore
+from tipbox.server.storage.models import Envelope, Ledger, Organisation, Series, Slot
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.organisations import read_folder
+from tipbox.server.upkeep import upkeep_lock as upkeep
+
+_ROWS: Final = 8
+"""Letters in memory at a time; one may have 4 MiB."""
+_PART_FILE: Final = re.compile(r"\.[0-9a-f]{16}\.part", re.ASCII)
+_ABANDONED: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A backup: its size in bytes and what is in it. ``hurt``: Envelopes whose body is gone or changed."""
+
+    size: int
+    envelopes: int
+    hurt: int
+    organisations: int
+    onion_files: int
+
+
+def backup(
+    home: Path,
+    out: Path,
+    to: PublicKey,
+    *,
+    onion: Path | None = None,
+    credentials: Path | None = None,
+    today: date | None = None,
+) -> Made:
+    """Write a backup of the server in ``home`` to ``out``; the server may be running.
+
+    Args:
+        home: the server's folder.
+        out: the file; it is there when it is whole.
+        to: the operator's public key.
+        onion: the folder in which tor keeps the onion services' keys.
+        credentials: the folder in which systemd hands over these and the server's keys.
+        today: the day, UTC.
+
+    Raises:
+        InputRefused: the onion folder is not one of tor's, or Envelopes went while they were read.
+        NetworkFailed: the blob store does not answer.
+    """
+    onion_files = read_onion(onion) if onion is not None else {}
+    if credentials is not None:
+        onion_files |= read_onion_credentials(credentials)
+    with opened(home, credentials) as server, upkeep.alone(server.home):
+        return _backup(server, out, to, onion_files, today or days.today())
+
+
+def _backup(server: Opened, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> Made:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(out.parent)
+    with replacing(out) as file:
+        writer = Writer(file, to.public)
+        about = About(server.keys.id, today).encode()
+        writer.record(Kind.ABOUT, len(about), [about])
+        writer.secrets(Secrets(server.keys, onion_files).encode())
+        _write_settings(writer, server.home.path / FILE)
+        with server.store.snapshot() as connection:
+            organisations = list(_organisations(connection))
+            for one in organisations:
+                data = one.encode()
+                writer.record(Kind.ORGANISATION, len(data), [data])
+            for listed in read_folder(server.home.keys):
+                writer.record(Kind.MANIFEST, len(listed.data), [listed.data])
+            count, hurt = _Envelopes(server, connection, writer).write()
+        writer.end(End(count).encode())
+        size = file.tell()
+    return Made(size, count, hurt, len(organisations), len(onion_files))
+
+
+def read_onion(folder: Path) -> dict[str, bytes]:
+    """The files of tor's folder by their relative names.
+
+    Raises:
+        InputRefused: it is no folder, or holds what tor does not write.
+    """
+    if not folder.is_dir():
+        raise InputRefused(f"reading the onion keys: {folder} is not a folder; name tor's HiddenServiceDir")
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise InputRefused(f"reading the onion keys: {path} is no plain file; name tor's HiddenServiceDir")
+        if path.is_file():
+            with path.open("rb") as file:
+                found[path.relative_to(folder).as_posix()] = file.read(MAX_ONION_FILE + 1)
+    return found
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a backup that was killed left beside its place; others' files are not touched."""
+    before = datetime.now(UTC) - _ABANDONED
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if _PART_FILE.fullmatch(path.name) and datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                with path.open("rb") as file:
+                    ours = file.read(len(MAGIC)) == MAGIC
+                if ours:
+                    path.unlink()
+
+
+def _write_settings(writer: Writer, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SETTINGS + 1)
+    except FileNotFoundError:
+        return
+    if len(data) > MAX_SETTINGS:
+        raise InputRefused(f"backing up: {path} is larger than {MAX_SETTINGS:,} bytes; shorten it")
+    writer.record(Kind.SETTINGS, len(data), [data])
+
+
+def _organisations(connection: Connection) -> Iterator[KnownOrganisation]:
+    sequences = {
+        row[0]: row[1]
+        for row in connection.execute(
+            select(Series.organisation, func.max(Series.sequence)).group_by(Series.organisation)
+        )
+    }
+    for ident, name, identity in connection.execute(
+        select(Organisation.id, Organisation.name, Organisation.identity).order_by(Organisation.id)
+    ):
+        yield KnownOrganisation(name, identity, sequences.get(ident, 0))
+
+
+class _Envelopes:
+    """Writes the Envelopes of a snapshot."""
+
+    def __init__(self, server: Opened, connection: Connection, writer: Writer) -> None:
+        self._server = server
+        self._connection = connection
+        self._writer = writer
+        self._days_seen: int = connection.execute(select(Ledger.days_seen)).scalar_one()
+
+    def write(self) -> tuple[int, int]:
+        """How many were written, and how many are hurt."""
+        last = self._days_seen - self._server.config.retention.days
+        rows = self._connection.execute(
+            select(Envelope.id, Envelope.day, Envelope.seen_day, Envelope.blob, Envelope.header, Envelope.letter)
+            .where(Envelope.seen_day > last)
+            .order_by(Envelope.id),
+            execution_options={"yield_per": _ROWS},
+        )
+        count = hurt = 0
+        for row in rows:
+            written, whole = self._one((row[0], row[1], row[2], row[3], row[4], row[5]))
+            count += written
+            hurt += not whole
+        return count, hurt
+
+    def _one(self, row: tuple[bytes, date, int, str | None, bytes, bytes]) -> tuple[bool, bool]:
+        """Whether it was written, and whether it is whole."""
+        ident, day, seen_day, blob, encoded, letter = row
+        try:
+            header = Header.parse(encoded)
+        except TipboxError:
+            return False, False
+        body = _Body(self._server.blobs, blob, padding.sealed_size(header.body_size))
+        if len(letter) != header.sealed_letter_size or not body.is_there:
+            return False, not self._is_still_here(ident)
+        acknowledged = self._connection.execute(
+            select(Slot.organisation).where(Slot.envelope == ident, Slot.acknowledged.is_(True))
+        ).scalars()
+        facts = EnvelopeFacts(ident, day, self._days_seen - seen_day, frozenset(acknowledged)).encode(header)
+        found = EnvelopeId(encoded, letter)
+        self._writer.record(
+            Kind.ENVELOPE,
+            ENVELOPE_FIXED + header.envelope_size,
+            _pieces((facts, encoded, letter), body, found),
+        )
+        return True, found.digest() == ident
+
+    def _is_still_here(self, ident: bytes) -> bool:
+        """Whether it is here now: what all have carried since the snapshot goes with its body."""
+        return bool(
+            self._server.store.read(
+                lambda connection: connection.execute(
+                    select(func.count()).select_from(Envelope).where(Envelope.id == ident)
+                ).scalar_one()
+            )
+        )
+
+
+class _Body:
+    """A body that was opened before anything of its record is written: then it stays, also when it is deleted."""
+
+    def __init__(self, blobs: BlobStore, blob: str | None, size: int) -> None:
+        self.is_there = True
+        self._first = b""
+        self._rest: Iterator[bytes] = iter(())
+        if not size:
+            return
+        self.is_there = blob is not None and blobs.size(blob) == size
+        if blob is not None and self.is_there:
+            self._rest = blobs.read(blob, 0, size)
+            try:
+                self._first = next(self._rest)
+            except (FileNotFoundError, EOFError):
+                self.is_there = False
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes."""
+        try:
+            if self._first:
+                yield self._first
+            yield from self._rest
+        except (FileNotFoundError, EOFError):
+            raise InputRefused("backing up: Envelopes were acknowledged meanwhile; back up again") from None
+
+
+def _pieces(begin: tuple[bytes, ...], body: _Body, found: EnvelopeId) -> Iterator[bytes]:
+    """The bytes of a record; ``found`` learns the parts as they pass."""
+    yield from begin
+    buffer = bytearray()
+    for piece in body.pieces():
+        yield piece
+        buffer += piece
+        while len(buffer) >= SEALED_PART_SIZE:
+            found.add(bytes(buffer[:SEALED_PART_SIZE]))
+            del buffer[:SEALED_PART_SIZE]
+    if buffer:
+        found.add(bytes(buffer))

@@ -1,0 +1,109 @@
+"""A folder of backups: one a day, the newest few, none older than tips are kept, and never the room that tips need."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, select
+
+from tipbox.errors import Full, Malformed
+from tipbox.files.durable import fsync_folder
+from tipbox.formats.base import days
+from tipbox.server.backup.create import Made, backup
+from tipbox.server.backup.operator_key import PublicKey
+from tipbox.server.storage.models import Envelope, Ledger
+from tipbox.server.storage.open_server import opened
+
+_NAME: Final = re.compile(r"tipbox-([0-9-]{10})\.bak", re.ASCII)
+_SHARE: Final = 2
+"""On the disk of the tips, backups take at most one in so many of the bytes that nothing else has."""
+
+
+def backup_into(
+    home: Path,
+    folder: Path,
+    to: PublicKey,
+    *,
+    keep: int,
+    onion: Path | None = None,
+    credentials: Path | None = None,
+    today: date | None = None,
+) -> tuple[Path, Made]:
+    """Write today's backup of the server in ``home`` into ``folder``, and remove those that should not be there.
+
+    Args:
+        home: the server's folder.
+        folder: where backups lie; nothing else of it is touched.
+        to: the operator's public key.
+        keep: how many stay.
+        onion: as ``backup``.
+        credentials: as ``backup``.
+        today: the day, UTC.
+
+    Raises:
+        Full: beside the tips there is no room for another backup; the last one stays.
+        TipboxError: as ``backup``.
+    """
+    today = today or days.today()
+    size = _expire(home, folder, credentials, today)
+    out = folder / f"tipbox-{today}.bak"
+    _make_room(home, folder, size)
+    made = backup(home, out, to, onion=onion, credentials=credentials, today=today)
+    for path in [*_kept(folder)][:-keep]:
+        path.unlink()
+    fsync_folder(folder)
+    return out, made
+
+
+def _kept(folder: Path) -> Iterator[Path]:
+    """The backups of a folder, the oldest first."""
+    yield from sorted(path for path in folder.iterdir() if _day(path) is not None)
+
+
+def _day(path: Path) -> date | None:
+    """The day of a backup, by its name; None for other files."""
+    named = _NAME.fullmatch(path.name)
+    try:
+        return days.parse(named[1]) if named else None
+    except Malformed:
+        return None
+
+
+def _expire(home: Path, folder: Path, credentials: Path | None, today: date) -> int:
+    """Remove those older than tips are kept, unless the clock waits for the operator; the next one's size, about."""
+    with opened(home, credentials) as server:
+        held, bodies, letters = server.store.read(
+            lambda connection: (
+                *connection.execute(select(Ledger.held, Ledger.body_bytes)).one(),
+                int(connection.execute(select(func.coalesce(func.sum(func.length(Envelope.letter)), 0))).scalar_one()),
+            )
+        )
+        longest = server.config.retention.days
+    for path in [] if held else [*_kept(folder)]:
+        day = _day(path)
+        if day is not None and (today - day).days > longest:
+            path.unlink()
+    return int(bodies) + int(letters)
+
+
+def _make_room(home: Path, folder: Path, size: int) -> None:
+    """Remove the oldest until another of ``size`` bytes may come; the newest stays.
+
+    Raises:
+        Full: it may not come even so.
+    """
+    share = _SHARE if folder.stat().st_dev == home.stat().st_dev else 1
+    kept = [*_kept(folder)]
+    while True:
+        taken = sum(path.stat().st_size for path in kept)
+        if taken + size <= (shutil.disk_usage(folder).free + taken) // share:
+            return
+        if len(kept) <= 1:
+            raise Full(f"backing up: beside the tips there is no room for another backup in {folder}; "
+                       "carry what is there away and remove it, or use a larger disk")  # fmt: skip
+        kept.pop(0).unlink()

@@ -1,0 +1,1 @@
+"""Bundles to and from the organisations, on the server's side."""

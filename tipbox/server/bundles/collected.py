@@ -1,0 +1,56 @@
+"""Up to which day each organisation has collected everything: one line on the start page, the same for everybody.
+
+It is written when an acknowledgement is taken, at most the day before, and never goes back: it tells a source whose
+tip is old enough that it was carried, and nobody anything about one tip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from time import monotonic
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from tipbox.server.storage.clock import Clock
+from tipbox.server.storage.models import Envelope, Organisation, Slot
+from tipbox.server.storage.organisations import LOOK_AGAIN
+from tipbox.server.storage.transactions import Store
+
+_DAY = timedelta(days=1)
+
+
+def note_collected(connection: Connection, organisation: bytes, clock: Clock) -> None:
+    """Note the last day for which everything with a slot of ``organisation`` is acknowledged."""
+    if clock.held:
+        return
+    oldest: date | None = connection.execute(
+        select(func.min(Envelope.day))
+        .join(Slot, Slot.envelope == Envelope.id)
+        .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
+    ).scalar_one()
+    day = min(clock.today, oldest or clock.today) - _DAY
+    connection.execute(
+        update(Organisation)
+        .where(Organisation.id == organisation, or_(Organisation.collected.is_(None), Organisation.collected < day))
+        .values(collected=day)
+    )
+
+
+class Collected:
+    """The days, by organisation id; read again every second at most."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._looked = -LOOK_AGAIN
+        self._days: Mapping[bytes, date] = {}
+
+    def days(self) -> Mapping[bytes, date]:
+        """Organisations that have collected something, each with its day."""
+        if monotonic() - self._looked >= LOOK_AGAIN:
+            rows = self._store.read(
+                lambda connection: connection.execute(select(Organisation.id, Organisation.collected)).all()
+            )
+            self._days = {row[0]: row[1] for row in rows if row[1] is not None}
+            self._looked = monotonic()
+        return self._days

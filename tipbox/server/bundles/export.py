@@ -1,0 +1,272 @@
+"""Bundles to an organisation: all that has a slot for it and that it has not acknowledged, whole, in random order."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from tipbox.errors import Full, InputRefused, NotFound
+from tipbox.files.durable import replacing
+from tipbox.formats.base import days, padding
+from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES
+from tipbox.formats.base.primitives import sha256
+from tipbox.formats.bundles.acknowledgement import Report
+from tipbox.formats.bundles.bundle import OUTWARD, Index, ItemEntry
+from tipbox.formats.bundles.bundle_write import Volume
+from tipbox.server.config import LARGEST_VOLUME
+from tipbox.server.storage.blobs import BlobStore
+from tipbox.server.storage.clock import tick
+from tipbox.server.storage.models import Envelope, Inward, RefusedItem, Series, Slot
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.organisations import find_by_name
+from tipbox.server.storage.transactions import DISK_FULL
+
+_FIRST_ITEMS: Final = MAX_ITEMS - 1
+"""Envelopes in a volume; one item is left for the report."""
+MOST_VOLUMES: Final = 1000
+MOST_ENVELOPES: Final = 2**18
+"""Of one export: what the couriers' door keeps of each (about 115 bytes) fits below the floor of the disk."""
+_REPORT_LENGTH: Final = 4
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An Envelope that an organisation has not acknowledged."""
+
+    id: bytes
+    size: int
+    blob: str | None
+    body_size: int
+
+
+def export(home: Path, organisation: str, out: Path, *, today: date | None = None) -> list[Path]:
+    """Write one or more volumes ``ORG-<sequence>-<volume>.bundle`` into ``out``.
+
+    Args:
+        home: the server's folder; the server may be running.
+        organisation: short name.
+        out: made when missing.
+        today: the day, UTC.
+
+    Returns:
+        The volumes, letters first. There is always one: it tells the desk which of its Bundles were taken.
+
+    Raises:
+        NotFound: no such organisation here.
+        NoCurrentKey: its manifest names no receiving key for this day.
+        Full: ``out`` has no room for all of them; none is left there.
+    """
+    with opened(home) as server:
+        return export_opened(server, organisation, out, today or days.today())
+
+
+def export_opened(server: Opened, organisation: str, out: Path, today: date) -> list[Path]:
+    """``export`` on an opened server."""
+    volumes = prepare(server, organisation, today)
+    out.mkdir(parents=True, exist_ok=True)
+    needed = sum(volume.sealed.size for volume in volumes)
+    if needed > shutil.disk_usage(out).free:
+        raise Full(f"exporting: the volumes take {needed:,} bytes, and {out} has less room; name another folder")
+    paths: list[Path] = []
+    try:
+        for volume in volumes:
+            path = out / volume.name
+            with replacing(path) as file:
+                file.writelines(volume.pieces(server))
+            paths.append(path)
+    except BaseException as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise Full(f"exporting: {out} has no room for the volumes; name another folder") from error
+        raise
+    return paths
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A volume whose bytes are made when they are read, from any byte on, always the same."""
+
+    name: str
+    sealed: Volume
+    report: bytes = b""
+
+    @classmethod
+    def load(cls, name: str, data: bytes) -> Prepared:
+        """The inverse of ``save``."""
+        end = _REPORT_LENGTH + int.from_bytes(data[:_REPORT_LENGTH])
+        return cls(name, Volume.load(data[end:]), data[_REPORT_LENGTH:end])
+
+    def save(self) -> bytes:
+        """All but the Envelopes."""
+        return len(self.report).to_bytes(_REPORT_LENGTH) + self.report + self.sealed.save()
+
+    @property
+    def envelopes(self) -> list[bytes]:
+        """The ids of its Envelopes."""
+        return [entry.hash for entry in self.sealed.entries if entry.kind == "envelope"]
+
+    def pieces(self, server: Opened, begin: int = 0) -> Iterator[bytes]:
+        """Its bytes from ``begin`` on.
+
+        Raises:
+            InputRefused: an Envelope has gone meanwhile.
+        """
+
+        def open_item(number: int, start: int) -> Iterable[bytes]:
+            entry = self.sealed.entries[number - 1]
+            return [self.report[start:]] if entry.kind == "report" else _pieces(server, entry.hash, start)
+
+        return self.sealed.pieces(open_item, begin)
+
+
+def prepare(server: Opened, organisation: str, today: date) -> list[Prepared]:
+    """The volumes of a new export.
+
+    Raises:
+        NotFound: no such organisation here.
+        NoCurrentKey: its manifest names no receiving key for this day.
+    """
+    listed = find_by_name(server.home, organisation)
+    if listed is None:
+        raise NotFound(f"exporting to {organisation}: there is no such organisation in {server.home.keys}")
+    manifest = listed.manifest
+    manifest.check(today)
+    key = manifest.current_key(today)
+    sequence, waiting, report = server.store.write(lambda connection: _begin(connection, manifest.id, today))
+    volumes = _bounded(plan([envelope for envelope in waiting if _is_there(server.blobs, envelope)]))
+    prepared = []
+    for number, volume in enumerate(volumes, 1):
+        entries = [ItemEntry("envelope", envelope.size, envelope.id) for envelope in volume]
+        told = report.encode() if number == 1 else b""
+        if told:
+            entries.insert(0, ItemEntry("report", len(told), sha256(told)))
+        index = Index(
+            day=today,
+            direction=OUTWARD,
+            organisation=manifest.id,
+            sender=b"",
+            sequence=sequence,
+            items=(),
+            server_key=server.keys.public,
+            volume=number,
+            volumes=len(volumes),
+        )
+        sealed = Volume.begin(index, entries, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
+        prepared.append(Prepared(f"{organisation}-{sequence}-{number}.bundle", sealed, told))
+    return prepared
+
+
+def are_there(server: Opened, envelopes: Sequence[bytes]) -> bool:
+    """Whether all of these are here still, and the bodies that lie on the disk are whole."""
+    for at in range(0, len(envelopes), _BATCH):
+        batch = envelopes[at : at + _BATCH]
+        rows = server.store.read(
+            lambda connection, batch=batch: connection.execute(  # type: ignore[misc]
+                select(Envelope.id, Envelope.body_size, Envelope.blob).where(Envelope.id.in_(batch))
+            ).all()
+        )
+        if len(rows) != len(batch):
+            return False
+        if server.blobs.local and not all(_is_there(server.blobs, Waiting(r[0], 0, r[2], r[1])) for r in rows):
+            return False
+    return True
+
+
+def _begin(connection: Connection, organisation: bytes, today: date) -> tuple[int, list[Waiting], Report]:
+    """The next sequence, and what waits."""
+    tick(connection, today)
+    series = (Series.organisation == organisation, Series.direction == OUTWARD)
+    last = connection.execute(select(Series.sequence).where(*series)).scalar_one_or_none()
+    sequence = (last or 0) + 1
+    if last is None:
+        connection.execute(insert(Series).values(organisation=organisation, direction=OUTWARD, sequence=sequence))
+    else:
+        connection.execute(update(Series).where(*series).values(sequence=sequence))
+    rows = connection.execute(
+        select(
+            Envelope.id, Envelope.body_size, Envelope.blob, func.length(Envelope.header), func.length(Envelope.letter)
+        )
+        .join(Slot, Slot.envelope == Envelope.id)
+        .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
+    ).all()
+    waiting = [Waiting(row[0], row[3] + row[4] + padding.sealed_size(row[1]), row[2], row[1]) for row in rows]
+    return sequence, waiting, _report(connection, organisation)
+
+
+def _report(connection: Connection, organisation: bytes) -> Report:
+    taken = connection.execute(
+        select(Inward.sequence)
+        .where(Inward.organisation == organisation)
+        .order_by(Inward.sequence.desc())
+        .limit(MAX_REPORT_BUNDLES)
+    ).scalars()
+    refused = connection.execute(
+        select(RefusedItem.item, RefusedItem.code)
+        .where(RefusedItem.organisation == organisation)
+        .order_by(RefusedItem.item)
+        .limit(MAX_ITEMS)
+    ).all()
+    return Report(tuple(taken), tuple((item, code) for item, code in refused))
+
+
+def plan(waiting: Sequence[Waiting]) -> list[list[Waiting]]:
+    """Volumes: Envelopes without a body first, each group in random order, each Envelope whole."""
+    order = secrets.SystemRandom()
+    volumes: list[list[Waiting]] = []
+    for group in ([one for one in waiting if not one.body_size], [one for one in waiting if one.body_size]):
+        order.shuffle(group)
+        volume: list[Waiting] = []
+        size = 0
+        for envelope in group:
+            if volume and (len(volume) == _FIRST_ITEMS or size + envelope.size > LARGEST_VOLUME):
+                volumes.append(volume)
+                volume, size = [], 0
+            volume.append(envelope)
+            size += envelope.size
+        if volume:
+            volumes.append(volume)
+    return volumes or [[]]
+
+
+def _is_there(blobs: BlobStore, envelope: Waiting) -> bool:
+    """Whether a body is whole. One that the disk lost must not keep the others here; ``check`` names it."""
+    return envelope.blob is None or blobs.size(envelope.blob) == padding.sealed_size(envelope.body_size)
+
+
+def _bounded(volumes: list[list[Waiting]]) -> list[list[Waiting]]:
+    """What one export holds at most; the rest goes with those after its acknowledgement."""
+    count = 0
+    for place, volume in enumerate(volumes[:MOST_VOLUMES]):
+        count += len(volume)
+        if place and count > MOST_ENVELOPES:
+            return volumes[:place]
+    return volumes[:MOST_VOLUMES]
+
+
+def _pieces(server: Opened, envelope: bytes, start: int) -> Iterator[bytes]:
+    """An Envelope from its byte ``start`` on."""
+    found = server.store.read(
+        lambda connection: connection.execute(
+            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.body_size).where(Envelope.id == envelope)
+        ).one_or_none()
+    )
+    if found is None:
+        raise InputRefused("exporting: Envelopes were acknowledged meanwhile; export again")
+    opening = found[0] + found[1]
+    if start < len(opening):
+        yield opening[start:]
+    at = max(0, start - len(opening))
+    if found[2] is not None:
+        try:
+            yield from server.blobs.read(found[2], at, padding.sealed_size(found[3]) - at)
+        except (FileNotFoundError, EOFError):
+            raise InputRefused("exporting: a stored body is gone; run tipbox server check") from None

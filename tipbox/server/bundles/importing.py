@@ -1,0 +1,260 @@
+"""Inward Bundles: acknowledgements, replies and new Key manifests. Lost, repeated or out of order, they do no harm.
+
+An acknowledgement means *carried* and marks only its signer's slots. An Envelope goes when every organisation with a
+slot in it has acknowledged: first its rows, in the same transaction as the marks, then its blob.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from sqlalchemy import Connection, delete, exists, insert, select, update
+
+from tipbox.errors import (
+    FORMAT_ERRORS,
+    DamagedItem,
+    Full,
+    LimitExceeded,
+    OlderSerial,
+    TipboxError,
+    WrongReader,
+    WrongSender,
+)
+from tipbox.formats.base import days, padding
+from tipbox.formats.base.limits import MAX_ACKS, MAX_MANIFEST
+from tipbox.formats.base.primitives import equal, sha256
+from tipbox.formats.bundles.acknowledgement import read_acknowledgement
+from tipbox.formats.bundles.bundle import INWARD
+from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
+from tipbox.formats.envelopes.header import KeyState
+from tipbox.formats.manifest import Manifest, key_id
+from tipbox.server.bundles.collected import note_collected
+from tipbox.server.mailboxes.deposit import deposit
+from tipbox.server.storage.clock import Clock, tick
+from tipbox.server.storage.models import Envelope, Inward, Ledger, RefusedItem, Slot
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.organisations import Listed, adopt, read_folder
+
+_BATCH: Final = 200
+"""Envelopes acknowledged in one transaction: a running server is not kept waiting."""
+_MAX_ACK: Final = 70 * MAX_ACKS
+"""Bytes of the longest acknowledgement."""
+_REFUSALS: Final[tuple[type[TipboxError], ...]] = (Full, *FORMAT_ERRORS)
+"""Why a reply is not deposited, but for damage on its way."""
+
+
+@dataclass
+class Taken:
+    """What was taken from one inward Bundle."""
+
+    file: str
+    organisation: str = ""
+    sequence: int = 0
+    acknowledged: int = 0
+    """Slots marked now; repeated marks do not count."""
+    deleted: int = 0
+    """Envelopes that every organisation has carried, and that are gone now."""
+    deposited: int = 0
+    """Replies that came into their mailboxes now; repeated ones do not count."""
+    manifests: list[str] = field(default_factory=list)
+    returned: list[TipboxError] = field(default_factory=list)
+    """Why replies were not deposited. The next Bundle to the desk names them; this Bundle counts as taken."""
+    refused: list[TipboxError] = field(default_factory=list)
+    """Why the Bundle, or items of it, were not taken."""
+
+    new: bool = False
+    """Whether the Bundle is now, for the first time, done with."""
+
+    @property
+    def news(self) -> bool:
+        """Whether anything was taken that was not here before: then the next export differs from the last."""
+        return bool(self.new or self.acknowledged or self.deposited or self.manifests)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the Bundle is done with, and need not come again."""
+        return not self.refused
+
+
+def import_bundles(home: Path, files: Sequence[Path], *, today: date | None = None) -> list[Taken]:
+    """Take inward Bundles. What cannot be taken is named in the result, and the others are taken all the same.
+
+    Args:
+        home: the server's folder; the server may be running.
+        files: Bundles.
+        today: the day, UTC.
+
+    Returns:
+        One entry for each file, in order.
+
+    Raises:
+        TipboxError: the server's folder is not right.
+        OSError: a file cannot be read.
+    """
+    with opened(home) as server:
+        return [_import(server, path, today or days.today()) for path in files]
+
+
+def _import(server: Opened, path: Path, today: date) -> Taken:
+    with path.open("rb") as file:
+        return import_opened(server, file, path.name, today)
+
+
+def import_opened(server: Opened, file: BinaryIO, name: str, today: date) -> Taken:
+    """Take one inward Bundle from a seekable file."""
+    taken = Taken(name)
+    try:
+        bundle = _open(server, file)
+        _accept_sender(server, bundle, taken, today)
+        clock = server.store.write(lambda connection: tick(connection, today))
+        for item in bundle.items:
+            try:
+                _take(server, bundle, item, taken, clock)
+            except TipboxError as error:
+                taken.refused.append(error)
+        if taken.whole:
+            taken.new = server.store.write(lambda connection: _note_taken(connection, bundle))
+    except TipboxError as error:
+        taken.refused.append(error)
+    return taken
+
+
+def _open(server: Opened, file: BinaryIO) -> Bundle:
+    own = key_id(server.keys.public)
+    bundle = Bundle(file, server.keys.id, lambda key: server.keys.seed if key == own else KeyState.UNKNOWN)
+    if bundle.header.direction != INWARD:
+        raise WrongReader("this Bundle is for a desk; import Bundles that a desk wrote for this server")
+    return bundle
+
+
+def _accept_sender(server: Opened, bundle: Bundle, taken: Taken, today: date) -> None:
+    """The sender is the desk key of the manifest in force, or of a newer one in the Bundle; newer ones are taken."""
+    held = _in_force(server, bundle.index.organisation)
+    if held is None:
+        raise WrongSender("this Bundle is from an organisation that this server does not know")
+    taken.organisation, taken.sequence = held.organisation, bundle.index.sequence
+    newer = []
+    for item in bundle.items:
+        if item.entry.kind == "manifest":
+            try:
+                newer += [one for one in _newer(held, _read(bundle, item, MAX_MANIFEST)) if one.has_begun(today)]
+            except TipboxError as error:
+                taken.refused.append(error)
+    if bundle.index.sender not in {held.desk, *(one.manifest.desk for one in newer)}:
+        raise WrongSender(
+            f"this Bundle is not signed by the desk key of {held.organisation}'s manifest in force; "
+            "ask the desk for a new outbox"
+        )
+    for one in sorted(newer, key=lambda one: one.manifest.serial):
+        if adopt(server.home, server.store, one, today):
+            taken.manifests.append(held.organisation)
+
+
+def _in_force(server: Opened, organisation: bytes) -> Manifest | None:
+    return next((one.manifest for one in read_folder(server.home.keys) if one.manifest.id == organisation), None)
+
+
+def _newer(held: Manifest, data: bytes) -> list[Listed]:
+    """The manifest in ``data``, when it may follow the one held."""
+    manifest = Manifest.parse(data)
+    if manifest.organisation != held.organisation:
+        raise WrongSender("a Key manifest in this Bundle is of another organisation than the Bundle")
+    try:
+        manifest.check_replaces(held)
+    except OlderSerial:
+        return []
+    if (manifest.name, manifest.country) != (held.name, held.country):
+        raise WrongSender(
+            "a Key manifest in this Bundle changes the name or country that sources see; "
+            "ask the organisation by another way, then put its file into --keys"
+        )
+    return [Listed(manifest, data)]
+
+
+def _take(server: Opened, bundle: Bundle, item: Item, taken: Taken, clock: Clock) -> None:
+    organisation = bundle.index.organisation
+    if item.entry.kind == "ack":
+        envelopes = read_acknowledgement(_read(bundle, item, _MAX_ACK), bundle.index.sender)
+        marked, deleted = acknowledge(server, organisation, envelopes)
+        server.store.write(lambda connection: note_collected(connection, organisation, clock))
+        taken.acknowledged += marked
+        taken.deleted += deleted
+    elif item.entry.kind == "reply":
+        try:
+            taken.deposited += deposit(server, bundle, item, clock)
+        except DamagedItem:
+            raise
+        except _REFUSALS as error:
+            code = error.code
+            server.store.write(lambda connection: _note_refused(connection, organisation, item.entry.hash, code))
+            taken.returned.append(type(error)(f"item {item.number} (reply): {error}"))
+
+
+def _read(bundle: Bundle, item: Item, most: int) -> bytes:
+    """A small item, whole and with the hash that the index gives."""
+    if item.entry.size > most:
+        raise LimitExceeded(f"item {item.number} ({item.entry.kind}) is larger than tipbox accepts")
+    data = b"".join(bundle.read(item))
+    if not equal(sha256(data), item.entry.hash):
+        raise damaged(item, "not what the index says")
+    return data
+
+
+def acknowledge(server: Opened, organisation: bytes, envelopes: Sequence[bytes]) -> tuple[int, int]:
+    """Mark an organisation's slots; delete what all have carried. Slots marked, Envelopes deleted."""
+    marked = deleted = 0
+    for at in range(0, len(envelopes), _BATCH):
+        batch = envelopes[at : at + _BATCH]
+        count, blobs, gone = server.store.write(
+            lambda connection, batch=batch: _acknowledge(connection, organisation, batch)  # type: ignore[misc]
+        )
+        server.blobs.delete(blobs)
+        marked += count
+        deleted += gone
+    return marked, deleted
+
+
+def _acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence[bytes]) -> tuple[int, list[str], int]:
+    marked = connection.execute(
+        update(Slot)
+        .where(Slot.envelope.in_(envelopes), Slot.organisation == organisation, Slot.acknowledged.is_(False))
+        .values(acknowledged=True)
+    ).rowcount
+    waiting = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
+    done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~waiting)).scalars().all()
+    return marked, delete_envelopes(connection, done), len(done)
+
+
+def delete_envelopes(connection: Connection, envelopes: Iterable[bytes]) -> list[str]:
+    """Remove Envelopes' rows and what the ledger counts of them; the blobs to delete once this is committed."""
+    blobs = []
+    for envelope in envelopes:
+        blob, body_size = connection.execute(
+            select(Envelope.blob, Envelope.body_size).where(Envelope.id == envelope)
+        ).one()
+        connection.execute(delete(Slot).where(Slot.envelope == envelope))
+        connection.execute(delete(Envelope).where(Envelope.id == envelope))
+        if blob is not None:
+            blobs.append(blob)
+            connection.execute(update(Ledger).values(body_bytes=Ledger.body_bytes - padding.sealed_size(body_size)))
+    return blobs
+
+
+def _note_taken(connection: Connection, bundle: Bundle) -> bool:
+    """Note that a Bundle is done with; whether it was not noted yet."""
+    key = {"organisation": bundle.index.organisation, "sequence": bundle.index.sequence}
+    known = connection.execute(select(Inward.header).filter_by(**key)).one_or_none()
+    if known is None:
+        connection.execute(insert(Inward).values(**key, header=bundle.header_hash))
+    elif known[0] != bundle.header_hash:
+        connection.execute(update(Inward).filter_by(**key).values(header=bundle.header_hash))
+    return known is None or known[0] not in {None, bundle.header_hash}
+
+
+def _note_refused(connection: Connection, organisation: bytes, item: bytes, code: str) -> None:
+    connection.execute(delete(RefusedItem).where(RefusedItem.organisation == organisation, RefusedItem.item == item))
+    connection.execute(insert(RefusedItem).values(organisation=organisation, item=item, code=code))

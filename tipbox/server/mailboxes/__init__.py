@@ -1,0 +1,1 @@
+"""Mailboxes: replies are deposited by Bundles and read by their sources."""

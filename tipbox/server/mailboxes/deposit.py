@@ -1,0 +1,224 @@
+"""Depositing a reply from an inward Bundle: checked, streamed to a durable blob, then noted in one transaction.
+
+A mailbox comes into being by its first reply. The hash of each item that was taken is kept for as long as replies are,
+so that a Bundle that comes again does not bring back what its source has deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from io import BufferedReader
+from typing import Final
+
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
+
+from tipbox.errors import Full, Malformed, Truncated
+from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE, MIB
+from tipbox.formats.base.primitives import equal
+from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
+from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.envelopes.header import MAGIC, Header, header_size
+from tipbox.formats.mailbox_list import LARGEST_LISTED, Entry
+from tipbox.server.storage.blobs import Incoming
+from tipbox.server.storage.clock import Clock
+from tipbox.server.storage.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply, ReplyOpening
+from tipbox.server.storage.open_server import Opened
+from tipbox.server.storage.transactions import DISK_FULL
+from tipbox.server.uploads.quota import Disk
+
+MOST_OF_ONE: Final = 16
+"""Replies of one organisation in one mailbox."""
+MOST_BYTES_OF_ONE: Final = 256 * MIB
+"""Bytes of one organisation's replies in one mailbox."""
+_PREFIX: Final = len(MAGIC) + 2
+
+
+@dataclass(frozen=True)
+class Start:
+    """A reply item up to its letter. ``opening``: header ‖ letter."""
+
+    mailbox: bytes
+    header: Header
+    opening: bytes = field(repr=False)
+
+    @property
+    def listed(self) -> bytes:
+        """The opening when a list can hold it; what is larger lies in the blob."""
+        return self.opening if len(self.opening) <= LARGEST_LISTED else b""
+
+
+class _Hashed:
+    """The bytes of an item, hashed as they are read."""
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+
+    def take(self, size: int) -> bytes:
+        """``size`` bytes; Truncated when the item ends before."""
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise Truncated("the reply ends too early")
+        self._digest.update(data)
+        return data
+
+    def digest(self) -> bytes:
+        """SHA-256 of what was read."""
+        return self._digest.digest()
+
+
+def deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock) -> bool:
+    """Put the reply of ``item`` into its mailbox; whether that is news.
+
+    Raises:
+        Full: the mailbox, the quota of replies or the disk has no room for it.
+        DamagedItem: the item is not what the desk wrote; the Bundle has to come again.
+        TipboxError: it is not a reply: an error of the format.
+    """
+    writer = bundle.index.organisation
+    if server.store.read(lambda connection: _was_taken(connection, bundle, item)):
+        return False
+    with bundle.open(item) as opened:
+        stream = _Hashed(opened)
+        start = _read_start(stream, item)
+        server.store.read(lambda connection: _admit(connection, server, writer, start))
+        try:
+            with server.blobs.create() as blob:
+                return _deposit(server, bundle, item, clock, _Arriving(stream, start, blob))
+        except OSError as error:
+            raise (Full() if error.errno in DISK_FULL else error) from None
+
+
+@dataclass(frozen=True)
+class _Arriving:
+    stream: _Hashed
+    start: Start
+    blob: Incoming
+
+
+def _read_start(stream: _Hashed, item: Item) -> Start:
+    mailbox, prefix = stream.take(HASH_SIZE), stream.take(_PREFIX)
+    header = Header.parse(prefix + stream.take(header_size(prefix) - _PREFIX))
+    if [slot.organisation for slot in header.slots] != [mailbox[:ID_SIZE]]:
+        raise Malformed("a reply has one slot, for its mailbox; this one has others")
+    if item.entry.size != HASH_SIZE + header.envelope_size:
+        raise Malformed("a reply does not have the size that its header says")
+    return Start(mailbox, header, header.encoded + stream.take(header.sealed_letter_size))
+
+
+def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving: _Arriving) -> bool:
+    start, blob = arriving.start, arriving.blob
+    header = start.header
+    envelope = EnvelopeId(header.encoded, start.opening[len(header.encoded) :])
+    if not start.listed:
+        blob.write(start.opening)
+    for index in range(header.parts):
+        part = arriving.stream.take(header.part_size(index))
+        envelope.add(part)
+        blob.write(part)
+    if not equal(arriving.stream.digest(), item.entry.hash):
+        raise damaged(item, "not what the index says")
+    name = blob.keep(blob.size) if blob.size else None
+    identifier = envelope.digest()
+    row = {
+        "mailbox": start.mailbox,
+        "id": identifier,
+        "organisation": bundle.index.organisation,
+        "day": clock.today,
+        "seen_day": clock.days_seen,
+        "size": header.envelope_size,
+        "entry": Entry(identifier, clock.today, header.envelope_size, len(start.opening)).encode(),
+        "blob": name,
+    }
+
+    def note(connection: Connection) -> bool:
+        if _was_taken(connection, bundle, item):
+            return False
+        _admit(connection, server, bundle.index.organisation, start)
+        return _note(connection, row, start.listed, item.entry.hash)
+
+    try:
+        used = server.store.write(note)
+    except Full:
+        if name is not None:
+            blob.discard()
+        raise
+    if not used and name is not None:
+        blob.discard()
+    return used
+
+
+def _note(connection: Connection, row: dict[str, object], opening: bytes, item: bytes) -> bool:
+    """The rows of a reply; False when its mailbox has it already, from another item or organisation."""
+    connection.execute(insert(Deposit).values(item=item, seen_day=row["seen_day"]))
+    connection.execute(
+        delete(RefusedItem).where(RefusedItem.organisation == row["organisation"], RefusedItem.item == item)
+    )
+    there = exists().where(Reply.mailbox == row["mailbox"], Reply.id == row["id"])
+    if connection.execute(select(there)).scalar_one():
+        return False
+    connection.execute(insert(Reply).values(row))
+    if opening:
+        connection.execute(insert(ReplyOpening).values(mailbox=row["mailbox"], id=row["id"], opening=opening))
+    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes + row["size"]))
+    connection.execute(
+        update(Organisation)
+        .where(Organisation.id == row["organisation"])
+        .values(reply_bytes=Organisation.reply_bytes + row["size"])
+    )
+    return True
+
+
+def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
+    """Whether this item was deposited once, or came in a Bundle that was taken in whole and was not refused."""
+    organisation = bundle.index.organisation
+    deposited = exists().where(Deposit.item == item.entry.hash)
+    whole = exists().where(
+        Inward.organisation == organisation,
+        Inward.sequence == bundle.index.sequence,
+        Inward.header.is_(None) | (Inward.header == bundle.header_hash),
+    )
+    refused = exists().where(RefusedItem.organisation == organisation, RefusedItem.item == item.entry.hash)
+    return bool(connection.execute(select(deposited | (whole & ~refused))).scalar_one())
+
+
+def _admit(connection: Connection, server: Opened, writer: bytes, start: Start) -> None:
+    """Full when there is no room for a reply of ``writer``."""
+    size, quota = start.header.envelope_size, server.config.quota
+    disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
+    count, held = connection.execute(
+        select(func.count(), func.coalesce(func.sum(Reply.size), 0)).where(
+            Reply.mailbox == start.mailbox, Reply.organisation == writer
+        )
+    ).one()
+    stored = connection.execute(select(Ledger.reply_bytes)).scalar_one()
+    own = connection.execute(select(Organisation.reply_bytes).where(Organisation.id == writer)).scalar_one()
+    organisations = connection.execute(select(func.count()).select_from(Organisation)).scalar_one()
+    has_blob = start.header.parts or not start.listed
+    reserve = disk.reserve(quota) if has_blob and disk.holds_bodies else 0
+    if (
+        count >= MOST_OF_ONE
+        or int(held) + size > MOST_BYTES_OF_ONE
+        or stored + size > quota.reply_bytes
+        or own + size > quota.reply_bytes // organisations  # no organisation shuts the mailboxes of the others
+        or disk.free - size < max(disk.floor, reserve)
+    ):
+        raise Full
+
+
+def delete_old_replies(connection: Connection, last: int, most: int) -> tuple[int, list[str]]:
+    """Remove up to ``most`` replies that came on the ``last`` day seen or before; how many, and the blobs to delete."""
+    old = connection.execute(
+        select(Reply.mailbox, Reply.id, Reply.size, Reply.blob, Reply.organisation)
+        .where(Reply.seen_day <= last)
+        .limit(most)
+    ).all()
+    for mailbox, reply, size, _, writer in old:
+        connection.execute(
+            update(Organisation).where(Organisation.id == writer).values(reply_bytes=Organisation.reply_bytes - size)
+        )
+        connection.execute(delete(ReplyOpening).where(ReplyOpening.mailbox == mailbox, ReplyOpening.id == reply))
+        connection.execute(delete(Reply).where(Reply.mailbox == mailbox, Reply.id == reply))
+    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes - sum(row[2] for row in old)))
+    return len(old), [row[3] for row in old if row[3] is not None]

@@ -1,0 +1,1 @@
+"""The processes of a running server: gunicorn's arbiter, its workers and their connections."""

@@ -1,0 +1,113 @@
+"""The master process: gunicorn, told everything here and nothing by its own files or environment.
+
+Runs as ``python -m tipbox.server.process.arbiter`` in a fresh interpreter, so that workers load the application
+after gevent has made the standard library wait without blocking.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from gunicorn.app.base import BaseApplication
+
+from tipbox.server.config import NO_BIND, Config, load
+from tipbox.server.home import Home
+
+GRACE_SECONDS: Final = 15
+SILENT_SECONDS: Final = 120
+"""A worker whose loop stands still for so long is replaced."""
+BACKLOG: Final = 4096
+SOCKET_UMASK: Final = 0o117
+"""Unix sockets are for the owner and its group: Tor's user is in it."""
+FILES_PER_CONNECTION: Final = 2
+SPARE_FILES: Final = 128
+
+
+def is_unix(bind: str) -> bool:
+    """Whether a bind is a unix socket."""
+    return bind.startswith("unix:")
+
+
+class Master(BaseApplication):  # type: ignore[misc]
+    """gunicorn with tipbox's settings."""
+
+    def __init__(self, home: Path, binds: list[str]) -> None:
+        self._home = Home(home)
+        self._sources, self._couriers = binds[0], binds[1:]
+        self._config: Config = load(home)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Every setting that matters; gunicorn reads no file and no environment variable of its own."""
+        settings: dict[str, Any] = {
+            "bind": [*self._source_binds(), *self._couriers],
+            "worker_class": "tipbox.server.process.worker.Worker",
+            "workers": self._config.server.workers,
+            "worker_connections": _raise_file_limit(self._config.server.connections),
+            "timeout": SILENT_SECONDS,
+            "graceful_timeout": GRACE_SECONDS,
+            "backlog": BACKLOG,
+            "umask": SOCKET_UMASK,
+            "proxy_allow_ips": "*",
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+            "limit_request_line": 1024,
+            "limit_request_fields": 40,
+            "limit_request_field_size": 2048,
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "info",
+            "logger_class": "tipbox.server.log.Logger",
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(self._home.spool),  # noqa: S108
+            "proc_name": "tipbox",
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> None:
+        """Applications are loaded by doors(), one for each bind."""
+
+    def doors(self) -> list[tuple[Any, bool]]:
+        """In a worker: each bind's application, and whether it demands Tor's circuit line."""
+        from tipbox.server.storage.executors import Beside
+        from tipbox.server.web.app import create_app
+
+        threads = Beside()
+        doors: list[tuple[Any, bool]] = []
+        for bind in self._source_binds():
+            demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
+            doors.append((create_app(self._home, self._config, threads=threads), demands))
+        if self._couriers:
+            from tipbox.server.web.courier_api import create_courier_app
+
+            doors.append((create_courier_app(self._home, self._config, threads=threads), False))
+        return doors
+
+    def _source_binds(self) -> list[str]:
+        return [] if self._sources == NO_BIND else [self._sources]
+
+
+def _raise_file_limit(connections: int) -> int:
+    """Ask for enough open files; the number of connections that they allow."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_PER_CONNECTION * connections + SPARE_FILES
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    return min(connections, (granted - SPARE_FILES) // FILES_PER_CONNECTION)
+
+
+def main() -> None:
+    """``master HOME BIND|- [COURIER_BIND]``."""
+    home, *binds = sys.argv[1:]
+    os.umask(Home(Path(home)).umask)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory of a worker never becomes a file
+    Master(Path(home), binds).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Starting the server: make H, migrate, take newer manifests, sweep, become the master."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, NoReturn
+
+from tipbox.errors import Usage
+from tipbox.formats.base import days
+from tipbox.server.config import NO_BIND, Config, load
+from tipbox.server.home import Home, make_server_keys
+from tipbox.server.storage.blobs import open_blobs
+from tipbox.server.storage.clock import tick
+from tipbox.server.storage.database import make_engine, make_file, migrate
+from tipbox.server.storage.organisations import adopt_folder
+from tipbox.server.storage.sweep import sweep
+from tipbox.server.storage.transactions import Store
+
+_OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2", "PYTHONMALLOC": "malloc"}
+"""Memory that the workers free is overwritten by the allocator, also that of small objects, which Python would keep in
+pools of its own: what was read, a token among it, is not found there later."""
+
+
+def prepare(home: Path, keys: Path) -> Config:
+    """Make and migrate H and take each manifest of ``keys`` whose serial is higher.
+
+    Raises:
+        TipboxError: the configuration, the database or a manifest is not right; the sentence says which.
+    """
+    folder = Home(home)
+    folder.must_be_whole()
+    os.umask(folder.umask)
+    config = load(home)
+    folder.make()
+    make_server_keys(folder)
+    if not config.database.url.get_secret_value():
+        make_file(folder)
+    engine = make_engine(folder, config)
+    try:
+        migrate(engine)
+        store = Store(engine)
+        adopt_folder(folder, store, keys, days.today())
+        store.write(lambda connection: tick(connection, days.today()))
+        sweep(store, open_blobs(folder, config.blobs))
+    finally:
+        engine.dispose()
+    return config
+
+
+def run(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> NoReturn:
+    """Prepare, then become the server's master process. Returns only by an error.
+
+    Args:
+        home: the server's folder; made when missing.
+        keys: a folder of Key manifests.
+        bind: ``HOST:PORT`` or ``unix:PATH``; on a unix socket Tor's circuit line is demanded.
+        courier_bind: ``unix:PATH`` of the couriers' socket.
+
+    Raises:
+        TipboxError: see ``prepare``; Usage for a bind that cannot be.
+    """
+    binds = [_check_bind(bind)]
+    if courier_bind is not None:
+        binds.append(_check_courier_bind(courier_bind))
+    for one in binds:
+        _check_free(one)
+    prepare(home, keys)
+    _become_master(home, binds)
+
+
+def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
+    """As ``run``, for a process that serves the couriers and nobody else: it can have a user of its own.
+
+    Args:
+        home: the server's folder; setgid and of a group that both processes are in, unless they share a user.
+        keys: a folder of Key manifests.
+        bind: ``unix:PATH``.
+
+    Raises:
+        TipboxError: see ``run``.
+    """
+    checked = _check_courier_bind(bind)
+    prepare(home, keys)
+    _become_master(home, [NO_BIND, checked])
+
+
+def _become_master(home: Path, binds: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "tipbox.server.process.arbiter", str(home.resolve()), *binds]
+    os.execve(sys.executable, command, {**os.environ, **_OVERWRITE_FREED})  # noqa: S606
+
+
+def _check_courier_bind(bind: str) -> str:
+    if not bind.startswith("unix:"):
+        raise Usage("starting the server: couriers' binds take unix:PATH only")
+    return _check_bind(bind)
+
+
+def _check_bind(bind: str) -> str:
+    if bind.startswith("unix:"):
+        path = Path(bind.removeprefix("unix:"))
+        if not path.parent.is_dir():
+            raise Usage(f"starting the server: the folder of {path} does not exist; make it first")
+        return f"unix:{path.resolve()}"
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
+        raise Usage("starting the server: --bind takes 127.0.0.1:PORT or unix:PATH")
+    if not _is_loopback(host.strip("[]")):
+        raise Usage("starting the server: it listens on this machine only; bind to 127.0.0.1 or unix: and let Tor come")
+    return bind
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches an address: plain HTTP must never meet a network."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_free(bind: str) -> None:
+    """Say in one line, before anything is made, what gunicorn would say in many."""
+    if bind.startswith("unix:"):
+        return
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, int(port)))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Usage(f"starting the server: something listens on {bind} already; stop it or choose a port") from None
+        raise Usage(f"starting the server: cannot listen on {bind}: {error.strerror}; choose another --bind") from None

@@ -1,0 +1,254 @@
+"""The worker: gunicorn's gevent worker with the connection loop that slow and hostile lines ask for.
+
+What it does otherwise than gunicorn's own: a door (listener) can demand Tor's circuit line while another does not, and
+the circuit counts for every request of a connection; answers carry no ``Server``; heads, bodies and keep-alive have
+their own patience; a refused body is not read on; nothing of a request reaches a log.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+from gunicorn import util
+from gunicorn.http import wsgi
+from gunicorn.http.body import LengthReader
+from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.ggevent import GeventWorker
+
+from tipbox.formats.base.limits import KIB, MIB
+from tipbox.server import log
+from tipbox.server.process.connections import Connection, Connections
+from tipbox.server.web.headers import HEADERS
+
+HEAD_SECONDS: Final = 60
+"""Patience for the whole head of a request once its connection is open."""
+KEEP_SECONDS: Final = 120
+"""Patience for the next request of a connection."""
+STALL_SECONDS: Final = 180
+"""Patience for the next bytes of a body, or for the reader of an answer."""
+LINGER_BYTES: Final = 5 * MIB
+LINGER_SECONDS: Final = 30
+"""After an early refusal: what is still taken from the line, and for how long, so that the answer is read."""
+SMALL_REST: Final = 128 * KIB
+"""After an early refusal: a rest of the body that is passed over, so that the connection can be kept."""
+WIPE_SECONDS: Final = 2
+"""After refusing what should never have come: how long the answer may be read, with nothing taken from the line."""
+RECEIVE: Final = 64 * KIB
+HOUR: Final = 3600
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Door:
+    """A listener: the application behind it, gunicorn's configuration for it, and whether circuits are demanded."""
+
+    application: Wsgi
+    config: Any
+    demands_circuit: bool
+
+
+class Response(wsgi.Response):  # type: ignore[misc]
+    """gunicorn's response without its name; head and body leave in one piece."""
+
+    def __init__(self, req: Any, sock: Any, cfg: Any) -> None:
+        super().__init__(req, sock, cfg)
+        self.headers_sent: bool = False
+        self._head = b""
+
+    def default_headers(self) -> list[str]:
+        """The first lines of an answer."""
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+    def send_headers(self) -> None:
+        """Hold the head until the body comes."""
+        if not self.headers_sent:
+            lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
+            self._head = "".join(lines).encode("latin-1")
+            self.headers_sent = True
+
+    def _emit_body(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        if self.chunked:
+            data = b"%X\r\n%b\r\n" % (len(data), data)
+        self.sock.sendall(head + data)
+
+    def close(self) -> None:
+        """The answer is whole."""
+        self.send_headers()
+        head, self._head = self._head, b""
+        end = b"0\r\n\r\n" if self.chunked else b""
+        if head or end:
+            self.sock.sendall(head + end)
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """See the module."""
+
+    def init_process(self) -> None:
+        """After the fork, before anything is served."""
+        log.configure()
+        hub = gevent.get_hub()
+        hub.exception_stream = None  # gevent prints tracebacks with values in them
+        logging.getLogger("gunicorn.http.wsgi").disabled = True
+        self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """One door for each bind, in order."""
+        self.doors = {
+            self._name(listener): Door(application, self._config(proxied=demands), demands)
+            for listener, (application, demands) in zip(self.sockets, self.app.doors(), strict=True)
+        }
+        self.wsgi = None
+        for door in self.doors.values():
+            gevent.spawn(self._every_hour, door.application)
+
+    def _every_hour(self, application: Any) -> None:
+        while self.alive:
+            try:
+                application.extensions.get("tipbox.hourly", lambda: None)()
+            except Exception as error:  # noqa: BLE001 (the next hour comes)
+                log.fault(error)
+            gevent.sleep(HOUR)
+
+    def _config(self, *, proxied: bool) -> Any:
+        """The configuration of one door: gunicorn has one setting for all of them."""
+        config = copy.copy(self.cfg)
+        config.settings = {**self.cfg.settings, "proxy_protocol": copy.copy(self.cfg.settings["proxy_protocol"])}
+        config.set("proxy_protocol", "v1" if proxied else "off")
+        return config
+
+    @staticmethod
+    def _name(listener: Any) -> str:
+        return str(listener.getsockname())
+
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        """SIGTERM: finish what is being answered, end what is idle."""
+        super().handle_exit(sig, frame)
+        gevent.spawn(self.connections.drop_idle)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """One connection, from its first byte to its last."""
+        connection = Connection(client)
+        self.connections.add(connection)
+        try:
+            client.settimeout(STALL_SECONDS)
+            if client.family != socket.AF_UNIX:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._serve(self.doors[self._name(listener)], connection, addr)
+        except (OSError, StopIteration, NoMoreData):
+            pass  # the line ended
+        except ParseException:
+            with suppress(OSError):
+                client.sendall(_BAD_REQUEST)
+                _linger(client)
+        except Exception as error:  # noqa: BLE001 (noted without its message)
+            log.fault(error)
+        finally:
+            self.connections.remove(connection)
+            util.close(client)
+
+    def _serve(self, door: Door, connection: Connection, addr: Any) -> None:
+        parser = RequestParser(door.config, connection.client, addr)
+        parser.unreader.max_body_chunk = RECEIVE
+        patience = HEAD_SECONDS
+        while self.alive:
+            request = None
+            with gevent.Timeout(patience, False):
+                request = next(parser)
+            if request is None:
+                return
+            if door.demands_circuit and request.proxy_protocol_info:
+                self.connections.name(connection, request.proxy_protocol_info["client_addr"] or "")
+            connection.idle = False
+            if not self._answer(door, request, connection, addr):
+                return
+            connection.idle = True
+            patience = KEEP_SECONDS
+
+    def _answer(self, door: Door, request: Any, connection: Connection, addr: Any) -> bool:
+        """Answer one request; whether the connection may carry another."""
+        client = connection.client
+        name = client.getsockname()
+        response, environ = wsgi.create(request, client, addr or "", name, door.config, response_class=Response)
+        environ["wsgi.input"] = _Body(request.body.reader)
+        environ["tipbox.circuit"] = connection.circuit
+        environ["tipbox.circuit_demanded"] = door.demands_circuit
+        environ["tipbox.wipe"] = lambda: _wipe(request, connection)
+        answer = door.application(environ, response.start_response)
+        try:
+            unread = connection.wiped or _unread(request)
+            if unread or not self.alive:
+                response.force_close()
+            for piece in answer:
+                response.write(piece)
+            response.close()
+        finally:
+            if close := getattr(answer, "close", None):
+                close()
+        if connection.wiped:
+            _wait(client)
+        elif unread:
+            _linger(client)
+        return not response.should_close()
+
+
+class _Body:
+    """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        """``size`` bytes, or fewer at the end."""
+        data: bytes = self._reader.read(size)
+        return data
+
+
+def _unread(request: Any) -> bool:
+    """Whether more of the body is still to come than is worth waiting for to keep the connection."""
+    reader = request.body.reader
+    return not isinstance(reader, LengthReader) or reader.length > SMALL_REST
+
+
+def _wipe(request: Any, connection: Connection) -> None:
+    """Overwrite what was read ahead of a body that should never have come."""
+    with request.unreader.buf.getbuffer() as view:
+        view[:] = bytes(len(view))
+    connection.wiped = True
+
+
+def _wait(client: Any) -> None:
+    """Let the other side read the answer, and take nothing more from it."""
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        gevent.sleep(WIPE_SECONDS)
+
+
+def _linger(client: Any) -> None:
+    """Let a sender that is in the middle of a body read the answer: take and drop what it sends, for a while."""
+    with suppress(OSError), gevent.Timeout(LINGER_SECONDS, False):
+        client.shutdown(socket.SHUT_WR)
+        scratch = bytearray(RECEIVE)
+        taken = 0
+        while taken < LINGER_BYTES and (got := client.recv_into(scratch)):
+            taken += got
+
+
+_BAD_BODY: Final = b'{"error":"malformed","message":"The request is malformed."}\n'
+_BAD_REQUEST: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    + f"Content-Length: {len(_BAD_BODY)}\r\n".encode()
+    + "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items()).encode()
+    + b"\r\n"
+    + _BAD_BODY
+)

@@ -1,0 +1,398 @@
+"""Blobs: sealed parts, in a local folder or in an S3 store, behind one interface.
+
+A blob is written once, under a random name, and is durable before its name is given away. obstore's own local store
+does not fsync, so local files are written here. Until the row that names it is committed, a new local file is locked;
+``sweep`` removes what is neither locked nor named by a row: what a crash left behind. The nightly settle copies a local
+file into a second folder, and only then removes the first: a blob is looked for in both.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from urllib.parse import urlsplit
+
+from tipbox.errors import NetworkFailed
+from tipbox.files.durable import fsync_folder
+from tipbox.formats.base.limits import MIB
+from tipbox.server.config import Blobs as BlobsConfig
+from tipbox.server.home import Home
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+PIECE: Final = MIB
+"""Bytes read or written at a time when a blob is copied."""
+SETTLED: Final = "settled"
+"""The folder of files whose times and order tell nothing."""
+_NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_SWEPT_AT_ONCE: Final = 256
+_S3_CHUNK: Final = 8 * MIB
+_S3_MOST_CHUNKS: Final = 9_000
+_S3_PATIENCE: Final = timedelta(seconds=20)
+_S3_ABANDONED: Final = timedelta(days=1)
+
+
+class Incoming(Protocol):
+    """A blob on its way in. A context manager: what was not kept when it closes is gone."""
+
+    size: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+
+    def keep(self, size: int) -> str:
+        """Cut to ``size`` bytes, make durable, and give the name to put into a row before this closes."""
+
+    def discard(self) -> None:
+        """Undo ``keep``: no row names it."""
+
+
+class BlobStore(Protocol):
+    """Where blobs lie."""
+
+    local: bool
+
+    def create(self) -> Incoming:
+        """A new blob."""
+
+    def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
+        """``size`` bytes from ``start``, in pieces; FileNotFoundError or EOFError when they are not there."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a blob; None when it is not there."""
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove blobs; what is not there is no error."""
+
+    def delete_durably(self, names: Iterable[str]) -> None:
+        """``delete``; what is removed stays so after a power cut."""
+
+    def sweep(self, named: Callable[[], Collection[str]]) -> int:
+        """Remove what no row names and nobody is writing; how many. ``named`` reads the rows."""
+
+
+def open_blobs(home: Home, config: BlobsConfig) -> BlobStore:
+    """The blob store that the configuration names."""
+    return S3Blobs(home.spool, config) if config.url else LocalBlobs(home.blobs)
+
+
+class _LocalIncoming:
+    """A locked file in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = secrets.token_hex(16)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(folder / self._name, flags, 0o660)  # the umask is H's
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._kept = False
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._kept:
+            (self._folder / self._name).unlink(missing_ok=True)
+        if self._kept and error is not None and not isinstance(error, Exception):
+            return  # killed while its row may yet be committed: the lock holds until the process is gone
+        os.close(self._descriptor)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self.size += len(data)
+
+    def keep(self, size: int) -> str:
+        if size != self.size:
+            os.ftruncate(self._descriptor, size)
+        os.fsync(self._descriptor)
+        fsync_folder(self._folder)
+        self._kept = True
+        return self._name
+
+    def discard(self) -> None:
+        self._kept = False
+
+
+class LocalBlobs:
+    """Blobs as files of one folder, and of the one for settled files in it."""
+
+    local = True
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _places(self, name: str) -> tuple[Path, Path]:
+        """Where a blob may lie. It is in the second before it leaves the first, so that is how to look.
+
+        FileNotFoundError for what is no name of a blob: whoever can write rows must not name other files by them.
+        """
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError
+        return self._folder / name, self._folder / SETTLED / name
+
+    def _open(self, name: str) -> io.FileIO:
+        first, second = self._places(name)
+        try:
+            return open_plain(first)
+        except FileNotFoundError:
+            return open_plain(second)
+
+    def create(self) -> Incoming:
+        """See BlobStore."""
+        return _LocalIncoming(self._folder)
+
+    def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
+        """See BlobStore."""
+        with self._open(name) as file:
+            file.seek(start)
+            while size:
+                piece = file.read(min(PIECE, size))
+                if not piece:
+                    raise EOFError
+                size -= len(piece)
+                yield piece
+
+    def size(self, name: str) -> int | None:
+        """See BlobStore."""
+        with suppress(FileNotFoundError), self._open(name) as file:
+            return os.fstat(file.fileno()).st_size
+        return None
+
+    def delete(self, names: Iterable[str]) -> None:
+        """See BlobStore."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                for path in self._places(name):
+                    path.unlink(missing_ok=True)
+
+    def delete_durably(self, names: Iterable[str]) -> None:
+        """See BlobStore."""
+        self.delete(names)
+        for folder in (self._folder, self._folder / SETTLED):
+            with suppress(FileNotFoundError):  # nothing was settled yet
+                fsync_folder(folder)
+
+    def unsettled(self) -> list[Path]:
+        """The files that were never settled, in no order."""
+        return [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+
+    def _settled(self) -> list[Path]:
+        try:
+            return [path for path in (self._folder / SETTLED).iterdir() if _NAME.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+
+    def sweep(self, named: Callable[[], Collection[str]]) -> int:
+        """See BlobStore."""
+        before = named()
+        found = {path.name for path in (*self.unsettled(), *self._settled())}
+        candidates = [name for name in found if name not in before]
+        return sum(
+            self._remove(candidates[at : at + _SWEPT_AT_ONCE], named)
+            for at in range(0, len(candidates), _SWEPT_AT_ONCE)
+        )
+
+    def _remove(self, names: Sequence[str], named: Callable[[], Collection[str]]) -> int:
+        with ExitStack() as locks:
+            locked = [name for name in names if self._lock(name, locks)]
+            # Who held a lock has committed its row, or never will: what is unnamed now stays so.
+            now = named()
+            unnamed = [name for name in locked if name not in now]
+            self.delete(unnamed)
+        return len(unnamed)
+
+    def _lock(self, name: str, locks: ExitStack) -> bool:
+        try:
+            locks.enter_context(only_reader(self._open(name)))
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        return True
+
+
+def open_plain(path: Path) -> io.FileIO:
+    """A plain file, to read. A link is not followed: the sources' door can make some, to files that it cannot read.
+
+    FileNotFoundError when there is none, or something else than a plain file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError
+    return io.FileIO(descriptor)
+
+
+@contextmanager
+def only_reader(file: io.FileIO) -> Iterator[io.FileIO]:
+    """A blob's file, held so that nobody else writes, settles or sweeps it; BlockingIOError when somebody does."""
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+
+
+class _S3Incoming:
+    """A nameless file in H that is uploaded when it is whole."""
+
+    def __init__(self, spool: Path, store: S3Store) -> None:
+        descriptor = os.open(spool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o660)
+        self._file = os.fdopen(descriptor, "w+b", buffering=0)
+        self._store = store
+        self._name = secrets.token_hex(16)
+        self._kept = True
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if not self._kept:
+            _s3_delete(self._store, [self._name])
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) or 0 :]
+        self.size += len(data)
+
+    def keep(self, size: int) -> str:
+        import obstore
+
+        self._file.truncate(size)
+        self._file.seek(0)
+        chunk = max(_S3_CHUNK, -(-size // _S3_MOST_CHUNKS))
+        with _s3_errors():
+            obstore.put(self._store, self._name, self._file, chunk_size=chunk, max_concurrency=2)
+        return self._name
+
+    def discard(self) -> None:
+        self._kept = False
+
+
+class S3Blobs:
+    """Blobs as objects of a bucket."""
+
+    local = False
+
+    def __init__(self, spool: Path, config: BlobsConfig) -> None:
+        from obstore.store import S3Store
+
+        url = urlsplit(config.url)
+        options: dict[str, Any] = {"region": config.region}
+        if config.endpoint:
+            options["endpoint"] = config.endpoint
+        if config.access_key.get_secret_value():
+            options["access_key_id"] = config.access_key.get_secret_value()
+            options["secret_access_key"] = config.secret_key.get_secret_value()
+        plain = config.endpoint.startswith("http://")
+        self._spool = spool
+        self._store = S3Store(
+            url.netloc,
+            prefix=url.path.strip("/") or None,
+            client_options={"allow_http": plain},
+            retry_config={"max_retries": 3, "retry_timeout": _S3_PATIENCE},
+            **options,
+        )
+
+    def create(self) -> Incoming:
+        """See BlobStore."""
+        return _S3Incoming(self._spool, self._store)
+
+    def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
+        """See BlobStore."""
+        import obstore
+
+        end = start + size
+        while start < end:
+            with _s3_errors():
+                piece = bytes(obstore.get_range(self._store, name, start=start, end=min(end, start + _S3_CHUNK)))
+            if not piece:
+                raise EOFError
+            start += len(piece)
+            yield piece
+
+    def size(self, name: str) -> int | None:
+        """See BlobStore."""
+        import obstore
+
+        try:
+            with _s3_errors():
+                return obstore.head(self._store, name)["size"]
+        except FileNotFoundError:
+            return None
+
+    def delete(self, names: Iterable[str]) -> None:
+        """See BlobStore."""
+        _s3_delete(self._store, list(names))
+
+    def delete_durably(self, names: Iterable[str]) -> None:
+        """See BlobStore."""
+        self.delete(names)
+
+    def sweep(self, named: Callable[[], Collection[str]]) -> int:
+        """See BlobStore. An object is abandoned when it is a day old: others may have just written it."""
+        import obstore
+
+        before, now = datetime.now(UTC) - _S3_ABANDONED, named()
+        with _s3_errors():
+            abandoned = [
+                entry["path"]
+                for page in obstore.list(self._store)
+                for entry in page
+                if _NAME.fullmatch(entry["path"]) and entry["path"] not in now and entry["last_modified"] < before
+            ]
+        self.delete(abandoned)
+        return len(abandoned)
+
+
+@contextmanager
+def _s3_errors() -> Iterator[None]:
+    """The errors of the storage service, as a sentence: its own quote requests."""
+    from obstore.exceptions import BaseError, NotFoundError
+
+    try:
+        yield
+    except NotFoundError:
+        raise FileNotFoundError from None
+    except BaseError as error:
+        raise NetworkFailed(
+            f"reaching the blob store: {type(error).__name__}; "
+            "check blobs.url, blobs.endpoint, the keys, and that the service runs"
+        ) from None
+
+
+def _s3_delete(store: S3Store, names: list[str]) -> None:
+    import obstore
+
+    for name in names:
+        with suppress(FileNotFoundError), _s3_errors():
+            obstore.delete(store, name)

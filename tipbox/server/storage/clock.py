@@ -1,0 +1,43 @@
+"""The server's clock: days that it has itself seen. A jump of more than two days stops pruning until confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from tipbox.server.storage.models import Ledger
+
+LARGEST_JUMP: Final = 2
+_READ: Final = select(Ledger.last_day, Ledger.days_seen, Ledger.held)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The day, how many days were seen before it, and whether the clock waits for the operator."""
+
+    today: date
+    days_seen: int
+    held: bool
+
+
+def tick(connection: Connection, today: date) -> Clock:
+    """Note that this day has come. A day counts once; a clock that jumped, ahead or back, is held."""
+    last, seen, held = connection.execute(_READ).one()
+    if today == last:
+        return Clock(today, seen, held)
+    step = (today - last).days
+    seen += step > 0
+    held = held or abs(step) > LARGEST_JUMP
+    if step > 0 or held:
+        connection.execute(update(Ledger).values(last_day=today, days_seen=seen, held=held))
+    return Clock(today, seen, held)
+
+
+def confirm(connection: Connection, today: date) -> Clock:
+    """The operator says that the clock is right."""
+    clock = tick(connection, today)
+    connection.execute(update(Ledger).values(last_day=today, held=False))
+    return Clock(today, clock.days_seen, held=False)

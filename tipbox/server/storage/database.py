@@ -1,0 +1,140 @@
+"""The database engine: SQLite in H, or PostgreSQL by URL; migrations."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from tipbox.errors import InputRefused, Usage
+from tipbox.server.config import Config
+from tipbox.server.home import Home
+
+BUSY_SECONDS: Final = 30
+READ_ONLY: Final = "tipbox_read_only"
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "secure_delete=ON",
+    "trusted_schema=OFF",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+)
+
+
+def make_engine(home: Home, config: Config) -> Engine:
+    """The engine that the configuration names.
+
+    SQLite's file must be there already (``make_file``) and be no link. SQLite follows links by itself, past what mounts
+    forbid, and would make or open a file wherever a door that was broken into wants it.
+
+    Raises:
+        InputRefused: it is not there, or a link.
+        Usage: the URL is not one of PostgreSQL.
+    """
+    written = config.database.url.get_secret_value()
+    if not written:
+        if home.database.is_symlink() or not home.database.is_file():
+            raise InputRefused(
+                f"opening {home.database}: the database is gone, or a link; look who did that, and restore the backup"
+            )
+        return _sqlite(home.database)
+    try:
+        url = make_url(written)
+    except ArgumentError:
+        raise Usage("opening the database: database.url is not a URL; correct the configuration") from None
+    if url.get_backend_name() != "postgresql":
+        raise Usage("opening the database: database.url must be postgresql://…, or empty for SQLite in H")
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True, hide_parameters=True
+    )
+
+
+def make_file(home: Home) -> None:
+    """Make the SQLite file with the mode of H's files; its log gets the same."""
+    with suppress(FileExistsError):
+        os.close(os.open(home.database, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, home.file_mode))
+
+
+def _sqlite(path: Path) -> Engine:
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where _begin says, not where sqlite3 guesses
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _alembic(connection: Connection | None = None) -> Any:
+    from alembic.config import Config as AlembicConfig  # a worker never migrates, and starts faster without
+
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to this version's schema, in one transaction.
+
+    Raises:
+        InputRefused: it cannot be reached, or is of a newer version.
+    """
+    from alembic import command
+
+    try:
+        with engine.begin() as connection:
+            _refuse_newer(connection)
+            command.upgrade(_alembic(connection), "head")
+    except SQLAlchemyError as error:
+        raise InputRefused(
+            f"migrating the database: {type(error).__name__}; check database.url and that the database runs"
+        ) from None
+
+
+def must_be_current(engine: Engine) -> None:
+    """InputRefused unless the database has this version's schema."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        raise InputRefused(
+            f"opening the database: {type(error).__name__}; check database.url and that the database runs"
+        ) from None
+    if current != ScriptDirectory.from_config(_alembic()).get_current_head():
+        raise InputRefused("opening the database: it is of another version of tipbox; start tipbox server run once")
+
+
+def _refuse_newer(connection: Connection) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    if current is not None and current not in known:
+        raise InputRefused("migrating the database: a newer version of tipbox made it; upgrade tipbox")

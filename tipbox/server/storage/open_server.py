@@ -1,0 +1,52 @@
+"""A server's folder, opened by a command beside the running server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tipbox.server.config import Config, load
+from tipbox.server.credentials import SERVER_KEY
+from tipbox.server.home import Home, ServerKeys, load_server_keys
+from tipbox.server.storage.blobs import BlobStore, open_blobs
+from tipbox.server.storage.database import make_engine, must_be_current
+from tipbox.server.storage.transactions import Store
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a command needs of H."""
+
+    home: Home
+    config: Config
+    store: Store
+    blobs: BlobStore
+    keys: ServerKeys
+
+
+@contextmanager
+def opened(path: Path, credentials: Path | None = None) -> Iterator[Opened]:
+    """The server in ``path``.
+
+    Args:
+        path: the server's folder.
+        credentials: where the server's keys are, for a user who cannot read them there.
+
+    Raises:
+        NotFound: no server has run there.
+        TipboxError: the configuration, the keys or the database are not right.
+    """
+    home = Home(path)
+    os.umask(home.umask)
+    home.must_exist()
+    config = load(path)
+    keys = credentials / SERVER_KEY if credentials is not None else home.server_key
+    engine = make_engine(home, config)
+    try:
+        must_be_current(engine)
+        yield Opened(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
+    finally:
+        engine.dispose()

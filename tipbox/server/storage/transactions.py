@@ -1,0 +1,186 @@
+"""Transactions: each is whole or not there, durable when it returns, and shares its fsync with those beside it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from typing import Any, Final, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
+
+from tipbox.errors import Full
+from tipbox.server.storage.database import READ_ONLY
+from tipbox.server.storage.executors import Here, Outcome, Threads
+from tipbox.server.storage.models import Ledger
+
+T = TypeVar("T")
+Work = Callable[[Connection], Any]
+_NO_ROOM: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+_POSTGRESQL_NO_ROOM: Final = frozenset({"53100", "53000"})
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Store:
+    """Runs work in transactions. Work must have no effect but on its connection: it may be run again."""
+
+    def __init__(self, engine: Engine, threads: Threads | None = None) -> None:
+        self.engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._turns = _turns(engine)
+        self._reader = engine.execution_options(**{READ_ONLY: True})
+        threads = threads or Here()
+        self._call = threads.grouped(self._run)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """``work`` in a transaction of its own, durable on return.
+
+        Raises:
+            Full: the database's disk has no room; nothing of this transaction is kept.
+        """
+        return cast("T", self._result(self._call((True, work))))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """``work`` that changes nothing."""
+        return cast("T", self._result(self._call((False, work))))
+
+    @contextmanager
+    def alone(self) -> Iterator[sqlite3.Connection]:
+        """A bare connection to SQLite outside of transactions, while every other writer waits in its turn.
+
+        Raises:
+            Full: the database's disk has no room.
+        """
+        with self._turns(), closing(self.engine.raw_connection()) as connection:
+            try:
+                yield cast("sqlite3.Connection", connection.driver_connection)
+            except sqlite3.Error as error:
+                raise (Full() if error.sqlite_errorcode in _NO_ROOM else error) from None
+            finally:
+                connection.detach()  # its settings are not for others
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees the database as it is now, for as long as it takes; nobody waits for it."""
+        reader = self._reader if self._sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        with reader.connect() as connection:
+            yield connection
+
+    @staticmethod
+    def _result(outcome: Outcome) -> Any:
+        value, error = outcome
+        if error is not None:
+            raise error
+        return value
+
+    def _run(self, items: Sequence[tuple[bool, Work]]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        writes = [(place, work) for place, (writes, work) in enumerate(items) if writes]
+        reads = [(place, work) for place, (writes, work) in enumerate(items) if not writes]
+        if writes:
+            outcomes |= self._run_writes(writes)
+        if reads:
+            outcomes |= self._run_reads(reads)
+        return [outcomes[place] for place in range(len(items))]
+
+    def _run_reads(self, reads: list[tuple[int, Work]]) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        with self._reader.connect() as connection:
+            for place, work in reads:
+                try:
+                    outcomes[place] = work(connection), None
+                except Exception as error:  # noqa: BLE001 (handed to the one who asked)
+                    outcomes[place] = None, _translate(error)
+        return outcomes
+
+    def _run_writes(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
+        if len(writes) == 1:
+            place, work = writes[0]
+            try:
+                with self._transaction() as connection:
+                    value = work(connection)
+            except Exception as error:  # noqa: BLE001 (handed to the one who asked)
+                return {place: (None, _translate(error))}
+            return {place: (value, None)}
+        try:
+            with self._transaction() as connection:
+                return {place: self._in_group(connection, work) for place, work in writes}
+        except (DBAPIError, _Torn):
+            # One of them broke the transaction: each gets its own, so that the others are not lost with it.
+            return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._turns(), self.engine.begin() as connection:
+            if not self._sqlite:  # one writer at a time, as SQLite has it, so that quotas are exact
+                connection.execute(select(Ledger.id).with_for_update())
+            yield connection
+
+    def _in_group(self, connection: Connection, work: Work) -> Outcome:
+        """Work beside others in one transaction: what it wrote before it failed is not committed with theirs.
+
+        PostgreSQL has savepoints for that. On SQLite they cost as much as the work, but it counts its changes: work
+        that refused before it changed anything leaves nothing to undo.
+        """
+        savepoint = None if self._sqlite else connection.begin_nested()
+        before = _changes(connection) if self._sqlite else 0
+        try:
+            value = work(connection)
+        except DBAPIError:
+            raise
+        except Exception as error:  # noqa: BLE001 (handed to the one who asked)
+            if savepoint is not None:
+                savepoint.rollback()
+            elif _changes(connection) != before:
+                raise _Torn from None
+            return None, error
+        if savepoint is not None:
+            savepoint.commit()
+        return value, None
+
+
+class _Torn(Exception):
+    """One of a group failed after it had written."""
+
+
+def _changes(connection: Connection) -> int:
+    return cast("sqlite3.Connection", connection.connection.driver_connection).total_changes
+
+
+def _turns(engine: Engine) -> Callable[[], AbstractContextManager[None]]:
+    """What a writer waits for: SQLite waits by sleeping, which starves some; a lock of the kernel wakes in turn."""
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database:
+        return nullcontext
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        descriptor = os.open(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    return turn
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, DBAPIError):
+        code = getattr(error.orig, "sqlite_errorcode", None) or getattr(error.orig, "sqlstate", None)
+        if code in _NO_ROOM or code in _POSTGRESQL_NO_ROOM:
+            return Full()
+    return error

@@ -1,0 +1,250 @@
+"""Looking after a server: is everything in its folder as it should be, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, select, text
+
+from tipbox.errors import NotFound, TipboxError
+from tipbox.formats.base import days, padding
+from tipbox.server.storage.models import DayCount, Draft, Envelope, Ledger, Organisation, Reply, ReplyOpening, Run
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.organisations import read_folder
+from tipbox.server.upkeep.finding import Finding
+from tipbox.server.upkeep.settle import last_settled
+from tipbox.server.uploads.quota import Disk
+from tipbox.server.web.headers import HEADERS
+
+WARN_DAYS: Final = 14
+"""A manifest that ends sooner is worth a word."""
+SETTLE_DAYS: Final = 2
+"""One night may fail; after the second, somebody must look."""
+_DAYS: Final = (DayCount.day, Envelope.day)
+_SAMPLE: Final = 10_000
+
+
+def check(home: Path, *, today: date | None = None) -> list[Finding]:
+    """All checks of the server in ``home``; it may be running. Nothing is changed.
+
+    A check that cannot run is a finding, not an error.
+
+    Raises:
+        NotFound: no server has run there.
+    """
+    try:
+        with opened(home) as server:
+            return check_opened(server, today or days.today())
+    except NotFound:
+        raise
+    except TipboxError as error:
+        return [Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again")]
+
+
+def check_opened(server: Opened, today: date) -> list[Finding]:
+    """``check`` on an opened server."""
+    return [_guarded(one, server, today) for one in _CHECKS]
+
+
+def _guarded(one: Callable[[Opened, date], Finding], server: Opened, today: date) -> Finding:
+    try:
+        return one(server, today)
+    except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
+        name = one.__name__.removeprefix("_")
+        return Finding(name, ok=False, message=f"the check failed: {type(error).__name__}", mend="see the log")
+
+
+def _modes(server: Opened, _today: date) -> Finding:
+    home = server.home
+    open_to_others = [
+        path.name
+        for path in (home.path, home.blobs, home.keys, home.database)
+        if path.exists() and path.stat().st_mode & home.umask
+    ]
+    if home.server_key.stat().st_mode & 0o077:
+        open_to_others.append(home.server_key.name)
+    whom = "go" if home.umask & 0o070 else "o"
+    return Finding(
+        "modes",
+        not open_to_others,
+        f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server can read H",
+        f"chmod -R {whom}-rwx {home.path}; chmod 600 {home.server_key}" if open_to_others else "",
+    )
+
+
+def _database(server: Opened, _today: date) -> Finding:
+    if server.store.engine.dialect.name != "sqlite":
+        server.store.read(lambda connection: connection.execute(select(Ledger.id)).one())
+        return Finding("database", ok=True, message="PostgreSQL answers")
+    found = server.store.read(lambda connection: connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
+    return Finding(
+        "database",
+        found == "ok",
+        "the database is whole" if found == "ok" else "the database is damaged",
+        "" if found == "ok" else "stop the server and restore the backup",
+    )
+
+
+def _blobs(server: Opened, _today: date) -> Finding:
+    bodies = server.store.read(
+        lambda connection: connection.execute(
+            select(Envelope.blob, Envelope.body_size).where(Envelope.blob.is_not(None)).limit(_SAMPLE)
+        ).all()
+    )
+    runs = server.store.read(
+        lambda connection: connection.execute(select(Run.blob).distinct().limit(_SAMPLE)).scalars().all()
+    )
+    replies = server.store.read(
+        lambda connection: connection.execute(
+            select(Reply.blob, Reply.size - func.coalesce(func.length(ReplyOpening.opening), 0))
+            .outerjoin(ReplyOpening, (ReplyOpening.mailbox == Reply.mailbox) & (ReplyOpening.id == Reply.id))
+            .where(Reply.blob.is_not(None))
+            .limit(_SAMPLE)
+        ).all()
+    )
+    hurt = sum(server.blobs.size(blob or "") != padding.sealed_size(size) for blob, size in bodies)
+    hurt += sum(server.blobs.size(blob or "") != size for blob, size in replies)
+    hurt += sum(server.blobs.size(blob) is None for blob in runs)
+    return Finding(
+        "blobs",
+        not hurt,
+        f"{hurt} bodies are gone or cut" if hurt else "every body is there",
+        "restore the backup; organisations that have not carried them lose these Envelopes otherwise" if hurt else "",
+    )
+
+
+def _ledger(server: Opened, _today: date) -> Finding:
+    bodies, replies, sizes, shares, held = server.store.read(
+        lambda connection: (
+            *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
+            connection.execute(select(Envelope.body_size).where(Envelope.body_size > 0)).scalars().all(),
+            connection.execute(select(Organisation.id, Organisation.reply_bytes).order_by(Organisation.id)).all(),
+            connection.execute(
+                select(Organisation.id, func.coalesce(func.sum(Reply.size), 0))
+                .outerjoin(Reply, Reply.organisation == Organisation.id)
+                .group_by(Organisation.id)
+                .order_by(Organisation.id)
+            ).all(),
+        )
+    )
+    right = (
+        bodies == sum(padding.sealed_size(size) for size in sizes)
+        and replies == sum(int(row[1]) for row in held)
+        and [tuple(row) for row in shares] == [(row[0], int(row[1])) for row in held]
+    )
+    return Finding(
+        "ledger",
+        right,
+        "the count of stored bytes is right" if right else "the count of stored bytes is wrong",
+        "" if right else "report this: it is a bug of tipbox",
+    )
+
+
+def _clock(server: Opened, today: date) -> Finding:
+    last, held = server.store.read(lambda connection: connection.execute(select(Ledger.last_day, Ledger.held)).one())
+    return Finding(
+        "clock",
+        not held,
+        f"the clock jumped; it says {today} (UTC), and nothing is pruned" if held else f"the last day seen is {last}",
+        "set the clock right, then tipbox server prune --confirm-clock" if held else "",
+    )
+
+
+def _settled(server: Opened, today: date) -> Finding:
+    """Without the nightly settle, closed days keep their order and times on the disk."""
+    first = server.store.read(lambda connection: [connection.execute(select(func.min(day))).scalar() for day in _DAYS])
+    closed = [day for day in first if day is not None and day < today]
+    last = last_settled(server.home)
+    late = bool(closed) and (today - (last or min(closed))).days > SETTLE_DAYS
+    return Finding(
+        "settled",
+        not late,
+        f"closed days were settled last on {last}, and still show order and times"
+        if late and last
+        else "closed days were never settled, and show order and times"
+        if late
+        else f"closed days were settled on {last}"
+        if last
+        else "there is no closed day to settle yet",
+        "tipbox server settle, and look why the nightly one did not" if late else "",
+    )
+
+
+def _manifests(server: Opened, today: date) -> Finding:
+    troubles = list(_manifest_troubles(server, today))
+    return Finding(
+        "manifests",
+        not troubles,
+        "; ".join(troubles) if troubles else "every organisation has a valid key",
+        "import the organisation's next outbox, or put its new manifest into --keys and start again"
+        if troubles
+        else "",
+    )
+
+
+def _manifest_troubles(server: Opened, today: date) -> Iterator[str]:
+    for listed in read_folder(server.home.keys):
+        manifest = listed.manifest
+        left = (manifest.end - today).days
+        if not listed.serves(today):
+            yield f"{manifest.organisation} has no valid key"
+        elif left < WARN_DAYS:
+            yield f"the manifest of {manifest.organisation} ends in {left} days"
+
+
+def _room(server: Opened, _today: date) -> Finding:
+    disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
+    quota = server.config.quota
+    stored, replies, announced = server.store.read(
+        lambda connection: (
+            *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
+            int(connection.execute(select(func.coalesce(func.sum(Draft.body_size), 0))).scalar_one()),
+        )
+    )
+    full = disk.free < disk.floor
+    carried = stored + announced >= quota.carry_capacity
+    answered = replies >= quota.reply_bytes - quota.reply_bytes // 10
+    return Finding(
+        "room",
+        not (full or carried or answered),
+        "the disk is full: nothing is taken in"
+        if full
+        else "couriers have more to carry than they can: files are refused, texts are taken"
+        if carried
+        else "replies have nearly reached their quota: some are returned to their desks"
+        if answered
+        else "there is room",
+        "make room on the disk"
+        if full
+        else "export, carry, and import the acknowledgements"
+        if carried
+        else "raise quota.reply_bytes if the disk has room, or wait until sources read and delete"
+        if answered
+        else "",
+    )
+
+
+def _headers(server: Opened, _today: date) -> Finding:
+    from tipbox.server.web.app import STORE, create_app
+
+    app = create_app(server.home, server.config)
+    try:
+        answer = app.test_client().get("/", headers={"Accept-Language": "en"})
+    finally:
+        app.extensions[STORE].engine.dispose()
+    wrong = [name for name, value in HEADERS.items() if answer.headers.get(name) != value]
+    wrong += [f"{name} is sent" for name in ("Set-Cookie", "ETag") if name in answer.headers]
+    return Finding(
+        "headers",
+        not wrong,
+        f"missing or other than they must be: {', '.join(wrong)}"
+        if wrong
+        else "every answer carries the strict headers",
+        "install this release again: its program was changed" if wrong else "",
+    )
+
+
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _room, _headers)

@@ -1,0 +1,114 @@
+"""Pruning: what has been kept for as long as was announced goes. Days are those that the server itself has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, delete, select
+
+from tipbox.formats.base import days
+from tipbox.server.bundles.importing import delete_envelopes
+from tipbox.server.mailboxes.deposit import delete_old_replies
+from tipbox.server.storage import clock
+from tipbox.server.storage.clock import Clock
+from tipbox.server.storage.models import DayCount, Deposit, Draft, Envelope, Finished, Run
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.sweep import sweep
+from tipbox.server.storage.transactions import Store
+from tipbox.server.uploads import drafts
+from tipbox.server.uploads.drafts import FINISHED_DAYS
+
+COUNTED_DAYS: Final = 7
+"""Days for which it is kept how much a day took in."""
+_BATCH: Final = 200
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What went. ``held``: nothing that ages went, because the clock jumped and waits for the operator."""
+
+    held: bool
+    envelopes: int = 0
+    drafts: int = 0
+    finished: int = 0
+    orphans: int = 0
+    replies: int = 0
+
+
+def prune(home: Path, *, confirm_clock: bool = False, today: date | None = None) -> Pruned:
+    """Remove Envelopes, drafts, replies and records whose days have passed, and blobs that nothing names.
+
+    Args:
+        home: the server's folder; the server may be running.
+        confirm_clock: the operator says that the clock is right after a jump of more than two days.
+        today: the day, UTC.
+    """
+    with opened(home) as server:
+        return prune_opened(server, confirm_clock=confirm_clock, today=today or days.today())
+
+
+def prune_opened(server: Opened, *, confirm_clock: bool, today: date) -> Pruned:
+    """``prune`` on an opened server."""
+    note = clock.confirm if confirm_clock else clock.tick
+    now = server.store.write(lambda connection: note(connection, today))
+    if now.held:
+        return Pruned(held=True, orphans=sweep(server.store, server.blobs))
+    retention = server.config.retention
+    envelopes = _expire_envelopes(server, now.days_seen - retention.days)
+    expired_drafts = _expire_drafts(server, now.days_seen - retention.draft_days)
+    replies = _expire_replies(server, now.days_seen - retention.reply_days)
+    finished = server.store.write(lambda connection: _expire_records(connection, now))
+    return Pruned(False, envelopes, expired_drafts, finished, sweep(server.store, server.blobs), replies)
+
+
+def _expire_envelopes(server: Opened, last: int) -> int:
+    count = 0
+    old = select(Envelope.id).where(Envelope.seen_day <= last).limit(_BATCH)
+    while True:
+
+        def expire(connection: Connection) -> tuple[int, list[str]]:
+            found = connection.execute(old).scalars().all()
+            return len(found), delete_envelopes(connection, found)
+
+        expired, blobs = server.store.write(expire)
+        server.blobs.delete(blobs)
+        count += expired
+        if not expired:
+            return count
+
+
+def _expire_replies(server: Opened, last: int) -> int:
+    count = 0
+    while True:
+        expired, blobs = server.store.write(lambda connection: delete_old_replies(connection, last, _BATCH))
+        server.blobs.delete(blobs)
+        count += expired
+        if not expired:
+            server.store.write(lambda connection: connection.execute(delete(Deposit).where(Deposit.seen_day <= last)))
+            return count
+
+
+def _expire_drafts(server: Opened, last: int) -> int:
+    tokens = server.store.read(
+        lambda connection: connection.execute(select(Draft.token).where(Draft.seen_day <= last)).scalars().all()
+    )
+    for token in tokens:
+        server.blobs.delete(_expire_draft(server.store, token))
+    return len(tokens)
+
+
+def _expire_draft(store: Store, token: bytes) -> list[str]:
+    def expire(connection: Connection) -> list[str]:
+        blobs = connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars().all()
+        drafts.delete_draft(connection, token)
+        return list(blobs)
+
+    return store.write(expire)
+
+
+def _expire_records(connection: Connection, now: Clock) -> int:
+    connection.execute(delete(DayCount).where(DayCount.day < now.today - timedelta(days=COUNTED_DAYS)))
+    return connection.execute(delete(Finished).where(Finished.seen_day <= now.days_seen - FINISHED_DAYS)).rowcount

@@ -1,0 +1,195 @@
+"""The nightly settle: what closed days leave on the disk shows neither their order nor their times.
+
+The database is rewritten in place (docs/decisions/0006): every table in the order of its keys, which are random, pages
+one after the other, nothing between them, no log beside it. A blob that was written on a closed day is copied, in
+random order, to a new file in another folder, with one time for all; the first file goes once the copy is durable. So
+a crash at any point leaves each blob there once, or twice with the same bytes. Everything runs beside the server.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from tipbox.errors import Full, Malformed
+from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
+from tipbox.formats.base import days
+from tipbox.server.home import EXPORT_DAY, Home
+from tipbox.server.storage.blobs import PIECE, SETTLED, LocalBlobs, only_reader, open_plain
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.sweep import sweep
+from tipbox.server.storage.transactions import Store
+from tipbox.server.upkeep import upkeep_lock as upkeep
+from tipbox.server.uploads.quota import Disk
+
+ONE_TIME: Final = (0, 0)
+"""When a settled file says that it was read and changed."""
+_VACUUM_COPIES: Final = 2
+"""VACUUM writes the database into a temporary file, and from there into the log."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was settled.
+
+    Attributes:
+        blobs: files that were copied.
+        left: files that stay as they are until there is room or nobody uses them.
+        removed: loose files and stale exports that went.
+        database: whether the database was rewritten; False on PostgreSQL.
+        whole: whether the closed days show neither order nor time now.
+    """
+
+    blobs: int
+    left: int
+    removed: int
+    database: bool
+    whole: bool
+
+
+def settle(home: Path, *, today: date | None = None) -> Settled:
+    """Settle the server in ``home``; it may be running.
+
+    Args:
+        home: the server's folder.
+        today: the day, UTC; the days before it are closed.
+
+    Raises:
+        Full: there is no room to rewrite the database; it stays as it was.
+    """
+    with opened(home) as server, upkeep.alone(server.home):
+        return settle_opened(server, today or days.today())
+
+
+def settle_opened(server: Opened, today: date) -> Settled:
+    """``settle`` on an opened server."""
+    removed = sum(1 for _ in _remove_stale(server.home, today)) + sweep(server.store, server.blobs)
+    copied, left = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else (0, 0)
+    removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
+    sqlite = server.store.engine.dialect.name == "sqlite"
+    rewritten = sqlite and _rewrite_database(server.home, server.store)
+    whole = not left and (rewritten or not sqlite)
+    if whole:
+        write_file(server.home.settled_day, today.isoformat().encode(), server.home.file_mode)
+    return Settled(copied, left, removed, rewritten, whole)
+
+
+def last_settled(home: Home) -> date | None:
+    """The day of the last settle that left nothing; None when there was none."""
+    try:
+        return days.parse(home.settled_day.read_text(encoding="ascii"))
+    except (FileNotFoundError, UnicodeDecodeError, Malformed):
+        return None
+
+
+def closed_before(path: Path, today: date) -> bool:
+    """Whether a file was written last on an earlier day (UTC)."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date() < today
+
+
+# --- blobs ------------------------------------------------------------------------------------------------------------
+
+
+def _settle_blobs(home: Home, blobs: LocalBlobs, today: date) -> tuple[int, int]:
+    """How many files were copied, and how many stay."""
+    folder = home.blobs / SETTLED
+    folder.mkdir(mode=0o770 & ~home.umask, exist_ok=True)
+    fsync_folder(home.blobs)
+    names = [path for path in blobs.unsettled() if closed_before(path, today)]
+    secrets.SystemRandom().shuffle(names)
+    left = sum(not _settle_blob(path, folder / path.name, home.file_mode) for path in names)
+    fsync_folder(home.blobs)
+    return len(names) - left, left
+
+
+def _settle_blob(path: Path, settled: Path, mode: int) -> bool:
+    """Move one file; whether it is done with. One that is gone meanwhile is."""
+    try:
+        with only_reader(open_plain(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            if settled.exists() and settled.stat().st_size == size:  # a crash came between the copy and the removal
+                path.unlink()
+                return True
+            disk = Disk.of(settled.parent, holds_bodies=True)
+            if disk.free - size < disk.floor:
+                return False
+            with replacing(settled, mode) as out:
+                shutil.copyfileobj(file, out, PIECE)
+                out.flush()
+                os.utime(out.fileno(), ONE_TIME)
+            path.unlink()
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:  # a body that has been coming since yesterday, or a sweep
+        return False
+    return True
+
+
+# --- what should not be there -----------------------------------------------------------------------------------------
+
+
+def _remove_stale(home: Home, today: date) -> Iterator[Path]:
+    """Remove what a crash left, and exports of earlier days: the next courier gets a new one."""
+    yesterday = today - timedelta(days=1)
+    for folder, before in (
+        (home.path, today),
+        (home.keys, today),
+        (home.blobs / SETTLED, date.max),  # only a settle writes there
+    ):
+        for path in folder.glob(f".*{TEMPORARY_SUFFIX}") if folder.is_dir() else ():
+            if _remove(path, before):
+                yield path
+    for path in (*home.spool.iterdir(), *home.outgoing.iterdir()):
+        if _remove(path, today if (path / EXPORT_DAY).exists() else yesterday):  # others may be in the making
+            yield path
+
+
+def _remove(path: Path, before: date) -> bool:
+    """Remove a file or folder that was written last before that day; whether it went."""
+    try:
+        if not closed_before(path, before):
+            return False
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+# --- the database -----------------------------------------------------------------------------------------------------
+
+
+def _rewrite_database(home: Home, store: Store) -> bool:
+    """Rewrite the SQLite file and empty its log; whether nobody read it for so long that the log stayed."""
+    size = home.database.stat().st_size
+    disk = Disk.of(home.path, holds_bodies=True)
+    if disk.free - _VACUUM_COPIES * size < disk.floor:
+        raise Full("settling: there is no room to rewrite the database; make room on the disk and settle again")
+    with store.alone() as connection:
+        connection.execute("PRAGMA temp_store=FILE")
+        connection.execute(f"PRAGMA temp_store_directory='{_quoted(home.spool)}'")
+        try:
+            _empty_log(connection)
+            connection.execute("VACUUM")
+        finally:
+            connection.execute("PRAGMA temp_store_directory=''")
+        return _empty_log(connection)
+
+
+def _quoted(path: Path) -> str:
+    return str(path.resolve()).replace("'", "''")
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Write the log into the database and cut it to nothing; False when a reader was in the way."""
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy

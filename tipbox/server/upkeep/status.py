@@ -1,0 +1,107 @@
+"""The state of a server in coarse steps: enough to look after it, too little to tell one tip from another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from tipbox.formats.base import days
+from tipbox.formats.manifest import id_digits
+from tipbox.server.storage.models import Draft, Envelope, Ledger, Reply, Slot
+from tipbox.server.storage.open_server import opened
+from tipbox.server.storage.organisations import read_folder
+from tipbox.server.uploads.quota import Disk
+
+
+@dataclass(frozen=True)
+class OrganisationStatus:
+    """An organisation: until when its manifest lasts, and about how many Envelopes wait for it."""
+
+    organisation: str
+    until: str
+    valid: bool
+    waiting: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """The server's state, and its id as digits for desks to compare. Counts are steps such as ``"10+"``.
+
+    Shares are in tenths of the whole.
+    """
+
+    server: str
+    day: str
+    clock_held: bool
+    envelopes: str
+    drafts: str
+    replies: str
+    disk_used_tenths: int
+    carry_used_tenths: int
+    replies_used_tenths: int
+    organisations: list[OrganisationStatus]
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def coarse(count: int) -> str:
+    """A count as a step: 0, 1+, 10+, 100+ and so on."""
+    return str(count) if count == 0 else f"{10 ** (len(str(count)) - 1)}+"
+
+
+def status(home: Path, *, today: date | None = None) -> Status:
+    """The state of the server in ``home``; it may be running.
+
+    Raises:
+        TipboxError: the server's folder is not right.
+    """
+    day = today or days.today()
+    with opened(home) as server:
+        held, stored, reply_bytes, envelopes, replies, drafts, announced, waiting = server.store.read(
+            lambda connection: (
+                *connection.execute(select(Ledger.held, Ledger.body_bytes, Ledger.reply_bytes)).one(),
+                connection.execute(select(func.count()).select_from(Envelope)).scalar_one(),
+                connection.execute(select(func.count()).select_from(Reply)).scalar_one(),
+                *connection.execute(select(func.count(), func.coalesce(func.sum(Draft.body_size), 0))).one(),
+                [
+                    (organisation, count)
+                    for organisation, count in connection.execute(
+                        select(Slot.organisation, func.count())
+                        .where(Slot.acknowledged.is_(False))
+                        .group_by(Slot.organisation)
+                    )
+                ],
+            )
+        )
+        disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
+        counts = dict(waiting)
+        return Status(
+            server=id_digits(server.keys.id),
+            day=day.isoformat(),
+            clock_held=bool(held),
+            envelopes=coarse(envelopes),
+            drafts=coarse(drafts),
+            replies=coarse(replies),
+            disk_used_tenths=_tenths(disk.total - disk.free, disk.total),
+            carry_used_tenths=_tenths(stored + int(announced), server.config.quota.carry_capacity),
+            replies_used_tenths=_tenths(reply_bytes, server.config.quota.reply_bytes),
+            organisations=[
+                OrganisationStatus(
+                    listed.manifest.organisation,
+                    listed.manifest.end.isoformat(),
+                    listed.serves(day),
+                    coarse(counts.get(listed.manifest.id, 0)),
+                )
+                for listed in read_folder(server.home.keys)
+            ],
+        )
+
+
+def _tenths(part: int, whole: int) -> int:
+    return min(10, 10 * part // whole) if whole else 10

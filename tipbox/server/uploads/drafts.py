@@ -1,0 +1,335 @@
+"""The transactions of an upload: open, add a run, look, commit (docs/protocol.md, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, exists, insert, literal, null, select, update
+
+from tipbox.formats.base import padding
+from tipbox.formats.base.limits import HASH_SIZE, MAX_RUN_PARTS, SEALED_PART_SIZE
+from tipbox.formats.base.primitives import sha256
+from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.envelopes.header import Header
+from tipbox.server.config import Quota
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage.clock import Clock, tick
+from tipbox.server.storage.models import HASH, Draft, DraftLetter, Envelope, Finished, Ledger, Organisation, Run, Slot
+from tipbox.server.uploads import ranges
+from tipbox.server.uploads.quota import Disk, admit
+from tipbox.server.uploads.ranges import Range
+
+LISTED_RANGES: Final = 100
+FINISHED_DAYS: Final = 7
+
+# Statements of the way that every Envelope takes, made once: making one costs more than running it.
+_TOKEN: Final = bindparam("token", type_=HASH)
+_FIND: Final = (
+    select(Draft.body_size, Draft.missing)
+    .where(Draft.token == _TOKEN)
+    .union_all(select(literal(-1, BigInteger), null()).where(exists().where(Finished.token == _TOKEN)))
+)
+_FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
+_INSERT_ENVELOPE: Final = insert(Envelope)
+_INSERT_SLOTS: Final = insert(Slot)
+_INSERT_FINISHED: Final = insert(Finished)
+_INSERT_DRAFT: Final = insert(Draft)
+_INSERT_LETTER: Final = insert(DraftLetter)
+_INSERT_RUN: Final = insert(Run)
+_OVERLAPPING: Final = select(Run.first, Run.count, Run.hashes).where(
+    Run.draft == _TOKEN, Run.first > bindparam("after", type_=Integer()), Run.first < bindparam("end", type_=Integer())
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the server has of an Envelope: all of it, or all but the missing parts."""
+
+    stored: bool
+    missing: Sequence[Range] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As the protocol spells it."""
+        if self.stored:
+            return {"state": "stored"}
+        return {"state": "open", "missing": [list(one) for one in self.missing[:LISTED_RANGES]]}
+
+
+STORED: Final = State(stored=True)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A header and letter as they came, to be opened under a token (by its SHA-256)."""
+
+    token: bytes
+    header: Header
+    letter: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of header ‖ letter."""
+        return sha256(self.header.encoded, self.letter)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms an upload is opened. ``known``: organisation ids seen so far; they are never taken back."""
+
+    quota: Quota
+    disk: Disk
+    known: set[bytes]
+
+
+@dataclass(frozen=True)
+class DraftView:
+    """A draft as its row says."""
+
+    token: bytes
+    body_size: int
+    missing: list[Range]
+
+    @property
+    def parts(self) -> int:
+        """How many parts the body has."""
+        return padding.parts(self.body_size)
+
+
+def find(connection: Connection, token: bytes) -> DraftView | None:
+    """The draft of a token; None when its Envelope is stored already.
+
+    Raises:
+        Refusal: ``no-draft``.
+    """
+    row = connection.execute(_FIND, {"token": token}).one_or_none()
+    if row is None:
+        raise Refusal("no-draft")
+    return None if row[0] < 0 else DraftView(token, row[0], ranges.unpack(row[1]))
+
+
+def state_of(draft: DraftView | None) -> State:
+    """The answer for a draft that was looked for."""
+    return STORED if draft is None else State(stored=False, missing=draft.missing)
+
+
+def open_draft(connection: Connection, opening: Opening, today: date, terms: Terms) -> tuple[bool, State]:
+    """Open a draft, or store an Envelope without a body at once. Whether anything was new, and the state.
+
+    Raises:
+        Refusal: ``draft-differs``, ``unknown-organisation``, ``full``.
+    """
+    try:
+        draft = find(connection, opening.token)
+    except Refusal:
+        return True, _open_new(connection, opening, today, terms)
+    if draft is not None:
+        digest = connection.execute(select(Draft.digest).where(Draft.token == opening.token)).scalar_one()
+        if digest != opening.digest:
+            raise Refusal("draft-differs")
+    return False, state_of(draft)
+
+
+def _open_new(connection: Connection, opening: Opening, today: date, terms: Terms) -> State:
+    header = opening.header
+    _check_organisations(connection, header, terms.known)
+    clock = tick(connection, today)
+    if not header.body_size:
+        envelope = EnvelopeId(header.encoded, opening.letter).digest()
+        if _is_new(connection, envelope):
+            admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
+            _store(connection, envelope, (header, opening.letter), None, clock)
+        _note_finished(connection, opening.token, clock)
+        return STORED
+    admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
+    missing = [(0, header.parts)]
+    connection.execute(
+        _INSERT_DRAFT,
+        {
+            "token": opening.token,
+            "day": clock.today,
+            "seen_day": clock.days_seen,
+            "body_size": header.body_size,
+            "received": 0,
+            "digest": opening.digest,
+            "missing": ranges.pack(missing),
+        },
+    )
+    connection.execute(_INSERT_LETTER, {"draft": opening.token, "header": header.encoded, "letter": opening.letter})
+    return State(stored=False, missing=missing)
+
+
+def _check_organisations(connection: Connection, header: Header, known: set[bytes]) -> None:
+    addressed = {slot.organisation for slot in header.slots}
+    if not addressed <= known:
+        known.update(connection.execute(select(Organisation.id)).scalars())
+    if not addressed <= known:
+        raise Refusal("unknown-organisation")
+
+
+def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes], blob: str) -> tuple[bool, State]:
+    """Note the parts of a durable blob. Whether the blob is needed, and the state.
+
+    Args:
+        connection: the transaction.
+        token: SHA-256 of the draft token.
+        first: index of the blob's first part.
+        hashes: SHA-256 of each of its parts.
+        blob: its name.
+
+    Raises:
+        Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before.
+    """
+    draft = find(connection, token)
+    if draft is None:
+        return False, STORED
+    count = len(hashes)
+    _compare(connection, token, first, hashes)
+    new, missing = ranges.split(draft.missing, first, count)
+    for start, size in new:
+        at = start - first
+        connection.execute(
+            _INSERT_RUN,
+            {
+                "draft": token,
+                "first": start,
+                "count": size,
+                "skip": at * SEALED_PART_SIZE,
+                "blob": blob,
+                "hashes": b"".join(hashes[at : at + size]),
+            },
+        )
+    if new:
+        received = _received(draft.body_size, missing)
+        connection.execute(
+            update(Draft).where(Draft.token == token).values(missing=ranges.pack(missing), received=received)
+        )
+    return bool(new), State(stored=False, missing=missing)
+
+
+def _received(body_size: int, missing: Sequence[Range]) -> int:
+    to_come = sum(run_size(body_size, first, count) for first, count in missing)
+    return padding.sealed_size(body_size) - to_come
+
+
+def run_size(body_size: int, first: int, count: int) -> int:
+    """Sealed bytes of ``count`` parts from ``first`` on."""
+    last = padding.sealed_part_size(body_size, first + count - 1)
+    return (count - 1) * SEALED_PART_SIZE + last
+
+
+def _compare(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes]) -> None:
+    end = first + len(hashes)
+    overlapping = connection.execute(_OVERLAPPING, {"token": token, "after": first - MAX_RUN_PARTS, "end": end})
+    for start, count, known in overlapping:
+        for index in range(max(start, first), min(start + count, end)):
+            at = (index - start) * HASH_SIZE
+            if known[at : at + HASH_SIZE] != hashes[index - first]:
+                raise Refusal("part-differs")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Everything that merging a draft needs."""
+
+    header: Header
+    letter: bytes = field(repr=False)
+    runs: Sequence[tuple[int, int, int, str, bytes]] = field(repr=False)
+    """(first, count, skip, blob, hashes), in order."""
+
+
+def gather(connection: Connection, token: bytes) -> Whole | None:
+    """A draft that has all of its parts; None when its Envelope is stored already.
+
+    Raises:
+        Refusal: ``no-draft``; ``incomplete`` with the state.
+    """
+    draft = find(connection, token)
+    if draft is None:
+        return None
+    if draft.missing:
+        raise Refusal("incomplete", state=state_of(draft).to_json())
+    header, letter = connection.execute(
+        select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
+    ).one()
+    rows = connection.execute(
+        select(Run.first, Run.count, Run.skip, Run.blob, Run.hashes).where(Run.draft == token).order_by(Run.first)
+    ).all()
+    return Whole(Header.parse(header), letter, [(row[0], row[1], row[2], row[3], row[4]) for row in rows])
+
+
+def drop_run(connection: Connection, token: bytes, first: int) -> State:
+    """Forget a run whose blob is damaged, so that its parts are asked for again."""
+    draft = find(connection, token)
+    if draft is None:
+        return STORED
+    count = connection.execute(select(Run.count).where(Run.draft == token, Run.first == first)).scalar_one_or_none()
+    if count is None:
+        return state_of(draft)
+    missing = sorted([*draft.missing, (first, count)])
+    connection.execute(delete(Run).where(Run.draft == token, Run.first == first))
+    connection.execute(
+        update(Draft)
+        .where(Draft.token == token)
+        .values(missing=ranges.pack(missing), received=_received(draft.body_size, missing))
+    )
+    return State(stored=False, missing=missing)
+
+
+def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, today: date) -> tuple[bool, list[str]]:
+    """Store a merged draft's Envelope once and end the draft. Whether ``blob`` is needed, and the draft's blobs."""
+    if find(connection, token) is None:
+        return False, []
+    clock = tick(connection, today)
+    header, letter = connection.execute(
+        select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
+    ).one()
+    used = _is_new(connection, envelope)
+    if used:
+        _store(connection, envelope, (Header.parse(header), letter), blob, clock)
+    _note_finished(connection, token, clock)
+    blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
+    delete_draft(connection, token)
+    return used, blobs
+
+
+def delete_draft(connection: Connection, token: bytes) -> None:
+    """Remove a draft's rows."""
+    connection.execute(delete(Run).where(Run.draft == token))
+    connection.execute(delete(DraftLetter).where(DraftLetter.draft == token))
+    connection.execute(delete(Draft).where(Draft.token == token))
+
+
+def _is_new(connection: Connection, envelope: bytes) -> bool:
+    return connection.execute(_FIND_ENVELOPE, {"envelope": envelope}).one_or_none() is None
+
+
+def _store(
+    connection: Connection, envelope: bytes, sealed: tuple[Header, bytes], blob: str | None, clock: Clock
+) -> None:
+    header, letter = sealed
+    connection.execute(
+        _INSERT_ENVELOPE,
+        {
+            "id": envelope,
+            "day": clock.today,
+            "seen_day": clock.days_seen,
+            "body_size": header.body_size,
+            "blob": blob,
+            "header": header.encoded,
+            "letter": letter,
+        },
+    )
+    connection.execute(
+        _INSERT_SLOTS,
+        [{"envelope": envelope, "organisation": slot.organisation, "acknowledged": False} for slot in header.slots],
+    )
+    size = padding.sealed_size(header.body_size)
+    if size:
+        connection.execute(update(Ledger).values(body_bytes=Ledger.body_bytes + size))
+
+
+def _note_finished(connection: Connection, token: bytes, clock: Clock) -> None:
+    connection.execute(_INSERT_FINISHED, {"token": token, "day": clock.today, "seen_day": clock.days_seen})

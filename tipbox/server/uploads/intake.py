@@ -1,0 +1,223 @@
+"""Taking in an upload, streamed (docs/protocol.md, section 3).
+
+Bodies are read from the connection in small pieces and go straight to a file in H: a source that sends one byte a
+second costs a file and a few kilobytes of memory, and what its line delivers whole is kept when it breaks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Protocol
+
+from tipbox.errors import Malformed, NotTipbox, Truncated
+from tipbox.formats.base import padding
+from tipbox.formats.base.limits import MAX_HEADER, MAX_LETTER, MAX_RUN_PARTS, SEALED_PART_SIZE, TAG_SIZE
+from tipbox.formats.envelopes.header import Header, header_size
+from tipbox.server.config import Config
+from tipbox.server.home import Home
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage.blobs import BlobStore, Incoming
+from tipbox.server.storage.executors import Threads
+from tipbox.server.storage.transactions import Store
+from tipbox.server.uploads import drafts
+from tipbox.server.uploads.drafts import DraftView, Opening, State, Terms
+from tipbox.server.uploads.finish import finish
+from tipbox.server.uploads.in_flight import Arriving, Share
+from tipbox.server.uploads.quota import Disk
+
+MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE
+"""Bytes of the largest header and letter."""
+MAX_RUN: Final = MAX_RUN_PARTS * SEALED_PART_SIZE
+"""Bytes of the largest run."""
+PIECE: Final = 16 * 1024
+"""Bytes read from a connection at a time."""
+IN_MEMORY: Final = 32 * 1024
+"""Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in H."""
+MAGIC_READ: Final = 16
+"""Bytes read before it is decided that this is an Envelope at all."""
+LARGEST_RUN: Final = MAX_RUN_PARTS * SEALED_PART_SIZE
+"""Bytes of the longest run."""
+NOT_SEALED: Final = (
+    "This is not a sealed Envelope, and the server takes nothing else; nothing of it was kept. "
+    "Seal it first, with the page of this server or with tipbox seal."
+)
+
+
+class Body(Protocol):
+    """A request's body: ``wsgi.input``."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; fewer only where the body, or the line, ends."""
+
+
+class Cut(Exception):
+    """The line broke before the body was whole; nobody waits for an answer."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The four requests of an upload. ``token``: SHA-256 of the draft token."""
+
+    home: Home
+    config: Config
+    store: Store
+    blobs: BlobStore
+    threads: Threads
+    today: Callable[[], date]
+    known: set[bytes] = field(default_factory=set)
+    letters: Arriving = field(init=False)
+    bodies: Arriving = field(init=False)
+
+    def __post_init__(self) -> None:
+        quota, workers = self.config.quota, self.config.server.workers
+        object.__setattr__(self, "letters", Arriving(quota.arriving_letter_bytes // workers))
+        # On a small disk, what is on its way must not use up the room that is kept for texts.
+        most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * LARGEST_RUN))
+        object.__setattr__(self, "bodies", Arriving(most // workers))
+
+    def open(self, token: bytes, body: Body, length: int) -> tuple[bool, State]:
+        """``PUT /api/envelope``: header ‖ letter of ``length`` bytes. Whether it is new, and the state.
+
+        Raises:
+            TipboxError: a format error.
+            Refusal: ``not-tipbox``, ``too-large``, ``draft-differs``, ``unknown-organisation``, ``full``,
+                ``slow-down``.
+            Cut: the line broke.
+        """
+        if length > MAX_OPENING:
+            raise Refusal("too-large")
+        with (
+            self.letters.request() as share,
+            tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self.home.spool)) as spool,
+        ):
+            prefix = exactly(body, min(length, MAGIC_READ))
+            size = _sealed_header_size(prefix)
+            if size > length:
+                raise Truncated("the header ends too early")
+            spool.write(prefix)
+            for piece in _pieces(body, size - len(prefix)):
+                spool.write(piece)
+            spool.seek(0)
+            header = Header.parse(spool.read(size))
+            if length != size + header.sealed_letter_size:
+                raise Malformed("the letter does not have the size that the header says")
+            for piece in _pieces(body, header.sealed_letter_size):
+                if length > IN_MEMORY:
+                    share.take(len(piece))
+                spool.write(piece)
+            spool.seek(size)
+            opening = Opening(token, header, spool.read())
+        terms, today = Terms(self.config.quota, self._disk(), self.known), self.today()
+        return self.store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
+
+    def state(self, token: bytes) -> State:
+        """``GET /api/envelope``.
+
+        Raises:
+            Refusal: ``no-draft``.
+        """
+        return drafts.state_of(self.store.read(lambda connection: drafts.find(connection, token)))
+
+    def parts(self, token: bytes, first: int, body: Body, length: int) -> State:
+        """``PUT /api/envelope/parts/<first>``: a run of whole parts, ``length`` bytes in all.
+
+        Raises:
+            Malformed: parts cannot have this length.
+            Refusal: ``no-draft``, ``part-differs``, ``full``; ``slow-down``: the parts that came whole are kept.
+            Cut: the line broke; the same.
+        """
+        draft = self.store.read(lambda connection: drafts.find(connection, token))
+        if draft is None:
+            return drafts.STORED
+        sizes = run_sizes(draft, first, length)
+        disk = self._disk()
+        if disk.free < disk.floor + length:
+            raise Refusal("full")
+        with self.bodies.request() as share, self.threads.disk(self.blobs.create) as blob:
+            hashes, why = _receive(body, sizes, blob, share)
+            if hashes:
+                state = self._keep(token, first, hashes, blob, sum(sizes[: len(hashes)]))
+            if why is not None:
+                raise why
+            return state
+
+    def _keep(self, token: bytes, first: int, hashes: list[bytes], blob: Incoming, size: int) -> State:
+        name = self.threads.disk(blob.keep, size)
+        try:
+            needed, state = self.store.write(lambda connection: drafts.add_run(connection, token, first, hashes, name))
+        except Refusal:
+            blob.discard()
+            raise
+        if not needed:
+            blob.discard()
+        return state
+
+    def finish(self, token: bytes) -> State:
+        """``POST /api/envelope/finish``.
+
+        Raises:
+            Refusal: ``no-draft``, ``incomplete`` with the state.
+            Full: the disk has no room for it; the draft stays.
+        """
+        with self.threads.alone(token):
+            return finish(self.store, self.blobs, self.threads, token, self.today())
+
+    def _disk(self) -> Disk:
+        return Disk.of(self.home.path, holds_bodies=self.blobs.local)
+
+
+def _sealed_header_size(prefix: bytes) -> int:
+    try:
+        return header_size(prefix)
+    except NotTipbox as error:
+        raise Refusal(error.code, NOT_SEALED, wipe=True) from None
+
+
+def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
+    """The sizes of the parts in a run of ``length`` bytes; Malformed when no run has that length."""
+    count = min(-(-length // SEALED_PART_SIZE), max(0, draft.parts - first))
+    sizes = [padding.sealed_part_size(draft.body_size, index) for index in range(first, first + count)]
+    if not 1 <= count <= MAX_RUN_PARTS or sum(sizes) != length:
+        raise Malformed("a run has 1 to 64 whole sealed parts of this Envelope; this one has another length")
+    return sizes
+
+
+def _receive(
+    body: Body, sizes: Sequence[int], blob: Incoming, share: Share
+) -> tuple[list[bytes], Cut | Refusal | None]:
+    """Write parts to ``blob`` as they come; the SHA-256 of those that came whole, and why it ended before the last."""
+    hashes: list[bytes] = []
+    try:
+        for size in sizes:
+            digest = hashlib.sha256()
+            for piece in _pieces(body, size):
+                share.take(len(piece))
+                digest.update(piece)
+                blob.write(piece)
+            hashes.append(digest.digest())
+    except (Cut, Refusal) as error:
+        return hashes, error
+    return hashes, None
+
+
+def _pieces(body: Body, size: int) -> Iterator[bytes]:
+    """Exactly ``size`` bytes of the body, as they come; Cut when the line breaks."""
+    while size:
+        piece = exactly(body, min(size, PIECE))
+        size -= len(piece)
+        yield piece
+
+
+def exactly(body: Body, size: int) -> bytes:
+    """Exactly ``size`` bytes of the body; Cut when the line breaks."""
+    try:
+        piece = body.read(size)
+    except OSError as error:
+        raise Cut from error
+    if len(piece) < size:
+        raise Cut
+    return piece

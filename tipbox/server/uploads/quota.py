@@ -1,0 +1,149 @@
+"""How much is taken in, decided in the transaction that takes it: security.md, section 8.
+
+A text always finds room: bodies leave part of the disk free, are capped at what couriers can carry, and a day takes at
+most a quarter of what is left of that. What is stored is never touched by any of this.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, delete, func, insert, select, update
+
+from tipbox.formats.base import padding
+from tipbox.server.config import LARGEST_RESERVE, LONG_LETTER, SMALL_FREE, Quota
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage.clock import Clock
+from tipbox.server.storage.models import DayCount, Draft, Ledger
+
+DAILY_SHARE: Final = 4
+"""A day takes at most one in so many of the bytes that are left at its begin."""
+_TINY_DISK: Final = 20
+_TODAY: Final = bindparam("today", type_=Date())
+_COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
+_COUNT: Final = (
+    update(DayCount)
+    .where(DayCount.day == _TODAY, DayCount.letters < bindparam("most", type_=Integer()))
+    .values(
+        letters=DayCount.letters + 1,
+        body_bytes=DayCount.body_bytes + bindparam("size", type_=BigInteger()),
+        long_letter_bytes=DayCount.long_letter_bytes + bindparam("long", type_=BigInteger()),
+    )
+)
+_SHARES: Final = (4, 2)
+_STALLED_SHARE: Final = 16
+"""Drafts of an earlier day with less than one in so many of their bytes stand still."""
+_NO_MORE_TODAY: Final = "There is no room for more today. What is stored stays safe: come back tomorrow."
+_NO_LONG_TODAY: Final = (
+    "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
+)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes of the disk that H lies on. ``holds_bodies`` is False when they go to S3."""
+
+    total: int
+    free: int
+    holds_bodies: bool
+
+    @classmethod
+    def of(cls, home: Path, *, holds_bodies: bool) -> Disk:
+        """The disk of ``home``, now."""
+        usage = shutil.disk_usage(home)
+        return cls(usage.total, usage.free, holds_bodies)
+
+    @property
+    def floor(self) -> int:
+        """Bytes below which nothing is taken in."""
+        return min(SMALL_FREE, self.total // _TINY_DISK)
+
+    def reserve(self, quota: Quota) -> int:
+        """Bytes that bodies leave to Envelopes without one."""
+        return min(LARGEST_RESERVE, self.total * quota.reserve_percent // 100)
+
+
+def admit(
+    connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_size: int, *, letter_size: int = 0
+) -> None:
+    """Count one more Envelope, and reserve its body; Refusal ``full`` when there is no room for it.
+
+    Args:
+        connection: the transaction that stores it.
+        quota: the configured bounds.
+        disk: as it is now.
+        clock: of this transaction.
+        body_size: plaintext bytes of the padded body; 0 without one.
+        letter_size: plaintext bytes of the padded letter.
+    """
+    if disk.free < disk.floor:
+        raise Refusal("full")
+    size = padding.sealed_size(body_size)
+    if size:
+        _admit_body(connection, quota, disk, clock, size)
+    long = letter_size if letter_size > LONG_LETTER else 0
+    if long and _long_today(connection, clock) + long > quota.long_letter_bytes:
+        raise Refusal("full", _NO_LONG_TODAY)
+    count = {"today": clock.today, "size": size, "long": long, "most": quota.letters_per_day}
+    if connection.execute(_COUNT, count).rowcount:
+        return
+    if connection.execute(_COUNTED, {"today": clock.today}).one_or_none() is not None:
+        raise Refusal("full", _NO_MORE_TODAY)
+    connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size, long_letter_bytes=long))
+
+
+def _long_today(connection: Connection, clock: Clock) -> int:
+    counted = select(DayCount.long_letter_bytes).where(DayCount.day == clock.today)
+    return connection.execute(counted).scalar_one_or_none() or 0
+
+
+def _drafts(connection: Connection) -> tuple[int, int, int]:
+    """How many drafts there are, the bytes that they have announced, and those that have come."""
+    count, announced, received = connection.execute(
+        select(
+            func.count(), func.coalesce(func.sum(Draft.body_size), 0), func.coalesce(func.sum(Draft.received), 0)
+        ).select_from(Draft)
+    ).one()
+    return count, int(announced), int(received)
+
+
+def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> None:
+    """Give up drafts of earlier days until one more of ``size`` bytes finds room; their runs are swept later.
+
+    First those that stand still; then those of which nothing is missing, for to finish takes one request and nobody has
+    made it since; then those that came least far. So holding room for more than a day costs as many bytes.
+    """
+    if clock.held:
+        return
+    earlier = Draft.seen_day < clock.days_seen
+    for which in (
+        Draft.received * _STALLED_SHARE < Draft.body_size,
+        func.length(Draft.missing) == 0,
+        *(Draft.received * share < Draft.body_size for share in _SHARES),
+    ):
+        drafts, announced, _ = _drafts(connection)
+        if drafts < quota.drafts and announced + size <= quota.draft_bytes:
+            return
+        connection.execute(delete(Draft).where(earlier, which))
+
+
+def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
+    body_today = connection.execute(_COUNTED, {"today": clock.today}).scalar_one_or_none() or 0
+    drafts, announced, received = _drafts(connection)
+    if drafts >= quota.drafts or announced + size > quota.draft_bytes:
+        _give_up(connection, clock, quota, size)
+        drafts, announced, received = _drafts(connection)
+    stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
+    if drafts >= quota.drafts or announced + size > quota.draft_bytes:
+        raise Refusal("full")
+    used = stored + announced
+    left_this_morning = max(0, quota.carry_capacity - max(0, used - body_today))
+    if used + size > quota.carry_capacity or body_today + size > left_this_morning // DAILY_SHARE:
+        raise Refusal("full")
+    # Finishing merges runs into one blob beside them: until then a body may take its size twice.
+    expected = 2 * (announced + size) - received
+    if disk.holds_bodies and disk.free - expected < disk.reserve(quota):
+        raise Refusal("full")

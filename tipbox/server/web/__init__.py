@@ -1,0 +1,1 @@
+"""The Flask applications of sources and couriers, their routes, pages, headers and rates."""

@@ -1,0 +1,255 @@
+"""The couriers' application (docs/protocol.md, section 6): fetch the present export, deliver an inward Bundle.
+
+It stands behind a socket of its own; on Tor that is an onion service with client authorization. What goes out is sealed
+to the organisation, what comes in is signed by its desk: a courier needs no other right.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from flask import Flask, Response, jsonify, request
+
+from tipbox.errors import TipboxError
+from tipbox.files.durable import replacing
+from tipbox.formats.base import days
+from tipbox.formats.base.limits import GIB, KIB, MIB
+from tipbox.formats.manifest import check_organisation_name
+from tipbox.server.bundles.export import Prepared, are_there, prepare
+from tipbox.server.bundles.importing import Taken, import_opened
+from tipbox.server.config import Config
+from tipbox.server.home import EXPORT_DAY, Home
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage.executors import Threads
+from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.organisations import find_by_name, read_folder
+from tipbox.server.storage.transactions import DISK_FULL
+from tipbox.server.uploads.quota import Disk
+from tipbox.server.web.app import answer_errors
+from tipbox.server.web.cross_site import refuse_strangers
+from tipbox.server.web.headers import strict_headers
+
+MAX_DELIVERY: Final = 4 * GIB
+"""Bytes of the largest inward Bundle: a desk's outbox has 1 GiB of replies, and is padded to 2 GiB at most."""
+SMALL_DELIVERY: Final = 16 * MIB
+"""Acknowledgements of more than 100,000 Envelopes fit in."""
+_HEAD: Final = ".head"
+"""Of the file that keeps all of a volume but its Envelopes."""
+_BLOCK: Final = 16
+"""Parts of a volume that are made at a time."""
+_PIECE: Final = 64 * KIB
+_VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
+
+
+def create_courier_app(
+    home: Home, config: Config, *, threads: Threads, today: Callable[[], date] = days.today
+) -> Flask:
+    """The couriers' application on the server in ``home``."""
+    app = Flask("tipbox.server.web.courier_api", static_folder=None)
+    refuse_strangers(app)
+    strict_headers(app)
+    answer_errors(app, None, None)
+
+    @app.get("/courier/bundles")
+    def organisations() -> Response:
+        return jsonify({"organisations": sorted(one.manifest.organisation for one in read_folder(home.keys))})
+
+    @app.get("/courier/bundles/<organisation>")
+    def volumes(organisation: str) -> Response:
+        check_organisation_name(organisation)
+        with threads.alone(organisation.encode()):
+            return jsonify({"volumes": threads.disk(_present_export, home, organisation, today())})
+
+    @app.get("/courier/bundles/<organisation>/<name>")
+    def volume(organisation: str, name: str) -> Response:
+        if not _VOLUME.fullmatch(name):
+            raise Refusal("not-found")
+        prepared = threads.disk(_prepared, home, check_organisation_name(organisation), name)
+        size = prepared.sealed.size
+        begin, end = _range(size)
+        answer = Response(mimetype="application/octet-stream")
+        answer.accept_ranges = "bytes"
+        answer.content_length = end - begin
+        if request.range is not None:
+            answer.status_code = 206
+            answer.content_range.set(begin, end, size)
+        if request.method != "HEAD":
+            answer.response = _read(threads, home, prepared, begin, end)
+        return answer
+
+    @app.post("/courier/deliver")
+    def deliver() -> Response:
+        length = request.content_length
+        if request.headers.get("Transfer-Encoding") or length is None:
+            raise Refusal("length-required")
+        if length > MAX_DELIVERY:
+            raise Refusal("too-large")
+        with tempfile.TemporaryFile(dir=home.spool) as file:
+            threads.disk(_make_room, home, config, file, length)
+            _receive(request.environ["wsgi.input"], length, file)
+            taken = threads.disk(_import, home, file, today())
+        if taken.refused and not (taken.acknowledged or taken.deposited or taken.returned or taken.manifests):
+            raise taken.refused[0]
+        return jsonify({"sequence": taken.sequence, "whole": taken.whole})
+
+    return app
+
+
+# --- outwards ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time makes or drops an organisation's export."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _present_export(home: Home, organisation: str, today: date) -> list[dict[str, Any]]:
+    """The volumes of today's export. It is made once a day, after each delivery of news, and when Envelopes have gone.
+
+    What is kept of a volume is small (``Prepared``); its bytes are made when a courier reads them.
+    """
+    folder = home.outgoing / organisation
+    with opened(home.path) as server:
+        if find_by_name(home, organisation) is None:
+            raise Refusal("not-found")
+        folder.mkdir(exist_ok=True)
+        with _alone(folder):
+            before = _listed(folder)
+            if before and before["day"] == today.isoformat() and _is_whole(server, folder, before["volumes"]):
+                return list(before["volumes"])
+            prepared = prepare(server, organisation, today)
+            volumes = [{"name": one.name, "size": one.sealed.size} for one in prepared]
+            _drop_all_but_newest(folder)
+            for one in prepared:
+                with replacing(folder / f"{one.name}{_HEAD}", sync=False) as file:
+                    file.write(one.save())
+            with replacing(folder / EXPORT_DAY) as file:
+                file.write(json.dumps({"day": today.isoformat(), "volumes": volumes}).encode())
+            return volumes
+
+
+def _drop_all_but_newest(folder: Path) -> None:
+    """Keep the volumes that couriers may be reading now."""
+    heads = {path: int(path.name.rsplit("-", 2)[1]) for path in folder.glob(f"*-*-*.bundle{_HEAD}")}
+    for path, sequence in heads.items():
+        if sequence != max(heads.values()):
+            path.unlink(missing_ok=True)
+
+
+def _listed(folder: Path) -> dict[str, Any] | None:
+    """What was listed last; None when there is nothing, or a power cut took it."""
+    try:
+        value = json.loads((folder / EXPORT_DAY).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) and value.keys() == {"day", "volumes"} else None
+
+
+def _load(folder: Path, name: str) -> Prepared | None:
+    try:
+        return Prepared.load(name, (folder / f"{name}{_HEAD}").read_bytes())
+    except (FileNotFoundError, TipboxError):
+        return None
+
+
+def _is_whole(server: Opened, folder: Path, volumes: list[dict[str, Any]]) -> bool:
+    prepared = [_load(folder, one["name"]) for one in volumes]
+    return all(one is not None and are_there(server, one.envelopes) for one in prepared)
+
+
+def _prepared(home: Home, organisation: str, name: str) -> Prepared:
+    """A volume of the present export or of the one before, so that a download goes on beside a new one."""
+    found = _load(home.outgoing / organisation, name)
+    if found is None:
+        raise Refusal("not-found")
+    with opened(home.path) as server:
+        if not are_there(server, found.envelopes):
+            raise Refusal("not-found", "This volume is past: Envelopes in it have gone. List the volumes again.")
+    return found
+
+
+def _range(size: int) -> tuple[int, int]:
+    """The bytes that are asked for."""
+    if request.range is None:
+        return 0, size
+    found = request.range.range_for_length(size)
+    if found is None or found[1] is None:
+        raise Refusal("malformed", "The volume does not have this range.")
+    return found[0], found[1]
+
+
+def _read(threads: Threads, home: Home, prepared: Prepared, begin: int, end: int) -> Iterator[bytes]:
+    """The volume's bytes, made in blocks beside the loop. When an Envelope goes meanwhile the line is cut."""
+    context = opened(home.path)
+    server = threads.disk(context.__enter__)
+    try:
+        pieces = prepared.pieces(server, begin)
+        while begin < end and (block := threads.disk(_block, pieces)):
+            yield block[: end - begin]
+            begin += len(block)
+    except TipboxError as error:
+        raise ConnectionAbortedError from error
+    finally:
+        context.__exit__(None, None, None)
+
+
+def _block(pieces: Iterator[bytes]) -> bytes:
+    return b"".join(islice(pieces, _BLOCK))
+
+
+# --- inwards ----------------------------------------------------------------------------------------------------------
+
+
+def _make_room(home: Home, config: Config, file: BinaryIO, length: int) -> None:
+    """Take the room for a delivery before it comes, so that those beside it see it taken.
+
+    A large one leaves texts a quarter of the reserve. A small one, such as acknowledgements, finds room below the floor
+    too: it is what makes room.
+    """
+    disk = Disk.of(home.path, holds_bodies=True)
+    small = length <= SMALL_DELIVERY
+    least = disk.floor // 2 if small else max(disk.floor, disk.reserve(config.quota) // 4)
+    if disk.free - length < least:
+        raise Refusal("full", "There is no room for this Bundle just now; deliver it again later.")
+    if length:
+        os.posix_fallocate(file.fileno(), 0, length)
+
+
+def _receive(body: Any, length: int, file: BinaryIO) -> None:
+    while length:
+        piece = body.read(min(_PIECE, length))
+        if not piece:
+            raise Refusal("incomplete", "The line broke before the Bundle was whole; deliver it again.")
+        length -= len(piece)
+        try:
+            file.write(piece)
+        except OSError as error:
+            raise (Refusal("full") if error.errno in DISK_FULL else error) from None
+
+
+def _import(home: Home, file: BinaryIO, today: date) -> Taken:
+    os.fsync(file.fileno())
+    file.seek(0)
+    with opened(home.path) as server:
+        taken = import_opened(server, file, "delivery", today)
+    folder = home.outgoing / taken.organisation
+    if taken.news and folder.is_dir():
+        with _alone(folder):
+            (folder / EXPORT_DAY).unlink(missing_ok=True)
+    return taken

@@ -1,0 +1,34 @@
+"""Refusing requests that another site caused, and those that did not come through Tor's circuit line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Flask, request
+
+from tipbox.server.refusal import Refusal
+
+CIRCUIT: Final = "tipbox.circuit"
+"""In the WSGI environment: the circuit of the connection, when it named one."""
+CIRCUIT_DEMANDED: Final = "tipbox.circuit_demanded"
+"""In the WSGI environment: whether this door is open to circuits only."""
+_OWN: Final = frozenset({"same-origin", "none"})
+_SAFE: Final = frozenset({"GET", "HEAD"})
+
+
+def refuse_strangers(app: Flask) -> None:
+    """Check every request of ``app`` before anything else looks at it."""
+
+    @app.before_request
+    def check() -> None:
+        environ = request.environ
+        if environ.get(CIRCUIT_DEMANDED) and not environ.get(CIRCUIT):
+            raise Refusal("no-circuit")
+        if request.headers.get("Sec-Fetch-Site", "none") not in _OWN:
+            raise Refusal("cross-site")
+        if request.method not in _SAFE and not _own_origin(request.headers.get("Origin"), request.host):
+            raise Refusal("cross-site")
+
+
+def _own_origin(origin: str | None, host: str) -> bool:
+    return origin is None or origin in {f"http://{host}", f"https://{host}"}

@@ -1,0 +1,61 @@
+"""The routes of mailboxes (docs/protocol.md, section 3.1). What they do is in mailbox.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from flask import Blueprint, Response, request
+
+from tipbox.errors import Malformed
+from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_PIECE
+from tipbox.formats.mailbox_list import DELETE_ANSWER, DELETE_REQUEST, PIECE_REQUEST, parse_delete, parse_piece
+from tipbox.server.config import Limits
+from tipbox.server.mailboxes.mailbox import Mailboxes
+from tipbox.server.uploads.intake import exactly
+from tipbox.server.web.rates import Rates
+from tipbox.server.web.upload_api import announced_length, token_hash
+
+_TYPE: Final = "application/octet-stream"
+
+
+def mailbox_blueprint(mailboxes: Mailboxes, rates: Rates, limits: Limits) -> Blueprint:
+    """The three requests."""
+    blueprint = Blueprint("mailbox", __name__, url_prefix="/api/mailbox")
+    limited = rates.limit(limits.mailbox)
+
+    @blueprint.post("")
+    @limited
+    def list_replies() -> Response:
+        address, _ = token_hash(), _body(0)
+        return _answer([mailboxes.list(address)], MAILBOX_LIST)
+
+    @blueprint.post("/piece")
+    @limited
+    def get_piece() -> Response:
+        address, (reply, number) = token_hash(), parse_piece(_body(PIECE_REQUEST))
+        return _answer(mailboxes.piece(address, reply, number), MAILBOX_PIECE)
+
+    @blueprint.post("/delete")
+    @limited
+    def delete_replies() -> Response:
+        address, replies = token_hash(), parse_delete(_body(DELETE_REQUEST))
+        mailboxes.delete(address, replies)
+        return _answer([DELETE_ANSWER], len(DELETE_ANSWER))
+
+    return blueprint
+
+
+def _answer(pieces: Iterable[bytes], size: int) -> Response:
+    response = Response(pieces, content_type=_TYPE)
+    response.content_length = size
+    return response
+
+
+def _body(size: int) -> bytes:
+    """The body, which has one size; a request that announces none has no body."""
+    if request.content_length is None and not request.headers.get("Transfer-Encoding") and not size:
+        return b""
+    if announced_length(size) != size:
+        raise Malformed("the body of this request has another size")
+    return exactly(request.environ["wsgi.input"], size)

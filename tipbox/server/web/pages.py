@@ -1,0 +1,268 @@
+"""The pages: the same bytes for every visitor of one path and language, made once and kept."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask_babel import force_locale, gettext
+from werkzeug.datastructures import LanguageAccept
+
+from tipbox.formats import wordlists
+from tipbox.resources import static_dir
+from tipbox.server.config import Config, Limits
+from tipbox.server.refusal import STATUS, Refusal
+from tipbox.server.storage.organisations import Listed, Roster
+from tipbox.server.web.rates import Rates
+
+TYPES: Final[Mapping[str, str]] = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+}
+SMALLEST_GZIP: Final = 512
+"""Bytes below which compressing a body is not worth it."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A body as it is and compressed, both made once."""
+
+    plain: bytes = field(repr=False)
+    content_type: str
+    packed: bytes = field(repr=False, default=b"")
+
+    @classmethod
+    def of(cls, body: bytes, content_type: str) -> Page:
+        """A page of ``body``."""
+        packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
+        return cls(body, content_type, packed)
+
+    def response(self, status: int = 200) -> Response:
+        """The answer for this request."""
+        pack = bool(self.packed) and request.accept_encodings["gzip"] > 0
+        response = Response(self.packed if pack else self.plain, status, content_type=self.content_type)
+        if pack:
+            response.headers["Content-Encoding"] = "gzip"
+        if self.packed:
+            response.vary.add("Accept-Encoding")
+        return response
+
+
+class Pages:
+    """Renders and keeps pages."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        collected: Callable[[], Mapping[bytes, date]],
+        config: Config,
+        languages: list[str],
+        today: Callable[[], date],
+    ) -> None:
+        self.languages = languages
+        self._roster = roster
+        self._collected = collected
+        self._config = config
+        self._today = today
+        self._kept: dict[tuple[str, str], Page] = {}
+        self._kept_for: object = None
+
+    def language(self, prefix: str | None) -> str:
+        """The language of this request: the path's, or what the visitor accepts, or the configured one."""
+        if prefix is not None:
+            return prefix
+        accepted: LanguageAccept = request.accept_languages
+        return accepted.best_match(self.languages) or self.fallback
+
+    @property
+    def fallback(self) -> str:
+        """The language of those who ask for none that is here."""
+        return self._config.server.language if self._config.server.language in self.languages else self.languages[0]
+
+    def start(self, language: str, prefix: str | None) -> Response:
+        """The start page, or 503 when no organisation has a valid key."""
+        return self._page("start", language, prefix)
+
+    def send(self, language: str, prefix: str | None) -> Response:
+        """The page with the form."""
+        return self._page("send", language, prefix)
+
+    def inbox(self, language: str, prefix: str | None) -> Response:
+        """The page that opens a mailbox."""
+        return self._page("inbox", language, prefix)
+
+    def _page(self, name: str, language: str, prefix: str | None) -> Response:
+        serving = self._roster.serving(self._today())
+        if not serving:
+            raise Refusal("unavailable", "No organisation has a valid key here just now; come back in some days.")
+        collected = self._collected()
+        stamp = [(one.data, collected.get(one.manifest.id)) for one in serving]
+        if stamp != self._kept_for:
+            self._kept, self._kept_for = {}, stamp
+        key = (name, f"{language}{prefix is not None}")
+        if key not in self._kept:
+            self._kept[key] = self._render(name, language, prefix, serving, collected)
+        response = self._kept[key].response()
+        if prefix is None:
+            response.vary.add("Accept-Language")
+        return response
+
+    def _render(
+        self, name: str, language: str, prefix: str | None, serving: list[Listed], collected: Mapping[bytes, date]
+    ) -> Page:
+        with force_locale(language):
+            titles = {"start": gettext("Start"), "send": gettext("Send a message"), "inbox": gettext("Messages")}
+            body = render_template(
+                f"source/{name}.html",
+                **frame(language, prefix, titles[name]),
+                organisations=sorted(
+                    (_organisation(one, language, collected.get(one.manifest.id)) for one in serving),
+                    key=lambda one: str(one["name"]).casefold(),
+                ),
+                manifests=[one.data.decode() for one in serving],
+            )
+        return Page.of(body.encode(), TYPES[".html"])
+
+    def error(self, refusal: Refusal) -> Response:
+        """A refusal as a page."""
+        language = self.language(None)
+        with force_locale(language):
+            heading = gettext("This did not work")
+            body = render_template(
+                "source/error.html",
+                **frame(language, None, heading),
+                heading=heading,
+                message=gettext(refusal.message),
+                step=gettext("Close this tab if somebody can see it. Nothing was kept on this device."),
+            )
+        response = Response(body, refusal.status, content_type=TYPES[".html"])
+        response.vary.add("Accept-Language")
+        return response
+
+    def blank(self) -> Response:
+        """Where leaving ends."""
+        language = self.language(None)
+        with force_locale(language):
+            body = render_template("source/leave.html", **frame(language, None, ""))
+        response = Response(body, content_type=TYPES[".html"])
+        response.vary.add("Accept-Language")
+        return response
+
+
+def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
+    """What every template needs."""
+    start = f"/{prefix}" if prefix is not None else ""
+    return {
+        "lang": language,
+        "dir": Locale.parse(language, sep="-").text_direction,
+        "title": title,
+        "home_path": f"{start}/",
+        "send_path": f"{start}/send",
+        "inbox_path": f"{start}/inbox",
+        "leave_path": "/leave",
+        "static": lambda name: f"/static/{name}",
+    }
+
+
+def _organisation(listed: Listed, language: str, collected: date | None) -> dict[str, object]:
+    manifest = listed.manifest
+    return {
+        "name": manifest.name,
+        "country": manifest.country,
+        "country_name": _country(manifest.country, language),
+        "id": manifest.id.hex(),
+        "languages": list(manifest.languages),
+        "collected": format_date(collected, "long", locale=Locale.parse(language, sep="-")) if collected else "",
+    }
+
+
+def _country(code: str, language: str) -> str:
+    try:
+        return str(Locale.parse(language, sep="-").territories.get(code, code))
+    except (UnknownLocaleError, ValueError):
+        return code
+
+
+def load_static(folder: Path) -> dict[str, Page]:
+    """The client's files, by name."""
+    return {
+        path.name: Page.of(path.read_bytes(), TYPES[path.suffix])
+        for path in sorted(folder.iterdir())
+        if path.suffix in TYPES
+    }
+
+
+def load_wordlists() -> dict[str, Page]:
+    """The lists of words of Passphrases, by name; a page asks for one when it is needed."""
+    return {f"words-{one.name}.txt": Page.of(one.encode(), TYPES[".txt"]) for one in wordlists.load_all()}
+
+
+def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) -> Blueprint:
+    """The routes of section 2 of docs/protocol.md."""
+    blueprint = Blueprint("pages", __name__)
+    limited = rates.limit(limits.pages)
+    # A page without its script says that scripts do not run: files must not run out before pages do.
+    limited_file = rates.limit(limits.static)
+    static = load_static(static_dir()) | load_wordlists()
+    in_language = f"<any({', '.join(repr(one) for one in pages.languages)}):prefix>"
+
+    @blueprint.get("/", defaults={"prefix": None})
+    @blueprint.get(f"/{in_language}/")
+    @limited
+    def start(prefix: str | None) -> Response:
+        return pages.start(pages.language(prefix), prefix)
+
+    @blueprint.get("/send", defaults={"prefix": None})
+    @blueprint.get(f"/{in_language}/send")
+    @limited
+    def send(prefix: str | None) -> Response:
+        return pages.send(pages.language(prefix), prefix)
+
+    @blueprint.get("/inbox", defaults={"prefix": None})
+    @blueprint.get(f"/{in_language}/inbox")
+    @limited
+    def inbox(prefix: str | None) -> Response:
+        return pages.inbox(pages.language(prefix), prefix)
+
+    @blueprint.get("/leave")
+    @limited
+    def leave() -> Response:
+        response = redirect(url_for("pages.blank"), 303, Response)
+        response.headers["Clear-Site-Data"] = '"*"'
+        return response  # type: ignore[return-value]
+
+    @blueprint.get("/blank")
+    @limited
+    def blank() -> Response:
+        return pages.blank()
+
+    @blueprint.get("/static/<name>")
+    @limited_file
+    def static_file(name: str) -> Response:
+        if name not in static:
+            raise Refusal("not-found")
+        return static[name].response()
+
+    @blueprint.get("/keys/<name>.json")
+    @limited
+    def manifest(name: str) -> Response:
+        found = next((one for one in roster.listed() if one.manifest.organisation == name), None)
+        if found is None:
+            raise Refusal("not-found")
+        return Response(found.data, content_type=TYPES[".json"])
+
+    return blueprint
+
+
+MESSAGES: Final = tuple(message for _, message in STATUS.values())
+"""What translators find of this module: the sentences of the refusals."""

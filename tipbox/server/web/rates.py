@@ -1,0 +1,63 @@
+"""Rates: a budget per circuit for each kind of request, and one for all together. They slow, they never close.
+
+On the onion service each circuit is an address (Tor's haproxy line), and the budgets of a circuit are counted by it.
+On plain TCP everybody shares one address, so only the budget for all counts there.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final
+
+from flask import Flask, request
+from flask_limiter import ApplicationLimit, Limiter, RouteLimit
+
+from tipbox.server.config import Config
+from tipbox.server.web.cross_site import CIRCUIT
+
+LONGEST_WINDOW: Final = 60
+"""Seconds of the longest budget."""
+
+
+def circuit() -> str:
+    """The key of all rates: the circuit of the connection."""
+    return str(request.environ.get(CIRCUIT) or "")
+
+
+def _no_circuit() -> bool:
+    return not circuit()
+
+
+class Rates:
+    """The budgets of an application."""
+
+    def __init__(self, app: Flask, config: Config) -> None:
+        self._share = config.server.workers if config.limits.url.startswith("memory:") else 1
+        together = f"{max(1, config.limits.all_per_second // self._share)} per 1 second"
+        self._limiter = Limiter(
+            circuit,
+            app=app,
+            storage_uri=_valkey(config.limits.url),
+            strategy="fixed-window",
+            key_prefix="tipbox",
+            headers_enabled=False,
+            in_memory_fallback_enabled=True,
+            application_limits=[ApplicationLimit(together, key_function=lambda: "all")],
+        )
+
+    def limit(self, per_minute: int) -> RouteLimit:
+        """A decorator of views: at most so many requests of one circuit in a minute."""
+        each = max(1, per_minute // self._share)
+        return self._limiter.limit(f"{each} per 1 minute", exempt_when=_no_circuit)
+
+    def retry_after(self) -> int:
+        """Seconds until the breached budget is whole again."""
+        breached = self._limiter.current_limit
+        left = math.ceil(breached.reset_at - time.time()) if breached else 1
+        return min(max(1, left), LONGEST_WINDOW)
+
+
+def _valkey(url: str) -> str:
+    """Redis speaks Valkey's protocol, and only Valkey's client is installed."""
+    return url.replace("redis", "valkey", 1) if url.startswith("redis") else url

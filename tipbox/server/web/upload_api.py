@@ -1,0 +1,83 @@
+"""The routes of an upload (docs/protocol.md, section 3). What they do is in intake.py."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final
+
+from flask import Blueprint, Response, jsonify, request
+
+from tipbox.formats.base.limits import HASH_SIZE
+from tipbox.formats.base.primitives import sha256
+from tipbox.server.config import Limits
+from tipbox.server.refusal import Refusal
+from tipbox.server.uploads.drafts import State
+from tipbox.server.uploads.intake import MAX_OPENING, MAX_RUN, Intake
+from tipbox.server.web.rates import Rates
+
+PREFIX: Final = "/api/"
+_TOKEN_CHARACTERS: Final = 43
+
+
+def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
+    """The four requests."""
+    blueprint = Blueprint("api", __name__, url_prefix="/api/envelope")
+
+    @blueprint.put("")
+    @rates.limit(limits.open)
+    def open_envelope() -> Response:
+        token, length = token_hash(), announced_length(MAX_OPENING)
+        created, state = intake.open(token, _body(), length)
+        return _answer(state, 201 if created else 200)
+
+    @blueprint.get("")
+    @rates.limit(limits.state)
+    def get_state() -> Response:
+        return _answer(intake.state(token_hash()))
+
+    @blueprint.put("/parts/<int:first>")
+    @rates.limit(limits.parts)
+    def put_parts(first: int) -> Response:
+        token, length = token_hash(), announced_length(MAX_RUN)
+        return _answer(intake.parts(token, first, _body(), length))
+
+    @blueprint.post("/finish")
+    @rates.limit(limits.finish)
+    def finish() -> Response:
+        return _answer(intake.finish(token_hash()))
+
+    return blueprint
+
+
+def _answer(state: State, status: int = 200) -> Response:
+    response = jsonify(state.to_json())
+    response.status_code = status
+    return response
+
+
+def token_hash() -> bytes:
+    """SHA-256 of the token that the request carries, of a draft or a mailbox."""
+    scheme, _, written = request.headers.get("Authorization", "").partition(" ")
+    try:
+        token = base64.urlsafe_b64decode(written.encode("ascii") + b"=")
+    except (binascii.Error, UnicodeEncodeError, ValueError):
+        raise Refusal("no-token") from None
+    spelt = base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+    if scheme != "Bearer" or len(written) != _TOKEN_CHARACTERS or len(token) != HASH_SIZE or spelt != written:
+        raise Refusal("no-token")
+    return sha256(token)
+
+
+def announced_length(most: int) -> int:
+    """The announced length of the body, at most ``most``; a body of unknown length is not taken."""
+    if request.headers.get("Transfer-Encoding") or request.content_length is None:
+        raise Refusal("length-required")
+    if request.content_length > most:
+        raise Refusal("too-large")
+    return request.content_length
+
+
+def _body() -> Any:
+    """The body itself: no form parser, no limit but our own."""
+    return request.environ["wsgi.input"]

@@ -1,0 +1,104 @@
+"""Whom a tip is sealed to: the manifests of a folder, and those of them that the source chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from tipbox.errors import Malformed, NotFound, OlderSerial, TipboxError
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
+from tipbox.formats.base.primitives import hpke_seal, random_bytes
+from tipbox.formats.envelopes.envelope import Recipient
+from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.formats.passphrase import Secrets
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Manifests of all organisations that are known, and the ids of those chosen."""
+
+    manifests: tuple[Manifest, ...]
+    chosen: frozenset[bytes]
+
+    @classmethod
+    def load(cls, folder: Path, to: Iterable[str]) -> Roster:
+        """Read a folder of manifests and choose ``to`` by short name; all when it is empty.
+
+        Raises:
+            NotFound: there is no manifest, or none of a chosen organisation.
+            TipboxError: a manifest is not good; the message names its file.
+        """
+        return cls.of(load_folder(folder), to, "--keys")
+
+    @classmethod
+    def of(cls, manifests: Iterable[Manifest], to: Iterable[str], whence: str) -> Roster:
+        """Choose ``to`` by short name among manifests that come from ``whence``; all when it is empty.
+
+        Raises:
+            NotFound: there is no manifest of a chosen organisation.
+        """
+        manifests = tuple(manifests)
+        by_name = {manifest.organisation: manifest.id for manifest in manifests}
+        names = list(to) or list(by_name)
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise NotFound(
+                f"choosing organisations: {whence} has none with the name {unknown[0]}; it has {', '.join(by_name)}"
+            )
+        return cls(manifests, frozenset(by_name[name] for name in names))
+
+    @property
+    def chosen_manifests(self) -> list[Manifest]:
+        """The manifests of those chosen."""
+        return [manifest for manifest in self.manifests if manifest.id in self.chosen]
+
+    def recipients(self, secrets: Secrets, today: date) -> list[Recipient]:
+        """One slot for each organisation with a manifest that is good today: with a filler for those not chosen.
+
+        Raises:
+            Expired, NotYetValid, NoCurrentKey, Malformed: the manifest of one that is chosen is not good today.
+        """
+        recipients = []
+        for manifest in self.manifests:
+            chosen = manifest.id in self.chosen
+            try:
+                manifest.check(today)
+                key = manifest.current_key(today)
+                hpke_seal(key.public, random_bytes(ID_SIZE), random_bytes(KEY_SIZE))  # is it a key at all?
+            except TipboxError as error:
+                if chosen:
+                    raise type(error)(f"sealing to {manifest.organisation}: {error}") from error
+                continue
+            pair_key = secrets.pair_key(manifest.id) if chosen else None
+            recipients.append(Recipient(manifest.id, key.id, key.public, pair_key))
+        return recipients
+
+    def compared(self, served: Callable[[str], bytes]) -> Roster:
+        """Compare with what a server serves, and take its manifest where it is newer.
+
+        All organisations are compared, chosen or not: what the server sees does not depend on the choice.
+
+        Args:
+            served: fetches the manifest of a short name.
+
+        Raises:
+            IdentityChanged: the server serves another identity key.
+        """
+        return Roster(tuple(_newer(known, served(known.organisation)) for known in self.manifests), self.chosen)
+
+
+def _newer(known: Manifest, data: bytes) -> Manifest:
+    try:
+        manifest = Manifest.parse(data)
+        if manifest.organisation != known.organisation:
+            raise Malformed("it names another organisation")
+        manifest.check_replaces(known)
+    except OlderSerial:
+        return known
+    except TipboxError as error:
+        raise type(error)(
+            f"comparing the server's key of {known.organisation}: {error} Ask the organisation before you send."
+        ) from error
+    return manifest
