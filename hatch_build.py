@@ -1,4 +1,4 @@
-"""Build hook: the browser client (npm, esbuild), the gettext catalogues (Babel) and the lists of words of Passphrases.
+"""Build hook: the browser client (npm, esbuild), the gettext catalogues (Babel) and the lists of words of access codes.
 
 Also a command, `python hatch_build.py`, which builds all in place; `make setup` runs it.
 An sdist carries the built client and the lists, so that a wheel is built from it without Node.

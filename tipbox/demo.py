@@ -92,7 +92,7 @@ class Demo:
         """From the sealed tip to its removal from the server, and the talk that follows."""
         self._say("4. A source seals a message and a picture for all three, and sends them.")
         sent = self._send(url)
-        self._say(f"   Stored as {sent['tip'][:16]}…; the Passphrase for the answer: {sent['passphrase']}")
+        self._say(f"   Stored as {sent['tip'][:16]}…; the code for the answer: {sent['passphrase']}")
         self._say("5. The server's folder is searched for the words, the name and the picture.")
         self._search()
         for number, organisation in enumerate(ORGANISATIONS, 1):
@@ -103,7 +103,7 @@ class Demo:
         writer = ORGANISATIONS[1]
         self._say(f"10. {writer.name} answers with a file; the next Bundle brings the reply to the source's mailbox.")
         self._answer(writer.name, sent["tip"])
-        self._say("11. The source comes back with nothing but the Passphrase, reads, and deletes what it has read.")
+        self._say("11. The source comes back with nothing but the code, reads, and deletes what it has read.")
         self._read(url, writer.name, sent["passphrase"])
         self._say("12. It writes back; on the desk, all of it is one thread.")
         self._follow_up(url, writer.name, sent["tip"])

@@ -147,7 +147,7 @@ class NoCurrentKey(TipboxError):
 
 
 class BadPassphrase(TipboxError):
-    """This is not a Passphrase of tipbox; look for a typing error."""
+    """This is not an access code of tipbox; look for a typing error."""
 
     code = "bad-passphrase"
     exit_code = 4

@@ -29,11 +29,11 @@ export type ToWorker =
   | { readonly kind: "start"; readonly manifests: readonly string[]; readonly addresses: Addresses }
   | { readonly kind: "send"; readonly order: Order }
   | { readonly kind: "stop" }
-  /** Spell the Passphrase of these digits as words. */
+  /** Spell the access code of these digits as words. */
   | { readonly kind: "spell"; readonly digits: string; readonly language: string }
   /** Judge what is typed so far; `digits` is what it should be, where that is known. */
   | { readonly kind: "judge"; readonly turn: number; readonly typed: string; readonly digits: string | null }
-  /** Open the mailbox of a typed Passphrase. */
+  /** Open the mailbox of a typed access code. */
   | { readonly kind: "open"; readonly typed: string }
   /** Fetch a letter that did not come with the list. */
   | { readonly kind: "load"; readonly reply: string }
@@ -51,14 +51,14 @@ export interface Order {
   readonly chosen: readonly string[];
   /** BCP 47, the page's. */
   readonly language: string;
-  /** The digits of the Passphrase whose threads it joins; `null` makes a new one. */
+  /** The digits of the access code whose threads it joins; `null` makes a new one. */
   readonly passphrase: string | null;
 }
 
 export type FromWorker =
   | { readonly kind: "ready"; readonly organisations: readonly Organisation[] }
   /**
-   * The letter is durable on the server: from now on a new Passphrase is worth writing down. `null` when it was written
+   * The letter is durable on the server: from now on a new access code is worth writing down. `null` when it was written
    * under the one that opened the mailbox.
    */
   | { readonly kind: "letter"; readonly passphrase: string | null; readonly checks: readonly Check[] }
@@ -71,7 +71,7 @@ export type FromWorker =
   /** `null` when the list of words cannot be used. */
   | { readonly kind: "spelled"; readonly words: readonly string[] | null }
   | { readonly kind: "judged"; readonly turn: number; readonly judgement: Judgement }
-  /** The Passphrase is right; its mailbox is being fetched. */
+  /** The access code is right; its mailbox is being fetched. */
   | { readonly kind: "opening" }
   | { readonly kind: "opened"; readonly passphrase: string; readonly replies: readonly Answer[]; readonly waiting: readonly Waiting[]; readonly others: number }
   /** A letter was fetched; `null` when it is not to be shown. */
@@ -108,7 +108,7 @@ export interface Waiting {
   readonly size: number;
 }
 
-/** What is known of a Passphrase as it is typed. */
+/** What is known of an access code as it is typed. */
 export interface Judgement {
   readonly unit: "digits" | "words";
   /** `unlisted`: the lists of words cannot be used. */

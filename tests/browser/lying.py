@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import KEY_SIZE, MAILBOX_LIST, MAILBOX_PIECE
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.envelopes.reply import seal_reply
 from tipbox.formats.mailbox_list import Entry, MailboxList, how_many_fit, in_order
-from tipbox.formats.passphrase import Secrets
 
 _ANSWER: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"

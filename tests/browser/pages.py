@@ -171,21 +171,21 @@ class Source:
         return self.wait_stored(patience)
 
     def words(self) -> list[str]:
-        """Have the Passphrase shown as words, after a message was stored."""
+        """Have the access code shown as words, after a message was stored."""
         self.browser.click("#app [data-part=show-words]")
         self.browser.wait("#app [data-part=words] li")
         return self._texts("#app [data-part=words] li")
 
     def type_passphrase(self, typed: str) -> None:
-        """Open the mailbox page, and type a Passphrase key by key."""
+        """Open the mailbox page, and type an access code key by key."""
         self.go("/inbox")
         self.browser.wait(PASSPHRASE)
         self.browser.type(PASSPHRASE, typed)
 
     def open_mailbox(self, typed: str) -> list[Answer]:
-        """Type a Passphrase, open its mailbox, and read what is shown."""
+        """Type an access code, open its mailbox, and read what is shown."""
         self.type_passphrase(typed)
-        self.browser.until(lambda: "right" in self.browser.text(JUDGED), "the Passphrase to be right")
+        self.browser.until(lambda: "right" in self.browser.text(JUDGED), "the access code to be right")
         self.browser.click("#app [data-part=open]")
         self.browser.until(lambda: self.browser.count(MAILBOX) or self.browser.count(UNREAD), "the mailbox")
         assert self.browser.count(MAILBOX), f"reading failed: {self.browser.text('#app')}"

@@ -11,8 +11,8 @@ import pytest
 
 from browser.pages import Source
 from support.world import NAMES, World
+from tipbox.formats.access_code import AccessCode, thread_id
 from tipbox.formats.manifest import Manifest
-from tipbox.formats.passphrase import Passphrase, thread_id
 
 TEXT = """5 января на площади стреляли в безоружных людей. Я видел это сам.
 
@@ -51,7 +51,7 @@ def test_text_photo_video_and_empty_file_arrive_bit_exact(
     assert tip.facts["language"] == "en"
     assert shown[NAMES["kibhr"][0]] == tip.facts["check_digits"]
     manifest = Manifest.parse((world.keys / "kibhr.json").read_bytes())
-    pair_key = Passphrase.parse(digits).secrets().pair_key(manifest.id)
+    pair_key = AccessCode.parse(digits).secrets().pair_key(manifest.id)
     assert tip.facts["thread"] == thread_id(pair_key).hex()
 
     name = teller.browser.level.value

@@ -59,7 +59,7 @@ def assert_traffic(exchanges: list[Exchange], *texts: str) -> None:
 
 
 def ways_to_write(digits: str, words: list[str]) -> list[str]:
-    """A Passphrase as it might stand in traffic or on a disk."""
+    """An access code as it might stand in traffic or on a disk."""
     number = int(digits.replace(" ", ""))
     triples = [" ".join(words[at : at + 3]) for at in range(len(words) - 2)]  # a word alone stands in many places
     joined = [separator.join(words) for separator in (" ", "-", ",", "")]
@@ -89,7 +89,7 @@ def test_a_conversation(teller: Source, world: World, level: Level, tmp_path: Pa
     [tip] = world.arrived("kibhr")
     desk_replies(world, world.desks["kibhr"].tips()[0]["id"], file)
 
-    with running(level, teller.browser) as elsewhere:  # another profile, which knows the Passphrase and nothing else
+    with running(level, teller.browser) as elsewhere:  # another profile, which knows the access code and nothing else
         source = Source(elsewhere, teller.wire)
         source.check_level()
         source.wire.forget()

@@ -10,8 +10,8 @@ from browser import lying
 from browser.drivers import Level
 from browser.pages import DIGITS, FAILED, LEAVE, MESSAGE, PASSPHRASE, SEND, SENDING, STOP, Source
 from support.world import World
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.manifest import Manifest
-from tipbox.formats.passphrase import Passphrase
 
 WORDS = "Никто не должен это увидеть"
 ALL = pytest.mark.parametrize("level", list(Level), ids=lambda level: level.value)
@@ -96,7 +96,7 @@ def test_back_after_leaving_shows_nothing_that_was_written(source: Source) -> No
 
 def test_back_to_the_mailbox_shows_nothing_that_was_typed_or_read(source: Source, pages_world: World) -> None:
     browser = source.browser
-    passphrase = Passphrase.generate()
+    passphrase = AccessCode.generate()
     of_source = passphrase.secrets()
     organisation = Manifest.parse((pages_world.keys / "kibhr.json").read_bytes()).id
     reply = lying.reply(of_source, of_source.pair_key(organisation), WORDS)

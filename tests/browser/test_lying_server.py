@@ -11,16 +11,16 @@ import pytest
 from browser import lying
 from browser.pages import JUDGED, MAILBOX, OTHERS, WRITE, Source
 from support.world import NAMES, World
+from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.manifest import Manifest
-from tipbox.formats.passphrase import Passphrase, Secrets
 
 REPLY: Final = "Спасибо. Он жив?\n\nПозвоните нам, если можете.\n"
 KIBHR: Final = NAMES["kibhr"][0]
 
 
 @pytest.fixture(name="passphrase", scope="module")
-def _passphrase() -> tuple[Passphrase, Secrets]:
-    passphrase = Passphrase.generate()
+def _passphrase() -> tuple[AccessCode, Secrets]:
+    passphrase = AccessCode.generate()
     return passphrase, passphrase.secrets()
 
 
@@ -28,7 +28,7 @@ def pair_key(world: World, secrets_: Secrets, name: str) -> bytes:
     return secrets_.pair_key(Manifest.parse((world.keys / f"{name}.json").read_bytes()).id)
 
 
-def test_only_a_pair_key_says_from(source: Source, pages_world: World, passphrase: tuple[Passphrase, Secrets]) -> None:
+def test_only_a_pair_key_says_from(source: Source, pages_world: World, passphrase: tuple[AccessCode, Secrets]) -> None:
     """Replies by another organisation, by the server, cut, repeated, of another version: none is shown as KIBHR's."""
     written, of_source = passphrase
     of_kibhr = pair_key(pages_world, of_source, "kibhr")
@@ -66,7 +66,7 @@ def test_only_a_pair_key_says_from(source: Source, pages_world: World, passphras
 
 
 def test_files_that_the_server_spoiled_are_not_given_out(
-    source: Source, pages_world: World, passphrase: tuple[Passphrase, Secrets]
+    source: Source, pages_world: World, passphrase: tuple[AccessCode, Secrets]
 ) -> None:
     """A piece of zeros in the place of a file's bytes: the page says so, and offers nothing."""
     written, of_source = passphrase
@@ -83,7 +83,7 @@ def test_files_that_the_server_spoiled_are_not_given_out(
     assert source.save_file().read_bytes() == bytes(70_000)
 
 
-def test_what_is_typed_is_judged_on_the_device(source: Source, passphrase: tuple[Passphrase, Secrets]) -> None:
+def test_what_is_typed_is_judged_on_the_device(source: Source, passphrase: tuple[AccessCode, Secrets]) -> None:
     written, _ = passphrase
     groups = written.digits().split()
     wrong = [*groups[:3], groups[3][:5], *groups[4:]]

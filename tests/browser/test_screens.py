@@ -27,8 +27,8 @@ from browser.pages import (
 )
 from browser.wire import Wire
 from support.world import Ring, World, running_world
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.manifest import Manifest
-from tipbox.formats.passphrase import Passphrase
 
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 LOOKED_AT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)
@@ -132,7 +132,7 @@ ANSWER = """Здравствуйте.
 @LOOKED_AT
 def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
     browser, wire = source.browser, source.wire
-    passphrase = Passphrase.generate()
+    passphrase = AccessCode.generate()
     of_source = passphrase.secrets()
     digits = passphrase.digits()
     pair_keys = [

@@ -17,13 +17,13 @@ from tipbox.desk import outbox, replies
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import Reply, ReplyText, Tip
 from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS
+from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.acknowledgement import Report
 from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.formats.envelopes.envelope import read_envelope
 from tipbox.formats.envelopes.reply import open_reply
-from tipbox.formats.passphrase import Passphrase, Secrets
 
 CALLS = ("fsync", "fdatasync", "rename", "unlink", "exit_group")
 """What makes something durable, and the very end: after the last of them nothing more may be needed."""
@@ -139,7 +139,7 @@ class Talk:
 
 @pytest.fixture
 def talk(made: Desks, tmp_path: Path) -> Talk:
-    desks, server, source = made.copy(tmp_path / "talk"), Exporter(), Passphrase.generate().secrets()
+    desks, server, source = made.copy(tmp_path / "talk"), Exporter(), AccessCode.generate().secrets()
     tip = seal_tip(desks.manifests, secrets=source, today=days.today())
     desk = desks.desks[1]
     desk.take(server.export(tmp_path / "1", desk.manifest, [tip], day=days.today()), today=days.today())

@@ -36,6 +36,7 @@ from tipbox.desk.outbox import write_outbox
 from tipbox.desk.vault.records import Tip, Traffic
 from tipbox.desk.vault.vault import INCOMING, TIPS
 from tipbox.files.working import working_folder
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.bundles.bundle import ItemEntry
@@ -44,11 +45,10 @@ from tipbox.formats.bundles.bundle_write import ItemSource
 from tipbox.formats.envelopes.header import Header, header_size
 from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.manifest import Manifest
-from tipbox.formats.passphrase import Passphrase
 
 __all__ = ["desks", "made"]
 
-SECRETS = Passphrase.generate().secrets()
+SECRETS = AccessCode.generate().secrets()
 
 
 @pytest.fixture

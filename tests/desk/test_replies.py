@@ -36,6 +36,7 @@ from tipbox.desk.vault.records import Reply
 from tipbox.desk.vault.vault import INCOMING, REPLIES
 from tipbox.errors import WrongSender
 from tipbox.files.attachments import measure
+from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.acknowledgement import Report
@@ -45,9 +46,8 @@ from tipbox.formats.envelopes.envelope import read_envelope
 from tipbox.formats.envelopes.header import open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
 from tipbox.formats.envelopes.reply import OpenedReply, open_reply
-from tipbox.formats.passphrase import Passphrase, Secrets
 
-SOURCE = Passphrase.generate().secrets()
+SOURCE = AccessCode.generate().secrets()
 QUESTION = "Когда это было?\r\n\x1b[31m".encode()
 
 
@@ -324,7 +324,7 @@ def without_reply_key(desks: Desks, secrets: Secrets) -> Envelope:
 def test_a_source_without_a_reply_key_cannot_be_answered_until_it_gives_one(
     desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
 ) -> None:
-    other = Passphrase.generate().secrets()
+    other = AccessCode.generate().secrets()
     silent = without_reply_key(desks, other)
     desk.take(server.export(tmp_path / "2", desk.manifest, [silent]))
     with pytest.raises(NoReplyKey):

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.world import Server, tipbox
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.manifest import Manifest, load_folder
-from tipbox.formats.passphrase import Secrets
 
 ROOMY = {
     "TIPBOX_LIMITS_OPEN": "1000000",
@@ -29,7 +29,7 @@ ROOMY = {
 
 @dataclass(frozen=True)
 class SentTip:
-    """What a source knows after sending: the Envelope's id in hex, and the Passphrase."""
+    """What a source knows after sending: the Envelope's id in hex, and the access code."""
 
     tip: str
     passphrase: str = field(repr=False)

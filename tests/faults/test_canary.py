@@ -20,8 +20,8 @@ import pytest
 from faults.memory_search import Found, Search, forms
 from faults.sending import ROOMY, SentTip, new_token, sealed, send
 from support.world import Ring, Server, World, running_world
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.manifest import load_folder
-from tipbox.formats.passphrase import Passphrase
 
 REPEATED = 40
 SYSTEM_TEMP = Path("/tmp")  # noqa: S108 (searched, not used)
@@ -107,8 +107,8 @@ class Canaries:
 
 
 def _secret_words(keys: Path, sent: SentTip) -> dict[str, str | bytes]:
-    """What comes of the Passphrase, in each form in which it could leave the client."""
-    source = Passphrase.parse(sent.passphrase)
+    """What comes of the access code, in each form in which it could leave the client."""
+    source = AccessCode.parse(sent.passphrase)
     derived = source.secrets()
     groups = source.digits().split(" ")
     words: dict[str, str | bytes] = {

@@ -1,4 +1,4 @@
-"""The canary hunt after a visit to a mailbox: what comes of a Passphrase is not left on the server."""
+"""The canary hunt after a visit to a mailbox: what comes of an access code is not left on the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from faults.memory_search import Found, Search
 from support.server import Box, Client, Organisation, Sent, Server, inward, keys_folder, start, three
-from tipbox.formats.passphrase import Passphrase
+from tipbox.formats.access_code import AccessCode
 from tipbox.server.bundles.export import export
 
 VISITS = 20
@@ -41,7 +41,7 @@ def _visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
     folder = tmp_path_factory.mktemp("hunt")
     organisations: list[Organisation] = three()
     one = organisations[0]
-    passphrase = Passphrase.generate()
+    passphrase = AccessCode.generate()
     derived = passphrase.secrets()
     box = Box(derived.mailbox_token, derived.reply_seed)
     server = start(folder / "home", keys_folder(folder / "keys", organisations), unix=True)

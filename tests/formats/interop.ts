@@ -9,7 +9,7 @@ import { BodyReader } from "../../client/src/worker/files.js";
 import { check, currentKey, encodeManifest, parse as parseManifest } from "../../client/src/formats/manifest.js";
 import { parse as parseDay } from "../../client/src/formats/base/days.js";
 import { PART_SIZE } from "../../client/src/formats/base/limits.js";
-import * as passphrases from "../../client/src/formats/passphrase.js";
+import * as codes from "../../client/src/formats/access_code.js";
 
 type Request = Record<string, any>;
 
@@ -59,13 +59,13 @@ const operations: Record<string, (request: Request) => Promise<Request>> = {
   },
 
   async passphrase({ digits, organisation }) {
-    const passphrase = digits === null ? await passphrases.generate() : await passphrases.parse(digits);
-    const { root, mailboxAddress, replyPublic } = await passphrases.secrets(passphrase);
+    const passphrase = digits === null ? await codes.generate() : await codes.parse(digits);
+    const { root, mailboxAddress, replyPublic } = await codes.secrets(passphrase);
     return {
-      digits: passphrases.digits(passphrase),
+      digits: codes.digits(passphrase),
       mailboxAddress: toHex(mailboxAddress),
       replyPublic: toBase64(replyPublic),
-      pairKey: toHex(await passphrases.pairKey(root, hex(organisation))),
+      pairKey: toHex(await codes.pairKey(root, hex(organisation))),
     };
   },
 

@@ -15,10 +15,10 @@ import pytest
 
 from tipbox.errors import NotForYou, TipboxError
 from tipbox.formats import manifest as keys
+from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, xwing_public
 from tipbox.formats.envelopes import body, envelope, header, letter
 from tipbox.formats.envelopes.letter import FileEntry, Letter
-from tipbox.formats.passphrase import Passphrase, Secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (0, 1, 65535, 65536, 65537, 200_000)
@@ -76,7 +76,7 @@ class World:
 
     def __init__(self) -> None:
         self.organisations = [Organisation() for _ in range(3)]
-        self.secrets: Secrets = Passphrase.generate().secrets()
+        self.secrets: Secrets = AccessCode.generate().secrets()
 
 
 @pytest.fixture(scope="module", name="world")
@@ -209,9 +209,9 @@ def test_reply_from_a_desk_opens_in_the_client(node: Node, world: World) -> None
 @pytest.mark.parametrize("made_by", ["node", "python"])
 def test_passphrase_is_the_same_person_in_both(node: Node, world: World, made_by: str) -> None:
     organisation = world.organisations[0].id
-    digits = None if made_by == "node" else Passphrase.generate().digits()
+    digits = None if made_by == "node" else AccessCode.generate().digits()
     found = node.ask("passphrase", digits=digits, organisation=organisation.hex())
-    passphrase = Passphrase.parse(found["digits"])
+    passphrase = AccessCode.parse(found["digits"])
     secrets = passphrase.secrets()
 
     assert found == {

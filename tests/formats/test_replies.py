@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tipbox.errors import InputRefused, Malformed, NotAddressed, NotForYou, Tampered, UnknownKey
+from tipbox.formats.access_code import AccessCode, Secrets, thread_id
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import new_seed, random_bytes, xwing_public
 from tipbox.formats.envelopes.envelope import Reading, Recipient, Sealed, read_envelope, seal
@@ -15,10 +16,9 @@ from tipbox.formats.envelopes.header import OpenedSlot, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
 from tipbox.formats.envelopes.reply import OpenedReply, mailbox_id, open_reply, seal_reply
 from tipbox.formats.manifest import key_id
-from tipbox.formats.passphrase import Passphrase, Secrets, thread_id
 
-SOURCE = Passphrase.generate().secrets()
-STRANGER = Passphrase.generate().secrets()
+SOURCE = AccessCode.generate().secrets()
+STRANGER = AccessCode.generate().secrets()
 KIBHR, ILI, FIDH = (random_bytes(ID_SIZE) for _ in range(3))
 SEEDS = {one: new_seed() for one in (KIBHR, ILI, FIDH)}
 KNOWN = (KIBHR, ILI, FIDH)
@@ -130,7 +130,7 @@ def shape(sealed: Sealed) -> tuple[object, ...]:
 
 
 def test_a_desk_could_have_written_every_line_of_its_source() -> None:
-    """With what it has after the first tip, and without the Passphrase, a desk makes a follow-up in the same thread."""
+    """With what it has after the first tip and without the access code, a desk makes a follow-up in the same thread."""
     slot, first = at_desk(tip({KIBHR: SOURCE.pair_key(KIBHR)}, letter("tip", source=SOURCE)), KIBHR)
     words = replace(letter("tip", b"It was on the fifth."), mailbox=first.mailbox, reply_key=first.reply_key)
     forged = tip({KIBHR: slot.pair_key}, words)
@@ -145,7 +145,7 @@ def test_a_desk_could_have_written_every_line_of_its_source() -> None:
 
 
 def test_a_source_could_have_written_every_line_of_an_organisation() -> None:
-    """With its Passphrase and public ids alone, a source makes a reply that its own inbox shows as from KIBHR."""
+    """With its access code and public ids alone, a source makes a reply that its own inbox shows as from KIBHR."""
     forged = seal_reply(
         SOURCE.mailbox_address, SOURCE.reply_public, SOURCE.pair_key(KIBHR), letter(message=b"We never wrote this.")
     )

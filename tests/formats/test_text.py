@@ -1,4 +1,4 @@
-"""Canonical JSON, fields, days, Passphrases and padding: round trips, and strangers' bytes."""
+"""Canonical JSON, fields, days, access codes and padding: round trips, and strangers' bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from support.organisations import QUICK, b64, case, changed, json_values, refused
 from tipbox.errors import TipboxError
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, padding
 from tipbox.formats.base.limits import GIB, LETTER_BUCKETS, MAX_BODY, PART_SIZE
 from tipbox.formats.bundles.bundle import volume_class
-from tipbox.formats.passphrase import Passphrase
 
 NEARLY_JSON = '{}[]":,-+.eE0123456789\\u truefalsn'
 
@@ -107,30 +107,30 @@ def test_days_have_one_spelling(written: Any) -> None:
         assert day.isoformat() == written
 
 
-# --- Passphrases ------------------------------------------------------------------------------------------------------
+# --- access codes ----------------------------------------------------------------------------------------------------
 
 ZEROS = [chr(point) for point in range(0x110000) if unicodedata.decimal(chr(point), -1) == 0]
 GOOD = case("passphrase", "plain")["output"]["digits"]
 
 
 def test_generated_passphrases_read_again() -> None:
-    made = {Passphrase.generate() for _ in range(50)}
+    made = {AccessCode.generate() for _ in range(50)}
 
     assert len(made) == 50
-    assert all(Passphrase.parse(one.digits()) == one for one in made)
+    assert all(AccessCode.parse(one.digits()) == one for one in made)
 
 
 @QUICK
 @given(st.data(), st.integers(0, 2**100 - 1))
 def test_passphrase_reads_as_any_keyboard_writes_it(data: Any, secret: int) -> None:
     """Digits of any script, and white space, hyphens, dots and underscores anywhere."""
-    passphrase = Passphrase._of(secret)
+    passphrase = AccessCode._of(secret)
     digits = passphrase.digits().replace(" ", "")
     zeros = data.draw(st.lists(st.sampled_from(ZEROS), min_size=36, max_size=36))
     gaps = data.draw(st.lists(st.text("-._ \t\r\n\u00a0\u2009\u3000", max_size=2), min_size=37, max_size=37))
     written = "".join(gap + chr(ord(zero) + int(digit)) for gap, zero, digit in zip(gaps, zeros, digits, strict=False))
 
-    assert Passphrase.parse(written + gaps[-1]) == passphrase
+    assert AccessCode.parse(written + gaps[-1]) == passphrase
     assert passphrase.value.bit_length() <= 116
 
 
@@ -138,17 +138,17 @@ def test_passphrase_reads_as_any_keyboard_writes_it(data: Any, secret: int) -> N
 @given(st.text(max_size=50) | st.text("0123456789", min_size=34, max_size=38))
 def test_passphrase_is_read_or_refused_without_a_word_of_it(typed: str) -> None:
     try:
-        found = Passphrase.parse(typed)
+        found = AccessCode.parse(typed)
     except TipboxError as error:
         assert error.code == "bad-passphrase"  # noqa: PT017
         assert str(error) == type(error).__doc__  # noqa: PT017
         assert repr(error.__context__) == "None"  # noqa: PT017
     else:
-        assert Passphrase.parse(found.digits()) == found
+        assert AccessCode.parse(found.digits()) == found
 
 
 def test_passphrase_catches_typing_errors() -> None:
-    """Of all one-digit errors and swaps of neighbours in one Passphrase, no more than a few pass 12 bits of check."""
+    """Of all one-digit errors and swaps of neighbours in one access code, no more than a few pass 12 bits of check."""
     bare = GOOD.replace(" ", "")
     typed = {bare[:at] + digit + bare[at + 1 :] for at in range(36) for digit in "0123456789"}
     typed |= {bare[:at] + bare[at + 1] + bare[at] + bare[at + 2 :] for at in range(35)}
@@ -156,7 +156,7 @@ def test_passphrase_catches_typing_errors() -> None:
     passed = []
     for one in typed:
         try:
-            passed.append(Passphrase.parse(one))
+            passed.append(AccessCode.parse(one))
         except TipboxError:
             continue
 
@@ -165,7 +165,7 @@ def test_passphrase_catches_typing_errors() -> None:
 
 
 def test_secrets_do_not_show_in_repr() -> None:
-    secrets = Passphrase.parse(GOOD)
+    secrets = AccessCode.parse(GOOD)
     shown = repr(secrets) + repr(secrets.secrets())
 
     assert not any(character.isdigit() for character in shown)

@@ -1,4 +1,4 @@
-"""Passphrases as words: every list, forgiving reading, and what is said of typing errors."""
+"""Access codes as words: every list, forgiving reading, and what is said of typing errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.organisations import FEW, QUICK, cases
 from tipbox.errors import BadPassphrase, NotFound
 from tipbox.formats import wordlists
-from tipbox.formats.passphrase import Doubt, Passphrase, doubt
+from tipbox.formats.access_code import AccessCode, Doubt, doubt
 from tipbox.formats.wordlists import PINS, WordList, fold, language_of, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ KAZAKH = {"а": "ә", "г": "ғ", "к": "қ", "н": "ң", "о": "ө", "у": "ұ"
 @given(st.data(), SECRETS, LANGUAGES)
 def test_words_read_as_any_keyboard_writes_them(data: Any, secret: int, language: str) -> None:
     """In any case, with or without accents, divided by anything, with Kazakh letters, or only by their beginnings."""
-    passphrase = Passphrase._of(secret)
+    passphrase = AccessCode._of(secret)
     listed = load(language)
 
     def typed(word: str) -> str:
@@ -46,7 +46,7 @@ def test_words_read_as_any_keyboard_writes_them(data: Any, secret: int, language
     words = [typed(word) for word in passphrase.words(language)]
     text = "".join(word + data.draw(gaps) for word in words)
 
-    assert Passphrase.parse(text) == passphrase
+    assert AccessCode.parse(text) == passphrase
     assert doubt(text) == Doubt("words", doubt(text).language, len(words), len(words), ())
 
 
@@ -55,10 +55,10 @@ def test_words_read_as_any_keyboard_writes_them(data: Any, secret: int, language
 @example(0)
 @example(2**100 - 1)
 def test_every_spelling_is_the_same_passphrase(secret: int) -> None:
-    passphrase = Passphrase._of(secret)
+    passphrase = AccessCode._of(secret)
     texts = [passphrase.digits(), *(" ".join(passphrase.words(language)) for language in PINS)]
 
-    assert {Passphrase.parse(text) for text in texts} == {passphrase}
+    assert {AccessCode.parse(text) for text in texts} == {passphrase}
     assert len({text.lower() for text in texts}) == 5
     assert [len(text.split()) for text in texts] == [6, 9, 11, 11, 11]
 
@@ -69,7 +69,7 @@ def test_every_spelling_is_the_same_passphrase(secret: int) -> None:
 )
 def test_other_words_are_refused_without_a_word_of_them(words: list[str], behind: str) -> None:
     with pytest.raises(BadPassphrase) as caught:
-        Passphrase.parse(" ".join([*words, behind]))
+        AccessCode.parse(" ".join([*words, behind]))
 
     assert str(caught.value) == BadPassphrase.__doc__
     assert caught.value.__context__ is None
@@ -107,7 +107,7 @@ def test_an_ambiguous_list_is_not_built(words: tuple[str, ...]) -> None:
     ],
 )
 def test_which_list_a_reader_gets(tag: str, language: str | None) -> None:
-    passphrase = Passphrase.generate()
+    passphrase = AccessCode.generate()
 
     assert language_of(tag) == language
     assert passphrase.words(tag) == (passphrase.words(language) if language else ())
@@ -125,7 +125,7 @@ def test_both_languages_and_the_format_pin_the_same_lists() -> None:
 
 
 def test_a_wrong_word_is_pointed_out_by_its_number_and_nothing_else() -> None:
-    words = list(Passphrase.generate().words("ru"))
+    words = list(AccessCode.generate().words("ru"))
     words[2], words[7] = "щщщщ", "word"
     found = doubt(" ".join(words[:10]))
 
@@ -134,7 +134,7 @@ def test_a_wrong_word_is_pointed_out_by_its_number_and_nothing_else() -> None:
 
 
 def test_words_of_two_lists_are_pointed_out() -> None:
-    passphrase = Passphrase.generate()
+    passphrase = AccessCode.generate()
     mixed = [*passphrase.words("fr")[:8], *passphrase.words("ru")[8:]]
 
     assert doubt(" ".join(mixed)) == Doubt("words", "fr", 11, 11, (8, 9, 10))
@@ -143,7 +143,7 @@ def test_words_of_two_lists_are_pointed_out() -> None:
 def test_a_first_word_that_no_passphrase_has_is_pointed_out() -> None:
     assert doubt("zoom").wrong == (0,)
     assert doubt("абзац абзац").wrong == (0,)
-    assert doubt(Passphrase.generate().words("es")[0]).wrong == ()
+    assert doubt(AccessCode.generate().words("es")[0]).wrong == ()
 
 
 @pytest.mark.parametrize(
@@ -175,14 +175,14 @@ def test_what_is_right_leaves_no_doubt() -> None:
 @given(SECRETS, LANGUAGES, st.data())
 def test_one_exchanged_word_in_4096_passes(secret: int, language: str, data: Any) -> None:
     """The check has 12 bits: of 60 exchanged words none or one passes."""
-    words = list(Passphrase._of(secret).words(language))
+    words = list(AccessCode._of(secret).words(language))
     at = data.draw(st.integers(1, len(words) - 1))
     start = data.draw(st.integers(0, 1900))
     passed = 0
     for other in load(language).words[start : start + 60]:
         if other != words[at]:
             try:
-                Passphrase.parse(" ".join([*words[:at], other, *words[at + 1 :]]))
+                AccessCode.parse(" ".join([*words[:at], other, *words[at + 1 :]]))
                 passed += 1
             except BadPassphrase:
                 continue

@@ -1,4 +1,4 @@
-"""Fuzzes replies as a source reads them, with the Passphrase of the vectors."""
+"""Fuzzes replies as a source reads them, with the access code of the vectors."""
 
 import io
 import json
@@ -6,14 +6,14 @@ import json
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
+    from tipbox.formats.access_code import AccessCode
     from tipbox.formats.envelopes.envelope import read_envelope
     from tipbox.formats.envelopes.reply import open_reply
-    from tipbox.formats.passphrase import Passphrase
 
 from harness import VECTORS, run, vectors
 
 GIVEN = json.loads((VECTORS / "reply" / "plain.json").read_bytes())["input"]
-SECRETS = Passphrase(int.from_bytes(bytes.fromhex(GIVEN["passphrase"]))).secrets()
+SECRETS = AccessCode(int.from_bytes(bytes.fromhex(GIVEN["passphrase"]))).secrets()
 KNOWN = [bytes.fromhex(one) for one in GIVEN["organisations"]]
 
 

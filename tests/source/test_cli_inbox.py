@@ -19,6 +19,7 @@ import pytest
 
 from support.desk import Desk, Desks, envelope_id
 from tipbox import cli
+from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import KEY_SIZE, MAILBOX_PIECE
 from tipbox.formats.base.primitives import random_bytes, sha256
@@ -35,7 +36,6 @@ from tipbox.formats.mailbox_list import (
     parse_delete,
     parse_piece,
 )
-from tipbox.formats.passphrase import Passphrase, Secrets
 from tipbox.formats.wordlists import PINS
 from tipbox.net import http as line
 
@@ -124,17 +124,17 @@ def desks(tmp_path_factory: pytest.TempPathFactory) -> Desks:
 
 
 @pytest.fixture(scope="module")
-def passphrase() -> Passphrase:
-    return Passphrase.generate()
+def passphrase() -> AccessCode:
+    return AccessCode.generate()
 
 
 @pytest.fixture(scope="module")
-def source(passphrase: Passphrase) -> Secrets:
+def source(passphrase: AccessCode) -> Secrets:
     return passphrase.secrets()
 
 
 @pytest.fixture
-def secret(passphrase: Passphrase, tmp_path: Path) -> Path:
+def secret(passphrase: AccessCode, tmp_path: Path) -> Path:
     path = tmp_path / "passphrase"
     path.write_text(passphrase.digits() + "\n", encoding="utf-8")
     path.chmod(0o600)
@@ -239,7 +239,7 @@ def test_replies_are_shown_with_whom_they_are_from(
 
 
 def test_words_open_the_same_mailbox(
-    inbox: Run, server: Server, passphrase: Passphrase, secret: Path, kibhr: Make
+    inbox: Run, server: Server, passphrase: AccessCode, secret: Path, kibhr: Make
 ) -> None:
     ident = server.deposit(kibhr())
     for language in PINS:
@@ -290,7 +290,7 @@ def test_nobody_else_can_speak_for_an_organisation(inbox: Run, server: Server, s
         random_bytes(KEY_SIZE),  # the server
         bytes(KEY_SIZE),
         source.pair_key(random_bytes(16)),  # an organisation that the source does not know
-        Passphrase.generate().secrets().pair_key(of_kibhr),  # kibhr's own, of another source
+        AccessCode.generate().secrets().pair_key(of_kibhr),  # kibhr's own, of another source
     ):
         server.deposit(reply(source, pair_key, claim))
     server.deposit(reply(source, source.pair_key(desks.desks[0].manifest.id), claim))
@@ -307,7 +307,7 @@ def test_what_does_not_open_is_counted_and_left_out(
 ) -> None:
     good = kibhr()
     server.deposit(good)
-    stranger = Passphrase.generate().secrets()
+    stranger = AccessCode.generate().secrets()
     pair = source.pair_key(desks.desks[1].manifest.id)
     tip = Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(16), "reply")
     filler = seal_reply(source.mailbox_address, source.reply_public, pair, tip)
@@ -325,7 +325,7 @@ def test_what_does_not_open_is_counted_and_left_out(
     assert [one["id"] for one in done.replies] == [envelope_id(good).hex()]
     assert done.err.splitlines() == [
         "tipbox: 1 left out: made by a newer version of tipbox: upgrade to read it",
-        "tipbox: 4 left out: damaged, or not for this Passphrase",
+        "tipbox: 4 left out: damaged, or not for this code",
     ]
 
 
@@ -341,7 +341,7 @@ def test_a_tip_in_a_mailbox_is_no_reply(inbox: Run, server: Server, source: Secr
     done = inbox()
 
     assert (done.code, done.replies) == (0, [])
-    assert done.err == "tipbox: 1 left out: damaged, or not for this Passphrase\n"
+    assert done.err == "tipbox: 1 left out: damaged, or not for this code\n"
 
 
 def test_a_reply_that_comes_twice_is_one(inbox: Run, server: Server, kibhr: Make) -> None:
@@ -471,7 +471,7 @@ def test_a_piece_of_another_size_is_a_network_error(inbox: Run, server: Server, 
 
 
 def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
-    inbox: Run, server: Server, passphrase: Passphrase, tmp_path: Path, kibhr: Make
+    inbox: Run, server: Server, passphrase: AccessCode, tmp_path: Path, kibhr: Make
 ) -> None:
     server.deposit(kibhr(b"", FILES))
     assert inbox("--out", tmp_path / "out", "--delete").code == 0
@@ -493,10 +493,10 @@ def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
     assert not any("user-agent" in map(str.lower, headers) for _, headers, _ in server.requests)
 
 
-# --- the Passphrase --------------------------------------------------------------------------------------------------
+# --- the code --------------------------------------------------------------------------------------------------
 
 
-def typed(passphrase: Passphrase, language: str, at: int, word: str) -> str:
+def typed(passphrase: AccessCode, language: str, at: int, word: str) -> str:
     words = list(passphrase.words(language))
     words[at] = word
     return " ".join(words)
@@ -515,7 +515,7 @@ def typed(passphrase: Passphrase, language: str, at: int, word: str) -> str:
     ],
 )
 def test_a_typing_error_is_pointed_out_here_and_nothing_of_it_is_said_or_sent(
-    inbox: Run, server: Server, passphrase: Passphrase, secret: Path, case: tuple[Callable[[Passphrase], str], str]
+    inbox: Run, server: Server, passphrase: AccessCode, secret: Path, case: tuple[Callable[[AccessCode], str], str]
 ) -> None:
     wrong, said = case
     text = wrong(passphrase)

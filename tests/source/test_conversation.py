@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.world import Ring, World, ring, running_world, tipbox
-from tipbox.formats.passphrase import Passphrase
+from tipbox.formats.access_code import AccessCode
 
 __all__ = ["ring"]
 
@@ -53,7 +53,7 @@ def test_a_conversation_from_the_terminal(world: World, tmp_path: Path) -> None:
     """Read with words, then digits; a follow-up joins its thread, and begins one where the first tip did not go."""
     source, kibhr, fidh = Source(world), world.desks["kibhr"], world.desks["fidh"]
     tip = source.send("Стреляли вчера вечером.", "--to", "kibhr")
-    passphrase = Passphrase.parse(tip["passphrase"])
+    passphrase = AccessCode.parse(tip["passphrase"])
     source.keep(" ".join(passphrase.words("ru")))
     assert source.inbox() == []
 
@@ -92,7 +92,7 @@ def test_a_conversation_from_the_terminal(world: World, tmp_path: Path) -> None:
 
 def test_the_passphrase_of_another_server_is_an_empty_mailbox(world: World) -> None:
     source = Source(world)
-    source.keep(Passphrase.generate().digits())
+    source.keep(AccessCode.generate().digits())
 
     assert source.inbox("--delete") == []
 

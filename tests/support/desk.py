@@ -18,6 +18,7 @@ from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.vault.records import Carried
 from tipbox.desk.vault.vault import Vault
+from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, xwing_public
 from tipbox.formats.bundles.acknowledgement import Report, read_acknowledgement
@@ -27,7 +28,6 @@ from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundl
 from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, Sealed, read_envelope, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.manifest import Manifest, server_id
-from tipbox.formats.passphrase import Passphrase, Secrets
 
 TODAY = date(2026, 1, 20)
 PASSWORD = b"correct horse battery staple"
@@ -120,7 +120,7 @@ def seal_tip(
     today: date = TODAY,
 ) -> Envelope:
     """Seal a tip as a source's client does."""
-    secrets = secrets or Passphrase.generate().secrets()
+    secrets = secrets or AccessCode.generate().secrets()
     letter = Letter(
         message=message,
         files=tuple(FileEntry(name, len(content), "application/octet-stream") for name, content in files),

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 from tipbox.errors import DamagedItem, TipboxError, WrongSender
+from tipbox.formats import access_code
 from tipbox.formats import locked_file as locked
 from tipbox.formats import mailbox_list as mailbox
 from tipbox.formats import manifest as keys
-from tipbox.formats import passphrase
 from tipbox.formats.base import canonical, padding
 from tipbox.formats.bundles import acknowledgement, bundle, bundle_read
 from tipbox.formats.bundles.bundle import volume_class
@@ -88,14 +88,14 @@ def run_padding(given: Case) -> Case:
 
 
 def run_passphrase(given: Case) -> Case:
-    found = passphrase.Passphrase.parse(given["text"])
+    found = access_code.AccessCode.parse(given["text"])
     words = {language: " ".join(found.words(language)) for language in PINS}
-    assert {passphrase.Passphrase.parse(text) for text in (found.digits(), *words.values())} == {found}
+    assert {access_code.AccessCode.parse(text) for text in (found.digits(), *words.values())} == {found}
     return {"passphrase": found.value.to_bytes(16).hex(), "digits": found.digits(), "words": words}
 
 
 def run_derivations(given: Case) -> Case:
-    found = passphrase.Passphrase(int.from_bytes(bytes.fromhex(given["passphrase"])))
+    found = access_code.AccessCode(int.from_bytes(bytes.fromhex(given["passphrase"])))
     secrets, organisation = found.secrets(), keys.organisation_id(b64(given["identity"]))
     pair = secrets.pair_key(organisation)
     return {
@@ -109,8 +109,8 @@ def run_derivations(given: Case) -> Case:
         "server_id": keys.server_id(b64(given["server"])).hex(),
         "key_id": keys.key_id(b64(given["public"])).hex(),
         "pair_key": pair.hex(),
-        "thread_id": passphrase.thread_id(pair).hex(),
-        "check_digits": passphrase.check_digits(pair, bytes.fromhex(given["header_hash"])),
+        "thread_id": access_code.thread_id(pair).hex(),
+        "check_digits": access_code.check_digits(pair, bytes.fromhex(given["header_hash"])),
     }
 
 
@@ -159,8 +159,8 @@ def run_envelope(given: Case) -> Case:
         "header_hash": reading.header.hash.hex(),
         "content_key": opened.content_key.hex(),
         "pair_key": opened.pair_key.hex(),
-        "thread_id": passphrase.thread_id(opened.pair_key).hex(),
-        "check_digits": passphrase.check_digits(opened.pair_key, reading.header.hash),
+        "thread_id": access_code.thread_id(opened.pair_key).hex(),
+        "check_digits": access_code.check_digits(opened.pair_key, reading.header.hash),
         "meta": _meta(found),
         "message_sha256": sha256(found.message).hexdigest(),
         "files": [
@@ -189,9 +189,9 @@ def _check_envelope_again(
 
 
 @cache
-def secrets_of(value: str) -> passphrase.Secrets:
-    """The secrets of a Passphrase in hex; stretching takes a while."""
-    return passphrase.Passphrase(int.from_bytes(bytes.fromhex(value))).secrets()
+def secrets_of(value: str) -> access_code.Secrets:
+    """The secrets of an access code in hex; stretching takes a while."""
+    return access_code.AccessCode(int.from_bytes(bytes.fromhex(value))).secrets()
 
 
 def run_reply(given: Case) -> Case:

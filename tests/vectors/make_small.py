@@ -102,7 +102,7 @@ def passphrase() -> Iterator[Case]:
 
 
 def words(reads: Callable[..., Case], fails: Callable[..., Case]) -> Iterator[Case]:
-    """Section 3: a Passphrase as words."""
+    """Section 3: an access code as words."""
     one, low, high = (oracle.Source("one"), oracle.Source("low", secret=0), oracle.Source("high", secret=2**100 - 1))
     for language in oracle.LISTS:
         text = one.words(language)
@@ -208,11 +208,11 @@ def swap_neighbours(digits: str) -> str:
 
 
 def derivations() -> Iterator[Case]:
-    """Sections 1 and 3: ids and everything that follows from a Passphrase."""
+    """Sections 1 and 3: ids and everything that follows from an access code."""
     for name, comment, source, organisation in (
-        ("one", "a Passphrase and an organisation", oracle.Source("one"), ALPHA),
-        ("lowest", "the lowest Passphrase", oracle.Source("low", secret=0), BETA),
-        ("highest", "the highest Passphrase", oracle.Source("high", secret=2**100 - 1), ALPHA),
+        ("one", "an access code and an organisation", oracle.Source("one"), ALPHA),
+        ("lowest", "the lowest access code", oracle.Source("low", secret=0), BETA),
+        ("highest", "the highest access code", oracle.Source("high", secret=2**100 - 1), ALPHA),
     ):
         pair, header_hash = source.pair_key(organisation.id), random(f"{name}/header hash")
         given = {

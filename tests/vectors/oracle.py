@@ -159,13 +159,13 @@ class Organisation:
 
 
 def numbered(secret: int, version: int = 1) -> int:
-    """The Passphrase of 100 random bits."""
+    """The access code of 100 random bits."""
     check = sha256(b"tipbox/v1/passphrase-check", bytes([version]), secret.to_bytes(13))
     return ((version << 100) + secret) * 4096 + (int.from_bytes(check[:2]) >> 4)
 
 
 class Source:
-    """A source: a Passphrase and what follows from it."""
+    """A source: an access code and what follows from it."""
 
     def __init__(self, label: str, *, secret: int | None = None) -> None:
         self.number = numbered(
@@ -226,7 +226,7 @@ def spell(language: str, number: int) -> list[str]:
 
 
 def holding(label: str, language: str, *words: str) -> Source:
-    """A source whose Passphrase has these words behind its first one."""
+    """A source whose access code has these words behind its first one."""
     listed, count = words_of(language), LISTS[language][0]
     size, fixed = len(listed), [listed.index(word) for word in words]
     for attempt in range(100_000):
@@ -237,7 +237,7 @@ def holding(label: str, language: str, *words: str) -> Source:
         value = sum(number * size**place for place, number in enumerate(reversed(numbers)))
         if numbered(value >> 12 & (1 << 100) - 1) == value:
             return Source(label, secret=value >> 12 & (1 << 100) - 1)
-    raise AssertionError(f"no Passphrase holds {words}")
+    raise AssertionError(f"no access code holds {words}")
 
 
 def groups(digits: str, size: int) -> str:

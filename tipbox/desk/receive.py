@@ -28,12 +28,12 @@ from tipbox.errors import (
     TooLate,
     UnknownKey,
 )
+from tipbox.formats.access_code import thread_id
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.envelopes.body import open_body, split_files
 from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, read_envelope
 from tipbox.formats.envelopes.header import FindKey, OpenedSlot, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
-from tipbox.formats.passphrase import thread_id
 
 MINE: Final = "mine"
 DUPLICATE: Final = "duplicate"

@@ -18,11 +18,11 @@ from tipbox.files.names import safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
 from tipbox.files.writer_thread import Stage
+from tipbox.formats.access_code import check_digits
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.formats.envelopes.body import open_body, split_files
 from tipbox.formats.envelopes.envelope import Reading, read_envelope
 from tipbox.formats.envelopes.letter import Letter, open_letter
-from tipbox.formats.passphrase import check_digits
 
 MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"

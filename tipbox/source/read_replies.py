@@ -20,6 +20,7 @@ from tipbox.errors import FORMAT_ERRORS, Malformed, Tampered, UnsupportedVersion
 from tipbox.files.durable import fsync_folder, write_file
 from tipbox.files.names import safe_name
 from tipbox.files.working import working_folder
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.primitives import equal
 from tipbox.formats.envelopes.body import open_body, split_files
 from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, read_envelope
@@ -27,7 +28,6 @@ from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.envelopes.reply import open_reply
 from tipbox.formats.mailbox_list import Entry
 from tipbox.formats.manifest import Manifest
-from tipbox.formats.passphrase import Secrets
 from tipbox.source.mailbox_client import Mailbox, Pieces, opening
 
 MESSAGE = "message.txt"

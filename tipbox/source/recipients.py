@@ -8,11 +8,11 @@ from datetime import date
 from pathlib import Path
 
 from tipbox.errors import Malformed, NotFound, OlderSerial, TipboxError
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import hpke_seal, random_bytes
 from tipbox.formats.envelopes.envelope import Recipient
 from tipbox.formats.manifest import Manifest, load_folder
-from tipbox.formats.passphrase import Secrets
 
 
 @dataclass(frozen=True)

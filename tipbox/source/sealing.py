@@ -10,11 +10,11 @@ from typing import Final
 
 from tipbox.files.attachments import Attachment, read_once
 from tipbox.files.writer_thread import Stage
+from tipbox.formats.access_code import AccessCode, check_digits
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import EnvelopeId, Sealed, seal
 from tipbox.formats.envelopes.letter import Letter
-from tipbox.formats.passphrase import Passphrase, check_digits
 from tipbox.source.recipients import Roster
 
 _BATCH_PARTS: Final = 8
@@ -25,7 +25,7 @@ class SealedTip:
     """A tip whose header and letter are sealed; ``parts`` seals the files, once."""
 
     sealed: Sealed = field(repr=False)
-    passphrase: Passphrase = field(repr=False)
+    passphrase: AccessCode = field(repr=False)
     check_digits: dict[str, str]
     attachments: Sequence[Attachment] = field(repr=False)
     _id: EnvelopeId = field(repr=False)
@@ -64,10 +64,10 @@ class SealedTip:
 
 
 def seal_tip(
-    roster: Roster, message: bytes, attachments: Sequence[Attachment], passphrase: Passphrase | None, today: date
+    roster: Roster, message: bytes, attachments: Sequence[Attachment], passphrase: AccessCode | None, today: date
 ) -> SealedTip:
-    """Seal header and letter; with a Passphrase that was used before, as a follow-up in the same conversations."""
-    passphrase = passphrase or Passphrase.generate()
+    """Seal header and letter; with an access code that was used before, as a follow-up in the same conversations."""
+    passphrase = passphrase or AccessCode.generate()
     secrets = passphrase.secrets()
     letter = Letter(
         message=message,

@@ -1,11 +1,11 @@
-// The lists of words that Passphrases are written in (docs/format.md, section 3). A list comes from the server, once it is
+// The lists of words that access codes are written in (docs/format.md, section 3). A list comes from the server, once it is
 // needed; one whose SHA-256 is not the one pinned here is not used.
 
 import { type Bytes, fromUtf8, toHex } from "./base/bytes.js";
 import { demand } from "../errors.js";
 import { sha256 } from "./base/primitives.js";
 
-/** How many words a Passphrase has in a list, and the SHA-256 of the list: words in NFC, a line feed after each. */
+/** How many words an access code has in a list, and the SHA-256 of the list: words in NFC, a line feed after each. */
 export const PINS = {
   en: { length: 9, sha256: "6d557f0693958fb5e650b68b5bee585eb82cf4da32965505c789e924743bc522" },
   ru: { length: 11, sha256: "07f11af3f07fd13d8d74859f4448d8bca8f1d9d336dc4842531ecea083103a26" },
@@ -32,7 +32,7 @@ export function languageOf(tag: string): ListName | null {
   return Object.hasOwn(PINS, language) ? (language as ListName) : null;
 }
 
-/** A list of words; `length` of them spell a Passphrase. */
+/** A list of words; `length` of them spell an access code. */
 export class WordList {
   readonly #numbers: ReadonlyMap<string, number>;
   /** The words with a hyphen, which also divides words: their halves, joined by a space, and the word. */

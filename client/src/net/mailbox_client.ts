@@ -9,7 +9,7 @@ import { DELETE_SIZE, DELETED_SIZE, LIST_SIZE, MAX_REPLIES, PART_SIZE, PIECE_SIZ
 import { Line, type LineOptions } from "./http.js";
 import { type Entry, parseList } from "../formats/mailbox_list.js";
 import { sealedSize } from "../formats/base/padding.js";
-import type { Secrets } from "../formats/passphrase.js";
+import type { Secrets } from "../formats/access_code.js";
 import { sha256 } from "../formats/base/primitives.js";
 import { type OpenedReply, openReply } from "../formats/envelopes/reply.js";
 

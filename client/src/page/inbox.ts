@@ -1,4 +1,4 @@
-// The screens of a mailbox: the Passphrase is typed, answers are shown, files are offered, all of it may be deleted.
+// The screens of a mailbox: the access code is typed, answers are shown, files are offered, all of it may be deleted.
 
 import { Download } from "./download.js";
 import type { Code } from "../errors.js";
@@ -47,7 +47,7 @@ export class Inbox {
     else this.#typing?.say(this.#words.get("typedEmpty"));
   }
 
-  /** What was typed is no Passphrase. */
+  /** What was typed is no access code. */
   refused(): void {
     this.#typing?.refuse();
   }
@@ -56,7 +56,7 @@ export class Inbox {
     this.#typing?.judged(turn, judgement);
   }
 
-  /** The Passphrase is right, and its mailbox is being fetched. */
+  /** The access code is right, and its mailbox is being fetched. */
   opening(): void {
     this.#typing?.wipe();
     this.#typing = null;

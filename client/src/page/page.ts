@@ -1,4 +1,4 @@
-// The page: screens and fields, no secret but the Passphrase that it shows or takes. Sealing, opening, sending and fetching is
+// The page: screens and fields, no secret but the access code that it shows or takes. Sealing, opening, sending and fetching is
 // the worker's. Nothing is stored, nothing is logged; leaving the page wipes it.
 
 import type { Code } from "../errors.js";
@@ -64,7 +64,7 @@ function showFailed(words: Words, code: Code, file: number | null): void {
 /** What one page does: the words, the addresses and the organisations that it has. */
 class Page {
   #organisations: readonly Organisation[] = [];
-  /** Under which Passphrase messages go; `null` makes a new one. */
+  /** Under which access code messages go; `null` makes a new one. */
   #passphrase: string | null = null;
 
   constructor(

@@ -31,7 +31,7 @@ export function onLeaving(wipe: () => void): void {
   });
 }
 
-/** The digits of a Passphrase, group by group. */
+/** The digits of an access code, group by group. */
 export function passphrase(digits: string): DocumentFragment {
   const screen = view("view-passphrase");
   screen.part("digits").append(...digits.split(" ").flatMap((group) => [element("span", group), " "]));

@@ -30,7 +30,7 @@ export class Sending {
     show(this.#view.content);
   }
 
-  /** Whether a Passphrase was shown that was to open the answers. */
+  /** Whether an access code was shown that was to open the answers. */
   get promised(): boolean {
     return this.#passphrase !== null;
   }
@@ -56,7 +56,7 @@ export class Sending {
     if (this.#typing === null && this.#view.has("pace")) this.#view.part("pace").hidden = trouble !== null; // what was true before the line broke
   }
 
-  /** Everything is stored: shows the Passphrase once more, when it is new, and has it typed back. */
+  /** Everything is stored: shows the access code once more, when it is new, and has it typed back. */
   stored(): void {
     this.#view = view("view-sent");
     const checks = this.#view.part("checks");

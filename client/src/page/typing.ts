@@ -1,4 +1,4 @@
-// A field for a Passphrase, and what is said about what stands in it. The worker judges; nothing typed leaves the device.
+// A field for an access code, and what is said about what stands in it. The worker judges; nothing typed leaves the device.
 
 import type { Judgement, ToWorker } from "../messages.js";
 import { field } from "./views.js";

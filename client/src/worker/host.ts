@@ -7,7 +7,7 @@ import { FileError } from "./files.js";
 import type { Manifest } from "../formats/manifest.js";
 import { Line } from "../net/http.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
-import * as passphrases from "../formats/passphrase.js";
+import * as codes from "../formats/access_code.js";
 import { readManifests } from "./recipients.js";
 import * as typing from "./judge.js";
 import { languageOf, type ListName, PINS, WordList } from "../formats/wordlists.js";
@@ -78,7 +78,7 @@ async function judge(turn: number, typed: string, digits: string | null): Promis
     tell({ kind: "judged", turn, judgement: { ...said, state: "loading" } });
   }
   try {
-    const expected = digits === null ? null : await passphrases.parse(digits);
+    const expected = digits === null ? null : await codes.parse(digits);
     tell({ kind: "judged", turn, judgement: await typing.judge(typed, await listsFor(typed), expected) });
   } catch {
     tell({ kind: "judged", turn, judgement: { ...said, state: "unlisted" } });
@@ -88,7 +88,7 @@ async function judge(turn: number, typed: string, digits: string | null): Promis
 async function spell(digits: string, language: string): Promise<void> {
   try {
     const known = await list(languageOf(language) ?? "en");
-    tell({ kind: "spelled", words: passphrases.words(await passphrases.parse(digits), known) });
+    tell({ kind: "spelled", words: codes.words(await codes.parse(digits), known) });
   } catch {
     tell({ kind: "spelled", words: null });
   }

@@ -1,10 +1,10 @@
-// What can be said of a Passphrase while it is typed, on this device: how much is there, and which piece is wrong.
+// What can be said of an access code while it is typed, on this device: how much is there, and which piece is wrong.
 
 import { type Bytes, equal } from "../formats/base/bytes.js";
 import { codeOf } from "../errors.js";
 import { PASSPHRASE_DIGITS } from "../formats/base/limits.js";
 import type { Judgement } from "../messages.js";
-import * as passphrases from "../formats/passphrase.js";
+import * as codes from "../formats/access_code.js";
 import { fold, type WordList } from "../formats/wordlists.js";
 
 const GROUP_SIZE = 6;
@@ -16,26 +16,26 @@ export function isWords(typed: string): boolean {
   return /\p{L}/u.test(typed);
 }
 
-/** The Passphrase that is typed, or `null`. */
+/** The access code that is typed, or `null`. */
 export async function read(typed: string, lists: readonly WordList[] = []): Promise<Bytes | null> {
   try {
-    return await passphrases.parse(typed, lists);
+    return await codes.parse(typed, lists);
   } catch (error) {
     if (codeOf(error) === "bad-passphrase") return null;
     throw error;
   }
 }
 
-/** Judges what is typed; `expected` is the Passphrase that it should be, where that is known. Words need their lists. */
+/** Judges what is typed; `expected` is the access code that it should be, where that is known. Words need their lists. */
 export function judge(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
-  return isWords(typed) ? judgeWords(typed, lists, expected) : judgeDigits(typed, expected && passphrases.digits(expected));
+  return isWords(typed) ? judgeWords(typed, lists, expected) : judgeDigits(typed, expected && codes.digits(expected));
 }
 
 /** The number of the first word that cannot be right, or `null`; how many there are, and how many are no word at all. */
 function wrongWord(typed: string, list: WordList, expected: Bytes | null): { at: number | null; count: number; strangers: number } {
   const words = list.divide(typed);
   const numbers = words.map((word) => list.find(word));
-  const spelled = expected && passphrases.words(expected, list).map((word) => list.find(fold(word)));
+  const spelled = expected && codes.words(expected, list).map((word) => list.find(fold(word)));
   const isWhole = (i: number): boolean => i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may still be written
   const found = numbers.findIndex((number, i) => isWhole(i) && (i >= list.length || number === null || (spelled !== null && number !== spelled[i])));
   const strangers = numbers.filter((number, i) => isWhole(i) && number === null).length;
@@ -65,7 +65,7 @@ function wrongGroup(groups: readonly string[], expected: readonly string[] | nul
 
 /** Judges digits. `expected` is what they should be, in groups, where that is known. */
 export async function judgeDigits(typed: string, expected: string | null): Promise<Judgement> {
-  const ascii = typed.replace(/\p{Nd}/gu, passphrases.asciiDigit);
+  const ascii = typed.replace(/\p{Nd}/gu, codes.asciiDigit);
   const pieces = ascii.split(DIVIDERS).filter((piece) => piece !== "");
   const joined = pieces.join("");
   // Whoever does not write groups of six gets them counted.

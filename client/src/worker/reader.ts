@@ -6,7 +6,7 @@ import { addresses, line, listsFor, manifests, organisationOf, serve, tell } fro
 import { PIECE_SIZE } from "../formats/base/limits.js";
 import type { Entry } from "../formats/mailbox_list.js";
 import type { Answer, ToWorker } from "../messages.js";
-import * as passphrases from "../formats/passphrase.js";
+import * as codes from "../formats/access_code.js";
 import { Mailbox, type Shown } from "../net/mailbox_client.js";
 import * as typing from "./judge.js";
 
@@ -37,7 +37,7 @@ async function open(typed: string): Promise<void> {
   const passphrase = await typing.read(typed, await listsFor(typed));
   demand(passphrase !== null, "bad-passphrase");
   tell({ kind: "opening" });
-  const secrets = await passphrases.secrets(passphrase);
+  const secrets = await codes.secrets(passphrase);
   const reader = new Mailbox(addresses.mailbox, secrets, manifests.map(({ id }) => id), line());
   const { shown, waiting, others } = await reader.open();
   mailbox = {
@@ -47,7 +47,7 @@ async function open(typed: string): Promise<void> {
   };
   tell({
     kind: "opened",
-    passphrase: passphrases.digits(passphrase),
+    passphrase: codes.digits(passphrase),
     replies: shown.map(answerOf),
     waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE })),
     others,

@@ -4,14 +4,14 @@ import { today } from "../formats/base/days.js";
 import { TipboxError } from "../errors.js";
 import { fail, manifests, scope, serve, tell } from "./host.js";
 import type { Order, ToWorker } from "../messages.js";
-import * as passphrases from "../formats/passphrase.js";
+import * as codes from "../formats/access_code.js";
 import { send } from "./send.js";
 
 let stop = new AbortController();
 
 async function run(order: Order): Promise<void> {
   stop = new AbortController();
-  const known = order.passphrase === null ? null : await passphrases.parse(order.passphrase);
+  const known = order.passphrase === null ? null : await codes.parse(order.passphrase);
   await send(order, manifests, today(), tell, { signal: stop.signal, wake: scope }, known);
   known?.fill(0);
   tell({ kind: "stored" });

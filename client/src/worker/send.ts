@@ -1,4 +1,4 @@
-// The way of one tip: Passphrase, letter, body, each sealed here and uploaded run by run.
+// The way of one tip: access code, letter, body, each sealed here and uploaded run by run.
 
 import type { BodySealer } from "../formats/envelopes/body.js";
 import { type Bytes, toHex } from "../formats/base/bytes.js";
@@ -13,7 +13,7 @@ import type { LineOptions } from "../net/http.js";
 import type { Check, FromWorker, Order } from "../messages.js";
 import { Meter } from "../net/meter.js";
 import { partsOf, sealedSize } from "../formats/base/padding.js";
-import * as passphrases from "../formats/passphrase.js";
+import * as codes from "../formats/access_code.js";
 import { random } from "../formats/base/primitives.js";
 import { Upload } from "../net/upload.js";
 
@@ -36,7 +36,7 @@ async function recipientsOf(
   return Promise.all(
     manifests.map(async (manifest) => {
       const { id: key, publicKey } = keys.currentKey(manifest, today);
-      const pairKey = chosen.includes(toHex(manifest.id)) ? await passphrases.pairKey(root, manifest.id) : null;
+      const pairKey = chosen.includes(toHex(manifest.id)) ? await codes.pairKey(root, manifest.id) : null;
       return { organisation: manifest.id, key, publicKey, pairKey };
     }),
   );
@@ -86,7 +86,7 @@ export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyR
 }
 
 /**
- * Sends one tip: under a new Passphrase, or under one that is `known`, into the threads that it has. Returns when it is
+ * Sends one tip: under a new access code, or under one that is `known`, into the threads that it has. Returns when it is
  * stored; throws a `TipboxError`.
  */
 export async function send(
@@ -98,8 +98,8 @@ export async function send(
   known: Bytes | null = null,
 ): Promise<void> {
   await probe(order.files);
-  const passphrase = known?.slice() ?? (await passphrases.generate());
-  const secrets = await passphrases.secrets(passphrase);
+  const passphrase = known?.slice() ?? (await codes.generate());
+  const secrets = await codes.secrets(passphrase);
   const recipients = await recipientsOf(manifests, order.chosen, secrets.root, today);
   const envelope = await seal(recipients, {
     message: order.message,
@@ -114,11 +114,11 @@ export async function send(
   const checks: Check[] = [];
   for (const [i, { pairKey }] of recipients.entries()) {
     if (pairKey === null) continue;
-    checks.push({ name: manifests[i]?.name ?? "", digits: await passphrases.checkDigits(pairKey, envelope.headerHash) });
+    checks.push({ name: manifests[i]?.name ?? "", digits: await codes.checkDigits(pairKey, envelope.headerHash) });
     pairKey.fill(0);
   }
-  passphrases.wipe(secrets);
-  const digits = known === null ? passphrases.digits(passphrase) : null;
+  codes.wipe(secrets);
+  const digits = known === null ? codes.digits(passphrase) : null;
   passphrase.fill(0);
 
   const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);

@@ -19,7 +19,7 @@ import * as keys from "../../src/formats/manifest.js";
 import { encodeLetter, sealLetter } from "../../src/formats/envelopes/letter.js";
 import { encodeList, parseList } from "../../src/formats/mailbox_list.js";
 import { letterSize, padme, partsOf, sealedSize } from "../../src/formats/base/padding.js";
-import * as passphrases from "../../src/formats/passphrase.js";
+import * as codes from "../../src/formats/access_code.js";
 import { aesKey, seal, sha256 } from "../../src/formats/base/primitives.js";
 import { openReply } from "../../src/formats/envelopes/reply.js";
 import { wordLists } from "../support/tools.js";
@@ -63,11 +63,11 @@ function findKey(input: Members): FindKey {
   return (id) => seeds.get(toHex(id)) ?? (destroyed.includes(toHex(id)) ? "too-late" : "unknown-key");
 }
 
-const stretched = new Map<string, Promise<passphrases.Secrets>>();
+const stretched = new Map<string, Promise<codes.Secrets>>();
 
-/** The secrets of a Passphrase; stretching takes a while. */
-function secretsOf(passphrase: string): Promise<passphrases.Secrets> {
-  const made = stretched.get(passphrase) ?? passphrases.secrets(hex(passphrase));
+/** The secrets of an access code; stretching takes a while. */
+function secretsOf(passphrase: string): Promise<codes.Secrets> {
+  const made = stretched.get(passphrase) ?? codes.secrets(hex(passphrase));
   stretched.set(passphrase, made);
   return made;
 }
@@ -111,30 +111,30 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
 
   async passphrase(input) {
     const lists = await wordLists();
-    const passphrase = await passphrases.parse(text(input["text"]), lists);
-    const digits = passphrases.digits(passphrase);
-    const words = Object.fromEntries(lists.map((list) => [list.name, passphrases.words(passphrase, list).join(" ")]));
-    for (const again of [digits, ...Object.values(words)]) expect(await passphrases.parse(again, lists)).toEqual(passphrase);
+    const passphrase = await codes.parse(text(input["text"]), lists);
+    const digits = codes.digits(passphrase);
+    const words = Object.fromEntries(lists.map((list) => [list.name, codes.words(passphrase, list).join(" ")]));
+    for (const again of [digits, ...Object.values(words)]) expect(await codes.parse(again, lists)).toEqual(passphrase);
     return { passphrase: toHex(passphrase), digits, words };
   },
 
   async derivations(input) {
-    const derived = await passphrases.secrets(hex(input["passphrase"]));
+    const derived = await codes.secrets(hex(input["passphrase"]));
     const organisation = await keys.organisationId(base64(input["identity"]));
-    const pairKey = await passphrases.pairKey(derived.root, organisation);
+    const pairKey = await codes.pairKey(derived.root, organisation);
     return {
       root: toHex(derived.root),
       mailbox_token: toHex(derived.mailboxToken),
       mailbox_address: toHex(derived.mailboxAddress),
       reply_seed: toHex(derived.replySeed),
       reply_public: toBase64(derived.replyPublic),
-      resume: toHex(await passphrases.resumeSecret(derived.root)),
+      resume: toHex(await codes.resumeSecret(derived.root)),
       organisation: toHex(organisation),
       server_id: toHex(await keys.serverId(base64(input["server"]))),
       key_id: toHex(await keys.keyId(base64(input["public"]))),
       pair_key: toHex(pairKey),
-      thread_id: toHex(await passphrases.threadId(pairKey)),
-      check_digits: await passphrases.checkDigits(pairKey, hex(input["header_hash"])),
+      thread_id: toHex(await codes.threadId(pairKey)),
+      check_digits: await codes.checkDigits(pairKey, hex(input["header_hash"])),
     };
   },
 
@@ -170,8 +170,8 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       header_hash: toHex(headerHash),
       content_key: toHex(opened.contentKey),
       pair_key: toHex(opened.pairKey),
-      thread_id: toHex(await passphrases.threadId(opened.pairKey)),
-      check_digits: await passphrases.checkDigits(opened.pairKey, headerHash),
+      thread_id: toHex(await codes.threadId(opened.pairKey)),
+      check_digits: await codes.checkDigits(opened.pairKey, headerHash),
       meta: fromUtf8(plaintext.slice(4, 4 + metaSize)),
       message_sha256: toHex(await sha256(letter.message)),
       files: await Promise.all(

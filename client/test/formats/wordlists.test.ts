@@ -1,10 +1,10 @@
-// Passphrases as words: every list, forgiving reading, and what is said of typing errors. What both languages must agree on
+// Access codes as words: every list, forgiving reading, and what is said of typing errors. What both languages must agree on
 // is in tests/vectors/passphrase.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { digits, doubt, generate, parse, words } from "../../src/formats/passphrase.js";
+import { digits, doubt, generate, parse, words } from "../../src/formats/access_code.js";
 import { fold, languageOf, type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
 import { wordListFile, wordLists } from "../support/tools.js";
 
@@ -13,7 +13,7 @@ const [english, russian, french] = lists as [WordList, WordList, WordList];
 const KAZAKH: Readonly<Record<string, string>> = { а: "ә", г: "ғ", к: "қ", н: "ң", о: "ө", у: "ү", х: "һ", и: "і", е: "ё" };
 
 describe("words", () => {
-  it("spell the Passphrase in every list, and read back however they are typed", async () => {
+  it("spell the access code in every list, and read back however they are typed", async () => {
     const gap = fc.string({ unit: fc.constantFrom(..."-._, \t\n\u00a0\u3000"), minLength: 1, maxLength: 3 });
     const form = fc.constantFrom<(word: string) => string>(
       (word) => word,
@@ -49,7 +49,7 @@ describe("words", () => {
     expect(english.divide("T SHIRT, yo-yo yoyo")).toEqual(["t-shirt", "yo-yo", "yoyo"]);
   });
 
-  it("are refused with the error of all wrong Passphrases", async () => {
+  it("are refused with the error of all wrong access codes", async () => {
     const passphrase = await generate();
     const mixed = [...words(passphrase, french).slice(0, 5), ...words(passphrase, russian).slice(5)].join(" ");
 

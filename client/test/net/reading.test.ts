@@ -3,7 +3,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, concat, equal, fromUtf8, toHex } from "../../src/formats/base/bytes.js";
 import type { Code } from "../../src/errors.js";
 import { PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
-import { generate, pairKey, type Secrets, secrets } from "../../src/formats/passphrase.js";
+import { generate, pairKey, type Secrets, secrets } from "../../src/formats/access_code.js";
 import { random } from "../../src/formats/base/primitives.js";
 import { type Found, Mailbox, type Shown } from "../../src/net/mailbox_client.js";
 import { deposit, type Deposit, Postbox, reply } from "../support/postbox.js";

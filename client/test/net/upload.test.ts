@@ -131,7 +131,7 @@ describe("a tip without files", () => {
     expect(news.map(({ kind }) => kind)).toEqual(["progress", "letter"]);
   });
 
-  it("shows a Passphrase whose mailbox is in the letter, and check digits for those chosen only", async () => {
+  it("shows an access code whose mailbox is in the letter, and check digits for those chosen only", async () => {
     const [first] = organisations as [TestOrganisation];
     const { news } = await deliver([], { chosen: [first] });
     const letter = news.find((one) => one.kind === "letter");

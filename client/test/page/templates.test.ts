@@ -22,7 +22,7 @@ function scriptsOf(names: readonly string[]): string {
 
 const COMMON = ["page", "screen", "form", "sent", "typing", "views", "texts"];
 const PAGES = { "send.html": COMMON, "inbox.html": [...COMMON, "inbox", "download"] };
-/** What only the page of the first message has: a new Passphrase is shown there, and typed back. */
+/** What only the page of the first message has: a new access code is shown there, and typed back. */
 const FIRST = { words: ["againLabel", "againRight", "againWords"], pieces: ["again", "again-result", "digits", "passphrase", "show-words", "spelling", "words"], screens: ["view-passphrase"] };
 /** What only a page that writes back has. */
 const BACK = { words: ["typedRefused"], pieces: ["answers"] };

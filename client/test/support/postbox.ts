@@ -11,7 +11,7 @@ import type { Letter } from "../../src/formats/envelopes/letter.js";
 import { DELETE_SIZE, ENTRY_SIZE, LIST_HEADER, LIST_SIZE, PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
 import { bearer } from "../../src/net/http.js";
 import { encodeList } from "../../src/formats/mailbox_list.js";
-import type { Secrets } from "../../src/formats/passphrase.js";
+import type { Secrets } from "../../src/formats/access_code.js";
 import { random } from "../../src/formats/base/primitives.js";
 
 /** A reply as the server holds it. */

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { digits, generate, parse, words } from "../../src/formats/passphrase.js";
+import { digits, generate, parse, words } from "../../src/formats/access_code.js";
 import { isWords, judge, judgeDigits, read } from "../../src/worker/judge.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
 
@@ -71,7 +71,7 @@ describe("words as they are typed", () => {
     }
   });
 
-  it("are right in each list, with and without the Passphrase being known, and unfinished on the way", async () => {
+  it("are right in each list, with and without the access code being known, and unfinished on the way", async () => {
     for (const list of lists) {
       const passphrase = await generate();
       const spelled = words(passphrase, list);

@@ -27,7 +27,7 @@ from tipbox.source.sealing import seal_tip
 def seal(
     terminal: Terminal, *, keys: Path, to: tuple[str, ...], message_file: Path, out: Path, files: tuple[Path, ...]
 ) -> None:
-    """Seal a message and files into a file, and print the Passphrase. Opens no network connection."""
+    """Seal a message and files into a file, and print the access code. Opens no network connection."""
     roster = Roster.load(keys, to)
     attachments = measure(files)
     tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today())

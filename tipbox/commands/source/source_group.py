@@ -56,7 +56,7 @@ def source() -> None:
 @socks_option
 @to_option
 @message_option
-@click.option("--passphrase-file", type=_PATH, metavar="P", help="The Passphrase of a tip to follow up.")
+@click.option("--passphrase-file", type=_PATH, metavar="P", help="The code of a tip to follow up.")
 @files_argument
 @json_option
 @pass_terminal
@@ -72,7 +72,7 @@ def send(
     passphrase_file: Path | None,
     files: tuple[Path, ...],
 ) -> None:
-    """Seal a message and files, send them, and print the Passphrase when the server has stored them."""
+    """Seal a message and files, send them, and print the code when the server has stored them."""
     passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
     known = _known(terminal, keys, trust=trust)
     roster = Roster.of(known, to, "--keys") if known is not None else None
@@ -99,7 +99,7 @@ def send(
 @keys_option
 @trust_option
 @socks_option
-@click.option("--passphrase-file", required=True, type=_PATH, metavar="P", help="The Passphrase: digits or words.")
+@click.option("--passphrase-file", required=True, type=_PATH, metavar="P", help="The code: digits or words.")
 @click.option("--out", type=_PATH, metavar="DIR", help="Save each reply and its files below this folder.")
 @click.option("--delete", is_flag=True, help="Delete from the server what was read, and saved where it has files.")
 @json_option
@@ -115,7 +115,7 @@ def inbox(
     out: Path | None,
     delete: bool,
 ) -> None:
-    """Read the replies. The server is shown a token, never the Passphrase."""
+    """Read the replies. The server is shown a token, never the code."""
     secrets = read_source_passphrase(terminal, passphrase_file).secrets()
     known = _known(terminal, keys, trust=trust)
     with Line(url, socks, act="reading the mailbox") as line:
@@ -163,7 +163,7 @@ def _say_inbox(terminal: Terminal, found: Inbox) -> None:
     for count, what in (
         (found.others, "from none of the organisations whose keys you have"),
         (found.newer, "made by a newer version of tipbox: upgrade to read it"),
-        (found.damaged, "damaged, or not for this Passphrase"),
+        (found.damaged, "damaged, or not for this code"),
     ):
         if count:
             terminal.remark(f"{count} left out: {what}")

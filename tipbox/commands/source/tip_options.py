@@ -9,7 +9,7 @@ import click
 
 from tipbox.commands.terminal import Terminal, read_passphrase
 from tipbox.errors import BadPassphrase
-from tipbox.formats.passphrase import Doubt, Passphrase, doubt
+from tipbox.formats.access_code import AccessCode, Doubt, doubt
 from tipbox.source.sealing import SealedTip
 
 _PATH = click.Path(path_type=Path)
@@ -25,7 +25,7 @@ def say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
         terminal.say(f"Check digits, to compare with {organisation}: {digits}")
     if new:
         digits, words = tip.passphrase.digits(), " ".join(tip.passphrase.words(language()))
-        terminal.say("Passphrase (shown only now; write it down, it opens the replies):")
+        terminal.say("Code (shown only now; write it down, it opens the replies):")
         terminal.say(f"  {digits}")
         if words:
             terminal.say(f"  the same in words, use either: {words}")
@@ -39,17 +39,17 @@ def language() -> str:
     return "en" if tag in ("", "C", "POSIX") else tag
 
 
-def read_source_passphrase(terminal: Terminal, path: Path) -> Passphrase:
-    """The source's Passphrase, digits or words, out of a file.
+def read_source_passphrase(terminal: Terminal, path: Path) -> AccessCode:
+    """The source's access code, digits or words, out of a file.
 
     Raises:
         BadPassphrase: it is none; the message says where to look, and repeats nothing.
     """
     text = read_passphrase(terminal, path).decode(errors="replace")
     try:
-        return Passphrase.parse(text)
+        return AccessCode.parse(text)
     except BadPassphrase:
-        raise BadPassphrase(f"reading the Passphrase: {_where(doubt(text))}") from None
+        raise BadPassphrase(f"reading the code: {_where(doubt(text))}") from None
 
 
 def _where(found: Doubt) -> str:

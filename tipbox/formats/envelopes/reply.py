@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tipbox.errors import Malformed
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.limits import ID_SIZE
 from tipbox.formats.base.primitives import equal
 from tipbox.formats.envelopes.envelope import Reading, Recipient, Sealed, seal
 from tipbox.formats.envelopes.header import KeyState, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
 from tipbox.formats.manifest import key_id
-from tipbox.formats.passphrase import Secrets
 
 KIND = "reply"
 

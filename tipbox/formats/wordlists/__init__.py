@@ -1,4 +1,4 @@
-"""The lists of words that Passphrases are written in (docs/format.md, section 3).
+"""The lists of words that access codes are written in (docs/format.md, section 3).
 
 The lists stand beside this file as ``en.txt`` and so on. They are made at build time (hatch_build.py) and never
 committed; one whose SHA-256 is not the one pinned here is not used.
@@ -22,7 +22,7 @@ from tipbox.errors import NotFound
 
 @dataclass(frozen=True)
 class Pin:
-    """How many words a Passphrase has in a list, and the SHA-256 of the list: words in NFC, a line feed after each."""
+    """The words of an access code in a list, and the SHA-256 of the list: words in NFC, a line feed after each."""
 
     length: int
     sha256: str
@@ -47,7 +47,7 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True)
 class WordList:
-    """A list of words; ``length`` of them spell a Passphrase."""
+    """A list of words; ``length`` of them spell an access code."""
 
     name: str
     length: int

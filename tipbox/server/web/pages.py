@@ -203,7 +203,7 @@ def load_static(folder: Path) -> dict[str, Page]:
 
 
 def load_wordlists() -> dict[str, Page]:
-    """The lists of words of Passphrases, by name; a page asks for one when it is needed."""
+    """The lists of words of access codes, by name; a page asks for one when it is needed."""
     return {f"words-{one.name}.txt": Page.of(one.encode(), TYPES[".txt"]) for one in wordlists.load_all()}
 
 

@@ -27,7 +27,7 @@ export const MAX_SERIAL = 2 ** 31 - 1;
 export const MAX_MANIFEST_DAYS = 91;
 export const SKEW_DAYS = 1;
 
-// Passphrase
+// Access code
 export const PASSPHRASE_DIGITS = 36;
 export const ROOT_ROUNDS = 600_000;
 

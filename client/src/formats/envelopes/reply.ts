@@ -7,7 +7,7 @@ import { type Header, openSlot } from "./header.js";
 import { keyId } from "../manifest.js";
 import { type Letter, openLetter } from "./letter.js";
 import { ID_SIZE } from "../base/limits.js";
-import { pairKey, type Secrets } from "../passphrase.js";
+import { pairKey, type Secrets } from "../access_code.js";
 import { sha256 } from "../base/primitives.js";
 
 /** An Envelope's header and letter, still sealed. */

@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { toHex } from "../../src/formats/base/bytes.js";
-import { checkDigits, digits, generate, pairKey, parse, secrets, threadId, wipe } from "../../src/formats/passphrase.js";
+import { checkDigits, digits, generate, pairKey, parse, secrets, threadId, wipe } from "../../src/formats/access_code.js";
 
-describe("Passphrase", () => {
+describe("access code", () => {
   it("is 36 digits in six groups, and reads back however it is typed", async () => {
     const passphrase = await generate();
     const written = digits(passphrase);

@@ -1,4 +1,4 @@
-"""The Passphrase of a source and all that comes from it (docs/format.md, section 3).
+"""The access code of a source and all that comes from it (docs/format.md, section 3).
 
 It is made by the client and never sent. Keys derive from the integer, never from how it is written.
 """
@@ -49,9 +49,9 @@ def _figures(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What can be said of a typed text without knowing the Passphrase: never the text itself.
+    """What can be said of a typed text without knowing the access code: never the text itself.
 
-    ``wrong`` are the numbers, from 0, of groups or words that no Passphrase can have there.
+    ``wrong`` are the numbers, from 0, of groups or words that no access code can have there.
     """
 
     unit: Literal["digits", "words"]
@@ -104,7 +104,7 @@ def _doubt_words(text: str, words: WordList) -> Doubt:
 
 @dataclass(frozen=True)
 class Secrets:
-    """What a Passphrase derives to; every value is 32 bytes unless it says otherwise."""
+    """What an access code derives to; every value is 32 bytes unless it says otherwise."""
 
     root: bytes = field(repr=False)
 
@@ -139,22 +139,22 @@ class Secrets:
 
 
 @dataclass(frozen=True)
-class Passphrase:
+class AccessCode:
     """One integer: version (4 bits), 100 random bits, check (12 bits)."""
 
     value: int = field(repr=False)
 
     @classmethod
-    def generate(cls) -> Passphrase:
-        """A new Passphrase."""
+    def generate(cls) -> AccessCode:
+        """A new access code."""
         return cls._of(secrets.randbits(_RANDOM_BITS))
 
     @classmethod
-    def _of(cls, random: int) -> Passphrase:
+    def _of(cls, random: int) -> AccessCode:
         return cls((_VERSION << _RANDOM_BITS | random) << _CHECK_BITS | _check(_VERSION, random))
 
     @classmethod
-    def parse(cls, text: str) -> Passphrase:
+    def parse(cls, text: str) -> AccessCode:
         """Read what a person typed, digits or words; BadPassphrase, without repeating any of it, when it is none."""
         if len(text) > _MAX_INPUT:
             raise BadPassphrase
@@ -174,7 +174,7 @@ class Passphrase:
         raise BadPassphrase
 
     @classmethod
-    def _checked(cls, value: int) -> Passphrase:
+    def _checked(cls, value: int) -> AccessCode:
         passphrase = cls(value)
         if passphrase != cls._of(value >> _CHECK_BITS & (1 << _RANDOM_BITS) - 1):
             raise BadPassphrase

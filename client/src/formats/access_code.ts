@@ -1,4 +1,4 @@
-// The source's Passphrase (docs/format.md, section 3): one integer, and what follows from it.
+// The source's access code (docs/format.md, section 3): one integer, and what follows from it.
 
 import { type Bytes, uint, utf8 } from "./base/bytes.js";
 import { demand, TipboxError } from "../errors.js";
@@ -34,17 +34,17 @@ async function fromSecret(secret: bigint): Promise<Bytes> {
   return toBytes((((VERSION << RANDOM_BITS) | secret) << CHECK_BITS) | (await check(secret)), 16);
 }
 
-/** A new Passphrase: 16 bytes that hold 100 random bits. */
+/** A new access code: 16 bytes that hold 100 random bits. */
 export function generate(): Promise<Bytes> {
   return fromSecret(toInteger(random(13)) >> 4n);
 }
 
-/** The Passphrase for people: 36 digits in six groups of six. */
+/** The access code for people: 36 digits in six groups of six. */
 export function digits(passphrase: Bytes): string {
   return group(toInteger(passphrase).toString().padStart(PASSPHRASE_DIGITS, "0"), GROUP);
 }
 
-/** The Passphrase for people, in the words of a list. */
+/** The access code for people, in the words of a list. */
 export function words(passphrase: Bytes, list: WordList): string[] {
   return list.spell(toInteger(passphrase));
 }
@@ -62,7 +62,7 @@ export function asciiDigit(char: string): string {
 }
 
 /**
- * The Passphrase that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what was
+ * The access code that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what was
  * typed.
  */
 export async function parse(typed: string, lists: readonly WordList[] = []): Promise<Bytes> {
@@ -83,13 +83,13 @@ export async function parse(typed: string, lists: readonly WordList[] = []): Pro
   throw new TipboxError("bad-passphrase");
 }
 
-/** The Passphrase that is this integer, or `null` when none is. */
+/** The access code that is this integer, or `null` when none is. */
 async function checked(value: bigint): Promise<Bytes | null> {
   const passphrase = await fromSecret((value >> CHECK_BITS) & ((1n << RANDOM_BITS) - 1n));
   return toInteger(passphrase) === value ? passphrase : null;
 }
 
-/** What can be said of a typed text without knowing the Passphrase. */
+/** What can be said of a typed text without knowing the access code. */
 export interface Doubt {
   readonly unit: "digits" | "words";
   /** The list whose words these most likely are; empty for digits. */
@@ -98,7 +98,7 @@ export interface Doubt {
   readonly count: number;
   /** of this many. */
   readonly expected: number;
-  /** The numbers, from 0, of groups or words that no Passphrase can have there. */
+  /** The numbers, from 0, of groups or words that no access code can have there. */
   readonly wrong: readonly number[];
 }
 
@@ -132,12 +132,12 @@ function doubtWords(text: string, list: WordList): Doubt {
   return { unit: "words", language: list.name, count: numbers.length, expected: list.length, wrong };
 }
 
-/** Whether a Passphrase of this version can begin with `first`, which counts `rest` each. */
+/** Whether an access code of this version can begin with `first`, which counts `rest` each. */
 function within(first: bigint, rest: bigint): boolean {
   return LOWEST / rest <= first && first <= HIGHEST / rest;
 }
 
-/** What follows from a Passphrase; `root` must be wiped when no pair key is needed any more. */
+/** What follows from an access code; `root` must be wiped when no pair key is needed any more. */
 export interface Secrets {
   readonly root: Bytes;
   readonly mailboxToken: Bytes;
