@@ -30,7 +30,7 @@ def template() -> Catalog:
 
 
 def _is_ours(folder: str | Path) -> bool:
-    return Path(folder).name in {"templates", "source", "desk", "tipbox", "server"}
+    return Path(folder).relative_to(ROOT).parts[:1] in {(), ("templates",), ("tipbox",)}
 
 
 def write(catalogue: Catalog, path: Path) -> None:

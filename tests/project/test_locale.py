@@ -23,7 +23,8 @@ def read(path: Path) -> Catalog:
 
 def test_the_template_holds_what_pages_and_server_say(tmp_path: Path) -> None:
     fresh = tmp_path / "tipbox.pot"
-    subprocess.run((sys.executable, ROOT / "tests" / "messages.py", fresh), cwd=ROOT, check=True, capture_output=True)
+    program = ROOT / "tests" / "project" / "messages.py"
+    subprocess.run((sys.executable, program, fresh), cwd=ROOT, check=True, capture_output=True)
 
     assert fresh.read_text() == (LOCALE / "tipbox.pot").read_text(), "run make messages"
 
