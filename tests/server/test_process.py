@@ -346,7 +346,7 @@ def test_no_line_of_the_log_holds_anything_of_a_request(server: Server, organisa
     assert CANARY not in log.lower()
     assert "fc00" not in log
     assert "Traceback" not in log
-    assert re.search(r"ERROR: a request failed: FileNotFoundError at server/blobs\.py:\d+", log)
+    assert re.search(r"ERROR: a request failed: FileNotFoundError at server/storage/blobs\.py:\d+", log)
     known = re.compile(
         r"tipbox server \[\d+\] (INFO: (Starting gunicorn|Listening at|Using worker|Handling signal|Shutting down)"
         r"|ERROR: a request failed: \w+ at )"
@@ -465,7 +465,7 @@ def test_where_an_error_came_from_says_nothing_of_what_was_in_it() -> None:
 def test_group_commit_runs_what_waits_together() -> None:
     code = """
 import gevent
-from tipbox.server.threads import Beside
+from tipbox.server.storage.executors import Beside
 groups = []
 def run(items):
     groups.append(list(items))
