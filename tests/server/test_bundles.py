@@ -525,6 +525,7 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
 
     assert [name for name, finding in findings.items() if not finding.ok] == ["modes", "blobs", "settled", "manifests"]
     assert all(finding.mend for finding in findings.values() if not finding.ok)
+    assert [findings[name].to_json()["wrong"] for name in ("modes", "blobs", "database")] == [1, 1, 0]
 
 
 def test_check_where_no_server_has_run_says_so_as_the_others_do(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def check(home: Path, *, today: date | None = None) -> list[Finding]:
     except NotFound:
         raise
     except TipboxError as error:
-        return [Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again")]
+        return [
+            Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again", wrong=None)
+        ]
 
 
 def check_opened(server: Opened, today: date) -> list[Finding]:
@@ -54,7 +56,8 @@ def _guarded(one: Callable[[Opened, date], Finding], server: Opened, today: date
         return one(server, today)
     except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
         name = one.__name__.removeprefix("_")
-        return Finding(name, ok=False, message=f"the check failed: {type(error).__name__}", mend="see the log")
+        message = f"the check failed: {type(error).__name__}"
+        return Finding(name, ok=False, message=message, mend="see the log", wrong=None)
 
 
 def _modes(server: Opened, _today: date) -> Finding:
@@ -72,6 +75,7 @@ def _modes(server: Opened, _today: date) -> Finding:
         not open_to_others,
         f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server can read H",
         f"chmod -R {whom}-rwx {home.path}; chmod 600 {home.server_key}" if open_to_others else "",
+        wrong=len(open_to_others),
     )
 
 
@@ -113,6 +117,7 @@ def _blobs(server: Opened, _today: date) -> Finding:
         not hurt,
         f"{hurt} bodies are gone or cut" if hurt else "every body is there",
         "restore the backup; organisations that have not carried them lose these Envelopes otherwise" if hurt else "",
+        wrong=hurt,
     )
 
 
@@ -244,6 +249,7 @@ def _headers(server: Opened, _today: date) -> Finding:
         if wrong
         else "every answer carries the strict headers",
         "install this release again: its program was changed" if wrong else "",
+        wrong=len(wrong),
     )
 
 

@@ -8,13 +8,23 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: its name, whether it is well, what was found, and what mends it."""
+    """One check: its name, whether it is well, what was found, and what mends it.
+
+    Attributes:
+        check: its name, which stays the same from release to release: deploy/findings.py compares by it.
+        ok: whether it is well.
+        message: what was found.
+        mend: the command or the step that mends it; empty when it is well.
+        wrong: of how many things it is true that they are not well; None when nobody could look. An upgrade that finds
+            more than was wrong before it is taken back.
+    """
 
     check: str
     ok: bool
     message: str
     mend: str = ""
+    wrong: int | None = 1
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
-        return asdict(self)
+        return asdict(self) | ({"wrong": 0} if self.ok else {})

@@ -79,6 +79,7 @@ def _units(units: Sequence[Path]) -> Finding:
         if unknown
         else f"{len(asked)} units are hardened",
         "run deploy/install.sh again; systemd-analyze security UNIT says what is open" if loose or unknown else "",
+        wrong=None if unknown else len(loose),
     )
 
 
