@@ -10,6 +10,8 @@ UNITS=/etc/systemd/system
 DOORS=(tipbox.service tipbox-courier.service)
 DRY=${DRY:-}
 CHANGED=()
+# What was found before: upgrade.sh sets it.
+FOUND=''
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
@@ -232,8 +234,6 @@ use_release() {
 # as_courier COMMAND...: as the user who may read the server's keys.
 as_courier() { runuser -u tipbox-courier -- "$@"; }
 
-tipbox_server() { as_courier "$OPT/current/bin/tipbox" server "$1" --home "$STATE" "${@:2}"; }
-
 # answers SOCKET [PROXY LINE]: the page or the refusal that shows a living process behind a unix socket.
 answers() {
     "$OPT/current/bin/python" - "$@" <<'PYTHON'
@@ -253,17 +253,25 @@ sys.exit(not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 404") if not proxy els
 PYTHON
 }
 
-# healthy: both doors answer and the server finds nothing broken. Findings that age brings (manifests) are no reason.
+# found: what the check of the program in use finds, as JSON; nothing when it cannot say.
+found() {
+    local errors
+    errors=$(mktemp)
+    # 8: it found something
+    as_courier timeout --foreground 900 "$OPT/current/bin/tipbox" server check --home "$STATE" --json 2>"$errors" ||
+        (($? == 8)) || cat "$errors" >&2
+    rm -f "$errors"
+}
+
+# judged: whether nothing in the findings that come in speaks against the program that made them; what is in $FOUND, if that
+# is set, was there before. By Debian's Python, for the programs are what is judged.
+judged() { python3 -I "$HERE/findings.py" ${FOUND:+"$FOUND"}; }
+
+# healthy: both doors answer, and nothing that is found speaks against the program in use. Says what is found.
 healthy() {
     systemctl is-active --quiet tipbox.service || return 1
     systemctl is-active --quiet tipbox-courier.service || return 1
     answers /run/tipbox/source.sock "PROXY TCP6 fc00::1 ::1 1 80" || return 1
     answers /run/tipbox-courier/courier.sock || return 1
-    tipbox_server check --json | "$OPT/current/bin/python" -c '
-import json, sys
-vital = {"server", "modes", "database", "blobs", "ledger", "migrations"}
-bad = [one for one in json.load(sys.stdin) if not one["ok"] and one["check"] in vital]
-for one in bad:
-    print(one["check"] + ": " + one["message"])
-sys.exit(bool(bad))'
+    found | judged
 }

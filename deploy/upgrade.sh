@@ -25,6 +25,8 @@ options 'wheel wheelhouse signers' 'database-is-saved' "$@"
 
 # On the disk of the state folder: bodies are linked, not copied, and nobody changes one in place.
 readonly COPY=/var/lib/tipbox-upgrade
+# What the old version found before it was stopped: only what is new speaks against the new one. It outlives a cut.
+readonly FOUND=$COPY/found.json
 # While $COPY/state is there, nobody was let in at the doors, and the state folder may be taken back. Renamed to
 # $COPY/old it is only what is left to remove: that is the verdict.
 # In memory, so that after a power cut the doors do not start with what was not judged.
@@ -112,7 +114,6 @@ copy_folder() {
 
 # The whole state folder as it is while nothing runs, and which release and units belong to it.
 copy_state() {
-    run rm -rf "$COPY"
     run install -d -m 700 "$COPY" "$COPY/units"
     copy_folder "$STATE" "$COPY/state.part"
     run cp -a "$UNITS"/tipbox*.{service,timer} "$COPY/units/"
@@ -143,9 +144,33 @@ roll_back() {
     open_doors || say "the doors do not open"
 }
 
+# All but what was found: an upgrade that was cut off is judged by what was there before it.
 forget_copy() {
-    [[ ! -d $COPY ]] || run find "$COPY" -type f -size -1048576k ! -path '*/blobs/*' -exec shred -u {} +
+    [[ -d $COPY ]] || return 0
+    run find "$COPY" -type f -size -1048576k ! -path '*/blobs/*' ! -path "$FOUND" -exec shred -u {} +
+    run find "$COPY" -mindepth 1 ! -path "$FOUND" -delete
+}
+
+# After the verdict, when all is said.
+forget_all() {
+    run rm -f "$FOUND"
+    forget_copy
     run rm -rf "$COPY"
+}
+
+# What the version that runs finds. One that cannot say, or is too old to, has found nothing: what the new one then finds
+# counts as new, but for what time brings, so that no server is too old to be upgraded.
+remember_findings() {
+    if [[ -f $FOUND ]]; then
+        found | judged && return
+        run rm -f "$FOUND"
+        die "what is new above came since an upgrade was begun and cut off, through it or by itself; look at it, then run this again"
+    fi
+    [[ $DRY ]] && return
+    install -d -m 700 "$COPY"
+    found >"$FOUND.part"
+    sync -f "$COPY"
+    mv -T "$FOUND.part" "$FOUND"
 }
 
 # cut_off: Ctrl-C, a lost connection or an error while the new version is on trial: take it back now.
@@ -176,15 +201,18 @@ when 'tipbox-server check' finds the server well, remove $COPY (the data of befo
 elif barred; then
     open_doors
 fi
-[[ ! -d $COPY ]] || forget_copy
+forget_copy
 
 new=$(release_of "$wheel" "$lock")
 step "New program: $new"
 install_release "$wheel" "$lock" "$wheelhouse"
 if [[ $(readlink "$OPT/current" || true) == "releases/$new" ]]; then
+    forget_all
     say "this release runs already"
     exit 0
 fi
+step "What is there before"
+remember_findings
 step "Stop, and copy what is there"
 needed=$(du -s --block-size=1K --exclude=blobs "$STATE" 2>/dev/null | cut -f 1 || echo 0)
 bodies=$(du -s --block-size=1K "$STATE/blobs" 2>/dev/null | cut -f 1 || echo 0)
@@ -215,14 +243,14 @@ if [[ $well == no ]]; then
     journalctl --namespace=tipbox --no-pager --lines=15 2>/dev/null || true
     roll_back
     if healthy; then
-        forget_copy
+        forget_all
         die "the upgrade was taken back, and the old version runs; report the lines above"
     fi
     die "the upgrade was taken back, but the old version is not well either; its data is also in $COPY/old"
 fi
 verdict
 open_doors
-forget_copy
+forget_all
 step "Done"
 say "release $new runs; the one before stays in $OPT/releases until uninstall.sh --old-releases"
 say "Run install.sh of this version once, at any time: it brings what is new around the program (tor, firewall, settings)."

@@ -644,6 +644,62 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     assert not machine.path("/var/lib/tipbox-upgrade").exists()
 
 
+STAND_STILL = """\
+import sqlite3
+from datetime import UTC, datetime, timedelta
+day = (datetime.now(UTC) - timedelta(days=10)).date().isoformat()
+with sqlite3.connect("/var/lib/tipbox/tipbox.db") as database:
+    for table, column in (("ledger", "last_day"), ("envelope", "day"), ("day_count", "day")):
+        database.execute(f"UPDATE {table} SET {column} = ?", (day,))
+database.close()
+open("/var/lib/tipbox/settled", "w").write(day)
+"""
+
+
+@newest
+@pytest.mark.parametrize("answers", [True, False], ids=["", "and the old version is too old to say what it finds"])
+def test_a_server_that_stood_still_for_ten_days_is_upgraded_and_says_what_it_found(
+    installed: Installed, kit: Kit, tmp_path: Path, *, answers: bool
+) -> None:
+    """Off, or its doors shut: the new version is the first to see that the clock went on."""
+    machine = installed.machine
+    machine.run("systemctl", "stop", *DOORS)
+    machine.run("cp", "-a", "/var/lib/tipbox", "/var/lib/tipbox-aside")
+    program = machine.path("/opt/tipbox") / machine.path("/opt/tipbox/current").readlink() / "bin" / "tipbox"
+    script = program.read_text()
+    machine.run("runuser", "-u", "tipbox-courier", "--", "python3", "-c", STAND_STILL)
+    before = machine.run("tipbox-server", "check", expect=8)
+    if not answers:
+        program.write_text("#!/bin/sh\necho 'Error: No such option: --json' >&2\nexit 2\n")
+    try:
+        done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.7.0" if answers else "0.7.1", {}), 0)
+        after = machine.run("tipbox-server", "check", expect=8)
+        doors = {machine.property(unit, "ActiveState") for unit in DOORS}
+    finally:
+        program.write_text(script)
+        machine.run("systemctl", "stop", *DOORS)
+        machine.run("rm", "-rf", "/var/lib/tipbox")
+        machine.run("mv", "/var/lib/tipbox-aside", "/var/lib/tipbox")
+        machine.run("systemctl", "start", *DOORS)
+
+    assert [line.split(":")[0] for line in before.out.splitlines() if line.startswith("BAD")] == ["BAD   settled"]
+    settled = "settled: closed days were settled last on "
+    if answers:
+        assert f"was there before, and still is: {settled}" in done.out
+    else:
+        assert "what was there before is not known: the earlier version did not say" in done.out
+        assert f"came with time, not with this version: {settled}" in done.out
+    assert "came with time, not with this version: clock: the clock jumped" in done.out
+    assert "the upgrade was taken back" not in done.out + done.err
+    assert [line.split(":")[0] for line in after.out.splitlines() if line.startswith("BAD")] == [
+        "BAD   clock",
+        "BAD   settled",
+    ]
+    assert doors == {"active"}
+    assert str(machine.path("/opt/tipbox/current").readlink()).startswith("releases/0.7.")
+    assert not machine.path("/var/lib/tipbox-upgrade").exists()
+
+
 @newest
 def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Kit, tmp_path: Path) -> None:
     """The new version migrates, starts, and finds fault with itself: the database must be the old one again."""
@@ -665,6 +721,7 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.1", files), 1)
 
     assert "the upgrade was taken back, and the old version runs" in done.err
+    assert "NEW: ledger: the check failed: RuntimeError" in done.out
     assert dump(machine) == before
     assert machine.path("/opt/tipbox/current").readlink() == release
     assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
