@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NoReturn
@@ -26,12 +27,18 @@ _OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2", "P
 pools of its own: what was read, a token among it, is not found there later."""
 
 
-def prepare(home: Path, keys: Path) -> Config:
+def prepare(home: Path, keys: Path, *, today: date | None = None) -> Config:
     """Make and migrate H and take each manifest of ``keys`` whose serial is higher.
+
+    Args:
+        home: the server's folder.
+        keys: a folder of Key manifests.
+        today: the day, UTC.
 
     Raises:
         TipboxError: the configuration, the database or a manifest is not right; the sentence says which.
     """
+    day = today or days.today()
     folder = Home(home)
     folder.must_be_whole()
     os.umask(folder.umask)
@@ -44,8 +51,8 @@ def prepare(home: Path, keys: Path) -> Config:
     try:
         migrate(engine)
         store = Store(engine)
-        adopt_folder(folder, store, keys, days.today())
-        store.write(lambda connection: tick(connection, days.today()))
+        adopt_folder(folder, store, keys, day)
+        store.write(lambda connection: tick(connection, day))
         sweep(store, open_blobs(folder, config.blobs))
     finally:
         engine.dispose()
