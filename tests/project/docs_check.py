@@ -182,10 +182,7 @@ def main(arguments: list[str]) -> int:
     pages = arguments or all_pages()
     faults = [fault for page in pages for fault in check_page(page, (ROOT / page).read_text(encoding="utf-8"))]
     misspelt = check_spelling([ROOT / page for page in pages])
-    for fault in faults:
-        print(fault)
-    if misspelt:
-        print(misspelt)
+    sys.stdout.write("".join(f"{fault}\n" for fault in [*faults, *misspelt.splitlines()]))
     return 1 if faults or misspelt else 0
 
 
