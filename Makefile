@@ -31,10 +31,12 @@ test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, un
 	sync  # what set-up wrote would hold up the first tests' own writes
 	$(PY) -m pytest tests --promises $(PARALLEL) $(ARGS)
 
-lint: setup $(VENV)/.stamp-test  ## ruff, mypy --strict, tsc
+lint: setup $(VENV)/.stamp-test  ## ruff, mypy --strict, tsc, pages and spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) tests/project/docs_check.py
+	$(PY) -m codespell_lib
 	cd client && npm run --silent types
 
 bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
