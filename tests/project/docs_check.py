@@ -88,13 +88,15 @@ def sentences(text: str) -> list[str]:
 
 
 def prose(text: str) -> Iterator[Line]:
-    """The lines outside fenced code, of HTML comments too; fenced ones as empty lines, since they end a paragraph."""
+    """The lines outside fenced code and front matter; those inside as empty lines, since they end a paragraph."""
+    lines = text.split("\n")
+    front = lines.index("---", 1) if lines[0] == "---" else -1
     fenced = False
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         fence = bool(_FENCE.match(line))
         if fence:
             fenced = not fenced
-        yield Line(number, "" if fence or fenced else line)
+        yield Line(number, "" if fence or fenced or number <= front + 1 else line)
 
 
 def check_lines(page: str, text: str) -> Iterator[Fault]:

@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from project.docs_check import CELL, ROOT, all_pages, check_page, sentences
+from tipbox import __version__
 
-GOOD = """# A page
+GOOD = """---
+name: front matter. It is for forges
+about: not for readers
+---
+
+# A page
 
 One sentence, with `code. Code` in it, e.g. this one.
 Another (in brackets).
@@ -111,6 +117,11 @@ def test_the_program_fails_on_a_bad_page(tmp_path: Path) -> None:
 def test_sentences() -> None:
     assert sentences("It is 2.5 MB, e.g. of `a. B` here.") == ["It is 2.5 MB, e.g. of `a. B` here."]
     assert sentences("One. **Two.** Three? (Four!) 5.") == ["One.", "**Two.**", "Three?", "(Four!)", "5."]
+
+
+def test_citation_names_the_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in citation
 
 
 def test_make_lint_runs_the_check() -> None:
