@@ -17,13 +17,13 @@ from bench import sources
 from bench.figures import percentile
 from bench.text import TEXT_OF_A_TIP
 from support.world import Server, environment
+from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import Recipient, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
-from tipbox.formats.manifest import load_folder
 
 OPEN_BUDGET: Final = {"TIPBOX_QUOTA_LETTERS_PER_DAY": "10000000", "TIPBOX_LIMITS_ALL_PER_SECOND": "100000"}
 """The quota of a day and the rate of all together are sized for real life, not for a bench; the rest is as shipped."""

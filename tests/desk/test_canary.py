@@ -19,10 +19,10 @@ from support.world import Desk, Ring, World, free_port, ring, running_world, tip
 from tipbox.desk import canaries
 from tipbox.desk.keys import ceremony
 from tipbox.errors import FORMAT_ERRORS, LimitExceeded, Malformed, NetworkFailed, UnsupportedVersion
+from tipbox.files.key_folder import load_folder
 from tipbox.formats.base import canonical, days
 from tipbox.formats.base.limits import ID_SIZE, MAX_CANARIES, MAX_CANARY_LIST
 from tipbox.formats.canary_list import CanaryList, message_of, token_of
-from tipbox.formats.manifest import load_folder
 from tipbox.net.http import Line
 from tipbox.source.send_canary import send_canary
 

@@ -19,12 +19,13 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import Recipient, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
-from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.formats.manifest import Manifest
 
 BODY = 1 << 20
 TICK = 0.25

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.world import Server, tipbox
+from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
-from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.formats.manifest import Manifest
 
 ROOMY = {
     "TIPBOX_LIMITS_OPEN": "1000000",

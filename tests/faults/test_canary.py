@@ -20,8 +20,8 @@ import pytest
 from faults.memory_search import Found, Search, forms
 from faults.sending import ROOMY, SentTip, new_token, sealed, send
 from support.world import Ring, Server, World, running_world
+from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import AccessCode
-from tipbox.formats.manifest import load_folder
 
 REPEATED = 40
 SYSTEM_TEMP = Path("/tmp")  # noqa: S108 (searched, not used)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support.organisations import FEW, QUICK, changed, json_values, languages, refused, text
 from tipbox.errors import TipboxError
+from tipbox.files.key_folder import load_folder
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, fields, labels
 from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify, xwing_public
@@ -160,17 +161,17 @@ def test_serials_order_by_generation_then_index(one: tuple[int, int], other: tup
 
 
 def test_folder_names_the_file_that_is_wrong(tmp_path: Path) -> None:
-    assert refused(lambda: keys.load_folder(tmp_path)) == "not-found"
+    assert refused(lambda: load_folder(tmp_path)) == "not-found"
 
     (tmp_path / "alpha.json").write_bytes(FILE)
-    assert keys.load_folder(tmp_path) == [sample()]
+    assert load_folder(tmp_path) == [sample()]
 
     (tmp_path / "beta.json").write_bytes(FILE)
-    assert refused(lambda: keys.load_folder(tmp_path)) == "malformed"
+    assert refused(lambda: load_folder(tmp_path)) == "malformed"
 
     (tmp_path / "beta.json").write_bytes(FILE[:-2])
     with pytest.raises(TipboxError, match=r"^reading the key manifest beta\.json: "):
-        keys.load_folder(tmp_path)
+        load_folder(tmp_path)
 
 
 # --- one signature, one purpose ---------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Final
 
 from tipbox.errors import (
@@ -16,10 +15,8 @@ from tipbox.errors import (
     LimitExceeded,
     Malformed,
     NoCurrentKey,
-    NotFound,
     NotYetValid,
     OlderSerial,
-    TipboxError,
     UnknownCritical,
     UnsupportedVersion,
 )
@@ -263,21 +260,6 @@ def _critical(value: Sequence[Json]) -> tuple[str, ...]:
     if len(names) != len(value):
         raise Malformed("a critical member's name is not text")
     return names
-
-
-def load_folder(folder: Path) -> list[Manifest]:
-    """The manifests of a folder (``*.json``), by organisation id; an error names the file."""
-    manifests = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            with path.open("rb") as file:
-                manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
-        except TipboxError as error:
-            raise type(error)(f"reading the key manifest {path.name}: {error}") from error
-        manifests.append(manifest)
-    if not manifests:
-        raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")
-    return as_set(manifests, str(folder))
 
 
 def as_set(manifests: Collection[Manifest], whence: str) -> list[Manifest]:

@@ -1,20 +1,13 @@
-"""What the server writes to its log: that something failed and where in the code. Never anything of a request.
-
-gunicorn's own messages about requests quote addresses, request lines and header values, and tracebacks quote data; none
-of them pass. Messages of the master (start, stop, a bind that failed) do.
-"""
+"""What the server writes to its log: that something failed and where in the code. Never anything of a request."""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from gunicorn.glogging import Logger as GunicornLogger
-
-_FORMAT: Final = "tipbox server [%(process)d] %(levelname)s: %(message)s"
+FORMAT: Final = "tipbox server [%(process)d] %(levelname)s: %(message)s"
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 logger = logging.getLogger("tipbox.server")
 
@@ -22,7 +15,7 @@ logger = logging.getLogger("tipbox.server")
 def configure() -> None:
     """Send the log to standard error; nothing of it names a time finer than what the reader of it adds."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(logging.Formatter(FORMAT))
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.INFO)
@@ -44,59 +37,3 @@ def where(error: BaseException) -> str:
             place = f" at {path.relative_to(_PACKAGE)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return f"{type(error).__name__}{place}"
-
-
-class Logger(GunicornLogger):  # type: ignore[misc]
-    """gunicorn's logger, deaf to requests."""
-
-    def setup(self, cfg: Any) -> None:
-        """One handler on standard error; no access log."""
-        super().setup(cfg)
-        self._master = os.getpid()
-        for handler in self.error_log.handlers:
-            handler.setFormatter(logging.Formatter(_FORMAT))
-        self.access_log.handlers = []
-
-    def _in_master(self) -> bool:
-        return os.getpid() == self._master
-
-    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Nothing."""
-
-    def debug(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """Nothing."""
-
-    def info(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words."""
-        if self._in_master():
-            self.error_log.info(msg, *args)
-
-    def warning(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words; of a worker only that there were some."""
-        self._say(logging.WARNING, msg, *args)
-
-    def error(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words; of a worker only that there were some."""
-        self._say(logging.ERROR, msg, *args)
-
-    def critical(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words; of a worker only that there were some."""
-        self._say(logging.CRITICAL, msg, *args)
-
-    def exception(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The class and place of the exception."""
-        del msg, args
-        error = sys.exception()
-        self.error_log.error("a fault: %s", where(error) if error is not None else "unknown")
-
-    def log(self, lvl: Any, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words."""
-        if self._in_master():
-            super().log(lvl, msg, *args)
-
-    def _say(self, level: int, msg: Any, *args: Any) -> None:
-        if self._in_master():
-            self.error_log.log(level, msg, *args)
-            return
-        error = sys.exception()
-        self.error_log.log(level, "a worker had a fault: %s", where(error) if error is not None else "no exception")

@@ -8,11 +8,12 @@ from datetime import date
 from pathlib import Path
 
 from tipbox.errors import Malformed, NotFound, OlderSerial, TipboxError
+from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import hpke_seal, random_bytes
 from tipbox.formats.envelopes.envelope import Recipient
-from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.formats.manifest import Manifest
 
 
 @dataclass(frozen=True)

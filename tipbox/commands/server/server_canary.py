@@ -29,7 +29,7 @@ _FEW: Final = 14
 @pass_terminal
 def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str | None) -> None:
     """Send each desk one of its canaries: a test tip, by the way of every source."""
-    from tipbox.formats.manifest import load_folder
+    from tipbox.files.key_folder import load_folder
     from tipbox.net.http import Line
     from tipbox.source.send_canary import lists_in, send_canary
 

@@ -11,10 +11,11 @@ from tipbox.commands.source.tip_options import read_source_passphrase, say_seale
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.errors import FORMAT_ERRORS, PartlyDone, Usage
 from tipbox.files.attachments import measure
+from tipbox.files.key_folder import load_folder
 from tipbox.files.printable import printable
 from tipbox.files.working import sweep
 from tipbox.formats.base import days
-from tipbox.formats.manifest import Manifest, load_folder
+from tipbox.formats.manifest import Manifest
 from tipbox.net.http import Line
 from tipbox.source.mailbox_client import Mailbox
 from tipbox.source.read_replies import Inbox, Reply, file_names, read_inbox, save_reply

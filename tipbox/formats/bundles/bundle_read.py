@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -68,7 +67,7 @@ class Bundle:
         return self._keys.header_hash
 
     def _read_index(self) -> Index:
-        end = self._file.seek(0, os.SEEK_END)
+        end = self._file.seek(0, io.SEEK_END)
         found: Index | None = None
         first_error: TipboxError = Truncated("the Bundle ends within its index; copy it again")
         for name, number, offset in (
@@ -129,7 +128,7 @@ class Bundle:
         padded = keystream(self._keys.stream(PADDING_STREAM), volume_class(used) - used, PART_SIZE)
         if not all(equal(chunk, self._file.read(len(chunk))) for chunk in padded):
             return False
-        return self._file.seek(0, os.SEEK_END) == volume_class(used)
+        return self._file.seek(0, io.SEEK_END) == volume_class(used)
 
 
 def damaged(item: Item, how: str) -> DamagedItem:

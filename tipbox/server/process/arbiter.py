@@ -61,7 +61,7 @@ class Master(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "errorlog": "-",
             "loglevel": "info",
-            "logger_class": "tipbox.server.log.Logger",
+            "logger_class": "tipbox.server.process.gunicorn_log.Logger",
             "control_socket_disable": True,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(self._home.spool),  # noqa: S108
             "proc_name": "tipbox",

@@ -1,0 +1,24 @@
+"""A folder of key manifests, as organisations hand their files out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tipbox.errors import NotFound, TipboxError
+from tipbox.formats.base.limits import MAX_MANIFEST
+from tipbox.formats.manifest import Manifest, as_set
+
+
+def load_folder(folder: Path) -> list[Manifest]:
+    """The manifests of a folder (``*.json``), by organisation id; an error names the file."""
+    manifests = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            with path.open("rb") as file:
+                manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
+        except TipboxError as error:
+            raise type(error)(f"reading the key manifest {path.name}: {error}") from error
+        manifests.append(manifest)
+    if not manifests:
+        raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")
+    return as_set(manifests, str(folder))
