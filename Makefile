@@ -31,9 +31,10 @@ test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, un
 	sync  # what set-up wrote would hold up the first tests' own writes
 	$(PY) -m pytest tests --promises $(PARALLEL) $(ARGS)
 
-lint: setup $(VENV)/.stamp-test  ## ruff, mypy --strict, tsc, pages and spelling
+lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc, pages and spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(PY) -m mypy
 	$(PY) tests/project/docs_check.py
 	$(PY) -m codespell_lib

@@ -1,11 +1,23 @@
-"""Who imports whom, what importing does, and that the desk never touches a network."""
+"""Who imports whom, what importing does, and that the desk never touches a network.
+
+The borders themselves are the contracts of import-linter in `pyproject.toml`. They look at every import in the sources,
+also inside functions that a run may never reach, and at what is reached by way of other modules.
+"""
 
 from __future__ import annotations
 
+import ast
+import os
 import pkgutil
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
+import tomllib
+from itertools import combinations, permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +29,52 @@ WEB = ("flask", "sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "werkz
 NETWORK = ("httpx", "httpcore", "tenacity", "socket", "ssl", "http.client", "urllib.request", "asyncio")
 TOP = ("tipbox.cli", "tipbox.demo", "tipbox.__main__")
 ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier", "tipbox.net", "tipbox.commands")
+
+
+ROOT = Path(tipbox.__file__).parents[1]
+CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "importlinter"
+]["contracts"]
+BORDERS = {
+    # the core
+    ("tipbox.errors", "tipbox.formats"),
+    ("tipbox.formats", "tipbox.files"),
+    ("tipbox.formats", "os"),
+    ("tipbox.formats", "pathlib"),
+    ("tipbox.formats", "flask"),
+    ("tipbox.formats", "sqlalchemy"),
+    ("tipbox.formats", "httpx"),
+    ("tipbox.formats", "socket"),
+    ("tipbox.files", "tipbox.net"),
+    ("tipbox.files", "tipbox.server"),
+    ("tipbox.files", "tipbox.desk"),
+    ("tipbox.files", "flask"),
+    ("tipbox.files", "sqlalchemy"),
+    # the roles
+    ("tipbox.desk", "tipbox.server"),
+    ("tipbox.server", "tipbox.desk"),
+    ("tipbox.desk", "tipbox.net"),
+    ("tipbox.desk", "socket"),
+    ("tipbox.commands.desk", "tipbox.server"),
+    ("tipbox.commands.desk", "socket"),
+    *((role, other) for role in ("tipbox.source", "tipbox.courier") for other in ("tipbox.server", "tipbox.desk")),
+    ("tipbox.net", "tipbox.server"),
+    ("tipbox.net", "tipbox.desk"),
+    *((role, "tipbox.commands") for role in ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier")),
+    ("tipbox.commands", "tipbox.cli"),
+    # the server
+    *(("tipbox.server.storage", web) for web in ("flask", "werkzeug", "gunicorn", "http", "tipbox.server.web")),
+    ("tipbox.server.storage", "tipbox.server.refusal"),
+    ("tipbox.server.storage", "tipbox.server.uploads"),
+    ("tipbox.server.uploads", "tipbox.server.mailboxes"),
+    ("tipbox.server.mailboxes", "tipbox.server.uploads"),
+    *((f"tipbox.server.{room}", "flask") for room in ("uploads", "bundles", "mailboxes", "backup")),
+    *((f"tipbox.server.{room}", "tipbox.server.web") for room in ("uploads", "bundles", "mailboxes")),
+    ("tipbox.server.web", "gunicorn"),
+    ("tipbox.server.web", "tipbox.server.process"),
+    ("tipbox.server.web", "tipbox.server.upkeep"),
+}
+"""Importer and imported: what the contracts must forbid, whatever else they come to say."""
 
 
 def modules(*roles: str) -> list[str]:
@@ -40,6 +98,109 @@ def of(packages: tuple[str, ...], loaded: set[str]) -> set[str]:
     return {
         name for name in loaded if name.startswith(tuple(f"{package}." for package in packages)) or name in packages
     }
+
+
+def crossings(contract: dict[str, Any]) -> set[tuple[str, str]]:
+    """Every importer and imported that a contract forbids."""
+    if contract["type"] == "forbidden":
+        return {(one, other) for one in contract["source_modules"] for other in contract["forbidden_modules"]}
+    (container,) = contract["containers"]
+    layers = [[f"{container}.{name}" for name in layer.split(" | ")] for layer in contract["layers"]]
+    upwards = {(low, high) for upper, lower in combinations(layers, 2) for low in lower for high in upper}
+    return upwards | {pair for layer in layers for pair in permutations(layer, 2)}
+
+
+def lint(folder: Path, *arguments: str) -> tuple[int, set[tuple[str, str]], str]:
+    """Exit code of import-linter in a copy of the project, the imports that it complains of, and all that it says."""
+    program = Path(sysconfig.get_path("scripts"), "lint-imports")
+    done = subprocess.run(
+        [program, "--no-cache", "--no-logo", *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "1000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, set(re.findall(r"(\S+) -> (\S+) \(l\.", done.stdout)), done.stdout + done.stderr
+
+
+def path_of(folder: Path, module: str) -> Path:
+    path = folder.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def append(folder: Path, module: str, source: str) -> None:
+    with path_of(folder, module).open("a", encoding="utf-8") as file:
+        file.write(f"\n\n{source}\n")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A folder with the package's sources and its contracts, to be spoilt."""
+    shutil.copytree(ROOT / "tipbox", tmp_path / "tipbox", ignore=shutil.ignore_patterns("locale", "*.txt", "*.pyc"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_no_import_crosses_a_border() -> None:
+    code, found, said = lint(ROOT)
+    assert (code, found) == (0, set()), said
+
+
+def test_the_contracts_forbid_what_the_architecture_forbids() -> None:
+    assert {pair for contract in CONTRACTS for pair in crossings(contract)} >= BORDERS
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=[contract["id"] for contract in CONTRACTS])
+def test_an_import_across_any_border_is_found(contract: dict[str, Any], copy: Path) -> None:
+    """All that the contract forbids is written into a copy, each inside a function of its importer."""
+    forbidden = sorted(crossings(contract))
+    for importer, imported in forbidden:
+        append(copy, importer, f"def lazy():\n    import {imported}")
+    code, found, said = lint(copy, "--contract", contract["id"])
+    assert code == 1, said
+    assert set(forbidden) - found == set()
+
+
+def test_a_new_room_needs_a_place_in_the_layers(copy: Path) -> None:
+    (copy / "tipbox" / "server" / "cellar.py").touch()
+    code, _, said = lint(copy, "--contract", "server-layers")
+    assert code == 1
+    assert "tipbox.server.cellar" in said
+
+
+def test_every_spelling_of_an_import_is_seen(copy: Path) -> None:
+    spellings = {
+        "canaries": "import tipbox.server.web.app",
+        "conversations": "from tipbox.server.web import app",
+        "importer": "from tipbox import server",
+        "outbox": "from ..server.web import app",
+        "pinned_server": "from .. import server",
+        "receive": "def lazy():\n    if True:\n        from tipbox.server.web.app import create_app",
+        "tips": "try:\n    import tipbox.server as other\nexcept ImportError:\n    pass",
+        "replies": "import tipbox.files.names, tipbox.server.web.app",
+    }
+    for module, source in spellings.items():
+        append(copy, f"tipbox.desk.{module}", source)
+    code, found, said = lint(copy, "--contract", "layers")
+    assert code == 1, said
+    assert {importer for importer, _ in found} >= {f"tipbox.desk.{module}" for module in spellings}
+
+
+def opens(source: str) -> bool:
+    """Whether a source calls the built-in open, which needs no import."""
+    calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return any(isinstance(called, ast.Name) and called.id == "open" for called in calls)
+
+
+def test_the_formats_open_no_file() -> None:
+    sources = list((ROOT / "tipbox" / "formats").rglob("*.py"))
+    assert len(sources) > 20
+    assert [path for path in sources if opens(path.read_text(encoding="utf-8"))] == []
+    assert opens("def read(path):\n    with open(path) as file:\n        return file.read()"), "the control"
+
+
+# --- what a run loads ------------------------------------------------------------------------------------------------
 
 
 def test_the_core_imports_no_web_no_database_and_no_role() -> None:
@@ -120,7 +281,7 @@ def everything_on_the_desk(desk: Desk, folder: Path) -> list[list[str | Path]]:
 
 def test_the_desk_opens_no_socket_and_works_where_there_is_no_network(desk: Desk, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    strace = ["strace", "-f", "-qq", "-A", "-o", log, "-e", "trace=%network"]
+    strace: list[str | Path] = ["strace", "-f", "-qq", "-A", "-o", log, "-e", "trace=%network"]
     control = [sys.executable, "-c", "import socket; socket.socket().close()"]
     subprocess.run([*strace, *control], check=True)
     assert "socket(" in log.read_text(), "the control: strace sees a socket"

@@ -1,0 +1,114 @@
+"""Who imports whom in the client: formats below net, net below the workers; the page knows messages, and no keys."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[2] / "client" / "src"
+BELOW: dict[str, set[str]] = {
+    "errors.ts": set(),
+    "formats": {"errors.ts"},
+    "messages.ts": {"errors.ts", "formats"},
+    "net": {"errors.ts", "formats"},
+    "worker": {"errors.ts", "formats", "messages.ts", "net"},
+}
+"""What each room may import besides itself. The page stands apart."""
+WITHOUT_KEYS = ("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts")
+"""What the page may import: it shows and asks, and never holds a key, a sealed byte or a connection."""
+PACKAGES = {"formats/base/primitives.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"}, "net/http.ts": {"p-retry"}}
+"""What comes from outside, and the one module that may import it."""
+NETWORK = {
+    "fetch(": r"(?<!#)\bfetch\(",  # and not a method that a class keeps to itself
+    **{name: rf"\b{name}\b" for name in ("XMLHttpRequest", "WebSocket", "EventSource", "sendBeacon")},
+}
+BORDERS = (
+    *(("formats/manifest.ts", target) for target in ("net/http.ts", "worker/judge.ts", "page/texts.ts", "messages.ts")),
+    ("errors.ts", "formats/manifest.ts"),
+    ("messages.ts", "net/http.ts"),
+    ("messages.ts", "page/texts.ts"),
+    *(("net/upload.ts", target) for target in ("worker/send.ts", "page/texts.ts", "messages.ts")),
+    ("worker/send.ts", "page/texts.ts"),
+    *(
+        ("page/form.ts", target)
+        for target in ("worker/judge.ts", "net/http.ts", "formats/manifest.ts", "formats/base/primitives.ts")
+    ),
+    ("page/form.ts", "@hpke/core"),
+    ("worker/send.ts", "p-retry"),
+)
+"""Importer and imported: one import across each border."""
+FORMS = ('import {{ x }} from "{0}";', 'import type {{ X }} from "{0}";', 'import("{0}");', "export * from '{0}';")
+
+
+def room(path: str) -> str:
+    return path.split("/", maxsplit=1)[0]
+
+
+def imports(source: str) -> set[str]:
+    """Every module that a source names, types included: any relative path in quotes, and packages after `import`."""
+    paths = re.findall(r"""["'`](\.\.?/[^"'`]+)["'`]""", source)
+    packages = re.findall(
+        r"""(?:^import\s*|^(?:import|export)\b[\w\s{},*$]*\bfrom\s*|\bimport\(\s*)["'`]([^"'`]+)["'`]""",
+        source,
+        re.MULTILINE,
+    )
+    return {*paths, *packages}
+
+
+def may_import(importer: str, imported: str) -> bool:
+    if imported == importer or not imported.endswith(".ts"):
+        return imported in PACKAGES.get(importer, ())
+    if room(importer) == "page":
+        return room(imported) == "page" or imported in WITHOUT_KEYS
+    return room(imported) in {room(importer), *BELOW[room(importer)]}
+
+
+def sources() -> dict[str, str]:
+    return {path.relative_to(SRC).as_posix(): path.read_text(encoding="utf-8") for path in SRC.rglob("*.ts")}
+
+
+def crossings(client: dict[str, str]) -> list[str]:
+    """Each import that crosses a border, and each use of the network outside `net`, in sources by their paths."""
+    found = []
+    for importer, source in client.items():
+        for name in sorted(imports(source)):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(importer), name))
+            imported = path.removesuffix(".js") + ".ts" if name.startswith(".") else name
+            if not may_import(importer, imported):
+                found.append(f"{importer} imports {imported}")
+        found += [
+            f"{importer} uses {word}"
+            for word in NETWORK
+            if re.search(NETWORK[word], source) and room(importer) != "net"
+        ]
+    return found
+
+
+def relative(importer: str, imported: str) -> str:
+    up = "../" * importer.count("/") or "./"
+    return up + imported.removesuffix(".ts") + ".js" if imported.endswith(".ts") else imported
+
+
+def test_no_import_of_the_client_crosses_a_border() -> None:
+    assert {room(path) for path in sources()} == {*BELOW, "page"}
+    assert crossings(sources()) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("importer", "imported"), BORDERS)
+def test_an_import_across_any_border_is_found(importer: str, imported: str, form: str) -> None:
+    client = sources()
+    assert imported in client or not imported.endswith(".ts")
+    client[importer] += "\n" + form.format(relative(importer, imported)) + "\n"
+    assert crossings(client) == [f"{importer} imports {imported}"]
+
+
+@pytest.mark.parametrize("word", NETWORK)
+@pytest.mark.parametrize("importer", ["formats/manifest.ts", "worker/send.ts", "page/page.ts", "messages.ts"])
+def test_a_connection_outside_net_is_found(importer: str, word: str) -> None:
+    client = sources()
+    client[importer] += f"\nvoid {word};\n"
+    assert crossings(client) == [f"{importer} uses {word}"]
