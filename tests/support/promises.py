@@ -1,4 +1,4 @@
-"""The project's promises (`promises.toml`) against the tests that keep them.
+"""The project's promises (`tests/promises/*.toml`) against the tests that keep them.
 
 With `--promises`, as `make test` runs it, a promise is kept only if each test that it names was found, ran and passed.
 Anything else (missing, deselected, skipped, expected to fail, failed) turns the session red. A table closes the run.
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
-PROMISES = Path(__file__).parents[1] / "promises.toml"
+PROMISES = Path(__file__).parents[1] / "promises"
+_NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 RANK = {"kept": 0, "skipped": 1, "not run": 2, "deselected": 3, "failed": 4, "missing": 5}
 """States, from the best to the worst; a promise has the worst state of its tests."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One entry of `promises.toml`: `id` is issue and point, `tests` name pytest nodes, files, or globs of them."""
+    """One entry: `id` is its name, a few words with hyphens; `tests` name pytest nodes, files, or globs of them."""
 
     id: str
     text: str
@@ -55,18 +56,24 @@ class Verdict:
     culprits: tuple[str, ...]
 
 
-def load(path: Path = PROMISES) -> list[Promise]:
-    """Read the promises.
+def load(folder: Path = PROMISES) -> list[Promise]:
+    """Read the promises of all areas.
 
     Raises:
-        ValueError: an id stands twice, or an entry lacks its text.
+        ValueError: there is none, an id stands twice or is no name, or an entry lacks its text.
     """
-    entries = tomllib.loads(path.read_text(encoding="utf-8"))["promise"]
+    entries = [
+        entry
+        for path in sorted(folder.glob("*.toml"))
+        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["promise"]
+    ]
     promises = [Promise(id=entry["id"], text=entry["text"], tests=tuple(entry["tests"])) for entry in entries]
     ids = [promise.id for promise in promises]
-    repeated = {one for one in ids if ids.count(one) > 1}
-    if repeated or not all(promise.text for promise in promises):
-        raise ValueError(f"reading {path.name}: ids {sorted(repeated)} stand twice, or a text is empty")
+    wrong = {one for one in ids if ids.count(one) > 1 or not _NAME.fullmatch(one)}
+    if wrong or not promises or not all(promise.text for promise in promises):
+        raise ValueError(
+            f"reading {folder.name}: no promise, or an empty text, or ids twice or no names: {sorted(wrong)}"
+        )
     return promises
 
 
@@ -107,13 +114,15 @@ def readable_size(size: int) -> str:
 
 def table(verdicts: Iterable[Verdict]) -> list[str]:
     """The lines of the closing table."""
-    lines = [f"{'promise':<8} {'state':<11} {'tests':>5} {'seconds':>8}  what, and sizes used"]
+    verdicts = list(verdicts)
+    width = max([len("promise"), *(len(verdict.promise.id) for verdict in verdicts)])
+    lines = [f"{'promise':<{width}} {'state':<11} {'tests':>5} {'seconds':>8}  what, and sizes used"]
     for verdict in verdicts:
         promise = verdict.promise
         lines.append(
-            f"{promise.id:<8} {verdict.state:<11} {verdict.tests:>5} {verdict.seconds:>8.1f}  {promise.text}",
+            f"{promise.id:<{width}} {verdict.state:<11} {verdict.tests:>5} {verdict.seconds:>8.1f}  {promise.text}",
         )
-        indent = " " * 37
+        indent = " " * 4
         if verdict.sizes:
             lines.append(indent + ", ".join(f"{name} {readable_size(size)}" for name, size in verdict.sizes.items()))
         lines.extend(indent + culprit for culprit in verdict.culprits)
@@ -182,7 +191,7 @@ class Ledger:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--promises", action="store_true", help="hold the run against tests/promises.toml")
+    parser.addoption("--promises", action="store_true", help="hold the run against tests/promises/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
