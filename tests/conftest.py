@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
@@ -10,6 +14,9 @@ from xdist.scheduler import LoadFileScheduling
 # A busy machine is slow, not wrong.
 settings.register_profile("tipbox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tipbox")
+
+# Node and npm of requirements-build.lock, never the machine's.
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 pytest_plugins = ["support.promises"]
 

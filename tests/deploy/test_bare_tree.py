@@ -1,0 +1,107 @@
+"""README's first command on a fresh machine: Debian 12 and 13 with nothing but git, make and python3-venv."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from deploy.machine import RELEASES, debootstrap
+from support.tree import copy_tree
+
+PACKAGES: Final = ("git", "make", "python3-venv")
+HOME: Final = Path("/home/tester")
+REGISTRIES: Final = re.compile(r"(?i:pip|npm_config|ssl_cert|requests_ca)_|NODE_EXTRA_CA_CERTS|(?i:.+_proxy)")
+"""Variables that say how this machine reaches the package registries."""
+
+
+class Bare:
+    """A tree in which a user without root's rights has begun `make demo ARGS=--once`."""
+
+    def __init__(self, root: Path, version: str) -> None:
+        self.home = root / HOME.relative_to("/")
+        subprocess.run(("chroot", root, "useradd", "--create-home", "--home-dir", HOME, "tester"), check=True)
+        copy_tree(self.home / "tipbox")
+        environment, binds = _registries(root, self.home)
+        tools = root / "usr" / "local" / "bin"
+        for forbidden in ("apt", "apt-get", "sudo", "node", "npm", "npx"):
+            (tools / forbidden).write_text("#!/bin/sh\necho called: $0 >&2\nexit 99\n", encoding="utf-8")
+            (tools / forbidden).chmod(0o755)
+        subprocess.run(("chroot", root, "chown", "--recursive", "tester:tester", HOME), check=True)
+        self._process = subprocess.Popen(
+            (
+                *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off"),
+                *(f"--machine=tipbox-{os.getpid()}-{version}", f"--directory={root}"),
+                *(f"--bind-ro={path}" for path in sorted({*binds, "/etc/resolv.conf", "/etc/hosts"})),
+                *(f"--setenv={name}={value}" for name, value in environment.items()),
+                *("--user=tester", f"--chdir={HOME / 'tipbox'}", "make", "demo", "ARGS=--once"),
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+
+    def outcome(self) -> tuple[int, str]:
+        """Wait for its end; status and all that it wrote."""
+        out, _ = self._process.communicate()
+        return self._process.returncode, out
+
+    def end(self) -> None:
+        """End it, if it still runs: nspawn takes all of the tree's processes along."""
+        self._process.terminate()
+        self._process.wait()
+
+
+def _registries(root: Path, home: Path) -> tuple[dict[str, str], set[str]]:
+    """Let pip and npm in the tree reach the registries as they do here; the variables, and the paths to bind."""
+    environment = {name: value for name, value in os.environ.items() if REGISTRIES.match(name)}
+    said = " ".join(environment.values())
+    listed = subprocess.run(
+        (sys.executable, "-m", "pip", "config", "list"), capture_output=True, text=True, check=True
+    ).stdout
+    (root / "etc" / "pip.conf").write_text("[global]\n", encoding="utf-8")
+    with (root / "etc" / "pip.conf").open("a", encoding="utf-8") as conf:
+        for key, value in re.findall(r"(?m)^global\.([\w-]+)='(.*)'$", listed):
+            conf.write(f"{key} = {value}\n")
+            said += f" {value}"
+    npmrc = Path.home() / ".npmrc"
+    if npmrc.exists():
+        shutil.copyfile(npmrc, home / ".npmrc")
+    paths = {word.removeprefix("file://") for word in said.split()}
+    return environment, {path for path in paths if path.startswith("/") and Path(path).exists()}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Bare]]:
+    """The demo in a tree of each Debian, side by side: each waits for the network at other times."""
+    folder = tmp_path_factory.mktemp("bare")
+    started: dict[str, Bare] = {}
+    try:
+        for version, root in debootstrap(folder, PACKAGES).items():
+            started[version] = Bare(root, version)
+        yield started
+    finally:
+        for one in started.values():
+            one.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("version", RELEASES)
+def test_demo_once(version: str, bare: dict[str, Bare], record_size: Callable[[str, int], None]) -> None:
+    """`make demo ARGS=--once` sets up, runs the main job and exits; it calls no tool of root's and no other Node."""
+    status, out = bare[version].outcome()
+
+    assert status == 0, out
+    assert "called:" not in out
+    assert "Traceback" not in out
+    files = (bare[version].home / "tipbox" / ".venv").rglob("*")
+    record_size(f".venv on Debian {version}", sum(file.lstat().st_size for file in files))
