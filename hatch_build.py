@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ LISTS = {
     "es": ("mnemonic", "wordlist", "spanish.txt"),
 }
 """Which file of which package has the words of a language: a word ends each line."""
+
+NO_DAY = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands in every catalogue: the day and zone of the build would make each build another one."""
+
 
 def build_client(root: Path) -> None:
     """Build `client/dist/` from the sources and the lock file.
@@ -56,6 +61,7 @@ def compile_catalogues(root: Path) -> None:
     for source in sorted((root / "tipbox" / "locale").glob("*/LC_MESSAGES/*.po")):
         with source.open("rb") as po:
             catalogue = read_po(po, locale=source.parts[-3], abort_invalid=True)
+        catalogue.creation_date = catalogue.revision_date = NO_DAY
         with source.with_suffix(".mo").open("wb") as mo:
             write_mo(mo, catalogue)
 
