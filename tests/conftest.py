@@ -24,7 +24,7 @@ DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
 """They share Debian trees, which take minutes to make: one process runs them."""
 
 
-class _Scheduling(LoadFileScheduling):
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     def _split_scope(self, nodeid: str) -> str:
         scope: str = super()._split_scope(nodeid)
         return DEBIAN[0] if scope in DEBIAN else scope

@@ -71,7 +71,7 @@ def execute_data() -> None:
     path.write_text("#!/bin/sh\n")
     path.chmod(0o700)
     try:
-        pid = os.posix_spawn(path, [path], {})
+        pid = os.posix_spawn(path, [str(path)], {})
         os.waitpid(pid, 0)
     finally:
         path.unlink()

@@ -109,7 +109,7 @@ def _installed(
 
 def snapshot(root: Path) -> dict[str, tuple[str, ...]]:
     """Type, mode, owner and content of everything that an installation could touch and nothing else changes."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for folder in KEPT_FOLDERS:
         for path in [root / folder, *(root / folder).rglob("*")]:
             name = str(path.relative_to(root))

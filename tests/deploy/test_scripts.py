@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -119,10 +119,15 @@ def test_a_wheelhouse_that_was_touched_is_refused(kit: Kit, organisation: Ring, 
     assert "the signature of" in run(*command, "--signers", kit.signers, expect=1).stderr
 
 
-REFUSED = {
+def _remove_both(kit: Path) -> None:
+    for path in [*kit.glob("SHA256SUMS*")]:
+        path.unlink()
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no list": (lambda kit: (kit / "SHA256SUMS").unlink(), "is not signed"),
     "no signature": (lambda kit: (kit / "SHA256SUMS.sig").unlink(), "is not signed"),
-    "neither": (lambda kit: [path.unlink() for path in kit.glob("SHA256SUMS*")], "is not signed"),
+    "neither": (_remove_both, "is not signed"),
     "a file was added": (lambda kit: (kit / "click-99.0-py3-none-any.whl").touch(), "files were added"),
     "a file with a name like the list's": (lambda kit: (kit / "SHA256SUMS-1.whl").touch(), "files were added"),
     "a file in a folder was added": (lambda kit: _touch(kit / "more" / "click-99.0.whl"), "files were added"),
@@ -142,7 +147,7 @@ def test_what_the_signers_did_not_sign_is_refused(
     kit: Kit, organisation: Ring, tmp_path: Path, script: str, change: str
 ) -> None:
     touched = Path(shutil.copytree(kit.server, tmp_path / "kit"))
-    command = [DEPLOY / script, "--dry-run", "--wheelhouse", f"{touched}/", "--signers", kit.signers]
+    command: list[str | Path] = [DEPLOY / script, "--dry-run", "--wheelhouse", f"{touched}/", "--signers", kit.signers]
     command += ["--keys", organisation.keys] if script == "install.sh" else []
     alter, sentence = REFUSED[change]
     alter(touched)
@@ -152,7 +157,7 @@ def test_what_the_signers_did_not_sign_is_refused(
 
 @pytest.mark.parametrize("script", ["install.sh", "upgrade.sh"])
 def test_signers_leave_no_way_round_what_they_signed(kit: Kit, organisation: Ring, tmp_path: Path, script: str) -> None:
-    command = [DEPLOY / script, "--dry-run", "--signers", kit.signers]
+    command: list[str | Path] = [DEPLOY / script, "--dry-run", "--signers", kit.signers]
     command += ["--keys", organisation.keys] if script == "install.sh" else []
     inside = kit.server / kit.wheel.name
     beside = Path(shutil.copy(kit.wheel, tmp_path))

@@ -47,7 +47,12 @@ def test_no_other_bytes_are_a_list(data: bytes) -> None:
         CanaryList.parse(data)
 
 
-GOOD = {"kind": "canaries", "organisation": "00" * 16, "tokens": ["11" * 16, "22" * 16], "version": 1}
+GOOD: dict[str, canonical.Json] = {
+    "kind": "canaries",
+    "organisation": "00" * 16,
+    "tokens": ["11" * 16, "22" * 16],
+    "version": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ GOOD = {"kind": "canaries", "organisation": "00" * 16, "tokens": ["11" * 16, "22
     ],
 )
 def test_what_a_list_refuses(change: dict[str, canonical.Json], error: type[Exception]) -> None:
-    good: dict[str, canonical.Json] = {**GOOD}
+    good = {**GOOD}
     assert CanaryList.parse(canonical.encode(good, file_form=True)).tokens == (b"\x11" * 16, b"\x22" * 16)
     with pytest.raises(error):
         CanaryList.parse(canonical.encode({**good, **change}, file_form=True))

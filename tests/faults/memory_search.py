@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, quote_from_bytes
 
@@ -125,7 +126,7 @@ class Search:
                 if not link.is_file():
                     continue
                 with link.open("rb") as file:
-                    found += self.data(iter(lambda file=file: file.read(PIECE), b""), f"{link}: {link.readlink()}")
+                    found += self.data(iter(partial(file.read, PIECE), b""), f"{link}: {link.readlink()}")
             except FileNotFoundError:
                 continue
         return found

@@ -66,7 +66,8 @@ def _visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
             "passphrase, words": " ".join(passphrase.words("en")),
             "root": derived.root,
             "reply key": derived.reply_seed,
-        } | {f"pair key of {other.name}": derived.pair_key(other.id) for other in organisations}
+        }
+        words |= {f"pair key of {other.name}": derived.pair_key(other.id) for other in organisations}
         yield Visited(server, words, box, kept)
     finally:
         server.kill()

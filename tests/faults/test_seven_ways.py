@@ -268,9 +268,10 @@ def test_forged_acknowledgements_are_refused(sent: Addressed, forgery: str, tmp_
     stranger = SigningKey.generate()
     ids = [bytes.fromhex(ident) for ident in sent.ids]
     genuine = acknowledge(ids, victim)
-    unsigned = canonical.encode({"envelopes": sorted(sent.ids)})
+    envelopes: list[canonical.Json] = [*sorted(sent.ids)]
+    unsigned = canonical.encode({"envelopes": envelopes})
     relabelled = canonical.encode(
-        {"envelopes": sorted(sent.ids), "signature": fields.to_base64(sign(labels.BUNDLE, unsigned, victim))}
+        {"envelopes": envelopes, "signature": fields.to_base64(sign(labels.BUNDLE, unsigned, victim))}
     )
     signer, items = {
         FORGERIES[0]: (victim, {"ack": genuine, "manifest": manifest}),

@@ -13,6 +13,7 @@ import sys
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
@@ -64,9 +65,9 @@ def allowed(value: object, depth: int = 8) -> bool:  # 1, what JSON may hold
     return value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**53)
 
 
-def parse_meta(data: bytes, body_size: int) -> dict:  # 1 (compact canonical form) and 4.3
+def parse_meta(data: bytes, body_size: int) -> dict[str, Any]:  # 1 (compact canonical form) and 4.3
     try:
-        meta = json.loads(data.decode())
+        meta: dict[str, Any] = json.loads(data.decode())
         again = json.dumps(meta, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
     except (ValueError, RecursionError):
         raise Failure("malformed") from None
@@ -86,7 +87,7 @@ def parse_meta(data: bytes, body_size: int) -> dict:  # 1 (compact canonical for
     return meta
 
 
-def open_envelope(data: bytes, reader: bytes, seeds: dict[bytes, bytes], destroyed: set[bytes]) -> dict:
+def open_envelope(data: bytes, reader: bytes, seeds: dict[bytes, bytes], destroyed: set[bytes]) -> dict[str, Any]:
     """Open it for `reader` (organisation id) with seeds by key id; raise Failure, and InvalidTag for `tampered`."""
     need(len(data) >= 120, "truncated")  # 4.1
     need(data[:8] == b"\x89tipbox\n", "not-tipbox")

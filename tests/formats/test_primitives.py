@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from support.organisations import QUICK, changed, refused
 from tipbox.errors import TipboxError
 from tipbox.formats.base import labels
 from tipbox.formats.base.primitives import (
-    AESGCM,
     SigningKey,
     hkdf,
     hpke_open,

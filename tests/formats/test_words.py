@@ -37,7 +37,7 @@ def test_words_read_as_any_keyboard_writes_them(data: Any, secret: int, language
         ]
         own = [size for size in lengths if listed.words[listed.find(folded[:size]) or 0] == word]
         forms = [word, word.upper(), unicodedata.normalize("NFD", word), folded, folded[: min(own, default=20)]]
-        form = data.draw(st.sampled_from(forms))
+        form: str = data.draw(st.sampled_from(forms))
         if language == "ru" and data.draw(st.booleans()):
             form = "".join(KAZAKH.get(letter, letter) for letter in form)
         return form

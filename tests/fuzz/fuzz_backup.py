@@ -3,6 +3,7 @@
 import io
 from contextlib import suppress
 from datetime import date
+from typing import Any
 
 import atheris
 
@@ -15,12 +16,13 @@ with atheris.instrument_imports(include=["tipbox"]):
 from harness import run
 
 from tipbox.formats.base.limits import PART_SIZE
+from tipbox.formats.base.padding import padme
 from tipbox.formats.base.primitives import random_bytes, seal_part, xwing_public
 
 SEED = bytes(32)
 OUT = io.BytesIO()
 WRITER = backup_file.Writer(OUT, xwing_public(SEED))
-SMALL = {
+SMALL: dict[int, Any] = {
     backup_file.Kind.ABOUT: backup_records.About,
     backup_file.Kind.ORGANISATION: backup_records.KnownOrganisation,
     backup_file.Kind.END: backup_records.End,
@@ -62,7 +64,7 @@ def example() -> bytes:
         (kind.END, backup_records.End(1).encode()),
     )
     data = b"".join(backup_file._RECORD.pack(number, len(found)) + found for number, found in records)
-    return data.ljust(backup_file.padding.padme(len(data)), b"\x00")
+    return data.ljust(padme(len(data)), b"\x00")
 
 
 run(target, [example(), b'{"onion":[],"server":""}'])

@@ -1,5 +1,8 @@
 """Fuzzes the list of a mailbox and the requests to it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
@@ -15,10 +18,11 @@ from harness import VECTORS, run
 
 
 def target(data: bytes) -> None:
-    for read, encode in (
+    pairs: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
         (mailbox.parse_piece, lambda found: mailbox.encode_piece(*found)),
         (lambda data: mailbox.parse_delete(data.ljust(mailbox.DELETE_REQUEST, b"\x00")), mailbox.encode_delete),
-    ):
+    )
+    for read, encode in pairs:
         try:
             found = read(data)
         except TipboxError:

@@ -287,7 +287,7 @@ def test_the_desk_opens_no_socket_and_works_where_there_is_no_network(desk: Desk
     assert "socket(" in log.read_text(), "the control: strace sees a socket"
     log.write_text("")
     for arguments in everything_on_the_desk(desk, tmp_path):
-        command = ["unshare", "--net", "--", *strace, sys.executable, "-m", "tipbox", *arguments]
+        command: list[str | Path] = ["unshare", "--net", "--", *strace, sys.executable, "-m", "tipbox", *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert log.read_text() == ""
     assert (tmp_path / "out" / "files" / "001-a.txt").read_bytes() == b"text"

@@ -44,7 +44,7 @@ def main() -> None:
     reply = box.reply(500)
     import_bundles(server.home, [inward(work / "in", organisations[0], outward, [ack, box.item(reply)])])
     server.close()
-    expected = {
+    expected: dict[str, object] = {
         "acknowledged": [acknowledged.id.hex()],
         "acknowledged_by": organisations[0].name,
         "day": days.today().isoformat(),

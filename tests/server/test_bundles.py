@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -330,7 +331,7 @@ def test_another_identity_is_refused(server: Here, organisations: list[Organisat
 
 @pytest.mark.parametrize("change", [{"name": "Another name"}, {"country": "FR"}], ids=["name", "country"])
 def test_a_bundle_changes_no_name_that_sources_see(
-    server: Here, organisations: list[Organisation], tmp_path: Path, change: dict[str, str]
+    server: Here, organisations: list[Organisation], tmp_path: Path, change: dict[str, Any]
 ) -> None:
     """A captured organisation must not take on another's name; its operator can give it a new one, knowingly."""
     captive = organisations[0]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from support.server import Organisation, Sent, envelope, three
 from tipbox.formats.base.padding import sealed_size
+from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.config import Config, Quota
@@ -53,7 +56,7 @@ def pin(connection: Connection, organisations: list[Organisation]) -> None:
     for one in organisations:
         row = OrganisationRow(id=one.id, name=one.name, identity=one.identity.verify_key.encode())
         values = {"id": row.id, "name": row.name, "identity": row.identity}
-        connection.execute(OrganisationRow.__table__.insert(), values)
+        connection.execute(insert(OrganisationRow), values)
 
 
 def sized(sent: Sent, body_size: int) -> Opening:
@@ -154,7 +157,7 @@ def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: li
 
     sent = envelope(organisations, 300_000)
     opening = sized(sent, Header.parse(sent.header).body_size)
-    hashes = [drafts.sha256(part) for part in sent.parts]
+    hashes = [sha256(part) for part in sent.parts]
     envelope_id = EnvelopeId(sent.header, sent.letter)
     for one in hashes:
         envelope_id.add_hash(one)
@@ -173,11 +176,15 @@ def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: li
     assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == 0
 
 
+def _rows(connection: Connection, statement: Select[Any]) -> list[Row[Any]]:
+    return [*connection.execute(statement)]
+
+
 def ticks(store: Store, *steps: int) -> list[tuple[int, bool]]:
     return [
         (now.days_seen, now.held)
         for step in steps
-        for now in [store.write(lambda connection, step=step: clock.tick(connection, DAY + timedelta(step)))]
+        for now in [store.write(partial(clock.tick, today=DAY + timedelta(step)))]
     ]
 
 
@@ -234,7 +241,7 @@ def test_drafts_that_stand_still_since_yesterday_give_way_and_those_that_move_do
     found = {
         one.token: True
         for one in (moving, still, new)
-        if store.read(lambda connection, one=one: connection.execute(_DRAFT.where(Draft.token == one.token)).all())
+        if store.read(partial(_rows, statement=_DRAFT.where(Draft.token == one.token)))
     }
     assert set(found) == {moving.token, new.token}
     assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
@@ -250,8 +257,7 @@ def test_uploads_of_yesterday_give_way_in_the_order_of_what_they_cost(
         assert isinstance(opens(store, one, quota=quota), drafts.State)
         parts, name = [bytes(32)] * count, f"{count:032x}"
         if parts:
-            store.write(lambda connection, one=one, parts=parts, name=name: drafts.add_run(
-                connection, one.token, 0, parts, name))  # fmt: skip
+            store.write(partial(drafts.add_run, token=one.token, first=0, hashes=parts, blob=name))
     left = [{whole, quarter, third, most}, {quarter, third, most}, {third, most}, {most}]
     for expected in left:
         new = sized(envelope(organisations), 2**20)

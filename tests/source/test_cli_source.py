@@ -532,7 +532,7 @@ def test_seal_works_without_what_sending_needs(keys: Path, message: Path, tmp_pa
         "import sys\nsys.modules.update({'httpx': None, 'tenacity': None, 'socket': None})\n"
         "from tipbox.cli import run\nsys.exit(run(sys.argv[1:]))"
     )
-    arguments = ["seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip"]
+    arguments: list[str | Path] = ["seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip"]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

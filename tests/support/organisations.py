@@ -51,7 +51,8 @@ def cases(kind: str = "*") -> list[Case]:
 
 
 def case(kind: str, name: str) -> Case:
-    return json.loads((VECTORS / kind / f"{name}.json").read_bytes())
+    made: Case = json.loads((VECTORS / kind / f"{name}.json").read_bytes())
+    return made
 
 
 def find_key(given: Case) -> FindKey:
@@ -247,8 +248,8 @@ def expand(pieces: Sequence[Case]) -> bytes:
             cipher = Cipher(algorithms.AES(bytes.fromhex(piece["ctr"])), modes.CTR(bytes(16)))
             return cipher.encryptor().update(bytes(piece["size"]))
         if "gcm" in piece:
-            cipher = AESGCM(bytes.fromhex(piece["gcm"]))
-            return cipher.encrypt(bytes.fromhex(piece["nonce"]), expand(piece["plain"]), None)
+            key = AESGCM(bytes.fromhex(piece["gcm"]))
+            return key.encrypt(bytes.fromhex(piece["nonce"]), expand(piece["plain"]), None)
         return b64(piece["base64"])
 
     return b"".join(map(one, pieces))

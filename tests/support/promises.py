@@ -162,7 +162,8 @@ class Ledger:
             result.state = state if state != "kept" else "not run"
         elif report.when == "call" or state != "kept":
             result.state = state
-        result.sizes |= {name[5:]: size for name, size in report.user_properties if name.startswith("size:")}
+        recorded = {name: size for name, size in report.user_properties if isinstance(size, int)}
+        result.sizes |= {name[5:]: size for name, size in recorded.items() if name.startswith("size:")}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

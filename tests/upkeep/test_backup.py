@@ -89,8 +89,8 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def back_up(home: Path, out: Path, **more: Path) -> Path:
-    made = backup(home, out, KEY, **more)
+def back_up(home: Path, out: Path, onion: Path | None = None) -> Path:
+    made = backup(home, out, KEY, onion=onion)
     assert isinstance(made, Made)
     assert (made.size, made.hurt) == (out.stat().st_size, 0)
     return out

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, Executable, insert, text
 
 from support.server import PART, Here, Organisation, Sent, envelope, keys_folder, killed_at, running, three
 from tipbox.formats.base import days
@@ -79,7 +81,7 @@ def is_well(server: Here) -> bool:
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
-def rows(count: int) -> list[tuple[dict[str, object], list[dict[str, object]]]]:
+def rows(count: int) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Envelopes as rows, with letters of all sizes."""
     made = []
     for number in range(count):
@@ -102,7 +104,11 @@ def rows(count: int) -> list[tuple[dict[str, object], list[dict[str, object]]]]:
     return made
 
 
-def arrive(home: Path, keys: Path, arrivals: Sequence[tuple[dict[str, object], list[dict[str, object]]]]) -> Path:
+def _execute(connection: Connection, statement: Executable, rows: list[dict[str, Any]] | None = None) -> None:
+    connection.execute(statement, rows)
+
+
+def arrive(home: Path, keys: Path, arrivals: Sequence[tuple[dict[str, Any], list[dict[str, Any]]]]) -> Path:
     """A server whose Envelopes came in this order, one after the other, some going again in between."""
     server = Here(home, keys)
     database = Home(home).database
@@ -120,10 +126,10 @@ def arrive(home: Path, keys: Path, arrivals: Sequence[tuple[dict[str, object], l
     # Each server has random decoys of its own, made at its first start; they tell nothing of what came: made equal.
     for table, column in (("decoy", "entry"), ("decoy_opening", "opening")):
         equal = f"UPDATE {table} SET {column} = zeroblob(length({column}))"  # noqa: S608 (names of this line)
-        store.write(lambda connection, equal=equal: connection.exec_driver_sql(equal))
+        store.write(partial(_execute, statement=text(equal)))
     for envelope_row, slots in arrivals:
-        store.write(lambda connection, row=envelope_row: connection.execute(insert(Envelope).values(**row)))
-        store.write(lambda connection, some=slots: connection.execute(insert(Slot), some))
+        store.write(partial(_execute, statement=insert(Envelope), rows=[envelope_row]))
+        store.write(partial(_execute, statement=insert(Slot), rows=slots))
     engine.dispose()
     server.close()
     return database
@@ -136,10 +142,10 @@ def comparable(database: Path) -> bytes:
     return bytes(data)
 
 
-def letters_in_pages(database: Path, arrivals: Sequence[tuple[dict[str, object], object]]) -> list[int]:
+def letters_in_pages(database: Path, arrivals: Sequence[tuple[dict[str, Any], object]]) -> list[int]:
     """Where in the file the end of each letter lies, in order of arrival."""
     data = database.read_bytes()
-    return [data.find(bytes(row["letter"])[-64:]) for row, _ in arrivals]  # type: ignore[arg-type]
+    return [data.find(bytes(row["letter"])[-64:]) for row, _ in arrivals]
 
 
 def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
@@ -165,7 +171,7 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     assert all(one.whole and one.database for one in done)
     assert comparable(databases[0]) == comparable(databases[1])
     after = letters_in_pages(databases[0], one)
-    by_id = [place for _, place in sorted(zip((row["id"] for row, _ in one), after, strict=True))]  # type: ignore[type-var]
+    by_id = [place for _, place in sorted(zip((row["id"] for row, _ in one), after, strict=True))]
     assert by_id == sorted(by_id)  # page after page, by random id
 
 

@@ -109,8 +109,8 @@ def test_every_row_is_there_afterwards(home: Path, day: date, tmp_path: Path) ->
     engine = make_engine(Home(home), load(home))
     must_be_current(engine)
     with engine.connect() as connection:
-        for table in Base.metadata.sorted_tables:
-            connection.execute(select(table)).all()
+        for one in Base.metadata.sorted_tables:
+            connection.execute(select(one)).all()
     engine.dispose()
 
 

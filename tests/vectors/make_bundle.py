@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def expand(pieces: list[Piece]) -> bytes:
             return oracle.ctr(bytes.fromhex(piece["ctr"]), piece["size"])
         if "gcm" in piece:
             return oracle.gcm(bytes.fromhex(piece["gcm"]), bytes.fromhex(piece["nonce"]), expand(piece["plain"]))
-        return oracle.base64.b64decode(piece["base64"])
+        return base64.b64decode(piece["base64"])
 
     return b"".join(map(one, pieces))
 
@@ -227,9 +228,9 @@ def outward() -> Bundle:
     return seal(
         "outward",
         [
-            Item("envelope", tip.bytes, tip.id),
+            Item("envelope", tip.whole, tip.id),
             item("report", oracle.compact({"bundles": [1, 2], "refused": []})),
-            Item("envelope", more.bytes, more.id),
+            Item("envelope", more.whole, more.id),
         ],
     )
 
@@ -257,7 +258,7 @@ def whole() -> Iterator[Case]:
     )
     inward = seal(
         "inward",
-        [item("manifest", manifest), item("ack", ack), item("reply", make_envelope.source().address + reply.bytes)],
+        [item("manifest", manifest), item("ack", ack), item("reply", make_envelope.source().address + reply.whole)],
         outward=False,
     )
     yield reads("inward", "desk to server: a manifest, an acknowledgement and a reply", inward)

@@ -30,7 +30,7 @@ def cases() -> Iterator[Case]:
         ("file-scalar", "file form of a number", "0\n"),
     ):
         yield read(name, comment, text, "ok", "file")
-    for name, comment, text in (
+    for name, comment, data in (
         ("nothing", "no byte", b""),
         ("bom", "a byte order mark", b"\xef\xbb\xbf{}"),
         ("not-utf8", "a byte that is no UTF-8", b'"\xff"'),
@@ -80,7 +80,7 @@ def cases() -> Iterator[Case]:
         ("unfinished", "an object that does not end", '{"a":1'),
         ("only-name", "a member without a value", '{"a"}'),
     ):
-        yield read(name, comment, text)
+        yield read(name, comment, data)
     for name, comment, text in (
         ("file-compact", "compact form where file form is asked for", '{"a":1}'),
         ("file-no-newline", "no line feed at the end", "{}"),

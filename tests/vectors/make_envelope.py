@@ -43,7 +43,7 @@ class Envelope:
     files: tuple[File, ...]
 
     @property
-    def bytes(self) -> bytes:
+    def whole(self) -> bytes:
         return self.header + self.letter + b"".join(self.parts)
 
     @property
@@ -159,7 +159,7 @@ def ok(name: str, comment: str, envelope: Envelope, reader: Case | None = None, 
         ],
         "parts": len(envelope.parts),
     }
-    return case(f"envelope/{name}", "ok", comment, reader or given(envelope.bytes), output)
+    return case(f"envelope/{name}", "ok", comment, reader or given(envelope.whole), output)
 
 
 def fails(name: str, expect: str, comment: str, data: Envelope | bytes, **reader: Any) -> Case:
@@ -167,7 +167,7 @@ def fails(name: str, expect: str, comment: str, data: Envelope | bytes, **reader
         f"envelope/{name}",
         expect,
         comment,
-        {**given(data if isinstance(data, bytes) else data.bytes), **reader},
+        {**given(data if isinstance(data, bytes) else data.whole), **reader},
     )
 
 
@@ -180,7 +180,7 @@ def good() -> Iterator[Case]:
         "text-only-second-reader",
         "the same Envelope, read by the other organisation that it is addressed to",
         text,
-        given(text.bytes, BETA.id, [BETA.receiving]),
+        given(text.whole, BETA.id, [BETA.receiving]),
         source().pair_key(BETA.id),
     )
     yield fails(
@@ -240,14 +240,14 @@ def good() -> Iterator[Case]:
         (File("form.pdf", random("form", 300), "application/pdf"),),
         meta={"kind": "reply", "mailbox": "", "reply_key": ""},
     )
-    mailbox = given(reply.bytes, source().address[:16], [source().reply])
+    mailbox = given(reply.whole, source().address[:16], [source().reply])
     yield ok("reply", "a reply, read by the source", reply, mailbox)
     old = XWing("organisation alpha/earlier")
     yield ok(
         "two-keys",
         "a reader with two keys takes the one that the slot names",
         text,
-        given(text.bytes, keys=[old, ALPHA.receiving]),
+        given(text.whole, keys=[old, ALPHA.receiving]),
     )
     crowd = [To(random(f"crowd {n}", 16), BETA.receiving, None) for n in range(31)]
     yield ok("slots-32", "as many slots as there can be", seal("crowd", [to(ALPHA), *crowd], b"many"))
@@ -266,19 +266,19 @@ def headers() -> Iterator[Case]:
         return seal(f"header {rule}", [to(ALPHA)], b"text", fixed=fixed)
 
     yield fails("header-empty", "truncated", "no bytes at all", b"")
-    yield fails("header-magic-cut", "truncated", "the file ends within the magic", whole.bytes[:5])
-    yield fails("header-version-missing", "truncated", "the file ends after the magic", whole.bytes[:8])
-    yield fails("header-fixed-cut", "truncated", "the file ends within the fixed fields", whole.bytes[:60])
+    yield fails("header-magic-cut", "truncated", "the file ends within the magic", whole.whole[:5])
+    yield fails("header-version-missing", "truncated", "the file ends after the magic", whole.whole[:8])
+    yield fails("header-fixed-cut", "truncated", "the file ends within the fixed fields", whole.whole[:60])
     yield fails("header-slots-cut", "truncated", "the file ends one byte before the header does", whole.header[:-1])
     yield fails("letter-missing", "truncated", "the file ends after the header", whole.header)
-    yield fails("letter-cut", "truncated", "the file ends one byte before the letter does", whole.bytes[:-1])
+    yield fails("letter-cut", "truncated", "the file ends one byte before the letter does", whole.whole[:-1])
     yield fails("header-magic", "not-tipbox", "another magic: a PNG", broken("magic", magic=b"\x89PNG\r\n\x1a\n"))
     yield fails("header-magic-bundle", "not-tipbox", "the magic of a Bundle", broken("magic", magic=b"\x89tipbdl\n"))
     yield fails(
         "header-magic-crlf",
         "not-tipbox",
         "a copy as text turned the line feed into CR LF",
-        MAGIC[:-1] + b"\r\n" + whole.bytes[8:],
+        MAGIC[:-1] + b"\r\n" + whole.whole[8:],
     )
     yield fails("header-version-0", "version", "version 0", broken("version", version=0))
     yield fails("header-version-2", "version", "version 2", broken("version", version=2))
@@ -341,7 +341,7 @@ def slots() -> Iterator[Case]:
     yield fails(
         "slot-other-seed", "tampered", "the private key under the slot's key id is another", whole, keys=[other]
     )
-    data = whole.bytes
+    data = whole.whole
     yield fails(
         "slot-mlkem-flipped",
         "tampered",
@@ -373,7 +373,7 @@ def slots() -> Iterator[Case]:
         "slot-other-key-id-flipped", "tampered", "a bit of another reader's key id changed", flip(data, theirs + 16)
     )
     again = seal("slots again", recipients, b"text")
-    moved = data[:mine] + again.bytes[mine : mine + 1232] + data[mine + 1232 :]
+    moved = data[:mine] + again.whole[mine : mine + 1232] + data[mine + 1232 :]
     yield fails("slot-moved", "tampered", "the reader's slot comes from another Envelope to the same readers", moved)
     yield fails(
         "salt-flipped",
@@ -407,12 +407,12 @@ def letters() -> Iterator[Case]:
 
     whole = seal("letter", [to(ALPHA)], b"text")
     start = len(whole.header)
-    yield fails("letter-flipped", "tampered", "a bit of the letter changed", flip(whole.bytes, start))
+    yield fails("letter-flipped", "tampered", "a bit of the letter changed", flip(whole.whole, start))
     yield fails(
         "letter-tag-flipped",
         "tampered",
         "a bit of the letter's tag changed",
-        flip(whole.bytes, start + len(whole.letter) - 1),
+        flip(whole.whole, start + len(whole.letter) - 1),
     )
     again = seal("letter again", [to(ALPHA)], b"text")
     yield fails(
@@ -509,17 +509,17 @@ def bodies() -> Iterator[Case]:
     """Section 4.4: parts that are changed, out of place, missing or too many."""
     small = seal("small body", [to(ALPHA)], b"text", (File("a", random("a", 1000)),))
     start = len(small.header + small.letter)
-    yield fails("part-flipped", "tampered", "a bit of the only part changed", flip(small.bytes, start + 500))
+    yield fails("part-flipped", "tampered", "a bit of the only part changed", flip(small.whole, start + 500))
     yield fails(
-        "part-tag-flipped", "tampered", "a bit of a part's tag changed", flip(small.bytes, len(small.bytes) - 1)
+        "part-tag-flipped", "tampered", "a bit of a part's tag changed", flip(small.whole, len(small.whole) - 1)
     )
-    yield fails("part-cut", "incomplete", "the file ends one byte before the last part does", small.bytes[:-1])
-    yield fails("part-missing", "incomplete", "the file ends before the only part", small.bytes[:start])
-    yield fails("part-trailing", "trailing", "one byte after the last part", small.bytes + b"\x00")
-    yield fails("part-twice", "trailing", "the last part comes again", small.bytes + small.parts[0])
+    yield fails("part-cut", "incomplete", "the file ends one byte before the last part does", small.whole[:-1])
+    yield fails("part-missing", "incomplete", "the file ends before the only part", small.whole[:start])
+    yield fails("part-trailing", "trailing", "one byte after the last part", small.whole + b"\x00")
+    yield fails("part-twice", "trailing", "the last part comes again", small.whole + small.parts[0])
     no_body = seal("no body", [to(ALPHA)], b"text")
     yield fails(
-        "letter-trailing", "trailing", "one byte after the letter of an Envelope without a body", no_body.bytes + b"\n"
+        "letter-trailing", "trailing", "one byte after the letter of an Envelope without a body", no_body.whole + b"\n"
     )
     again = seal("small body again", [to(ALPHA)], b"text", small.files)
     yield fails(
@@ -576,7 +576,7 @@ def replies() -> Iterator[Case]:
         organisation: bytes = b"",
     ) -> Case:
         read = {
-            "envelope": b64(envelope if isinstance(envelope, bytes) else envelope.bytes),
+            "envelope": b64(envelope if isinstance(envelope, bytes) else envelope.whole),
             "passphrase": source().passphrase.hex(),
             "organisations": [one.hex() for one in known],
         }
@@ -659,13 +659,13 @@ def replies() -> Iterator[Case]:
     )
     filler = To(source().address[:16], source().reply, None)
     yield made("filler", "the slot holds a filler", sealed("filler", filler), "not-for-you")
-    data = plain.bytes
+    data = plain.whole
     yield made("slot-flipped", "a bit of the slot changed", flip(data, 120 + 1152), "tampered")
     yield made("letter-flipped", "a bit of the letter changed", flip(data, len(plain.header) + 9), "tampered")
     yield made("letter-cut", "the file ends within the letter", data[:-1], "truncated")
     files = sealed("files", mine(), files=form)
-    yield made("part-cut", "the file ends within the only part", files.bytes[:-1], "incomplete")
-    yield made("part-flipped", "a bit of the only part changed", flip(files.bytes, len(files.bytes) - 20), "tampered")
+    yield made("part-cut", "the file ends within the only part", files.whole[:-1], "incomplete")
+    yield made("part-flipped", "a bit of the only part changed", flip(files.whole, len(files.whole) - 20), "tampered")
     yield made("trailing", "a byte after the end", data + b"\x00", "trailing")
 
 

@@ -83,7 +83,7 @@ def padme(size: int) -> int:
     if size < 2:
         return size
     exponent = size.bit_length() - 1
-    step = 2 ** max(0, exponent - exponent.bit_length())
+    step: int = 2 ** max(0, exponent - exponent.bit_length())
     return -(-size // step) * step
 
 
