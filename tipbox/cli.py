@@ -1,8 +1,7 @@
 """tipbox: one command, its groups by role.
 
 A group's module is imported when it is asked for, so each machine needs only what its role needs: the desk runs without
-Flask, SQLAlchemy or httpx. Exit codes: 0 done, 1 bug, 2 usage, 3 input refused, 4 passphrase or key, 5 not found,
-6 network, 7 full, 8 partly done.
+Flask, SQLAlchemy or httpx. ``errors.Exit`` lists the exit codes.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ import click
 
 from tipbox import __version__
 from tipbox.commands.terminal import Terminal
-from tipbox.errors import Full, InputRefused, NotFound, TipboxError, Usage
+from tipbox.errors import NO_ROOM, Bug, Exit, Full, InputRefused, NotFound, NotInstalled, TipboxError, Usage
 from tipbox.files.durable import TEMPORARY_SUFFIX
 
-_INTERRUPTED: Final = 130
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_OF_THE_SOURCE: Final = frozenset({"httpcore", "httpx", "socksio", "tenacity"})
+"""Modules that ``tipbox[source]`` brings; all others that can be missing come with ``tipbox[server]``."""
 _WHAT_TO_DO: Final = {
     errno.EACCES: "you may not; run this as the user whom it belongs to, or name another place",
     errno.EPERM: "you may not; run this as the user whom it belongs to, or name another place",
@@ -35,20 +34,6 @@ _WHAT_TO_DO: Final = {
     errno.EEXIST: "it is there already and no folder; name another place",
     errno.ENOTDIR: "a part of its path is no folder; check its name",
 }
-
-
-class Bug(TipboxError):
-    """This is a bug in tipbox; please report it with the command that you used."""
-
-    code = "bug"
-    exit_code = 1
-
-
-class Missing(TipboxError):
-    """This installation lacks what this command needs."""
-
-    code = "not-installed"
-    exit_code = 2
 
 
 class Roles(click.Group):
@@ -72,22 +57,13 @@ class Roles(click.Group):
         """Import a group."""
         if cmd_name not in self.members:
             return None
-        try:
-            module = import_module(f"tipbox.commands.{self.members[cmd_name][0]}")
-        except ModuleNotFoundError as error:
-            raise Missing(_missing(cmd_name, error)) from error
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(import_module(f"tipbox.commands.{self.members[cmd_name][0]}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Help without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self.members.items()])
-
-
-def _missing(command: str, error: ModuleNotFoundError) -> str:
-    extra = "server" if command in ("server", "demo") else "source"
-    return f"running tipbox {command}: {error.name} is not installed; install tipbox[{extra}]"
 
 
 @click.group(cls=Roles, context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,7 +82,8 @@ def _as_error(error: Exception) -> TipboxError:
     if isinstance(error, click.ClickException):
         return Usage(error.format_message())
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("tipbox"):
-        return Missing(f"running this command: {error.name} is not installed; install tipbox[source] or tipbox[server]")
+        extra = "source" if error.name.partition(".")[0] in _OF_THE_SOURCE else "server"
+        return NotInstalled(f"running this command: it is not installed here; pip install 'tipbox[{extra}]'")
     if isinstance(error, OSError):
         return _as_system_error(error)
     return Bug(
@@ -132,7 +109,7 @@ def _file_of(error: OSError) -> str:
 
 def _as_system_error(error: OSError) -> TipboxError:
     name = _file_of(error)
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return Full("writing: the disk is full; make room and run the command again")
     if isinstance(error, FileNotFoundError):
         return NotFound(f"opening {name}: it is not there; check its name")
@@ -150,19 +127,19 @@ def run(arguments: Sequence[str]) -> int:
         code = tipbox.main(args=options, prog_name="tipbox", standalone_mode=False, obj=terminal)
     except (click.Abort, KeyboardInterrupt):
         click.echo("tipbox: stopped", err=True)
-        return _INTERRUPTED
+        return Exit.STOPPED
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        return Usage.exit_code
+        return Exit.USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody listens any more
-        return 0
+        return Exit.DONE
     except Exception as error:  # noqa: BLE001 (a person never sees a traceback)
         problem = _as_error(error)
         terminal.error(problem)
         return problem.exit_code
     terminal.finish()
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else Exit.DONE
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -171,5 +148,16 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """The entry point of the program. Being asked to stop ends a command as Ctrl-C does: nothing half-done is left."""
-    signal.signal(signal.SIGTERM, _stop)
-    sys.exit(run(sys.argv[1:]))
+    code: int = Exit.STOPPED
+    try:
+        signal.signal(signal.SIGTERM, _stop)
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command began, or while its end was reported
+        click.echo("tipbox: stopped", err=True)
+    try:
+        # While the interpreter itself ends, an exception would only be printed; the default is to end at once.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        code = Exit.STOPPED
+    sys.exit(code)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tipbox.errors import TipboxError
+from tipbox.errors import Exit, TipboxError
 from tipbox.formats.base.primitives import random_bytes
 
 START_SECONDS: Final = 30.0
@@ -59,7 +59,7 @@ class DemoFailed(TipboxError):
     """A step of the demo did not do what it should."""
 
     code = "demo"
-    exit_code = 1
+    exit_code = Exit.BUG
 
 
 def picture() -> bytes:

@@ -1,20 +1,60 @@
-"""All errors of tipbox: one closed set, one root.
+"""The errors of tipbox, and the exit codes of its commands.
 
-The first group is section 7 of docs/format.md: its codes are the same in Python, in TypeScript and in the test
-vectors. The second group belongs to the commands. A class's docstring is the sentence that a person reads when no
-better one is given; no message ever holds a secret, or a name or text from a source.
+::
+
+    TipboxError                 the root: all that a command reports in one line
+    ├── (section 7 of docs/format.md, FORMAT_ERRORS)
+    │   NotTipbox, UnsupportedVersion, LimitExceeded, Truncated, TrailingData, Malformed, NotAddressed, UnknownKey,
+    │   TooLate, NotForYou, Tampered, BadCommitment, Incomplete, BadSignature, UnknownCritical, Expired, NotYetValid,
+    │   OlderSerial, IdentityChanged, NoCurrentKey, BadPassphrase, WrongPassphrase, WrongReader, WrongSender,
+    │   DamagedItem
+    ├── Bug                     the program is wrong, not its user
+    ├── Usage                   the command line or the configuration is wrong
+    │   └── NotInstalled        an extra of the package is missing
+    ├── InputRefused            what was given, or the place named for the result, cannot be used
+    ├── NotFound
+    ├── NetworkFailed
+    ├── Full
+    └── PartlyDone
+
+The format errors are a closed set: their codes are the same in Python, in TypeScript and in the test vectors. The
+others are open: the desk (desk/desk_errors.py), the network client and single commands derive errors of their own from
+them. ``server.refusal.Refusal`` stands outside: it is an answer over HTTP, and no command reports it.
+
+A class's docstring is the sentence that a person reads when no better one is given. No message ever holds a secret, or
+a name or text from a source.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+from enum import IntEnum
+from typing import ClassVar, Final
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system reports when the disk, or its owner's share of it, is full."""
+
+
+class Exit(IntEnum):
+    """How a command ends. Scripts rely on the numbers; docs/exit-codes.md explains them to people."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    REFUSED = 3
+    KEY = 4
+    NOT_FOUND = 5
+    NETWORK = 6
+    FULL = 7
+    PARTLY_DONE = 8
+    STOPPED = 130
 
 
 class TipboxError(Exception):
     """Something went wrong."""
 
     code: ClassVar[str] = "error"
-    exit_code: ClassVar[int] = 3
+    exit_code: ClassVar[Exit] = Exit.REFUSED
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -69,14 +109,14 @@ class UnknownKey(TipboxError):
     """This is sealed to a key that this vault never had."""
 
     code = "unknown-key"
-    exit_code = 4
+    exit_code = Exit.KEY
 
 
 class TooLate(TipboxError):
     """This is sealed to a key whose private half has been destroyed."""
 
     code = "too-late"
-    exit_code = 4
+    exit_code = Exit.KEY
 
 
 class NotForYou(TipboxError):
@@ -137,7 +177,7 @@ class IdentityChanged(TipboxError):
     """This manifest has another identity key than the one known for this organisation."""
 
     code = "identity-changed"
-    exit_code = 4
+    exit_code = Exit.KEY
 
 
 class NoCurrentKey(TipboxError):
@@ -150,14 +190,14 @@ class BadPassphrase(TipboxError):
     """This is not an access code of tipbox; look for a typing error."""
 
     code = "bad-passphrase"
-    exit_code = 4
+    exit_code = Exit.KEY
 
 
 class WrongPassphrase(TipboxError):
     """The passphrase does not open this; check the passphrase file."""
 
     code = "wrong-passphrase"
-    exit_code = 4
+    exit_code = Exit.KEY
 
 
 class WrongReader(TipboxError):
@@ -176,7 +216,7 @@ class DamagedItem(TipboxError):
     """An item of this Bundle is damaged; carry the Bundle again."""
 
     code = "damaged-item"
-    exit_code = 8
+    exit_code = Exit.PARTLY_DONE
 
 
 FORMAT_ERRORS: tuple[type[TipboxError], ...] = (
@@ -193,7 +233,20 @@ class Usage(TipboxError):
     """The command was called in a way that it does not understand; see --help."""
 
     code = "usage"
-    exit_code = 2
+    exit_code = Exit.USAGE
+
+
+class NotInstalled(Usage):
+    """This installation lacks what this command needs."""
+
+    code = "not-installed"
+
+
+class Bug(TipboxError):
+    """This is a bug in tipbox; please report it with the command that you used."""
+
+    code = "bug"
+    exit_code = Exit.BUG
 
 
 class InputRefused(TipboxError):
@@ -206,25 +259,25 @@ class NotFound(TipboxError):
     """What was asked for is not here."""
 
     code = "not-found"
-    exit_code = 5
+    exit_code = Exit.NOT_FOUND
 
 
 class NetworkFailed(TipboxError):
     """The server could not be reached; try again."""
 
     code = "network"
-    exit_code = 6
+    exit_code = Exit.NETWORK
 
 
 class Full(TipboxError):
     """There is no room; what is stored stays safe."""
 
     code = "full"
-    exit_code = 7
+    exit_code = Exit.FULL
 
 
 class PartlyDone(TipboxError):
     """A part of the work is done; the rest is named above."""
 
     code = "partly-done"
-    exit_code = 8
+    exit_code = Exit.PARTLY_DONE

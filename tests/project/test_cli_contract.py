@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
+from support.world import ROOT
 from tipbox import cli
 from tipbox.commands.server import server_group as server_commands
 from tipbox.formats.base import days
@@ -67,6 +71,13 @@ def secret(tmp_path: Path) -> Path:
     path.write_bytes(PASSWORD + b"\n")
     path.chmod(0o600)
     return path
+
+
+OF_EXTRAS = (
+    *("alembic", "flask", "flask_babel", "flask_limiter", "gevent", "gunicorn", "obstore", "psycopg", "pydantic"),
+    *("pydantic_settings", "sqlalchemy", "valkey", "werkzeug", "httpcore", "httpx", "socksio", "tenacity"),
+)
+"""What only ``tipbox[server]`` and ``tipbox[source]`` bring."""
 
 
 def one_line(text: str) -> bool:
@@ -328,18 +339,62 @@ def test_a_bug_is_one_line_without_a_traceback(
     assert "ZeroDivisionError" in done.err
 
 
-def test_help_is_there_for_every_command_without_importing_what_is_not_installed() -> None:
-    for group in cli.Roles.members:
-        code = (
-            "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n"
-            "        if name.split('.')[0] in ('flask', 'sqlalchemy', 'gunicorn', 'obstore'):\n"
-            "            raise ModuleNotFoundError(name, name=name)\n"
-            "sys.meta_path.insert(0, Block())\n"
-            f"from tipbox.cli import run\nsys.exit(run([{group!r}, '--help']))\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "Usage: tipbox" in done.stdout
+def without(modules: tuple[str, ...], *commands: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Run commands, one after the other, on an installation that lacks some modules; the last one's exit code."""
+    code = (
+        "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {modules!r}:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from tipbox.cli import run\n"
+        f"for command in {commands!r}:\n    code = run(command)\n    print(code, *command)\nsys.exit(code)\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def every_command() -> list[tuple[str, ...]]:
+    def walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield path
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                found = command.get_command(click.Context(command), name)
+                assert found is not None
+                yield from walk(found, (*path, name))
+
+    return list(walk(cli.tipbox, ()))
+
+
+def test_help_is_there_for_every_command_without_any_extra() -> None:
+    commands = [(*path, "--help") for path in every_command()]
+    assert len(commands) > 30
+    done = without(OF_EXTRAS, *commands)
+    assert (done.returncode, done.stderr) == (0, "")
+    for command in commands:
+        assert f"\n0 {' '.join(command)}\n" in done.stdout
+    assert done.stdout.count("Usage: tipbox") == len(commands)
+
+
+@pytest.mark.parametrize(
+    ("extra", "command"),
+    [
+        ("source", ("source", "inbox", "http://127.0.0.1:9", "--keys", ".", "--passphrase-file", "P")),
+        ("source", ("courier", "fetch", "http://127.0.0.1:9", "--key", "K", "--out", "D")),
+        ("source", ("server", "canary", "http://127.0.0.1:9", "--keys", ".", "--lists", ".")),
+        ("server", ("server", "status", "--home", ".")),
+        ("server", ("demo", "--once")),
+    ],
+)
+def test_a_command_whose_extra_is_not_installed_names_the_extra(extra: str, command: tuple[str, ...]) -> None:
+    """Not the module: a person installs extras, and a module may be a dependency of a dependency."""
+    done = without(OF_EXTRAS, command)
+    assert done.returncode == 2
+    assert done.stderr == f"tipbox: running this command: it is not installed here; pip install 'tipbox[{extra}]'\n"
+
+
+def test_the_server_s_extra_holds_all_that_its_own_commands_need() -> None:
+    """``server canary`` sends as a source does."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras["source"]) <= set(extras["server"])
 
 
 def test_nothing_prompts_and_nothing_is_drawn_without_a_terminal(desks: Desks, bundle: Path, secret: Path) -> None:
@@ -414,6 +469,29 @@ def test_plain_http_never_meets_a_network(run: Run, desks: Desks, tmp_path: Path
     assert done.code == 2
     assert one_line(done.err)
     assert not (tmp_path / "h").exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("cli.Terminal = lambda **_: os.kill(os.getpid(), SIGNUM)", lambda _: 130),
+        ("atexit.register(lambda: os.kill(os.getpid(), SIGNUM))", lambda signum: -signum),
+    ],
+    ids=["starting", "ending"],
+)
+def test_being_stopped_while_it_starts_or_ends_prints_no_traceback(
+    signum: signal.Signals, moment: str, expected: Callable[[int], int]
+) -> None:
+    code = (
+        "import atexit, os, signal, sys\nfrom tipbox import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"{moment.replace('SIGNUM', str(int(signum)))}\n"
+        "sys.argv = ['tipbox', '--version']\ncli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == expected(signum)
+    assert done.stderr in ("", "tipbox: stopped\n")
 
 
 # --- backups ---------------------------------------------------------------------------------------------------------

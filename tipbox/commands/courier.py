@@ -1,4 +1,7 @@
-"""``tipbox courier``: carries sealed Bundles between a server and the stick. Needs Debian's tor, or a running one."""
+"""``tipbox courier``: carries sealed Bundles between a server and the stick. Needs Debian's tor, or a running one.
+
+Each command imports what it needs when it is called: help is there without the extra ``source``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,7 @@ from typing import Any
 import click
 
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.courier.carry import deliver as deliver_bundle
-from tipbox.courier.carry import fetch as fetch_volumes
-from tipbox.courier.carry import list_volumes
 from tipbox.courier.courier_key import PUBLIC_SUFFIX, CourierKey
-from tipbox.courier.reach import courier_line
 from tipbox.errors import InputRefused, PartlyDone
 from tipbox.files.printable import printable
 
@@ -71,6 +70,10 @@ def fetch(
     organisations: tuple[str, ...],
 ) -> None:
     """Fetch what waits on the server, for every organisation or for those named. Run again, it goes on after a cut."""
+    from tipbox.courier.carry import fetch as fetch_volumes
+    from tipbox.courier.carry import list_volumes
+    from tipbox.courier.reach import courier_line
+
     key = CourierKey.load(key_file)
     with courier_line(url, key, socks, _read(torrc)) as line:
         volumes = list_volumes(line, organisations)
@@ -97,6 +100,9 @@ def deliver(
     terminal: Terminal, *, url: str, key_file: Path, socks: str | None, torrc: Path | None, files: tuple[Path, ...]
 ) -> None:
     """Deliver Bundles that desks wrote. Delivering one again does no harm."""
+    from tipbox.courier.carry import deliver as deliver_bundle
+    from tipbox.courier.reach import courier_line
+
     key = CourierKey.load(key_file)
     whole: dict[str, bool] = {}
     with (

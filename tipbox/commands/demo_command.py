@@ -8,7 +8,6 @@ import click
 
 from tipbox.commands.terminal import Terminal, pass_terminal
 from tipbox.demo import run
-from tipbox.errors import Usage
 
 
 @click.command()
@@ -16,7 +15,7 @@ from tipbox.errors import Usage
 @pass_terminal
 def demo(terminal: Terminal, *, once: bool) -> None:
     """Run the main job end to end on loopback; then keep the source's page up until stopped."""
-    for module, extra in (("flask", "server"), ("httpx", "source")):
+    for module in ("flask", "httpx"):  # of the extras that its server and its source need
         if importlib.util.find_spec(module) is None:
-            raise Usage(f"running the demo: {module} is not installed; install tipbox[{extra}]")
+            raise ModuleNotFoundError(name=module)
     run(terminal.say, once=once)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tipbox.errors import InputRefused, NotFound, TipboxError
+from tipbox.errors import Exit, InputRefused, NotFound, TipboxError
 
 
 class KeyStickMissing(TipboxError):
     """The key stick is not there; plug it in, or put its folder beside the vault."""
 
     code = "no-key-stick"
-    exit_code = 4
+    exit_code = Exit.KEY
 
 
 class VaultDamaged(InputRefused):

@@ -1,8 +1,12 @@
-"""``tipbox source``: sending a tip, and reading the replies."""
+"""``tipbox source``: sending a tip, and reading the replies.
+
+Each command imports what it needs when it is called: help is there without the extra ``source``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,13 +20,12 @@ from tipbox.files.printable import printable
 from tipbox.files.working import sweep
 from tipbox.formats.base import days
 from tipbox.formats.manifest import Manifest
-from tipbox.net.http import Line
-from tipbox.source.mailbox_client import Mailbox
-from tipbox.source.read_replies import Inbox, Reply, file_names, read_inbox, save_reply
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import seal_tip
-from tipbox.source.send import compare_keys, send_tip
-from tipbox.source.served import fetch_manifests
+
+if TYPE_CHECKING:
+    from tipbox.source.mailbox_client import Mailbox
+    from tipbox.source.read_replies import Inbox, Reply
 
 _PATH = click.Path(path_type=Path)
 socks_option = click.option("--socks", metavar="HOST:PORT", help="Tor's SOCKS port, 127.0.0.1:9050.")
@@ -74,6 +77,10 @@ def send(
     files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files, send them, and print the code when the server has stored them."""
+    from tipbox.net.http import Line
+    from tipbox.source.send import compare_keys, send_tip
+    from tipbox.source.served import fetch_manifests
+
     passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
     known = _known(terminal, keys, trust=trust)
     roster = Roster.of(known, to, "--keys") if known is not None else None
@@ -117,6 +124,11 @@ def inbox(
     delete: bool,
 ) -> None:
     """Read the replies. The server is shown a token, never the code."""
+    from tipbox.net.http import Line
+    from tipbox.source.mailbox_client import Mailbox
+    from tipbox.source.read_replies import read_inbox
+    from tipbox.source.served import fetch_manifests
+
     secrets = read_source_passphrase(terminal, passphrase_file).secrets()
     known = _known(terminal, keys, trust=trust)
     with Line(url, socks, act="reading the mailbox") as line:
@@ -138,6 +150,8 @@ def inbox(
 
 def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list[Reply]:
     """Save all replies; those whose files are not what was sealed are given back."""
+    from tipbox.source.read_replies import save_reply
+
     unsaved = []
     if out.is_dir():
         sweep(out)
@@ -153,6 +167,8 @@ def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list
 
 
 def _say_inbox(terminal: Terminal, found: Inbox) -> None:
+    from tipbox.source.read_replies import file_names
+
     for reply in found.replies:
         terminal.say(f"{reply.id[:12]}  {reply.day}  from {reply.organisation}")
         for row in reply.text.splitlines():
