@@ -7,7 +7,6 @@ became of it, so the acknowledgements of all desks are equal: they mean *carried
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tipbox.desk.receive import FOR_OTHERS, Received, receive
 from tipbox.desk.vault.records import Carried, Organisation, Reply, Server, Tip, Traffic
 from tipbox.desk.vault.vault import TIPS, Vault
 from tipbox.errors import (
+    NO_ROOM,
     DamagedItem,
     Full,
     InputRefused,
@@ -54,7 +54,6 @@ MAX_SEQUENCE: Final = 2**40
 
 _BATCH_ITEMS: Final = 64
 _BATCH_BYTES: Final = 16 << 20
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _MAX_REPORT: Final = 1 << 20
 _MAX_VOLUMES: Final = 10_000
 _SUFFIXES: Final = (".tip", ".bundle")
@@ -148,7 +147,7 @@ class Importer:
                 else:
                     self.outcome.problems.append((source.path.name, error))
             except OSError as error:
-                if error.errno in _NO_ROOM:
+                if error.errno in NO_ROOM:
                     raise Full("importing: the disk of the vault is full; make room and import again") from error
                 problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
                 self.outcome.problems.append((source.path.name, problem))

@@ -8,6 +8,7 @@ number and their padded size; neither their ids nor their contents. Every write 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -210,7 +211,7 @@ class Vault:
             return self._store.execute(statement, values)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise OSError(28, os.strerror(28)) from error
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise VaultDamaged(f"working on the vault: {error}; try again, or restore its second copy") from error
         except sqlite3.DatabaseError as error:
             raise VaultDamaged from error

@@ -89,11 +89,6 @@ def load_public(path: Path) -> PublicKey:
                            "tipbox server backup-key") from error  # fmt: skip
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a private half asks for a passphrase."""
-    return _read(path).startswith(locked.MAGIC)
-
-
 def load_private(path: Path, passphrase: bytes | None) -> bytes:
     """The private half of ``K``: a seed of 32 bytes.
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
-from tipbox.errors import Full
+from tipbox.errors import NO_ROOM, Full
 from tipbox.server.storage.database import READ_ONLY
 from tipbox.server.storage.executors import Here, Outcome, Threads
 from tipbox.server.storage.models import Ledger
@@ -31,7 +31,7 @@ _NO_ROOM: Final = frozenset(
     }
 )
 _POSTGRESQL_NO_ROOM: Final = frozenset({"53100", "53000"})
-DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
 
 
 class Store:

@@ -39,8 +39,6 @@ IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in H."""
 MAGIC_READ: Final = 16
 """Bytes read before it is decided that this is an Envelope at all."""
-LARGEST_RUN: Final = MAX_RUN_PARTS * SEALED_PART_SIZE
-"""Bytes of the longest run."""
 NOT_SEALED: Final = (
     "This is not a sealed Envelope, and the server takes nothing else; nothing of it was kept. "
     "Seal it first, with the page of this server or with tipbox seal."
@@ -76,7 +74,7 @@ class Intake:
         quota, workers = self.config.quota, self.config.server.workers
         object.__setattr__(self, "letters", Arriving(quota.arriving_letter_bytes // workers))
         # On a small disk, what is on its way must not use up the room that is kept for texts.
-        most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * LARGEST_RUN))
+        most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * MAX_RUN))
         object.__setattr__(self, "bodies", Arriving(most // workers))
 
     def open(self, token: bytes, body: Body, length: int) -> tuple[bool, State]:
