@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from tipbox.errors import InputRefused, Usage
 from tipbox.server.config import Config
 from tipbox.server.home import Home
+from tipbox.server.storage.database_errors import explain
 
 BUSY_SECONDS: Final = 30
 READ_ONLY: Final = "tipbox_read_only"
@@ -101,6 +102,7 @@ def migrate(engine: Engine) -> None:
 
     Raises:
         InputRefused: it cannot be reached, or is of a newer version.
+        Full: its disk has no room.
     """
     from alembic import command
 
@@ -109,13 +111,11 @@ def migrate(engine: Engine) -> None:
             _refuse_newer(connection)
             command.upgrade(_alembic(connection), "head")
     except SQLAlchemyError as error:
-        raise InputRefused(
-            f"migrating the database: {type(error).__name__}; check database.url and that the database runs"
-        ) from None
+        raise explain("migrating the database", error) from None
 
 
 def must_be_current(engine: Engine) -> None:
-    """InputRefused unless the database has this version's schema."""
+    """InputRefused, or Full, unless the database can be read and has this version's schema."""
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
@@ -123,9 +123,7 @@ def must_be_current(engine: Engine) -> None:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
-        raise InputRefused(
-            f"opening the database: {type(error).__name__}; check database.url and that the database runs"
-        ) from None
+        raise explain("opening the database", error) from None
     if current != ScriptDirectory.from_config(_alembic()).get_current_head():
         raise InputRefused("opening the database: it is of another version of tipbox; start tipbox server run once")
 

@@ -15,22 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
 from tipbox.server.storage.database import READ_ONLY
+from tipbox.server.storage.database_errors import no_room
 from tipbox.server.storage.executors import Here, Outcome, Threads
 from tipbox.server.storage.models import Ledger
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
-_NO_ROOM: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR_WRITE,
-        sqlite3.SQLITE_IOERR_FSYNC,
-        sqlite3.SQLITE_IOERR_DIR_FSYNC,
-        sqlite3.SQLITE_IOERR_TRUNCATE,
-        sqlite3.SQLITE_IOERR_SHMSIZE,
-    }
-)
-_POSTGRESQL_NO_ROOM: Final = frozenset({"53100", "53000"})
 DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
 
 
@@ -68,7 +58,7 @@ class Store:
             try:
                 yield cast("sqlite3.Connection", connection.driver_connection)
             except sqlite3.Error as error:
-                raise (Full() if error.sqlite_errorcode in _NO_ROOM else error) from None
+                raise (Full() if no_room(error) else error) from None
             finally:
                 connection.detach()  # its settings are not for others
 
@@ -179,8 +169,6 @@ def _turns(engine: Engine) -> Callable[[], AbstractContextManager[None]]:
 
 
 def _translate(error: Exception) -> Exception:
-    if isinstance(error, DBAPIError):
-        code = getattr(error.orig, "sqlite_errorcode", None) or getattr(error.orig, "sqlstate", None)
-        if code in _NO_ROOM or code in _POSTGRESQL_NO_ROOM:
-            return Full()
+    if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) and no_room(error.orig):
+        return Full()
     return error

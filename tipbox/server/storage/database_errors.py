@@ -1,0 +1,81 @@
+"""What a database's errors mean, and what to do about each. No message repeats an address, a user or a password."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from tipbox.errors import Full, InputRefused, TipboxError
+
+_SQLITE_NO_ROOM: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+_POSTGRESQL_NO_ROOM: Final = frozenset({"53100", "53000"})
+_SQLITE: Final = {
+    sqlite3.SQLITE_BUSY: "another process holds the database; try again when it has ended",
+    sqlite3.SQLITE_CANTOPEN: "SQLite cannot open its file; run this as the user whom the folder belongs to",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore the backup",
+    sqlite3.SQLITE_NOTADB: "the file is not a database; restore the backup",
+    sqlite3.SQLITE_PERM: "SQLite may not open its file; run this as the user whom the folder belongs to",
+    sqlite3.SQLITE_READONLY: "the database can only be read; run this as the user whom the folder belongs to",
+}
+"""By primary result code."""
+_PRIMARY: Final = 0xFF
+_POSTGRESQL: Final = {
+    "28": "PostgreSQL does not let this user in; check user and password in database.url",
+    "3D": "PostgreSQL has no database of this name; make it with createdb, or correct database.url",
+    "42501": "this user may not change the tables; give it the database with ALTER DATABASE … OWNER TO …",
+    "53300": "PostgreSQL has no connection to spare; raise its max_connections",
+    "57P03": "PostgreSQL is starting or stopping; try again",
+    # What two processes that make the same tables at the same time bring upon each other.
+    "23505": "another process makes the tables at the same time; start again",
+    "40": "another process changes the tables at the same time; start again",
+    "42710": "another process makes the tables at the same time; start again",
+    "42P07": "another process makes the tables at the same time; start again",
+}
+"""By SQLSTATE, or by its class: the first two characters."""
+
+
+def no_room(error: Exception | None) -> bool:
+    """Whether a driver's error says that the disk is full."""
+    code = getattr(error, "sqlite_errorcode", None) or getattr(error, "sqlstate", None)
+    return code in _SQLITE_NO_ROOM or code in _POSTGRESQL_NO_ROOM
+
+
+def explain(doing: str, error: SQLAlchemyError) -> TipboxError:
+    """A database's error as one that says what is wrong and what to do.
+
+    Args:
+        doing: what was being done, such as ``migrating the database``.
+        error: SQLAlchemy's, around a driver's.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(cause, Exception) and no_room(cause):
+        return Full(f"{doing}: the disk is full; make room and run this again")
+    return InputRefused(f"{doing}: {_sentence(cause, error)}")
+
+
+def _sentence(cause: BaseException | None, error: SQLAlchemyError) -> str:
+    if isinstance(cause, sqlite3.Error):
+        name = getattr(cause, "sqlite_errorname", type(cause).__name__)
+        primary = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY
+        return _SQLITE.get(primary, f"SQLite reports {name}; run tipbox server check, or restore the backup")
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        default = f"PostgreSQL reports the error {state}; its own log says more"
+        return _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2], default)
+    if isinstance(error, DBAPIError):
+        # libpq gives no SQLSTATE for a connection that was not made; only a server that answered says FATAL.
+        if "FATAL" in str(cause):
+            return "PostgreSQL refused the connection; check user, password and name of the database in database.url"
+        return "PostgreSQL does not answer; check that it runs, and host and port in database.url"
+    return f"the database does not work ({type(error).__name__}); check database.url"
