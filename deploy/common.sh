@@ -220,7 +220,7 @@ install_release() {
         --isolated --no-index --no-deps "$wheel"
     run chmod -R go-w,a+rX "$target"
     run touch "$target/.complete"
-    say "installed release $(basename "$target")"
+    say "${DRY:+would have }installed release $(basename "$target")"
 }
 
 # use_release NAME: the link moves in one step.
