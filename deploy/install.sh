@@ -14,7 +14,7 @@ install.sh --keys DIR [options]
   --wheelhouse DIR   take every Python package from this folder, none from the network
   --signers FILE     public keys (ssh allowed_signers) that must have signed the wheelhouse
   --operator-key FILE  public half of the operator's key (K.pub of `tipbox server backup-key`): a backup each night
-  --couriers DIR     couriers' public keys, NAME.auth, as `tipbox courier keygen` prints them
+  --couriers DIR     couriers' public keys: the NAME.pub that `tipbox courier keygen` writes, or NAME.auth
   --ssh PORTS        let SSH in at these ports, comma separated (default 22); "onion": through Tor only; "none"
   --time yes|no      let systemd-timesyncd ask for the time (default no: trust the machine's clock)
   --firewall yes|no  load the firewall (default yes)
@@ -41,6 +41,37 @@ check_arguments() {
         die "name the folder of the organisations' key manifests with --keys"
     fi
     choose_release "$wheel" "$wheelhouse" "$signers"
+    [[ ! $couriers ]] || check_couriers
+}
+
+# A courier's key is NAME.pub as keygen writes it, or NAME.auth as tor calls it: the same line.
+check_couriers() {
+    local file name found='' names=' '
+    [[ -d $couriers ]] || die "--couriers: $couriers is no folder"
+    for file in "$couriers"/*; do
+        if [[ $file != *.auth && $file != *.pub ]]; then
+            [[ ! -e $file ]] || say "not a courier's key, ignored: $file"
+            continue
+        fi
+        name=$(courier_name "$file")
+        grep -Eqx 'descriptor:x25519:[A-Z2-7]{52}' "$file" || die "$file is no courier's public key"
+        [[ $name =~ ^[A-Za-z0-9._-]+$ ]] || die "$file: name it with Latin letters and digits only"
+        [[ $names != *" $name "* ]] || die "$couriers has both $name.auth and $name.pub; remove one"
+        names+="$name "
+        found=yes
+    done
+    [[ $found ]] || die "there is no courier's key (NAME.pub or NAME.auth) in $couriers"
+}
+
+courier_name() {
+    local name
+    name=$(basename "$1")
+    printf '%s\n' "${name%.*}"
+}
+
+# courier_files: those that were given.
+courier_files() {
+    [[ ! $couriers ]] || find -L "$couriers" -maxdepth 1 -type f \( -name '*.auth' -o -name '*.pub' \) | sort
 }
 
 packages() {
@@ -83,6 +114,11 @@ settings() {
     for manifest in ${keys:+"$keys"/*.json}; do
         put "$manifest" "$SETTINGS/keys/$(basename "$manifest")"
     done
+    # Before the server pins them: whoever gave the files may have been deceived.
+    if [[ $keys && ! $DRY ]]; then
+        say "Compare each identity with its organisation, read aloud:"
+        "$OPT/current/bin/tipbox" keys verify --keys "$keys" || say "one of them is not good; see above"
+    fi
     [[ ! $operator_key ]] || put "$operator_key" "$SETTINGS/operator.pub"
     [[ -s $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
 }
@@ -138,7 +174,7 @@ onion() {
 }
 
 tor_services() {
-    local auth key clients=/var/lib/tor/tipbox/couriers/authorized_clients
+    local file auth key given=() clients=/var/lib/tor/tipbox/couriers/authorized_clients
     put "$HERE/etc/tor-defaults" /etc/tor/tipbox-defaults
     put "$HERE/etc/torrc" /etc/tor/torrc.d/tipbox.conf
     onion sources "$HERE/tor/sources.torrc" /run/tipbox/source.sock
@@ -153,16 +189,16 @@ tor_services() {
         CHANGED+=(/etc/tor/torrc)
     fi
     run as_tor install -d -m 700 "$clients"
-    for auth in ${couriers:+"$couriers"/*.auth}; do
-        grep -Eqx 'descriptor:x25519:[A-Z2-7]{52}' "$auth" || die "$auth is no courier's public key"
-        [[ $(basename "$auth") =~ ^[A-Za-z0-9._-]+$ ]] || die "$auth: name it with Latin letters and digits only"
-        key=$(<"$auth")
-        if [[ $(as_tor cat "$clients/$(basename "$auth")" 2>/dev/null) == "$key" ]]; then continue; fi
-        run tor_file "$clients/$(basename "$auth")" <<<"$key"
+    mapfile -t given < <(courier_files)
+    for file in "${given[@]}"; do
+        auth=$(courier_name "$file").auth
+        key=$(<"$file")
+        if [[ $(as_tor cat "$clients/$auth" 2>/dev/null) == "$key" ]]; then continue; fi
+        run tor_file "$clients/$auth" <<<"$key"
         CHANGED+=("$clients")
     done
     # Without any key the service would be open to everybody: one whose private half nobody has keeps it shut.
-    if ! compgen -G "$clients/*.auth" >/dev/null; then
+    if ((${#given[@]} == 0)) && ! compgen -G "$clients/*.auth" >/dev/null; then
         key=$(head -c 32 /dev/urandom | base32 | tr -d '=\n')
         run tor_file "$clients/nobody.auth" <<<"descriptor:x25519:$key"
     fi
@@ -219,6 +255,9 @@ without_apparmor() {
     say "note: with the AppArmor profile the server did not start; it is in complain mode now. Please report this."
 }
 
+# shipped_timers: those that an installation brings.
+shipped_timers() { find "$HERE/systemd" -name 'tipbox*.timer' -printf '%f\n' | sort; }
+
 start() {
     local timers
     if ! booted; then
@@ -235,7 +274,7 @@ start() {
     else
         run systemctl start tor@default.service
     fi
-    mapfile -t timers < <(installed_units timer)
+    mapfile -t timers < <(if [[ $DRY ]]; then shipped_timers; else installed_units timer; fi)
     run systemctl start "${timers[@]}"
     [[ $DRY ]] || healthy || without_apparmor ||
         die "the server is not well; see: tipbox-server check; journalctl --namespace=tipbox"
@@ -251,15 +290,33 @@ send_test_tip() {
     [[ $DRY ]] || date -u +%F >"$SETTINGS/test-tip"
 }
 
+# What there will be, from what was asked for and what is here already.
+report_dry() {
+    local file names=''
+    while read -r file; do names+=" $(courier_name "$file")"; done < <(courier_files)
+    say "release     would be $(release_of "$wheel" "$lock")"
+    say "couriers    ${names:+with a key:}${names:-none more}"
+    if [[ $operator_key || -f $SETTINGS/operator.pub ]]; then
+        say "backups     each night into /var/lib/tipbox-backup"
+    else
+        say "backups     none: install.sh --operator-key K.pub makes one each night"
+    fi
+    say "Nothing was changed."
+}
+
 report() {
     local name onion
+    if [[ $DRY ]]; then
+        report_dry
+        return
+    fi
     say "release     $(basename "$(readlink "$OPT/current" 2>/dev/null || echo none)")"
     for name in sources couriers; do
         onion=$(as_tor cat "/var/lib/tor/tipbox/$name/hostname" 2>/dev/null || echo 'not yet: tor makes it when it starts')
         say "$(printf '%-11s %s' "$name" "$onion")"
     done
     say "couriers    $(find /var/lib/tor/tipbox/couriers/authorized_clients -name '*.auth' ! -name nobody.auth 2>/dev/null | wc -l) with a key"
-    if booted && [[ ! $DRY ]]; then
+    if booted; then
         for name in tipbox tipbox-courier tor@default; do
             say "$(printf '%-11s %s, exposure %s' "$name" "$(systemctl is-active "$name.service" || true)" \
                 "$(systemd-analyze security --no-pager "$name.service" | sed -n 's/.*: \([0-9.]*\) .*/\1/p' | tail -n 1)")"

@@ -48,7 +48,7 @@ def keygen(terminal: Terminal, *, out: Path) -> None:
     key = CourierKey.generate()
     public = key.save(out)
     terminal.say(f"Private half: {out} (keep it on the courier's machine)")
-    terminal.say(f"Public half: {public}; the operator puts this line into authorized_clients/NAME.auth:")
+    terminal.say(f"Public half: {public}; the operator gives its folder to install.sh --couriers. It holds this line:")
     terminal.say(key.authorized_client)
     terminal.result({"authorized_client": key.authorized_client, "private": str(out), "public": str(public)})
 

@@ -1,0 +1,174 @@
+"""install.sh and tipbox-server as an operator calls them: names, usage, a dry run that tells what the real one does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.server import Organisation
+from support.world import ROOT
+from tipbox.courier.courier_key import CourierKey
+from tipbox.formats.manifest import id_digits
+
+DEPLOY = ROOT / "deploy"
+Done = subprocess.CompletedProcess[str]
+
+
+def run(*command: object, expect: int = 0) -> Done:
+    done = subprocess.run(
+        [str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    """What an operator has: manifests, the wheel, the lock beside it, the operator's key, and keys of couriers."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "kibhr.json").write_bytes(Organisation("kibhr").manifest().encode())
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "tipbox-0.1.0-py3-none-any.whl").write_bytes(b"a wheel")
+    (tmp_path / "house" / "requirements.lock").write_text("")
+    (tmp_path / "operator.pub").write_text('{"kind":"backup-public"}')
+    (tmp_path / "couriers").mkdir()
+    CourierKey.generate().save(tmp_path / "couriers" / "anna")
+    (tmp_path / "couriers" / "anna").unlink()
+    return tmp_path
+
+
+def dry_run(given: Path, *options: object, expect: int = 0) -> Done:
+    house = ("--wheelhouse", given / "house")
+    return run(DEPLOY / "install.sh", "--dry-run", "--keys", given / "keys", *house, *options, expect=expect)
+
+
+# --- install.sh -------------------------------------------------------------------------------------------------------
+
+
+def test_a_courier_s_key_is_taken_as_keygen_names_it(given: Path) -> None:
+    said = dry_run(given, "--couriers", given / "couriers").stdout
+    assert "/authorized_clients/anna.auth" in said
+    assert "couriers    with a key: anna" in said
+
+
+def test_a_courier_s_key_is_taken_as_tor_names_it(given: Path) -> None:
+    (given / "couriers" / "anna.pub").rename(given / "couriers" / "anna.auth")
+    assert "/authorized_clients/anna.auth" in dry_run(given, "--couriers", given / "couriers").stdout
+
+
+def test_a_file_that_is_no_courier_s_key_is_named(given: Path) -> None:
+    (given / "couriers" / "bela.key").write_text("x")
+    said = dry_run(given, "--couriers", given / "couriers").stdout
+    assert f"not a courier's key, ignored: {given / 'couriers' / 'bela.key'}" in said
+
+
+@pytest.mark.parametrize("case", ["empty", "twice", "damaged", "no folder"])
+def test_a_folder_of_couriers_that_cannot_be_meant_is_refused(given: Path, case: str) -> None:
+    folder = given / "couriers"
+    if case == "empty":
+        (folder / "anna.pub").unlink()
+    elif case == "twice":
+        (folder / "anna.auth").write_bytes((folder / "anna.pub").read_bytes())
+    elif case == "damaged":
+        (folder / "anna.pub").write_text("descriptor:x25519:AAAA\n")
+    else:
+        folder = given / "nothing"
+    done = dry_run(given, "--couriers", folder, expect=1)
+    assert done.stderr.startswith("install.sh: ")
+    assert "would" not in done.stdout
+
+
+def test_a_dry_run_tells_what_the_real_run_will_do(given: Path) -> None:
+    said = dry_run(given, "--couriers", given / "couriers", "--operator-key", given / "operator.pub").stdout
+    lines = said.splitlines()
+    assert [line for line in lines if line.startswith(("installed", "wrote"))] == []
+    assert "nobody.auth" not in said
+    assert "backups     each night into /var/lib/tipbox-backup" in lines
+    assert [line for line in lines if line == "would run: systemctl start"] == []
+    assert any(line.startswith("would have installed release 0.1.0-") for line in lines)
+    assert lines[-1] == "Nothing was changed."
+
+
+def test_a_dry_run_without_couriers_shuts_their_service(given: Path) -> None:
+    said = dry_run(given).stdout
+    assert "nobody.auth" in said
+    assert "backups     none" in said
+
+
+# --- tipbox-server ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Path:
+    """The command on a machine where the release lies elsewhere, and systemctl notes what it is asked for."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "systemctl").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path / "asked"}\n')
+    (fake / "systemctl").chmod(0o755)
+    script = tmp_path / "tipbox-server"
+    text = (DEPLOY / "tipbox-server").read_text()
+    for there, here in (
+        ("/opt/tipbox/current/bin", str(ROOT / ".venv" / "bin")),
+        ("/etc/tipbox", str(tmp_path / "etc")),
+        ("set -eu\n", f"set -eu\nPATH={fake}:$PATH\n"),
+    ):
+        assert there in text
+        text = text.replace(there, here, 1)
+    script.write_text(text)
+    script.chmod(0o755)
+    return script
+
+
+def test_without_a_command_it_says_how_it_is_used(server: Path) -> None:
+    done = run(server, expect=2)
+    assert (done.stdout, done.stderr.splitlines()[0]) == ("", "tipbox-server COMMAND [options]")
+    assert run(server, "--help").stdout == done.stderr
+    assert run(server, "-h").stdout == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ("canary", "systemctl start tipbox-canary"),
+        ("backup-key", "never online"),
+        ("run", "systemctl start tipbox"),
+        ("courier", "systemctl start tipbox"),
+        ("--home", "name a command first"),
+    ],
+)
+def test_what_is_not_done_here_is_refused_with_what_to_do_instead(server: Path, command: str, instead: str) -> None:
+    done = run(server, command, "x", expect=2)
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert done.stderr.startswith("tipbox-server: ")
+    assert instead in done.stderr
+
+
+def test_an_organisation_is_added_only_with_the_digits_of_its_identity(server: Path, tmp_path: Path) -> None:
+    organisation = Organisation("ili")
+    given, kept, asked = tmp_path / "ili.json", tmp_path / "etc" / "keys" / "ili.json", tmp_path / "asked"
+    given.write_bytes(organisation.manifest().encode())
+    digits = id_digits(organisation.id)
+
+    shown = run(server, "add-organisation", given).stdout
+    assert digits in shown
+    assert not kept.exists()
+    wrong = run(server, "add-organisation", given, "--digits", "0" * 30, expect=2)
+    assert "not the digits" in wrong.stderr
+    assert not kept.exists()
+    assert not asked.exists()
+    run(server, "add-organisation", given, "--digits", digits.replace(" ", ""))
+    assert kept.read_bytes() == given.read_bytes()
+    assert asked.read_text() == "restart tipbox.service tipbox-courier.service\n"
+    assert "here already" in run(server, "add-organisation", given, "--digits", digits, expect=2).stderr
+
+
+def test_a_manifest_that_must_not_be_used_adds_nobody(server: Path, tmp_path: Path) -> None:
+    value = json.loads(Organisation("ili").manifest().encode())
+    value["name"] = "Somebody else"
+    (tmp_path / "ili.json").write_text(json.dumps(value))
+    assert "must not be used" in run(server, "add-organisation", tmp_path / "ili.json", expect=2).stderr
+    assert run(server, "add-organisation", tmp_path / "nothing", expect=2).stderr.count("\n") == 1
+    assert not (tmp_path / "etc").exists()
