@@ -17,7 +17,7 @@ CLIENT := cd client && PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint fuzz messages lock clean
+.PHONY: help setup demo test bench lint fuzz messages man lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -51,6 +51,10 @@ fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60
 
 messages: setup $(VENV)/.stamp-test  ## extracts what people read into tipbox/locale
 	$(PY) tests/project/messages.py
+
+man: setup  ## the manual page, build/tipbox.1
+	mkdir -p build
+	$(PY) deploy/man.py >build/tipbox.1
 
 lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) pyproject.toml --extra source --extra server --group test -o requirements-test.lock
