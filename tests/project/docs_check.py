@@ -154,7 +154,7 @@ def check_paths(page: str, text: str, root: Path = ROOT) -> Iterator[Fault]:
     for line in prose(text):
         for found in _CODE.findall(line.text):
             for word in found.strip("`").split():
-                path = word.strip("().,:;").rstrip("/")
+                path = word.split("::")[0].strip("().,:;").rstrip("/")
                 if "/" not in path or path.split("/")[0] not in _TOPS or _LABEL.match(path):
                     continue
                 if _PLACEHOLDER.search(path) or path.startswith(_BUILT) or (root / path).exists():

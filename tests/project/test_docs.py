@@ -36,7 +36,7 @@ after a clause: 2.5 is no end.
 Code may say anything. It may say the the. tipbox/not/there
 ```
 
-`tipbox/cli.py`, `tipbox/v1/label`, `keys/NAME.json` and `client/dist/page.js` are fine.
+`tipbox/cli.py::main`, `tipbox/v1/label`, `keys/NAME.json` and `client/dist/page.js` are fine.
 """
 
 
