@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 ARGS ?=
 # Whole files go to a process each; the long ones stand first.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+UNITS := tests/formats tests/desk tests/server tests/source tests/upkeep
 
 CLIENT_SOURCES := $(shell find client -path client/node_modules -prune -o -path client/dist -prune -o -type f -print)
 CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)
@@ -17,10 +18,10 @@ CLIENT := cd client && PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint fuzz messages man lock clean
+.PHONY: help setup demo test check coverage mutants bench lint fuzz messages man lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 setup: $(VENV)/.stamp-tipbox  ## .venv with tipbox in it and the built client; needs neither root nor apt
 
@@ -41,6 +42,18 @@ lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc
 	$(PY) tests/project/docs_check.py
 	$(PY) -m codespell_lib
 	$(CLIENT) npm run --silent types
+
+check: lint  ## in a minute: lint, types, and the units that start no process and derive no vault key
+	$(PY) -m pytest tests --check $(PARALLEL) $(ARGS)
+
+coverage: setup $(VENV)/.stamp-test  ## which lines and branches the units reach, in all and of tipbox/formats
+	$(PY) -m coverage run -m pytest $(UNITS) $(ARGS)
+	$(PY) -m coverage report --skip-covered
+	$(PY) -m coverage report --include='tipbox/formats/*'
+
+mutants: setup $(VENV)/.stamp-test  ## changes tipbox/formats in small ways and lists the changes that no test notices
+	$(PY) -m mutmut run $(ARGS)
+	$(PY) -m mutmut results
 
 bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
 	tests/apt.sh
@@ -64,7 +77,7 @@ lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes n
 	$(CLIENT) npm install --package-lock-only --ignore-scripts
 
 clean:  ## removes what setup and the builds made
-	rm -rf $(VENV) build dist client/dist client/node_modules
+	rm -rf $(VENV) build dist mutants client/dist client/node_modules
 
 # What is missing is one sentence; and no half-made environment is taken for a whole one.
 $(PY):

@@ -62,21 +62,29 @@ class Bare:
 
 def _registries(root: Path, home: Path) -> tuple[dict[str, str], set[str]]:
     """Let pip and npm in the tree reach the registries as they do here; the variables, and the paths to bind."""
-    environment = {name: value for name, value in os.environ.items() if REGISTRIES.match(name)}
-    said = " ".join(environment.values())
+    settings = {name: value for name, value in os.environ.items() if REGISTRIES.match(name)}
     listed = subprocess.run(
         (sys.executable, "-m", "pip", "config", "list"), capture_output=True, text=True, check=True
     ).stdout
-    (root / "etc" / "pip.conf").write_text("[global]\n", encoding="utf-8")
-    with (root / "etc" / "pip.conf").open("a", encoding="utf-8") as conf:
-        for key, value in re.findall(r"(?m)^global\.([\w-]+)='(.*)'$", listed):
-            conf.write(f"{key} = {value}\n")
-            said += f" {value}"
+    configured = dict(re.findall(r"(?m)^global\.([\w-]+)='(.*)'$", listed))
+    # Wheels that happen to lie on this machine's disk are no way to a registry.
+    environment, conf = (
+        {key: " ".join(word for word in value.split() if not _is_folder(word)) for key, value in one.items()}
+        for one in (settings, configured)
+    )
+    lines = (f"{key} = {value}\n" for key, value in conf.items() if value)
+    (root / "etc" / "pip.conf").write_text("".join(("[global]\n", *lines)), encoding="utf-8")
     npmrc = Path.home() / ".npmrc"
     if npmrc.exists():
         shutil.copyfile(npmrc, home / ".npmrc")
-    paths = {word.removeprefix("file://") for word in said.split()}
-    return environment, {path for path in paths if path.startswith("/") and Path(path).exists()}
+    words = {word for value in (*environment.values(), *conf.values()) for word in value.split()}
+    return {key: value for key, value in environment.items() if value}, {
+        word for word in words if word.startswith("/") and Path(word).is_file()
+    }
+
+
+def _is_folder(word: str) -> bool:
+    return word.startswith("file:") or Path(word).is_dir()
 
 
 @pytest.fixture(scope="module")

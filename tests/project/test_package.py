@@ -128,6 +128,17 @@ def test_wheel_holds_a_compiled_catalogue_for_each_language(wheel: Path) -> None
     assert {path.removesuffix(".po") + ".mo" for path in sources} - names(wheel) == set()
 
 
+def test_wheel_has_an_extra_for_each_role(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = archive.read(name).decode().partition("\n\n")[0].splitlines()
+
+    assert {line for line in metadata if line.startswith("Provides-Extra")} == {
+        f"Provides-Extra: {extra}" for extra in ("desk", "source", "server")
+    }
+    assert not [line for line in metadata if "extra == 'desk'" in line]  # the base is all that a desk may have
+
+
 def test_wheel_holds_the_pinned_lists_of_words(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name: archive.read(name) for name in archive.namelist() if name.startswith("tipbox/formats/wordlists/")}

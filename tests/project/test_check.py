@@ -1,0 +1,88 @@
+"""What `make check` leaves out, and that it holds what it says of the rest."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.check import APART, load
+from support.tree import ROOT
+
+TESTS = """
+import os
+import subprocess
+
+import pytest
+
+from tipbox.formats import locked_file
+
+
+def test_starts_a_process():
+    subprocess.run(["true"], check=True)
+
+
+def test_starts_a_process_and_hides_it():
+    try:
+        os.system("true")
+    except BaseException:
+        pass
+
+
+@pytest.fixture
+def forked():
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def test_starts_a_process_before_it_begins(forked):
+    pass
+
+
+def test_derives_a_key_of_a_vault():
+    locked_file.lock(locked_file.Kind.VAULT, b"passphrase", b"")
+
+
+def test_does_neither():
+    pass
+"""
+
+
+def test_a_test_that_starts_a_process_or_derives_a_key_fails(tmp_path: Path) -> None:
+    (tmp_path / "test_these.py").write_text(TESTS, encoding="utf-8")
+    done = subprocess.run(
+        (
+            *(sys.executable, "-m", "pytest", "--check", "-p", "support.check", "-p", "no:cacheprovider"),
+            *("-o", f"pythonpath={ROOT / 'tests'}", "--rootdir", tmp_path, "-rA", tmp_path),
+        ),
+        cwd=ROOT / "tests",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert {test: outcome for outcome, test in re.findall(r"(?m)^([A-Z]+) \S+::(test_\w+)", done.stdout)} == {
+        "test_starts_a_process": "FAILED",
+        "test_starts_a_process_and_hides_it": "FAILED",
+        "test_starts_a_process_before_it_begins": "ERROR",
+        "test_derives_a_key_of_a_vault": "FAILED",
+        "test_does_neither": "PASSED",
+    }
+
+
+@pytest.mark.parametrize("name", load())
+def test_what_is_left_out_is_there(name: str) -> None:
+    file, _, test = name.partition("::")
+    found = [path for path in ROOT.glob(file) if path.name.startswith("test_") or path.is_dir()]
+    assert found
+    assert not test or f"def {test.partition('[')[0].rstrip('*')}" in found[0].read_text(encoding="utf-8")
+
+
+def test_an_entry_has_a_reason(tmp_path: Path) -> None:
+    assert load()
+    (tmp_path / APART.name).write_text("tests/project/test_check.py\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no reason"):
+        load(tmp_path / APART.name)

@@ -1,0 +1,99 @@
+"""`pytest --check`, which `make check` runs: the tests that start no process and derive no vault key.
+
+It runs all tests but those that tests/apart.txt names. One that starts a process or derives a vault's key all the same
+fails there and is told so: the list stays true by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import pytest
+
+from support.promises import matches
+
+APART: Final = Path(__file__).parents[1] / "apart.txt"
+PROCESS: Final = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
+"""The events of Python's audit hooks that mean a new process."""
+
+
+class AuditError(BaseException):
+    """No `except Exception` of the code under test takes it for one of its own errors."""
+
+
+def load(path: Path = APART) -> list[str]:
+    """The files and tests of the list, with `*` as in promises.toml.
+
+    Raises:
+        ValueError: an entry gives no reason.
+    """
+    names = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, _, reason = line.partition("#")
+        if name.strip() and not reason.strip():
+            raise ValueError(f"{path.name}: {name.strip()} has no reason")
+        names += [name.strip()] if name.strip() else []
+    return names
+
+
+class Check:
+    """The plugin, registered with `--check` only."""
+
+    def __init__(self) -> None:
+        self._running = ""
+        self._done = ""
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, _: tuple[Any, ...]) -> None:
+        if self._running and event in PROCESS:
+            self._refuse(f"starts a process ({event})")
+
+    def _refuse(self, what: str) -> NoReturn:
+        self._done = what
+        raise AuditError(f"{self._running} {what}: name it in tests/{APART.name}, or do without")
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out what the list names."""
+        names = load()
+        apart = [item for item in items if any(matches(name, item.nodeid) for name in names)]
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in set(apart)]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Watch the test, its fixtures included, and fail it even where it swallowed the refusal."""
+        self._running, self._done = item.nodeid, ""
+        try:
+            return (yield)
+        finally:
+            self._running = ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """A refusal that the code under test swallowed fails its test all the same."""
+        yield
+        if self._done:
+            raise AssertionError(f"{self._running} {self._done}: name it in tests/{APART.name}, or do without")
+
+    def pytest_configure(self) -> None:
+        """Deriving a vault's key takes seconds: refused as a process is."""
+        from tipbox.formats import locked_file
+
+        def refuse(*_: object) -> NoReturn:
+            self._refuse("derives a vault's key")
+
+        locked_file._key = refuse  # the only place where one is made
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--check`."""
+    parser.addoption("--check", action="store_true", help="only what starts no process and derives no vault key")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the plugin where it is asked for."""
+    if config.getoption("check"):
+        config.pluginmanager.register(Check(), "check")
