@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.node import Node
 from tipbox.errors import NotForYou, TipboxError
 from tipbox.formats import manifest as keys
 from tipbox.formats.access_code import AccessCode, Secrets
@@ -20,7 +18,6 @@ from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, x
 from tipbox.formats.envelopes import body, envelope, header, letter
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 
-ROOT = Path(__file__).resolve().parents[2]
 SIZES = (0, 1, 65535, 65536, 65537, 200_000)
 DAY = date(2026, 11, 23)
 
@@ -29,35 +26,9 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-class Node:
-    """The client, built for Node and running."""
-
-    def __init__(self, script: Path) -> None:
-        self._process = subprocess.Popen(("node", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, operation: str, **request: Any) -> dict[str, Any]:
-        """One operation of interop.ts; its answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"operation": operation, **request}) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
 @pytest.fixture(scope="module", name="node")
 def _node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    script = tmp_path_factory.mktemp("interop") / "interop.mjs"
-    esbuild = ROOT / "client" / "node_modules" / ".bin" / "esbuild"
-    source = Path(__file__).with_name("interop.ts")
-    subprocess.run(
-        (esbuild, source, "--bundle", "--platform=node", "--format=esm", "--log-level=error", f"--outfile={script}"),
-        check=True,
-    )
-    node = Node(script)
+    node = Node.build(tmp_path_factory.mktemp("interop"))
     yield node
     node.close()
 
