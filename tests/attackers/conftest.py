@@ -1,0 +1,19 @@
+"""The line that the attackers of this folder attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from attackers.people import Line
+from support.world import Ring, ring, running_world
+
+__all__ = ["ring"]
+
+
+@pytest.fixture(scope="session")
+def line(ring: Ring) -> Iterator[Line]:
+    """One server and three organisations for all tests of a process: each test has sources of its own."""
+    with running_world(ring, tcp=True) as made:
+        yield Line(made)

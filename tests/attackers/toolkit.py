@@ -1,0 +1,388 @@
+"""What the attackers of this folder can do: the one module here that knows the bytes of the formats.
+
+An attacker has what was taken from its victims (a vault, a server's folder, a recorded Bundle, a found access code) and
+the same libraries as everybody. Where a format leaves an attack no way, its function here gives back nothing, or makes
+the nearest thing that can be made, and the test goes on to ask the victim.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha512
+from pathlib import Path
+
+from attackers.people import Desk
+from support.world import Server
+from tipbox.desk import outbox
+from tipbox.desk.keys import ceremony, identity_file, key_stick
+from tipbox.desk.vault.records import Server as Pinned
+from tipbox.desk.vault.records import Traffic
+from tipbox.desk.vault.vault import Vault
+from tipbox.errors import TipboxError
+from tipbox.formats.access_code import AccessCode, check_digits
+from tipbox.formats.base import canonical, days, fields, labels
+from tipbox.formats.base.limits import BUNDLE_HEADER, HASH_SIZE, ID_SIZE, KEY_SIZE, MAX_RUN_PARTS, PART_SIZE
+from tipbox.formats.base.primitives import SigningKey, random_bytes, sign, verify
+from tipbox.formats.bundles.bundle import INDEX_STREAM, INWARD, Index, signed_message, split_index
+from tipbox.formats.bundles.bundle_read import Bundle
+from tipbox.formats.bundles.bundle_write import item_of, write_bundle
+from tipbox.formats.envelopes.body import read_padded, seal_body
+from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, read_envelope, seal
+from tipbox.formats.envelopes.header import Header, KeyState, Slot, header_size, open_slot
+from tipbox.formats.envelopes.letter import Letter, open_letter, seal_letter
+from tipbox.formats.envelopes.reply import seal_reply
+from tipbox.formats.mailbox_list import MailboxList
+from tipbox.formats.manifest import Manifest, ReceivingKey, server_id
+from tipbox.server.home import Home, ServerKeys, load_server_keys
+
+SALT = range(24, 56)
+"""Where the salt lies in an Envelope."""
+_LEAST_TELLING = 16
+"""Bytes; shorter values of a letter (a language, a kind) are the same for many sources."""
+
+
+def envelope_id(envelope: bytes) -> str:
+    """The id of an Envelope, in hex, as desks and sources print it."""
+    reading = read_envelope(io.BytesIO(envelope))
+    ident = EnvelopeId(reading.header.encoded, reading.letter)
+    for part in reading.parts:
+        ident.add(part)
+    return ident.digest().hex()
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    """``data`` with one bit changed; bits are counted from the lowest of the first byte."""
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def slots_of(envelope: bytes) -> set[bytes]:
+    """The ids of the organisations that an Envelope has slots for: everybody on its way sees them."""
+    return {slot.organisation for slot in Header.parse(envelope[: header_size(envelope)]).slots}
+
+
+# --- over HTTP -------------------------------------------------------------------------------------------------------
+
+
+def upload(server: Server, envelope: bytes) -> tuple[int, bytes]:
+    """Hand in an Envelope as any source does; status and body of the first answer that says no, or of the last one."""
+    headers = {"Authorization": _bearer(random_bytes(KEY_SIZE)), "Content-Type": "application/octet-stream"}
+    header = Header.parse(envelope[: header_size(envelope)])
+    at = len(header.encoded) + header.sealed_letter_size
+    requests = [("PUT", "", envelope[:at])]
+    for first in range(0, header.parts, MAX_RUN_PARTS):
+        size = sum(header.part_size(part) for part in range(first, min(first + MAX_RUN_PARTS, header.parts)))
+        requests.append(("PUT", f"/parts/{first}", envelope[at : at + size]))
+        at += size
+    if header.parts:
+        requests.append(("POST", "/finish", b""))
+    status, body = 0, b""
+    for method, path, data in requests:
+        status, _, body = server.request(method, f"/api/envelope{path}", data, headers)
+        if status >= 400:
+            break
+    return status, body
+
+
+def _bearer(token: bytes) -> str:
+    return "Bearer " + base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def pair_key_out_of_replies(server: Server, trap: AccessCode) -> bytes | None:
+    """Read the mailbox of the attacker's own code: the pair key that a victim's reply brought there, if any did."""
+    secrets = trap.secrets()
+    _, _, answer = server.request("POST", "/api/mailbox", b"", {"Authorization": _bearer(secrets.mailbox_token)})
+    for opening in MailboxList.parse(answer).openings:
+        header = read_envelope(io.BytesIO(opening)).header
+        slot = open_slot(header, secrets.mailbox_address[:ID_SIZE], lambda _: secrets.reply_seed)
+        return slot.pair_key
+    return None
+
+
+# --- a captured organisation -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What one addressee reads in an Envelope."""
+
+    header: Header
+    content_key: bytes = field(repr=False)
+    pair_key: bytes = field(repr=False)
+    letter: Letter = field(repr=False)
+    rest: bytes = field(repr=False)
+    """What lies behind the letter."""
+
+
+@dataclass(frozen=True)
+class Captured:
+    """An organisation in an attacker's hands: its vault, its key stick and the passphrase of both."""
+
+    desk: Desk
+
+    @property
+    def _passphrase(self) -> bytes:
+        return self.desk.secret.read_bytes().strip()
+
+    @cached_property
+    def _stick(self) -> key_stick.Stick:
+        return key_stick.load(key_stick.stick_path(self.desk.vault), self._passphrase)
+
+    def _find_key(self, key: bytes) -> bytes | KeyState:
+        return self._stick.seed(key) or KeyState.UNKNOWN
+
+    @property
+    def id(self) -> bytes:
+        return self._stick.organisation
+
+    @cached_property
+    def identity(self) -> SigningKey:
+        """Its private identity key."""
+        return identity_file.load(identity_file.identity_path(self.desk.vault), self._passphrase)
+
+    def collect(self, volumes: Collection[Path]) -> dict[str, bytes]:
+        """All Envelopes of Bundles to this organisation, by id."""
+        found = {}
+        for volume in volumes:
+            with volume.open("rb") as file:
+                bundle = Bundle(file, self.id, self._find_key)
+                for item in bundle.items:
+                    if item.entry.kind == "envelope":
+                        found[item.entry.hash.hex()] = b"".join(bundle.read(item))
+        return found
+
+    def open(self, envelope: bytes) -> Opened:
+        """Open the slot and the letter of an Envelope that is for this organisation."""
+        reading = read_envelope(io.BytesIO(envelope))
+        slot = open_slot(reading.header, self.id, self._find_key)
+        letter = open_letter(reading.header, slot.content_key, reading.letter)
+        rest = envelope[len(reading.header.encoded) + len(reading.letter) :]
+        return Opened(reading.header, slot.content_key, slot.pair_key, letter, rest)
+
+    def values(self, envelope: bytes) -> set[bytes]:
+        """Every value in a slot and its letter that is long enough to tell one source from another."""
+        opened = self.open(envelope)
+        letter = opened.letter
+        found = {opened.content_key, opened.pair_key, letter.body_key, letter.id, letter.mailbox, letter.reply_key}
+        return {value for value in found if len(value) >= _LEAST_TELLING}
+
+    # --- under a genuine header ---
+
+    def forge_letter(self, envelope: bytes, text: str, trap: AccessCode) -> bytes:
+        """Other words under the header that the source made, with a way back to the attacker's own code."""
+        opened, secrets = self.open(envelope), trap.secrets()
+        letter = replace(
+            opened.letter,
+            message=text.encode(),
+            id=random_bytes(ID_SIZE),
+            mailbox=secrets.mailbox_address,
+            reply_key=secrets.reply_public,
+        )
+        return opened.header.encoded + seal_letter(opened.header, opened.content_key, letter.encode()) + opened.rest
+
+    def forge_files(self, envelope: bytes, contents: Sequence[bytes]) -> bytes:
+        """Other files, of the same sizes, behind the header and the letter that the source made."""
+        opened = self.open(envelope)
+        head = envelope[: len(envelope) - len(opened.rest)]
+        pieces = read_padded([(io.BytesIO(one), len(one)) for one in contents], opened.header.body_size)
+        return head + b"".join(seal_body(opened.header, opened.letter.body_key, pieces))
+
+    def rewrap(self, envelope: bytes, spoiled: bytes) -> bytes:
+        """The same words under a new header, in which another organisation's slot holds nothing."""
+        opened = self.open(envelope)
+        slots = tuple(
+            Slot(slot.organisation, slot.key, random_bytes(len(slot.sealed))) if slot.organisation == spoiled else slot
+            for slot in opened.header.slots
+        )
+        header = replace(opened.header, slots=slots)
+        return header.encoded + seal_letter(header, opened.content_key, opened.letter.encode())
+
+    # --- with a pair key that is not its own ---
+
+    def write_as_the_source(self, pair_key: bytes | None, shared: bytes, to: Manifest, text: str) -> bytes:
+        """A new tip in the name of the source of ``shared``, for another organisation."""
+        known = self.open(shared).letter
+        letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE))
+        letter = replace(letter, mailbox=known.mailbox, reply_key=known.reply_key)
+        key = to.current_key(days.today())
+        sealed = seal([Recipient(to.id, key.id, key.public, pair_key or random_bytes(KEY_SIZE))], letter)
+        return sealed.header.encoded + sealed.letter
+
+    def write_to_the_source(self, pair_key: bytes | None, shared: bytes, text: str, out: Path) -> Path:
+        """An inward Bundle with a reply to the source of ``shared`` in the name of whose pair key it is."""
+        known = self.open(shared).letter
+        letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), kind="reply")
+        sealed = seal_reply(known.mailbox, known.reply_key, pair_key or random_bytes(KEY_SIZE), letter)
+        return self.deliver(known.mailbox, sealed.header.encoded + sealed.letter, out)
+
+    def deliver(self, address: bytes, envelope: bytes, out: Path) -> Path:
+        """An inward Bundle that puts bytes of any kind into a mailbox, with the next number of this organisation."""
+        with Vault.open(self.desk.vault, self._passphrase, write=True) as vault:
+            server = Pinned.find(vault)
+            if server is None:
+                raise RuntimeError("no Bundle was imported at this desk yet")
+            seed = outbox.due_manifest(vault, days.today()).desk_seed
+            traffic = Traffic.of(vault)
+            with vault.transaction():
+                replace(traffic, sent=traffic.sent + 1).save(vault)
+            organisation = ceremony.organisation_of(vault).id
+        key = SigningKey(seed)
+        index = Index(days.today(), INWARD, organisation, key.verify_key.encode(), traffic.sent + 1, ())
+        with out.open("wb") as file:
+            write_bundle(
+                file,
+                index,
+                [item_of("reply", address + envelope)],
+                reader=server_id(server.sender),
+                reader_public=server.server_key,
+                signer=key,
+            )
+        return out
+
+
+def address_of(organisation: bytes) -> bytes:
+    """A mailbox address (32 bytes) that fits the slot of an organisation (id, 16 bytes)."""
+    return organisation.ljust(HASH_SIZE, b"\x00")
+
+
+def reply_as_tip(manifest: Manifest, text: str) -> bytes:
+    """A reply in the place of a tip: sealed to an organisation."""
+    key = manifest.current_key(days.today())
+    letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), kind="reply")
+    sealed = seal([Recipient(manifest.id, key.id, key.public, random_bytes(KEY_SIZE))], letter)
+    return sealed.header.encoded + sealed.letter
+
+
+# --- a seized server -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seized:
+    """A copy of a server's folder."""
+
+    home: Path
+
+    @classmethod
+    def copy(cls, server: Server, folder: Path) -> Seized:
+        """Seize a running server: its database, with what its journal holds, and its private keys."""
+        for path in (*server.home.glob("tipbox.db*"), server.home / "server.key"):
+            shutil.copy2(path, folder / path.name)
+        return cls(folder)
+
+    def _rows(self, statement: str, *values: bytes) -> list[tuple[bytes, ...]]:
+        with closing(sqlite3.connect(self.home / "tipbox.db")) as database:
+            return database.execute(statement, values).fetchall()
+
+    @cached_property
+    def keys(self) -> ServerKeys:
+        """The server's private keys."""
+        return load_server_keys(Home(self.home))
+
+    def openings(self) -> dict[str, bytes]:
+        """Header and letter of each stored Envelope, by the Envelope's id."""
+        rows = self._rows("SELECT id, header, letter FROM envelope")
+        return {ident.hex(): header + letter for ident, header, letter in rows}
+
+    def mailboxes_of(self, organisation: bytes) -> set[bytes]:
+        """The addresses of the mailboxes that hold replies of an organisation."""
+        return {mailbox for (mailbox,) in self._rows("SELECT mailbox FROM reply WHERE organisation = ?", organisation)}
+
+
+def carry_check_digits(
+    code: AccessCode, organisation: bytes, digits: str, envelopes: Mapping[str, bytes], accomplice: Captured
+) -> set[str]:
+    """Which Envelopes (ids) a source and an organisation (id) read each other these check digits of.
+
+    The attacker has the source's code, every byte of the server, and the vault of an accomplice.
+    """
+    secrets = code.secrets()
+    found = set()
+    for ident, envelope in envelopes.items():
+        header = Header.parse(envelope[: header_size(envelope)])
+        keys = [secrets.pair_key(organisation)]
+        with suppress(TipboxError):  # not for the accomplice
+            keys.append(accomplice.open(envelope).pair_key)
+        if any(check_digits(key, header.hash) == digits for key in keys):
+            found.add(ident)
+    return found
+
+
+def proved(bundle: Path, seized: Seized, manifest: Manifest) -> bytes:
+    """What the signature in a recorded inward Bundle proves to a third party: the bytes that the desk signed.
+
+    The Bundle opens with the keys of a server that was seized later; the desk's key is in its manifest.
+    """
+    with bundle.open("rb") as file:
+        opened = Bundle(file, seized.keys.id, lambda _: seized.keys.seed)
+        signature, index = split_index(
+            b"".join(opened._stream(INDEX_STREAM, BUNDLE_HEADER, opened.header.index_parts * PART_SIZE))
+        )
+        message = signed_message(opened.header_hash, index)
+    verify(labels.BUNDLE, message, signature, manifest.desk)
+    return message
+
+
+def reply_hashes(bundle: Path, seized: Seized) -> set[str]:
+    """The hashes (hex) of the replies in an inward Bundle: each of a mailbox's address and what was put there."""
+    with bundle.open("rb") as file:
+        opened = Bundle(file, seized.keys.id, lambda _: seized.keys.seed)
+        return {item.entry.hash.hex() for item in opened.items if item.entry.kind == "reply"}
+
+
+# --- key manifests ---------------------------------------------------------------------------------------------------
+
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+"""Of the group that Ed25519 signs in."""
+_ONE = (1).to_bytes(32, "little")
+SMALL_ORDER = {
+    "one": _ONE,
+    "minus-one": (2**255 - 20).to_bytes(32, "little"),
+    "one-not-canonical": (2**255 - 18).to_bytes(32, "little"),
+}
+"""Identity keys (Ed25519) of small order: one signature by them is good for many messages, and anybody can make it."""
+_FIELD = 3329
+"""ML-KEM's q: a coefficient of a public key is below it."""
+
+
+def bad_receiving_keys(public: bytes) -> dict[str, bytes]:
+    """Public X-Wing keys (1,216 bytes) that nobody can seal to, made out of a good one."""
+    too_large = _FIELD.to_bytes(2, "little")  # the first of the 12-bit numbers; its upper half shares a byte
+    second = bytes([public[1] & 0xF0 | too_large[1]])
+    return {
+        "ml-kem": too_large[:1] + second + public[2:],
+        "x25519-zero": public[:-32] + bytes(32),
+        "x25519-one": public[:-32] + _ONE,
+    }
+
+
+def _file(manifest: Manifest, signature: bytes) -> bytes:
+    return canonical.encode({**manifest.unsigned(), "signature": fields.to_base64(signature)}, file_form=True)
+
+
+def sign_receiving_key(manifest: Manifest, captured: Captured, public: bytes) -> bytes:
+    """The file of a manifest that names another receiving key, rightly signed by its organisation."""
+    keys = tuple(ReceivingKey(key.start, key.end, public) for key in manifest.keys[:1])
+    changed = replace(manifest, keys=keys)
+    return _file(changed, sign(labels.MANIFEST, canonical.encode(changed.unsigned()), captured.identity))
+
+
+def sign_with_small_order(manifest: Manifest, identity: bytes) -> bytes:
+    """The file of a manifest under an identity key of small order, with the signature that anybody can make."""
+    for serial in range(1, 1000):
+        changed = replace(manifest, identity=identity, serial=(1, serial))
+        message = labels.MANIFEST + b"\x00" + canonical.encode(changed.unsigned())
+        if _challenge(_ONE, identity, message) % 2 == 0:  # so often times a key of order two is one
+            return _file(changed, _ONE + bytes(32))
+    raise RuntimeError("no serial fits")
+
+
+def _challenge(nonce: bytes, identity: bytes, message: bytes) -> int:
+    return int.from_bytes(sha512(nonce + identity + message).digest(), "little") % _ORDER
