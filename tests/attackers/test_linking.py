@@ -1,0 +1,42 @@
+"""Two organisations, or one and a seized server, compare what they have of a source."""
+
+from __future__ import annotations
+
+import pytest
+
+from attackers.people import Line
+from attackers.toolkit import Captured, Seized
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="formats: one mailbox and one reply key are shown to all organisations"
+)
+def test_two_vaults_do_not_show_that_a_source_wrote_to_both(line: Line) -> None:
+    """Two tips under one code, each to one organisation: no value in one is in the other."""
+    source = line.source()
+    sent = {name: source.send(f"To {name} alone.", to=(name,)).id for name in ("ili", "kibhr")}
+    values = []
+    for name, tip in sent.items():
+        captured = Captured(line.desks[name])
+        values.append(captured.values(captured.collect(line.export(name))[tip]))
+
+    assert values[0]
+    assert values[1]
+    assert not values[0] & values[1]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="formats: the replies of all organisations lie in one mailbox"
+)
+def test_a_vault_and_a_seized_server_do_not_show_who_else_was_addressed(line: Line) -> None:
+    """A answers. B knows where its own replies would lie, and the server's folder says whose replies lie where."""
+    source, attacker = line.source(), Captured(line.desks["ili"])
+    sent = source.send("To fidh and ili.", to=("fidh", "ili"))
+    known = attacker.values(attacker.collect(line.export("ili"))[sent.id])
+    line.carry("fidh")
+    line.desks["fidh"].reply(sent.id, "Thank you.")
+    line.answer("fidh")
+    holds_replies = Seized.copy(line.server, line.scratch("seized")).mailboxes_of(Captured(line.desks["fidh"]).id)
+
+    assert holds_replies
+    assert not known & holds_replies
