@@ -1,0 +1,40 @@
+"""A reply in the place of a tip, and a tip in the place of a reply: the server, which has no keys, tells them apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attackers.people import Line, tipbox
+from attackers.toolkit import Captured, Seized, address_of, reply_as_tip, upload
+from tipbox.formats.manifest import Manifest
+
+REASON = "formats: the kind of an Envelope stands in its letter alone"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=REASON)
+def test_intake_takes_no_reply(line: Line) -> None:
+    manifest = Manifest.parse((line.keys / "kibhr.json").read_bytes())
+    status, answer = upload(line.server, reply_as_tip(manifest, "A reply, sealed to a desk."))
+
+    assert status == 400
+    assert json.loads(answer)["error"] == "malformed"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=REASON)
+def test_a_mailbox_takes_no_tip(line: Line, tmp_path: Path) -> None:
+    """A source's `.tip` in an inward Bundle: reported, and in no mailbox."""
+    attacker, keys, message = Captured(line.desks["ili"]), tmp_path / "keys", tmp_path / "message"
+    line.carry("ili")  # its desk knows the server now
+    keys.mkdir()
+    (keys / "kibhr.json").write_bytes((line.keys / "kibhr.json").read_bytes())
+    message.write_text("For kibhr.")
+    tipbox("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
+    address = address_of(Captured(line.desks["kibhr"]).id)
+    bundle = attacker.deliver(address, (tmp_path / "x.tip").read_bytes(), tmp_path / "ili.bundle")
+    (taken,) = line.bring_back(bundle)
+
+    assert [one["error"] for one in taken["returned"]] == ["malformed"]
+    assert address not in Seized.copy(line.server, line.scratch("seized")).mailboxes_of(attacker.id)
