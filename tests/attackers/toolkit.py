@@ -37,9 +37,9 @@ from tipbox.formats.envelopes.body import read_padded, seal_body
 from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, read_envelope, seal
 from tipbox.formats.envelopes.header import Header, KeyState, Slot, header_size, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter, seal_letter
-from tipbox.formats.envelopes.reply import seal_reply
+from tipbox.formats.envelopes.reply import mailbox_id, seal_reply
 from tipbox.formats.mailbox_list import MailboxList
-from tipbox.formats.manifest import Manifest, ReceivingKey, server_id
+from tipbox.formats.manifest import Manifest, ReceivingKey, key_id, server_id
 from tipbox.server.home import Home, ServerKeys, load_server_keys
 
 SALT = range(24, 56)
@@ -62,6 +62,11 @@ def flipped(data: bytes, bit: int) -> bytes:
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
+
+
+def garbled(envelope: bytes) -> bytes:
+    """A copy whose last byte is another one."""
+    return flipped(envelope, 8 * len(envelope) - 1)
 
 
 def slots_of(envelope: bytes) -> set[bytes]:
@@ -223,6 +228,15 @@ class Captured:
         sealed = seal_reply(known.mailbox, known.reply_key, pair_key or random_bytes(KEY_SIZE), letter)
         return self.deliver(known.mailbox, sealed.header.encoded + sealed.letter, out)
 
+    def put_a_tip_into_the_mailbox(self, shared: bytes, text: str, out: Path) -> Path:
+        """An inward Bundle with a tip in the place of a reply, sealed so that the source of ``shared`` opens it."""
+        opened = self.open(shared)
+        known = opened.letter
+        letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE))
+        slot = Recipient(mailbox_id(known.mailbox), key_id(known.reply_key), known.reply_key, opened.pair_key)
+        sealed = seal([slot], letter)
+        return self.deliver(known.mailbox, sealed.header.encoded + sealed.letter, out)
+
     def deliver(self, address: bytes, envelope: bytes, out: Path) -> Path:
         """An inward Bundle that puts bytes of any kind into a mailbox, with the next number of this organisation."""
         with Vault.open(self.desk.vault, self._passphrase, write=True) as vault:
@@ -367,10 +381,9 @@ def _file(manifest: Manifest, signature: bytes) -> bytes:
     return canonical.encode({**manifest.unsigned(), "signature": fields.to_base64(signature)}, file_form=True)
 
 
-def sign_receiving_key(manifest: Manifest, captured: Captured, public: bytes) -> bytes:
-    """The file of a manifest that names another receiving key, rightly signed by its organisation."""
-    keys = tuple(ReceivingKey(key.start, key.end, public) for key in manifest.keys[:1])
-    changed = replace(manifest, keys=keys)
+def sign_receiving_keys(manifest: Manifest, captured: Captured, keys: Sequence[ReceivingKey]) -> bytes:
+    """The file of a manifest that names other receiving keys, rightly signed by its organisation."""
+    changed = replace(manifest, keys=tuple(keys))
     return _file(changed, sign(labels.MANIFEST, canonical.encode(changed.unsigned()), captured.identity))
 
 
@@ -382,6 +395,16 @@ def sign_with_small_order(manifest: Manifest, identity: bytes) -> bytes:
         if _challenge(_ONE, identity, message) % 2 == 0:  # so often times a key of order two is one
             return _file(changed, _ONE + bytes(32))
     raise RuntimeError("no serial fits")
+
+
+def sign_with_a_small_nonce(manifest: Manifest, captured: Captured) -> bytes:
+    """The file of a manifest with a signature whose R is of small order; the key is the organisation's own."""
+    secret = bytearray(sha512(captured.identity.encode()).digest()[:32])
+    secret[0] &= 0xF8
+    secret[31] = secret[31] & 0x7F | 0x40
+    message = labels.MANIFEST + b"\x00" + canonical.encode(manifest.unsigned())
+    answer = _challenge(_ONE, manifest.identity, message) * int.from_bytes(secret, "little") % _ORDER
+    return _file(manifest, _ONE + answer.to_bytes(32, "little"))
 
 
 def _challenge(nonce: bytes, identity: bytes, message: bytes) -> int:
