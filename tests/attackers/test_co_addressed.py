@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from attackers.people import Desk, Line, Sent, Source
-from attackers.toolkit import Captured, envelope_id, upload
+from attackers.toolkit import Captured, envelope_id, garbled, upload
 from tipbox.formats.access_code import AccessCode
 
 BOTH = ("fidh", "ili")
@@ -108,3 +108,21 @@ def test_b_makes_no_new_header_that_names_the_third_in_vain(line: Line) -> None:
 
     assert not desk.lists(envelope_id(again))
     assert desk.lists(sent.id)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_garbled_copy_displaces_nothing(line: Line, when: str) -> None:
+    """Anybody can make one. It neither hides the true tip nor stands beside it."""
+    here = scene(line)
+    here.hand_in(garbled(here.shared), when)
+    line.carry("fidh")
+
+    assert here.desk.says_the_source(here.sent.id) == [WORDS]
+
+
+def test_a_replay_says_nothing_twice(line: Line) -> None:
+    here = scene(line)
+    here.hand_in(here.shared, "after")
+    here.hand_in(here.shared, "before")
+
+    assert here.desk.says_the_source(here.sent.id) == [WORDS]

@@ -23,6 +23,27 @@ def test_intake_takes_no_reply(line: Line) -> None:
     assert json.loads(answer)["error"] == "malformed"
 
 
+def test_a_desk_takes_no_reply(line: Line, tmp_path: Path) -> None:
+    """Not from a stick either."""
+    manifest = Manifest.parse((line.keys / "kibhr.json").read_bytes())
+    (tmp_path / "x.tip").write_bytes(reply_as_tip(manifest, "A reply, sealed to a desk."))
+    done = line.desks["kibhr"].take(tmp_path / "x.tip")
+
+    assert [problem["error"] for problem in done.json["problems"]] == ["malformed"]
+    assert done.json["outcomes"] == {}
+
+
+def test_an_inbox_shows_no_tip(line: Line, tmp_path: Path) -> None:
+    """B puts a tip into the mailbox of a source that wrote to it, sealed so that the source could open it."""
+    source, attacker = line.source(), Captured(line.desks["ili"])
+    sent = source.send("To ili.", to=("ili",))
+    line.carry("ili")
+    shared = attacker.collect(line.export("ili"))[sent.id]
+    line.bring_back(attacker.put_a_tip_into_the_mailbox(shared, "No reply.", tmp_path / "ili.bundle"))
+
+    assert source.inbox() == []
+
+
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=REASON)
 def test_a_mailbox_takes_no_tip(line: Line, tmp_path: Path) -> None:
     """A source's `.tip` in an inward Bundle: reported, and in no mailbox."""
