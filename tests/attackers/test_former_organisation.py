@@ -1,0 +1,39 @@
+"""An organisation has left the server, or its manifests have run out: what it answered before is not lost.
+
+Its reply lies in the mailbox. A source that takes the server's word for keys finds the organisation named no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from attackers.people import Line, tipbox
+from support.world import Ring, running_world
+
+
+@pytest.fixture(name="line")
+def _line(ring: Ring) -> Iterator[Line]:
+    with running_world(ring, tcp=True) as made:
+        yield Line(made)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="formats: a reply opens only where its organisation is named"
+)
+def test_its_reply_is_read(line: Line) -> None:
+    source, answer = line.source(), "Do not go home tonight."
+    sent = source.send("They follow me.", to=("fidh",))
+    line.carry("fidh")
+    line.desks["fidh"].reply(sent.id, answer)
+    line.answer("fidh")
+    assert source.told_by("fidh") == [answer], "the control: with its manifest it is read"
+    line.server.stop()
+    for keys in (line.keys, line.server.home / "keys"):
+        (keys / "fidh.json").unlink()
+    line.server.start()
+    known = ("--trust-server-keys", "--passphrase-file", source.secret, "--json")
+    replies = tipbox("source", "inbox", line.url, *known).json["replies"]
+
+    assert [reply["text"] for reply in replies] == [answer]
