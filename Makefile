@@ -34,14 +34,14 @@ test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, un
 	sync  # what set-up wrote would hold up the first tests' own writes
 	$(PY) -m pytest tests --promises $(PARALLEL) $(ARGS)
 
-lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc, pages and spelling
+lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc, biome, pages and spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(PY) -m mypy
 	$(PY) tests/project/docs_check.py
 	$(PY) -m codespell_lib
-	$(CLIENT) npm run --silent types
+	$(CLIENT) npm run --silent types && npm run --silent lint
 
 check: lint  ## in a minute: lint, types, and the units that start no process and derive no vault key
 	$(PY) -m pytest tests --check $(PARALLEL) $(ARGS)
