@@ -1,8 +1,8 @@
 // What page and worker say to each other. The page never sees a key, the worker never sees the page.
 
+import type { Code } from "./errors.js";
 import type { Bytes } from "./formats/base/bytes.js";
 import type { Day } from "./formats/base/days.js";
-import type { Code } from "./errors.js";
 
 /** An organisation with a manifest that is good today. */
 export interface Organisation {
@@ -62,7 +62,13 @@ export type FromWorker =
    * under the one that opened the mailbox.
    */
   | { readonly kind: "letter"; readonly passphrase: string | null; readonly checks: readonly Check[] }
-  | { readonly kind: "progress"; readonly bytes: number; readonly total: number; readonly rate: number | null; readonly remaining: number | null }
+  | {
+      readonly kind: "progress";
+      readonly bytes: number;
+      readonly total: number;
+      readonly rate: number | null;
+      readonly remaining: number | null;
+    }
   /** The line is in trouble and will be tried again, or (`null`) works again. */
   | { readonly kind: "line"; readonly trouble: Code | null }
   | { readonly kind: "stored" }
@@ -73,10 +79,22 @@ export type FromWorker =
   | { readonly kind: "judged"; readonly turn: number; readonly judgement: Judgement }
   /** The access code is right; its mailbox is being fetched. */
   | { readonly kind: "opening" }
-  | { readonly kind: "opened"; readonly passphrase: string; readonly replies: readonly Answer[]; readonly waiting: readonly Waiting[]; readonly others: number }
+  | {
+      readonly kind: "opened";
+      readonly passphrase: string;
+      readonly replies: readonly Answer[];
+      readonly waiting: readonly Waiting[];
+      readonly others: number;
+    }
   /** A letter was fetched; `null` when it is not to be shown. */
   | { readonly kind: "loaded"; readonly reply: string; readonly answer: Answer | null }
-  | { readonly kind: "fetching"; readonly reply: string; readonly file: number; readonly bytes: number; readonly total: number }
+  | {
+      readonly kind: "fetching";
+      readonly reply: string;
+      readonly file: number;
+      readonly bytes: number;
+      readonly total: number;
+    }
   /** A file is whole, or (`null`) damaged. */
   | { readonly kind: "fetched"; readonly reply: string; readonly file: number; readonly blob: Blob | null }
   | { readonly kind: "deleted" }

@@ -1,14 +1,14 @@
 // Never shipped: the worker of a page that measures sealing. The sealing is the client's own, from reading the chosen
 // file to the run that would be sent; only the request is left out.
 
-import { BodySealer, partNonce } from "../../client/src/formats/envelopes/body.js";
-import { BodyReader } from "../../client/src/worker/files.js";
 import { MAX_RUN_PARTS, PART_SIZE } from "../../client/src/formats/base/limits.js";
-import { TIMING } from "../../client/src/net/http.js";
 import { padme } from "../../client/src/formats/base/padding.js";
 import { aesKey, random } from "../../client/src/formats/base/primitives.js";
-import { sendBody } from "../../client/src/worker/send.js";
+import { BodySealer, partNonce } from "../../client/src/formats/envelopes/body.js";
+import { TIMING } from "../../client/src/net/http.js";
 import { type Run, RunLength, Upload } from "../../client/src/net/upload.js";
+import { BodyReader } from "../../client/src/worker/files.js";
+import { sendBody } from "../../client/src/worker/send.js";
 
 type Way = "sealed" | "sealOnly" | "bare" | "bareAtOnce" | "bareFile" | "read";
 type Question = { readonly way: Way; readonly file: File };
@@ -126,7 +126,14 @@ async function read(file: File): Promise<number> {
   return bytes;
 }
 
-const ways: Readonly<Record<Way, (file: File) => Promise<number>>> = { sealed, sealOnly, bare, bareAtOnce, bareFile, read };
+const ways: Readonly<Record<Way, (file: File) => Promise<number>>> = {
+  sealed,
+  sealOnly,
+  bare,
+  bareAtOnce,
+  bareFile,
+  read,
+};
 
 self.onmessage = async ({ data }: MessageEvent<Question>) => {
   try {

@@ -1,15 +1,14 @@
 // The client under Node, for tests/formats/test_interop.py: one request a line on standard input, one answer a line on standard output.
 
 import { createInterface } from "node:readline";
-
-import { type Bytes, concat, fromBase64, fromHex, toBase64, toHex } from "../../client/src/formats/base/bytes.js";
 import { codeOf } from "../../client/src/errors.js";
-import { envelopeId, open, readEnvelope, seal } from "../../client/src/formats/envelopes/envelope.js";
-import { BodyReader } from "../../client/src/worker/files.js";
-import { check, currentKey, encodeManifest, parse as parseManifest } from "../../client/src/formats/manifest.js";
+import * as codes from "../../client/src/formats/access_code.js";
+import { type Bytes, concat, fromBase64, fromHex, toBase64, toHex } from "../../client/src/formats/base/bytes.js";
 import { parse as parseDay } from "../../client/src/formats/base/days.js";
 import { PART_SIZE } from "../../client/src/formats/base/limits.js";
-import * as codes from "../../client/src/formats/access_code.js";
+import { envelopeId, open, readEnvelope, seal } from "../../client/src/formats/envelopes/envelope.js";
+import { check, currentKey, encodeManifest, parse as parseManifest } from "../../client/src/formats/manifest.js";
+import { BodyReader } from "../../client/src/worker/files.js";
 
 type Request = Record<string, any>;
 
@@ -48,7 +47,12 @@ const operations: Record<string, (request: Request) => Promise<Request>> = {
     const { letter, pairKey, files } = await open(bytes, hex(organisation), () => hex(seed));
     return {
       message: toBase64(letter.message),
-      files: letter.files.map(({ name, type, size }, i) => ({ name, type, size, data: toBase64(files[i] ?? new Uint8Array(0)) })),
+      files: letter.files.map(({ name, type, size }, i) => ({
+        name,
+        type,
+        size,
+        data: toBase64(files[i] ?? new Uint8Array(0)),
+      })),
       kind: letter.kind,
       language: letter.language,
       mailbox: toBase64(letter.mailbox),
@@ -72,7 +76,11 @@ const operations: Record<string, (request: Request) => Promise<Request>> = {
   async manifest({ file, day }) {
     const manifest = await parseManifest(base64(file));
     check(manifest, parseDay(day));
-    return { file: toBase64(encodeManifest(manifest)), id: toHex(manifest.id), key: toHex(currentKey(manifest, parseDay(day)).id) };
+    return {
+      file: toBase64(encodeManifest(manifest)),
+      id: toHex(manifest.id),
+      key: toHex(currentKey(manifest, parseDay(day)).id),
+    };
   },
 };
 

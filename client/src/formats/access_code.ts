@@ -1,7 +1,7 @@
 // The source's access code (docs/format.md, section 3): one integer, and what follows from it.
 
-import { type Bytes, uint, utf8 } from "./base/bytes.js";
 import { demand, TipboxError } from "../errors.js";
+import { type Bytes, uint, utf8 } from "./base/bytes.js";
 import * as labels from "./base/labels.js";
 import { ID_SIZE, PASSPHRASE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
 import { hkdf, pbkdf2, random, sha256, xwingPublic } from "./base/primitives.js";
@@ -151,7 +151,13 @@ export async function secrets(passphrase: Bytes): Promise<Secrets> {
   const root = await pbkdf2(passphrase, utf8(labels.ROOT), ROOT_ROUNDS);
   const mailboxToken = await hkdf(root, EMPTY, labels.MAILBOX_TOKEN);
   const replySeed = await hkdf(root, EMPTY, labels.REPLY_KEY);
-  return { root, mailboxToken, mailboxAddress: await sha256(mailboxToken), replySeed, replyPublic: await xwingPublic(replySeed) };
+  return {
+    root,
+    mailboxToken,
+    mailboxAddress: await sha256(mailboxToken),
+    replySeed,
+    replyPublic: await xwingPublic(replySeed),
+  };
 }
 
 /** Overwrites the secrets. */

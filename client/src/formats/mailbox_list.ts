@@ -1,8 +1,8 @@
 // The list that answers a mailbox token (docs/protocol.md, section 3.1): which replies there are, and the letters that fit.
 
+import { demand } from "../errors.js";
 import { type Bytes, compare, concat, isZero, toHex, uint } from "./base/bytes.js";
 import { type Day, LAST_DAY } from "./base/days.js";
-import { demand } from "../errors.js";
 import {
   ENTRY_SIZE,
   HASH_SIZE,
@@ -74,7 +74,10 @@ export function parseList(bytes: Bytes): MailboxList {
     return bytes.slice(offset, (offset += size));
   };
   const entries = Array.from({ length: count }, () => parseEntry(take(ENTRY_SIZE)));
-  demand(entries.every((entry, i) => i === 0 || order(entries[i - 1] ?? entry, entry) < 0), "malformed");
+  demand(
+    entries.every((entry, i) => i === 0 || order(entries[i - 1] ?? entry, entry) < 0),
+    "malformed",
+  );
   demand(new Set(entries.map(({ id }) => toHex(id))).size === count, "malformed");
   const openings = entries.slice(0, listed).map(({ openingSize }) => take(openingSize));
   demand(isZero(bytes.subarray(offset)), "malformed");

@@ -1,9 +1,9 @@
 // Key manifests: what an organisation shows the world (docs/format.md, section 2).
 
+import { demand } from "../errors.js";
 import { type Bytes, toBase64, toHex, utf8 } from "./base/bytes.js";
 import { decode, encode, type Json, type JsonObject } from "./base/canonical.js";
 import { type Day, format as formatDay, parse as parseDay } from "./base/days.js";
-import { demand } from "../errors.js";
 import * as fields from "./base/fields.js";
 import * as labels from "./base/labels.js";
 import {
@@ -127,12 +127,18 @@ export async function parse(file: Bytes): Promise<Manifest> {
   const span = manifest.until - manifest.from;
   demand(serial.length === 2, "malformed");
   demand(/^[a-z0-9-]{1,32}$/.test(manifest.organisation), "malformed");
-  demand(1 <= nameSize && nameSize <= MAX_ORGANISATION_NAME && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(manifest.name), "malformed");
+  demand(
+    1 <= nameSize && nameSize <= MAX_ORGANISATION_NAME && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(manifest.name),
+    "malformed",
+  );
   demand(/^(?:[A-Z]{2})?$/.test(manifest.country), "malformed");
   demand(manifest.languages.length <= MAX_LANGUAGES, "malformed");
   demand(0 < span && span <= MAX_MANIFEST_DAYS, "malformed");
   demand(manifest.keys.length >= 1, "malformed");
-  demand(manifest.keys.every((key, i) => i === 0 || key.from >= (manifest.keys[i - 1]?.from ?? 0)), "malformed");
+  demand(
+    manifest.keys.every((key, i) => i === 0 || key.from >= (manifest.keys[i - 1]?.from ?? 0)),
+    "malformed",
+  );
   demand(new Set(manifest.keys.map((key) => toHex(key.id))).size === manifest.keys.length, "malformed");
   demand(version === VERSION, "version");
   demand(manifest.critical.length === 0, "unknown-critical");

@@ -1,8 +1,8 @@
 // The lists of words that access codes are written in (docs/format.md, section 3). A list comes from the server, once it is
 // needed; one whose SHA-256 is not the one pinned here is not used.
 
-import { type Bytes, fromUtf8, toHex } from "./base/bytes.js";
 import { demand } from "../errors.js";
+import { type Bytes, fromUtf8, toHex } from "./base/bytes.js";
 import { sha256 } from "./base/primitives.js";
 
 /** How many words an access code has in a list, and the SHA-256 of the list: words in NFC, a line feed after each. */
@@ -17,7 +17,9 @@ export const PINS = {
 export type ListName = keyof typeof PINS;
 
 const SHORTEST_PREFIX = 2;
-const KAZAKH: ReadonlyMap<string, string> = new Map([..."әғқңөұүһі"].map((letter, at) => [letter, "агкноуухи"[at] ?? letter]));
+const KAZAKH: ReadonlyMap<string, string> = new Map(
+  [..."әғқңөұүһі"].map((letter, at) => [letter, "агкноуухи"[at] ?? letter]),
+);
 const DIVIDERS = /[\s\x1c-\x1f\x85\-._,]+/;
 
 /** Lower case, without accents and dots, Kazakh letters as a Russian keyboard has them. */
@@ -81,7 +83,8 @@ export class WordList {
   spell(value: bigint): string[] {
     const base = BigInt(this.words.length);
     const spelt: string[] = [];
-    for (let rest = value; spelt.length < this.length; rest /= base) spelt.unshift(this.words[Number(rest % base)] ?? "");
+    for (let rest = value; spelt.length < this.length; rest /= base)
+      spelt.unshift(this.words[Number(rest % base)] ?? "");
     return spelt;
   }
 

@@ -2,9 +2,8 @@
 // they are answered, refused for good, or stopped.
 
 import pRetry from "p-retry";
-
-import { type Bytes, fromUtf8, toBase64 } from "../formats/base/bytes.js";
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "../errors.js";
+import { type Bytes, fromUtf8, toBase64 } from "../formats/base/bytes.js";
 
 /** The longest pause that a server may ask for, in milliseconds: none can park a client for good. */
 const LONGEST_ASKED_PAUSE = 60_000;

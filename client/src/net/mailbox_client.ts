@@ -1,17 +1,25 @@
 // A mailbox as its source reads it: the list, letters that did not fit into it, files, and deleting. Every request and every
 // answer has one size, whatever is in them (docs/protocol.md, section 3.1).
 
-import { BodyOpener } from "../formats/envelopes/body.js";
-import { type Bytes, concat, equal, isZero, toHex, uint } from "../formats/base/bytes.js";
 import { codeOf, demand, TipboxError } from "../errors.js";
-import { envelopeId, readHead } from "../formats/envelopes/envelope.js";
-import { DELETE_SIZE, DELETED_SIZE, LIST_SIZE, MAX_REPLIES, PART_SIZE, PIECE_SIZE, SEALED_PART_SIZE } from "../formats/base/limits.js";
-import { Line, type LineOptions } from "./http.js";
-import { type Entry, parseList } from "../formats/mailbox_list.js";
-import { sealedSize } from "../formats/base/padding.js";
 import type { Secrets } from "../formats/access_code.js";
+import { type Bytes, concat, equal, isZero, toHex, uint } from "../formats/base/bytes.js";
+import {
+  DELETE_SIZE,
+  DELETED_SIZE,
+  LIST_SIZE,
+  MAX_REPLIES,
+  PART_SIZE,
+  PIECE_SIZE,
+  SEALED_PART_SIZE,
+} from "../formats/base/limits.js";
+import { sealedSize } from "../formats/base/padding.js";
 import { sha256 } from "../formats/base/primitives.js";
+import { BodyOpener } from "../formats/envelopes/body.js";
+import { envelopeId, readHead } from "../formats/envelopes/envelope.js";
 import { type OpenedReply, openReply } from "../formats/envelopes/reply.js";
+import { type Entry, parseList } from "../formats/mailbox_list.js";
+import { Line, type LineOptions } from "./http.js";
 
 /** A reply from an organisation that is known. */
 export interface Shown extends OpenedReply {
@@ -116,10 +124,16 @@ export class Mailbox {
         onBytes(bytes.length);
         held = concat(held, bytes);
         let used = 0;
-        for (let end = opener.sealedSize(counter); counter <= last && used + end <= held.length; end = opener.sealedSize(counter)) {
+        for (
+          let end = opener.sealedSize(counter);
+          counter <= last && used + end <= held.length;
+          end = opener.sealedSize(counter)
+        ) {
           const part = await opener.open(counter, held.slice(used, used + end));
           const offset = counter * PART_SIZE;
-          pieces.push(new Blob([part.subarray(Math.max(0, start - offset), Math.min(part.length, start + size - offset))]));
+          pieces.push(
+            new Blob([part.subarray(Math.max(0, start - offset), Math.min(part.length, start + size - offset))]),
+          );
           part.fill(0);
           used += end;
           counter++;

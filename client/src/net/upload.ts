@@ -1,11 +1,11 @@
 // One upload (docs/protocol.md, section 3) over a line that may be cut at any moment and come back hours later.
 // Everything here is ciphertext. What was sealed is kept until the server has acknowledged it, and sent again as it is.
 
-import { type Bytes, concat } from "../formats/base/bytes.js";
 import { demand } from "../errors.js";
+import { type Bytes, concat } from "../formats/base/bytes.js";
 import { MAX_RUN_PARTS, SEALED_PART_SIZE } from "../formats/base/limits.js";
-import { Line, type LineOptions, parseJson, type Request, type Timing } from "./http.js";
 import { random } from "../formats/base/primitives.js";
+import { Line, type LineOptions, parseJson, type Request, type Timing } from "./http.js";
 
 const TOKEN_SIZE = 32;
 /** What a server may take, in milliseconds, to put gigabytes together. */
@@ -56,7 +56,9 @@ export function stillMissing(run: Range, missing: readonly Range[]): Range[] {
   const end = run[0] + run[1];
   const last = missing.at(-1);
   const known: readonly Range[] =
-    missing.length < LISTED_RANGES || last === undefined ? missing : [...missing, [last[0] + last[1], Number.POSITIVE_INFINITY]];
+    missing.length < LISTED_RANGES || last === undefined
+      ? missing
+      : [...missing, [last[0] + last[1], Number.POSITIVE_INFINITY]];
   return known.flatMap(([first, count]): Range[] => {
     const from = Math.max(run[0], first);
     const size = Math.min(end, first + count) - from;

@@ -1,7 +1,7 @@
 // One file of an answer: asked for, on its way, offered. It lies in this browser's memory until it is saved or the page is left.
 
-import { element } from "./views.js";
 import type { Words } from "./texts.js";
+import { element } from "./views.js";
 
 /** Milliseconds after which a file that was saved is let go: by then the browser has it. */
 const SAVED = 30_000;
@@ -39,7 +39,9 @@ export class Download {
   }
 
   progress(bytes: number, total: number): void {
-    this.#last.replaceChildren(this.#words.get("sent", { done: this.#words.size(bytes), total: this.#words.size(total) }));
+    this.#last.replaceChildren(
+      this.#words.get("sent", { done: this.#words.size(bytes), total: this.#words.size(total) }),
+    );
   }
 
   /** The file is whole: the browser saves it, under the name that its sender gave it. */

@@ -3,8 +3,8 @@
 import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
 import type { Organisation } from "../messages.js";
-import { element, field, type View, view } from "./views.js";
 import type { Words } from "./texts.js";
+import { element, field, type View, view } from "./views.js";
 
 /** Characters from which on a text may be broken anywhere. */
 const LONG_TEXT = 20_000;
@@ -25,7 +25,12 @@ export class Form {
   #files: File[] = [];
 
   /** `chosen` are ids of organisations that are checked at first. `onSend` gets what is ready to be sealed. */
-  constructor(words: Words, organisations: readonly Organisation[], chosen: readonly string[], onSend: (content: Content) => void) {
+  constructor(
+    words: Words,
+    organisations: readonly Organisation[],
+    chosen: readonly string[],
+    onSend: (content: Content) => void,
+  ) {
     this.#words = words;
     this.#view = view("view-form");
     const { part } = this.#view;
@@ -96,7 +101,8 @@ export class Form {
     label.className = "choice";
     const name = element("span");
     name.append(element("bdi", organisation.name));
-    if (organisation.country !== "") name.append(" ", element("span", `(${this.#words.country(organisation.country)})`));
+    if (organisation.country !== "")
+      name.append(" ", element("span", `(${this.#words.country(organisation.country)})`));
     label.append(box, name);
     this.#view.part("organisations").append(label);
     return box;
@@ -116,7 +122,10 @@ export class Form {
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     part("files").replaceChildren(...this.#files.map((file) => this.#row(file)));
     part("total").hidden = this.#files.length < 2;
-    part("total").textContent = this.#words.get("total", { count: this.#words.number(this.#files.length), size: this.#words.size(size) });
+    part("total").textContent = this.#words.get("total", {
+      count: this.#words.number(this.#files.length),
+      size: this.#words.size(size),
+    });
     part("file-problem").textContent = problem;
   }
 

@@ -1,13 +1,13 @@
 // The screens of a mailbox: the access code is typed, answers are shown, files are offered, all of it may be deleted.
 
-import { Download } from "./download.js";
 import type { Code } from "../errors.js";
-import { show } from "./screen.js";
 import type { Answer, FromWorker, Judgement, ToWorker, Waiting } from "../messages.js";
+import { Download } from "./download.js";
+import { show } from "./screen.js";
 import { troubleOf } from "./sent.js";
+import type { Words } from "./texts.js";
 import { Typing } from "./typing.js";
 import { element, type View, view } from "./views.js";
-import type { Words } from "./texts.js";
 
 /** Characters from which on a text may be broken anywhere. */
 const LONG_TEXT = 20_000;
@@ -27,7 +27,11 @@ export class Inbox {
   #others = 0;
 
   /** `write` is called with the ids of those who answered, and the digits, when the source wants to write back. */
-  constructor(words: Words, ask: (message: ToWorker) => void, write: (answered: readonly string[], passphrase: string) => void) {
+  constructor(
+    words: Words,
+    ask: (message: ToWorker) => void,
+    write: (answered: readonly string[], passphrase: string) => void,
+  ) {
     this.#words = words;
     this.#ask = ask;
     this.#write = write;
@@ -136,7 +140,8 @@ export class Inbox {
 
   #count(others: number): void {
     this.#others += others;
-    this.#view.part("others").textContent = this.#others === 0 ? "" : this.#words.get("others", { count: this.#words.number(this.#others) });
+    this.#view.part("others").textContent =
+      this.#others === 0 ? "" : this.#words.get("others", { count: this.#words.number(this.#others) });
   }
 
   #reply(answer: Answer): DocumentFragment {

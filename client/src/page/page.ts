@@ -2,13 +2,13 @@
 // the worker's. Nothing is stored, nothing is logged; leaving the page wipes it.
 
 import type { Code } from "../errors.js";
-import { type Content, Form } from "./form.js";
-import { app, onLeaving, show } from "./screen.js";
-import { Inbox } from "./inbox.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
+import { type Content, Form } from "./form.js";
+import { Inbox } from "./inbox.js";
+import { app, onLeaving, show } from "./screen.js";
 import { Sending } from "./sent.js";
-import { view } from "./views.js";
 import { Words } from "./texts.js";
+import { view } from "./views.js";
 
 let worker: Worker | null = null;
 /** Seals, on a page whose worker only reads; started when somebody writes back. */
@@ -49,7 +49,8 @@ function showFailed(words: Words, code: Code, file: number | null): void {
   sending?.wipe();
   sending = null;
   const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
-  const covers = (reason: HTMLElement, name: string): boolean => reason.dataset["code"]?.split(" ").includes(name) === true;
+  const covers = (reason: HTMLElement, name: string): boolean =>
+    reason.dataset["code"]?.split(" ").includes(name) === true;
   const named = reasons.some((reason) => covers(reason, code)) ? code : "other";
   for (const reason of reasons) if (!covers(reason, named)) reason.remove();
   screen.part("code").textContent = code;
@@ -125,7 +126,9 @@ class Page {
     sending = new Sending(this.words, ask);
     const api = this.addresses.envelope;
     const { language } = this.words;
-    ask({ kind: "send", order: { api, message, files, chosen, language, passphrase: this.#passphrase } }, [message.buffer]);
+    ask({ kind: "send", order: { api, message, files, chosen, language, passphrase: this.#passphrase } }, [
+      message.buffer,
+    ]);
   }
 
   #unread(code: Code): void {
@@ -182,7 +185,14 @@ class Page {
 function start(main: HTMLElement): void {
   const texts = document.getElementById("words");
   const { worker: script, sealer: other = "", manifests, envelope, mailbox = "", lists } = main.dataset;
-  if (texts === null || script === undefined || manifests === undefined || envelope === undefined || lists === undefined) return;
+  if (
+    texts === null ||
+    script === undefined ||
+    manifests === undefined ||
+    envelope === undefined ||
+    lists === undefined
+  )
+    return;
   const words = new Words(texts, document.documentElement.lang);
   if (!isSecureContext || globalThis.crypto?.subtle === undefined || globalThis.Worker === undefined) {
     showFailed(words, "unsupported", null);
@@ -191,7 +201,9 @@ function start(main: HTMLElement): void {
   const whole = (path: string): string => (path === "" ? "" : location.origin + path);
   const addresses = { envelope: whole(envelope), mailbox: whole(mailbox), lists: whole(lists) };
   const page = new Page(words, addresses, JSON.parse(manifests) as string[], other);
-  worker = page.start(script, () => showFailed(words, form === null && inbox === null ? "unsupported" : "internal", null));
+  worker = page.start(script, () =>
+    showFailed(words, form === null && inbox === null ? "unsupported" : "internal", null),
+  );
 
   // A file dropped beside the form would make the browser open it.
   addEventListener("dragover", (event) => event.preventDefault());

@@ -1,14 +1,18 @@
 // The screens of one sending, from "Seal and send" to "Stored".
 
 import type { Code } from "../errors.js";
-import { passphrase, show } from "./screen.js";
 import type { Check, FromWorker, Judgement, ToWorker } from "../messages.js";
+import { passphrase, show } from "./screen.js";
+import type { Words } from "./texts.js";
 import { Typing } from "./typing.js";
 import { element, type View, view } from "./views.js";
-import type { Words } from "./texts.js";
 
 /** The words for each trouble that passes by itself. */
-const TROUBLES: Partial<Record<Code, string>> = { "slow-down": "lineSlowDown", unavailable: "lineUnavailable", network: "lineNetwork" };
+const TROUBLES: Partial<Record<Code, string>> = {
+  "slow-down": "lineSlowDown",
+  unavailable: "lineUnavailable",
+  network: "lineNetwork",
+};
 
 /** The words for a line in trouble; none for one that works. */
 export function troubleOf(words: Words, trouble: Code | null): string {
@@ -45,9 +49,15 @@ export class Sending {
     const words = this.#words;
     const bar = this.#view.part("bar");
     if (bar instanceof HTMLProgressElement) bar.value = news.bytes / news.total;
-    this.#view.part("numbers").textContent = words.get("sent", { done: words.size(news.bytes), total: words.size(news.total) });
+    this.#view.part("numbers").textContent = words.get("sent", {
+      done: words.size(news.bytes),
+      total: words.size(news.total),
+    });
     const { rate, remaining } = news;
-    const pace = rate === null || remaining === null ? [] : [words.rate(rate), words.get("remaining", { time: words.time(remaining) })];
+    const pace =
+      rate === null || remaining === null
+        ? []
+        : [words.rate(rate), words.get("remaining", { time: words.time(remaining) })];
     this.#view.part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
   }
 
@@ -60,7 +70,9 @@ export class Sending {
   stored(): void {
     this.#view = view("view-sent");
     const checks = this.#view.part("checks");
-    for (const { name, digits } of [...this.#checks].sort((one, other) => one.name.localeCompare(other.name, this.#words.language))) {
+    for (const { name, digits } of [...this.#checks].sort((one, other) =>
+      one.name.localeCompare(other.name, this.#words.language),
+    )) {
       const term = element("dt");
       term.append(element("bdi", name));
       const value = element("dd", digits);
@@ -75,7 +87,9 @@ export class Sending {
     const words = this.#words;
     const { part } = this.#view;
     part("passphrase").replaceChildren(passphrase(digits));
-    this.#typing = new Typing(words, part("again-result"), this.#ask, digits, (unit) => words.get(unit === "digits" ? "againRight" : "againWords"));
+    this.#typing = new Typing(words, part("again-result"), this.#ask, digits, (unit) =>
+      words.get(unit === "digits" ? "againRight" : "againWords"),
+    );
     this.#typing.field.inputMode = "numeric";
     this.#typing.field.setAttribute("aria-label", words.get("againLabel"));
     part("again").append(this.#typing.field);

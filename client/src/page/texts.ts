@@ -20,7 +20,12 @@ export class Words {
   }
 
   #unit(value: number, unit: string, unitDisplay: "short" | "long", digits: number): string {
-    return new Intl.NumberFormat(this.language, { style: "unit", unit, unitDisplay, maximumFractionDigits: digits }).format(value);
+    return new Intl.NumberFormat(this.language, {
+      style: "unit",
+      unit,
+      unitDisplay,
+      maximumFractionDigits: digits,
+    }).format(value);
   }
 
   number(value: number): string {

@@ -1,8 +1,8 @@
 // A field for an access code, and what is said about what stands in it. The worker judges; nothing typed leaves the device.
 
 import type { Judgement, ToWorker } from "../messages.js";
-import { field } from "./views.js";
 import type { Words } from "./texts.js";
+import { field } from "./views.js";
 
 export class Typing {
   readonly field = field("textarea"); // all of it is to be seen at once, on phones too
@@ -67,7 +67,8 @@ export class Typing {
       case "right":
         return this.right(unit);
       case "wrong":
-        if (unit === "digits") return at === null ? this.#words.get("wrongDigits") : this.#words.get("wrongGroup", { number });
+        if (unit === "digits")
+          return at === null ? this.#words.get("wrongDigits") : this.#words.get("wrongGroup", { number });
         return at === null ? this.#words.get("wrongWords") : this.#words.get("wrongWord", { number });
       case "unfinished":
         if (count === 0 || all === 0) return "";

@@ -13,7 +13,8 @@ export function view(id: string): View {
   if (!(template instanceof HTMLTemplateElement)) throw new Error(`the page lacks #${id}`);
   const content = document.importNode(template.content, true);
   const parts = new Map<string, HTMLElement>();
-  for (const element of content.querySelectorAll<HTMLElement>("[data-part]")) parts.set(element.dataset["part"] ?? "", element);
+  for (const element of content.querySelectorAll<HTMLElement>("[data-part]"))
+    parts.set(element.dataset["part"] ?? "", element);
   return {
     content,
     has: (name) => parts.has(name),

@@ -1,7 +1,7 @@
 // The plaintext of a body: the chosen files one after the other, then zeros. Each slice of a file is read once.
 
-import { type Bytes, view } from "../formats/base/bytes.js";
 import { TipboxError } from "../errors.js";
+import { type Bytes, view } from "../formats/base/bytes.js";
 
 /** A chosen file could not be read as it was when it was chosen; `index` says which. */
 export class FileError extends TipboxError {

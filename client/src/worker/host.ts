@@ -1,16 +1,16 @@
 // What both workers do: they hold the secrets of the page, read its manifests, and judge what is typed.
 
+import { type Code, codeOf, TipboxError } from "../errors.js";
+import * as codes from "../formats/access_code.js";
 import { toHex, utf8 } from "../formats/base/bytes.js";
 import { today } from "../formats/base/days.js";
-import { type Code, codeOf, TipboxError } from "../errors.js";
-import { FileError } from "./files.js";
 import type { Manifest } from "../formats/manifest.js";
-import { Line } from "../net/http.js";
+import { type ListName, languageOf, PINS, WordList } from "../formats/wordlists.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
-import * as codes from "../formats/access_code.js";
-import { readManifests } from "./recipients.js";
+import { Line } from "../net/http.js";
+import { FileError } from "./files.js";
 import * as typing from "./judge.js";
-import { languageOf, type ListName, PINS, WordList } from "../formats/wordlists.js";
+import { readManifests } from "./recipients.js";
 
 /** Bytes that a list has, about. */
 const LIST_GUESS = 60_000;
@@ -54,7 +54,9 @@ function list(name: ListName): Promise<WordList> {
   if (asked !== undefined) return asked;
   const open = new Line(null, line());
   const url = addresses.lists.replace("{language}", name);
-  const read = open.insist(() => open.request({ method: "GET", url, expected: LIST_GUESS })).then((file) => WordList.read(name, file));
+  const read = open
+    .insist(() => open.request({ method: "GET", url, expected: LIST_GUESS }))
+    .then((file) => WordList.read(name, file));
   lists.set(name, read);
   read.catch(() => lists.delete(name)); // another try, when it is asked for again
   return read;
@@ -115,7 +117,10 @@ export function serve(hear: (message: ToWorker) => void): void {
         void judge(data.turn, data.typed, data.digits);
         break;
       default:
-        started.then(() => hear(data), () => undefined); // what kept it from starting was told
+        started.then(
+          () => hear(data),
+          () => undefined,
+        ); // what kept it from starting was told
     }
   };
 }

@@ -1,11 +1,11 @@
 // What can be said of an access code while it is typed, on this device: how much is there, and which piece is wrong.
 
-import { type Bytes, equal } from "../formats/base/bytes.js";
 import { codeOf } from "../errors.js";
-import { PASSPHRASE_DIGITS } from "../formats/base/limits.js";
-import type { Judgement } from "../messages.js";
 import * as codes from "../formats/access_code.js";
+import { type Bytes, equal } from "../formats/base/bytes.js";
+import { PASSPHRASE_DIGITS } from "../formats/base/limits.js";
 import { fold, type WordList } from "../formats/wordlists.js";
+import type { Judgement } from "../messages.js";
 
 const GROUP_SIZE = 6;
 /** What divides digits (docs/format.md, section 3). */
@@ -32,12 +32,19 @@ export function judge(typed: string, lists: readonly WordList[], expected: Bytes
 }
 
 /** The number of the first word that cannot be right, or `null`; how many there are, and how many are no word at all. */
-function wrongWord(typed: string, list: WordList, expected: Bytes | null): { at: number | null; count: number; strangers: number } {
+function wrongWord(
+  typed: string,
+  list: WordList,
+  expected: Bytes | null,
+): { at: number | null; count: number; strangers: number } {
   const words = list.divide(typed);
   const numbers = words.map((word) => list.find(word));
   const spelled = expected && codes.words(expected, list).map((word) => list.find(fold(word)));
-  const isWhole = (i: number): boolean => i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may still be written
-  const found = numbers.findIndex((number, i) => isWhole(i) && (i >= list.length || number === null || (spelled !== null && number !== spelled[i])));
+  const isWhole = (i: number): boolean =>
+    i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may still be written
+  const found = numbers.findIndex(
+    (number, i) => isWhole(i) && (i >= list.length || number === null || (spelled !== null && number !== spelled[i])),
+  );
   const strangers = numbers.filter((number, i) => isWhole(i) && number === null).length;
   return { at: found < 0 ? null : found + 1, count: words.length, strangers };
 }
@@ -69,7 +76,9 @@ export async function judgeDigits(typed: string, expected: string | null): Promi
   const pieces = ascii.split(DIVIDERS).filter((piece) => piece !== "");
   const joined = pieces.join("");
   // Whoever does not write groups of six gets them counted.
-  const asWritten = pieces.length > 1 && pieces.slice(0, -1).every((piece) => piece.length >= GROUP_SIZE - 1 && piece.length <= GROUP_SIZE + 1);
+  const asWritten =
+    pieces.length > 1 &&
+    pieces.slice(0, -1).every((piece) => piece.length >= GROUP_SIZE - 1 && piece.length <= GROUP_SIZE + 1);
   const groups = asWritten ? pieces : (joined.match(/.{1,6}/gu) ?? []);
   const at = wrongGroup(groups, expected?.split(" ") ?? null);
   const known = { unit: "digits", count: joined.length, all: PASSPHRASE_DIGITS } as const;

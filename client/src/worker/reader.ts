@@ -1,13 +1,13 @@
 // The worker that reads a mailbox: without what seals and sends, which comes when somebody writes back.
 
-import { toHex } from "../formats/base/bytes.js";
 import { codeOf, demand } from "../errors.js";
-import { addresses, line, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
+import * as codes from "../formats/access_code.js";
+import { toHex } from "../formats/base/bytes.js";
 import { PIECE_SIZE } from "../formats/base/limits.js";
 import type { Entry } from "../formats/mailbox_list.js";
 import type { Answer, ToWorker } from "../messages.js";
-import * as codes from "../formats/access_code.js";
 import { Mailbox, type Shown } from "../net/mailbox_client.js";
+import { addresses, line, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
 import * as typing from "./judge.js";
 
 /** A mailbox that is open, and what is shown of it. */
@@ -38,7 +38,12 @@ async function open(typed: string): Promise<void> {
   demand(passphrase !== null, "bad-passphrase");
   tell({ kind: "opening" });
   const secrets = await codes.secrets(passphrase);
-  const reader = new Mailbox(addresses.mailbox, secrets, manifests.map(({ id }) => id), line());
+  const reader = new Mailbox(
+    addresses.mailbox,
+    secrets,
+    manifests.map(({ id }) => id),
+    line(),
+  );
   const { shown, waiting, others } = await reader.open();
   mailbox = {
     reader,
@@ -49,7 +54,11 @@ async function open(typed: string): Promise<void> {
     kind: "opened",
     passphrase: codes.digits(passphrase),
     replies: shown.map(answerOf),
-    waiting: waiting.map(({ id, day, openingSize }) => ({ id: toHex(id), day, size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE })),
+    waiting: waiting.map(({ id, day, openingSize }) => ({
+      id: toHex(id),
+      day,
+      size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE,
+    })),
     others,
   });
 }

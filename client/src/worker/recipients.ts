@@ -1,11 +1,11 @@
 // The organisations of a page: those whose manifests are good today.
 
+import { codeOf, TipboxError } from "../errors.js";
 import { type Bytes, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { codeOf, TipboxError } from "../errors.js";
-import * as keys from "../formats/manifest.js";
 import { ID_SIZE, KEY_SIZE } from "../formats/base/limits.js";
 import { hpkeSeal, random } from "../formats/base/primitives.js";
+import * as keys from "../formats/manifest.js";
 
 /** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
 export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {

@@ -1,10 +1,10 @@
 // The worker that seals and sends: without what opens mailboxes, which would weigh on a slow line.
 
-import { today } from "../formats/base/days.js";
 import { TipboxError } from "../errors.js";
-import { fail, manifests, scope, serve, tell } from "./host.js";
-import type { Order, ToWorker } from "../messages.js";
 import * as codes from "../formats/access_code.js";
+import { today } from "../formats/base/days.js";
+import type { Order, ToWorker } from "../messages.js";
+import { fail, manifests, scope, serve, tell } from "./host.js";
 import { send } from "./send.js";
 
 let stop = new AbortController();

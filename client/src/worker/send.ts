@@ -1,21 +1,21 @@
 // The way of one tip: access code, letter, body, each sealed here and uploaded run by run.
 
-import type { BodySealer } from "../formats/envelopes/body.js";
+import { demand, TipboxError } from "../errors.js";
+import * as codes from "../formats/access_code.js";
 import { type Bytes, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { demand, TipboxError } from "../errors.js";
-import { type Recipient, seal } from "../formats/envelopes/envelope.js";
-import { BodyReader, probe } from "./files.js";
-import * as keys from "../formats/manifest.js";
-import type { FileEntry } from "../formats/envelopes/letter.js";
 import { ID_SIZE, MAX_TYPE, PART_SIZE } from "../formats/base/limits.js";
-import type { LineOptions } from "../net/http.js";
-import type { Check, FromWorker, Order } from "../messages.js";
-import { Meter } from "../net/meter.js";
 import { partsOf, sealedSize } from "../formats/base/padding.js";
-import * as codes from "../formats/access_code.js";
 import { random } from "../formats/base/primitives.js";
+import type { BodySealer } from "../formats/envelopes/body.js";
+import { type Recipient, seal } from "../formats/envelopes/envelope.js";
+import type { FileEntry } from "../formats/envelopes/letter.js";
+import * as keys from "../formats/manifest.js";
+import type { Check, FromWorker, Order } from "../messages.js";
+import type { LineOptions } from "../net/http.js";
+import { Meter } from "../net/meter.js";
 import { Upload } from "../net/upload.js";
+import { BodyReader, probe } from "./files.js";
 
 /** Runs under way at once: one is sealed while another travels. */
 const LANES = 2;

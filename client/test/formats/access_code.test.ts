@@ -2,9 +2,17 @@ import { createHash, hkdfSync, pbkdf2Sync } from "node:crypto";
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-
+import {
+  checkDigits,
+  digits,
+  generate,
+  pairKey,
+  parse,
+  secrets,
+  threadId,
+  wipe,
+} from "../../src/formats/access_code.js";
 import { toHex } from "../../src/formats/base/bytes.js";
-import { checkDigits, digits, generate, pairKey, parse, secrets, threadId, wipe } from "../../src/formats/access_code.js";
 
 describe("access code", () => {
   it("is 36 digits in six groups, and reads back however it is typed", async () => {
@@ -16,7 +24,9 @@ describe("access code", () => {
     expect(await parse(` ${written.replace(/ /g, "-")}\u00a0\n`)).toEqual(passphrase);
     expect(await parse(written.replace(/ /g, "._\t"))).toEqual(passphrase);
     for (const zero of ["٠", "०", "０", "𝟬", "𝟶"]) {
-      const foreign = written.replace(/[0-9]/g, (digit) => String.fromCodePoint((zero.codePointAt(0) ?? 0) + Number(digit)));
+      const foreign = written.replace(/[0-9]/g, (digit) =>
+        String.fromCodePoint((zero.codePointAt(0) ?? 0) + Number(digit)),
+      );
       expect(await parse(foreign)).toEqual(passphrase);
     }
   });
@@ -64,7 +74,11 @@ describe("access code", () => {
 
   it("refuses everything else with one and the same error, which repeats nothing", async () => {
     const good = digits(await generate());
-    const other = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.bigInt({ min: 0n, max: 10n ** 36n }).map(String));
+    const other = fc.oneof(
+      fc.string(),
+      fc.string({ unit: "binary" }),
+      fc.bigInt({ min: 0n, max: 10n ** 36n }).map(String),
+    );
 
     await fc.assert(
       fc.asyncProperty(other, async (text) => {
@@ -91,7 +105,9 @@ describe("access code", () => {
     expect(toHex(derived.mailboxAddress)).toBe(createHash("sha256").update(token).digest("hex"));
     expect(derived.replyPublic.length).toBe(1216);
     expect(Buffer.from(pair)).toEqual(Buffer.from(hkdfSync("sha256", root, "", info, 32)));
-    expect(toHex(await threadId(pair))).toBe(createHash("sha256").update("tipbox/v1/thread").update(pair).digest("hex").slice(0, 32));
+    expect(toHex(await threadId(pair))).toBe(
+      createHash("sha256").update("tipbox/v1/thread").update(pair).digest("hex").slice(0, 32),
+    );
 
     wipe(derived);
     expect(derived.root.every((byte) => byte === 0) && derived.replySeed.every((byte) => byte === 0)).toBe(true);
@@ -100,7 +116,9 @@ describe("access code", () => {
   it("makes check digits that belong to one Envelope and one organisation", async () => {
     const pair = new Uint8Array(32).fill(1);
     const hash = new Uint8Array(32).fill(2);
-    const expected = BigInt(`0x${Buffer.from(hkdfSync("sha256", pair, hash, "tipbox/v1/check-words", 32)).toString("hex")}`) % 10n ** 20n;
+    const expected =
+      BigInt(`0x${Buffer.from(hkdfSync("sha256", pair, hash, "tipbox/v1/check-words", 32)).toString("hex")}`) %
+      10n ** 20n;
 
     expect((await checkDigits(pair, hash)).replace(/ /g, "")).toBe(expected.toString().padStart(20, "0"));
     expect(await checkDigits(pair, hash)).toMatch(/^[0-9]{5}( [0-9]{5}){3}$/);

@@ -1,9 +1,9 @@
 // Acknowledgements and reports: the small items that cross the air gap (docs/format.md, 5.4 and 5.5). Like bundle.ts, no
 // part of the page.
 
+import { demand } from "../../src/errors.js";
 import { type Bytes, compare, toBase64, toHex } from "../../src/formats/base/bytes.js";
 import { decode, encode } from "../../src/formats/base/canonical.js";
-import { demand } from "../../src/errors.js";
 import * as fields from "../../src/formats/base/fields.js";
 import { HASH_SIZE, SIGNATURE_SIZE } from "../../src/formats/base/limits.js";
 import { verify } from "../../src/formats/base/primitives.js";
@@ -29,7 +29,10 @@ export async function readAcknowledgement(data: Bytes, desk: Bytes): Promise<Ack
   const listed = fields.list(value["envelopes"]);
   demand(1 <= listed.length && listed.length <= MAX_ACKS, "limit");
   const envelopes = listed.map((envelope) => fields.hex(envelope, HASH_SIZE));
-  demand(envelopes.every((id, i) => i === 0 || compare(envelopes[i - 1] ?? id, id) < 0), "malformed");
+  demand(
+    envelopes.every((id, i) => i === 0 || compare(envelopes[i - 1] ?? id, id) < 0),
+    "malformed",
+  );
   const signature = fields.base64(value["signature"], SIGNATURE_SIZE);
   await verify(ACK, signature, desk, encode({ envelopes: listed }));
   return { envelopes, signature };
@@ -57,7 +60,10 @@ export function parseReport(data: Bytes): Report {
   const value = fields.members(decode(data), ["bundles", "refused"]);
   const bundles = fields.list(value["bundles"]).map((sequence) => fields.integer(sequence, 1, Number.MAX_SAFE_INTEGER));
   demand(bundles.length <= MAX_REPORT_BUNDLES, "limit");
-  demand(bundles.every((sequence, i) => i === 0 || (bundles[i - 1] ?? sequence) < sequence), "malformed");
+  demand(
+    bundles.every((sequence, i) => i === 0 || (bundles[i - 1] ?? sequence) < sequence),
+    "malformed",
+  );
   const refused = fields.list(value["refused"]).map((entry) => {
     const refusal = fields.members(entry, ["code", "item"]);
     return { item: fields.hex(refusal["item"], HASH_SIZE), code: fields.text(refusal["code"]) };

@@ -1,16 +1,15 @@
 // Memory and counters while a body is sealed and sent, looked at from below (WebCrypto) and from above (the upload).
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-
-import { BodySealer } from "../../src/formats/envelopes/body.js";
 import { type Bytes, concat, isZero, toHex } from "../../src/formats/base/bytes.js";
-import { BodyReader } from "../../src/worker/files.js";
 import { PART_SIZE, TAG_SIZE } from "../../src/formats/base/limits.js";
-import { TIMING } from "../../src/net/http.js";
 import { partsOf } from "../../src/formats/base/padding.js";
 import { open, random } from "../../src/formats/base/primitives.js";
-import { sendBody } from "../../src/worker/send.js";
+import { BodySealer } from "../../src/formats/envelopes/body.js";
+import { TIMING } from "../../src/net/http.js";
 import { type Run, Upload } from "../../src/net/upload.js";
+import { BodyReader } from "../../src/worker/files.js";
+import { sendBody } from "../../src/worker/send.js";
 import { contentOf } from "../support/tools.js";
 
 const realEncrypt = crypto.subtle.encrypt.bind(crypto.subtle);
@@ -71,7 +70,14 @@ function expectWiped(): void {
 async function prepare(sizes: readonly number[], padded: number) {
   const contents = sizes.map(contentOf);
   const sealer = await BodySealer.create(random(32), random(32), padded);
-  return { contents, sealer, reader: new BodyReader(contents.map((one) => new Blob([one])), padded) };
+  return {
+    contents,
+    sealer,
+    reader: new BodyReader(
+      contents.map((one) => new Blob([one])),
+      padded,
+    ),
+  };
 }
 
 describe("sending a body", () => {
@@ -99,7 +105,9 @@ describe("sending a body", () => {
         const nonce = new Uint8Array(12);
         new DataView(nonce.buffer).setUint32(7, first + i);
         nonce[11] = first + i === parts - 1 ? 1 : 0;
-        opened.push(await open(handle, nonce, sealed.slice(i * (PART_SIZE + TAG_SIZE), (i + 1) * (PART_SIZE + TAG_SIZE))));
+        opened.push(
+          await open(handle, nonce, sealed.slice(i * (PART_SIZE + TAG_SIZE), (i + 1) * (PART_SIZE + TAG_SIZE))),
+        );
       }
     }
     const body = concat(...contents);
@@ -174,7 +182,10 @@ describe("reading into memory that was used before", () => {
     first.slice = (start, end) => copying(new Blob([contentOf(10).slice(start, end)]));
     const room = new ArrayBuffer(128);
 
-    await expect(new BodyReader([first, short], 128).read(128, room)).rejects.toMatchObject({ code: "file-changed", index: 1 });
+    await expect(new BodyReader([first, short], 128).read(128, room)).rejects.toMatchObject({
+      code: "file-changed",
+      index: 1,
+    });
     expect(room.byteLength).toBe(128);
     expect(isZero(new Uint8Array(room))).toBe(true);
   });

@@ -2,17 +2,26 @@
 // this second reader is there to hold the two to the page. No browser needs it, so page.ts and worker.ts never import it,
 // and its labels and bounds stand here and not with theirs.
 
-import { partNonce } from "../../src/formats/envelopes/body.js";
+import { demand, TipboxError } from "../../src/errors.js";
 import { type Bytes, concat, equal, isZero, toBase64, toHex, uint, utf8 } from "../../src/formats/base/bytes.js";
 import { decode, encode, type Json } from "../../src/formats/base/canonical.js";
 import { type Day, format as formatDay, parse as parseDay } from "../../src/formats/base/days.js";
-import { demand, TipboxError } from "../../src/errors.js";
-import { envelopeId, readEnvelope } from "../../src/formats/envelopes/envelope.js";
 import * as fields from "../../src/formats/base/fields.js";
-import type { FindKey } from "../../src/formats/envelopes/header.js";
-import { HASH_SIZE, ID_SIZE, KEY_SIZE, PART_SIZE, SEALED_PART_SIZE, SIGNATURE_SIZE, VERSION, XWING_PUBLIC_SIZE } from "../../src/formats/base/limits.js";
+import {
+  HASH_SIZE,
+  ID_SIZE,
+  KEY_SIZE,
+  PART_SIZE,
+  SEALED_PART_SIZE,
+  SIGNATURE_SIZE,
+  VERSION,
+  XWING_PUBLIC_SIZE,
+} from "../../src/formats/base/limits.js";
 import { partsOf, sealedSize } from "../../src/formats/base/padding.js";
 import { aesKey, hkdf, hpkeOpen, open, sha256, verify } from "../../src/formats/base/primitives.js";
+import { partNonce } from "../../src/formats/envelopes/body.js";
+import { envelopeId, readEnvelope } from "../../src/formats/envelopes/envelope.js";
+import type { FindKey } from "../../src/formats/envelopes/header.js";
 
 const BUNDLE = "tipbox/v1/bundle";
 const BUNDLE_COMMITMENT = "tipbox/v1/bundle-commitment";
@@ -38,8 +47,21 @@ const magic = Uint8Array.from("\x89tipbdl\n", (char) => char.charCodeAt(0));
 /** Outward: server to desk. Inward: desk to server. */
 export type Direction = "out" | "in";
 const DIRECTIONS: readonly (Direction | undefined)[] = [undefined, "out", "in"];
-const KINDS: Readonly<Record<Direction, readonly string[]>> = { out: ["envelope", "report"], in: ["ack", "manifest", "reply"] };
-const MEMBERS = ["day", "direction", "items", "organisation", "sender", "sequence", "server_key", "volume", "volumes"] as const;
+const KINDS: Readonly<Record<Direction, readonly string[]>> = {
+  out: ["envelope", "report"],
+  in: ["ack", "manifest", "reply"],
+};
+const MEMBERS = [
+  "day",
+  "direction",
+  "items",
+  "organisation",
+  "sender",
+  "sequence",
+  "server_key",
+  "volume",
+  "volumes",
+] as const;
 
 /** The first 1,280 bytes. */
 export interface BundleHeader {
@@ -210,7 +232,9 @@ async function openStream(file: Bytes, keys: BundleKeys, stream: number, offset:
 async function keystream(key: CryptoKey, offset: number, size: number): Promise<Bytes> {
   const counter = new Uint8Array(AES_BLOCK);
   new DataView(counter.buffer).setBigUint64(8, BigInt(offset / AES_BLOCK));
-  return new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CTR", counter, length: 128 }, key, new Uint8Array(size)));
+  return new Uint8Array(
+    await crypto.subtle.encrypt({ name: "AES-CTR", counter, length: 128 }, key, new Uint8Array(size)),
+  );
 }
 
 /** One item: its number (from 1), its line of the index, and where its stream starts. */
@@ -225,7 +249,11 @@ async function itemHash(kind: string, data: Bytes): Promise<Bytes> {
 }
 
 /** Index and index copy, whichever opens first, and the names of those that do not. */
-async function readIndex(file: Bytes, header: BundleHeader, keys: BundleKeys): Promise<{ index: Index; damage: string[] }> {
+async function readIndex(
+  file: Bytes,
+  header: BundleHeader,
+  keys: BundleKeys,
+): Promise<{ index: Index; damage: string[] }> {
   const size = header.indexParts * PART_SIZE;
   const openAt = async (stream: number, offset: number): Promise<Index> => {
     const [signature, json] = splitIndex(await openStream(file, keys, stream, offset, size));
@@ -238,7 +266,8 @@ async function readIndex(file: Bytes, header: BundleHeader, keys: BundleKeys): P
   for (const { reason } of [first, second].filter((one) => one.status === "rejected")) {
     if (!(reason instanceof TipboxError)) throw reason;
   }
-  if (first.status === "fulfilled") return { index: first.value, damage: second.status === "fulfilled" ? [] : ["index copy"] };
+  if (first.status === "fulfilled")
+    return { index: first.value, damage: second.status === "fulfilled" ? [] : ["index copy"] };
   if (second.status === "fulfilled") return { index: second.value, damage: ["index"] };
   throw first.reason;
 }
@@ -301,7 +330,9 @@ export class Bundle {
     const copy = sealedSize(this.header.indexParts * PART_SIZE);
     if (this.#file.length !== volumeClass(this.#end + copy)) return false;
     const padding = this.#file.subarray(this.#end, this.#file.length - copy);
-    const key = await crypto.subtle.importKey("raw", await streamKey(this.#keys, PADDING_STREAM), "AES-CTR", false, ["encrypt"]);
+    const key = await crypto.subtle.importKey("raw", await streamKey(this.#keys, PADDING_STREAM), "AES-CTR", false, [
+      "encrypt",
+    ]);
     for (let offset = 0; offset < padding.length; offset += PART_SIZE) {
       const written = padding.subarray(offset, offset + PART_SIZE);
       if (!equal(await keystream(key, offset, written.length), written)) return false;

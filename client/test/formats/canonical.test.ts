@@ -27,7 +27,7 @@ describe("canonical JSON", () => {
   });
 
   it("sorts members and escapes as the format says", () => {
-    const value = { b: "é\u007f\u2028\u0001\n\"\\", "10": 1, "9": [], a: {} };
+    const value = { b: 'é\u007f\u2028\u0001\n"\\', "10": 1, "9": [], a: {} };
 
     expect(fromUtf8(encode(value))).toBe('{"10":1,"9":[],"a":{},"b":"é\u007f\u2028\\u0001\\n\\"\\\\"}');
   });

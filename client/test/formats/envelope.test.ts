@@ -1,17 +1,23 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-
-import { BodySealer, partNonce } from "../../src/formats/envelopes/body.js";
 import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { today } from "../../src/formats/base/days.js";
-import { envelopeId, open, readEnvelope, type Recipient, seal } from "../../src/formats/envelopes/envelope.js";
-import { BodyReader } from "../../src/worker/files.js";
-import { encodeHeader, headerSize, openSlot, parseHeader } from "../../src/formats/envelopes/header.js";
-import { currentKey } from "../../src/formats/manifest.js";
-import { checkSendable, encodeLetter, type FileEntry, type Letter, parseLetter, sealLetter } from "../../src/formats/envelopes/letter.js";
 import { HEADER_FIXED, PART_SIZE, SEALED_PART_SIZE, SLOT_SIZE } from "../../src/formats/base/limits.js";
 import { padme } from "../../src/formats/base/padding.js";
 import { random, sha256 } from "../../src/formats/base/primitives.js";
+import { BodySealer, partNonce } from "../../src/formats/envelopes/body.js";
+import { envelopeId, open, type Recipient, readEnvelope, seal } from "../../src/formats/envelopes/envelope.js";
+import { encodeHeader, headerSize, openSlot, parseHeader } from "../../src/formats/envelopes/header.js";
+import {
+  checkSendable,
+  encodeLetter,
+  type FileEntry,
+  type Letter,
+  parseLetter,
+  sealLetter,
+} from "../../src/formats/envelopes/letter.js";
+import { currentKey } from "../../src/formats/manifest.js";
+import { BodyReader } from "../../src/worker/files.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const MESSAGE = utf8("Свидетельство: я видел это сам.\n");
@@ -50,7 +56,13 @@ async function make(contents: readonly Bytes[], chosen: readonly boolean[] = [tr
   );
   const parts: Bytes[] = [];
   while (sealed.body.next < sealed.body.parts) parts.push(await sealed.body.seal(await reader.read(PART_SIZE)));
-  return { bytes: concat(sealed.header, sealed.letter, ...parts), header: sealed.header, letter: sealed.letter, parts, recipients };
+  return {
+    bytes: concat(sealed.header, sealed.letter, ...parts),
+    header: sealed.header,
+    letter: sealed.letter,
+    parts,
+    recipients,
+  };
 }
 
 function openAs(organisation: TestOrganisation, bytes: Bytes): ReturnType<typeof open> {
@@ -71,7 +83,9 @@ describe("Envelope", () => {
       const opened = await openAs(organisation, made.bytes);
 
       expect(opened.letter.message).toEqual(MESSAGE);
-      expect(opened.letter.files.map(({ name, size }) => [name, size])).toEqual(sizes.map((size, at) => [`файл ${at}.jpg`, size]));
+      expect(opened.letter.files.map(({ name, size }) => [name, size])).toEqual(
+        sizes.map((size, at) => [`файл ${at}.jpg`, size]),
+      );
       expect(opened.files.every((file, at) => equal(file, contents[at] ?? MESSAGE))).toBe(true);
       expect(opened.pairKey).toEqual(made.recipients[i]?.pairKey);
     }
@@ -176,7 +190,10 @@ describe("header", () => {
   it("rejects random bytes, whatever they are", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 4000 }), fc.boolean(), (bytes, withMagic) => {
-        const input = concat(withMagic ? Uint8Array.of(0x89, 0x74, 0x69, 0x70, 0x62, 0x6f, 0x78, 0x0a, 1, 1) : utf8(""), bytes);
+        const input = concat(
+          withMagic ? Uint8Array.of(0x89, 0x74, 0x69, 0x70, 0x62, 0x6f, 0x78, 0x0a, 1, 1) : utf8(""),
+          bytes,
+        );
         expect(() => parseHeader(input)).toThrow(/^(?:not-tipbox|truncated|trailing|version|limit|malformed)$/);
       }),
     );
@@ -192,7 +209,11 @@ describe("header", () => {
     ["a body above 2^40", (header) => header.set([0, 0, 1, 0, 0, 0, 0, 1], 16), "limit"],
     ["a body of 2^64 - 1", (header) => header.fill(0xff, 16, 24), "limit"],
     ["a body size that Padmé cannot give", (header) => header.set([0, 0, 0, 0, 0, 0, 0, 101], 16), "malformed"],
-    ["two slots of one organisation", (header) => header.copyWithin(HEADER_FIXED, HEADER_FIXED + SLOT_SIZE, HEADER_FIXED + 2 * SLOT_SIZE), "malformed"],
+    [
+      "two slots of one organisation",
+      (header) => header.copyWithin(HEADER_FIXED, HEADER_FIXED + SLOT_SIZE, HEADER_FIXED + 2 * SLOT_SIZE),
+      "malformed",
+    ],
     ["slots out of order", (header) => header.fill(0xff, HEADER_FIXED, HEADER_FIXED + 16), "malformed"],
   ])("rejects %s", async (_, change, code) => {
     const { header } = await make([]);
@@ -205,9 +226,9 @@ describe("header", () => {
     const { header } = await make([], [true, false, false]);
     const parsed = parseHeader(header);
 
-    await expect(openSlot(parsed, organisations[1]?.manifest.id ?? MESSAGE, organisations[1]?.findKey ?? (() => "unknown-key"))).rejects.toThrow(
-      "not-for-you",
-    );
+    await expect(
+      openSlot(parsed, organisations[1]?.manifest.id ?? MESSAGE, organisations[1]?.findKey ?? (() => "unknown-key")),
+    ).rejects.toThrow("not-for-you");
   });
 });
 
@@ -226,7 +247,11 @@ describe("letter", () => {
   });
 
   it("holds a thousand files with names of 255 bytes and a million bytes of text", () => {
-    const files = Array.from({ length: 1000 }, (_, i) => ({ name: `${i}`.padStart(5, "0") + "я".repeat(125), size: i, type: "video/mp4" }));
+    const files = Array.from({ length: 1000 }, (_, i) => ({
+      name: `${i}`.padStart(5, "0") + "я".repeat(125),
+      size: i,
+      type: "video/mp4",
+    }));
     const message = new Uint8Array(1_000_000).fill(97);
     const large: Letter = { ...whole, files, message };
 
@@ -275,7 +300,11 @@ describe("letter", () => {
     const headerHash = await sha256(made.header);
     const { contentKey, letter: real } = await openAs(fidh, made.bytes);
     const swap = async (changes: Partial<Letter>): Promise<Bytes> =>
-      concat(made.header, await sealLetter(headerHash, contentKey, encodeLetter({ ...real, ...changes })), reading.parts);
+      concat(
+        made.header,
+        await sealLetter(headerHash, contentKey, encodeLetter({ ...real, ...changes })),
+        reading.parts,
+      );
 
     await expect(openAs(fidh, await swap({ bodyKey: random(32) }))).rejects.toThrow(/^commitment$/);
     await expect(openAs(fidh, await swap({ files: [] }))).rejects.toThrow(/^malformed$/);

@@ -1,8 +1,16 @@
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { concat, fromUtf8, utf8 } from "../../src/formats/base/bytes.js";
-import { check, checkReplaces, currentKey, encodeManifest, keyId, type Manifest, parse } from "../../src/formats/manifest.js";
 import { random, xwingPublic } from "../../src/formats/base/primitives.js";
+import {
+  check,
+  checkReplaces,
+  currentKey,
+  encodeManifest,
+  keyId,
+  type Manifest,
+  parse,
+} from "../../src/formats/manifest.js";
 import { flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const FROM = 20_780;
@@ -30,7 +38,9 @@ describe("Key manifest", () => {
 
     expect(manifest.extra).toEqual({ roster: ["a"] });
     expect(encodeManifest(manifest)).toEqual(file);
-    await expect(parse(utf8((fromUtf8(file) ?? "").replace('"roster": [\n    "a"', '"roster": [\n    "b"')))).rejects.toThrow("bad-signature");
+    await expect(
+      parse(utf8((fromUtf8(file) ?? "").replace('"roster": [\n    "a"', '"roster": [\n    "b"'))),
+    ).rejects.toThrow("bad-signature");
   });
 
   it("rejects any flipped bit", async () => {
@@ -115,7 +125,9 @@ describe("Key manifest", () => {
     expect(() => checkReplaces({ ...manifest, serial: [1, 2] }, manifest)).not.toThrow();
     expect(() => checkReplaces({ ...manifest, serial: [2, 1] }, { ...manifest, serial: [1, 9] })).not.toThrow();
     expect(() => checkReplaces(manifest, manifest)).toThrow("older-serial");
-    expect(() => checkReplaces({ ...manifest, serial: [1, 9] }, { ...manifest, serial: [2, 1] })).toThrow("older-serial");
+    expect(() => checkReplaces({ ...manifest, serial: [1, 9] }, { ...manifest, serial: [2, 1] })).toThrow(
+      "older-serial",
+    );
     expect(() => checkReplaces(other.manifest, manifest)).toThrow("identity-changed");
   });
 

@@ -5,27 +5,48 @@ import { createCipheriv } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
-
-import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "./acknowledgement.js";
-import { BodySealer, openBody, splitFiles } from "../../src/formats/envelopes/body.js";
-import { Bundle, encodeBundleHeader, encodeIndex, volumeClass } from "./bundle.js";
-import { type Bytes, concat, equal, fromBase64, fromHex, fromUtf8, toBase64, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import { type Code, codeOf, demand, FORMAT_CODES } from "../../src/errors.js";
+import * as codes from "../../src/formats/access_code.js";
+import {
+  type Bytes,
+  concat,
+  equal,
+  fromBase64,
+  fromHex,
+  fromUtf8,
+  toBase64,
+  toHex,
+  utf8,
+} from "../../src/formats/base/bytes.js";
 import { decode, encode, type Form } from "../../src/formats/base/canonical.js";
 import { parse as parseDay } from "../../src/formats/base/days.js";
-import { type Code, codeOf, demand, FORMAT_CODES } from "../../src/errors.js";
+import { letterSize, padme, partsOf, sealedSize } from "../../src/formats/base/padding.js";
+import { aesKey, seal, sha256 } from "../../src/formats/base/primitives.js";
+import { BodySealer, openBody, splitFiles } from "../../src/formats/envelopes/body.js";
 import { envelopeId, open, readEnvelope } from "../../src/formats/envelopes/envelope.js";
 import { encodeHeader, type FindKey } from "../../src/formats/envelopes/header.js";
-import * as keys from "../../src/formats/manifest.js";
 import { encodeLetter, sealLetter } from "../../src/formats/envelopes/letter.js";
-import { encodeList, parseList } from "../../src/formats/mailbox_list.js";
-import { letterSize, padme, partsOf, sealedSize } from "../../src/formats/base/padding.js";
-import * as codes from "../../src/formats/access_code.js";
-import { aesKey, seal, sha256 } from "../../src/formats/base/primitives.js";
 import { openReply } from "../../src/formats/envelopes/reply.js";
+import { encodeList, parseList } from "../../src/formats/mailbox_list.js";
+import * as keys from "../../src/formats/manifest.js";
 import { wordLists } from "../support/tools.js";
+import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "./acknowledgement.js";
+import { Bundle, encodeBundleHeader, encodeIndex, volumeClass } from "./bundle.js";
 
 const FOLDER = new URL("../../../tests/vectors/", import.meta.url);
-const KINDS = ["canonical", "padding", "passphrase", "derivations", "manifest", "envelope", "reply", "acknowledgement", "report", "bundle", "mailbox"] as const;
+const KINDS = [
+  "canonical",
+  "padding",
+  "passphrase",
+  "derivations",
+  "manifest",
+  "envelope",
+  "reply",
+  "acknowledgement",
+  "report",
+  "bundle",
+  "mailbox",
+] as const;
 /** Locked files need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
 const OF_PYTHON = ["backup", "locked"];
 
@@ -82,7 +103,8 @@ async function expand(pieces: readonly Piece[]): Promise<Bytes> {
   const expanded = pieces.map(async (piece) => {
     if ("zeros" in piece) return new Uint8Array(piece.zeros);
     if ("gcm" in piece) return seal(await aesKey(hex(piece.gcm)), hex(piece.nonce), await expand(piece.plain));
-    if ("ctr" in piece) return createCipheriv("aes-256-ctr", hex(piece.ctr), new Uint8Array(16)).update(new Uint8Array(piece.size));
+    if ("ctr" in piece)
+      return createCipheriv("aes-256-ctr", hex(piece.ctr), new Uint8Array(16)).update(new Uint8Array(piece.size));
     return base64(piece.base64);
   });
   return concat(...(await Promise.all(expanded)));
@@ -106,7 +128,13 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
 
   async padding(input) {
     const sizes = input["sizes"] as number[];
-    return { padme: sizes.map(padme), letter: sizes.map(letterSize), parts: sizes.map(partsOf), sealed: sizes.map(sealedSize), volume: sizes.map(volumeClass) };
+    return {
+      padme: sizes.map(padme),
+      letter: sizes.map(letterSize),
+      parts: sizes.map(partsOf),
+      sealed: sizes.map(sealedSize),
+      volume: sizes.map(volumeClass),
+    };
   },
 
   async passphrase(input) {
@@ -147,7 +175,14 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     const current = day === null ? {} : { current_key: toHex(keys.currentKey(manifest, day).id) };
     expect(keys.encodeManifest(manifest)).toEqual(file);
     const { id, serial, organisation, name } = manifest;
-    return { id: toHex(id), serial: [...serial], organisation, name, keys: manifest.keys.map((key) => toHex(key.id)), ...current };
+    return {
+      id: toHex(id),
+      serial: [...serial],
+      organisation,
+      name,
+      keys: manifest.keys.map((key) => toHex(key.id)),
+      ...current,
+    };
   },
 
   async envelope(input) {
@@ -162,7 +197,9 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     const body = concat(...opened.files);
     const sealed = await again.seal(concat(body, new Uint8Array(reading.header.bodySize - body.length)));
     const header = encodeHeader(reading.header);
-    expect(toHex(await sha256(header, await sealLetter(headerHash, opened.contentKey, plaintext), sealed))).toBe(toHex(await sha256(bytes)));
+    expect(toHex(await sha256(header, await sealLetter(headerHash, opened.contentKey, plaintext), sealed))).toBe(
+      toHex(await sha256(bytes)),
+    );
 
     const metaSize = new DataView(plaintext.buffer).getUint32(0);
     return {
@@ -184,16 +221,26 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
   async reply(input) {
     const reading = readEnvelope(base64(input["envelope"]));
     const organisations = (input["organisations"] as string[]).map(hex);
-    const { organisation, letter, headerHash } = await openReply(reading, await secretsOf(text(input["passphrase"])), organisations);
+    const { organisation, letter, headerHash } = await openReply(
+      reading,
+      await secretsOf(text(input["passphrase"])),
+      organisations,
+    );
     const pieces: Bytes[] = [];
-    for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts)) pieces.push(piece);
+    for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts))
+      pieces.push(piece);
     const contents = splitFiles(concat(...pieces), letter.files);
     return {
       id: toHex(await envelopeId(reading)),
       organisation: organisation === null ? "" : toHex(organisation),
       message_sha256: toHex(await sha256(letter.message)),
       files: await Promise.all(
-        letter.files.map(async ({ name, size, type }, i) => ({ name, size, type, sha256: toHex(await sha256(contents[i] ?? new Uint8Array())) })),
+        letter.files.map(async ({ name, size, type }, i) => ({
+          name,
+          size,
+          type,
+          sha256: toHex(await sha256(contents[i] ?? new Uint8Array())),
+        })),
       ),
     };
   },
@@ -217,7 +264,10 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     const bundle = await Bundle.open(file, hex(input["reader"]), findKey(input));
     const { header, index } = bundle;
     // Who the sender is, the caller compares: so it is compared here.
-    demand(equal(index.sender, hex(input["sender"])) && equal(index.serverKey, base64(input["server_key"])), "wrong-sender");
+    demand(
+      equal(index.sender, hex(input["sender"])) && equal(index.serverKey, base64(input["server_key"])),
+      "wrong-sender",
+    );
     const encoded = encodeBundleHeader(header);
     expect(encoded).toEqual(file.slice(0, encoded.length));
 
@@ -246,7 +296,12 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     const data = await expand(input["pieces"] as Piece[]);
     const list = parseList(data);
     expect(encodeList(list)).toEqual(data);
-    const entries = list.entries.map(({ id, day, size, openingSize }) => ({ id: toHex(id), day, size, opening_size: openingSize }));
+    const entries = list.entries.map(({ id, day, size, openingSize }) => ({
+      id: toHex(id),
+      day,
+      size,
+      opening_size: openingSize,
+    }));
     return { entries, openings: list.openings.map(toBase64) };
   },
 };
@@ -259,9 +314,16 @@ function outcomeOf(output: Members): { expect: string; output: Members } {
 
 describe("vectors", () => {
   it("are of the known kinds", () => {
-    const folders = readdirSync(FOLDER, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !entry.name.startsWith("__"));
+    const folders = readdirSync(FOLDER, { withFileTypes: true }).filter(
+      (entry) => entry.isDirectory() && !entry.name.startsWith("__"),
+    );
 
-    expect(folders.map(({ name }) => name).filter((name) => !OF_PYTHON.includes(name)).sort()).toEqual([...KINDS].sort());
+    expect(
+      folders
+        .map(({ name }) => name)
+        .filter((name) => !OF_PYTHON.includes(name))
+        .sort(),
+    ).toEqual([...KINDS].sort());
   });
 
   describe.each(KINDS)("%s", (kind) => {
@@ -270,13 +332,10 @@ describe("vectors", () => {
 
     it.each(names)("%s", async (name) => {
       const vector = JSON.parse(readFileSync(new URL(`${name}.json`, folder), "utf8")) as Case;
-      const outcome = await READ[kind](vector.input).then(
-        outcomeOf,
-        (error: unknown) => {
-          if (codeOf(error) === "internal") throw error;
-          return { expect: codeOf(error), output: {} };
-        },
-      );
+      const outcome = await READ[kind](vector.input).then(outcomeOf, (error: unknown) => {
+        if (codeOf(error) === "internal") throw error;
+        return { expect: codeOf(error), output: {} };
+      });
 
       expect([vector.name, vector.kind]).toEqual([name, kind]);
       expect(["ok", ...FORMAT_CODES]).toContain(vector.expect);

@@ -5,12 +5,22 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { digits, doubt, generate, parse, words } from "../../src/formats/access_code.js";
-import { fold, languageOf, type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
+import { fold, type ListName, languageOf, PINS, WordList } from "../../src/formats/wordlists.js";
 import { wordListFile, wordLists } from "../support/tools.js";
 
 const lists = await wordLists();
 const [english, russian, french] = lists as [WordList, WordList, WordList];
-const KAZAKH: Readonly<Record<string, string>> = { а: "ә", г: "ғ", к: "қ", н: "ң", о: "ө", у: "ү", х: "һ", и: "і", е: "ё" };
+const KAZAKH: Readonly<Record<string, string>> = {
+  а: "ә",
+  г: "ғ",
+  к: "қ",
+  н: "ң",
+  о: "ө",
+  у: "ү",
+  х: "һ",
+  и: "і",
+  е: "ё",
+};
 
 describe("words", () => {
   it("spell the access code in every list, and read back however they are typed", async () => {
@@ -31,7 +41,12 @@ describe("words", () => {
         const typed = spelt.map((word, at) => (style[at]?.[0](word) ?? "") + (style[at]?.[1] ?? "")).join("");
 
         expect(await parse(typed, lists)).toEqual(passphrase);
-        expect(doubt(typed, lists)).toMatchObject({ unit: "words", count: spelt.length, expected: list.length, wrong: [] });
+        expect(doubt(typed, lists)).toMatchObject({
+          unit: "words",
+          count: spelt.length,
+          expected: list.length,
+          wrong: [],
+        });
       }),
     );
   });
@@ -57,9 +72,12 @@ describe("words", () => {
     await expect(parse(words(passphrase, english).join(" "))).rejects.toThrow(/^bad-passphrase$/);
     await expect(parse(words(passphrase, english).join(" "), [russian])).rejects.toThrow(/^bad-passphrase$/);
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.constantFrom(...lists.flatMap((list) => list.words)), { maxLength: 12 }), async (some) => {
-        await expect(parse(some.join(" "), lists)).rejects.toThrow(/^bad-passphrase$/);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...lists.flatMap((list) => list.words)), { maxLength: 12 }),
+        async (some) => {
+          await expect(parse(some.join(" "), lists)).rejects.toThrow(/^bad-passphrase$/);
+        },
+      ),
     );
   });
 
@@ -106,6 +124,14 @@ describe("lists", () => {
   });
 
   it("belong to languages", () => {
-    expect(["en", "ru-KZ", "FR", "es-419", "kk", "", "toString"].map(languageOf)).toEqual(["en", "ru", "fr", "es", null, null, null]);
+    expect(["en", "ru-KZ", "FR", "es-419", "kk", "", "toString"].map(languageOf)).toEqual([
+      "en",
+      "ru",
+      "fr",
+      "es",
+      null,
+      null,
+      null,
+    ]);
   });
 });

@@ -1,12 +1,11 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-
-import { type Bytes, concat, equal, fromUtf8, toHex } from "../../src/formats/base/bytes.js";
 import type { Code } from "../../src/errors.js";
-import { PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
 import { generate, pairKey, type Secrets, secrets } from "../../src/formats/access_code.js";
+import { type Bytes, concat, equal, fromUtf8, toHex } from "../../src/formats/base/bytes.js";
+import { PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
 import { random } from "../../src/formats/base/primitives.js";
 import { type Found, Mailbox, type Shown } from "../../src/net/mailbox_client.js";
-import { deposit, type Deposit, Postbox, reply } from "../support/postbox.js";
+import { type Deposit, deposit, Postbox, reply } from "../support/postbox.js";
 import { contentOf, flip } from "../support/tools.js";
 
 const TEXT = "Мы получили. Спасибо.";
@@ -29,7 +28,11 @@ afterEach(() => postbox.stop());
 
 function mailbox(api = postbox.api): Mailbox {
   const timing = { firstPause: 1, longestPause: 5, patience: 600_000 };
-  return new Mailbox(api, source, [FIDH, KIBHR], { signal: new AbortController().signal, timing, onLine: (trouble) => troubles.push(trouble) });
+  return new Mailbox(api, source, [FIDH, KIBHR], {
+    signal: new AbortController().signal,
+    timing,
+    onLine: (trouble) => troubles.push(trouble),
+  });
 }
 
 async function open(...deposits: Deposit[]): Promise<Found> {
@@ -63,8 +66,14 @@ describe("what a mailbox shows", () => {
   it.each<[string, () => Promise<Deposit>]>([
     ["of the server, which has no pair key", async () => deposit(await reply(source, random(32), TEXT))],
     ["of the server, with a pair key of zeros", async () => deposit(await reply(source, new Uint8Array(32), TEXT))],
-    ["of an organisation that is not on the page", async () => deposit(await reply(source, await pairKey(source.root, random(16)), TEXT))],
-    ["with the pair key of another source", async () => deposit(await reply(source, await pairKey(random(32), KIBHR), TEXT))],
+    [
+      "of an organisation that is not on the page",
+      async () => deposit(await reply(source, await pairKey(source.root, random(16)), TEXT)),
+    ],
+    [
+      "with the pair key of another source",
+      async () => deposit(await reply(source, await pairKey(random(32), KIBHR), TEXT)),
+    ],
     ["with a pair key that is nearly right", async () => deposit(await reply(source, flip(ofKibhr, 31), TEXT))],
     ["that is no reply", async () => deposit(await reply(source, ofKibhr, TEXT, [], { kind: "tip" }))],
     ["with a flipped bit in its slot", async () => spoilt((opening) => flip(opening, 300))],

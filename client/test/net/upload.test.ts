@@ -1,15 +1,14 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-
+import type { Code } from "../../src/errors.js";
 import { type Bytes, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { today } from "../../src/formats/base/days.js";
-import type { Code } from "../../src/errors.js";
-import { open } from "../../src/formats/envelopes/envelope.js";
 import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../../src/formats/base/limits.js";
-import { askedPause, TIMING } from "../../src/net/http.js";
+import { open } from "../../src/formats/envelopes/envelope.js";
 import type { FromWorker, Order } from "../../src/messages.js";
+import { askedPause, TIMING } from "../../src/net/http.js";
+import { RunLength, stillMissing } from "../../src/net/upload.js";
 import { readManifests } from "../../src/worker/recipients.js";
 import { send } from "../../src/worker/send.js";
-import { RunLength, stillMissing } from "../../src/net/upload.js";
 import { type Fault, Intake } from "../support/intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
@@ -43,7 +42,8 @@ class CountedFile extends File {
     const counted = <T>(read: () => T) => {
       return (): T => {
         // Before anything is sealed, the first byte of each file is looked at.
-        if (start > 0 || end > 1) this.reads.subarray(start, end).forEach((count, i) => (this.reads[start + i] = count + 1));
+        if (start > 0 || end > 1)
+          this.reads.subarray(start, end).forEach((count, i) => (this.reads[start + i] = count + 1));
         return read();
       };
     };
@@ -90,7 +90,11 @@ interface Sent {
 
 async function deliver(
   sizes: readonly number[],
-  { chosen = organisations, signal = new AbortController().signal, wake }: { chosen?: readonly TestOrganisation[]; signal?: AbortSignal; wake?: EventTarget } = {},
+  {
+    chosen = organisations,
+    signal = new AbortController().signal,
+    wake,
+  }: { chosen?: readonly TestOrganisation[]; signal?: AbortSignal; wake?: EventTarget } = {},
   timing: object = TIMING_OF_TESTS,
 ): Promise<Sent> {
   const files = sizes.map((size, i) => new CountedFile(contentOf(size), `видео ${i}.mp4`));
@@ -155,15 +159,24 @@ describe("a tip without files", () => {
 });
 
 describe("a tip with files", () => {
-  it.each([[[1]], [[0, 0]], [[PART_SIZE]], [[PART_SIZE + 1, 0, 3 * PART_SIZE]]])("arrives bit-exact: %j", async (sizes) => {
-    const { files } = await deliver(sizes);
+  it.each([[[1]], [[0, 0]], [[PART_SIZE]], [[PART_SIZE + 1, 0, 3 * PART_SIZE]]])(
+    "arrives bit-exact: %j",
+    async (sizes) => {
+      const { files } = await deliver(sizes);
 
-    await expectArrived(files);
-  });
+      await expectArrived(files);
+    },
+  );
 
   it("grows its runs while requests are quick, to 64 parts", async () => {
-    const { files, news } = await deliver([300 * PART_SIZE], {}, { ...TIMING_OF_TESTS, quick: 3_600_000, slow: 7_200_000 });
-    const runs = intake.seen.filter(({ path }) => path.startsWith("/parts")).map(({ size }) => Math.ceil(size / SEALED_PART_SIZE));
+    const { files, news } = await deliver(
+      [300 * PART_SIZE],
+      {},
+      { ...TIMING_OF_TESTS, quick: 3_600_000, slow: 7_200_000 },
+    );
+    const runs = intake.seen
+      .filter(({ path }) => path.startsWith("/parts"))
+      .map(({ size }) => Math.ceil(size / SEALED_PART_SIZE));
     const last = news.findLast((one) => one.kind === "progress");
 
     await expectArrived(files);
@@ -182,7 +195,9 @@ describe("a tip with files", () => {
       return { cutAfter: Math.floor(size * 0.7) };
     };
     const { files, news } = await deliver([20 * PART_SIZE, 60 * PART_SIZE + 7]);
-    const arrived = intake.seen.filter(({ path }) => path.startsWith("/parts")).reduce((sum, { size }) => sum + size, 0);
+    const arrived = intake.seen
+      .filter(({ path }) => path.startsWith("/parts"))
+      .reduce((sum, { size }) => sum + size, 0);
 
     expect(cuts).toBe(20);
     await expectArrived(files);
@@ -193,7 +208,8 @@ describe("a tip with files", () => {
   });
 
   it("reads and seals every slice exactly once, however often it is sent", async () => {
-    intake.fault = ({ method, path }, number) => (method === "PUT" && path !== "" && number % 2 === 0 ? "lost-answer" : null);
+    intake.fault = ({ method, path }, number) =>
+      method === "PUT" && path !== "" && number % 2 === 0 ? "lost-answer" : null;
     const { files } = await deliver([5 * PART_SIZE + 1, 30 * PART_SIZE]);
 
     await expectArrived(files);
@@ -308,7 +324,9 @@ describe("a tip with files", () => {
     globalThis.fetch = (input, init) => {
       // The others have no limit: a slow machine must not have them given up too.
       if (calls++ > 0) return real(input, { ...init, signal: null });
-      return new Promise((_, reject) => init?.signal?.addEventListener("abort", () => (reject(new Error("aborted")), handlers[0]?.())));
+      return new Promise((_, reject) =>
+        init?.signal?.addEventListener("abort", () => (reject(new Error("aborted")), handlers[0]?.())),
+      );
     };
     try {
       await deliver([], {}, { ...TIMING_OF_TESTS, silence: 1, slack: 0 });
@@ -382,7 +400,17 @@ describe("run length", () => {
 describe("what is still missing", () => {
   it("is what run and ranges share", () => {
     expect(stillMissing([10, 10], [])).toEqual([]);
-    expect(stillMissing([10, 10], [[0, 5], [8, 4], [15, 1], [18, 50]])).toEqual([
+    expect(
+      stillMissing(
+        [10, 10],
+        [
+          [0, 5],
+          [8, 4],
+          [15, 1],
+          [18, 50],
+        ],
+      ),
+    ).toEqual([
       [10, 2],
       [15, 1],
       [18, 2],

@@ -23,7 +23,11 @@ function scriptsOf(names: readonly string[]): string {
 const COMMON = ["page", "screen", "form", "sent", "typing", "views", "texts"];
 const PAGES = { "send.html": COMMON, "inbox.html": [...COMMON, "inbox", "download"] };
 /** What only the page of the first message has: a new access code is shown there, and typed back. */
-const FIRST = { words: ["againLabel", "againRight", "againWords"], pieces: ["again", "again-result", "digits", "passphrase", "show-words", "spelling", "words"], screens: ["view-passphrase"] };
+const FIRST = {
+  words: ["againLabel", "againRight", "againWords"],
+  pieces: ["again", "again-result", "digits", "passphrase", "show-words", "spelling", "words"],
+  screens: ["view-passphrase"],
+};
 /** What only a page that writes back has. */
 const BACK = { words: ["typedRefused"], pieces: ["answers"] };
 const scripts = scriptsOf(PAGES["inbox.html"]);
@@ -38,13 +42,18 @@ function unique(names: readonly string[]): string[] {
 
 describe("templates", () => {
   it.each(all)("%s has no field, no inline script or style, no foreign address", (_, text) => {
-    expect(text).not.toMatch(/<(?:input|textarea|select|form|img|iframe|object|embed|style)\b|\son[a-z]+=|\sstyle=|javascript:|https?:/i);
+    expect(text).not.toMatch(
+      /<(?:input|textarea|select|form|img|iframe|object|embed|style)\b|\son[a-z]+=|\sstyle=|javascript:|https?:/i,
+    );
     expect(text).not.toMatch(/<script(?![^>]*\ssrc="\{\{ static\()/);
   });
 
-  it.each(all.filter(([name]) => !name.startsWith("_") && !["base.html", "leave.html"].includes(name)))("%s stands in the frame", (_, text) => {
-    expect(text).toMatch(/^\{% extends "source\/base\.html" %\}/);
-  });
+  it.each(all.filter(([name]) => !name.startsWith("_") && !["base.html", "leave.html"].includes(name)))(
+    "%s stands in the frame",
+    (_, text) => {
+      expect(text).toMatch(/^\{% extends "source\/base\.html" %\}/);
+    },
+  );
 
   it("start with the way out", () => {
     const base = readFileSync(new URL("base.html", TEMPLATES), "utf8");
@@ -56,12 +65,18 @@ describe("templates", () => {
     const page = whole(name);
     const script = scriptsOf(modules);
     const isFirst = name === "send.html";
-    const without = (names: readonly string[], others: readonly string[]): string[] => unique(names).filter((one) => !others.includes(one));
+    const without = (names: readonly string[], others: readonly string[]): string[] =>
+      unique(names).filter((one) => !others.includes(one));
 
     it("has all the words that the script asks for, and no more", () => {
-      const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) => one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()));
+      const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) =>
+        one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+      );
       const direct = found(script, /words\.get\("([a-zA-Z]+)"/g);
-      const indirect = [...found(script, /problem = "([a-zA-Z]+)"/g), ...found(script, /"((?:line|again)[A-Z][a-zA-Z]+)"/g)];
+      const indirect = [
+        ...found(script, /problem = "([a-zA-Z]+)"/g),
+        ...found(script, /"((?:line|again)[A-Z][a-zA-Z]+)"/g),
+      ];
 
       expect(without([...direct, ...indirect], isFirst ? BACK.words : FIRST.words)).toEqual(words.sort());
     });
@@ -73,7 +88,9 @@ describe("templates", () => {
       const elsewhere = ["view-open", "view-opening", "view-mailbox", "view-reply", "view-deleted", "view-unread"];
 
       expect(without(found(script, /view\("([a-z-]+)"\)/g), isFirst ? elsewhere : FIRST.screens)).toEqual(screens);
-      expect(without(asked, isFirst ? BACK.pieces : FIRST.pieces)).toEqual(without(pieces, isFirst ? BACK.pieces : FIRST.pieces));
+      expect(without(asked, isFirst ? BACK.pieces : FIRST.pieces)).toEqual(
+        without(pieces, isFirst ? BACK.pieces : FIRST.pieces),
+      );
     });
   });
 
@@ -87,12 +104,15 @@ describe("templates", () => {
 });
 
 describe("sources", () => {
-  it.each(readdirSync(SOURCES).map((name) => [name, readFileSync(new URL(name, SOURCES), "utf8").replace(/^ *(?:\/\/|\/?\*).*$/gm, "")] as const))(
-    "%s stores nothing, logs nothing, and has no other source of random numbers",
-    (_, text) => {
-      expect(text).not.toMatch(/console\.|localStorage|sessionStorage|indexedDB|document\.cookie|caches\.|Math\.random|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|(?::|<|\bas) *any\b/);
-    },
-  );
+  it.each(
+    readdirSync(SOURCES).map(
+      (name) => [name, readFileSync(new URL(name, SOURCES), "utf8").replace(/^ *(?:\/\/|\/?\*).*$/gm, "")] as const,
+    ),
+  )("%s stores nothing, logs nothing, and has no other source of random numbers", (_, text) => {
+    expect(text).not.toMatch(
+      /console\.|localStorage|sessionStorage|indexedDB|document\.cookie|caches\.|Math\.random|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|(?::|<|\bas) *any\b/,
+    );
+  });
 
   it("give fields no name and no form", () => {
     expect(scripts).not.toMatch(/\.name = |setAttribute\("name"|createElement\("form"\)|element\("form"/);

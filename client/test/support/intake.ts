@@ -4,9 +4,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 
 import { type Bytes, concat, equal } from "../../src/formats/base/bytes.js";
-import { headerSize, parseHeader } from "../../src/formats/envelopes/header.js";
 import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../../src/formats/base/limits.js";
 import { partsOf } from "../../src/formats/base/padding.js";
+import { headerSize, parseHeader } from "../../src/formats/envelopes/header.js";
 
 interface Draft {
   readonly front: Bytes;
@@ -71,7 +71,11 @@ export class Intake {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", url = "" } = request;
     const number = this.seen.length;
-    const seen = { method, path: url.replace("/api/envelope", ""), size: Number(request.headers["content-length"] ?? 0) };
+    const seen = {
+      method,
+      path: url.replace("/api/envelope", ""),
+      size: Number(request.headers["content-length"] ?? 0),
+    };
     this.seen.push(seen);
     const fault = this.fault(seen, number);
     const token = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? "")?.[1];
@@ -81,7 +85,8 @@ export class Intake {
     };
     const body = await this.#read(request, fault);
     if (fault !== null && fault !== "lost-answer" && "status" in fault) {
-      const headers: Record<string, string> = fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) };
+      const headers: Record<string, string> =
+        fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) };
       answer(fault.status, { error: fault.error, message: "" }, headers);
       return;
     }
@@ -92,7 +97,8 @@ export class Intake {
   }
 
   async #read(request: IncomingMessage, fault: Fault | null): Promise<Bytes> {
-    const limit = fault !== null && typeof fault === "object" && "cutAfter" in fault ? fault.cutAfter : Number.POSITIVE_INFINITY;
+    const limit =
+      fault !== null && typeof fault === "object" && "cutAfter" in fault ? fault.cutAfter : Number.POSITIVE_INFINITY;
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -110,7 +116,12 @@ export class Intake {
       return;
     }
     const { bodySize } = parseHeader(body.slice(0, headerSize(body)));
-    const draft = known ?? { front: body, parts: new Array<Bytes | undefined>(partsOf(bodySize)).fill(undefined), bodySize, stored: bodySize === 0 };
+    const draft = known ?? {
+      front: body,
+      parts: new Array<Bytes | undefined>(partsOf(bodySize)).fill(undefined),
+      bodySize,
+      stored: bodySize === 0,
+    };
     this.drafts.set(token, draft);
     answer(known === undefined ? 201 : 200, state(draft));
   }

@@ -2,17 +2,23 @@
 
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-
+import type { Secrets } from "../../src/formats/access_code.js";
 import { type Bytes, compare, concat, equal, isZero, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import {
+  DELETE_SIZE,
+  ENTRY_SIZE,
+  LIST_HEADER,
+  LIST_SIZE,
+  PART_SIZE,
+  PIECE_SIZE,
+} from "../../src/formats/base/limits.js";
+import { random } from "../../src/formats/base/primitives.js";
 import { envelopeId, readEnvelope, seal } from "../../src/formats/envelopes/envelope.js";
 import { headerSize, parseHeader } from "../../src/formats/envelopes/header.js";
-import { keyId } from "../../src/formats/manifest.js";
 import type { Letter } from "../../src/formats/envelopes/letter.js";
-import { DELETE_SIZE, ENTRY_SIZE, LIST_HEADER, LIST_SIZE, PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
-import { bearer } from "../../src/net/http.js";
 import { encodeList } from "../../src/formats/mailbox_list.js";
-import type { Secrets } from "../../src/formats/access_code.js";
-import { random } from "../../src/formats/base/primitives.js";
+import { keyId } from "../../src/formats/manifest.js";
+import { bearer } from "../../src/net/http.js";
 
 /** A reply as the server holds it. */
 export interface Deposit {
@@ -30,7 +36,12 @@ export async function reply(
   files: readonly { readonly name: string; readonly content: Bytes }[] = [],
   changes: Partial<Letter> = {},
 ): Promise<Bytes> {
-  const recipient = { organisation: to.mailboxAddress.slice(0, 16), key: await keyId(to.replyPublic), publicKey: to.replyPublic, pairKey };
+  const recipient = {
+    organisation: to.mailboxAddress.slice(0, 16),
+    key: await keyId(to.replyPublic),
+    publicKey: to.replyPublic,
+    pairKey,
+  };
   const sealed = await seal([recipient], {
     message: utf8(message),
     files: files.map(({ name, content }) => ({ name, size: content.length, type: "" })),
@@ -44,7 +55,8 @@ export async function reply(
   const body = new Uint8Array(sealed.bodySize);
   body.set(concat(...files.map(({ content }) => content)));
   const parts: Bytes[] = [];
-  for (let at = 0; at < body.length; at += PART_SIZE) parts.push(await sealed.body.seal(body.slice(at, at + PART_SIZE)));
+  for (let at = 0; at < body.length; at += PART_SIZE)
+    parts.push(await sealed.body.seal(body.slice(at, at + PART_SIZE)));
   return concat(sealed.header, sealed.letter, ...parts);
 }
 
@@ -56,16 +68,29 @@ export function openingSize(envelope: Bytes): number {
 
 /** An Envelope as it lies in a mailbox. */
 export async function deposit(envelope: Bytes, day = 20_000): Promise<Deposit> {
-  return { id: await envelopeId(readEnvelope(envelope)), day, envelope, opening: envelope.slice(0, openingSize(envelope)) };
+  return {
+    id: await envelopeId(readEnvelope(envelope)),
+    day,
+    envelope,
+    opening: envelope.slice(0, openingSize(envelope)),
+  };
 }
 
 /** The list of these replies: as many letters as fit. */
 export function listOf(deposits: readonly Deposit[]): Bytes {
   const sorted = [...deposits].sort((one, other) => other.day - one.day || compare(one.id, other.id));
-  const entries = sorted.map(({ id, day, envelope, opening }) => ({ id, day, size: envelope.length, openingSize: opening.length }));
+  const entries = sorted.map(({ id, day, envelope, opening }) => ({
+    id,
+    day,
+    size: envelope.length,
+    openingSize: opening.length,
+  }));
   let size = LIST_HEADER + ENTRY_SIZE * sorted.length;
   const fitting = sorted.findIndex(({ opening }) => (size += opening.length) > LIST_SIZE);
-  return encodeList({ entries, openings: sorted.slice(0, fitting < 0 ? sorted.length : fitting).map(({ opening }) => opening) });
+  return encodeList({
+    entries,
+    openings: sorted.slice(0, fitting < 0 ? sorted.length : fitting).map(({ opening }) => opening),
+  });
 }
 
 /** A server with one mailbox. */
@@ -132,7 +157,8 @@ export class Postbox {
     }
     if (path === "/delete" && body.length === DELETE_SIZE) {
       const named = new Set<string>();
-      for (let at = 0; at < body.length; at += 32) if (!isZero(body.slice(at, at + 32))) named.add(toHex(body.slice(at, at + 32)));
+      for (let at = 0; at < body.length; at += 32)
+        if (!isZero(body.slice(at, at + 32))) named.add(toHex(body.slice(at, at + 32)));
       this.deposits = this.deposits.filter(({ id }) => !named.has(toHex(id)));
       return new Uint8Array(32);
     }

@@ -6,10 +6,10 @@ import { readFileSync } from "node:fs";
 import { type Bytes, concat, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { decode, encode } from "../../src/formats/base/canonical.js";
 import { type Day, today } from "../../src/formats/base/days.js";
-import type { FindKey } from "../../src/formats/envelopes/header.js";
-import { encodeManifest, keyId, type Manifest, organisationId, type ReceivingKey } from "../../src/formats/manifest.js";
 import { MANIFEST } from "../../src/formats/base/labels.js";
 import { random, xwingPublic } from "../../src/formats/base/primitives.js";
+import type { FindKey } from "../../src/formats/envelopes/header.js";
+import { encodeManifest, keyId, type Manifest, organisationId, type ReceivingKey } from "../../src/formats/manifest.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
 
 /** An organisation with its private keys. */
@@ -24,7 +24,11 @@ export interface TestOrganisation {
 }
 
 /** Makes an organisation whose manifest starts on `from`. */
-export async function makeOrganisation(name: string, from: Day = today(), changes: Partial<Manifest> = {}): Promise<TestOrganisation> {
+export async function makeOrganisation(
+  name: string,
+  from: Day = today(),
+  changes: Partial<Manifest> = {},
+): Promise<TestOrganisation> {
   const identity = (await webcrypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
   const identityPublic = new Uint8Array(await webcrypto.subtle.exportKey("raw", identity.publicKey));
   const seeds = new Map<string, Bytes>();

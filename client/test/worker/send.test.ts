@@ -38,7 +38,9 @@ describe("manifests of the page", () => {
     const { keyId } = await import("../../src/formats/manifest.js");
     const file = await kibhr.sign({ ...kibhr.manifest, keys: [{ ...key, publicKey, id: await keyId(publicKey) }] });
 
-    expect((await readManifests([fidh.file, file], FROM)).map(({ id }) => toHex(id))).toEqual([toHex(fidh.manifest.id)]);
+    expect((await readManifests([fidh.file, file], FROM)).map(({ id }) => toHex(id))).toEqual([
+      toHex(fidh.manifest.id),
+    ]);
   });
 
   it.each([

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { digits, generate, parse, words } from "../../src/formats/access_code.js";
-import { isWords, judge, judgeDigits, read } from "../../src/worker/judge.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
+import { isWords, judge, judgeDigits, read } from "../../src/worker/judge.js";
 
 const other = (digit: string): string => String((Number(digit) + 1) % 10);
 
@@ -12,13 +12,24 @@ describe("digits as they are typed", () => {
   it("are unfinished at each keystroke and right at the last, however they are divided", async () => {
     const passphrase = await generate();
     const written = digits(passphrase);
-    for (const spelling of [written, written.replace(/ /g, ""), written.replace(/ /g, "-"), (written.replace(/ /g, "").match(/.{4}/g) ?? []).join(" ")]) {
+    for (const spelling of [
+      written,
+      written.replace(/ /g, ""),
+      written.replace(/ /g, "-"),
+      (written.replace(/ /g, "").match(/.{4}/g) ?? []).join(" "),
+    ]) {
       for (let end = 1; end < spelling.length; end++) {
         const { state, count } = await judgeDigits(spelling.slice(0, end), null);
         expect([spelling.slice(0, end), state]).toEqual([spelling.slice(0, end), "unfinished"]);
         expect(count).toBe(spelling.slice(0, end).replace(/[ -]/g, "").length);
       }
-      expect(await judgeDigits(spelling, null)).toEqual({ unit: "digits", state: "right", count: 36, all: 36, at: null });
+      expect(await judgeDigits(spelling, null)).toEqual({
+        unit: "digits",
+        state: "right",
+        count: 36,
+        all: 36,
+        at: null,
+      });
       expect(await judgeDigits(spelling, written)).toMatchObject({ state: "right" });
       expect(await read(spelling)).toEqual(passphrase);
     }
@@ -96,7 +107,11 @@ describe("words as they are typed", () => {
 
     expect(await judge(typed, lists, null)).toMatchObject({ state: "unfinished" });
     expect(await judge(`${typed} `, lists, null)).toMatchObject({ state: "wrong", at: 4 });
-    expect(await judge([typed, ...spelled.slice(4)].join(" "), lists, null)).toMatchObject({ state: "wrong", at: 4, all: 9 });
+    expect(await judge([typed, ...spelled.slice(4)].join(" "), lists, null)).toMatchObject({
+      state: "wrong",
+      at: 4,
+      all: 9,
+    });
   });
 
   it("name the first that is not the one that was shown", async () => {

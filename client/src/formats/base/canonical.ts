@@ -1,7 +1,7 @@
 // Canonical JSON (docs/format.md, section 1): one spelling of every value, so a signed or hashed object has one reading.
 
-import { type Bytes, equal, fromUtf8, utf8 } from "./bytes.js";
 import { demand, TipboxError } from "../../errors.js";
+import { type Bytes, equal, fromUtf8, utf8 } from "./bytes.js";
 import { MAX_JSON_DEPTH } from "./limits.js";
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;

@@ -1,14 +1,21 @@
 // Reading members of canonical JSON objects: each reader returns a value of its type or throws `malformed`.
 
+import { demand } from "../../errors.js";
 import { type Bytes, fromBase64, fromHex } from "./bytes.js";
 import { isArray, isObject, type Json, type JsonObject } from "./canonical.js";
-import { demand } from "../../errors.js";
 import { MAX_LANGUAGE } from "./limits.js";
 
 /** `value` as an object with all of `required`, and none but these and `optional` (`null`: any). */
-export function members(value: Json | undefined, required: readonly string[], optional: readonly string[] | null = []): JsonObject {
+export function members(
+  value: Json | undefined,
+  required: readonly string[],
+  optional: readonly string[] | null = [],
+): JsonObject {
   demand(isObject(value), "malformed");
-  demand(required.every((name) => Object.hasOwn(value, name)), "malformed");
+  demand(
+    required.every((name) => Object.hasOwn(value, name)),
+    "malformed",
+  );
   const known = (name: string): boolean => optional === null || required.includes(name) || optional.includes(name);
   demand(Object.keys(value).every(known), "malformed");
   return value;

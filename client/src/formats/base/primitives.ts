@@ -3,9 +3,8 @@
 
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { XWing } from "@hpke/hybridkem-x-wing";
-
-import { type Bytes, concat, utf8 } from "./bytes.js";
 import { demand, TipboxError } from "../../errors.js";
+import { type Bytes, concat, utf8 } from "./bytes.js";
 import { KEY_SIZE, SIGNATURE_SIZE, TAG_SIZE, XWING_ENC_SIZE, XWING_PUBLIC_SIZE } from "./limits.js";
 
 const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
@@ -21,7 +20,12 @@ export async function sha256(...pieces: readonly Uint8Array[]): Promise<Bytes> {
 }
 
 /** 32 bytes of HKDF-SHA256 (RFC 5869) with a label, and context after it, as `info`. */
-export async function hkdf(key: Bytes, salt: Uint8Array, label: string, ...context: readonly Uint8Array[]): Promise<Bytes> {
+export async function hkdf(
+  key: Bytes,
+  salt: Uint8Array,
+  label: string,
+  ...context: readonly Uint8Array[]
+): Promise<Bytes> {
   const base = await crypto.subtle.importKey("raw", key, "HKDF", false, ["deriveBits"]);
   const info = concat(utf8(label), ...context);
   const algorithm = { name: "HKDF", hash: "SHA-256", salt: concat(salt), info };
@@ -56,7 +60,12 @@ export async function open(key: CryptoKey, nonce: Bytes, sealed: Bytes): Promise
 }
 
 /** Throws `bad-signature` unless `signature` is Ed25519 by `publicKey` over label ‖ 0x00 ‖ pieces. */
-export async function verify(label: string, signature: Bytes, publicKey: Bytes, ...pieces: readonly Uint8Array[]): Promise<void> {
+export async function verify(
+  label: string,
+  signature: Bytes,
+  publicKey: Bytes,
+  ...pieces: readonly Uint8Array[]
+): Promise<void> {
   demand(signature.length === SIGNATURE_SIZE, "bad-signature");
   let key: CryptoKey;
   try {
@@ -66,7 +75,12 @@ export async function verify(label: string, signature: Bytes, publicKey: Bytes, 
     const missing = error instanceof Error && error.name === "NotSupportedError";
     throw new TipboxError(missing ? "unsupported" : "bad-signature");
   }
-  const valid = await crypto.subtle.verify("Ed25519", key, signature, concat(utf8(label), new Uint8Array(1), ...pieces));
+  const valid = await crypto.subtle.verify(
+    "Ed25519",
+    key,
+    signature,
+    concat(utf8(label), new Uint8Array(1), ...pieces),
+  );
   demand(valid, "bad-signature");
 }
 

@@ -1,12 +1,12 @@
 // The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
 
-import { type Bytes, isZero, view } from "../base/bytes.js";
 import { demand, TipboxError } from "../../errors.js";
-import type { FileEntry } from "./letter.js";
+import { type Bytes, isZero, view } from "../base/bytes.js";
 import * as labels from "../base/labels.js";
 import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../base/limits.js";
 import { partsOf, sealedSize } from "../base/padding.js";
 import { aesKey, hkdf, open, seal } from "../base/primitives.js";
+import type { FileEntry } from "./letter.js";
 
 /** Parts under way in WebCrypto: one alone waits for a turn of the event loop, many wait for memory. */
 const AT_ONCE = 4;
@@ -68,7 +68,10 @@ export class BodySealer {
     const lane = async (): Promise<void> => {
       for (let i = next++; i < count; i = next++) {
         const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
-        sealed.set(await seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part), i * SEALED_PART_SIZE);
+        sealed.set(
+          await seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part),
+          i * SEALED_PART_SIZE,
+        );
       }
     };
     try {

@@ -1,8 +1,11 @@
 // Envelopes: sealing one, opening one, and its id (docs/format.md, section 4).
 
-import { BodySealer, openBody, splitFiles } from "./body.js";
-import { type Bytes, compare, concat } from "../base/bytes.js";
 import { demand } from "../../errors.js";
+import { type Bytes, compare, concat } from "../base/bytes.js";
+import { KEY_SIZE, MAX_SLOTS, PART_SIZE, SALT_SIZE, TAG_SIZE } from "../base/limits.js";
+import { partsOf } from "../base/padding.js";
+import { random, sha256 } from "../base/primitives.js";
+import { BodySealer, openBody, splitFiles } from "./body.js";
 import {
   bodyCommitment,
   contentCommitment,
@@ -15,9 +18,6 @@ import {
   sealSlot,
 } from "./header.js";
 import { bodySize, checkSendable, encodeLetter, type Letter, openLetter, sealLetter } from "./letter.js";
-import { KEY_SIZE, MAX_SLOTS, PART_SIZE, SALT_SIZE, TAG_SIZE } from "../base/limits.js";
-import { partsOf } from "../base/padding.js";
-import { random, sha256 } from "../base/primitives.js";
 
 /** A slot to fill: the organisation's id, its receiving key and that key's id; no pair key makes a filler. */
 export interface Recipient {
@@ -41,7 +41,10 @@ export interface Sealed {
 export async function seal(recipients: readonly Recipient[], content: Omit<Letter, "bodyKey">): Promise<Sealed> {
   checkSendable(content.message, content.files);
   demand(1 <= recipients.length && recipients.length <= MAX_SLOTS, "limit");
-  demand(recipients.some((recipient) => recipient.pairKey !== null), "malformed");
+  demand(
+    recipients.some((recipient) => recipient.pairKey !== null),
+    "malformed",
+  );
   const salt = random(SALT_SIZE);
   const contentKey = random(KEY_SIZE);
   const bodyKey = random(KEY_SIZE);
@@ -130,6 +133,7 @@ export async function open(bytes: Bytes, organisation: Bytes, findKey: FindKey):
   const headerHash = await sha256(reading.headerBytes);
   const letter = await openLetter(reading.header, headerHash, keys.contentKey, reading.letter);
   const pieces: Bytes[] = [];
-  for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts)) pieces.push(piece);
+  for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts))
+    pieces.push(piece);
   return { ...keys, letter, files: splitFiles(concat(...pieces), letter.files) };
 }

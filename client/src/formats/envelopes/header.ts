@@ -1,7 +1,7 @@
 // The header of an Envelope and its slots (docs/format.md, sections 4.1 and 4.2).
 
-import { type Bytes, compare, concat, equal, uint, utf8 } from "../base/bytes.js";
 import { demand } from "../../errors.js";
+import { type Bytes, compare, concat, equal, uint, utf8 } from "../base/bytes.js";
 import * as labels from "../base/labels.js";
 import {
   HEADER_FIXED,
@@ -108,7 +108,10 @@ export function parseHeader(bytes: Bytes): Header {
   demand(view.getUint16(10) === 0, "malformed");
   demand(letterSize(header.letterSize) === header.letterSize, "malformed");
   demand(padme(header.bodySize) === header.bodySize, "malformed");
-  demand(slots.every((slot, i) => i === 0 || compare(slots[i - 1]?.organisation ?? magic, slot.organisation) < 0), "malformed");
+  demand(
+    slots.every((slot, i) => i === 0 || compare(slots[i - 1]?.organisation ?? magic, slot.organisation) < 0),
+    "malformed",
+  );
   return header;
 }
 
@@ -137,7 +140,11 @@ export async function openSlot(header: Header, organisation: Bytes, findKey: Fin
   const seed = findKey(slot.key);
   demand(seed !== "unknown-key", "unknown-key");
   demand(seed !== "too-late", "too-late");
-  const keys = await hpkeOpen(seed, info(slot.organisation, slot.key, header.contentCommitment, header.bodyCommitment), slot.sealed);
+  const keys = await hpkeOpen(
+    seed,
+    info(slot.organisation, slot.key, header.contentCommitment, header.bodyCommitment),
+    slot.sealed,
+  );
   const contentKey = keys.slice(0, KEY_SIZE);
   // Before any AEAD call under the content key: GCM alone does not bind a ciphertext to one key.
   demand(equal(await contentCommitment(contentKey, header.salt), header.contentCommitment), "not-for-you");

@@ -1,10 +1,9 @@
 // The letter: message, file table and what the reader needs to answer (docs/format.md, section 4.3).
 
+import { demand } from "../../errors.js";
 import { type Bytes, concat, equal, isZero, toBase64, toHex, uint, utf8 } from "../base/bytes.js";
 import { decode, encode as encodeJson, type Json, type JsonObject } from "../base/canonical.js";
-import { demand } from "../../errors.js";
 import * as fields from "../base/fields.js";
-import { bodyCommitment, type Header } from "./header.js";
 import * as labels from "../base/labels.js";
 import {
   HASH_SIZE,
@@ -20,6 +19,7 @@ import {
 } from "../base/limits.js";
 import { letterSize, padme } from "../base/padding.js";
 import { aesKey, hkdf, open, seal } from "../base/primitives.js";
+import { bodyCommitment, type Header } from "./header.js";
 
 const NONCE = new Uint8Array(12);
 const NOTHING = new Uint8Array(0);
@@ -54,7 +54,10 @@ export function bodySize(files: readonly FileEntry[]): number {
 export function checkSendable(message: Bytes, files: readonly FileEntry[]): void {
   const nameSizes = files.map((file) => utf8(file.name).length);
   demand(message.length <= MAX_MESSAGE && files.length <= MAX_FILES && bodySize(files) <= MAX_BODY, "limit");
-  demand(nameSizes.every((size) => 1 <= size && size <= MAX_NAME), "limit");
+  demand(
+    nameSizes.every((size) => 1 <= size && size <= MAX_NAME),
+    "limit",
+  );
   demand(message.length > 0 || files.length > 0, "malformed");
 }
 
@@ -71,7 +74,13 @@ export function encodeLetter(letter: Letter): Bytes {
     ...letter.reserved,
   });
   const size = 4 + meta.length + 4 + letter.message.length;
-  const plaintext = concat(uint(meta.length, 4), meta, uint(letter.message.length, 4), letter.message, new Uint8Array(letterSize(size) - size));
+  const plaintext = concat(
+    uint(meta.length, 4),
+    meta,
+    uint(letter.message.length, 4),
+    letter.message,
+    new Uint8Array(letterSize(size) - size),
+  );
   meta.fill(0);
   return plaintext;
 }

@@ -1,14 +1,14 @@
 // Replies: opening one, and telling whom it is from (docs/format.md, section 4.6). The pair key in the slot proves it and
 // nothing else does.
 
-import { type Bytes, equal } from "../base/bytes.js";
 import { demand } from "../../errors.js";
-import { type Header, openSlot } from "./header.js";
-import { keyId } from "../manifest.js";
-import { type Letter, openLetter } from "./letter.js";
-import { ID_SIZE } from "../base/limits.js";
 import { pairKey, type Secrets } from "../access_code.js";
+import { type Bytes, equal } from "../base/bytes.js";
+import { ID_SIZE } from "../base/limits.js";
 import { sha256 } from "../base/primitives.js";
+import { keyId } from "../manifest.js";
+import { type Header, openSlot } from "./header.js";
+import { type Letter, openLetter } from "./letter.js";
 
 /** An Envelope's header and letter, still sealed. */
 export interface SealedHead {
@@ -34,11 +34,17 @@ export function mailboxId(address: Bytes): Bytes {
  * Opens a reply's letter. `organisations` are the ids of all that the source knows by their manifests. Throws `malformed`,
  * `limit`, `not-addressed`, `unknown-key`, `tampered`, `not-for-you` or `commitment` when it is no reply to this source.
  */
-export async function openReply(sealed: SealedHead, secrets: Secrets, organisations: readonly Bytes[]): Promise<OpenedReply> {
+export async function openReply(
+  sealed: SealedHead,
+  secrets: Secrets,
+  organisations: readonly Bytes[],
+): Promise<OpenedReply> {
   const { header } = sealed;
   demand(header.slots.length === 1, "malformed");
   const own = await keyId(secrets.replyPublic);
-  const slot = await openSlot(header, mailboxId(secrets.mailboxAddress), (key) => (equal(key, own) ? secrets.replySeed : "unknown-key"));
+  const slot = await openSlot(header, mailboxId(secrets.mailboxAddress), (key) =>
+    equal(key, own) ? secrets.replySeed : "unknown-key",
+  );
   const headerHash = await sha256(sealed.headerBytes);
   const letter = await openLetter(header, headerHash, slot.contentKey, sealed.letter);
   slot.contentKey.fill(0);
