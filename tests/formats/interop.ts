@@ -6,9 +6,11 @@ import * as codes from "../../client/src/formats/access_code.js";
 import { type Bytes, concat, fromBase64, fromHex, toBase64, toHex } from "../../client/src/formats/base/bytes.js";
 import { parse as parseDay } from "../../client/src/formats/base/days.js";
 import { PART_SIZE } from "../../client/src/formats/base/limits.js";
-import { envelopeId, open, readEnvelope, seal } from "../../client/src/formats/envelopes/envelope.js";
-import { check, currentKey, encodeManifest, parse as parseManifest } from "../../client/src/formats/manifest.js";
+import { envelopeId, seal } from "../../client/src/formats/envelopes/envelope.js";
+import { check, currentKey, parse as parseManifest } from "../../client/src/formats/manifest.js";
 import { BodyReader } from "../../client/src/worker/files.js";
+import { encodeManifest } from "../../client/test/formats/encoders.js";
+import { open, readEnvelope } from "../../client/test/formats/envelopes/envelope_opening.js";
 
 type Request = Record<string, any>;
 

@@ -3,7 +3,7 @@
 import { demand, TipboxError } from "../errors.js";
 import { type Bytes, uint, utf8 } from "./base/bytes.js";
 import * as labels from "./base/labels.js";
-import { ID_SIZE, PASSPHRASE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
+import { PASSPHRASE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
 import { hkdf, pbkdf2, random, sha256, xwingPublic } from "./base/primitives.js";
 import type { WordList } from "./wordlists.js";
 
@@ -12,8 +12,6 @@ const RANDOM_BITS = 100n;
 const CHECK_BITS = 12n;
 const MAX_TYPED = 1024;
 const GROUP = 6;
-const LOWEST = VERSION << (RANDOM_BITS + CHECK_BITS);
-const HIGHEST = ((VERSION + 1n) << (RANDOM_BITS + CHECK_BITS)) - 1n;
 const EMPTY = new Uint8Array(0);
 
 function toBytes(value: bigint, size: number): Bytes {
@@ -89,54 +87,6 @@ async function checked(value: bigint): Promise<Bytes | null> {
   return toInteger(passphrase) === value ? passphrase : null;
 }
 
-/** What can be said of a typed text without knowing the access code. */
-export interface Doubt {
-  readonly unit: "digits" | "words";
-  /** The list whose words these most likely are; empty for digits. */
-  readonly language: string;
-  /** Groups or words typed, */
-  readonly count: number;
-  /** of this many. */
-  readonly expected: number;
-  /** The numbers, from 0, of groups or words that no access code can have there. */
-  readonly wrong: readonly number[];
-}
-
-/** Where a typed text cannot be right. Words are held against the list that fits them best, the first of equals. */
-export function doubt(typed: string, lists: readonly WordList[]): Doubt {
-  const text = [...typed.slice(0, 2 * MAX_TYPED)].slice(0, MAX_TYPED).join("");
-  const letters = text.match(/\p{L}/gu)?.length ?? 0;
-  if (letters <= (text.match(/\p{Nd}/gu)?.length ?? 0)) return doubtDigits(text);
-  const found = lists.map((list) => doubtWords(text, list)).sort((one, other) => one.wrong.length - other.wrong.length);
-  return found[0] ?? { unit: "words", language: "", count: 0, expected: 0, wrong: [] };
-}
-
-function indexes<T>(pieces: readonly T[], wrong: (piece: T, at: number) => boolean): number[] {
-  return pieces.flatMap((piece, at) => (wrong(piece, at) ? [at] : []));
-}
-
-function doubtDigits(text: string): Doubt {
-  const ascii = text.replace(/\p{Nd}/gu, asciiDigit);
-  let groups = ascii.split(/[\s\x1c-\x1f\x85\-._]+/).filter((piece) => piece !== "");
-  const asTyped = groups.length > 1 && groups.slice(0, -1).every((piece) => Math.abs([...piece].length - GROUP) <= 1);
-  if (!asTyped) groups = groups.join("").match(/.{1,6}/gsu) ?? []; // not in groups of six
-  const rest = 10n ** BigInt(PASSPHRASE_DIGITS - GROUP);
-  const wrong = indexes(groups, (piece, at) => !/^[0-9]{6}$/.test(piece) || (at === 0 && !within(BigInt(piece), rest)));
-  return { unit: "digits", language: "", count: groups.length, expected: PASSPHRASE_DIGITS / GROUP, wrong };
-}
-
-function doubtWords(text: string, list: WordList): Doubt {
-  const rest = BigInt(list.words.length) ** BigInt(list.length - 1);
-  const numbers = list.divide(text).map((word) => list.find(word));
-  const wrong = indexes(numbers, (number, at) => number === null || (at === 0 && !within(BigInt(number), rest)));
-  return { unit: "words", language: list.name, count: numbers.length, expected: list.length, wrong };
-}
-
-/** Whether an access code of this version can begin with `first`, which counts `rest` each. */
-function within(first: bigint, rest: bigint): boolean {
-  return LOWEST / rest <= first && first <= HIGHEST / rest;
-}
-
 /** What follows from an access code; `root` must be wiped when no pair key is needed any more. */
 export interface Secrets {
   readonly root: Bytes;
@@ -168,16 +118,6 @@ export function wipe(from: Secrets): void {
 /** The key that a source and one organisation share. */
 export function pairKey(root: Bytes, organisation: Bytes): Promise<Bytes> {
   return hkdf(root, EMPTY, labels.PAIR_KEY, organisation);
-}
-
-/** Reserved for carrying on an upload from another device. */
-export function resumeSecret(root: Bytes): Promise<Bytes> {
-  return hkdf(root, EMPTY, labels.RESUME);
-}
-
-/** The id of the conversation under a pair key; 16 bytes. */
-export async function threadId(pair: Bytes): Promise<Bytes> {
-  return (await sha256(utf8(labels.THREAD), pair)).slice(0, ID_SIZE);
 }
 
 /** The check digits of an Envelope for one organisation: 20 digits in groups of five. */

@@ -1,7 +1,7 @@
 // The list that answers a mailbox token (docs/protocol.md, section 3.1): which replies there are, and the letters that fit.
 
 import { demand } from "../errors.js";
-import { type Bytes, compare, concat, isZero, toHex, uint } from "./base/bytes.js";
+import { type Bytes, compare, isZero, toHex } from "./base/bytes.js";
 import { type Day, LAST_DAY } from "./base/days.js";
 import {
   ENTRY_SIZE,
@@ -82,18 +82,4 @@ export function parseList(bytes: Bytes): MailboxList {
   const openings = entries.slice(0, listed).map(({ openingSize }) => take(openingSize));
   demand(isZero(bytes.subarray(offset)), "malformed");
   return { entries, openings };
-}
-
-/** The bytes of a list; entries in their order. */
-export function encodeList({ entries, openings }: MailboxList): Bytes {
-  const table = entries.map(({ id, day, size, openingSize }) => {
-    const long = new Uint8Array(8);
-    new DataView(long.buffer).setBigUint64(0, BigInt(size));
-    return concat(id, uint(day, 4), long, uint(openingSize, 4));
-  });
-  const fixed = [MAGIC, uint(VERSION, 1), uint(0, 1), uint(entries.length, 2), uint(openings.length, 2), uint(0, 2)];
-  const content = concat(...fixed, ...table, ...openings);
-  const list = new Uint8Array(LIST_SIZE);
-  list.set(content);
-  return list;
 }

@@ -1,9 +1,9 @@
 // Key manifests: what an organisation shows the world (docs/format.md, section 2).
 
 import { demand } from "../errors.js";
-import { type Bytes, toBase64, toHex, utf8 } from "./base/bytes.js";
+import { type Bytes, toHex, utf8 } from "./base/bytes.js";
 import { decode, encode, type Json, type JsonObject } from "./base/canonical.js";
-import { type Day, format as formatDay, parse as parseDay } from "./base/days.js";
+import { type Day, parse as parseDay } from "./base/days.js";
 import * as fields from "./base/fields.js";
 import * as labels from "./base/labels.js";
 import {
@@ -80,11 +80,6 @@ export function keyId(publicKey: Bytes): Promise<Bytes> {
   return idOf(labels.KEY, publicKey);
 }
 
-/** The id of the server with this Ed25519 key. */
-export function serverId(publicKey: Bytes): Promise<Bytes> {
-  return idOf(labels.SERVER, publicKey);
-}
-
 async function parseKey(value: Json): Promise<ReceivingKey> {
   const member = fields.members(value, ["from", "id", "public", "until"]);
   const key = {
@@ -145,32 +140,6 @@ export async function parse(file: Bytes): Promise<Manifest> {
   const { signature: _, ...unsigned } = value;
   await verify(labels.MANIFEST, manifest.signature, identity, encode(unsigned));
   return manifest;
-}
-
-/** The bytes of a manifest's file. */
-export function encodeManifest(manifest: Manifest): Bytes {
-  const value: JsonObject = {
-    ...manifest.extra,
-    country: manifest.country,
-    critical: manifest.critical,
-    desk: toBase64(manifest.desk),
-    from: formatDay(manifest.from),
-    identity: toBase64(manifest.identity),
-    keys: manifest.keys.map((key) => ({
-      from: formatDay(key.from),
-      id: toHex(key.id),
-      public: toBase64(key.publicKey),
-      until: formatDay(key.until),
-    })),
-    languages: manifest.languages,
-    name: manifest.name,
-    organisation: manifest.organisation,
-    serial: manifest.serial,
-    signature: toBase64(manifest.signature),
-    until: formatDay(manifest.until),
-    version: VERSION,
-  };
-  return encode(value, "file");
 }
 
 /** Throws `expired` or `not-yet-valid` unless the manifest is good on this day. */

@@ -2,17 +2,9 @@ import { createHash, hkdfSync, pbkdf2Sync } from "node:crypto";
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  checkDigits,
-  digits,
-  generate,
-  pairKey,
-  parse,
-  secrets,
-  threadId,
-  wipe,
-} from "../../src/formats/access_code.js";
+import { checkDigits, digits, generate, pairKey, parse, secrets, wipe } from "../../src/formats/access_code.js";
 import { toHex } from "../../src/formats/base/bytes.js";
+import { threadId } from "./derivations.js";
 
 describe("access code", () => {
   it("is 36 digits in six groups, and reads back however it is typed", async () => {

@@ -20,8 +20,9 @@ import {
 import { partsOf, sealedSize } from "../../src/formats/base/padding.js";
 import { aesKey, hkdf, hpkeOpen, open, sha256, verify } from "../../src/formats/base/primitives.js";
 import { partNonce } from "../../src/formats/envelopes/body.js";
-import { envelopeId, readEnvelope } from "../../src/formats/envelopes/envelope.js";
+import { envelopeId } from "../../src/formats/envelopes/envelope.js";
 import type { FindKey } from "../../src/formats/envelopes/header.js";
+import { readEnvelope } from "./envelopes/envelope_opening.js";
 
 const BUNDLE = "tipbox/v1/bundle";
 const BUNDLE_COMMITMENT = "tipbox/v1/bundle-commitment";

@@ -4,9 +4,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { digits, doubt, generate, parse, words } from "../../src/formats/access_code.js";
+import { digits, generate, parse, words } from "../../src/formats/access_code.js";
 import { fold, type ListName, languageOf, PINS, WordList } from "../../src/formats/wordlists.js";
 import { wordListFile, wordLists } from "../support/tools.js";
+import { doubt } from "./doubt.js";
 
 const lists = await wordLists();
 const [english, russian, french] = lists as [WordList, WordList, WordList];

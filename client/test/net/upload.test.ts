@@ -3,12 +3,12 @@ import type { Code } from "../../src/errors.js";
 import { type Bytes, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { today } from "../../src/formats/base/days.js";
 import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../../src/formats/base/limits.js";
-import { open } from "../../src/formats/envelopes/envelope.js";
 import type { FromWorker, Order } from "../../src/messages.js";
 import { askedPause, TIMING } from "../../src/net/http.js";
 import { RunLength, stillMissing } from "../../src/net/upload.js";
 import { readManifests } from "../../src/worker/recipients.js";
 import { send } from "../../src/worker/send.js";
+import { open } from "../formats/envelopes/envelope_opening.js";
 import { type Fault, Intake } from "../support/intake.js";
 import { contentOf, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 

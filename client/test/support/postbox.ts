@@ -13,12 +13,13 @@ import {
   PIECE_SIZE,
 } from "../../src/formats/base/limits.js";
 import { random } from "../../src/formats/base/primitives.js";
-import { envelopeId, readEnvelope, seal } from "../../src/formats/envelopes/envelope.js";
+import { envelopeId, seal } from "../../src/formats/envelopes/envelope.js";
 import { headerSize, parseHeader } from "../../src/formats/envelopes/header.js";
 import type { Letter } from "../../src/formats/envelopes/letter.js";
-import { encodeList } from "../../src/formats/mailbox_list.js";
 import { keyId } from "../../src/formats/manifest.js";
 import { bearer } from "../../src/net/http.js";
+import { encodeList } from "../formats/encoders.js";
+import { readEnvelope } from "../formats/envelopes/envelope_opening.js";
 
 /** A reply as the server holds it. */
 export interface Deposit {

@@ -9,8 +9,9 @@ import { type Day, today } from "../../src/formats/base/days.js";
 import { MANIFEST } from "../../src/formats/base/labels.js";
 import { random, xwingPublic } from "../../src/formats/base/primitives.js";
 import type { FindKey } from "../../src/formats/envelopes/header.js";
-import { encodeManifest, keyId, type Manifest, organisationId, type ReceivingKey } from "../../src/formats/manifest.js";
+import { keyId, type Manifest, organisationId, type ReceivingKey } from "../../src/formats/manifest.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
+import { encodeManifest } from "../formats/encoders.js";
 
 /** An organisation with its private keys. */
 export interface TestOrganisation {

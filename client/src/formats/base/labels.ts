@@ -1,8 +1,7 @@
-// Domain separation: the labels of docs/format.md, each for one use. Those of Bundles are the server's and the desk's alone.
+// Domain separation: those labels of docs/format.md that a page uses, each for one thing.
 
 export const ORGANISATION = "tipbox/v1/organisation";
 export const KEY = "tipbox/v1/key";
-export const SERVER = "tipbox/v1/server";
 export const MANIFEST = "tipbox/v1/manifest";
 
 export const PASSPHRASE_CHECK = "tipbox/v1/passphrase-check";
@@ -10,8 +9,6 @@ export const ROOT = "tipbox/v1/root";
 export const MAILBOX_TOKEN = "tipbox/v1/mailbox-token";
 export const REPLY_KEY = "tipbox/v1/reply-key";
 export const PAIR_KEY = "tipbox/v1/pair-key";
-export const RESUME = "tipbox/v1/resume";
-export const THREAD = "tipbox/v1/thread";
 export const CHECK_WORDS = "tipbox/v1/check-words";
 
 export const CONTENT_COMMITMENT = "tipbox/v1/content-commitment";

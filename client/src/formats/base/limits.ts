@@ -11,7 +11,6 @@ export const TAG_SIZE = 16;
 export const SALT_SIZE = 32;
 export const SIGNATURE_SIZE = 64;
 export const XWING_PUBLIC_SIZE = 1216;
-export const XWING_SEED_SIZE = 32;
 export const XWING_ENC_SIZE = 1120;
 
 // Canonical JSON

@@ -1,12 +1,11 @@
 // The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
 
-import { demand, TipboxError } from "../../errors.js";
-import { type Bytes, isZero, view } from "../base/bytes.js";
+import { TipboxError } from "../../errors.js";
+import { type Bytes, view } from "../base/bytes.js";
 import * as labels from "../base/labels.js";
 import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../base/limits.js";
 import { partsOf, sealedSize } from "../base/padding.js";
 import { aesKey, hkdf, open, seal } from "../base/primitives.js";
-import type { FileEntry } from "./letter.js";
 
 /** Parts under way in WebCrypto: one alone waits for a turn of the event loop, many wait for memory. */
 const AT_ONCE = 4;
@@ -110,25 +109,4 @@ export class BodyOpener {
   open(counter: number, sealed: Bytes): Promise<Bytes> {
     return open(this.#key, partNonce(counter, counter === this.parts - 1), sealed);
   }
-}
-
-/** Opens the sealed parts of a body in order. Throws `tampered`, `incomplete`, `trailing`. */
-export async function* openBody(headerHash: Bytes, bodyKey: Bytes, size: number, sealed: Bytes): AsyncGenerator<Bytes> {
-  const opener = await BodyOpener.create(headerHash, bodyKey, size);
-  let offset = 0;
-  for (let counter = 0; counter < opener.parts; counter++) {
-    const end = offset + opener.sealedSize(counter);
-    demand(end <= sealed.length, "incomplete");
-    yield opener.open(counter, sealed.slice(offset, end));
-    offset = end;
-  }
-  demand(offset === sealed.length, "trailing");
-}
-
-/** Cuts an opened body back into files. Throws `malformed` when the padding behind them is not zero. */
-export function splitFiles(body: Bytes, files: readonly FileEntry[]): Bytes[] {
-  let offset = 0;
-  const contents = files.map((file) => body.slice(offset, (offset += file.size)));
-  demand(isZero(body.subarray(offset)), "malformed");
-  return contents;
 }

@@ -1,23 +1,21 @@
-// Envelopes: sealing one, opening one, and its id (docs/format.md, section 4).
+// Envelopes: sealing one, taking one apart, and its id (docs/format.md, section 4). A page opens only replies (reply.ts, and
+// body.ts for their files).
 
 import { demand } from "../../errors.js";
 import { type Bytes, compare, concat } from "../base/bytes.js";
-import { KEY_SIZE, MAX_SLOTS, PART_SIZE, SALT_SIZE, TAG_SIZE } from "../base/limits.js";
-import { partsOf } from "../base/padding.js";
+import { KEY_SIZE, MAX_SLOTS, SALT_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../base/limits.js";
 import { random, sha256 } from "../base/primitives.js";
-import { BodySealer, openBody, splitFiles } from "./body.js";
+import { BodySealer } from "./body.js";
 import {
   bodyCommitment,
   contentCommitment,
   encodeHeader,
-  type FindKey,
   type Header,
   headerSize,
-  openSlot,
   parseHeader,
   sealSlot,
 } from "./header.js";
-import { bodySize, checkSendable, encodeLetter, type Letter, openLetter, sealLetter } from "./letter.js";
+import { bodySize, checkSendable, encodeLetter, type Letter, sealLetter } from "./letter.js";
 
 /** A slot to fill: the organisation's id, its receiving key and that key's id; no pair key makes a filler. */
 export interface Recipient {
@@ -75,65 +73,41 @@ export async function seal(recipients: readonly Recipient[], content: Omit<Lette
   return { header, headerHash, letter, body, bodySize: size };
 }
 
-/** An Envelope taken apart, still sealed. */
-export interface Reading {
+/** The front of an Envelope, still sealed. */
+export interface SealedHead {
   readonly header: Header;
   readonly headerBytes: Bytes;
   readonly letter: Bytes;
+}
+
+/** A whole Envelope, still sealed. */
+export interface SealedEnvelope extends SealedHead {
   /** All sealed parts, joined. */
   readonly parts: Bytes;
 }
 
-/** Takes header ‖ letter apart, without keys. */
-export function readHead(bytes: Bytes): Omit<Reading, "parts"> {
+/** Header and letter at the front of `bytes`, and what follows them. No key is needed. */
+export function splitHead(bytes: Bytes): { readonly head: SealedHead; readonly rest: Bytes } {
   const size = headerSize(bytes);
   const headerBytes = bytes.slice(0, size);
   const header = parseHeader(headerBytes);
   const end = size + header.letterSize + TAG_SIZE;
   demand(bytes.length >= end, "truncated");
-  demand(bytes.length === end, "trailing");
-  return { header, headerBytes, letter: bytes.slice(size) };
+  return { head: { header, headerBytes, letter: bytes.slice(size, end) }, rest: bytes.slice(end) };
 }
 
-/** Takes an Envelope apart, without keys. */
-export function readEnvelope(bytes: Bytes): Reading {
-  const size = headerSize(bytes);
-  const headerBytes = bytes.slice(0, size);
-  const header = parseHeader(headerBytes);
-  const end = size + header.letterSize + TAG_SIZE;
-  demand(bytes.length >= end, "truncated");
-  const parts = bytes.slice(end);
-  const sealedSize = header.bodySize + partsOf(header.bodySize) * TAG_SIZE;
-  demand(parts.length >= sealedSize, "incomplete");
-  demand(parts.length === sealedSize, "trailing");
-  return { header, headerBytes, letter: bytes.slice(size, end), parts };
+/** Reads header ‖ letter that take up `bytes` exactly. */
+export function readHead(bytes: Bytes): SealedHead {
+  const { head, rest } = splitHead(bytes);
+  demand(rest.length === 0, "trailing");
+  return head;
 }
 
-/** The Envelope's id: anyone can compute it, without keys. */
-export async function envelopeId(reading: Reading): Promise<Bytes> {
+/** The Envelope's id, 32 bytes. Anyone can compute it: no key is needed. */
+export async function envelopeId({ headerBytes, letter, parts }: SealedEnvelope): Promise<Bytes> {
   const hashes: Bytes[] = [];
-  for (let offset = 0; offset < reading.parts.length; offset += PART_SIZE + TAG_SIZE) {
-    hashes.push(await sha256(reading.parts.subarray(offset, offset + PART_SIZE + TAG_SIZE)));
+  for (let offset = 0; offset < parts.length; offset += SEALED_PART_SIZE) {
+    hashes.push(await sha256(parts.subarray(offset, offset + SEALED_PART_SIZE)));
   }
-  return sha256(reading.headerBytes, reading.letter, ...hashes);
-}
-
-/** An opened Envelope. */
-export interface Opened {
-  readonly letter: Letter;
-  readonly contentKey: Bytes;
-  readonly pairKey: Bytes;
-  readonly files: readonly Bytes[];
-}
-
-/** Opens an Envelope as one of its readers; nothing of it is returned unless all of it opens. */
-export async function open(bytes: Bytes, organisation: Bytes, findKey: FindKey): Promise<Opened> {
-  const reading = readEnvelope(bytes);
-  const keys = await openSlot(reading.header, organisation, findKey);
-  const headerHash = await sha256(reading.headerBytes);
-  const letter = await openLetter(reading.header, headerHash, keys.contentKey, reading.letter);
-  const pieces: Bytes[] = [];
-  for await (const piece of openBody(headerHash, letter.bodyKey, reading.header.bodySize, reading.parts))
-    pieces.push(piece);
-  return { ...keys, letter, files: splitFiles(concat(...pieces), letter.files) };
+  return sha256(headerBytes, letter, ...hashes);
 }

@@ -7,15 +7,9 @@ import { type Bytes, equal } from "../base/bytes.js";
 import { ID_SIZE } from "../base/limits.js";
 import { sha256 } from "../base/primitives.js";
 import { keyId } from "../manifest.js";
-import { type Header, openSlot } from "./header.js";
+import type { SealedHead } from "./envelope.js";
+import { openSlot } from "./header.js";
 import { type Letter, openLetter } from "./letter.js";
-
-/** An Envelope's header and letter, still sealed. */
-export interface SealedHead {
-  readonly header: Header;
-  readonly headerBytes: Bytes;
-  readonly letter: Bytes;
-}
 
 /** A reply whose letter is open; the body opens with `letter.bodyKey` and `headerHash`. */
 export interface OpenedReply {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { fromUtf8, utf8 } from "../../src/formats/base/bytes.js";
-import { decode, encode, type Json } from "../../src/formats/base/canonical.js";
+import { fromUtf8, utf8 } from "../../../src/formats/base/bytes.js";
+import { decode, encode, type Json } from "../../../src/formats/base/canonical.js";
 
 const ascii = fc.string({ unit: "grapheme-ascii", maxLength: 8 });
 const json = fc.letrec<{ value: Json }>((tie) => ({

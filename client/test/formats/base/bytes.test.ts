@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { compare, concat, equal, fromBase64, fromHex, toBase64, toHex, uint } from "../../src/formats/base/bytes.js";
+import { compare, concat, equal, fromBase64, fromHex, toBase64, toHex, uint } from "../../../src/formats/base/bytes.js";
 
 const bytes = fc.uint8Array({ maxLength: 100 }).map((array) => new Uint8Array(array));
 

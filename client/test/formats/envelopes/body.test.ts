@@ -1,16 +1,16 @@
 // Memory and counters while a body is sealed and sent, looked at from below (WebCrypto) and from above (the upload).
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Bytes, concat, isZero, toHex } from "../../src/formats/base/bytes.js";
-import { PART_SIZE, TAG_SIZE } from "../../src/formats/base/limits.js";
-import { partsOf } from "../../src/formats/base/padding.js";
-import { open, random } from "../../src/formats/base/primitives.js";
-import { BodySealer } from "../../src/formats/envelopes/body.js";
-import { TIMING } from "../../src/net/http.js";
-import { type Run, Upload } from "../../src/net/upload.js";
-import { BodyReader } from "../../src/worker/files.js";
-import { sendBody } from "../../src/worker/send.js";
-import { contentOf } from "../support/tools.js";
+import { type Bytes, concat, isZero, toHex } from "../../../src/formats/base/bytes.js";
+import { PART_SIZE, TAG_SIZE } from "../../../src/formats/base/limits.js";
+import { partsOf } from "../../../src/formats/base/padding.js";
+import { open, random } from "../../../src/formats/base/primitives.js";
+import { BodySealer } from "../../../src/formats/envelopes/body.js";
+import { TIMING } from "../../../src/net/http.js";
+import { type Run, Upload } from "../../../src/net/upload.js";
+import { BodyReader } from "../../../src/worker/files.js";
+import { sendBody } from "../../../src/worker/send.js";
+import { contentOf } from "../../support/tools.js";
 
 const realEncrypt = crypto.subtle.encrypt.bind(crypto.subtle);
 let nonces: string[];

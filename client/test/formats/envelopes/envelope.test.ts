@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
-import { today } from "../../src/formats/base/days.js";
-import { HEADER_FIXED, PART_SIZE, SEALED_PART_SIZE, SLOT_SIZE } from "../../src/formats/base/limits.js";
-import { padme } from "../../src/formats/base/padding.js";
-import { random, sha256 } from "../../src/formats/base/primitives.js";
-import { BodySealer, partNonce } from "../../src/formats/envelopes/body.js";
-import { envelopeId, open, type Recipient, readEnvelope, seal } from "../../src/formats/envelopes/envelope.js";
-import { encodeHeader, headerSize, openSlot, parseHeader } from "../../src/formats/envelopes/header.js";
+import { type Bytes, concat, equal, toHex, utf8 } from "../../../src/formats/base/bytes.js";
+import { today } from "../../../src/formats/base/days.js";
+import { HEADER_FIXED, PART_SIZE, SEALED_PART_SIZE, SLOT_SIZE } from "../../../src/formats/base/limits.js";
+import { padme } from "../../../src/formats/base/padding.js";
+import { random, sha256 } from "../../../src/formats/base/primitives.js";
+import { BodySealer, partNonce } from "../../../src/formats/envelopes/body.js";
+import { envelopeId, type Recipient, seal } from "../../../src/formats/envelopes/envelope.js";
+import { encodeHeader, headerSize, openSlot, parseHeader } from "../../../src/formats/envelopes/header.js";
 import {
   checkSendable,
   encodeLetter,
@@ -15,10 +15,11 @@ import {
   type Letter,
   parseLetter,
   sealLetter,
-} from "../../src/formats/envelopes/letter.js";
-import { currentKey } from "../../src/formats/manifest.js";
-import { BodyReader } from "../../src/worker/files.js";
-import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
+} from "../../../src/formats/envelopes/letter.js";
+import { currentKey } from "../../../src/formats/manifest.js";
+import { BodyReader } from "../../../src/worker/files.js";
+import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../../support/tools.js";
+import { open, readEnvelope } from "./envelope_opening.js";
 
 const MESSAGE = utf8("Свидетельство: я видел это сам.\n");
 let organisations: TestOrganisation[];

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { MAX_BODY, PART_SIZE } from "../../src/formats/base/limits.js";
-import { letterSize, padme, partsOf, sealedSize } from "../../src/formats/base/padding.js";
+import { MAX_BODY, PART_SIZE } from "../../../src/formats/base/limits.js";
+import { letterSize, padme, partsOf, sealedSize } from "../../../src/formats/base/padding.js";
 
 /** Padmé once more, on integers of any size. */
 function reference(size: bigint): bigint {

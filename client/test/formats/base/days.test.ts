@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { format, parse } from "../../src/formats/base/days.js";
+import { format, parse } from "../../../src/formats/base/days.js";
 
 describe("days", () => {
   it.each([
