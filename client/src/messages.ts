@@ -52,7 +52,7 @@ export interface Order {
   /** BCP 47, the page's. */
   readonly language: string;
   /** The digits of the access code whose threads it joins; `null` makes a new one. */
-  readonly passphrase: string | null;
+  readonly accessCode: string | null;
 }
 
 export type FromWorker =
@@ -61,7 +61,7 @@ export type FromWorker =
    * The letter is durable on the server: from now on a new access code is worth writing down. `null` when it was written
    * under the one that opened the mailbox.
    */
-  | { readonly kind: "letter"; readonly passphrase: string | null; readonly checks: readonly Check[] }
+  | { readonly kind: "letter"; readonly accessCode: string | null; readonly checks: readonly CheckDigits[] }
   | {
       readonly kind: "progress";
       readonly bytes: number;
@@ -70,7 +70,7 @@ export type FromWorker =
       readonly remaining: number | null;
     }
   /** The line is in trouble and will be tried again, or (`null`) works again. */
-  | { readonly kind: "line"; readonly trouble: Code | null }
+  | { readonly kind: "connection"; readonly trouble: Code | null }
   | { readonly kind: "stored" }
   /** It ended without success; `file` is the index of the file that caused it. */
   | { readonly kind: "failed"; readonly code: Code; readonly file: number | null }
@@ -81,9 +81,9 @@ export type FromWorker =
   | { readonly kind: "opening" }
   | {
       readonly kind: "opened";
-      readonly passphrase: string;
+      readonly accessCode: string;
       readonly replies: readonly Answer[];
-      readonly waiting: readonly Waiting[];
+      readonly pending: readonly PendingReply[];
       readonly others: number;
     }
   /** A letter was fetched; `null` when it is not to be shown. */
@@ -102,7 +102,7 @@ export type FromWorker =
   | { readonly kind: "unread"; readonly code: Code };
 
 /** What source and organisation can compare by voice. */
-export interface Check {
+export interface CheckDigits {
   readonly name: string;
   readonly digits: string;
 }
@@ -119,7 +119,7 @@ export interface Answer {
 }
 
 /** A reply whose letter did not come with the list. */
-export interface Waiting {
+export interface PendingReply {
   readonly id: string;
   readonly day: Day;
   /** Bytes that showing it costs. */

@@ -2,7 +2,7 @@
 
 import { createInterface } from "node:readline";
 import { codeOf } from "../../client/src/errors.js";
-import * as codes from "../../client/src/formats/access_code.js";
+import * as accessCodes from "../../client/src/formats/access_code.js";
 import { type Bytes, concat, fromBase64, fromHex, toBase64, toHex } from "../../client/src/formats/base/bytes.js";
 import { parse as parseDay } from "../../client/src/formats/base/days.js";
 import { PART_SIZE } from "../../client/src/formats/base/limits.js";
@@ -65,13 +65,13 @@ const operations: Record<string, (request: Request) => Promise<Request>> = {
   },
 
   async passphrase({ digits, organisation }) {
-    const passphrase = digits === null ? await codes.generate() : await codes.parse(digits);
-    const { root, mailboxAddress, replyPublic } = await codes.secrets(passphrase);
+    const accessCode = digits === null ? await accessCodes.generate() : await accessCodes.parse(digits);
+    const { root, mailboxAddress, replyPublic } = await accessCodes.secrets(accessCode);
     return {
-      digits: codes.digits(passphrase),
+      digits: accessCodes.digits(accessCode),
       mailboxAddress: toHex(mailboxAddress),
       replyPublic: toBase64(replyPublic),
-      pairKey: toHex(await codes.pairKey(root, hex(organisation))),
+      pairKey: toHex(await accessCodes.pairKey(root, hex(organisation))),
     };
   },
 

@@ -3,7 +3,7 @@
 import { demand, TipboxError } from "../errors.js";
 import { type Bytes, uint, utf8 } from "./base/bytes.js";
 import * as labels from "./base/labels.js";
-import { PASSPHRASE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
+import { ACCESS_CODE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
 import { hkdf, pbkdf2, random, sha256, xwingPublic } from "./base/primitives.js";
 import type { WordList } from "./wordlists.js";
 
@@ -38,13 +38,13 @@ export function generate(): Promise<Bytes> {
 }
 
 /** The access code for people: 36 digits in six groups of six. */
-export function digits(passphrase: Bytes): string {
-  return group(toInteger(passphrase).toString().padStart(PASSPHRASE_DIGITS, "0"), GROUP);
+export function digits(accessCode: Bytes): string {
+  return group(toInteger(accessCode).toString().padStart(ACCESS_CODE_DIGITS, "0"), GROUP);
 }
 
 /** The access code for people, in the words of a list. */
-export function words(passphrase: Bytes, list: WordList): string[] {
-  return list.spell(toInteger(passphrase));
+export function words(accessCode: Bytes, list: WordList): string[] {
+  return list.spell(toInteger(accessCode));
 }
 
 function group(text: string, size: number): string {
@@ -67,24 +67,24 @@ export async function parse(typed: string, lists: readonly WordList[] = []): Pro
   demand(typed.length <= 2 * MAX_TYPED && [...typed].length <= MAX_TYPED, "bad-passphrase");
   const figures = typed.replace(/[\s\x1c-\x1f\x85\-._]/g, "").replace(/\p{Nd}/gu, asciiDigit);
   if (/^[0-9]*$/.test(figures)) {
-    const passphrase = figures.length === PASSPHRASE_DIGITS ? await checked(BigInt(figures)) : null;
-    demand(passphrase !== null, "bad-passphrase");
-    return passphrase;
+    const accessCode = figures.length === ACCESS_CODE_DIGITS ? await checked(BigInt(figures)) : null;
+    demand(accessCode !== null, "bad-passphrase");
+    return accessCode;
   }
   for (const list of lists) {
     const numbers = list.divide(typed).map((word) => list.find(word));
     const known = numbers.filter((number) => number !== null);
     if (known.length !== list.length || numbers.length !== list.length) continue;
-    const passphrase = await checked(list.value(known));
-    if (passphrase !== null) return passphrase;
+    const accessCode = await checked(list.value(known));
+    if (accessCode !== null) return accessCode;
   }
   throw new TipboxError("bad-passphrase");
 }
 
 /** The access code that is this integer, or `null` when none is. */
 async function checked(value: bigint): Promise<Bytes | null> {
-  const passphrase = await fromSecret((value >> CHECK_BITS) & ((1n << RANDOM_BITS) - 1n));
-  return toInteger(passphrase) === value ? passphrase : null;
+  const accessCode = await fromSecret((value >> CHECK_BITS) & ((1n << RANDOM_BITS) - 1n));
+  return toInteger(accessCode) === value ? accessCode : null;
 }
 
 /** What follows from an access code; `root` must be wiped when no pair key is needed any more. */
@@ -97,8 +97,8 @@ export interface Secrets {
 }
 
 /** Derives the secrets; takes some tenths of a second. */
-export async function secrets(passphrase: Bytes): Promise<Secrets> {
-  const root = await pbkdf2(passphrase, utf8(labels.ROOT), ROOT_ROUNDS);
+export async function secrets(accessCode: Bytes): Promise<Secrets> {
+  const root = await pbkdf2(accessCode, utf8(labels.ROOT), ROOT_ROUNDS);
   const mailboxToken = await hkdf(root, EMPTY, labels.MAILBOX_TOKEN);
   const replySeed = await hkdf(root, EMPTY, labels.REPLY_KEY);
   return {

@@ -1,51 +1,52 @@
-// One act over a line that may be cut at any moment and come back hours later: requests under one token, repeated until
-// they are answered, refused for good, or stopped.
+// HTTP requests under one token, repeated until they are answered, refused for good, or stopped: over Tor a connection may
+// break at any moment and come back hours later.
 
 import pRetry from "p-retry";
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "../errors.js";
 import { type Bytes, fromUtf8, toBase64 } from "../formats/base/bytes.js";
 
-/** The longest pause that a server may ask for, in milliseconds: none can park a client for good. */
+/** The longest pause that a server may ask for, in milliseconds: no server can hold a client up for good. */
 const LONGEST_ASKED_PAUSE = 60_000;
-/** Errors that pass by themselves. */
-const PASSING: readonly Code[] = ["network", "slow-down", "unavailable"];
+/** Errors after which another attempt makes sense. */
+const TRANSIENT: readonly Code[] = ["network", "slow-down", "unavailable"];
+/** Error codes that an answer may carry; any other is a bug of the server. */
 const ANSWERED: readonly Code[] = [...FORMAT_CODES, ...PROTOCOL_CODES];
 
-/** Pauses and patience, in milliseconds. */
+/** Pauses and limits, in milliseconds unless it says otherwise. */
 export interface Timing {
   /** The first pause after a failure; each further one is twice as long. */
   readonly firstPause: number;
   readonly longestPause: number;
-  /** How long to go on trying. */
-  readonly patience: number;
-  /** A request that takes less lets runs grow; */
+  /** How long attempts are repeated. */
+  readonly retryFor: number;
+  /** After a request that takes less than this, runs of parts grow; */
   readonly quick: number;
-  /** one that takes more lets them shrink. */
+  /** after one that takes more than this, they shrink. */
   readonly slow: number;
   /** A request without an answer is given up after this, */
-  readonly silence: number;
-  /** and so many times what its bytes should take at the rate of the last one. */
+  readonly timeout: number;
+  /** and this many times what its bytes should take at the rate of the last request. */
   readonly slack: number;
 }
 
 export const TIMING: Timing = {
   firstPause: 1_000,
   longestPause: 30_000,
-  patience: 24 * 3_600_000,
+  retryFor: 24 * 3_600_000,
   quick: 2_000,
   slow: 20_000,
-  silence: 90_000,
+  timeout: 90_000,
   slack: 20,
 };
 
-export interface LineOptions {
-  /** Ends the act for good. */
+export interface ConnectionOptions {
+  /** Ends everything for good. */
   readonly signal: AbortSignal;
   /** Fires `online` when the device finds a network again. */
   readonly wake?: EventTarget;
   readonly timing?: Partial<Timing>;
-  /** Called when an attempt failed and another one will follow, and with `null` when the line works again. */
-  readonly onLine?: (trouble: Code | null) => void;
+  /** Called when an attempt failed and another one will follow, and with `null` when requests succeed again. */
+  readonly onTrouble?: (trouble: Code | null) => void;
 }
 
 /** One request. Bodies have a length that is known before. */
@@ -55,10 +56,11 @@ export interface Request {
   readonly body?: Bytes;
   /** Bytes that the answer has. */
   readonly expected?: number;
-  /** Milliseconds that the server may take besides. */
+  /** Milliseconds that the server may need on top. */
   readonly extra?: number;
 }
 
+/** A refusal that passes; `pause` is what the server asks for, in milliseconds. */
 class Busy extends TipboxError {
   constructor(
     code: Code,
@@ -87,7 +89,7 @@ function refusal(response: Response, bytes: Bytes): TipboxError {
   return new TipboxError(code ?? "internal");
 }
 
-/** The JSON object that bytes spell, or `null`. Throws `network` for what only looks like one. */
+/** The JSON object in these bytes, or `null`. Throws `network` for what only starts like one. */
 export function parseJson(bytes: Bytes): unknown {
   const text = fromUtf8(bytes);
   try {
@@ -97,57 +99,57 @@ export function parseJson(bytes: Bytes): unknown {
   }
 }
 
-/** What stands in the Authorization header. */
+/** The value of the Authorization header: the token in unpadded base64url. */
 export function bearer(token: Bytes): string {
-  return `Bearer ${toBase64(token).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "")}`;
+  return `Bearer ${toBase64(token).replace(/\+/g, "-").replace(/\//g, "_").replace(/[=]/g, "")}`;
 }
 
-/** A line under one token. */
-export class Line {
+/** Requests under one token. */
+export class Connection {
   readonly timing: Timing;
-  /** Called for each attempt that failed and will be made again. */
-  onCut: () => void = () => {};
-  readonly #options: LineOptions;
+  /** Called for each attempt that failed and will be repeated. */
+  onCut: () => void = () => undefined;
+  readonly #options: ConnectionOptions;
   readonly #authorization: string | null;
   #rate = 10_000; // bytes per second, a guess until the first answer
   #troubled = false;
 
-  /** Without a token requests carry none: those for public files. */
-  constructor(token: Bytes | null, options: LineOptions) {
+  /** `token` is `null` for public files: such requests carry no Authorization header. */
+  constructor(token: Bytes | null, options: ConnectionOptions) {
     this.#options = options;
     this.timing = { ...TIMING, ...options.timing };
     this.#authorization = token && bearer(token);
   }
 
-  /** Runs `attempt` until it succeeds, fails for good, is stopped, or patience ends. */
-  async insist<T>(attempt: (number: number) => Promise<T>): Promise<T> {
-    const { signal, onLine } = this.#options;
-    const { firstPause, longestPause, patience } = this.timing;
+  /** Runs `attempt` until it succeeds, fails for good, is stopped, or `retryFor` is over. */
+  async retry<T>(attempt: (number: number) => Promise<T>): Promise<T> {
+    const { signal, onTrouble } = this.#options;
+    const { firstPause, longestPause, retryFor } = this.timing;
     return pRetry(attempt, {
       retries: Number.POSITIVE_INFINITY,
-      maxRetryTime: patience,
-      minTimeout: 0, // the pause is ours: `online` ends it
+      maxRetryTime: retryFor,
+      minTimeout: 0, // #pause waits instead, because `online` can end it
       signal,
-      shouldRetry: ({ error }) => PASSING.includes(codeOf(error)),
+      shouldRetry: ({ error }) => TRANSIENT.includes(codeOf(error)),
       onFailedAttempt: async ({ error, attemptNumber }) => {
-        if (!PASSING.includes(codeOf(error)) || signal.aborted) return;
+        if (!TRANSIENT.includes(codeOf(error)) || signal.aborted) return;
         this.onCut();
         this.#rate = Math.max(500, this.#rate / 2);
         this.#troubled = true;
-        onLine?.(codeOf(error));
+        onTrouble?.(codeOf(error));
         const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, attemptNumber - 1));
         await this.#pause(Math.max(backoff, error instanceof Busy ? error.pause : 0));
       },
     });
   }
 
-  /** The whole body of a good answer; throws what a bad one stands for. */
+  /** The whole body of a good answer. Throws the `TipboxError` that any other answer stands for, and `network` for none. */
   async request({ method, url, body, expected = 0, extra = 0 }: Request): Promise<Bytes> {
     const { signal } = this.#options;
     const size = Math.max(body?.length ?? 0, expected);
-    const { silence, slack } = this.timing;
-    const patience = Math.ceil(silence + extra + (slack * size * 1000) / this.#rate);
-    const ends = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
+    const { timeout, slack } = this.timing;
+    const limit = Math.ceil(timeout + extra + (slack * size * 1000) / this.#rate);
+    const ends = AbortSignal.any([signal, AbortSignal.timeout(limit)]);
     const started = performance.now();
     let response: Response;
     let answer: Bytes;
@@ -171,17 +173,17 @@ export class Line {
     }
     if (size > 0) this.#rate = (size * 1000) / Math.max(1, performance.now() - started);
     if (!response.ok) throw refusal(response, answer);
-    // A question about an upload that is answered moves nothing yet.
-    if (this.#troubled && (method !== "GET" || this.#authorization === null)) this.#works();
+    // An upload is asked for its state before it goes on: that this GET was answered does not mean that sending works again.
+    if (this.#troubled && (method !== "GET" || this.#authorization === null)) this.#recovered();
     return answer;
   }
 
-  #works(): void {
+  #recovered(): void {
     this.#troubled = false;
-    this.#options.onLine?.(null);
+    this.#options.onTrouble?.(null);
   }
 
-  /** Waits, or less when a network comes back or the act is stopped. */
+  /** Waits; less when a network comes back or everything is stopped. */
   #pause(milliseconds: number): Promise<void> {
     const { signal, wake } = this.#options;
     return new Promise((resolve) => {

@@ -19,10 +19,10 @@ import { BodyOpener } from "../formats/envelopes/body.js";
 import { envelopeId, readHead } from "../formats/envelopes/envelope.js";
 import { type OpenedReply, openReply } from "../formats/envelopes/reply.js";
 import { type Entry, parseList } from "../formats/mailbox_list.js";
-import { Line, type LineOptions } from "./http.js";
+import { Connection, type ConnectionOptions } from "./http.js";
 
 /** A reply from an organisation that is known. */
-export interface Shown extends OpenedReply {
+export interface ReadableReply extends OpenedReply {
   readonly entry: Entry;
   readonly organisation: Bytes;
   /** Padded bytes of the body. */
@@ -30,9 +30,9 @@ export interface Shown extends OpenedReply {
 }
 
 /** What the list held: replies that can be shown, entries whose letter did not fit, and how many others. */
-export interface Found {
-  readonly shown: readonly Shown[];
-  readonly waiting: readonly Entry[];
+export interface MailboxContents {
+  readonly shown: readonly ReadableReply[];
+  readonly pending: readonly Entry[];
   readonly others: number;
 }
 
@@ -41,8 +41,8 @@ function isOfTheReply(error: unknown): boolean {
   return !["network", "slow-down", "unavailable", "stopped", "internal", "unsupported"].includes(codeOf(error));
 }
 
-export class Mailbox {
-  readonly #line: Line;
+export class MailboxClient {
+  readonly #connection: Connection;
   readonly #api: string;
   readonly #secrets: Secrets;
   readonly #organisations: readonly Bytes[];
@@ -50,23 +50,23 @@ export class Mailbox {
   readonly #seen = new Set<string>();
 
   /** `api` is the address of `/api/mailbox`; the secrets' root is needed as long as replies are opened. */
-  constructor(api: string, secrets: Secrets, organisations: readonly Bytes[], options: LineOptions) {
+  constructor(api: string, secrets: Secrets, organisations: readonly Bytes[], options: ConnectionOptions) {
     this.#api = api;
     this.#secrets = secrets;
     this.#organisations = organisations;
-    this.#line = new Line(secrets.mailboxToken, options);
+    this.#connection = new Connection(secrets.mailboxToken, options);
   }
 
   async #ask(path: string, body: Bytes, expected: number): Promise<Bytes> {
-    return this.#line.insist(async () => {
-      const answer = await this.#line.request({ method: "POST", url: this.#api + path, body, expected });
+    return this.#connection.retry(async () => {
+      const answer = await this.#connection.request({ method: "POST", url: this.#api + path, body, expected });
       demand(answer.length === expected, "network");
       return answer;
     });
   }
 
   /** Fetches the list and opens what it holds. Throws when the list is not one, never for what is in it. */
-  async open(): Promise<Found> {
+  async open(): Promise<MailboxContents> {
     const { entries, openings } = parseList(await this.#ask("", new Uint8Array(0), LIST_SIZE));
     const read = [];
     for (const [i, entry] of entries.entries()) {
@@ -74,18 +74,18 @@ export class Mailbox {
       if (opening !== undefined) read.push(await this.#read(entry, opening));
     }
     const shown = read.filter((reply) => reply !== null);
-    return { shown, waiting: entries.slice(openings.length), others: read.length - shown.length };
+    return { shown, pending: entries.slice(openings.length), others: read.length - shown.length };
   }
 
   /** Fetches a letter that did not fit into the list; `null` when it cannot be shown. */
-  async load(entry: Entry): Promise<Shown | null> {
+  async load(entry: Entry): Promise<ReadableReply | null> {
     const pieces: Bytes[] = [];
     for await (const piece of this.#stream(entry, 0, entry.openingSize)) pieces.push(piece);
     return this.#read(entry, concat(...pieces));
   }
 
   /** Opens a letter; `null` for what does not open, comes again, or is from nobody who is known. */
-  async #read(entry: Entry, opening: Bytes): Promise<Shown | null> {
+  async #read(entry: Entry, opening: Bytes): Promise<ReadableReply | null> {
     try {
       const head = readHead(opening);
       const { bodySize } = head.header;
@@ -107,7 +107,7 @@ export class Mailbox {
    * Fetches one file of a reply, part by part, and gives it back only when its last part has opened. `onBytes` hears how many
    * bytes came. Throws `tampered` or `incomplete` for a file that is damaged.
    */
-  async file(reply: Shown, index: number, onBytes: (bytes: number) => void): Promise<Blob> {
+  async file(reply: ReadableReply, index: number, onBytes: (bytes: number) => void): Promise<Blob> {
     const { files, bodyKey } = reply.letter;
     const size = files[index]?.size ?? 0;
     const start = files.slice(0, index).reduce((sum, file) => sum + file.size, 0);

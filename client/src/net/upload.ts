@@ -5,16 +5,16 @@ import { demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import { MAX_RUN_PARTS, SEALED_PART_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
-import { Line, type LineOptions, parseJson, type Request, type Timing } from "./http.js";
+import { Connection, type ConnectionOptions, parseJson, type Request, type Timing } from "./http.js";
 
 const TOKEN_SIZE = 32;
 /** What a server may take, in milliseconds, to put gigabytes together. */
-const FINISH_PATIENCE = 180_000;
+const FINISH_TIMEOUT = 180_000;
 /** A state lists at most so many ranges; what lies behind the last of them is not known then. */
 const LISTED_RANGES = 100;
 
 /** What the server has: everything, or all but the listed ranges of parts. */
-export type State = { readonly stored: true } | { readonly stored: false; readonly missing: readonly Range[] };
+export type UploadState = { readonly stored: true } | { readonly stored: false; readonly missing: readonly Range[] };
 export type Range = readonly [first: number, count: number];
 
 /** Consecutive sealed parts, joined. */
@@ -24,7 +24,7 @@ export interface Run {
   readonly sealed: Bytes;
 }
 
-export interface UploadOptions extends LineOptions {
+export interface UploadOptions extends ConnectionOptions {
   /** The address of `/api/envelope`. */
   readonly api: string;
   /** Called with the bytes that the server has acknowledged since the last call. */
@@ -74,7 +74,7 @@ function parseRange(value: unknown): Range {
   return [first, count];
 }
 
-function parseState(value: unknown): State {
+function parseState(value: unknown): UploadState {
   demand(typeof value === "object" && value !== null && "state" in value, "network");
   if (value.state === "stored") return { stored: true };
   demand(value.state === "open" && "missing" in value && Array.isArray(value.missing), "network");
@@ -85,18 +85,18 @@ function parseState(value: unknown): State {
 export class Upload {
   readonly length = new RunLength();
   readonly #options: UploadOptions;
-  readonly #line: Line;
+  readonly #connection: Connection;
 
   constructor(options: UploadOptions) {
     this.#options = options;
-    this.#line = new Line(random(TOKEN_SIZE), options);
-    this.#line.onCut = () => this.length.cut();
+    this.#connection = new Connection(random(TOKEN_SIZE), options);
+    this.#connection.onCut = () => this.length.cut();
   }
 
   /** Sends header and letter. They are durable when this returns; true when that was the whole Envelope. */
   async open(header: Bytes, letter: Bytes): Promise<boolean> {
     const body = concat(header, letter);
-    const state = await this.#line.insist(() => this.#request("PUT", "", body));
+    const state = await this.#connection.retry(() => this.#request("PUT", "", body));
     this.#options.onAcknowledged?.(body.length);
     return state.stored;
   }
@@ -111,7 +111,7 @@ export class Upload {
       bytesLeft = Math.min(bytesLeft, still * SEALED_PART_SIZE); // the last part of a body may be shorter
       this.#options.onAcknowledged?.(before - bytesLeft);
     };
-    await this.#line.insist(async (attempt) => {
+    await this.#connection.retry(async (attempt) => {
       let missing: Range[] = [[run.first, run.count]];
       if (attempt > 1) {
         const state = await this.#request("GET", "");
@@ -125,7 +125,7 @@ export class Upload {
           const from = (first - run.first) * SEALED_PART_SIZE;
           const started = performance.now();
           await this.#request("PUT", `/parts/${first}`, run.sealed.subarray(from, from + count * SEALED_PART_SIZE));
-          this.length.answered(count, performance.now() - started, this.#line.timing);
+          this.length.answered(count, performance.now() - started, this.#connection.timing);
           acknowledge(left - count);
           first += count;
         }
@@ -135,12 +135,12 @@ export class Upload {
 
   /** Commits the Envelope. It is stored when this returns; may be asked again and again. */
   async finish(): Promise<void> {
-    const state = await this.#line.insist(() => this.#request("POST", "/finish", undefined, FINISH_PATIENCE));
+    const state = await this.#connection.retry(() => this.#request("POST", "/finish", undefined, FINISH_TIMEOUT));
     demand(state.stored, "network");
   }
 
-  async #request(method: Request["method"], path: string, body?: Bytes, extra = 0): Promise<State> {
+  async #request(method: Request["method"], path: string, body?: Bytes, extra = 0): Promise<UploadState> {
     const url = this.#options.api + path;
-    return parseState(parseJson(await this.#line.request({ method, url, extra, ...(body && { body }) })));
+    return parseState(parseJson(await this.#connection.request({ method, url, extra, ...(body && { body }) })));
   }
 }

@@ -1,26 +1,26 @@
 // One file of an answer: asked for, on its way, offered. It lies in this browser's memory until it is saved or the page is left.
 
-import type { Words } from "./texts.js";
-import { element } from "./views.js";
+import { element } from "./screen.js";
+import type { Texts } from "./texts.js";
 
 /** Milliseconds after which a file that was saved is let go: by then the browser has it. */
 const SAVED = 30_000;
 
 export class Download {
   readonly row = element("li");
-  readonly #words: Words;
+  readonly #texts: Texts;
   readonly #name: string;
   readonly #last = element("span");
   readonly #fetch: () => void;
   #url: string | null = null;
 
   /** `fetch` asks for the file. */
-  constructor(words: Words, { name, size }: { readonly name: string; readonly size: number }, fetch: () => void) {
-    this.#words = words;
+  constructor(texts: Texts, { name, size }: { readonly name: string; readonly size: number }, fetch: () => void) {
+    this.#texts = texts;
     this.#name = name;
     this.#fetch = fetch;
     const title = element("span");
-    const weight = element("span", words.size(size));
+    const weight = element("span", texts.size(size));
     weight.className = "quiet";
     title.append(element("bdi", name), " ", weight);
     this.row.append(title, this.#last);
@@ -28,11 +28,11 @@ export class Download {
   }
 
   #offer(): void {
-    const get = element("button", this.#words.get("get"));
+    const get = element("button", this.#texts.get("get"));
     get.type = "button";
-    get.setAttribute("aria-label", this.#words.get("getFile", { name: this.#name }));
+    get.setAttribute("aria-label", this.#texts.get("getFile", { name: this.#name }));
     get.addEventListener("click", () => {
-      this.#last.replaceChildren(this.#words.get("loading"));
+      this.#last.replaceChildren(this.#texts.get("loading"));
       this.#fetch();
     });
     this.#last.replaceChildren(get);
@@ -40,7 +40,7 @@ export class Download {
 
   progress(bytes: number, total: number): void {
     this.#last.replaceChildren(
-      this.#words.get("sent", { done: this.#words.size(bytes), total: this.#words.size(total) }),
+      this.#texts.get("sent", { done: this.#texts.size(bytes), total: this.#texts.size(total) }),
     );
   }
 
@@ -48,11 +48,11 @@ export class Download {
   whole(blob: Blob): void {
     const url = URL.createObjectURL(blob);
     this.#url = url;
-    const save = element("a", this.#words.get("save"));
+    const save = element("a", this.#texts.get("save"));
     save.className = "button main";
     save.href = url;
     save.download = this.#name;
-    save.setAttribute("aria-label", this.#words.get("saveFile", { name: this.#name }));
+    save.setAttribute("aria-label", this.#texts.get("saveFile", { name: this.#name }));
     save.addEventListener("click", () => {
       setTimeout(() => {
         if (this.#url !== url) return;
@@ -64,7 +64,7 @@ export class Download {
   }
 
   damaged(): void {
-    this.#last.replaceChildren(this.#words.get("damaged"));
+    this.#last.replaceChildren(this.#texts.get("damaged"));
   }
 
   /** Lets the file go. */

@@ -1,13 +1,11 @@
-// The form: its fields are made here, and only once sealing works. None has a name, none stands in a <form>.
+// The form. Its fields exist only once sealing works, so that nothing can be written that would leave unsealed; none has a
+// name or stands in a <form>, so that no browser can send or remember it.
 
 import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
 import type { Organisation } from "../messages.js";
-import type { Words } from "./texts.js";
-import { element, field, type View, view } from "./views.js";
-
-/** Characters from which on a text may be broken anywhere. */
-const LONG_TEXT = 20_000;
+import { breakLongText, element, field, type View, view } from "./screen.js";
+import type { Texts } from "./texts.js";
 
 /** What a source has written and chosen. */
 export interface Content {
@@ -17,7 +15,7 @@ export interface Content {
 }
 
 export class Form {
-  readonly #words: Words;
+  readonly #texts: Texts;
   readonly #view: View;
   readonly #root = element("div");
   readonly #message = field("textarea");
@@ -26,12 +24,12 @@ export class Form {
 
   /** `chosen` are ids of organisations that are checked at first. `onSend` gets what is ready to be sealed. */
   constructor(
-    words: Words,
+    texts: Texts,
     organisations: readonly Organisation[],
     chosen: readonly string[],
     onSend: (content: Content) => void,
   ) {
-    this.#words = words;
+    this.#texts = texts;
     this.#view = view("view-form");
     const { part } = this.#view;
 
@@ -49,7 +47,7 @@ export class Form {
     });
     part("picker").prepend(picker);
 
-    const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, words.language));
+    const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, texts.language));
     this.#choices = sorted.map((organisation) => this.#choice(organisation, chosen.includes(organisation.id)));
     part("send").addEventListener("click", () => {
       const content = this.#checked();
@@ -58,8 +56,7 @@ export class Form {
     this.#root.append(this.#view.content);
     this.#root.addEventListener("input", () => {
       part("problem").textContent = "";
-      // Laying out a text without spaces takes browsers a time that grows with the square of its length.
-      this.#message.classList.toggle("long", this.#message.value.length > LONG_TEXT);
+      breakLongText(this.#message, this.#message.value);
     });
   }
 
@@ -77,7 +74,7 @@ export class Form {
   drop(data: DataTransfer): void {
     const isFolder = [...data.items].map((item) => item.webkitGetAsEntry()?.isDirectory === true);
     const files = [...data.files].filter((_, i) => isFolder[i] !== true);
-    this.#add(files, isFolder.includes(true) ? this.#words.get("folder") : "");
+    this.#add(files, isFolder.includes(true) ? this.#texts.get("folder") : "");
   }
 
   /** The name of a chosen file. */
@@ -102,19 +99,19 @@ export class Form {
     const name = element("span");
     name.append(element("bdi", organisation.name));
     if (organisation.country !== "")
-      name.append(" ", element("span", `(${this.#words.country(organisation.country)})`));
+      name.append(" ", element("span", `(${this.#texts.country(organisation.country)})`));
     label.append(box, name);
     this.#view.part("organisations").append(label);
     return box;
   }
 
   #add(added: readonly File[], problem = ""): void {
-    const long = added.find((file) => utf8(file.name).length > MAX_NAME);
-    if (long !== undefined) problem = this.#words.get("longName", { name: long.name });
-    const files = [...this.#files, ...added.filter((file) => utf8(file.name).length <= MAX_NAME)];
-    if (files.length > MAX_FILES) problem = this.#words.get("manyFiles", { count: this.#words.number(MAX_FILES) });
+    const isLong = (file: File): boolean => utf8(file.name).length > MAX_NAME;
+    const long = added.find(isLong);
+    const files = [...this.#files, ...added.filter((file) => !isLong(file))];
     this.#files = files.slice(0, MAX_FILES);
-    this.#list(problem);
+    if (files.length > MAX_FILES) this.#list(this.#texts.get("manyFiles", { count: this.#texts.number(MAX_FILES) }));
+    else this.#list(long === undefined ? problem : this.#texts.get("longName", { name: long.name }));
   }
 
   #list(problem: string): void {
@@ -122,9 +119,9 @@ export class Form {
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     part("files").replaceChildren(...this.#files.map((file) => this.#row(file)));
     part("total").hidden = this.#files.length < 2;
-    part("total").textContent = this.#words.get("total", {
-      count: this.#words.number(this.#files.length),
-      size: this.#words.size(size),
+    part("total").textContent = this.#texts.get("total", {
+      count: this.#texts.number(this.#files.length),
+      size: this.#texts.size(size),
     });
     part("file-problem").textContent = problem;
   }
@@ -132,12 +129,12 @@ export class Form {
   #row(file: File): HTMLLIElement {
     const row = element("li");
     const name = element("span");
-    const size = element("span", this.#words.size(file.size));
+    const size = element("span", this.#texts.size(file.size));
     size.className = "quiet";
     name.append(element("bdi", file.name), " ", size);
-    const remove = element("button", this.#words.get("remove"));
+    const remove = element("button", this.#texts.get("remove"));
     remove.type = "button";
-    remove.setAttribute("aria-label", this.#words.get("removeFile", { name: file.name }));
+    remove.setAttribute("aria-label", this.#texts.get("removeFile", { name: file.name }));
     remove.addEventListener("click", () => {
       this.#files = this.#files.filter((other) => other !== file);
       this.#list("");
@@ -157,7 +154,7 @@ export class Form {
     else if (message.length === 0 && this.#files.length === 0) problem = "empty";
     else if (size > MAX_BODY) problem = "largeFiles";
     else if (chosen.length === 0) problem = "nobody";
-    this.#view.part("problem").textContent = problem === "" ? "" : this.#words.get(problem);
+    this.#view.part("problem").textContent = problem === "" ? "" : this.#texts.get(problem);
     return problem === "" ? { message, files: this.#files, chosen } : null;
   }
 }

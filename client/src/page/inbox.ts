@@ -1,23 +1,19 @@
 // The screens of a mailbox: the access code is typed, answers are shown, files are offered, all of it may be deleted.
 
 import type { Code } from "../errors.js";
-import type { Answer, FromWorker, Judgement, ToWorker, Waiting } from "../messages.js";
+import type { Answer, FromWorker, Judgement, PendingReply, ToWorker } from "../messages.js";
+import { CodeField } from "./code_field.js";
+import { troubleOf } from "./delivery.js";
 import { Download } from "./download.js";
-import { show } from "./screen.js";
-import { troubleOf } from "./sent.js";
-import type { Words } from "./texts.js";
-import { Typing } from "./typing.js";
-import { element, type View, view } from "./views.js";
-
-/** Characters from which on a text may be broken anywhere. */
-const LONG_TEXT = 20_000;
+import { breakLongText, element, show, type View, view } from "./screen.js";
+import type { Texts } from "./texts.js";
 
 export class Inbox {
-  readonly #words: Words;
+  readonly #texts: Texts;
   readonly #ask: (message: ToWorker) => void;
-  readonly #write: (answered: readonly string[], passphrase: string) => void;
+  readonly #write: (answered: readonly string[], accessCode: string) => void;
   #view: View = view("view-open");
-  #typing: Typing | null = null;
+  #codeField: CodeField | null = null;
   #root = element("div");
   /** Organisations whose answers are shown, by id. */
   readonly #answered = new Set<string>();
@@ -28,59 +24,59 @@ export class Inbox {
 
   /** `write` is called with the ids of those who answered, and the digits, when the source wants to write back. */
   constructor(
-    words: Words,
+    texts: Texts,
     ask: (message: ToWorker) => void,
-    write: (answered: readonly string[], passphrase: string) => void,
+    write: (answered: readonly string[], accessCode: string) => void,
   ) {
-    this.#words = words;
+    this.#texts = texts;
     this.#ask = ask;
     this.#write = write;
     const { part } = this.#view;
-    this.#typing = new Typing(words, part("typed-result"), ask, null, () => words.get("typedRight"));
-    this.#typing.field.setAttribute("aria-labelledby", "typed-title");
-    this.#typing.field.setAttribute("aria-describedby", "typed-hint");
-    part("typed").append(this.#typing.field);
+    this.#codeField = new CodeField(texts, part("typed-result"), ask, null, () => texts.get("typedRight"));
+    this.#codeField.field.setAttribute("aria-labelledby", "typed-title");
+    this.#codeField.field.setAttribute("aria-describedby", "typed-hint");
+    part("typed").append(this.#codeField.field);
     part("open").addEventListener("click", () => this.#open());
     this.#root.append(this.#view.content);
     show(this.#root, true);
   }
 
   #open(): void {
-    const typed = this.#typing?.value ?? "";
+    const typed = this.#codeField?.value ?? "";
     if (/\S/.test(typed)) this.#ask({ kind: "open", typed });
-    else this.#typing?.say(this.#words.get("typedEmpty"));
+    else this.#codeField?.say(this.#texts.get("typedEmpty"));
   }
 
   /** What was typed is no access code. */
   refused(): void {
-    this.#typing?.refuse();
+    this.#codeField?.refuse();
   }
 
   judged(turn: number, judgement: Judgement): void {
-    this.#typing?.judged(turn, judgement);
+    this.#codeField?.judged(turn, judgement);
   }
 
   /** The access code is right, and its mailbox is being fetched. */
   opening(): void {
-    this.#typing?.wipe();
-    this.#typing = null;
+    this.#codeField?.wipe();
+    this.#codeField = null;
     this.#view = view("view-opening");
     show(this.#view.content);
   }
 
   trouble(trouble: Code | null): void {
-    this.#view.part("trouble").textContent = troubleOf(this.#words, trouble);
+    this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
   }
 
-  opened({ passphrase, replies, waiting, others }: FromWorker & { kind: "opened" }): void {
+  opened({ accessCode, replies, pending, others }: FromWorker & { kind: "opened" }): void {
     this.#view = view("view-mailbox");
     const { part } = this.#view;
     for (const answer of replies) part("replies").append(this.#reply(answer));
-    for (const one of waiting) part("waiting").append(this.#wait(one));
+    for (const one of pending) part("waiting").append(this.#wait(one));
     this.#count(others);
-    part("none").hidden = replies.length + waiting.length > 0;
+    part("none").hidden = replies.length + pending.length > 0;
     part("deleting").hidden = replies.length === 0;
-    part("write").addEventListener("click", () => this.#write([...this.#answered], passphrase));
+    part("write").addEventListener("click", () => this.#write([...this.#answered], accessCode));
     part("delete").addEventListener("click", () => this.#confirm(true));
     part("keep").addEventListener("click", () => this.#confirm(false));
     part("really").addEventListener("click", () => this.#ask({ kind: "delete" }));
@@ -97,7 +93,7 @@ export class Inbox {
   loaded(reply: string, answer: Answer | null): void {
     const row = this.#rows.get(reply);
     if (answer === null) {
-      row?.replaceChildren(this.#words.get("unproven"));
+      row?.replaceChildren(this.#texts.get("unproven"));
       return;
     }
     row?.remove();
@@ -123,8 +119,8 @@ export class Inbox {
 
   /** Forgets everything. */
   wipe(): void {
-    this.#typing?.wipe();
-    this.#typing = null;
+    this.#codeField?.wipe();
+    this.#codeField = null;
     for (const download of this.#downloads.values()) download.revoke();
     this.#downloads.clear();
     this.#rows.clear();
@@ -141,36 +137,36 @@ export class Inbox {
   #count(others: number): void {
     this.#others += others;
     this.#view.part("others").textContent =
-      this.#others === 0 ? "" : this.#words.get("others", { count: this.#words.number(this.#others) });
+      this.#others === 0 ? "" : this.#texts.get("others", { count: this.#texts.number(this.#others) });
   }
 
   #reply(answer: Answer): DocumentFragment {
     const { content, part } = view("view-reply");
     this.#answered.add(answer.organisation.id);
     part("from").textContent = answer.organisation.name;
-    part("day").textContent = this.#words.day(answer.day);
+    part("day").textContent = this.#texts.day(answer.day);
     part("text").textContent = answer.text;
-    part("text").classList.toggle("long", answer.text.length > LONG_TEXT);
+    breakLongText(part("text"), answer.text);
     part("file-hint").hidden = answer.files.length === 0;
     part("files").append(...answer.files.map((_, index) => this.#file(answer, index)));
     return content;
   }
 
-  #wait({ id, day, size }: Waiting): HTMLLIElement {
+  #wait({ id, day, size }: PendingReply): HTMLLIElement {
     const row = element("li");
-    const load = element("button", this.#words.get("load", { size: this.#words.size(size) }));
+    const load = element("button", this.#texts.get("load", { size: this.#texts.size(size) }));
     load.type = "button";
     load.addEventListener("click", () => {
-      load.replaceWith(this.#words.get("loading"));
+      load.replaceWith(this.#texts.get("loading"));
       this.#ask({ kind: "load", reply: id });
     });
-    row.append(element("span", this.#words.get("more", { day: this.#words.day(day) })), load);
+    row.append(element("span", this.#texts.get("more", { day: this.#texts.day(day) })), load);
     this.#rows.set(id, row);
     return row;
   }
 
   #file({ id, files }: Answer, index: number): HTMLLIElement {
-    const download = new Download(this.#words, files[index] ?? { name: "", size: 0 }, () => {
+    const download = new Download(this.#texts, files[index] ?? { name: "", size: 0 }, () => {
       this.#ask({ kind: "fetch", reply: id, file: index });
     });
     this.#downloads.set(`${id}/${index}`, download);

@@ -3,18 +3,17 @@
 
 import type { Code } from "../errors.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
+import { Delivery } from "./delivery.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
-import { app, onLeaving, show } from "./screen.js";
-import { Sending } from "./sent.js";
-import { Words } from "./texts.js";
-import { view } from "./views.js";
+import { app, onLeaving, show, view } from "./screen.js";
+import { Texts } from "./texts.js";
 
 let worker: Worker | null = null;
-/** Seals, on a page whose worker only reads; started when somebody writes back. */
+/** The worker that seals, on a page whose first worker only reads; started when somebody writes back. */
 let sealer: Worker | null = null;
 let form: Form | null = null;
-let sending: Sending | null = null;
+let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
@@ -22,11 +21,12 @@ function ask(message: ToWorker, transfer: Transferable[] = []): void {
   (seals ? (sealer ?? worker) : worker)?.postMessage(message, transfer);
 }
 
+/** Has the browser ask before an unfinished upload is closed. */
 function warn(event: BeforeUnloadEvent): void {
   event.preventDefault();
 }
 
-/** Forgets all that was written, chosen, typed and shown. */
+/** Wipes all that was written, chosen, typed and shown. The workers end with their secrets. */
 function wipe(): void {
   worker?.terminate();
   worker = null;
@@ -34,27 +34,28 @@ function wipe(): void {
   sealer = null;
   form?.wipe();
   form = null;
-  sending?.wipe();
-  sending = null;
+  delivery?.wipe();
+  delivery = null;
   inbox?.wipe();
   inbox = null;
   app?.replaceChildren();
   removeEventListener("beforeunload", warn);
 }
 
-function showFailed(words: Words, code: Code, file: number | null): void {
+function showFailed(texts: Texts, code: Code, file: number | null): void {
   removeEventListener("beforeunload", warn);
   const screen = view("view-failed");
-  screen.part("void").hidden = sending?.promised !== true;
-  sending?.wipe();
-  sending = null;
+  screen.part("void").hidden = delivery?.codeShown !== true;
+  delivery?.wipe();
+  delivery = null;
+  // The screen holds an explanation for each group of codes; all but one are removed.
   const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
   const covers = (reason: HTMLElement, name: string): boolean =>
     reason.dataset["code"]?.split(" ").includes(name) === true;
   const named = reasons.some((reason) => covers(reason, code)) ? code : "other";
   for (const reason of reasons) if (!covers(reason, named)) reason.remove();
   screen.part("code").textContent = code;
-  screen.part("today").textContent = words.today();
+  screen.part("today").textContent = texts.today();
   screen.part("file").textContent = file === null ? "" : (form?.nameOf(file) ?? "");
   const back = screen.part("back");
   back.hidden = form === null;
@@ -62,22 +63,22 @@ function showFailed(words: Words, code: Code, file: number | null): void {
   show(screen.content);
 }
 
-/** What one page does: the words, the addresses and the organisations that it has. */
+/** One page: its texts, its addresses and its organisations. */
 class Page {
   #organisations: readonly Organisation[] = [];
   /** Under which access code messages go; `null` makes a new one. */
-  #passphrase: string | null = null;
+  #accessCode: string | null = null;
 
   constructor(
-    readonly words: Words,
+    readonly texts: Texts,
     readonly addresses: Addresses,
     readonly manifests: readonly string[],
-    /** The script of the worker that seals, when it is another one. */
+    /** The script of the worker that seals, on a page whose first worker only reads; else empty. */
     readonly sealer: string,
   ) {}
 
   /** Starts a worker of this page; `failed` is called when it cannot run. */
-  start(script: string, failed: () => void): Worker {
+  startWorker(script: string, failed: () => void): Worker {
     const started = new Worker(script);
     started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data);
     started.onerror = failed;
@@ -86,23 +87,23 @@ class Page {
   }
 
   #ready(organisations: readonly Organisation[]): void {
-    if (inbox !== null || form !== null) return; // the worker that seals, beside the one that reads
+    if (inbox !== null || form !== null) return; // a second worker, started to write back
     this.#organisations = organisations;
     if (this.addresses.mailbox !== "") {
-      inbox = new Inbox(this.words, ask, (answered, passphrase) => this.#write(answered, passphrase));
+      inbox = new Inbox(this.texts, ask, (answered, accessCode) => this.#write(answered, accessCode));
       return;
     }
     const all = organisations.map(({ id }) => id);
-    form = new Form(this.words, organisations, all, (content) => this.#send(content));
+    form = new Form(this.texts, organisations, all, (content) => this.#send(content));
     show(form.root, true);
   }
 
   /** Another message into the threads of the mailbox that is open. */
-  #write(answered: readonly string[], passphrase: string): void {
-    this.#passphrase = passphrase;
+  #write(answered: readonly string[], accessCode: string): void {
+    this.#accessCode = accessCode;
     this.#startSealer();
     form?.wipe();
-    form = new Form(this.words, this.#organisations, answered, (content) => this.#send(content));
+    form = new Form(this.texts, this.#organisations, answered, (content) => this.#send(content));
     form.onBack(() => {
       form?.wipe();
       form = null;
@@ -113,20 +114,20 @@ class Page {
 
   #startSealer(): void {
     if (this.sealer === "") return;
-    sealer ??= this.start(this.sealer, () => {
+    sealer ??= this.startWorker(this.sealer, () => {
       sealer?.terminate();
       sealer = null;
-      if (sending !== null) showFailed(this.words, "network", null);
+      if (delivery !== null) showFailed(this.texts, "network", null);
     });
   }
 
   #send({ message, files, chosen }: Content): void {
     this.#startSealer();
     addEventListener("beforeunload", warn);
-    sending = new Sending(this.words, ask);
+    delivery = new Delivery(this.texts, ask);
     const api = this.addresses.envelope;
-    const { language } = this.words;
-    ask({ kind: "send", order: { api, message, files, chosen, language, passphrase: this.#passphrase } }, [
+    const { language } = this.texts;
+    ask({ kind: "send", order: { api, message, files, chosen, language, accessCode: this.#accessCode } }, [
       message.buffer,
     ]);
   }
@@ -148,22 +149,22 @@ class Page {
       case "ready":
         return this.#ready(news.organisations);
       case "letter":
-        return sending?.letter(news.passphrase, news.checks);
+        return delivery?.letter(news.accessCode, news.checks);
       case "progress":
-        return sending?.progress(news);
-      case "line":
-        return (sending ?? inbox)?.trouble(news.trouble);
+        return delivery?.progress(news);
+      case "connection":
+        return (delivery ?? inbox)?.trouble(news.trouble);
       case "stored":
         removeEventListener("beforeunload", warn);
         form?.wipe();
         form = null;
-        return sending?.stored();
+        return delivery?.stored();
       case "failed":
-        return showFailed(this.words, news.code, news.file);
+        return showFailed(this.texts, news.code, news.file);
       case "spelled":
-        return sending?.spelled(news.words);
+        return delivery?.spelled(news.words);
       case "judged":
-        return (sending ?? inbox)?.judged(news.turn, news.judgement);
+        return (delivery ?? inbox)?.judged(news.turn, news.judgement);
       case "opening":
         return inbox?.opening();
       case "opened":
@@ -183,33 +184,33 @@ class Page {
 }
 
 function start(main: HTMLElement): void {
-  const texts = document.getElementById("words");
-  const { worker: script, sealer: other = "", manifests, envelope, mailbox = "", lists } = main.dataset;
+  const source = document.getElementById("words");
+  const { worker: script, sealer: sealerScript = "", manifests, envelope, mailbox = "", lists } = main.dataset;
   if (
-    texts === null ||
+    source === null ||
     script === undefined ||
     manifests === undefined ||
     envelope === undefined ||
     lists === undefined
   )
     return;
-  const words = new Words(texts, document.documentElement.lang);
+  const texts = new Texts(source, document.documentElement.lang);
   if (!isSecureContext || globalThis.crypto?.subtle === undefined || globalThis.Worker === undefined) {
-    showFailed(words, "unsupported", null);
+    showFailed(texts, "unsupported", null);
     return;
   }
-  const whole = (path: string): string => (path === "" ? "" : location.origin + path);
-  const addresses = { envelope: whole(envelope), mailbox: whole(mailbox), lists: whole(lists) };
-  const page = new Page(words, addresses, JSON.parse(manifests) as string[], other);
-  worker = page.start(script, () =>
-    showFailed(words, form === null && inbox === null ? "unsupported" : "internal", null),
+  const absolute = (path: string): string => (path === "" ? "" : location.origin + path);
+  const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
+  const page = new Page(texts, addresses, JSON.parse(manifests) as string[], sealerScript);
+  worker = page.startWorker(script, () =>
+    showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null),
   );
 
   // A file dropped beside the form would make the browser open it.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
-    if (sending === null && event.dataTransfer !== null) form?.drop(event.dataTransfer);
+    if (delivery === null && event.dataTransfer !== null) form?.drop(event.dataTransfer);
   });
 }
 

@@ -1,6 +1,8 @@
-// What every page of the script has in common: showing screens, the way out, and forgetting everything on leaving.
+// Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time, and
+// all are wiped when the page is left.
 
-import { element, view } from "./views.js";
+/** Characters from which on a text may be broken anywhere. */
+const LONG_TEXT = 20_000;
 
 export const app = document.getElementById("app");
 const leave = document.getElementById("leave");
@@ -14,7 +16,7 @@ export function show(content: Node, first = false): void {
   scrollTo(0, 0);
 }
 
-/** Calls `wipe` whenever the page is left, by whatever way. */
+/** Calls `wipe` whenever the page is left, however that happens. */
 export function onLeaving(wipe: () => void): void {
   if (leave instanceof HTMLAnchorElement) {
     leave.addEventListener("click", (event) => {
@@ -32,8 +34,56 @@ export function onLeaving(wipe: () => void): void {
 }
 
 /** The digits of an access code, group by group. */
-export function passphrase(digits: string): DocumentFragment {
-  const screen = view("view-passphrase");
+export function accessCode(digits: string): DocumentFragment {
+  const screen = view("view-access-code");
   screen.part("digits").append(...digits.split(" ").flatMap((group) => [element("span", group), " "]));
   return screen.content;
+}
+
+/** A copy of a screen, and its pieces by name. */
+export interface View {
+  readonly content: DocumentFragment;
+  part(name: string): HTMLElement;
+  has(name: string): boolean;
+}
+
+/** Copies the `<template>` with this id. Throws when page and script do not fit together. */
+export function view(id: string): View {
+  const template = document.getElementById(id);
+  if (!(template instanceof HTMLTemplateElement)) throw new Error(`the page lacks #${id}`);
+  const content = document.importNode(template.content, true);
+  const parts = new Map<string, HTMLElement>();
+  for (const element of content.querySelectorAll<HTMLElement>("[data-part]"))
+    parts.set(element.dataset["part"] ?? "", element);
+  return {
+    content,
+    has: (name) => parts.has(name),
+    part(name) {
+      const found = parts.get(name);
+      if (found === undefined) throw new Error(`#${id} lacks ${name}`);
+      return found;
+    },
+  };
+}
+
+/** A new element with text. */
+export function element<K extends keyof HTMLElementTagNameMap>(tag: K, text = ""): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}
+
+/** A field that no form sends, no server can name, and no browser fills in or keeps. */
+export function field<K extends "input" | "textarea">(tag: K): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  made.setAttribute("autocomplete", "off");
+  made.setAttribute("autocapitalize", "off");
+  made.setAttribute("autocorrect", "off");
+  made.spellcheck = false;
+  return made;
+}
+
+/** Lets a long text break anywhere: laying it out without spaces takes browsers a time that grows with the square of its length. */
+export function breakLongText(box: HTMLElement, text: string): void {
+  box.classList.toggle("long", text.length > LONG_TEXT);
 }

@@ -5,7 +5,7 @@ import type { Day } from "../formats/base/days.js";
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
 /** Reads words from the data- attributes of one element. */
-export class Words {
+export class Texts {
   readonly #element: HTMLElement;
   readonly language: string;
 

@@ -1,7 +1,7 @@
 // The plaintext of a body: the chosen files one after the other, then zeros. Each slice of a file is read once.
 
 import { TipboxError } from "../errors.js";
-import { type Bytes, view } from "../formats/base/bytes.js";
+import { allocate, type Bytes } from "../formats/base/bytes.js";
 
 /** A chosen file could not be read as it was when it was chosen; `index` says which. */
 export class FileError extends TipboxError {
@@ -121,7 +121,7 @@ export class BodyReader {
         this.#offset = 0;
       }
     }
-    return this.#gather(view(length, room), slices);
+    return this.#gather(allocate(length, room), slices);
   }
 
   async #gather(piece: Bytes, slices: readonly Slice[]): Promise<Bytes> {

@@ -1,15 +1,15 @@
 // What both workers do: they hold the secrets of the page, read its manifests, and judge what is typed.
 
 import { type Code, codeOf, TipboxError } from "../errors.js";
-import * as codes from "../formats/access_code.js";
+import * as accessCodes from "../formats/access_code.js";
 import { toHex, utf8 } from "../formats/base/bytes.js";
 import { today } from "../formats/base/days.js";
 import type { Manifest } from "../formats/manifest.js";
 import { type ListName, languageOf, PINS, WordList } from "../formats/wordlists.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
-import { Line } from "../net/http.js";
+import { Connection } from "../net/http.js";
 import { FileError } from "./files.js";
-import * as typing from "./judge.js";
+import { isWords, judge } from "./judge.js";
 import { readManifests } from "./recipients.js";
 
 /** Bytes that a list has, about. */
@@ -30,8 +30,16 @@ export function tell(news: FromWorker): void {
 }
 
 /** How requests behave on this page's line. */
-export function line(): { signal: AbortSignal; wake: EventTarget; onLine: (trouble: Code | null) => void } {
-  return { signal: new AbortController().signal, wake: scope, onLine: (trouble) => tell({ kind: "line", trouble }) };
+export function connectionOptions(): {
+  signal: AbortSignal;
+  wake: EventTarget;
+  onTrouble: (trouble: Code | null) => void;
+} {
+  return {
+    signal: new AbortController().signal,
+    wake: scope,
+    onTrouble: (trouble) => tell({ kind: "connection", trouble }),
+  };
 }
 
 export function organisationOf({ id, name, country, languages }: Manifest): Organisation {
@@ -52,10 +60,10 @@ const lists = new Map<ListName, Promise<WordList>>();
 function list(name: ListName): Promise<WordList> {
   const asked = lists.get(name);
   if (asked !== undefined) return asked;
-  const open = new Line(null, line());
+  const connection = new Connection(null, connectionOptions());
   const url = addresses.lists.replace("{language}", name);
-  const read = open
-    .insist(() => open.request({ method: "GET", url, expected: LIST_GUESS }))
+  const read = connection
+    .retry(() => connection.request({ method: "GET", url, expected: LIST_GUESS }))
     .then((file) => WordList.read(name, file));
   lists.set(name, read);
   read.catch(() => lists.delete(name)); // another try, when it is asked for again
@@ -64,24 +72,24 @@ function list(name: ListName): Promise<WordList> {
 
 /** The lists that what is typed may be in: none for digits, all for words, so that nobody learns which one it is. */
 export function listsFor(typed: string): Promise<WordList[]> {
-  return Promise.all(typing.isWords(typed) ? Object.keys(PINS).map((name) => list(name as ListName)) : []);
+  return Promise.all(isWords(typed) ? Object.keys(PINS).map((name) => list(name as ListName)) : []);
 }
 
 /** What is typed quickly is judged together: without a JIT a judgement takes some hundredths of a second. */
 const TYPING_PAUSE = 50;
 let newest = 0;
 
-async function judge(turn: number, typed: string, digits: string | null): Promise<void> {
+async function judgeLatest(turn: number, typed: string, digits: string | null): Promise<void> {
   newest = turn;
   await new Promise((resolve) => setTimeout(resolve, TYPING_PAUSE));
   if (turn !== newest) return;
   const said = { unit: "words", count: 0, all: 0, at: null } as const;
-  if (typing.isWords(typed) && lists.size < Object.keys(PINS).length) {
+  if (isWords(typed) && lists.size < Object.keys(PINS).length) {
     tell({ kind: "judged", turn, judgement: { ...said, state: "loading" } });
   }
   try {
-    const expected = digits === null ? null : await codes.parse(digits);
-    tell({ kind: "judged", turn, judgement: await typing.judge(typed, await listsFor(typed), expected) });
+    const expected = digits === null ? null : await accessCodes.parse(digits);
+    tell({ kind: "judged", turn, judgement: await judge(typed, await listsFor(typed), expected) });
   } catch {
     tell({ kind: "judged", turn, judgement: { ...said, state: "unlisted" } });
   }
@@ -90,7 +98,7 @@ async function judge(turn: number, typed: string, digits: string | null): Promis
 async function spell(digits: string, language: string): Promise<void> {
   try {
     const known = await list(languageOf(language) ?? "en");
-    tell({ kind: "spelled", words: codes.words(await codes.parse(digits), known) });
+    tell({ kind: "spelled", words: accessCodes.words(await accessCodes.parse(digits), known) });
   } catch {
     tell({ kind: "spelled", words: null });
   }
@@ -114,7 +122,7 @@ export function serve(hear: (message: ToWorker) => void): void {
         void spell(data.digits, data.language);
         break;
       case "judge":
-        void judge(data.turn, data.typed, data.digits);
+        void judgeLatest(data.turn, data.typed, data.digits);
         break;
       default:
         started.then(

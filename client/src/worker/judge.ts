@@ -1,9 +1,9 @@
 // What can be said of an access code while it is typed, on this device: how much is there, and which piece is wrong.
 
 import { codeOf } from "../errors.js";
-import * as codes from "../formats/access_code.js";
+import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, equal } from "../formats/base/bytes.js";
-import { PASSPHRASE_DIGITS } from "../formats/base/limits.js";
+import { ACCESS_CODE_DIGITS } from "../formats/base/limits.js";
 import { fold, type WordList } from "../formats/wordlists.js";
 import type { Judgement } from "../messages.js";
 
@@ -17,9 +17,9 @@ export function isWords(typed: string): boolean {
 }
 
 /** The access code that is typed, or `null`. */
-export async function read(typed: string, lists: readonly WordList[] = []): Promise<Bytes | null> {
+export async function readTyped(typed: string, lists: readonly WordList[] = []): Promise<Bytes | null> {
   try {
-    return await codes.parse(typed, lists);
+    return await accessCodes.parse(typed, lists);
   } catch (error) {
     if (codeOf(error) === "bad-passphrase") return null;
     throw error;
@@ -28,7 +28,9 @@ export async function read(typed: string, lists: readonly WordList[] = []): Prom
 
 /** Judges what is typed; `expected` is the access code that it should be, where that is known. Words need their lists. */
 export function judge(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
-  return isWords(typed) ? judgeWords(typed, lists, expected) : judgeDigits(typed, expected && codes.digits(expected));
+  return isWords(typed)
+    ? judgeWords(typed, lists, expected)
+    : judgeDigits(typed, expected && accessCodes.digits(expected));
 }
 
 /** The number of the first word that cannot be right, or `null`; how many there are, and how many are no word at all. */
@@ -39,7 +41,7 @@ function wrongWord(
 ): { at: number | null; count: number; strangers: number } {
   const words = list.divide(typed);
   const numbers = words.map((word) => list.find(word));
-  const spelled = expected && codes.words(expected, list).map((word) => list.find(fold(word)));
+  const spelled = expected && accessCodes.words(expected, list).map((word) => list.find(fold(word)));
   const isWhole = (i: number): boolean =>
     i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may still be written
   const found = numbers.findIndex(
@@ -51,11 +53,11 @@ function wrongWord(
 
 /** Judges words: by the list that knows the most of them. */
 async function judgeWords(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
-  const passphrase = await read(typed, lists);
+  const accessCode = await readTyped(typed, lists);
   const known = lists.map((list) => ({ all: list.length, ...wrongWord(typed, list, expected) }));
   const [best] = known.sort((one, other) => one.strangers - other.strangers);
   const { all, at, count } = best ?? { all: 0, at: null, count: 0 };
-  const right = passphrase !== null && (expected === null || equal(passphrase, expected));
+  const right = accessCode !== null && (expected === null || equal(accessCode, expected));
   if (right) return { unit: "words", state: "right", count: all, all, at: null };
   return { unit: "words", state: at === null && count < all ? "unfinished" : "wrong", count, all, at };
 }
@@ -72,7 +74,7 @@ function wrongGroup(groups: readonly string[], expected: readonly string[] | nul
 
 /** Judges digits. `expected` is what they should be, in groups, where that is known. */
 export async function judgeDigits(typed: string, expected: string | null): Promise<Judgement> {
-  const ascii = typed.replace(/\p{Nd}/gu, codes.asciiDigit);
+  const ascii = typed.replace(/\p{Nd}/gu, accessCodes.asciiDigit);
   const pieces = ascii.split(DIVIDERS).filter((piece) => piece !== "");
   const joined = pieces.join("");
   // Whoever does not write groups of six gets them counted.
@@ -81,8 +83,8 @@ export async function judgeDigits(typed: string, expected: string | null): Promi
     pieces.slice(0, -1).every((piece) => piece.length >= GROUP_SIZE - 1 && piece.length <= GROUP_SIZE + 1);
   const groups = asWritten ? pieces : (joined.match(/.{1,6}/gu) ?? []);
   const at = wrongGroup(groups, expected?.split(" ") ?? null);
-  const known = { unit: "digits", count: joined.length, all: PASSPHRASE_DIGITS } as const;
-  if (joined.length < PASSPHRASE_DIGITS) return { ...known, state: at === null ? "unfinished" : "wrong", at };
-  const right = expected === null ? (await read(typed)) !== null : joined === expected.replace(/ /g, "");
+  const known = { unit: "digits", count: joined.length, all: ACCESS_CODE_DIGITS } as const;
+  if (joined.length < ACCESS_CODE_DIGITS) return { ...known, state: at === null ? "unfinished" : "wrong", at };
+  const right = expected === null ? (await readTyped(typed)) !== null : joined === expected.replace(/ /g, "");
   return { ...known, state: right ? "right" : "wrong", at: right ? null : at };
 }

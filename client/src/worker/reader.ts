@@ -1,27 +1,27 @@
 // The worker that reads a mailbox: without what seals and sends, which comes when somebody writes back.
 
 import { codeOf, demand } from "../errors.js";
-import * as codes from "../formats/access_code.js";
+import * as accessCodes from "../formats/access_code.js";
 import { toHex } from "../formats/base/bytes.js";
 import { PIECE_SIZE } from "../formats/base/limits.js";
 import type { Entry } from "../formats/mailbox_list.js";
 import type { Answer, ToWorker } from "../messages.js";
-import { Mailbox, type Shown } from "../net/mailbox_client.js";
-import { addresses, line, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
-import * as typing from "./judge.js";
+import { MailboxClient, type ReadableReply } from "../net/mailbox_client.js";
+import { addresses, connectionOptions, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
+import { readTyped } from "./judge.js";
 
 /** A mailbox that is open, and what is shown of it. */
-interface Open {
-  readonly reader: Mailbox;
-  readonly shown: Map<string, Shown>;
-  readonly waiting: Map<string, Entry>;
+interface OpenMailbox {
+  readonly client: MailboxClient;
+  readonly shown: Map<string, ReadableReply>;
+  readonly pending: Map<string, Entry>;
 }
 
-let mailbox: Open | null = null;
+let mailbox: OpenMailbox | null = null;
 /** What reads a mailbox happens one after the other. */
 let reading = Promise.resolve();
 
-function answerOf({ entry, letter, organisation }: Shown): Answer {
+function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
   const manifest = manifests.find(({ id }) => toHex(id) === toHex(organisation));
   demand(manifest !== undefined, "internal");
   return {
@@ -34,27 +34,27 @@ function answerOf({ entry, letter, organisation }: Shown): Answer {
 }
 
 async function open(typed: string): Promise<void> {
-  const passphrase = await typing.read(typed, await listsFor(typed));
-  demand(passphrase !== null, "bad-passphrase");
+  const accessCode = await readTyped(typed, await listsFor(typed));
+  demand(accessCode !== null, "bad-passphrase");
   tell({ kind: "opening" });
-  const secrets = await codes.secrets(passphrase);
-  const reader = new Mailbox(
+  const secrets = await accessCodes.secrets(accessCode);
+  const client = new MailboxClient(
     addresses.mailbox,
     secrets,
     manifests.map(({ id }) => id),
-    line(),
+    connectionOptions(),
   );
-  const { shown, waiting, others } = await reader.open();
+  const { shown, pending, others } = await client.open();
   mailbox = {
-    reader,
+    client,
     shown: new Map(shown.map((one) => [toHex(one.entry.id), one])),
-    waiting: new Map(waiting.map((one) => [toHex(one.id), one])),
+    pending: new Map(pending.map((one) => [toHex(one.id), one])),
   };
   tell({
     kind: "opened",
-    passphrase: codes.digits(passphrase),
+    accessCode: accessCodes.digits(accessCode),
     replies: shown.map(answerOf),
-    waiting: waiting.map(({ id, day, openingSize }) => ({
+    pending: pending.map(({ id, day, openingSize }) => ({
       id: toHex(id),
       day,
       size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE,
@@ -64,10 +64,10 @@ async function open(typed: string): Promise<void> {
 }
 
 async function load(reply: string): Promise<void> {
-  const entry = mailbox?.waiting.get(reply);
+  const entry = mailbox?.pending.get(reply);
   if (mailbox === null || entry === undefined) return;
-  const shown = await mailbox.reader.load(entry);
-  mailbox.waiting.delete(reply);
+  const shown = await mailbox.client.load(entry);
+  mailbox.pending.delete(reply);
   if (shown !== null) mailbox.shown.set(reply, shown);
   tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
 }
@@ -79,7 +79,7 @@ async function fetchFile(reply: string, file: number): Promise<void> {
   let bytes = 0;
   let blob: Blob | null = null;
   try {
-    blob = await mailbox.reader.file(shown, file, (more) => {
+    blob = await mailbox.client.file(shown, file, (more) => {
       bytes = Math.min(total, bytes + more);
       tell({ kind: "fetching", reply, file, bytes, total });
     });
@@ -91,7 +91,7 @@ async function fetchFile(reply: string, file: number): Promise<void> {
 
 async function deleteShown(): Promise<void> {
   if (mailbox === null) return;
-  await mailbox.reader.delete([...mailbox.shown.values()].map(({ entry }) => entry));
+  await mailbox.client.delete([...mailbox.shown.values()].map(({ entry }) => entry));
   mailbox = null;
   tell({ kind: "deleted" });
 }

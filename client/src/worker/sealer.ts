@@ -1,7 +1,7 @@
 // The worker that seals and sends: without what opens mailboxes, which would weigh on a slow line.
 
 import { TipboxError } from "../errors.js";
-import * as codes from "../formats/access_code.js";
+import * as accessCodes from "../formats/access_code.js";
 import { today } from "../formats/base/days.js";
 import type { Order, ToWorker } from "../messages.js";
 import { fail, manifests, scope, serve, tell } from "./host.js";
@@ -11,7 +11,7 @@ let stop = new AbortController();
 
 async function run(order: Order): Promise<void> {
   stop = new AbortController();
-  const known = order.passphrase === null ? null : await codes.parse(order.passphrase);
+  const known = order.accessCode === null ? null : await accessCodes.parse(order.accessCode);
   await send(order, manifests, today(), tell, { signal: stop.signal, wake: scope }, known);
   known?.fill(0);
   tell({ kind: "stored" });

@@ -1,7 +1,7 @@
 // The way of one tip: access code, letter, body, each sealed here and uploaded run by run.
 
 import { demand, TipboxError } from "../errors.js";
-import * as codes from "../formats/access_code.js";
+import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
 import { ID_SIZE, MAX_TYPE, PART_SIZE } from "../formats/base/limits.js";
@@ -11,8 +11,8 @@ import type { BodySealer } from "../formats/envelopes/body.js";
 import { type Recipient, seal } from "../formats/envelopes/envelope.js";
 import type { FileEntry } from "../formats/envelopes/letter.js";
 import * as keys from "../formats/manifest.js";
-import type { Check, FromWorker, Order } from "../messages.js";
-import type { LineOptions } from "../net/http.js";
+import type { CheckDigits, FromWorker, Order } from "../messages.js";
+import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
 import { Upload } from "../net/upload.js";
 import { BodyReader, probe } from "./files.js";
@@ -36,21 +36,21 @@ async function recipientsOf(
   return Promise.all(
     manifests.map(async (manifest) => {
       const { id: key, publicKey } = keys.currentKey(manifest, today);
-      const pairKey = chosen.includes(toHex(manifest.id)) ? await codes.pairKey(root, manifest.id) : null;
+      const pairKey = chosen.includes(toHex(manifest.id)) ? await accessCodes.pairKey(root, manifest.id) : null;
       return { organisation: manifest.id, key, publicKey, pairKey };
     }),
   );
 }
 
 /** A run that is being sealed. */
-interface Sealing {
+interface PendingRun {
   readonly first: number;
   readonly plaintext: Bytes;
   readonly sealing: Promise<Bytes>;
 }
 
 /** Memory that a run is done with: the plaintext's is wiped, the ciphertext's acknowledged. */
-interface Spare {
+interface SpareMemory {
   readonly plain: ArrayBuffer;
   readonly sealed: ArrayBuffer;
 }
@@ -61,8 +61,8 @@ interface Spare {
  * for all of them when one fails.
  */
 export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
-  const spares: Spare[] = [];
-  async function* sealRuns(): AsyncGenerator<Sealing, void> {
+  const spares: SpareMemory[] = [];
+  async function* sealRuns(): AsyncGenerator<PendingRun, void> {
     while (reader.left > 0) {
       const spare = spares.pop();
       const plaintext = await reader.read(upload.length.parts * PART_SIZE, spare?.plain);
@@ -94,12 +94,12 @@ export async function send(
   manifests: readonly keys.Manifest[],
   today: Day,
   tell: (news: FromWorker) => void,
-  line: Omit<LineOptions, "onLine">,
+  connection: Omit<ConnectionOptions, "onTrouble">,
   known: Bytes | null = null,
 ): Promise<void> {
   await probe(order.files);
-  const passphrase = known?.slice() ?? (await codes.generate());
-  const secrets = await codes.secrets(passphrase);
+  const accessCode = known?.slice() ?? (await accessCodes.generate());
+  const secrets = await accessCodes.secrets(accessCode);
   const recipients = await recipientsOf(manifests, order.chosen, secrets.root, today);
   const envelope = await seal(recipients, {
     message: order.message,
@@ -111,34 +111,37 @@ export async function send(
     replyKey: secrets.replyPublic,
   });
   order.message.fill(0);
-  const checks: Check[] = [];
+  const checks: CheckDigits[] = [];
   for (const [i, { pairKey }] of recipients.entries()) {
     if (pairKey === null) continue;
-    checks.push({ name: manifests[i]?.name ?? "", digits: await codes.checkDigits(pairKey, envelope.headerHash) });
+    checks.push({
+      name: manifests[i]?.name ?? "",
+      digits: await accessCodes.checkDigits(pairKey, envelope.headerHash),
+    });
     pairKey.fill(0);
   }
-  codes.wipe(secrets);
-  const digits = known === null ? codes.digits(passphrase) : null;
-  passphrase.fill(0);
+  accessCodes.wipe(secrets);
+  const digits = known === null ? accessCodes.digits(accessCode) : null;
+  accessCode.fill(0);
 
   const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);
   const meter = new Meter(total);
   const failure = new AbortController(); // ends the other lanes when one fails
   const upload = new Upload({
     api: order.api,
-    ...line,
-    signal: AbortSignal.any([line.signal, failure.signal]),
+    ...connection,
+    signal: AbortSignal.any([connection.signal, failure.signal]),
     onAcknowledged: (bytes) => {
       const now = performance.now();
       meter.add(bytes, now);
       tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
     },
-    onLine: (trouble) => tell({ kind: "line", trouble }),
+    onTrouble: (trouble) => tell({ kind: "connection", trouble }),
   });
   try {
     const whole = await upload.open(envelope.header, envelope.letter);
     demand(whole === (envelope.bodySize === 0), "internal");
-    tell({ kind: "letter", passphrase: digits, checks });
+    tell({ kind: "letter", accessCode: digits, checks });
     if (!whole) {
       await sendBody(upload, envelope.body, new BodyReader(order.files, envelope.bodySize));
       await upload.finish();

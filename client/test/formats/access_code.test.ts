@@ -8,24 +8,24 @@ import { threadId } from "./derivations.js";
 
 describe("access code", () => {
   it("is 36 digits in six groups, and reads back however it is typed", async () => {
-    const passphrase = await generate();
-    const written = digits(passphrase);
+    const accessCode = await generate();
+    const written = digits(accessCode);
 
     expect(written).toMatch(/^(?:[0-9]{6} ){5}[0-9]{6}$/);
-    expect(await parse(written)).toEqual(passphrase);
-    expect(await parse(` ${written.replace(/ /g, "-")}\u00a0\n`)).toEqual(passphrase);
-    expect(await parse(written.replace(/ /g, "._\t"))).toEqual(passphrase);
+    expect(await parse(written)).toEqual(accessCode);
+    expect(await parse(` ${written.replace(/ /g, "-")}\u00a0\n`)).toEqual(accessCode);
+    expect(await parse(written.replace(/ /g, "._\t"))).toEqual(accessCode);
     for (const zero of ["٠", "०", "０", "𝟬", "𝟶"]) {
       const foreign = written.replace(/[0-9]/g, (digit) =>
         String.fromCodePoint((zero.codePointAt(0) ?? 0) + Number(digit)),
       );
-      expect(await parse(foreign)).toEqual(passphrase);
+      expect(await parse(foreign)).toEqual(accessCode);
     }
   });
 
   it("holds its version and its check", async () => {
-    const passphrase = await generate();
-    const hex = toHex(passphrase);
+    const accessCode = await generate();
+    const hex = toHex(accessCode);
     const check = createHash("sha256")
       .update("tipbox/v1/passphrase-check")
       .update(Uint8Array.of(1))
@@ -41,9 +41,9 @@ describe("access code", () => {
     const seen = new Set<string>();
     const union = new Uint8Array(16);
     for (let i = 0; i < 200; i++) {
-      const passphrase = await generate();
-      seen.add(toHex(passphrase));
-      passphrase.forEach((byte, at) => (union[at] = (union[at] ?? 0) | byte));
+      const accessCode = await generate();
+      seen.add(toHex(accessCode));
+      accessCode.forEach((byte, at) => (union[at] = (union[at] ?? 0) | byte));
     }
 
     expect(seen.size).toBe(200);
@@ -84,9 +84,9 @@ describe("access code", () => {
   });
 
   it("derives what the format says", async () => {
-    const passphrase = await generate();
-    const derived = await secrets(passphrase);
-    const root = pbkdf2Sync(passphrase, "tipbox/v1/root", 600_000, 32, "sha256");
+    const accessCode = await generate();
+    const derived = await secrets(accessCode);
+    const root = pbkdf2Sync(accessCode, "tipbox/v1/root", 600_000, 32, "sha256");
     const token = Buffer.from(hkdfSync("sha256", root, "", "tipbox/v1/mailbox-token", 32));
     const organisation = new Uint8Array(16).fill(7);
     const info = Buffer.concat([Buffer.from("tipbox/v1/pair-key"), organisation]);

@@ -2,7 +2,7 @@
 // (`tipbox/formats/access_code.py`). The page has its own (`src/worker/judge.ts`), which knows what was shown.
 
 import { asciiDigit } from "../../src/formats/access_code.js";
-import { PASSPHRASE_DIGITS } from "../../src/formats/base/limits.js";
+import { ACCESS_CODE_DIGITS } from "../../src/formats/base/limits.js";
 import type { WordList } from "../../src/formats/wordlists.js";
 
 const MAX_TYPED = 1024;
@@ -42,9 +42,9 @@ function doubtDigits(text: string): Doubt {
   let groups = ascii.split(/[\s\x1c-\x1f\x85\-._]+/).filter((piece) => piece !== "");
   const asTyped = groups.length > 1 && groups.slice(0, -1).every((piece) => Math.abs([...piece].length - GROUP) <= 1);
   if (!asTyped) groups = groups.join("").match(/.{1,6}/gsu) ?? []; // not in groups of six
-  const rest = 10n ** BigInt(PASSPHRASE_DIGITS - GROUP);
+  const rest = 10n ** BigInt(ACCESS_CODE_DIGITS - GROUP);
   const wrong = indexes(groups, (piece, at) => !/^[0-9]{6}$/.test(piece) || (at === 0 && !within(BigInt(piece), rest)));
-  return { unit: "digits", language: "", count: groups.length, expected: PASSPHRASE_DIGITS / GROUP, wrong };
+  return { unit: "digits", language: "", count: groups.length, expected: ACCESS_CODE_DIGITS / GROUP, wrong };
 }
 
 function doubtWords(text: string, list: WordList): Doubt {

@@ -5,7 +5,7 @@ import { createCipheriv } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Code, codeOf, demand, FORMAT_CODES } from "../../src/errors.js";
-import * as codes from "../../src/formats/access_code.js";
+import * as accessCodes from "../../src/formats/access_code.js";
 import {
   type Bytes,
   concat,
@@ -86,12 +86,12 @@ function findKey(input: Members): FindKey {
   return (id) => seeds.get(toHex(id)) ?? (destroyed.includes(toHex(id)) ? "too-late" : "unknown-key");
 }
 
-const stretched = new Map<string, Promise<codes.Secrets>>();
+const stretched = new Map<string, Promise<accessCodes.Secrets>>();
 
 /** The secrets of an access code; stretching takes a while. */
-function secretsOf(passphrase: string): Promise<codes.Secrets> {
-  const made = stretched.get(passphrase) ?? codes.secrets(hex(passphrase));
-  stretched.set(passphrase, made);
+function secretsOf(accessCode: string): Promise<accessCodes.Secrets> {
+  const made = stretched.get(accessCode) ?? accessCodes.secrets(hex(accessCode));
+  stretched.set(accessCode, made);
   return made;
 }
 
@@ -141,17 +141,18 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
 
   async passphrase(input) {
     const lists = await wordLists();
-    const passphrase = await codes.parse(text(input["text"]), lists);
-    const digits = codes.digits(passphrase);
-    const words = Object.fromEntries(lists.map((list) => [list.name, codes.words(passphrase, list).join(" ")]));
-    for (const again of [digits, ...Object.values(words)]) expect(await codes.parse(again, lists)).toEqual(passphrase);
-    return { passphrase: toHex(passphrase), digits, words };
+    const accessCode = await accessCodes.parse(text(input["text"]), lists);
+    const digits = accessCodes.digits(accessCode);
+    const words = Object.fromEntries(lists.map((list) => [list.name, accessCodes.words(accessCode, list).join(" ")]));
+    for (const again of [digits, ...Object.values(words)])
+      expect(await accessCodes.parse(again, lists)).toEqual(accessCode);
+    return { passphrase: toHex(accessCode), digits, words };
   },
 
   async derivations(input) {
-    const derived = await codes.secrets(hex(input["passphrase"]));
+    const derived = await accessCodes.secrets(hex(input["passphrase"]));
     const organisation = await keys.organisationId(base64(input["identity"]));
-    const pairKey = await codes.pairKey(derived.root, organisation);
+    const pairKey = await accessCodes.pairKey(derived.root, organisation);
     return {
       root: toHex(derived.root),
       mailbox_token: toHex(derived.mailboxToken),
@@ -164,7 +165,7 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       key_id: toHex(await keys.keyId(base64(input["public"]))),
       pair_key: toHex(pairKey),
       thread_id: toHex(await threadId(pairKey)),
-      check_digits: await codes.checkDigits(pairKey, hex(input["header_hash"])),
+      check_digits: await accessCodes.checkDigits(pairKey, hex(input["header_hash"])),
     };
   },
 
@@ -210,7 +211,7 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       content_key: toHex(opened.contentKey),
       pair_key: toHex(opened.pairKey),
       thread_id: toHex(await threadId(opened.pairKey)),
-      check_digits: await codes.checkDigits(opened.pairKey, headerHash),
+      check_digits: await accessCodes.checkDigits(opened.pairKey, headerHash),
       meta: fromUtf8(plaintext.slice(4, 4 + metaSize)),
       message_sha256: toHex(await sha256(letter.message)),
       files: await Promise.all(

@@ -37,11 +37,11 @@ describe("words", () => {
 
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...lists), styles, async (list, style) => {
-        const passphrase = await generate();
-        const spelt = words(passphrase, list);
+        const accessCode = await generate();
+        const spelt = words(accessCode, list);
         const typed = spelt.map((word, at) => (style[at]?.[0](word) ?? "") + (style[at]?.[1] ?? "")).join("");
 
-        expect(await parse(typed, lists)).toEqual(passphrase);
+        expect(await parse(typed, lists)).toEqual(accessCode);
         expect(doubt(typed, lists)).toMatchObject({
           unit: "words",
           count: spelt.length,
@@ -66,12 +66,12 @@ describe("words", () => {
   });
 
   it("are refused with the error of all wrong access codes", async () => {
-    const passphrase = await generate();
-    const mixed = [...words(passphrase, french).slice(0, 5), ...words(passphrase, russian).slice(5)].join(" ");
+    const accessCode = await generate();
+    const mixed = [...words(accessCode, french).slice(0, 5), ...words(accessCode, russian).slice(5)].join(" ");
 
     await expect(parse(mixed, lists)).rejects.toThrow(/^bad-passphrase$/);
-    await expect(parse(words(passphrase, english).join(" "))).rejects.toThrow(/^bad-passphrase$/);
-    await expect(parse(words(passphrase, english).join(" "), [russian])).rejects.toThrow(/^bad-passphrase$/);
+    await expect(parse(words(accessCode, english).join(" "))).rejects.toThrow(/^bad-passphrase$/);
+    await expect(parse(words(accessCode, english).join(" "), [russian])).rejects.toThrow(/^bad-passphrase$/);
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...lists.flatMap((list) => list.words)), { maxLength: 12 }),
@@ -106,8 +106,8 @@ describe("words", () => {
   });
 
   it("and digits that are right leave no doubt", async () => {
-    const passphrase = await generate();
-    for (const typed of [digits(passphrase), ...lists.map((list) => words(passphrase, list).join(" "))]) {
+    const accessCode = await generate();
+    for (const typed of [digits(accessCode), ...lists.map((list) => words(accessCode, list).join(" "))]) {
       expect(doubt(typed, lists).wrong).toEqual([]);
     }
   });

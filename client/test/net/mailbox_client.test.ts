@@ -4,7 +4,7 @@ import { generate, pairKey, type Secrets, secrets } from "../../src/formats/acce
 import { type Bytes, concat, equal, fromUtf8, toHex } from "../../src/formats/base/bytes.js";
 import { PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
 import { random } from "../../src/formats/base/primitives.js";
-import { type Found, Mailbox, type Shown } from "../../src/net/mailbox_client.js";
+import { MailboxClient, type MailboxContents, type ReadableReply } from "../../src/net/mailbox_client.js";
 import { type Deposit, deposit, Postbox, reply } from "../support/postbox.js";
 import { contentOf, flip } from "../support/tools.js";
 
@@ -26,21 +26,21 @@ beforeEach(async () => {
 });
 afterEach(() => postbox.stop());
 
-function mailbox(api = postbox.api): Mailbox {
-  const timing = { firstPause: 1, longestPause: 5, patience: 600_000 };
-  return new Mailbox(api, source, [FIDH, KIBHR], {
+function mailbox(api = postbox.api): MailboxClient {
+  const timing = { firstPause: 1, longestPause: 5, retryFor: 600_000 };
+  return new MailboxClient(api, source, [FIDH, KIBHR], {
     signal: new AbortController().signal,
     timing,
-    onLine: (trouble) => troubles.push(trouble),
+    onTrouble: (trouble) => troubles.push(trouble),
   });
 }
 
-async function open(...deposits: Deposit[]): Promise<Found> {
+async function open(...deposits: Deposit[]): Promise<MailboxContents> {
   postbox.deposits = deposits;
   return mailbox().open();
 }
 
-function only(found: Found): Shown {
+function only(found: MailboxContents): ReadableReply {
   const [shown, ...more] = found.shown;
   if (shown === undefined || more.length > 0) throw new Error("not exactly one reply is shown");
   return shown;
@@ -52,7 +52,7 @@ async function bytesOf(blob: Blob): Promise<Bytes> {
 
 describe("what a mailbox shows", () => {
   it("is nothing when it is empty", async () => {
-    expect(await open()).toEqual({ shown: [], waiting: [], others: 0 });
+    expect(await open()).toEqual({ shown: [], pending: [], others: 0 });
   });
 
   it("is a reply whose pair key is that of an organisation of the page, with its name", async () => {
@@ -86,7 +86,7 @@ describe("what a mailbox shows", () => {
   ])("is not a reply %s; it is counted", async (_, make) => {
     const bad = await make();
 
-    expect(await open(bad)).toEqual({ shown: [], waiting: [], others: 1 });
+    expect(await open(bad)).toEqual({ shown: [], pending: [], others: 1 });
     expect((await open(bad, await deposit(await reply(source, ofKibhr, TEXT)))).shown.length).toBe(1);
   });
 
@@ -105,10 +105,10 @@ describe("what a mailbox shows", () => {
     postbox.deposits = [envelope, forged];
     const reader = mailbox();
     const found = await reader.open();
-    const loaded = await Promise.all(found.waiting.map((entry) => reader.load(entry)));
+    const loaded = await Promise.all(found.pending.map((entry) => reader.load(entry)));
 
     expect(found.shown).toEqual([]);
-    expect(found.waiting.length).toBe(2);
+    expect(found.pending.length).toBe(2);
     expect(loaded.map((one) => one && fromUtf8(one.letter.message)).filter(Boolean)).toEqual([long]);
     expect(loaded.filter((one) => one === null).length).toBe(1);
   });
@@ -187,7 +187,7 @@ describe("a mailbox on the line", () => {
   it("asks again when answers are lost, and says so", async () => {
     postbox.losses = 2;
 
-    expect(await open()).toEqual({ shown: [], waiting: [], others: 0 });
+    expect(await open()).toEqual({ shown: [], pending: [], others: 0 });
     expect(troubles).toEqual(["network", "network", null]);
   });
 

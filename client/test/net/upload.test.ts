@@ -104,7 +104,7 @@ async function deliver(
     files,
     chosen: chosen.map(({ manifest }) => toHex(manifest.id)),
     language: "ru",
-    passphrase: null,
+    accessCode: null,
   };
   const news: FromWorker[] = [];
   const manifests = await readManifests(
@@ -140,7 +140,7 @@ describe("a tip without files", () => {
     const { news } = await deliver([], { chosen: [first] });
     const letter = news.find((one) => one.kind === "letter");
 
-    expect(letter?.passphrase).toMatch(/^(?:[0-9]{6} ){5}[0-9]{6}$/);
+    expect(letter?.accessCode).toMatch(/^(?:[0-9]{6} ){5}[0-9]{6}$/);
     expect(letter?.checks.map(({ name }) => name)).toEqual([first.manifest.name]);
     expect(letter?.checks[0]?.digits).toMatch(/^[0-9]{5}( [0-9]{5}){3}$/);
   });
@@ -151,9 +151,9 @@ describe("a tip without files", () => {
 
     await expectArrived([]);
     expect(intake.seen.length).toBe(6);
-    expect(news.filter(({ kind }) => kind === "line")).toEqual([
-      ...Array.from({ length: 5 }, () => ({ kind: "line", trouble: "network" })),
-      { kind: "line", trouble: null },
+    expect(news.filter(({ kind }) => kind === "connection")).toEqual([
+      ...Array.from({ length: 5 }, () => ({ kind: "connection", trouble: "network" })),
+      { kind: "connection", trouble: null },
     ]);
   });
 });
@@ -253,7 +253,7 @@ describe("a tip with files", () => {
     const { files, news } = await deliver([10 * PART_SIZE]);
 
     await expectArrived(files);
-    expect(news).toContainEqual({ kind: "line", trouble });
+    expect(news).toContainEqual({ kind: "connection", trouble });
   });
 
   it("waits as long as the server asks", async () => {
@@ -310,10 +310,10 @@ describe("a tip with files", () => {
     }
   });
 
-  it("gives up after its patience, with the cause", async () => {
+  it("gives up when its time is over, with the cause", async () => {
     intake.fault = () => "lost-answer";
 
-    await expect(deliver([], {}, { ...TIMING_OF_TESTS, patience: 50 })).rejects.toThrow("network");
+    await expect(deliver([], {}, { ...TIMING_OF_TESTS, retryFor: 50 })).rejects.toThrow("network");
   });
 
   it("gives up a request that is never answered, and tries again", async () => {
@@ -329,7 +329,7 @@ describe("a tip with files", () => {
       );
     };
     try {
-      await deliver([], {}, { ...TIMING_OF_TESTS, silence: 1, slack: 0 });
+      await deliver([], {}, { ...TIMING_OF_TESTS, timeout: 1, slack: 0 });
       await hung;
       expect(calls).toBeGreaterThan(1);
     } finally {

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { CLIENT_CODES, FORMAT_CODES, PROTOCOL_CODES } from "../../src/errors.js";
 
 const TEMPLATES = new URL("../../../templates/source/", import.meta.url);
-const SOURCES = new URL("../../src/page/", import.meta.url);
+const SOURCES = new URL("../../src/", import.meta.url);
 const all = readdirSync(TEMPLATES).map((name) => [name, readFileSync(new URL(name, TEMPLATES), "utf8")] as const);
 
 /** A template with what it includes. */
@@ -17,16 +17,16 @@ function whole(name: string): string {
 }
 
 function scriptsOf(names: readonly string[]): string {
-  return names.map((name) => readFileSync(new URL(`${name}.ts`, SOURCES), "utf8")).join("\n");
+  return names.map((name) => readFileSync(new URL(`page/${name}.ts`, SOURCES), "utf8")).join("\n");
 }
 
-const COMMON = ["page", "screen", "form", "sent", "typing", "views", "texts"];
+const COMMON = ["page", "screen", "form", "delivery", "code_field", "texts"];
 const PAGES = { "send.html": COMMON, "inbox.html": [...COMMON, "inbox", "download"] };
 /** What only the page of the first message has: a new access code is shown there, and typed back. */
 const FIRST = {
   words: ["againLabel", "againRight", "againWords"],
-  pieces: ["again", "again-result", "digits", "passphrase", "show-words", "spelling", "words"],
-  screens: ["view-passphrase"],
+  pieces: ["access-code", "again", "again-result", "digits", "show-words", "spelling", "words"],
+  screens: ["view-access-code"],
 };
 /** What only a page that writes back has. */
 const BACK = { words: ["typedRefused"], pieces: ["answers"] };
@@ -72,10 +72,10 @@ describe("templates", () => {
       const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) =>
         one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
       );
-      const direct = found(script, /words\.get\("([a-zA-Z]+)"/g);
+      const direct = found(script, /texts\.get\("([a-zA-Z]+)"/g);
       const indirect = [
         ...found(script, /problem = "([a-zA-Z]+)"/g),
-        ...found(script, /"((?:line|again)[A-Z][a-zA-Z]+)"/g),
+        ...found(script, /"((?:connection|again)[A-Z][a-zA-Z]+)"/g),
       ];
 
       expect(without([...direct, ...indirect], isFirst ? BACK.words : FIRST.words)).toEqual(words.sort());
@@ -104,8 +104,16 @@ describe("templates", () => {
 });
 
 describe("sources", () => {
+  const sources = readdirSync(SOURCES, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+
+  it("are all looked at", () => {
+    expect(sources).toEqual(
+      expect.arrayContaining(["messages.ts", "page/page.ts", "worker/send.ts", "net/http.ts", "formats/base/bytes.ts"]),
+    );
+  });
+
   it.each(
-    readdirSync(SOURCES).map(
+    sources.map(
       (name) => [name, readFileSync(new URL(name, SOURCES), "utf8").replace(/^ *(?:\/\/|\/?\*).*$/gm, "")] as const,
     ),
   )("%s stores nothing, logs nothing, and has no other source of random numbers", (_, text) => {

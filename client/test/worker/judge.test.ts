@@ -4,14 +4,14 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 import { digits, generate, parse, words } from "../../src/formats/access_code.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
-import { isWords, judge, judgeDigits, read } from "../../src/worker/judge.js";
+import { isWords, judge, judgeDigits, readTyped } from "../../src/worker/judge.js";
 
 const other = (digit: string): string => String((Number(digit) + 1) % 10);
 
 describe("digits as they are typed", () => {
   it("are unfinished at each keystroke and right at the last, however they are divided", async () => {
-    const passphrase = await generate();
-    const written = digits(passphrase);
+    const accessCode = await generate();
+    const written = digits(accessCode);
     for (const spelling of [
       written,
       written.replace(/ /g, ""),
@@ -31,7 +31,7 @@ describe("digits as they are typed", () => {
         at: null,
       });
       expect(await judgeDigits(spelling, written)).toMatchObject({ state: "right" });
-      expect(await read(spelling)).toEqual(passphrase);
+      expect(await readTyped(spelling)).toEqual(accessCode);
     }
   });
 
@@ -57,7 +57,7 @@ describe("digits as they are typed", () => {
     const wrong = `${written.slice(0, -1)}${other(written.at(-1) ?? "")}`;
 
     expect(await judgeDigits(wrong, null)).toMatchObject({ state: "wrong", at: null });
-    expect(await read(wrong)).toBe(null);
+    expect(await readTyped(wrong)).toBe(null);
   });
 
   it("may be those of another script", async () => {
@@ -84,9 +84,9 @@ describe("words as they are typed", () => {
 
   it("are right in each list, with and without the access code being known, and unfinished on the way", async () => {
     for (const list of lists) {
-      const passphrase = await generate();
-      const spelled = words(passphrase, list);
-      for (const expected of [passphrase, null]) {
+      const accessCode = await generate();
+      const spelled = words(accessCode, list);
+      for (const expected of [accessCode, null]) {
         for (let end = 1; end < spelled.length; end++) {
           const { state, count } = await judge(spelled.slice(0, end).join(" "), lists, expected);
           expect([list.name, end, state, count]).toEqual([list.name, end, "unfinished", end]);
@@ -95,7 +95,7 @@ describe("words as they are typed", () => {
         expect(await judge(spelled.join(" "), lists, expected)).toEqual(right);
         expect(await judge(spelled.join("-").toUpperCase(), lists, expected)).toEqual(right);
       }
-      expect(await read(spelled.join(" "), lists)).toEqual(passphrase);
+      expect(await readTyped(spelled.join(" "), lists)).toEqual(accessCode);
     }
   });
 
@@ -116,12 +116,12 @@ describe("words as they are typed", () => {
 
   it("name the first that is not the one that was shown", async () => {
     for (const list of lists) {
-      const passphrase = await generate();
-      const spelled = words(passphrase, list);
+      const accessCode = await generate();
+      const spelled = words(accessCode, list);
       const other = spelled[4] === list.words[7] ? list.words[8] : list.words[7];
       const wrong = spelled.map((word, i) => (i === 4 ? (other ?? "") : word)).join(" ");
 
-      expect(await judge(wrong, lists, passphrase)).toMatchObject({ unit: "words", state: "wrong", at: 5 });
+      expect(await judge(wrong, lists, accessCode)).toMatchObject({ unit: "words", state: "wrong", at: 5 });
     }
   });
 

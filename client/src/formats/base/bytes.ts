@@ -31,7 +31,7 @@ export function concat(...pieces: readonly Uint8Array[]): Bytes {
 }
 
 /** The first `size` bytes of `room` if it has so many, else of new memory. */
-export function view(size: number, room: ArrayBuffer = new ArrayBuffer(0)): Bytes {
+export function allocate(size: number, room: ArrayBuffer = new ArrayBuffer(0)): Bytes {
   return new Uint8Array(room.byteLength < size ? new ArrayBuffer(size) : room, 0, size);
 }
 

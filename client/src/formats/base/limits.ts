@@ -27,7 +27,7 @@ export const MAX_MANIFEST_DAYS = 91;
 export const SKEW_DAYS = 1;
 
 // Access code
-export const PASSPHRASE_DIGITS = 36;
+export const ACCESS_CODE_DIGITS = 36;
 export const ROOT_ROUNDS = 600_000;
 
 // Envelope

@@ -1,7 +1,7 @@
 // The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
 
 import { TipboxError } from "../../errors.js";
-import { type Bytes, view } from "../base/bytes.js";
+import { allocate, type Bytes } from "../base/bytes.js";
 import * as labels from "../base/labels.js";
 import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../base/limits.js";
 import { partsOf, sealedSize } from "../base/padding.js";
@@ -58,7 +58,7 @@ export class BodySealer {
     const whole = plaintext.length % PART_SIZE === 0 || end === this.parts;
     if (end > this.parts || !whole) throw new TipboxError("internal");
     this.#next = end;
-    return this.#seal(first, plaintext, view(sealedSize(plaintext.length), room));
+    return this.#seal(first, plaintext, allocate(sealedSize(plaintext.length), room));
   }
 
   async #seal(first: number, plaintext: Bytes, sealed: Bytes): Promise<Bytes> {

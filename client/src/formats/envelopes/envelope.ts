@@ -26,7 +26,7 @@ export interface Recipient {
 }
 
 /** A sealed header and letter, and what seals the body. */
-export interface Sealed {
+export interface OutgoingEnvelope {
   readonly header: Bytes;
   readonly headerHash: Bytes;
   readonly letter: Bytes;
@@ -36,7 +36,10 @@ export interface Sealed {
 }
 
 /** Seals a letter (its body key is made here) to the recipients: one slot each, in the order of their ids. */
-export async function seal(recipients: readonly Recipient[], content: Omit<Letter, "bodyKey">): Promise<Sealed> {
+export async function seal(
+  recipients: readonly Recipient[],
+  content: Omit<Letter, "bodyKey">,
+): Promise<OutgoingEnvelope> {
   checkSendable(content.message, content.files);
   demand(1 <= recipients.length && recipients.length <= MAX_SLOTS, "limit");
   demand(

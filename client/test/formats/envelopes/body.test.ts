@@ -34,7 +34,7 @@ afterEach(() => {
 });
 
 /** A line on which each run travels for some turns of the event loop. */
-class Line extends Upload {
+class SlowUpload extends Upload {
   readonly runs: { readonly first: number; readonly count: number; readonly sealed: Bytes }[] = [];
   readonly travelling = new Set<ArrayBuffer>();
   readonly memory = new Set<ArrayBuffer>();
@@ -47,7 +47,7 @@ class Line extends Upload {
   }
 
   override async send({ first, count, sealed }: Run): Promise<void> {
-    if (this.runs.length >= this.breaksAfter) throw new Error("the line is broken");
+    if (this.runs.length >= this.breaksAfter) throw new Error("the connection is broken");
     const before = sealed.slice();
     expect(this.travelling.has(sealed.buffer)).toBe(false);
     this.travelling.add(sealed.buffer);
@@ -88,9 +88,9 @@ describe("sending a body", () => {
     const { contents, sealer, reader } = await prepare(sizes, padded);
     const handle = (await importKey.mock.results.at(-1)?.value) as CryptoKey;
     importKey.mockRestore();
-    const line = new Line();
-    await sendBody(line, sealer, reader);
-    const runs = line.runs.toSorted((one, other) => one.first - other.first);
+    const upload = new SlowUpload();
+    await sendBody(upload, sealer, reader);
+    const runs = upload.runs.toSorted((one, other) => one.first - other.first);
     const parts = partsOf(padded);
 
     expect(new Set(nonces).size).toBe(parts);
@@ -113,8 +113,8 @@ describe("sending a body", () => {
     const body = concat(...contents);
     expect(next).toBe(parts);
     expect(Buffer.compare(concat(...opened), concat(body, new Uint8Array(padded - body.length)))).toBe(0);
-    expect(line.together).toBe(2);
-    expect(line.memory.size).toBeLessThan(runs.length);
+    expect(upload.together).toBe(2);
+    expect(upload.memory.size).toBeLessThan(runs.length);
     expectWiped();
   });
 
@@ -123,9 +123,9 @@ describe("sending a body", () => {
     onEncrypt = (number) => {
       if (number === failing) throw new Error("no memory");
     };
-    const line = new Line();
+    const upload = new SlowUpload();
 
-    await expect(sendBody(line, sealer, reader)).rejects.toThrow("no memory");
+    await expect(sendBody(upload, sealer, reader)).rejects.toThrow("no memory");
     const left = reader.left;
     await vi.waitFor(expectWiped); // the other lane had a run under way
     expect(reader.left).toBe(left);
@@ -135,13 +135,13 @@ describe("sending a body", () => {
 
   it("ends soon when a run cannot be sent", async () => {
     const { sealer, reader } = await prepare([1000 * PART_SIZE], 1000 * PART_SIZE);
-    const line = new Line();
-    line.breaksAfter = 3;
+    const upload = new SlowUpload();
+    upload.breaksAfter = 3;
 
-    await expect(sendBody(line, sealer, reader)).rejects.toThrow("the line is broken");
+    await expect(sendBody(upload, sealer, reader)).rejects.toThrow("the connection is broken");
     const left = reader.left;
     await vi.waitFor(expectWiped); // the other lane had a run under way
-    expect(line.runs.length).toBe(3);
+    expect(upload.runs.length).toBe(3);
     expect(reader.left).toBe(left);
     expect(left).toBeGreaterThan(800 * PART_SIZE);
     expect(new Set(nonces).size).toBe(nonces.length);

@@ -40,7 +40,7 @@ export function splitFiles(body: Bytes, files: readonly FileEntry[]): Bytes[] {
 }
 
 /** An opened Envelope. */
-export interface Opened {
+export interface OpenEnvelope {
   readonly letter: Letter;
   readonly contentKey: Bytes;
   readonly pairKey: Bytes;
@@ -48,7 +48,7 @@ export interface Opened {
 }
 
 /** Opens an Envelope as one of its readers; nothing of it is returned unless all of it opens. */
-export async function open(bytes: Bytes, organisation: Bytes, findKey: FindKey): Promise<Opened> {
+export async function open(bytes: Bytes, organisation: Bytes, findKey: FindKey): Promise<OpenEnvelope> {
   const sealed = readEnvelope(bytes);
   const keys = await openSlot(sealed.header, organisation, findKey);
   const headerHash = await sha256(sealed.headerBytes);

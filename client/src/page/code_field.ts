@@ -1,12 +1,12 @@
 // A field for an access code, and what is said about what stands in it. The worker judges; nothing typed leaves the device.
 
 import type { Judgement, ToWorker } from "../messages.js";
-import type { Words } from "./texts.js";
-import { field } from "./views.js";
+import { field } from "./screen.js";
+import type { Texts } from "./texts.js";
 
-export class Typing {
+export class CodeField {
   readonly field = field("textarea"); // all of it is to be seen at once, on phones too
-  readonly #words: Words;
+  readonly #texts: Texts;
   readonly #result: HTMLElement;
   #turn = 0;
   #known = "";
@@ -16,13 +16,13 @@ export class Typing {
    * for what is right.
    */
   constructor(
-    words: Words,
+    texts: Texts,
     result: HTMLElement,
     ask: (message: ToWorker) => void,
     digits: string | null,
     readonly right: (unit: Judgement["unit"]) => string,
   ) {
-    this.#words = words;
+    this.#texts = texts;
     this.#result = result;
     this.field.rows = 3;
     this.field.addEventListener("input", () => {
@@ -47,7 +47,7 @@ export class Typing {
 
   /** Says that it cannot be used yet, before what is known of it. */
   refuse(): void {
-    this.say(`${this.#words.get("typedRefused")} ${this.#known}`);
+    this.say(`${this.#texts.get("typedRefused")} ${this.#known}`);
     this.field.focus();
   }
 
@@ -58,21 +58,21 @@ export class Typing {
   }
 
   #sentence({ unit, state, count, all, at }: Judgement): string {
-    const number = this.#words.number(at ?? 0);
+    const number = this.#texts.number(at ?? 0);
     switch (state) {
       case "loading":
-        return this.#words.get("typedLoading");
+        return this.#texts.get("typedLoading");
       case "unlisted":
-        return this.#words.get("unlisted");
+        return this.#texts.get("unlisted");
       case "right":
         return this.right(unit);
       case "wrong":
         if (unit === "digits")
-          return at === null ? this.#words.get("wrongDigits") : this.#words.get("wrongGroup", { number });
-        return at === null ? this.#words.get("wrongWords") : this.#words.get("wrongWord", { number });
+          return at === null ? this.#texts.get("wrongDigits") : this.#texts.get("wrongGroup", { number });
+        return at === null ? this.#texts.get("wrongWords") : this.#texts.get("wrongWord", { number });
       case "unfinished":
         if (count === 0 || all === 0) return "";
-        return this.#words.get("typedCount", { count: this.#words.number(count), all: this.#words.number(all) });
+        return this.#texts.get("typedCount", { count: this.#texts.number(count), all: this.#texts.number(all) });
     }
   }
 }

@@ -1,0 +1,124 @@
+// The screens of one delivery, from "Seal and send" to "Stored".
+
+import type { Code } from "../errors.js";
+import type { CheckDigits, FromWorker, Judgement, ToWorker } from "../messages.js";
+import { CodeField } from "./code_field.js";
+import { accessCode, element, show, type View, view } from "./screen.js";
+import type { Texts } from "./texts.js";
+
+/** The text for each trouble that passes by itself. */
+const TROUBLES: Partial<Record<Code, string>> = {
+  "slow-down": "connectionSlowDown",
+  unavailable: "connectionUnavailable",
+  network: "connectionNetwork",
+};
+
+/** The text for a connection in trouble; empty for one that works. */
+export function troubleOf(texts: Texts, trouble: Code | null): string {
+  return trouble === null ? "" : texts.get(TROUBLES[trouble] ?? "connectionNetwork");
+}
+
+export class Delivery {
+  readonly #texts: Texts;
+  readonly #ask: (message: ToWorker) => void;
+  #view: View = view("view-sending");
+  #accessCode: string | null = null;
+  #checks: readonly CheckDigits[] = [];
+  #codeField: CodeField | null = null;
+
+  constructor(texts: Texts, ask: (message: ToWorker) => void) {
+    this.#texts = texts;
+    this.#ask = ask;
+    this.#view.part("stop").addEventListener("click", () => ask({ kind: "stop" }));
+    show(this.#view.content);
+  }
+
+  /** Whether a new access code was shown. */
+  get codeShown(): boolean {
+    return this.#accessCode !== null;
+  }
+
+  letter(digits: string | null, checks: readonly CheckDigits[]): void {
+    this.#accessCode = digits;
+    this.#checks = checks;
+    if (digits !== null) this.#view.part("access-code").replaceChildren(accessCode(digits));
+  }
+
+  progress(news: FromWorker & { kind: "progress" }): void {
+    const texts = this.#texts;
+    const bar = this.#view.part("bar");
+    if (bar instanceof HTMLProgressElement) bar.value = news.bytes / news.total;
+    this.#view.part("numbers").textContent = texts.get("sent", {
+      done: texts.size(news.bytes),
+      total: texts.size(news.total),
+    });
+    const { rate, remaining } = news;
+    const pace =
+      rate === null || remaining === null
+        ? []
+        : [texts.rate(rate), texts.get("remaining", { time: texts.time(remaining) })];
+    this.#view.part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
+  }
+
+  trouble(trouble: Code | null): void {
+    this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
+    if (this.#codeField === null && this.#view.has("pace")) this.#view.part("pace").hidden = trouble !== null; // it was measured before the connection broke
+  }
+
+  /** Everything is stored: shows the access code once more, when it is new, and has it typed back. */
+  stored(): void {
+    this.#view = view("view-sent");
+    const checks = this.#view.part("checks");
+    for (const { name, digits } of [...this.#checks].sort((one, other) =>
+      one.name.localeCompare(other.name, this.#texts.language),
+    )) {
+      const term = element("dt");
+      term.append(element("bdi", name));
+      const value = element("dd", digits);
+      value.dir = "ltr";
+      checks.append(term, value);
+    }
+    if (this.#accessCode !== null) this.#typeBack(this.#accessCode);
+    show(this.#view.content);
+  }
+
+  #typeBack(digits: string): void {
+    const texts = this.#texts;
+    const { part } = this.#view;
+    part("access-code").replaceChildren(accessCode(digits));
+    this.#codeField = new CodeField(texts, part("again-result"), this.#ask, digits, (unit) =>
+      texts.get(unit === "digits" ? "againRight" : "againWords"),
+    );
+    this.#codeField.field.inputMode = "numeric";
+    this.#codeField.field.setAttribute("aria-label", texts.get("againLabel"));
+    part("again").append(this.#codeField.field);
+    part("show-words").addEventListener("click", () => {
+      part("trouble").textContent = texts.get("typedLoading");
+      this.#ask({ kind: "spell", digits, language: texts.language });
+    });
+  }
+
+  judged(turn: number, judgement: Judgement): void {
+    this.#codeField?.judged(turn, judgement);
+  }
+
+  /** Shows the words beside the digits. */
+  spelled(spelled: readonly string[] | null): void {
+    if (spelled === null) {
+      this.#view.part("trouble").textContent = this.#texts.get("unlisted");
+      return;
+    }
+    const list = this.#view.part("words");
+    list.replaceChildren(...spelled.map((word) => element("li", word)));
+    list.hidden = false;
+    this.#view.part("spelling").hidden = true;
+    this.#view.part("trouble").textContent = "";
+    if (this.#codeField !== null) this.#codeField.field.inputMode = "text";
+  }
+
+  wipe(): void {
+    this.#codeField?.wipe();
+    this.#accessCode = null;
+    this.#checks = [];
+  }
+}
