@@ -11,7 +11,10 @@ import { BodyReader } from "../../client/src/worker/files.js";
 import { sendBody } from "../../client/src/worker/send.js";
 
 type Way = "sealed" | "sealOnly" | "bare" | "bareAtOnce" | "bareFile" | "read";
-type Question = { readonly way: Way; readonly file: File };
+interface Question {
+  readonly way: Way;
+  readonly file: File;
+}
 
 /** The longest run. */
 const BUFFER = MAX_RUN_PARTS * PART_SIZE;
@@ -68,10 +71,10 @@ async function sealOnly(file: File): Promise<number> {
   let bytes = 0;
   while (sealer.next < sealer.parts) {
     const count = Math.min(length.parts, sealer.parts - sealer.next);
-    const sealed = await sealer.seal(plaintext.subarray(0, count * PART_SIZE), room);
+    const run = await sealer.seal(plaintext.subarray(0, count * PART_SIZE), room);
     length.answered(count, 0, TIMING);
-    bytes += sealed.length;
-    room = sealed.buffer;
+    bytes += run.length;
+    room = run.buffer;
   }
   return bytes;
 }
@@ -135,12 +138,12 @@ const ways: Readonly<Record<Way, (file: File) => Promise<number>>> = {
   read,
 };
 
-self.onmessage = async ({ data }: MessageEvent<Question>) => {
+globalThis.onmessage = async ({ data }: MessageEvent<Question>) => {
   try {
     const begun = performance.now();
     const bytes = await ways[data.way](data.file);
-    self.postMessage({ bytes, milliseconds: performance.now() - begun });
+    globalThis.postMessage({ bytes, milliseconds: performance.now() - begun });
   } catch (error) {
-    self.postMessage({ error: String(error) });
+    globalThis.postMessage({ error: String(error) });
   }
 };

@@ -12,6 +12,7 @@ import { BodyReader } from "../../client/src/worker/files.js";
 import { encodeManifest } from "../../client/test/formats/encoders.js";
 import { open, readEnvelope } from "../../client/test/formats/envelopes/envelope_opening.js";
 
+// biome-ignore lint/suspicious/noExplicitAny: requests are what test_interop.py writes
 type Request = Record<string, any>;
 
 const base64 = (text: string): Bytes => fromBase64(text) ?? new Uint8Array(0);

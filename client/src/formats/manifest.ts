@@ -160,7 +160,7 @@ export function checkReplaces(manifest: Manifest, older: Manifest): void {
 export function currentKey(manifest: Manifest, today: Day): ReceivingKey {
   const begun = manifest.keys.filter((key) => key.from <= today && today < key.until);
   const soon = manifest.keys.filter((key) => key.from - SKEW_DAYS <= today && today < key.from);
-  const key = begun.at(-1) ?? soon[0];
-  demand(key !== undefined, "no-current-key");
-  return key;
+  const current = begun.at(-1) ?? soon[0];
+  demand(current !== undefined, "no-current-key");
+  return current;
 }

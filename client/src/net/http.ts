@@ -30,10 +30,10 @@ export interface Timing {
 }
 
 export const TIMING: Timing = {
-  firstPause: 1_000,
+  firstPause: 1000,
   longestPause: 30_000,
   retryFor: 24 * 3_600_000,
-  quick: 2_000,
+  quick: 2000,
   slow: 20_000,
   timeout: 90_000,
   slack: 20,

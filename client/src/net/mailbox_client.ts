@@ -68,7 +68,7 @@ export class MailboxClient {
   /** Fetches the list and opens what it holds. Throws when the list is not one, never for what is in it. */
   async open(): Promise<MailboxContents> {
     const { entries, openings } = parseList(await this.#ask("", new Uint8Array(0), LIST_SIZE));
-    const read = [];
+    const read: (ReadableReply | null)[] = [];
     for (const [i, entry] of entries.entries()) {
       const opening = openings[i];
       if (opening !== undefined) read.push(await this.#read(entry, opening));

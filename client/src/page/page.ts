@@ -74,7 +74,7 @@ class Page {
     readonly addresses: Addresses,
     readonly manifests: readonly string[],
     /** The script of the worker that seals, on a page whose first worker only reads; else empty. */
-    readonly sealer: string,
+    readonly sealerScript: string,
   ) {}
 
   /** Starts a worker of this page; `failed` is called when it cannot run. */
@@ -113,8 +113,8 @@ class Page {
   }
 
   #startSealer(): void {
-    if (this.sealer === "") return;
-    sealer ??= this.startWorker(this.sealer, () => {
+    if (this.sealerScript === "") return;
+    sealer ??= this.startWorker(this.sealerScript, () => {
       sealer?.terminate();
       sealer = null;
       if (delivery !== null) showFailed(this.texts, "network", null);

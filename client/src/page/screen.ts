@@ -43,8 +43,9 @@ export function accessCode(digits: string): DocumentFragment {
 /** A copy of a screen, and its pieces by name. */
 export interface View {
   readonly content: DocumentFragment;
-  part(name: string): HTMLElement;
-  has(name: string): boolean;
+  /** Throws when there is none of this name. */
+  readonly part: (name: string) => HTMLElement;
+  readonly has: (name: string) => boolean;
 }
 
 /** Copies the `<template>` with this id. Throws when page and script do not fit together. */
@@ -53,8 +54,7 @@ export function view(id: string): View {
   if (!(template instanceof HTMLTemplateElement)) throw new Error(`the page lacks #${id}`);
   const content = document.importNode(template.content, true);
   const parts = new Map<string, HTMLElement>();
-  for (const element of content.querySelectorAll<HTMLElement>("[data-part]"))
-    parts.set(element.dataset["part"] ?? "", element);
+  for (const part of content.querySelectorAll<HTMLElement>("[data-part]")) parts.set(part.dataset["part"] ?? "", part);
   return {
     content,
     has: (name) => parts.has(name),

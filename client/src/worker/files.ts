@@ -41,7 +41,7 @@ async function fill(target: Bytes, blob: Blob): Promise<[filled: Bytes, read: nu
 
 async function copy(target: Bytes, reader: ReadableStreamDefaultReader<Bytes>): Promise<number> {
   let read = 0;
-  for (;;) {
+  while (true) {
     const { value, done } = await reader.read();
     if (done) return read;
     if (read + value.length <= target.length) target.set(value, read);

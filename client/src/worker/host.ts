@@ -17,11 +17,11 @@ const LIST_GUESS = 60_000;
 
 /** The little of a worker's global scope that is used; the DOM's types only know windows. */
 interface WorkerScope extends EventTarget {
-  postMessage(message: FromWorker): void;
+  readonly postMessage: (message: FromWorker) => void;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 }
 
-export const scope = self as unknown as WorkerScope;
+export const scope = globalThis as unknown as WorkerScope;
 export let manifests: readonly Manifest[] = [];
 export let addresses: Addresses = { envelope: "", mailbox: "", lists: "" };
 

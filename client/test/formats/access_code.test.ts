@@ -43,7 +43,7 @@ describe("access code", () => {
     for (let i = 0; i < 200; i++) {
       const accessCode = await generate();
       seen.add(toHex(accessCode));
-      accessCode.forEach((byte, at) => (union[at] = (union[at] ?? 0) | byte));
+      for (const [at, byte] of accessCode.entries()) union[at] = (union[at] ?? 0) | byte;
     }
 
     expect(seen.size).toBe(200);

@@ -40,8 +40,8 @@ const INDEX_LENGTH = 4;
 const AES_BLOCK = 16;
 
 const INDEX_STREAM = 0;
-const PADDING_STREAM = 0xfffffffe;
-const COPY_STREAM = 0xffffffff;
+const PADDING_STREAM = 0xff_ff_ff_fe;
+const COPY_STREAM = 0xff_ff_ff_ff;
 
 const magic = Uint8Array.from("\x89tipbdl\n", (char) => char.charCodeAt(0));
 

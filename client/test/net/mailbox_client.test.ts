@@ -99,7 +99,7 @@ describe("what a mailbox shows", () => {
   });
 
   it("is a letter that did not fit, when it is asked for", async () => {
-    const long = "Подробно. ".repeat(9_000); // 153 kB: no list holds it
+    const long = "Подробно. ".repeat(9000); // 153 kB: no list holds it
     const envelope = await deposit(await reply(source, ofKibhr, long));
     const forged = await deposit(await reply(source, random(32), long));
     postbox.deposits = [envelope, forged];
@@ -134,7 +134,9 @@ describe("files of a reply", () => {
     const shown = only(await reader.open());
     for (const [i, { content }] of files.entries()) {
       let counted = 0;
-      const blob = await reader.file(shown, i, (bytes) => (counted += bytes));
+      const blob = await reader.file(shown, i, (bytes) => {
+        counted += bytes;
+      });
 
       expect(equal(await bytesOf(blob), content)).toBe(true);
       expect(counted).toBeGreaterThanOrEqual(content.length);

@@ -5,14 +5,14 @@ import { Meter } from "../../src/net/meter.js";
 describe("meter", () => {
   it("knows no rate before a second acknowledgement, half a second later", () => {
     const meter = new Meter(1000);
-    meter.add(100, 5_000);
-    expect([meter.rate(5_000), meter.remaining(9_000)]).toEqual([null, null]);
-    meter.add(100, 5_400);
-    expect(meter.rate(5_400)).toBeNull();
-    meter.add(100, 6_000);
+    meter.add(100, 5000);
+    expect([meter.rate(5000), meter.remaining(9000)]).toEqual([null, null]);
+    meter.add(100, 5400);
+    expect(meter.rate(5400)).toBeNull();
+    meter.add(100, 6000);
 
-    expect(meter.rate(6_000)).toBe(200);
-    expect(meter.remaining(6_000)).toBe(3.5);
+    expect(meter.rate(6000)).toBe(200);
+    expect(meter.remaining(6000)).toBe(3.5);
     expect(meter.bytes).toBe(300);
   });
 

@@ -79,9 +79,9 @@ export class Intake {
     this.seen.push(seen);
     const fault = this.fault(seen, number);
     const token = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? "")?.[1];
-    const answer = (status: number, body: object, headers: Record<string, string> = {}): void => {
+    const answer = (status: number, content: object, headers: Record<string, string> = {}): void => {
       if (fault === "lost-answer") request.socket.destroy();
-      else response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
+      else response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(content));
     };
     const body = await this.#read(request, fault);
     if (fault !== null && fault !== "lost-answer" && "status" in fault) {
@@ -92,8 +92,10 @@ export class Intake {
     }
     const cut = fault !== null && fault !== "lost-answer";
     if (token === undefined) answer(401, { error: "no-token", message: "" });
-    else if (seen.path === "" && method === "PUT") cut ? request.socket.destroy() : this.#open(token, body, answer);
-    else this.#draft(token, seen, body, cut, request, answer);
+    else if (seen.path === "" && method === "PUT") {
+      if (cut) request.socket.destroy();
+      else this.#open(token, body, answer);
+    } else this.#draft(token, seen, body, cut, request, answer);
   }
 
   async #read(request: IncomingMessage, fault: Fault | null): Promise<Bytes> {
@@ -142,12 +144,13 @@ export class Intake {
       const whole = draft.parts.every((part) => part !== undefined);
       draft.stored ||= whole;
       answer(whole ? 200 : 409, whole ? state(draft) : { error: "incomplete", message: "", ...state(draft) });
-    } else if (first !== undefined) {
+    } else if (first === undefined) answer(404, { error: "not-found", message: "" });
+    else {
       const differs = keep(draft, Number(first), body, cut);
       this.differing += differs ? 1 : 0;
       if (cut) request.socket.destroy();
       else answer(differs ? 409 : 200, differs ? { error: "part-differs", message: "" } : state(draft));
-    } else answer(404, { error: "not-found", message: "" });
+    }
   }
 }
 

@@ -87,7 +87,10 @@ export function listOf(deposits: readonly Deposit[]): Bytes {
     openingSize: opening.length,
   }));
   let size = LIST_HEADER + ENTRY_SIZE * sorted.length;
-  const fitting = sorted.findIndex(({ opening }) => (size += opening.length) > LIST_SIZE);
+  const fitting = sorted.findIndex(({ opening }) => {
+    size += opening.length;
+    return size > LIST_SIZE;
+  });
   return encodeList({
     entries,
     openings: sorted.slice(0, fitting < 0 ? sorted.length : fitting).map(({ opening }) => opening),

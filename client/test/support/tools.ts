@@ -21,7 +21,7 @@ export interface TestOrganisation {
   readonly seeds: ReadonlyMap<string, Bytes>;
   readonly findKey: FindKey;
   /** Signs a manifest's file anew, whatever stands in it. */
-  sign(unsigned: Manifest): Promise<Bytes>;
+  readonly sign: (unsigned: Manifest) => Promise<Bytes>;
 }
 
 /** Makes an organisation whose manifest starts on `from`. */

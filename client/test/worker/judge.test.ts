@@ -62,7 +62,7 @@ describe("digits as they are typed", () => {
 
   it("may be those of another script", async () => {
     const written = digits(await generate());
-    const arabic = written.replace(/[0-9]/g, (digit) => String.fromCodePoint(0x660 + Number(digit)));
+    const arabic = written.replace(/[0-9]/g, (digit) => String.fromCodePoint(0x6_60 + Number(digit)));
 
     expect(await judgeDigits(arabic, written)).toMatchObject({ state: "right", at: null });
   });
@@ -118,8 +118,8 @@ describe("words as they are typed", () => {
     for (const list of lists) {
       const accessCode = await generate();
       const spelled = words(accessCode, list);
-      const other = spelled[4] === list.words[7] ? list.words[8] : list.words[7];
-      const wrong = spelled.map((word, i) => (i === 4 ? (other ?? "") : word)).join(" ");
+      const another = spelled[4] === list.words[7] ? list.words[8] : list.words[7];
+      const wrong = spelled.map((word, i) => (i === 4 ? (another ?? "") : word)).join(" ");
 
       expect(await judge(wrong, lists, accessCode)).toMatchObject({ unit: "words", state: "wrong", at: 5 });
     }

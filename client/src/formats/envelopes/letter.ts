@@ -73,13 +73,13 @@ export function encodeLetter(letter: Letter): Bytes {
     reply_key: toBase64(letter.replyKey),
     ...letter.reserved,
   });
-  const size = 4 + meta.length + 4 + letter.message.length;
+  const used = 4 + meta.length + 4 + letter.message.length;
   const plaintext = concat(
     uint(meta.length, 4),
     meta,
     uint(letter.message.length, 4),
     letter.message,
-    new Uint8Array(letterSize(size) - size),
+    new Uint8Array(letterSize(used) - used),
   );
   meta.fill(0);
   return plaintext;

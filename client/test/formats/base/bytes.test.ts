@@ -34,6 +34,8 @@ describe("bytes", () => {
   });
 
   it("writes integers big-endian", () => {
-    expect(concat(uint(1, 1), uint(258, 2), uint(0xfffefdfc, 4))).toEqual(Uint8Array.of(1, 1, 2, 255, 254, 253, 252));
+    expect(concat(uint(1, 1), uint(258, 2), uint(0xff_fe_fd_fc, 4))).toEqual(
+      Uint8Array.of(1, 1, 2, 255, 254, 253, 252),
+    );
   });
 });

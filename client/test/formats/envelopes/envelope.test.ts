@@ -119,7 +119,10 @@ describe("Envelope", () => {
   it("opens for nobody when any byte of header or letter is changed", async () => {
     const made = await make([random(10)]);
     const end = made.header.length + made.letter.length;
-    const offsets = [...Array(HEADER_FIXED).keys(), ...Array.from({ length: 60 }, (_, i) => HEADER_FIXED + i * 191)];
+    const offsets = [
+      ...new Array(HEADER_FIXED).keys(),
+      ...Array.from({ length: 60 }, (_, i) => HEADER_FIXED + i * 191),
+    ];
     for (const offset of offsets.filter((at) => at < end)) {
       for (const organisation of organisations) {
         await expect(openAs(organisation, flip(made.bytes, offset))).rejects.toThrow(
