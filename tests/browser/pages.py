@@ -27,7 +27,7 @@ STORED: Final = "#app [data-part=again]"
 CHECKS: Final = "#app [data-part=checks]"
 FAILED: Final = "#app [data-part=back]"
 LEAVE: Final = "#leave"
-PASSPHRASE: Final = "#app [data-part=typed] textarea"
+CODE: Final = "#app [data-part=typed] textarea"
 JUDGED: Final = "#app [data-part=typed-result]"
 MAILBOX: Final = "#app [data-part=replies]"
 OTHERS: Final = "#app [data-part=others]"
@@ -176,15 +176,15 @@ class Source:
         self.browser.wait("#app [data-part=words] li")
         return self._texts("#app [data-part=words] li")
 
-    def type_passphrase(self, typed: str) -> None:
+    def type_code(self, typed: str) -> None:
         """Open the mailbox page, and type an access code key by key."""
         self.go("/inbox")
-        self.browser.wait(PASSPHRASE)
-        self.browser.type(PASSPHRASE, typed)
+        self.browser.wait(CODE)
+        self.browser.type(CODE, typed)
 
     def open_mailbox(self, typed: str) -> list[Answer]:
         """Type an access code, open its mailbox, and read what is shown."""
-        self.type_passphrase(typed)
+        self.type_code(typed)
         self.browser.until(lambda: "right" in self.browser.text(JUDGED), "the access code to be right")
         self.browser.click("#app [data-part=open]")
         self.browser.until(lambda: self.browser.count(MAILBOX) or self.browser.count(UNREAD), "the mailbox")

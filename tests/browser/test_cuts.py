@@ -97,7 +97,7 @@ def test_stopping_and_leaving_deliver_nothing(teller: Source, world: World, file
     browser.click(STOP)
     said = teller.wait_failed()
     assert "Stopped" in said
-    assert "Keep the digits" in said  # the last request may have been under way
+    assert "Keep the code" in said  # the last request may have been under way
     assert "open nothing" not in said
     wire.release()
     assert wire.seen("POST") == []

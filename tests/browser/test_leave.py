@@ -8,7 +8,7 @@ import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import DIGITS, FAILED, LEAVE, MESSAGE, PASSPHRASE, SEND, SENDING, STOP, Source
+from browser.pages import CODE, DIGITS, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
 from support.world import World
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.manifest import Manifest
@@ -96,19 +96,19 @@ def test_back_after_leaving_shows_nothing_that_was_written(source: Source) -> No
 
 def test_back_to_the_mailbox_shows_nothing_that_was_typed_or_read(source: Source, pages_world: World) -> None:
     browser = source.browser
-    passphrase = AccessCode.generate()
-    of_source = passphrase.secrets()
+    access_code = AccessCode.generate()
+    of_source = access_code.secrets()
     organisation = Manifest.parse((pages_world.keys / "kibhr.json").read_bytes()).id
     reply = lying.reply(of_source, of_source.pair_key(organisation), WORDS)
     source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
     source.go("/")
     for leave in (False, True):
-        source.type_passphrase(passphrase.digits())
+        source.type_code(access_code.digits())
         source.go("/")
         browser.back()
-        browser.wait(PASSPHRASE)
-        assert browser.run(f"return document.querySelector('{PASSPHRASE}').value;") == ""
-        assert [answer.text for answer in source.open_mailbox(passphrase.digits())] == [WORDS]
+        browser.wait(CODE)
+        assert browser.run(f"return document.querySelector('{CODE}').value;") == ""
+        assert [answer.text for answer in source.open_mailbox(access_code.digits())] == [WORDS]
         assert first_focusable(source) == "leave"
         if leave:
             browser.click(LEAVE)

@@ -18,19 +18,19 @@ REPLY: Final = "Спасибо. Он жив?\n\nПозвоните нам, ес�
 KIBHR: Final = NAMES["kibhr"][0]
 
 
-@pytest.fixture(name="passphrase", scope="module")
-def _passphrase() -> tuple[AccessCode, Secrets]:
-    passphrase = AccessCode.generate()
-    return passphrase, passphrase.secrets()
+@pytest.fixture(name="access_code", scope="module")
+def _access_code() -> tuple[AccessCode, Secrets]:
+    access_code = AccessCode.generate()
+    return access_code, access_code.secrets()
 
 
 def pair_key(world: World, secrets_: Secrets, name: str) -> bytes:
     return secrets_.pair_key(Manifest.parse((world.keys / f"{name}.json").read_bytes()).id)
 
 
-def test_only_a_pair_key_says_from(source: Source, pages_world: World, passphrase: tuple[AccessCode, Secrets]) -> None:
+def test_only_a_pair_key_says_from(source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]) -> None:
     """Replies by another organisation, by the server, cut, repeated, of another version: none is shown as KIBHR's."""
-    written, of_source = passphrase
+    written, of_source = access_code
     of_kibhr = pair_key(pages_world, of_source, "kibhr")
     real = lying.reply(of_source, of_kibhr, REPLY)
     spoilt = lying.reply(of_source, of_kibhr, "испорчено")
@@ -66,10 +66,10 @@ def test_only_a_pair_key_says_from(source: Source, pages_world: World, passphras
 
 
 def test_files_that_the_server_spoiled_are_not_given_out(
-    source: Source, pages_world: World, passphrase: tuple[AccessCode, Secrets]
+    source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]
 ) -> None:
     """A piece of zeros in the place of a file's bytes: the page says so, and offers nothing."""
-    written, of_source = passphrase
+    written, of_source = access_code
     reply = lying.reply(of_source, pair_key(pages_world, of_source, "kibhr"), REPLY, {"a.bin": bytes(70_000)})
     source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
     source.wire.answers["/api/mailbox/piece"] = lying.answer(bytes(262_144))
@@ -83,11 +83,11 @@ def test_files_that_the_server_spoiled_are_not_given_out(
     assert source.save_file().read_bytes() == bytes(70_000)
 
 
-def test_what_is_typed_is_judged_on_the_device(source: Source, passphrase: tuple[AccessCode, Secrets]) -> None:
-    written, _ = passphrase
+def test_what_is_typed_is_judged_on_the_device(source: Source, access_code: tuple[AccessCode, Secrets]) -> None:
+    written, _ = access_code
     groups = written.digits().split()
     wrong = [*groups[:3], groups[3][:5], *groups[4:]]
-    source.type_passphrase(" ".join(wrong))
+    source.type_code(" ".join(wrong))
     source.browser.until(lambda: "group 4" in source.browser.text(JUDGED), "the wrong group to be named")
     source.browser.click("#app [data-part=open]")
     source.browser.until(lambda: "cannot be opened yet" in source.browser.text(JUDGED), "a refusal")

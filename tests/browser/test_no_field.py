@@ -7,7 +7,7 @@ import re
 import pytest
 
 from browser.drivers import Level
-from browser.pages import FAILED, FIELDS, MESSAGE, PASSPHRASE, Source, spellings
+from browser.pages import CODE, FAILED, FIELDS, MESSAGE, Source, spellings
 
 WORDS = "Свидетель видел всё"
 PAGES = ("/", "/send", "/inbox")
@@ -70,7 +70,7 @@ def test_with_half_a_script_no_field_exists(source: Source) -> None:
         del wire.answers[target]
 
 
-@pytest.mark.parametrize(("path", "field"), [("/send", MESSAGE), ("/inbox", PASSPHRASE)])
+@pytest.mark.parametrize(("path", "field"), [("/send", MESSAGE), ("/inbox", CODE)])
 def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source, path: str, field: str) -> None:
     browser = source.browser
     with browser.allow_onion(secure=False):

@@ -12,12 +12,12 @@ from browser import lying
 from browser.drivers import DESKTOP, PHONE, Browser, Level
 from browser.pages import (
     CHECKS,
+    CODE,
     DELETE,
     DIGITS,
     FAILED,
     JUDGED,
     LEAVE,
-    PASSPHRASE,
     SEND,
     SENDING,
     STOP,
@@ -132,9 +132,9 @@ ANSWER = """Здравствуйте.
 @LOOKED_AT
 def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
     browser, wire = source.browser, source.wire
-    passphrase = AccessCode.generate()
-    of_source = passphrase.secrets()
-    digits = passphrase.digits()
+    access_code = AccessCode.generate()
+    of_source = access_code.secrets()
+    digits = access_code.digits()
     pair_keys = [
         of_source.pair_key(Manifest.parse((pages_world.keys / f"{name}.json").read_bytes()).id)
         for name in ("kibhr", "fidh")
@@ -148,9 +148,9 @@ def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
     long = lying.reply(of_source, pair_keys[1], "Долго. " * 9_000).older()
 
     source.go("/inbox")
-    browser.wait(PASSPHRASE)
+    browser.wait(CODE)
     camera.take("mailbox-closed")
-    browser.fill(PASSPHRASE, f"{digits[:13]} 12345 {digits[21:]}")
+    browser.fill(CODE, f"{digits[:13]} 12345 {digits[21:]}")
     browser.until(lambda: "group 3" in browser.text(JUDGED), "the wrong group to be named")
     camera.take("mailbox-wrong-group")
     wire.answers["/api/mailbox"] = lying.mailbox([])
@@ -177,7 +177,7 @@ def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
     source.delete_answers()
     camera.take("mailbox-deleted")
     wire.answers["/api/mailbox"] = lying.answer(bytes(65_536))
-    source.type_passphrase(digits)
+    source.type_code(digits)
     browser.click("#app [data-part=open]")
     browser.wait(UNREAD)
     camera.take("mailbox-unread")
@@ -215,7 +215,7 @@ def test_a_full_server_says_so_and_still_takes_text(
         source.send()
         said = source.wait_failed()
         assert "No room" in said
-        assert "Keep the digits" not in said
+        assert "Keep the code" not in said
         Camera(source, screenshots).take("full")
         source.tell("Без видео")
         [tip] = world.arrived("kibhr")
