@@ -1,5 +1,6 @@
-// All errors of tipbox: one closed set. The format's codes are those of docs/format.md, section 7; the protocol's those of
-// docs/protocol.md, section 4; the client's own stand for what only happens here. No error ever holds a text or name of a source.
+// All errors of tipbox: one closed set. The format's codes are those of docs/format.md, section 7; the protocol's those
+// of docs/protocol.md, section 4; the client's own are for what only happens here. No error ever carries anything that
+// a source wrote.
 
 /** docs/format.md, section 7. */
 export const FORMAT_CODES = [
@@ -51,11 +52,11 @@ export const PROTOCOL_CODES = [
 /** What only the client meets. */
 export const CLIENT_CODES = [
   "unsupported", // the browser lacks what sealing needs
-  "clock", // no manifest is good on this device's day
+  "clock", // no manifest is valid on this device's date
   "no-keys", // no manifest verifies
-  "network", // the line was cut, or the answer is not one of the protocol
+  "network", // the connection broke, or the answer is not one of the protocol
   "file-unreadable", // a chosen file can no longer be read
-  "file-changed", // a chosen file gave another number of bytes than it has
+  "file-changed", // a chosen file has another size than when it was chosen
   "stopped", // the source pressed Stop
   "internal", // a bug
 ] as const;
@@ -78,7 +79,7 @@ export function demand(condition: boolean, code: Code): asserts condition {
   if (!condition) throw new TipboxError(code);
 }
 
-/** The code of anything that was thrown. */
+/** The code of anything that was thrown; `internal` for what is not a `TipboxError`. */
 export function codeOf(error: unknown): Code {
   return error instanceof TipboxError ? error.code : "internal";
 }

@@ -1,10 +1,10 @@
-// What page and worker say to each other. The page never sees a key, the worker never sees the page.
+// The messages between page and worker. The page never gets a key, and the worker never touches the page.
 
 import type { Code } from "./errors.js";
 import type { Bytes } from "./formats/base/bytes.js";
 import type { Day } from "./formats/base/days.js";
 
-/** An organisation with a manifest that is good today. */
+/** An organisation with a manifest that is valid today. */
 export interface Organisation {
   /** Its id in hex. */
   readonly id: string;
@@ -14,13 +14,13 @@ export interface Organisation {
   readonly languages: readonly string[];
 }
 
-/** Where the server takes and gives what. */
+/** Addresses on the server. */
 export interface Addresses {
   /** `/api/envelope` */
   readonly envelope: string;
   /** `/api/mailbox`; empty on a page that reads no mailbox. */
   readonly mailbox: string;
-  /** A list of words; `{language}` stands in it. */
+  /** Lists of words, with `{language}` as a placeholder. */
   readonly lists: string;
 }
 
@@ -31,7 +31,7 @@ export type ToWorker =
   | { readonly kind: "stop" }
   /** Spell the access code of these digits as words. */
   | { readonly kind: "spell"; readonly digits: string; readonly language: string }
-  /** Judge what is typed so far; `digits` is what it should be, where that is known. */
+  /** Judge what is typed so far; `digits` is what it should be, or `null` if that is unknown. */
   | { readonly kind: "judge"; readonly turn: number; readonly typed: string; readonly digits: string | null }
   /** Open the mailbox of a typed access code. */
   | { readonly kind: "open"; readonly typed: string }
@@ -49,17 +49,17 @@ export interface Order {
   readonly files: readonly File[];
   /** Ids of the chosen organisations. */
   readonly chosen: readonly string[];
-  /** BCP 47, the page's. */
+  /** The page's language, a BCP 47 tag. */
   readonly language: string;
-  /** The digits of the access code whose threads it joins; `null` makes a new one. */
+  /** The digits of the access code to send under; `null` makes a new one. */
   readonly accessCode: string | null;
 }
 
 export type FromWorker =
   | { readonly kind: "ready"; readonly organisations: readonly Organisation[] }
   /**
-   * The letter is durable on the server: from now on a new access code is worth writing down. `null` when it was written
-   * under the one that opened the mailbox.
+   * Header and letter are stored: from now on a new access code may have answers. `null` for a message under the one
+   * that opened the mailbox.
    */
   | { readonly kind: "letter"; readonly accessCode: string | null; readonly checks: readonly CheckDigits[] }
   | {
@@ -69,10 +69,10 @@ export type FromWorker =
       readonly rate: number | null;
       readonly remaining: number | null;
     }
-  /** The line is in trouble and will be tried again, or (`null`) works again. */
+  /** A request failed and is repeated, or (`null`) requests succeed again. */
   | { readonly kind: "connection"; readonly trouble: Code | null }
   | { readonly kind: "stored" }
-  /** It ended without success; `file` is the index of the file that caused it. */
+  /** Sending or starting failed; `file` is the index of the file that caused it. */
   | { readonly kind: "failed"; readonly code: Code; readonly file: number | null }
   /** `null` when the list of words cannot be used. */
   | { readonly kind: "spelled"; readonly words: readonly string[] | null }
@@ -86,7 +86,7 @@ export type FromWorker =
       readonly pending: readonly PendingReply[];
       readonly others: number;
     }
-  /** A letter was fetched; `null` when it is not to be shown. */
+  /** A letter was fetched; `null` if it cannot be shown. */
   | { readonly kind: "loaded"; readonly reply: string; readonly answer: Answer | null }
   | {
       readonly kind: "fetching";
@@ -95,13 +95,13 @@ export type FromWorker =
       readonly bytes: number;
       readonly total: number;
     }
-  /** A file is whole, or (`null`) damaged. */
+  /** A complete file, or `null` if it is damaged. */
   | { readonly kind: "fetched"; readonly reply: string; readonly file: number; readonly blob: Blob | null }
   | { readonly kind: "deleted" }
   /** A mailbox could not be read: `bad-passphrase`, or what the server gave is not a list. */
   | { readonly kind: "unread"; readonly code: Code };
 
-/** What source and organisation can compare by voice. */
+/** Digits that source and organisation can read to each other: equal ones prove that the message arrived unchanged. */
 export interface CheckDigits {
   readonly name: string;
   readonly digits: string;
@@ -111,7 +111,7 @@ export interface CheckDigits {
 export interface Answer {
   /** The Envelope's id in hex. */
   readonly id: string;
-  /** When it came, as the server has it. */
+  /** The day of its deposit, according to the server. */
   readonly day: Day;
   readonly organisation: Organisation;
   readonly text: string;
@@ -122,7 +122,7 @@ export interface Answer {
 export interface PendingReply {
   readonly id: string;
   readonly day: Day;
-  /** Bytes that showing it costs. */
+  /** Bytes to load before it can be shown. */
   readonly size: number;
 }
 
@@ -135,6 +135,6 @@ export interface Judgement {
   readonly count: number;
   /** of how many; 0 when that is not known yet. */
   readonly all: number;
-  /** The number (from 1) of the group or word that is wrong, when that can be told. */
+  /** The number (from 1) of the group or word that is wrong, or `null` if that is unknown. */
   readonly at: number | null;
 }

@@ -1,4 +1,5 @@
-// The client under Node, for tests/formats/test_interop.py: one request a line on standard input, one answer a line on standard output.
+// The client under Node, for tests/formats/test_interop.py: one request a line on standard input, one answer a line on
+// standard output.
 
 import { createInterface } from "node:readline";
 import { codeOf } from "../../client/src/errors.js";

@@ -60,8 +60,8 @@ export function asciiDigit(char: string): string {
 }
 
 /**
- * The access code that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what was
- * typed.
+ * The access code that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what
+ * was typed.
  */
 export async function parse(typed: string, lists: readonly WordList[] = []): Promise<Bytes> {
   demand(typed.length <= 2 * MAX_TYPED && [...typed].length <= MAX_TYPED, "bad-passphrase");

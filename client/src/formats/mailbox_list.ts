@@ -1,4 +1,5 @@
-// The list that answers a mailbox token (docs/protocol.md, section 3.1): which replies there are, and the letters that fit.
+// The list that answers a mailbox token (docs/protocol.md, section 3.1): which replies there are, and the letters that
+// fit.
 
 import { demand } from "../errors.js";
 import { type Bytes, compare, isZero, toHex } from "./base/bytes.js";
@@ -57,7 +58,9 @@ function order(one: Entry, other: Entry): number {
   return other.day - one.day || compare(one.id, other.id);
 }
 
-/** Reads a list. Throws `not-tipbox`, `version`, `limit` or `malformed`; what is in the openings is for others to check. */
+/**
+ * Reads a list. Throws `not-tipbox`, `version`, `limit` or `malformed`; what is in the openings is for others to check.
+ */
 export function parseList(bytes: Bytes): MailboxList {
   const start = bytes.slice(0, MAGIC.length);
   demand(compare(start, MAGIC.slice(0, start.length)) === 0, "not-tipbox");

@@ -1,5 +1,5 @@
-// The lists of words that access codes are written in (docs/format.md, section 3). A list comes from the server, once it is
-// needed; one whose SHA-256 is not the one pinned here is not used.
+// The lists of words that access codes can be written in (docs/format.md, section 3). Lists are fetched from the server
+// when they are needed; a list is used only if its SHA-256 is the one pinned here.
 
 import { demand } from "../errors.js";
 import { type Bytes, fromUtf8, toHex } from "./base/bytes.js";
@@ -22,7 +22,7 @@ const KAZAKH: ReadonlyMap<string, string> = new Map(
 );
 const DIVIDERS = /[\s\x1c-\x1f\x85\-._,]+/;
 
-/** Lower case, without accents and dots, Kazakh letters as a Russian keyboard has them. */
+/** Lower case without accents; Kazakh letters become those that a Russian keyboard has. */
 export function fold(text: string): string {
   const letters = text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
   return letters.replace(/[әғқңөұүһі]/g, (letter) => KAZAKH.get(letter) ?? letter);

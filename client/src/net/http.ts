@@ -1,5 +1,5 @@
-// HTTP requests under one token, repeated until they are answered, refused for good, or stopped: over Tor a connection may
-// break at any moment and come back hours later.
+// HTTP requests under one token, repeated until they are answered, refused for good, or stopped: over Tor a connection
+// may break at any moment and come back hours later.
 
 import pRetry from "p-retry";
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "../errors.js";
@@ -143,7 +143,9 @@ export class Connection {
     });
   }
 
-  /** The whole body of a good answer. Throws the `TipboxError` that any other answer stands for, and `network` for none. */
+  /**
+   * The whole body of a good answer. Throws the `TipboxError` that any other answer stands for, and `network` for none.
+   */
   async request({ method, url, body, expected = 0, extra = 0 }: Request): Promise<Bytes> {
     const { signal } = this.#options;
     const size = Math.max(body?.length ?? 0, expected);
@@ -173,7 +175,8 @@ export class Connection {
     }
     if (size > 0) this.#rate = (size * 1000) / Math.max(1, performance.now() - started);
     if (!response.ok) throw refusal(response, answer);
-    // An upload is asked for its state before it goes on: that this GET was answered does not mean that sending works again.
+    // An upload is asked for its state before it goes on: that this GET was answered does not mean that sending works
+    // again.
     if (this.#troubled && (method !== "GET" || this.#authorization === null)) this.#recovered();
     return answer;
   }

@@ -1,5 +1,6 @@
-// A mailbox as its source reads it: the list, letters that did not fit into it, files, and deleting. Every request and every
-// answer has one size, whatever is in them (docs/protocol.md, section 3.1).
+// A source's side of a mailbox: the list, letters that did not fit into it, files, and deleting. Requests and answers
+// of a kind always have the same size, so that traffic does not show whether there are replies (docs/protocol.md,
+// section 3.1).
 
 import { codeOf, demand, TipboxError } from "../errors.js";
 import type { Secrets } from "../formats/access_code.js";
@@ -29,14 +30,14 @@ export interface ReadableReply extends OpenedReply {
   readonly bodySize: number;
 }
 
-/** What the list held: replies that can be shown, entries whose letter did not fit, and how many others. */
+/** Replies that can be shown, entries whose letter did not fit into the list, and how many cannot be shown. */
 export interface MailboxContents {
   readonly shown: readonly ReadableReply[];
   readonly pending: readonly Entry[];
   readonly others: number;
 }
 
-/** Errors of a reply that cannot be shown; all others are errors of the line or of this software. */
+/** Whether an error means that a reply cannot be shown; others are errors of the connection or of this software. */
 function isOfTheReply(error: unknown): boolean {
   return !["network", "slow-down", "unavailable", "stopped", "internal", "unsupported"].includes(codeOf(error));
 }
@@ -46,10 +47,10 @@ export class MailboxClient {
   readonly #api: string;
   readonly #secrets: Secrets;
   readonly #organisations: readonly Bytes[];
-  /** SHA-256 of each letter that was looked at: the same reply under another id counts once. */
+  /** SHA-256 of each letter that was looked at: a server cannot show one reply twice under two ids. */
   readonly #seen = new Set<string>();
 
-  /** `api` is the address of `/api/mailbox`; the secrets' root is needed as long as replies are opened. */
+  /** `api` is the address of `/api/mailbox`. The secrets must not be wiped while replies are opened. */
   constructor(api: string, secrets: Secrets, organisations: readonly Bytes[], options: ConnectionOptions) {
     this.#api = api;
     this.#secrets = secrets;
@@ -65,7 +66,7 @@ export class MailboxClient {
     });
   }
 
-  /** Fetches the list and opens what it holds. Throws when the list is not one, never for what is in it. */
+  /** Fetches the list and opens what it holds. Throws for a malformed list, never for a reply in it. */
   async open(): Promise<MailboxContents> {
     const { entries, openings } = parseList(await this.#ask("", new Uint8Array(0), LIST_SIZE));
     const read: (ReadableReply | null)[] = [];
@@ -84,13 +85,14 @@ export class MailboxClient {
     return this.#read(entry, concat(...pieces));
   }
 
-  /** Opens a letter; `null` for what does not open, comes again, or is from nobody who is known. */
+  /** Opens a letter; `null` if it does not open, was seen before, or is not from a known organisation. */
   async #read(entry: Entry, opening: Bytes): Promise<ReadableReply | null> {
     try {
       const head = readHead(opening);
       const { bodySize } = head.header;
       demand(entry.size === opening.length + sealedSize(bodySize), "malformed");
-      // With a body the parts are proved one by one, as they come.
+      // The id of an Envelope with a body covers parts that are not here yet; each of them is authenticated when it
+      // comes.
       if (bodySize === 0) demand(equal(await envelopeId({ ...head, parts: new Uint8Array(0) }), entry.id), "malformed");
       const hash = toHex(await sha256(opening));
       demand(!this.#seen.has(hash), "trailing");
@@ -104,8 +106,8 @@ export class MailboxClient {
   }
 
   /**
-   * Fetches one file of a reply, part by part, and gives it back only when its last part has opened. `onBytes` hears how many
-   * bytes came. Throws `tampered` or `incomplete` for a file that is damaged.
+   * Fetches one file of a reply, part by part, and returns it only once its last part has opened. `onBytes` is called
+   * with the number of bytes of each piece. Throws `tampered` or `incomplete` for a damaged file.
    */
   async file(reply: ReadableReply, index: number, onBytes: (bytes: number) => void): Promise<Blob> {
     const { files, bodyKey } = reply.letter;
@@ -142,13 +144,13 @@ export class MailboxClient {
       }
       demand(counter === last + 1, "incomplete");
     }
-    // Of no type: the browser is to save it, and to guess nothing.
+    // Not the type that the sender gave: the browser is to save the file, never to show it.
     const blob = new Blob(pieces, { type: "application/octet-stream" });
     demand(blob.size === size, "internal");
     return blob;
   }
 
-  /** Deletes replies. They are durably gone when this returns. */
+  /** Deletes replies. They are gone for good when this returns. */
   async delete(entries: readonly Entry[]): Promise<void> {
     if (entries.length > MAX_REPLIES) throw new TipboxError("internal");
     const body = new Uint8Array(DELETE_SIZE);
@@ -156,7 +158,7 @@ export class MailboxClient {
     demand(isZero(await this.#ask("/delete", body, DELETED_SIZE)), "network");
   }
 
-  /** The bytes of an Envelope between two offsets, in the pieces in which they come. */
+  /** The bytes of an Envelope between two offsets, piece by piece. */
   async *#stream(entry: Entry, from: number, to: number): AsyncGenerator<Bytes> {
     for (let number = Math.floor(from / PIECE_SIZE); number * PIECE_SIZE < to; number++) {
       const piece = await this.#ask("/piece", concat(entry.id, uint(number, 4)), PIECE_SIZE);

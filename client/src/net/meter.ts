@@ -1,7 +1,9 @@
-// How fast the line is, from what was acknowledged in the last half minute. What came first (header and letter) is no
-// measure: most of its time went into sealing.
+// The rate of an upload, from what was acknowledged in the last half minute. The first acknowledgement (header and
+// letter) only starts the clock: most of the time before it went into sealing.
 
+/** Milliseconds that a rate looks back. */
 const SPAN = 30_000;
+/** Milliseconds below which a rate would be noise. */
 const SHORTEST = 500;
 
 /** Counts bytes; times are in milliseconds. */
@@ -18,7 +20,7 @@ export class Meter {
   add(bytes: number, now: number): void {
     this.#bytes += bytes;
     this.#marks.push({ time: now, bytes: this.#bytes });
-    // The newest mark older than the span stays: a slow line has fewer than two within it.
+    // The newest mark older than the span stays: on a slow connection fewer than two are within it.
     while ((this.#marks[1]?.time ?? now) < now - SPAN) this.#marks.shift();
   }
 

@@ -1,5 +1,5 @@
-// One upload (docs/protocol.md, section 3) over a line that may be cut at any moment and come back hours later.
-// Everything here is ciphertext. What was sealed is kept until the server has acknowledged it, and sent again as it is.
+// One upload (docs/protocol.md, section 3). Everything here is ciphertext. What was sealed is kept until the server has
+// acknowledged it, and repeated as it is: sealing it anew would use a nonce twice.
 
 import { demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
@@ -8,9 +8,9 @@ import { random } from "../formats/base/primitives.js";
 import { Connection, type ConnectionOptions, parseJson, type Request, type Timing } from "./http.js";
 
 const TOKEN_SIZE = 32;
-/** What a server may take, in milliseconds, to put gigabytes together. */
+/** Milliseconds that a server may need to assemble gigabytes. */
 const FINISH_TIMEOUT = 180_000;
-/** A state lists at most so many ranges; what lies behind the last of them is not known then. */
+/** The most ranges that a state lists; with so many, nothing is known of what lies behind the last. */
 const LISTED_RANGES = 100;
 
 /** What the server has: everything, or all but the listed ranges of parts. */
@@ -31,7 +31,7 @@ export interface UploadOptions extends ConnectionOptions {
   readonly onAcknowledged?: (bytes: number) => void;
 }
 
-/** How many parts to put into one request: more while requests are quick, fewer after a cut. */
+/** How many parts to put into one request: more while requests are quick, fewer after one failed. */
 export class RunLength {
   #parts = 4;
 
@@ -39,7 +39,7 @@ export class RunLength {
     return this.#parts;
   }
 
-  /** A request with so many parts was answered after `elapsed` milliseconds. */
+  /** A request of `parts` parts was answered after `elapsed` milliseconds. */
   answered(parts: number, elapsed: number, timing: Timing): void {
     if (elapsed > timing.slow) this.cut();
     else if (elapsed < timing.quick && parts >= this.#parts) this.#parts = Math.min(MAX_RUN_PARTS, this.#parts * 2);
@@ -93,7 +93,7 @@ export class Upload {
     this.#connection.onCut = () => this.length.cut();
   }
 
-  /** Sends header and letter. They are durable when this returns; true when that was the whole Envelope. */
+  /** Sends header and letter. They are stored when this returns; true if that was the whole Envelope. */
   async open(header: Bytes, letter: Bytes): Promise<boolean> {
     const body = concat(header, letter);
     const state = await this.#connection.retry(() => this.#request("PUT", "", body));
@@ -101,7 +101,7 @@ export class Upload {
     return state.stored;
   }
 
-  /** Sends a run; it is durable when this returns. */
+  /** Sends a run of parts; it is stored when this returns. */
   async send(run: Run): Promise<void> {
     let left = run.count;
     let bytesLeft = run.sealed.length;
@@ -133,7 +133,7 @@ export class Upload {
     });
   }
 
-  /** Commits the Envelope. It is stored when this returns; may be asked again and again. */
+  /** Commits the Envelope; idempotent. */
   async finish(): Promise<void> {
     const state = await this.#connection.retry(() => this.#request("POST", "/finish", undefined, FINISH_TIMEOUT));
     demand(state.stored, "network");

@@ -1,19 +1,20 @@
-// A field for an access code, and what is said about what stands in it. The worker judges; nothing typed leaves the device.
+// A field for an access code, and the verdict on what is typed into it. The worker judges it; nothing typed leaves the
+// device.
 
 import type { Judgement, ToWorker } from "../messages.js";
 import { field } from "./screen.js";
 import type { Texts } from "./texts.js";
 
 export class CodeField {
-  readonly field = field("textarea"); // all of it is to be seen at once, on phones too
+  readonly field = field("textarea"); // an <input> would scroll part of the code out of sight on phones
   readonly #texts: Texts;
   readonly #result: HTMLElement;
   #turn = 0;
   #known = "";
 
   /**
-   * `result` is where the judgement is said. `digits` is what should be typed, where that is known; `right` gives the words
-   * for what is right.
+   * `result` shows the verdict. `digits` is what should be typed, or `null` if that is unknown; `right` gives the text
+   * for a code that is right.
    */
   constructor(
     texts: Texts,
@@ -34,7 +35,7 @@ export class CodeField {
     return this.field.value;
   }
 
-  /** Says what the worker found, unless something else stands in the field by now. */
+  /** Shows what the worker found, unless the field has changed since. */
   judged(turn: number, judgement: Judgement): void {
     if (turn !== this.#turn) return;
     this.#known = this.#sentence(judgement);
@@ -45,7 +46,7 @@ export class CodeField {
     this.#result.textContent = sentence;
   }
 
-  /** Says that it cannot be used yet, before what is known of it. */
+  /** Says that the code cannot be used yet, and why if that is known. */
   refuse(): void {
     this.say(`${this.#texts.get("typedRefused")} ${this.#known}`);
     this.field.focus();

@@ -62,7 +62,8 @@ export class Delivery {
 
   trouble(trouble: Code | null): void {
     this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
-    if (this.#codeField === null && this.#view.has("pace")) this.#view.part("pace").hidden = trouble !== null; // it was measured before the connection broke
+    // What was measured before the connection broke no longer holds.
+    if (this.#codeField === null && this.#view.has("pace")) this.#view.part("pace").hidden = trouble !== null;
   }
 
   /** Everything is stored: shows the access code once more, when it is new, and has it typed back. */

@@ -1,10 +1,10 @@
-// One file of an answer: asked for, on its way, offered. It lies in this browser's memory until it is saved or the page is left.
+// One file of an answer: offered, fetched, saved. It is in this browser's memory until it is saved or the page is left.
 
 import { element } from "./screen.js";
 import type { Texts } from "./texts.js";
 
-/** Milliseconds after which a file that was saved is let go: by then the browser has it. */
-const SAVED = 30_000;
+/** Milliseconds after a click on Save until the file is released: no event says when the browser has written it. */
+const RELEASE_AFTER = 30_000;
 
 export class Download {
   readonly row = element("li");
@@ -14,7 +14,7 @@ export class Download {
   readonly #fetch: () => void;
   #url: string | null = null;
 
-  /** `fetch` asks for the file. */
+  /** `fetch` asks the worker for the file. */
   constructor(texts: Texts, { name, size }: { readonly name: string; readonly size: number }, fetch: () => void) {
     this.#texts = texts;
     this.#name = name;
@@ -44,7 +44,7 @@ export class Download {
     );
   }
 
-  /** The file is whole: the browser saves it, under the name that its sender gave it. */
+  /** Offers the complete file for saving, under the name that its sender gave it. */
   whole(blob: Blob): void {
     const url = URL.createObjectURL(blob);
     this.#url = url;
@@ -58,7 +58,7 @@ export class Download {
         if (this.#url !== url) return;
         this.revoke();
         this.#offer();
-      }, SAVED);
+      }, RELEASE_AFTER);
     });
     this.#last.replaceChildren(save);
   }
@@ -67,7 +67,7 @@ export class Download {
     this.#last.replaceChildren(this.#texts.get("damaged"));
   }
 
-  /** Lets the file go. */
+  /** Releases the file's memory. */
   revoke(): void {
     if (this.#url !== null) URL.revokeObjectURL(this.#url);
     this.#url = null;

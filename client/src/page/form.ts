@@ -1,5 +1,5 @@
-// The form. Its fields exist only once sealing works, so that nothing can be written that would leave unsealed; none has a
-// name or stands in a <form>, so that no browser can send or remember it.
+// The form. Its fields exist only once sealing works, so that nothing can be written that would leave unsealed; none
+// has a name or stands in a <form>, so that no browser can send or remember it.
 
 import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
@@ -82,7 +82,7 @@ export class Form {
     return this.#files[index]?.name ?? "";
   }
 
-  /** Forgets everything. */
+  /** Wipes everything. */
   wipe(): void {
     this.#message.value = "";
     this.#files = [];

@@ -1,4 +1,4 @@
-// The screens of a mailbox: the access code is typed, answers are shown, files are offered, all of it may be deleted.
+// The screens of a mailbox: typing the access code, the answers and their files, and deleting them.
 
 import type { Code } from "../errors.js";
 import type { Answer, FromWorker, Judgement, PendingReply, ToWorker } from "../messages.js";
@@ -15,14 +15,15 @@ export class Inbox {
   #view: View = view("view-open");
   #codeField: CodeField | null = null;
   #root = element("div");
-  /** Organisations whose answers are shown, by id. */
+  /** Ids of the organisations whose answers are shown. */
   readonly #answered = new Set<string>();
-  /** Rows of letters that were not fetched, by reply; those of files by reply and number. */
+  /** Rows of letters that are still to be fetched, by reply id. */
   readonly #rows = new Map<string, HTMLElement>();
+  /** Files by reply id and number: `id/number`. */
   readonly #downloads = new Map<string, Download>();
   #others = 0;
 
-  /** `write` is called with the ids of those who answered, and the digits, when the source wants to write back. */
+  /** `write` is called when the source wants to write back: with the ids of those who answered, and the digits. */
   constructor(
     texts: Texts,
     ask: (message: ToWorker) => void,
@@ -47,7 +48,7 @@ export class Inbox {
     else this.#codeField?.say(this.#texts.get("typedEmpty"));
   }
 
-  /** What was typed is no access code. */
+  /** What was typed is not an access code. */
   refused(): void {
     this.#codeField?.refuse();
   }
@@ -85,7 +86,7 @@ export class Inbox {
     show(this.#root);
   }
 
-  /** Back to the answers. */
+  /** Shows the answers again. */
   show(): void {
     show(this.#root);
   }
@@ -117,7 +118,7 @@ export class Inbox {
     show(this.#view.content);
   }
 
-  /** Forgets everything. */
+  /** Wipes everything. */
   wipe(): void {
     this.#codeField?.wipe();
     this.#codeField = null;

@@ -1,5 +1,6 @@
-// The page: screens and fields, no secret but the access code that it shows or takes. Sealing, opening, sending and fetching is
-// the worker's. Nothing is stored, nothing is logged; leaving the page wipes it.
+// The page: screens and fields. Its only secret is the access code that it shows or takes; keys, sealing, opening and
+// all requests are the worker's, so that a slow computation never freezes the page. Nothing is stored or logged, and
+// leaving the page wipes everything.
 
 import type { Code } from "../errors.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
@@ -66,7 +67,7 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
 /** One page: its texts, its addresses and its organisations. */
 class Page {
   #organisations: readonly Organisation[] = [];
-  /** Under which access code messages go; `null` makes a new one. */
+  /** The digits of the access code that messages are sent under; `null` makes a new one. */
   #accessCode: string | null = null;
 
   constructor(
@@ -98,7 +99,7 @@ class Page {
     show(form.root, true);
   }
 
-  /** Another message into the threads of the mailbox that is open. */
+  /** Shows the form for another message in the conversations of the open mailbox. */
   #write(answered: readonly string[], accessCode: string): void {
     this.#accessCode = accessCode;
     this.#startSealer();
@@ -206,7 +207,7 @@ function start(main: HTMLElement): void {
     showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null),
   );
 
-  // A file dropped beside the form would make the browser open it.
+  // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();

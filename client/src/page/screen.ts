@@ -1,5 +1,5 @@
-// Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time, and
-// all are wiped when the page is left.
+// Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time,
+// and all are wiped when the page is left.
 
 /** Characters from which on a text may be broken anywhere. */
 const LONG_TEXT = 20_000;
@@ -83,7 +83,10 @@ export function field<K extends "input" | "textarea">(tag: K): HTMLElementTagNam
   return made;
 }
 
-/** Lets a long text break anywhere: laying it out without spaces takes browsers a time that grows with the square of its length. */
+/**
+ * Lets a long text break anywhere: laying it out without spaces takes browsers a time that grows with the square of its
+ * length.
+ */
 export function breakLongText(box: HTMLElement, text: string): void {
   box.classList.toggle("long", text.length > LONG_TEXT);
 }

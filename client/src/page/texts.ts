@@ -1,10 +1,11 @@
-// The page's words and numbers. All words come from the template, in the page's language; numbers from Intl.
+// The page's texts and numbers. All texts come from the template, translated by the server; numbers are written by
+// Intl.
 
 import type { Day } from "../formats/base/days.js";
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
-/** Reads words from the data- attributes of one element. */
+/** Texts from the data- attributes of one element. */
 export class Texts {
   readonly #element: HTMLElement;
   readonly language: string;
@@ -14,7 +15,7 @@ export class Texts {
     this.language = language;
   }
 
-  /** The words under a name (camel case of the attribute), with `{placeholders}` filled in. */
+  /** The text of an attribute (its name in camel case, without `data`), with `{placeholders}` filled in. */
   get(name: string, values: Readonly<Record<string, string>> = {}): string {
     return (this.#element.dataset[name] ?? "").replace(/\{([a-z]+)\}/g, (whole, key: string) => values[key] ?? whole);
   }
@@ -32,19 +33,19 @@ export class Texts {
     return new Intl.NumberFormat(this.language).format(value);
   }
 
-  /** A number of bytes, for people. */
+  /** A number of bytes in a readable unit. */
   size(bytes: number, per = ""): string {
     const step = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
     const value = bytes / 1000 ** step;
     return this.#unit(value, `${SIZES[step] ?? "byte"}${per}`, "short", value < 10 && step > 0 ? 1 : 0);
   }
 
-  /** Bytes per second, for people. */
+  /** Bytes per second in a readable unit. */
   rate(bytes: number): string {
     return this.size(bytes, "-per-second");
   }
 
-  /** A number of seconds, for people: never finer than ten seconds. */
+  /** A number of seconds in a readable unit, in steps of at least ten seconds: an estimate is no finer. */
   time(seconds: number): string {
     if (seconds < 60) return this.#unit(Math.max(10, Math.ceil(seconds / 10) * 10), "second", "long", 0);
     if (seconds < 3600) return this.#unit(Math.round(seconds / 60), "minute", "long", 0);
@@ -56,7 +57,7 @@ export class Texts {
     return new Intl.DisplayNames(this.language, { type: "region", fallback: "code" }).of(code) ?? code;
   }
 
-  /** A day of UTC, for people. */
+  /** A day of UTC, written out. */
   day(day: Day): string {
     return new Intl.DateTimeFormat(this.language, { dateStyle: "long", timeZone: "UTC" }).format(day * 86_400_000);
   }

@@ -1,9 +1,10 @@
-// The plaintext of a body: the chosen files one after the other, then zeros. Each slice of a file is read once.
+// The plaintext of a body: the chosen files one after the other, then zeros. Each slice of a file is read exactly once:
+// a file that changes meanwhile can never be sealed twice under one nonce.
 
 import { TipboxError } from "../errors.js";
 import { allocate, type Bytes } from "../formats/base/bytes.js";
 
-/** A chosen file could not be read as it was when it was chosen; `index` says which. */
+/** A chosen file is gone or has changed; `index` says which. */
 export class FileError extends TipboxError {
   constructor(
     code: "file-unreadable" | "file-changed",
@@ -14,8 +15,8 @@ export class FileError extends TipboxError {
 }
 
 /**
- * Fills `target` with the bytes of `blob`; gives it back with the number of bytes that there were. A byte stream takes
- * the buffer away and returns it: that spares most of what `arrayBuffer()` costs, and fresh memory with every slice.
+ * Fills `target` with the bytes of `blob`; returns it with the number of bytes that there were. A byte stream takes the
+ * buffer over and returns it, which avoids most of the cost of `arrayBuffer()` and new memory for every slice.
  */
 async function fill(target: Bytes, blob: Blob): Promise<[filled: Bytes, read: number]> {
   const stream = blob.stream();
@@ -30,12 +31,13 @@ async function fill(target: Bytes, blob: Blob): Promise<[filled: Bytes, read: nu
   let read = 0;
   while (read < length) {
     const { value, done } = await reader.read(new Uint8Array(buffer, byteOffset + read, length - read));
-    if (value === undefined) throw new TipboxError("internal"); // cancelled, and the buffer is lost; nobody does that
+    // Only a cancelled stream loses the buffer, and nobody cancels it.
+    if (value === undefined) throw new TipboxError("internal");
     buffer = value.buffer;
     read += value.length;
     if (done) break;
   }
-  await reader.cancel(); // lets go of the file now, and not when memory is tidied up
+  await reader.cancel(); // closes the file now, not at the next garbage collection
   return [new Uint8Array(buffer, byteOffset, length), read];
 }
 
@@ -50,9 +52,9 @@ async function copy(target: Bytes, reader: ReadableStreamDefaultReader<Bytes>): 
   }
 }
 
-/** Reads a slice into `target`, whose buffer is used up by this. When it throws, what was read is wiped. */
+/** Reads a slice into `target`, whose buffer this takes over. Wipes what was read if it throws. */
 async function readSlice(target: Bytes, file: Blob, index: number, start: number): Promise<Bytes> {
-  const { buffer, length } = target; // the target itself is empty once its buffer is given away
+  const { buffer, length } = target; // `target` is detached once its buffer is taken over
   let filled: Bytes;
   let read: number;
   try {
@@ -68,12 +70,12 @@ async function readSlice(target: Bytes, file: Blob, index: number, start: number
   return filled;
 }
 
-/** Zeros a buffer, unless a stream that failed has it: then nobody can reach it any more. */
+/** Zeros a buffer, unless it was lost in a stream that failed: then nothing can reach it any more. */
 function wipe(buffer: ArrayBuffer): void {
   if (buffer.byteLength > 0) new Uint8Array(buffer).fill(0);
 }
 
-/** Throws a `FileError` for the first file that cannot be read; looks at one byte of each. */
+/** Throws a `FileError` for the first file that cannot be read; reads one byte of each. */
 export async function probe(files: readonly Blob[]): Promise<void> {
   for (const [index, file] of files.entries()) await readSlice(new Uint8Array(Math.min(1, file.size)), file, index, 0);
 }
@@ -97,14 +99,14 @@ export class BodyReader {
     this.#left = padded;
   }
 
-  /** Bytes that nobody has asked for yet. */
+  /** Bytes that were not asked for yet. */
   get left(): number {
     return this.#left;
   }
 
   /**
-   * The next `size` bytes, or what is left, in memory of their own or in `room`, which is used up by this. Which bytes
-   * these are is settled before this returns, so none is ever read for two pieces.
+   * The next `size` bytes, or what is left, in new memory or in `room`, which this takes over. Which bytes these are is
+   * decided before this returns, so that calls that overlap never read a byte twice.
    */
   read(size: number, room?: ArrayBuffer): Promise<Bytes> {
     const length = Math.min(size, this.#left);

@@ -1,4 +1,4 @@
-// What both workers do: they hold the secrets of the page, read its manifests, and judge what is typed.
+// What both workers share: reading the page's manifests, judging what is typed, and talking to the page.
 
 import { type Code, codeOf, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
@@ -12,10 +12,10 @@ import { FileError } from "./files.js";
 import { isWords, judge } from "./judge.js";
 import { readManifests } from "./recipients.js";
 
-/** Bytes that a list has, about. */
-const LIST_GUESS = 60_000;
+/** Bytes of a list of words, roughly: how long a request for one may take depends on it. */
+const LIST_SIZE_ESTIMATE = 60_000;
 
-/** The little of a worker's global scope that is used; the DOM's types only know windows. */
+/** What is used of a worker's global scope; the DOM's types describe windows only. */
 interface WorkerScope extends EventTarget {
   readonly postMessage: (message: FromWorker) => void;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
@@ -29,7 +29,7 @@ export function tell(news: FromWorker): void {
   scope.postMessage(news);
 }
 
-/** How requests behave on this page's line. */
+/** Options of requests that are never stopped and report trouble to the page. */
 export function connectionOptions(): {
   signal: AbortSignal;
   wake: EventTarget;
@@ -53,29 +53,29 @@ async function start(files: readonly string[], where: Addresses): Promise<void> 
   tell({ kind: "ready", organisations: manifests.map(organisationOf) });
 }
 
-/** Lists of words that were asked for. */
+/** Lists of words, each fetched once. */
 const lists = new Map<ListName, Promise<WordList>>();
 
-/** Fetches a list, once it is needed. */
+/** A list of words, fetched when it is first needed. */
 function list(name: ListName): Promise<WordList> {
   const asked = lists.get(name);
   if (asked !== undefined) return asked;
   const connection = new Connection(null, connectionOptions());
   const url = addresses.lists.replace("{language}", name);
   const read = connection
-    .retry(() => connection.request({ method: "GET", url, expected: LIST_GUESS }))
+    .retry(() => connection.request({ method: "GET", url, expected: LIST_SIZE_ESTIMATE }))
     .then((file) => WordList.read(name, file));
   lists.set(name, read);
-  read.catch(() => lists.delete(name)); // another try, when it is asked for again
+  read.catch(() => lists.delete(name)); // so that it is fetched anew when it is needed again
   return read;
 }
 
-/** The lists that what is typed may be in: none for digits, all for words, so that nobody learns which one it is. */
+/** The lists that typed words may be in: always all of them, so that requests do not show the source's language. */
 export function listsFor(typed: string): Promise<WordList[]> {
   return Promise.all(isWords(typed) ? Object.keys(PINS).map((name) => list(name as ListName)) : []);
 }
 
-/** What is typed quickly is judged together: without a JIT a judgement takes some hundredths of a second. */
+/** Milliseconds without a keystroke before judging: without a JIT (Tor Browser's Safer level) that is slow. */
 const TYPING_PAUSE = 50;
 let newest = 0;
 
@@ -104,12 +104,12 @@ async function spell(digits: string, language: string): Promise<void> {
   }
 }
 
-/** Tells why something ended. */
+/** Tells the page why sending or starting failed. */
 export function fail(error: unknown): void {
   tell({ kind: "failed", code: codeOf(error), file: error instanceof FileError ? error.index : null });
 }
 
-/** Listens to the page; `hear` does what only this worker does, once the manifests are read. */
+/** Listens to the page. `hear` gets the messages that only one of the workers handles, once the manifests are read. */
 export function serve(hear: (message: ToWorker) => void): void {
   let started = Promise.resolve();
   scope.onmessage = ({ data }) => {
@@ -128,7 +128,7 @@ export function serve(hear: (message: ToWorker) => void): void {
         started.then(
           () => hear(data),
           () => undefined,
-        ); // what kept it from starting was told
+        ); // the page was told why it did not start
     }
   };
 }

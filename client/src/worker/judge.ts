@@ -1,4 +1,4 @@
-// What can be said of an access code while it is typed, on this device: how much is there, and which piece is wrong.
+// Judging an access code while it is typed, on this device: how much of it is there, and which group or word is wrong.
 
 import { codeOf } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
@@ -8,15 +8,15 @@ import { fold, type WordList } from "../formats/wordlists.js";
 import type { Judgement } from "../messages.js";
 
 const GROUP_SIZE = 6;
-/** What divides digits (docs/format.md, section 3). */
+/** What separates groups of digits (docs/format.md, section 3). */
 const DIVIDERS = /[\s\x1c-\x1f\x85\-._]+/;
 
-/** Whether somebody types words, not digits. */
+/** Whether words are typed, not digits. */
 export function isWords(typed: string): boolean {
   return /\p{L}/u.test(typed);
 }
 
-/** The access code that is typed, or `null`. */
+/** The access code that is typed, or `null` if it is not one. */
 export async function readTyped(typed: string, lists: readonly WordList[] = []): Promise<Bytes | null> {
   try {
     return await accessCodes.parse(typed, lists);
@@ -26,36 +26,36 @@ export async function readTyped(typed: string, lists: readonly WordList[] = []):
   }
 }
 
-/** Judges what is typed; `expected` is the access code that it should be, where that is known. Words need their lists. */
+/** Judges what is typed; `expected` is what it should be, or `null` if that is unknown. Words need their lists. */
 export function judge(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
   return isWords(typed)
     ? judgeWords(typed, lists, expected)
     : judgeDigits(typed, expected && accessCodes.digits(expected));
 }
 
-/** The number of the first word that cannot be right, or `null`; how many there are, and how many are no word at all. */
+/** The number of the first word that cannot be right, or `null`; how many were typed, and how many the list lacks. */
 function wrongWord(
   typed: string,
   list: WordList,
   expected: Bytes | null,
-): { at: number | null; count: number; strangers: number } {
+): { at: number | null; count: number; unknown: number } {
   const words = list.divide(typed);
   const numbers = words.map((word) => list.find(word));
   const spelled = expected && accessCodes.words(expected, list).map((word) => list.find(fold(word)));
   const isWhole = (i: number): boolean =>
-    i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may still be written
+    i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may be unfinished
   const found = numbers.findIndex(
     (number, i) => isWhole(i) && (i >= list.length || number === null || (spelled !== null && number !== spelled[i])),
   );
-  const strangers = numbers.filter((number, i) => isWhole(i) && number === null).length;
-  return { at: found < 0 ? null : found + 1, count: words.length, strangers };
+  const unknown = numbers.filter((number, i) => isWhole(i) && number === null).length;
+  return { at: found < 0 ? null : found + 1, count: words.length, unknown };
 }
 
-/** Judges words: by the list that knows the most of them. */
+/** Judges words by the list that knows most of them. */
 async function judgeWords(typed: string, lists: readonly WordList[], expected: Bytes | null): Promise<Judgement> {
   const accessCode = await readTyped(typed, lists);
   const known = lists.map((list) => ({ all: list.length, ...wrongWord(typed, list, expected) }));
-  const [best] = known.sort((one, other) => one.strangers - other.strangers);
+  const [best] = known.sort((one, other) => one.unknown - other.unknown);
   const { all, at, count } = best ?? { all: 0, at: null, count: 0 };
   const right = accessCode !== null && (expected === null || equal(accessCode, expected));
   if (right) return { unit: "words", state: "right", count: all, all, at: null };
@@ -66,7 +66,7 @@ async function judgeWords(typed: string, lists: readonly WordList[], expected: B
 function wrongGroup(groups: readonly string[], expected: readonly string[] | null): number | null {
   const found = groups.findIndex((group, i) => {
     if (!/^[0-9]*$/.test(group)) return true;
-    const whole = group.length >= GROUP_SIZE || i < groups.length - 1; // the last one may still be written
+    const whole = group.length >= GROUP_SIZE || i < groups.length - 1; // the last one may be unfinished
     return whole && (group.length !== GROUP_SIZE || (expected !== null && group !== expected[i]));
   });
   return found < 0 ? null : found + 1;
@@ -77,7 +77,7 @@ export async function judgeDigits(typed: string, expected: string | null): Promi
   const ascii = typed.replace(/\p{Nd}/gu, accessCodes.asciiDigit);
   const pieces = ascii.split(DIVIDERS).filter((piece) => piece !== "");
   const joined = pieces.join("");
-  // Whoever does not write groups of six gets them counted.
+  // Digits that are not typed in groups of six are divided into such groups.
   const asWritten =
     pieces.length > 1 &&
     pieces.slice(0, -1).every((piece) => piece.length >= GROUP_SIZE - 1 && piece.length <= GROUP_SIZE + 1);

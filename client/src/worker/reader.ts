@@ -1,4 +1,4 @@
-// The worker that reads a mailbox: without what seals and sends, which comes when somebody writes back.
+// The worker that reads a mailbox. What seals and sends is in another one, which is loaded when somebody writes back.
 
 import { codeOf, demand } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
@@ -10,7 +10,7 @@ import { MailboxClient, type ReadableReply } from "../net/mailbox_client.js";
 import { addresses, connectionOptions, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
 import { readTyped } from "./judge.js";
 
-/** A mailbox that is open, and what is shown of it. */
+/** An open mailbox: replies that are shown, and entries whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
   readonly client: MailboxClient;
   readonly shown: Map<string, ReadableReply>;
@@ -18,7 +18,7 @@ interface OpenMailbox {
 }
 
 let mailbox: OpenMailbox | null = null;
-/** What reads a mailbox happens one after the other. */
+/** The last step that was asked for: steps run one after the other. */
 let reading = Promise.resolve();
 
 function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
@@ -96,9 +96,9 @@ async function deleteShown(): Promise<void> {
   tell({ kind: "deleted" });
 }
 
-/** Runs `act` when what was asked before is done. */
-function next(act: () => Promise<void>): void {
-  reading = reading.then(act).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error) }));
+/** Runs `step` after those that were asked for before. */
+function next(step: () => Promise<void>): void {
+  reading = reading.then(step).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error) }));
 }
 
 function hear(message: ToWorker): void {

@@ -1,4 +1,4 @@
-// The organisations of a page: those whose manifests are good today.
+// The organisations of a page: those whose manifests are valid today.
 
 import { codeOf, TipboxError } from "../errors.js";
 import { type Bytes, toHex } from "../formats/base/bytes.js";
@@ -7,7 +7,11 @@ import { ID_SIZE, KEY_SIZE } from "../formats/base/limits.js";
 import { hpkeSeal, random } from "../formats/base/primitives.js";
 import * as keys from "../formats/manifest.js";
 
-/** Reads the manifests, keeps those that are good today, one for each organisation; tries whether sealing works. */
+/**
+ * The manifests that are valid on `today`, one for each organisation: the one with the highest serial. Tries to seal to
+ * each of them, so that a browser that cannot seal is found out before anything is written. Throws `unsupported`,
+ * `clock`, `no-keys`.
+ */
 export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {
   const good = new Map<string, keys.Manifest>();
   let clock = false;

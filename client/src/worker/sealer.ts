@@ -1,4 +1,4 @@
-// The worker that seals and sends: without what opens mailboxes, which would weigh on a slow line.
+// The worker that seals and sends. What opens mailboxes is in another one, to keep the download small.
 
 import { TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";

@@ -1,4 +1,4 @@
-// The way of one tip: access code, letter, body, each sealed here and uploaded run by run.
+// Sending one tip: a new access code, then header and letter, then the body, sealed and uploaded run by run.
 
 import { demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
@@ -17,10 +17,13 @@ import { Meter } from "../net/meter.js";
 import { Upload } from "../net/upload.js";
 import { BodyReader, probe } from "./files.js";
 
-/** Runs under way at once: one is sealed while another travels. */
+/** Runs of parts handled at once: one is sealed while another is uploaded. */
 const LANES = 2;
 
-/** A file as the letter lists it: well-formed text, and a type only if the format can hold it. */
+/**
+ * A file as the letter lists it. Lone surrogates in its name are replaced, and a type that the format cannot hold is
+ * dropped.
+ */
 export function entryOf(file: File): FileEntry {
   const name = new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(file.name));
   const type = file.type.length <= MAX_TYPE && /^[\x20-\x7e]*$/.test(file.type) ? file.type : "";
@@ -49,16 +52,15 @@ interface PendingRun {
   readonly sealing: Promise<Bytes>;
 }
 
-/** Memory that a run is done with: the plaintext's is wiped, the ciphertext's acknowledged. */
+/** Memory for reuse: the plaintext in it is wiped, the ciphertext acknowledged. */
 interface SpareMemory {
   readonly plain: ArrayBuffer;
   readonly sealed: ArrayBuffer;
 }
 
 /**
- * Seals the body run by run and sends the runs, a few at once; a run's ciphertext lives until it is acknowledged. The
- * next run is read while others are sealed or travel, one at a time, for a generator takes its callers in turn; it ends
- * for all of them when one fails.
+ * Seals the body run by run and sends the runs, `LANES` at once; a run's ciphertext is kept until it is acknowledged.
+ * All lanes draw from one generator, so runs are read one at a time and in order, and when it throws, every lane ends.
  */
 export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
   const spares: SpareMemory[] = [];
@@ -86,8 +88,8 @@ export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyR
 }
 
 /**
- * Sends one tip: under a new access code, or under one that is `known`, into the threads that it has. Returns when it is
- * stored; throws a `TipboxError`.
+ * Sends one tip under a new access code, or under a `known` one, in whose conversations it continues. Returns when the
+ * tip is stored; throws a `TipboxError`.
  */
 export async function send(
   order: Order,

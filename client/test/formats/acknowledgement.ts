@@ -1,5 +1,5 @@
-// Acknowledgements and reports: the small items that cross the air gap (docs/format.md, 5.4 and 5.5). Like bundle.ts, no
-// part of the page.
+// Acknowledgements and reports: the small items that cross the air gap (docs/format.md, 5.4 and 5.5). Like bundle.ts,
+// no part of the page.
 
 import { demand } from "../../src/errors.js";
 import { type Bytes, compare, toBase64, toHex } from "../../src/formats/base/bytes.js";

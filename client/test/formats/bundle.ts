@@ -1,6 +1,6 @@
-// Bundles: reading the file that crosses the air gap (docs/format.md, section 5). The server and the desk do this in Python;
-// this second reader is there to hold the two to the page. No browser needs it, so page.ts and worker.ts never import it,
-// and its labels and bounds stand here and not with theirs.
+// Bundles: reading the file that crosses the air gap (docs/format.md, section 5). The server and the desk do this in
+// Python; this second reader is there to hold the two to the page. No browser needs it, so page.ts and worker.ts never
+// import it, and its labels and bounds stand here and not with theirs.
 
 import { demand, TipboxError } from "../../src/errors.js";
 import { type Bytes, concat, equal, isZero, toBase64, toHex, uint, utf8 } from "../../src/formats/base/bytes.js";

@@ -1,5 +1,5 @@
-// The vectors of tests/vectors (see the README there), all but those of locked files and backups: every case, its one outcome, and what
-// was read encoded again to the same bytes.
+// The vectors of tests/vectors (see the README there), all but those of locked files and backups: every case, its one
+// outcome, and what was read encoded again to the same bytes.
 
 import { createCipheriv } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";

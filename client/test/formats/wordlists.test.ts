@@ -1,5 +1,5 @@
-// Access codes as words: every list, forgiving reading, and what is said of typing errors. What both languages must agree on
-// is in tests/vectors/passphrase.
+// Access codes as words: every list, forgiving reading, and what is said of typing errors. What both languages must
+// agree on is in tests/vectors/passphrase.
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

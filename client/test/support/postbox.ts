@@ -1,4 +1,5 @@
-// A server of mailboxes that speaks docs/protocol.md, section 3.1, on loopback; and replies, sealed as a desk seals them.
+// A server of mailboxes that speaks docs/protocol.md, section 3.1, on loopback; and replies, sealed as a desk seals
+// them.
 
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -128,7 +128,8 @@ describe("words as they are typed", () => {
   it("name nothing when only the check is wrong, or there are too many", async () => {
     const [english] = lists;
     if (english === undefined) throw new Error("the lists were read");
-    const spelled = words(await parse("010341 455308 356921 211740 438400 194832"), english); // no other order of its words checks
+    // No other order of the words of this code has a right check.
+    const spelled = words(await parse("010341 455308 356921 211740 438400 194832"), english);
     const swapped = [spelled[1], spelled[0], ...spelled.slice(2)].join(" ");
     const { state, at } = await judge(swapped, lists, null);
 

@@ -30,7 +30,7 @@ export function concat(...pieces: readonly Uint8Array[]): Bytes {
   return joined;
 }
 
-/** The first `size` bytes of `room` if it has so many, else of new memory. */
+/** `size` bytes at the start of `room` if it is large enough, else of new memory. */
 export function allocate(size: number, room: ArrayBuffer = new ArrayBuffer(0)): Bytes {
   return new Uint8Array(room.byteLength < size ? new ArrayBuffer(size) : room, 0, size);
 }

@@ -1,4 +1,5 @@
-// Canonical JSON (docs/format.md, section 1): one spelling of every value, so a signed or hashed object has one reading.
+// Canonical JSON (docs/format.md, section 1): each value has exactly one encoding, so signatures and hashes are
+// unambiguous.
 
 import { demand, TipboxError } from "../../errors.js";
 import { type Bytes, equal, fromUtf8, utf8 } from "./bytes.js";
@@ -29,7 +30,7 @@ function text(value: Json, form: Form, depth: number): string {
     return String(value);
   }
   if (typeof value === "string") {
-    // JSON.stringify escapes as the format asks, and lone surrogates besides.
+    // JSON.stringify escapes as the format asks, but would also escape lone surrogates.
     demand(!/\p{Surrogate}/u.test(value), "malformed");
     return JSON.stringify(value);
   }

@@ -1,4 +1,4 @@
-// Days: the only grain of time that tipbox keeps (docs/format.md, section 1).
+// Days: tipbox keeps no finer time (docs/format.md, section 1).
 
 import { demand } from "../../errors.js";
 

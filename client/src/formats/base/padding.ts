@@ -1,4 +1,4 @@
-// Padding: what sizes may be seen (docs/format.md, sections 4.3 and 4.4).
+// Padding: the sizes that an observer may see (docs/format.md, sections 4.3 and 4.4).
 
 import { LETTER_BUCKETS, PART_SIZE, TAG_SIZE } from "./limits.js";
 

@@ -1,5 +1,5 @@
-// The primitives of docs/format.md, section 1, each as one call into WebCrypto or hpke-js. Nothing here is home-made,
-// and nothing stands in for what a browser lacks.
+// The primitives of docs/format.md, section 1, each as one call into WebCrypto or hpke-js. Nothing is implemented
+// here, and nothing replaces what a browser lacks.
 
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { XWing } from "@hpke/hybridkem-x-wing";
@@ -39,7 +39,7 @@ export async function pbkdf2(password: Bytes, salt: Bytes, iterations: number): 
   return new Uint8Array(await crypto.subtle.deriveBits(algorithm, base, KEY_SIZE * 8));
 }
 
-/** A handle on an AES-256-GCM key that never leaves WebCrypto again. */
+/** A handle of an AES-256-GCM key, which cannot be exported from WebCrypto. */
 export function aesKey(key: Bytes): Promise<CryptoKey> {
   return crypto.subtle.importKey("raw", key, "AES-GCM", false, ["encrypt", "decrypt"]);
 }
@@ -71,7 +71,7 @@ export async function verify(
   try {
     key = await crypto.subtle.importKey("raw", publicKey, "Ed25519", false, ["verify"]);
   } catch (error) {
-    // Bytes that are no key at all give DataError; a browser without Ed25519 says NotSupportedError.
+    // Bytes that are not a key give DataError; a browser without Ed25519 gives NotSupportedError.
     const missing = error instanceof Error && error.name === "NotSupportedError";
     throw new TipboxError(missing ? "unsupported" : "bad-signature");
   }
@@ -92,7 +92,7 @@ export async function hpkeSeal(publicKey: Bytes, info: Bytes, plaintext: Bytes):
     const { enc, ct } = await suite.seal({ recipientPublicKey, info }, plaintext);
     return concat(new Uint8Array(enc), new Uint8Array(ct));
   } catch {
-    throw new TipboxError("malformed"); // the one thing left to fail: an ML-KEM key whose numbers are out of range
+    throw new TipboxError("malformed"); // only an ML-KEM key with coefficients out of range can still fail
   }
 }
 

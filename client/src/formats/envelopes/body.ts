@@ -7,7 +7,7 @@ import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../base/limits.js";
 import { partsOf, sealedSize } from "../base/padding.js";
 import { aesKey, hkdf, open, seal } from "../base/primitives.js";
 
-/** Parts under way in WebCrypto: one alone waits for a turn of the event loop, many wait for memory. */
+/** Parts that WebCrypto works on at once: with one, each waits for a turn of the event loop; many only take memory. */
 const AT_ONCE = 4;
 
 /** The nonce of STREAM: an 11-byte counter, then 1 for the last part. */
@@ -25,7 +25,7 @@ async function partKey(headerHash: Bytes, bodyKey: Bytes): Promise<CryptoKey> {
   return handle;
 }
 
-/** Seals the parts of one body, each exactly once: there is no way back to a counter that was used. */
+/** Seals the parts of one body, each exactly once: a counter that was used is never used again. */
 export class BodySealer {
   readonly #key: CryptoKey;
   #next = 0;
@@ -48,8 +48,8 @@ export class BodySealer {
   }
 
   /**
-   * Seals the next parts (whole ones, but for the last of the body) and returns them joined, in memory of their own or
-   * in `room`. Which counters it uses is settled before this returns.
+   * Seals the next parts and returns them joined, in new memory or in `room`. All but the last part of the body must be
+   * whole. The counters are taken before this returns, so that calls that overlap never share one.
    */
   seal(plaintext: Bytes, room?: ArrayBuffer): Promise<Bytes> {
     const count = partsOf(plaintext.length);

@@ -1,5 +1,5 @@
-// Envelopes: sealing one, taking one apart, and its id (docs/format.md, section 4). A page opens only replies (reply.ts, and
-// body.ts for their files).
+// Envelopes: sealing one, taking one apart, and its id (docs/format.md, section 4). A page opens only replies
+// (reply.ts, and body.ts for their files).
 
 import { demand } from "../../errors.js";
 import { type Bytes, compare, concat } from "../base/bytes.js";
@@ -50,6 +50,7 @@ export async function seal(
   const contentKey = random(KEY_SIZE);
   const bodyKey = random(KEY_SIZE);
   const commitments = [await contentCommitment(contentKey, salt), await bodyCommitment(bodyKey, salt)] as const;
+  // Slots stand in the order of their ids, which does not show who was chosen.
   const sorted = [...recipients].sort((one, other) => compare(one.organisation, other.organisation));
   const slots = await Promise.all(
     sorted.map(async (recipient) => {

@@ -24,7 +24,7 @@ import { bodyCommitment, type Header } from "./header.js";
 const NONCE = new Uint8Array(12);
 const NOTHING = new Uint8Array(0);
 
-/** A file as its sender named it: name and type are a stranger's words. */
+/** A file as its sender named it: neither name nor type can be trusted. */
 export interface FileEntry {
   readonly name: string;
   readonly size: number;

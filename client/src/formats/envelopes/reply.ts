@@ -1,5 +1,5 @@
-// Replies: opening one, and telling whom it is from (docs/format.md, section 4.6). The pair key in the slot proves it and
-// nothing else does.
+// Replies: opening one, and telling whom it is from (docs/format.md, section 4.6). Only the pair key in the slot proves
+// that.
 
 import { demand } from "../../errors.js";
 import { pairKey, type Secrets } from "../access_code.js";
@@ -13,20 +13,21 @@ import { type Letter, openLetter } from "./letter.js";
 
 /** A reply whose letter is open; the body opens with `letter.bodyKey` and `headerHash`. */
 export interface OpenedReply {
-  /** The id of the organisation that wrote it; null when no known one did. Then nobody may be named. */
+  /** The id of the organisation that wrote it; `null` if no known one did, and then none may be named. */
   readonly organisation: Bytes | null;
   readonly letter: Letter;
   readonly headerHash: Bytes;
 }
 
-/** What stands in the place of the organisation id in a reply's slot. */
+/** What a reply's slot has in place of an organisation id; 16 bytes. */
 export function mailboxId(address: Bytes): Bytes {
   return address.slice(0, ID_SIZE);
 }
 
 /**
- * Opens a reply's letter. `organisations` are the ids of all that the source knows by their manifests. Throws `malformed`,
- * `limit`, `not-addressed`, `unknown-key`, `tampered`, `not-for-you` or `commitment` when it is no reply to this source.
+ * Opens a reply's letter. `organisations` are the ids of all that the source knows by their manifests. Throws
+ * `malformed`, `limit`, `not-addressed`, `unknown-key`, `tampered`, `not-for-you` or `commitment` when it is no reply
+ * to this source.
  */
 export async function openReply(
   sealed: SealedHead,
