@@ -14,7 +14,7 @@ WORDLISTS := tipbox/formats/wordlists/__init__.py
 LOCK := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 # Node and npm of requirements-build.lock, never the machine's.
-CLIENT := cd client && PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
