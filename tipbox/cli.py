@@ -7,6 +7,7 @@ Flask, SQLAlchemy or httpx. ``errors.Exit`` lists the exit codes.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -21,7 +22,18 @@ import click
 
 from tipbox import __version__
 from tipbox.commands.terminal import Terminal
-from tipbox.errors import NO_ROOM, Bug, Exit, Full, InputRefused, NotFound, NotInstalled, TipboxError, Usage
+from tipbox.errors import (
+    NO_ROOM,
+    TOO_LARGE_A_FILE,
+    Bug,
+    Exit,
+    Full,
+    InputRefused,
+    NotFound,
+    NotInstalled,
+    TipboxError,
+    Usage,
+)
 from tipbox.files.durable import TEMPORARY_SUFFIX
 
 _OF_THE_SOURCE: Final = frozenset({"httpcore", "httpx", "socksio", "tenacity"})
@@ -111,6 +123,8 @@ def _as_system_error(error: OSError) -> TipboxError:
     name = _file_of(error)
     if error.errno in NO_ROOM:
         return Full("writing: the disk is full; make room and run the command again")
+    if error.errno == errno.EFBIG:
+        return InputRefused(f"writing: {TOO_LARGE_A_FILE.format(name)}")
     if isinstance(error, FileNotFoundError):
         return NotFound(f"opening {name}: it is not there; check its name")
     if error.strerror and error.filename is not None:
@@ -151,6 +165,9 @@ def main() -> None:
     code: int = Exit.STOPPED
     try:
         signal.signal(signal.SIGTERM, _stop)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # an old locale lacks the characters of many names
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # before the command began, or while its end was reported
         click.echo("tipbox: stopped", err=True)

@@ -35,6 +35,12 @@ NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system reports when the disk, or its owner's share of it, is full."""
 
 
+TOO_LARGE_A_FILE: Final = (
+    "the file system of {} takes no file that large (FAT takes 4 GiB); use a disk with exFAT, or name another place"
+)
+"""What EFBIG means to a person."""
+
+
 class Exit(IntEnum):
     """How a command ends. Scripts rely on the numbers; docs/exit-codes.md explains them to people."""
 

@@ -194,7 +194,7 @@ def test_import_list_show_outbox(run: Run, desks: Desks, bundle: Path, secret: P
     assert run("desk", "list", *options, "--json").json[0]["state"] == "opened"
     written = run("desk", "outbox", *options, "--out", tmp_path / "o.bundle", "--json")
     assert written.json["acknowledged"] == 2
-    assert stat.S_IMODE((tmp_path / "o.bundle").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "o.bundle").stat().st_mode) == 0o644  # sealed, and for whoever carries it
 
 
 def test_no_output_of_the_desk_can_move_a_terminal(

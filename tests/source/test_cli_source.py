@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -405,6 +406,109 @@ def test_cuts_and_busy_answers_are_overcome_and_nothing_is_sealed_twice(
     assert server.stored
     assert envelope_id(server.envelope).hex() == done.json["tip"]
     assert server.trouble == []
+
+
+def plain(capsys: pytest.CaptureFixture[str], *arguments: object) -> Done:
+    capsys.readouterr()
+    code = cli.run([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return Done(code, said.out, said.err)
+
+
+CODE = re.compile(r"^  (\d{6} ){5}\d{6}$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("files", [0, 1])
+def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have_arrived(
+    server: Server, message: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], files: int
+) -> None:
+    assert line.Line.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(line.Line.__init__.__kwdefaults__, "patience", 0.3)
+    paths = [message.with_name("photo")][:files]
+    for path in paths:
+        path.write_bytes(b"x")
+    before = 2 + 2 * files  # two manifests; header and letter, and the parts, when a request follows
+    command = ("source", "send", server.url, "--keys", server.keys, "--message-file", message, *paths)
+    server.trouble = [fine] * before + [cut_after] + [cut_before] * 1000
+    done = plain(capsys, *command)
+    assert server.stored
+    assert done.code == 6
+    assert CODE.search(done.out)
+    assert done.err.count("\n") == 1
+    assert "the message may have arrived: keep the code" in done.err
+    assert "Stored" not in done.out
+
+    server.head, server.parts, server.stored = b"", {}, False
+    server.trouble = [fine] * before + [cut_after] + [cut_before] * 1000
+    done = plain(capsys, *command, "--json")
+    assert (done.code, set(done.json), done.error) == (6, {"tip", "passphrase"}, "network")
+
+
+def test_when_a_send_fails_before_its_last_request_nothing_may_have_arrived(
+    server: Server, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert line.Line.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(line.Line.__init__.__kwdefaults__, "patience", 0.3)
+    (tmp_path / "photo").write_bytes(b"x")
+    server.trouble = [fine] * 3 + [cut_before] * 1000
+    command = ("source", "send", server.url, "--keys", server.keys, "--message-file", message, tmp_path / "photo")
+    done = plain(capsys, *command)
+    assert done.code == 6
+    assert done.out == ""
+    assert "may have arrived" not in done.err
+
+
+def test_stopped_while_the_last_answer_is_awaited_it_shows_the_code(
+    server: Server, message: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = upload.Upload._ask
+
+    def stopped(self: upload.Upload, method: str, path: str, body: bytes = b"") -> upload.State:
+        ask(self, method, path, body)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(upload.Upload, "_ask", stopped)
+    done = plain(capsys, "source", "send", server.url, "--keys", server.keys, "--message-file", message)
+    assert server.stored
+    assert done.code == 130
+    assert CODE.search(done.out)
+    assert "the message may have arrived: keep the code" in done.err
+    assert done.err.endswith("tipbox: stopped\n")
+
+
+@pytest.mark.parametrize("command", ["seal", "send"])
+@pytest.mark.parametrize("json_", [True, False])
+def test_when_stdout_takes_nothing_the_code_is_shown_on_stderr(
+    server: Server, message: Path, tmp_path: Path, command: str, *, json_: bool
+) -> None:
+    """The work is done by then: a tip whose code nobody saw is one whose answer nobody reads."""
+    out = ("--out", tmp_path / "x.tip")
+    what = ("seal", *out) if command == "seal" else ("source", "send", server.url)
+    options = ("--keys", server.keys, "--message-file", message, *(("--json",) if json_ else ()))
+    words = [sys.executable, "-m", "tipbox", *map(str, (*what, *options))]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 8
+    assert re.search(r"Code \(shown only now\): (\d{6} ){5}\d{6}$", done.stderr, re.MULTILINE)
+    assert ("the tip is stored" if command == "send" else "the sealed file is written") in done.stderr
+    assert "stdout takes nothing" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["seal", "send"])
+def test_when_stdout_is_closed_nothing_is_sealed_or_sent(
+    server: Server, message: Path, tmp_path: Path, command: str
+) -> None:
+    what = ("seal", "--out", tmp_path / "x.tip") if command == "seal" else ("source", "send", server.url)
+    words = [sys.executable, "-m", "tipbox", *map(str, (*what, "--keys", server.keys, "--message-file", message))]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "tipbox: showing the code: stdout is closed, so nobody would see it; nothing was sealed or sent\n"
+    )
+    assert not server.requests
+    assert not (tmp_path / "x.tip").exists()
 
 
 @pytest.mark.parametrize(

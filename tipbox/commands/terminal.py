@@ -10,18 +10,21 @@ import json
 import os
 import stat
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from tipbox.errors import InputRefused, NotFound, TipboxError, WrongPassphrase
+from tipbox.errors import InputRefused, NotFound, TipboxError, Usage, WrongPassphrase
 from tipbox.files.printable import ascii_json, printable
 
 MAX_PASSPHRASE: Final = 1024
-"""Bytes of a passphrase file's line."""
+"""Bytes of what a passphrase file holds, without the line feeds at its end."""
+_MAX_FILE: Final = 4 * MAX_PASSPHRASE
+_BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 
 class Terminal:
@@ -105,24 +108,47 @@ def passphrase_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def read_passphrase(terminal: Terminal, path: Path) -> bytes:
-    """The one line of a passphrase file; the line feed at its end is dropped.
+def keep_inputs(out: Path, *inputs: Path) -> None:
+    """Refuse an output that is one of the inputs: writing it would destroy what was given.
+
+    Raises:
+        Usage: it is, under this name or another.
+    """
+    for one in inputs:
+        # Two names of one file count as well: a link, another spelling of the path.
+        if out == one or (out.exists() and one.exists() and out.samefile(one)):
+            raise Usage(f"writing {out}: this is one of the files that are read; name another with --out")
+
+
+def read_passphrase(terminal: Terminal, path: Path, *, several_lines: bool = False) -> bytes:
+    """What a passphrase file holds, in Unicode's normal form NFC: keyboards differ in how they write й or é.
+
+    A byte order mark and line feeds at the end are dropped. What is not UTF-8 is taken as it is.
+
+    Args:
+        terminal: gets a remark when others can read the file.
+        path: the file.
+        several_lines: lines are joined by spaces; else there is one only.
 
     Raises:
         NotFound: there is no such file.
-        WrongPassphrase: it holds something else than one line.
+        WrongPassphrase: it is empty, too long, or has more lines than it may.
     """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            data = file.read(MAX_PASSPHRASE + 3)
+            data = file.read(_MAX_FILE)
     except FileNotFoundError as error:
         raise NotFound("reading the passphrase file: it is not there; check --passphrase-file") from error
     except IsADirectoryError as error:
         raise InputRefused("reading the passphrase file: it is a folder; check --passphrase-file") from error
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         terminal.remark("the passphrase file can be read by others; chmod 600 it")
-    line = data.removesuffix(b"\n").removesuffix(b"\r")
+    line = data.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+    with suppress(UnicodeDecodeError):
+        line = unicodedata.normalize("NFC", line.decode()).encode()
+    if several_lines:
+        line = b" ".join(line.split())
     if not line or len(line) > MAX_PASSPHRASE or b"\n" in line:
         raise WrongPassphrase(f"reading the passphrase file: it must hold one line of 1 to {MAX_PASSPHRASE:,} bytes")
     return line

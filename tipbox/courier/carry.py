@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tipbox.errors import InputRefused, NetworkFailed, NotFound
-from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder
+from tipbox.files.durable import SEALED_MODE, TEMPORARY_SUFFIX, fsync_folder, make_stick_folder
 from tipbox.formats.base.limits import GIB, KIB
 from tipbox.formats.manifest import check_organisation_name
 from tipbox.net.http import Line, Passing
@@ -62,7 +62,7 @@ def list_volumes(line: Line, organisations: Iterable[str]) -> list[Volume]:
 
 def fetch(line: Line, volumes: Iterable[Volume], folder: Path, progress: Callable[[int], None]) -> Iterator[Fetched]:
     """Bring each volume into ``folder``. What a cut leaves there is gone on with the next time."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_stick_folder(folder)
     volumes = list(volumes)
     _drop_stale(folder, {volume.name for volume in volumes})
     for volume in volumes:
@@ -93,7 +93,7 @@ def deliver(line: Line, path: Path, progress: Callable[[int], None]) -> bool:
 def _fetch(line: Line, volume: Volume, path: Path, progress: Callable[[int], None]) -> None:
     part = _part(path)
     with part.open("ab") as file:
-        part.chmod(0o600)
+        part.chmod(SEALED_MODE)
         if file.tell() > volume.size:
             file.truncate(0)
             file.seek(0)

@@ -15,7 +15,7 @@ from tipbox.desk.replies import Load, items_of, load_of, note_sent
 from tipbox.desk.vault.records import Carried, Organisation, Server, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import Expired, NoCurrentKey
-from tipbox.files.durable import replacing
+from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base.limits import MAX_ACKS
 from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.bundles.acknowledgement import acknowledge
@@ -97,8 +97,8 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         sequence=sequence,
         items=(),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as file:
+    make_stick_folder(out.parent)
+    with replacing(out, SEALED_MODE) as file:
         write_bundle(
             file, index, items, reader=server_id(server.sender), reader_public=server.server_key, signer=desk_key
         )

@@ -14,7 +14,7 @@ from tipbox.desk.desk_errors import AlreadyThere, VaultDamaged
 from tipbox.desk.vault.records import Canary, Organisation, Tip
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import NotFound, TipboxError
-from tipbox.files.names import safe_name
+from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
 from tipbox.files.writer_thread import Stage
@@ -120,7 +120,7 @@ def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, pro
         (work / name).touch(mode=0o600, exist_ok=False)
         (work / name).write_bytes(data)
     (work / FILES).mkdir(mode=0o700)
-    paths = [work / FILES / safe_name(number, entry.name) for number, entry in enumerate(letter.files, 1)]
+    paths = [work / FILES / on_disk(safe_name(number, entry.name)) for number, entry in enumerate(letter.files, 1)]
     for path in paths:
         path.touch(mode=0o600, exist_ok=False)
     plaintext = open_body(reading.header, letter.body_key, reading.parts)

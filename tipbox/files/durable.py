@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 TEMPORARY_SUFFIX = ".part"
+SEALED_MODE: Final = 0o644
+"""Of sealed files that travel on a stick: on a file system with owners the next machine's user is another one."""
+_FOLDER_MODE: Final = 0o755
 
 
 def fsync_folder(folder: Path) -> None:
@@ -19,6 +22,14 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_stick_folder(folder: Path) -> None:
+    """Make the folder for files that travel, so that the next machine's user can read it; one that is there stays."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(_FOLDER_MODE)  # whatever the umask, which is strict where secrets are made
 
 
 @contextmanager

@@ -5,6 +5,7 @@ A safe name has a number in front, so it is never empty, never hidden, never an 
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from typing import Final
 
@@ -45,6 +46,11 @@ def _split(name: str) -> tuple[str, str]:
     if stem and extension.isascii() and extension.isalnum() and len(extension) <= _MAX_EXTENSION:
         return stem, dot + extension
     return name, ""
+
+
+def on_disk(name: str) -> str:
+    """A name for the system's calls: as UTF-8 on the disk, also in a locale that lacks its characters."""
+    return os.fsdecode(name.encode())
 
 
 def safe_name(number: int, name: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tipbox.files.durable import replacing
+from tipbox.files.durable import SEALED_MODE, replacing
 from tipbox.files.writer_thread import Stage
 from tipbox.source.sealing import SealedTip
 
 
 def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
     """Write the Envelope to ``out``: durably, whole, or not at all."""
-    with replacing(out) as file:
+    with replacing(out, SEALED_MODE) as file:
         file.write(tip.head)
         with Stage(file.writelines) as writing:
             for batch in tip.batches():

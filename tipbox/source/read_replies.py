@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 from tipbox.errors import FORMAT_ERRORS, Malformed, Tampered, UnsupportedVersion
 from tipbox.files.durable import fsync_folder, write_file
-from tipbox.files.names import safe_name
+from tipbox.files.names import on_disk, safe_name
 from tipbox.files.working import working_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.primitives import equal
@@ -148,7 +148,7 @@ def _save_files(mailbox: Mailbox, reply: Reply, folder: Path, progress: Callable
             ident.add(part)
             yield part
 
-    paths = [folder / name for name in file_names(reply)]
+    paths = [folder / on_disk(name) for name in file_names(reply)]
     for path in paths:
         write_file(path, b"")
     pieces = open_body(reading.header, letter.body_key, counted())

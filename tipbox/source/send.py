@@ -28,6 +28,6 @@ def compare_keys(line: Line, roster: Roster) -> Roster:
     return roster.compared(served)
 
 
-def send_tip(line: Line, tip: SealedTip, progress: Callable[[int], None] = lambda _: None) -> None:
+def send_tip(upload: Upload, tip: SealedTip, progress: Callable[[int], None] = lambda _: None) -> None:
     """Send a sealed tip; it is stored when this returns."""
-    Upload(line, progress).send(tip.head, tip.parts(), tip.sealed.header.parts)
+    upload.send(tip.head, tip.parts(), tip.sealed.header.parts, progress)

@@ -18,6 +18,7 @@ from tipbox.net.http import Line
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import seal_tip
 from tipbox.source.send import compare_keys, send_tip
+from tipbox.source.upload import Upload
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def send_canary(line: Line, manifests: Iterable[Manifest], path: Path, today: da
     name = named[organisation]
     roster = compare_keys(line, Roster.of(manifests, [name], "--keys"))
     token, left = _spend(path, organisation)
-    send_tip(line, seal_tip(roster, message_of(token), (), None, today))
+    send_tip(Upload(line), seal_tip(roster, message_of(token), (), None, today))
     return Sent(name, left)
 
 

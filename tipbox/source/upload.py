@@ -14,7 +14,7 @@ from typing import Final
 from tipbox.errors import NetworkFailed
 from tipbox.formats.base.limits import MAX_RUN_PARTS
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.net.http import Line
+from tipbox.net.http import Line, Passing
 
 _API: Final = "/api/envelope"
 _TOKEN_SIZE: Final = 32
@@ -45,20 +45,32 @@ def _state(answer: bytes) -> State:
 class Upload:
     """An upload under one draft token, which lives as long as this object."""
 
-    def __init__(self, line: Line, progress: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
-        self._progress = progress
+        self._progress: Callable[[int], None] = lambda _: None
+        self.may_be_stored = False
+        """Whether the last request was sent and its answer did not come: the server may have stored all."""
         token = base64.urlsafe_b64encode(random_bytes(_TOKEN_SIZE)).rstrip(b"=").decode()
         self._headers = {"Authorization": f"Bearer {token}"}
         self._run = _FIRST_RUN
 
-    def send(self, head: bytes, parts: Iterator[bytes], count: int) -> None:
+    def send(self, head: bytes, parts: Iterator[bytes], count: int, progress: Callable[[int], None]) -> None:
         """Send header and letter, then ``count`` parts; stored when this returns."""
-        self._expect(self._line.insist(lambda _: self._ask("PUT", "", head)), stored=count == 0)
+        self._progress = progress
+        first = self._last if count == 0 else self._ask
+        self._expect(self._line.insist(lambda _: first("PUT", "", head)), stored=count == 0)
         self._progress(len(head))
         if count:
             self._parts(parts)
-            self._expect(self._line.insist(lambda _: self._ask("POST", "/finish")), stored=True)
+            self._expect(self._line.insist(lambda _: self._last("POST", "/finish")), stored=True)
+
+    def _last(self, method: str, path: str, body: bytes = b"") -> State:
+        """The request after which the server has stored all."""
+        try:
+            return self._ask(method, path, body)
+        except (KeyboardInterrupt, Passing):
+            self.may_be_stored = True
+            raise
 
     @staticmethod
     def _expect(state: State, *, stored: bool) -> None:

@@ -12,7 +12,14 @@ import click
 from tipbox.commands.desk.desk_canary import canary
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.commands.terminal import (
+    Terminal,
+    json_option,
+    keep_inputs,
+    pass_terminal,
+    passphrase_option,
+    read_passphrase,
+)
 from tipbox.desk import importer as inbox
 from tipbox.desk import outbox, tips
 from tipbox.desk.keys import ceremony, key_stick
@@ -187,6 +194,7 @@ def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: 
 @pass_terminal
 def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -> None:
     """Write a Bundle: acknowledgements and replies that the server has not reported taken, and the manifest due."""
+    keep_inputs(out, passphrase_file)
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
         sent = outbox.write_outbox(opened, ceremony.organisation_of(opened), out, today=days.today())

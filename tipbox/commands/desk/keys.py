@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.commands.terminal import (
+    Terminal,
+    json_option,
+    keep_inputs,
+    pass_terminal,
+    passphrase_option,
+    read_passphrase,
+)
 from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.keys.ceremony import Published
 from tipbox.desk.keys.destroy import destroy as destroy_oldest
@@ -90,6 +97,7 @@ def init(
 @pass_terminal
 def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
     """Sign a manifest that is valid now, and in advance those of the year, which go out with the outboxes."""
+    keep_inputs(out, passphrase_file, identity or identity_file.identity_path(vault))
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
         key = identity_file.load(identity or identity_file.identity_path(vault), passphrase)
@@ -106,6 +114,7 @@ def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, i
 @pass_terminal
 def rotate(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
     """Make receiving keys for a year from now, and revoke all manifests before."""
+    keep_inputs(out, passphrase_file, identity or identity_file.identity_path(vault))
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=True) as opened:
         key = identity_file.load(identity or identity_file.identity_path(vault), passphrase)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tipbox.commands.server.server_canary import canary
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, read_passphrase
+from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal, read_passphrase
 from tipbox.errors import PartlyDone, TipboxError, Usage
 from tipbox.files.printable import printable
 
@@ -271,6 +271,7 @@ def backup(
     from tipbox.server.backup.operator_key import load_public
     from tipbox.server.backup.rotation import backup_into
 
+    keep_inputs(out, to)
     key = load_public(to)
     if keep is not None:
         out, done = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
-from tipbox.commands.source.tip_options import keys_option, say_sealed, to_option
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal
+from tipbox.commands.source.tip_options import keys_option, must_be_shown, say_sealed, to_option
+from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal
 from tipbox.files.attachments import measure
 from tipbox.formats.base import days
 from tipbox.source.offline import write_tip
@@ -28,10 +28,12 @@ def seal(
     terminal: Terminal, *, keys: Path, to: tuple[str, ...], message_file: Path, out: Path, files: tuple[Path, ...]
 ) -> None:
     """Seal a message and files into a file, and print the access code. Opens no network connection."""
+    must_be_shown()
+    keep_inputs(out, message_file, *files, *keys.glob("*.json"))
     roster = Roster.load(keys, to)
     attachments = measure(files)
     tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today())
     with terminal.progress("sealing", tip.size) as progress:
         write_tip(tip, out, progress)
-    terminal.say(f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out.")
-    say_sealed(terminal, tip, new=True)
+    where = f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out."
+    say_sealed(terminal, tip, where, new=True, done="the sealed file is written")

@@ -6,14 +6,14 @@ Each command imports what it needs when it is called: help is there without the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
-from tipbox.commands.source.tip_options import read_source_passphrase, say_sealed, to_option
+from tipbox.commands.source.tip_options import must_be_shown, read_source_passphrase, say_sealed, to_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.errors import FORMAT_ERRORS, PartlyDone, Usage
+from tipbox.errors import FORMAT_ERRORS, NetworkFailed, PartlyDone, Usage
 from tipbox.files.attachments import measure
 from tipbox.files.key_folder import load_folder
 from tipbox.files.printable import printable
@@ -36,6 +36,10 @@ trust_option = click.option(
     is_flag=True,
     help="In place of --keys: take the server's word for whose keys are whose.",
 )
+
+_MAYBE: Final = "the message may have arrived"
+"""The last request was sent, and its answer never came."""
+_THEN: Final = "keep the code, and look for a reply before you send it again"
 
 
 def _known(terminal: Terminal, keys: Path | None, *, trust: bool) -> list[Manifest] | None:
@@ -80,7 +84,9 @@ def send(
     from tipbox.net.http import Line
     from tipbox.source.send import compare_keys, send_tip
     from tipbox.source.served import fetch_manifests
+    from tipbox.source.upload import Upload
 
+    must_be_shown()
     passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
     known = _known(terminal, keys, trust=trust)
     roster = Roster.of(known, to, "--keys") if known is not None else None
@@ -96,10 +102,22 @@ def send(
         else:
             roster = Roster.of(fetch_manifests(line), to, "the server")
         tip = seal_tip(roster, message, attachments, passphrase, days.today())
-        with terminal.progress("sending", tip.size) as progress:
-            send_tip(line, tip, progress)
-    terminal.say("Stored.")
-    say_sealed(terminal, tip, new=passphrase is None)
+        upload = Upload(line)
+        try:
+            with terminal.progress("sending", tip.size) as progress:
+                send_tip(upload, tip, progress)
+        except NetworkFailed as error:
+            if not upload.may_be_stored:
+                raise
+            say_sealed(terminal, tip, "", new=passphrase is None, done=_MAYBE)
+            raise NetworkFailed(f"{error}; {_MAYBE}: {_THEN}") from error
+        except KeyboardInterrupt:
+            if upload.may_be_stored:
+                terminal.remark(f"{_MAYBE}: {_THEN}")
+                terminal.finish()
+                say_sealed(terminal, tip, "", new=passphrase is None, done=_MAYBE)
+            raise
+    say_sealed(terminal, tip, "Stored.", new=passphrase is None, done="the tip is stored")
 
 
 @source.command()

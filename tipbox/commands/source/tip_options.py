@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
 from tipbox.commands.terminal import Terminal, read_passphrase
-from tipbox.errors import BadPassphrase
+from tipbox.errors import BadPassphrase, PartlyDone, Usage
 from tipbox.formats.access_code import AccessCode, Doubt, doubt
 from tipbox.source.sealing import SealedTip
 
@@ -18,8 +19,44 @@ keys_option = click.option("--keys", required=True, type=_PATH, metavar="DIR", h
 to_option = click.option("--to", multiple=True, metavar="ORG", help="An organisation; repeat it. All when not given.")
 
 
-def say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
-    """Print what the source keeps."""
+def must_be_shown() -> None:
+    """Refuse before anything is sealed or sent when nobody would see the code.
+
+    Raises:
+        Usage: stdout is closed.
+    """
+    if sys.stdout is None or sys.stdout.closed:
+        raise Usage("showing the code: stdout is closed, so nobody would see it; nothing was sealed or sent")
+
+
+def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, done: str) -> None:
+    """Print what the source keeps: on stdout, or on stderr when stdout takes nothing.
+
+    Args:
+        terminal: where to.
+        tip: what was sealed.
+        heading: a line that comes first, for people; none when empty.
+        new: whether its code is a new one; a follow-up's is known.
+        done: what has been done with it.
+
+    Raises:
+        PartlyDone: stdout took nothing, or not all.
+    """
+    try:
+        if heading:
+            terminal.say(heading)
+        _say_sealed(terminal, tip, new=new)
+    except OSError as error:
+        # The work is done and cannot be taken back; without the code nobody ever reads the answer.
+        if new:
+            click.echo(f"tipbox: Code (shown only now): {tip.passphrase.digits()}", err=True)
+        raise PartlyDone(
+            f"showing the result: {done}, but stdout takes nothing ({error.strerror or 'it is closed'})"
+            + ("; the code stands above, write it down" if new else "")
+        ) from error
+
+
+def _say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
     terminal.say(f"Tip: {tip.id.hex()}")
     for organisation, digits in tip.check_digits.items():
         terminal.say(f"Check digits, to compare with {organisation}: {digits}")
@@ -45,7 +82,7 @@ def read_source_passphrase(terminal: Terminal, path: Path) -> AccessCode:
     Raises:
         BadPassphrase: it is none; the message says where to look, and repeats nothing.
     """
-    text = read_passphrase(terminal, path).decode(errors="replace")
+    text = read_passphrase(terminal, path, several_lines=True).decode(errors="replace")
     try:
         return AccessCode.parse(text)
     except BadPassphrase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +13,8 @@ from typing import Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from tipbox.errors import Full, InputRefused, NotFound
-from tipbox.files.durable import replacing
+from tipbox.errors import TOO_LARGE_A_FILE, Full, InputRefused, NotFound
+from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base import days, padding
 from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES
 from tipbox.formats.base.primitives import sha256
@@ -63,6 +64,7 @@ def export(home: Path, organisation: str, out: Path, *, today: date | None = Non
         NotFound: no such organisation here.
         NoCurrentKey: its manifest names no receiving key for this day.
         Full: ``out`` has no room for all of them; none is left there.
+        InputRefused: its file system takes no file that large; none is left there.
     """
     with opened(home) as server:
         return export_opened(server, organisation, out, today or days.today())
@@ -71,7 +73,7 @@ def export(home: Path, organisation: str, out: Path, *, today: date | None = Non
 def export_opened(server: Opened, organisation: str, out: Path, today: date) -> list[Path]:
     """``export`` on an opened server."""
     volumes = prepare(server, organisation, today)
-    out.mkdir(parents=True, exist_ok=True)
+    make_stick_folder(out)
     needed = sum(volume.sealed.size for volume in volumes)
     if needed > shutil.disk_usage(out).free:
         raise Full(f"exporting: the volumes take {needed:,} bytes, and {out} has less room; name another folder")
@@ -79,12 +81,14 @@ def export_opened(server: Opened, organisation: str, out: Path, today: date) -> 
     try:
         for volume in volumes:
             path = out / volume.name
-            with replacing(path) as file:
+            with replacing(path, SEALED_MODE) as file:
                 file.writelines(volume.pieces(server))
             paths.append(path)
     except BaseException as error:
         for path in paths:
             path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise InputRefused(f"exporting: {TOO_LARGE_A_FILE.format(out)}") from error
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise Full(f"exporting: {out} has no room for the volumes; name another folder") from error
         raise
