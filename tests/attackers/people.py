@@ -83,10 +83,8 @@ class Source:
         message = self.folder / "message"
         message.write_text(text, encoding="utf-8")
         chosen = [argument for name in to for argument in ("--to", name)]
-        done = tipbox(
-            *("source", "send", self.line.url, "--keys", keys or self.line.keys, *chosen),
-            *("--message-file", message, "--passphrase-file", self.secret, *files),
-        )
+        command: list[str | Path] = ["source", "send", self.line.url, "--keys", keys or self.line.keys, *chosen]
+        done = tipbox(*command, "--message-file", message, "--passphrase-file", self.secret, *files)
         digits = {
             name: found[0]
             for name in world.NAMES

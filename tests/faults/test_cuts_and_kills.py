@@ -80,7 +80,7 @@ class Killer:
 def _source_sends(url: str, upload: Upload) -> None:
     """What `tipbox source send` does once it has sealed."""
     with Line(url) as line:
-        Sender(line).send(upload.head, iter(upload.parts), len(upload.parts))
+        Sender(line).send(upload.head, iter(upload.parts), len(upload.parts), lambda _: None)
 
 
 def _assert_stored_once(world: World, uploads: Sequence[Upload], contents: dict[str, dict[str, bytes]]) -> None:
@@ -156,7 +156,7 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
                 request = f"{FINISH.decode()} HTTP/1.1\r\nHost: tipbox\r\nContent-Length: 0\r\n"
                 request += f"Authorization: {sender._headers['Authorization']}\r\n\r\n"
                 armed.set()
-                sender.send(upload.head, iter(upload.parts), len(upload.parts))
+                sender.send(upload.head, iter(upload.parts), len(upload.parts), lambda _: None)
             assert not armed.is_set()
             assert upload.id in rows(listening.server.home)
             uploads.append(upload)

@@ -10,7 +10,7 @@ import ast
 import re
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from importlib import import_module
@@ -144,10 +144,12 @@ def json_members() -> dict[str, list[str]]:
 
 def reports() -> dict[str, list[str]]:
     """Members of what ``check``, ``status`` and ``seized`` print: the names of their classes' fields."""
-    kinds = {
+    kinds: dict[str, list[type]] = {
         "check": [finding.Finding],
         "status": [status.Status, status.OrganisationStatus],
-        "seized": [one for _, one in getmembers(seized, is_dataclass) if one.__module__ == seized.__name__],
+        "seized": [
+            one for _, one in getmembers(seized, isclass) if is_dataclass(one) and one.__module__ == seized.__name__
+        ],
     }
     return {
         command: sorted({field.name for one in found for field in dataclass_fields(one)})
@@ -160,14 +162,18 @@ def _members_of(package: str) -> set[str]:
     for path in (ROOT / "tipbox" / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Dict):
-                found |= {key.value for key in node.keys if isinstance(key, ast.Constant) and _is_name(key.value)}
+                found |= set(_names(node.keys))
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "members":
-                found |= {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and _is_name(one.value)}
+                found |= set(_names(ast.walk(node)))
     return found
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_]*", value) is not None
+def _names(nodes: Iterable[ast.AST | None]) -> Iterator[str]:
+    """The constants among nodes that could be a member's name."""
+    for node in nodes:
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, str) and re.fullmatch(r"[a-z][a-z0-9_]*", value):
+            yield value
 
 
 KINDS = {
