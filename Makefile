@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check coverage mutants bench lint fuzz messages man lock clean
+.PHONY: help setup demo test check coverage mutants bench soak lint fuzz messages man lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -61,6 +61,9 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60 for each
 	tests/fuzz.sh $(ARGS)
+
+soak: setup $(VENV)/.stamp-test  ## what takes hours: each decoder under a fuzzer for an hour
+	FUZZ_SECONDS=3600 tests/fuzz.sh $(ARGS)
 
 messages: setup $(VENV)/.stamp-test  ## extracts what people read into tipbox/locale
 	$(PY) tests/project/messages.py
