@@ -23,7 +23,7 @@ from tipbox.files.key_folder import load_folder
 from tipbox.formats.base import canonical, days
 from tipbox.formats.base.limits import ID_SIZE, MAX_CANARIES, MAX_CANARY_LIST
 from tipbox.formats.canary_list import CanaryList, message_of, token_of
-from tipbox.net.http import Line
+from tipbox.net.http import Connection
 from tipbox.source.send_canary import send_canary
 
 __all__ = ["desks", "made", "ring"]
@@ -221,7 +221,7 @@ def test_a_line_that_is_down_uses_up_no_canary(ring: Ring, tmp_path: Path) -> No
     path = tmp_path / "ili.canaries"
     ring.copy(tmp_path / "ring").desks["ili"].run("canary", "new", "--out", path, "--count", "1")
     before = path.read_bytes()
-    down = Line(f"http://127.0.0.1:{free_port()}", first_contact=0.1)
+    down = Connection(f"http://127.0.0.1:{free_port()}", first_contact=0.1)
     with down, pytest.raises(NetworkFailed):
         send_canary(down, load_folder(ring.keys), path, days.today())
     assert path.read_bytes() == before

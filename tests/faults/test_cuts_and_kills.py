@@ -27,7 +27,7 @@ from faults.stored import blobs, rows
 from faults.tracing import traced
 from support.world import Ring, Server, World, running_world
 from tipbox.net import http as line_module
-from tipbox.net.http import Line
+from tipbox.net.http import Connection
 from tipbox.source.upload import Upload as Sender
 
 CUTS = KILLS = 20
@@ -46,7 +46,7 @@ def seed(record_property: Callable[[str, object], None]) -> int:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client within this process pauses for a short while only before it tries again, and does not give up."""
-    monkeypatch.setattr(line_module, "FIRST_CONTACT_SECONDS", line_module.PATIENCE_SECONDS)
+    monkeypatch.setattr(line_module, "FIRST_CONTACT_SECONDS", line_module.RETRY_SECONDS)
     monkeypatch.setattr(line_module, "_FIRST_PAUSE", 0.05)
     monkeypatch.setattr(line_module, "_LONGEST_PAUSE", 0.4)
 
@@ -79,8 +79,8 @@ class Killer:
 
 def _source_sends(url: str, upload: Upload) -> None:
     """What `tipbox source send` does once it has sealed."""
-    with Line(url) as line:
-        Sender(line).send(upload.head, iter(upload.parts), len(upload.parts), lambda _: None)
+    with Connection(url) as line:
+        Sender(line).send(upload.head, iter(upload.parts), len(upload.parts))
 
 
 def _assert_stored_once(world: World, uploads: Sequence[Upload], contents: dict[str, dict[str, bytes]]) -> None:
@@ -151,7 +151,7 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
         for _ in range(ROUNDS[moment]):
             data = chance.randbytes(chance.randrange(1, 300_000))
             upload = sealed(listening.keys, b"finish", [("data", data)])
-            with Line(proxy.url) as line:
+            with Connection(proxy.url) as line:
                 sender = Sender(line)
                 request = f"{FINISH.decode()} HTTP/1.1\r\nHost: tipbox\r\nContent-Length: 0\r\n"
                 request += f"Authorization: {sender._headers['Authorization']}\r\n\r\n"

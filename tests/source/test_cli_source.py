@@ -422,8 +422,8 @@ CODE = re.compile(r"^  (\d{6} ){5}\d{6}$", re.MULTILINE)
 def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have_arrived(
     server: Server, message: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], files: int
 ) -> None:
-    assert line.Line.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(line.Line.__init__.__kwdefaults__, "patience", 0.3)
+    assert line.Connection.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(line.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
     paths = [message.with_name("photo")][:files]
     for path in paths:
         path.write_bytes(b"x")
@@ -447,8 +447,8 @@ def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have
 def test_when_a_send_fails_before_its_last_request_nothing_may_have_arrived(
     server: Server, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert line.Line.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(line.Line.__init__.__kwdefaults__, "patience", 0.3)
+    assert line.Connection.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(line.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
     (tmp_path / "photo").write_bytes(b"x")
     server.trouble = [fine] * 3 + [cut_before] * 1000
     command = ("source", "send", server.url, "--keys", server.keys, "--message-file", message, tmp_path / "photo")
@@ -677,8 +677,8 @@ def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, 
 # --- a server that lies ----------------------------------------------------------------------------------------------
 
 
-def answering(answer: httpx.Response) -> line.Line:
-    made = line.Line("http://127.0.0.1:9")
+def answering(answer: httpx.Response) -> line.Connection:
+    made = line.Connection("http://127.0.0.1:9")
     made._http = httpx.Client(base_url="http://127.0.0.1:9", transport=httpx.MockTransport(lambda _: answer))
     return made
 

@@ -173,7 +173,7 @@ def test_a_tor_that_does_not_let_through_or_does_not_run_is_named_with_what_to_d
         socks = proxy.address if running else "127.0.0.1:1"
         with (
             pytest.raises(NetworkFailed, match=said) as raised,
-            reach.courier_line(f"http://{'a' * 56}.onion", CourierKey.generate(), socks) as line,
+            reach.courier_connection(f"http://{'a' * 56}.onion", CourierKey.generate(), socks) as line,
         ):
             list_volumes(line, ())
     assert "\n" not in str(raised.value)

@@ -72,13 +72,13 @@ def fetch(
     """Fetch what waits on the server, for every organisation or for those named. Run again, it goes on after a cut."""
     from tipbox.courier.carry import fetch as fetch_volumes
     from tipbox.courier.carry import list_volumes
-    from tipbox.courier.reach import courier_line
+    from tipbox.courier.reach import courier_connection
 
     key = CourierKey.load(key_file)
-    with courier_line(url, key, socks, _read(torrc)) as line:
-        volumes = list_volumes(line, organisations)
+    with courier_connection(url, key, socks, _read(torrc)) as connection:
+        volumes = list_volumes(connection, organisations)
         with terminal.progress("fetching", sum(volume.size for volume in volumes)) as progress:
-            fetched = list(fetch_volumes(line, volumes, out, progress))
+            fetched = list(fetch_volumes(connection, volumes, out, progress))
     for one in fetched:
         terminal.say(f"{'Had' if one.known else 'Fetched'} {one.path}: {one.volume.size:,} bytes")
     terminal.result(
@@ -101,16 +101,16 @@ def deliver(
 ) -> None:
     """Deliver Bundles that desks wrote. Delivering one again does no harm."""
     from tipbox.courier.carry import deliver as deliver_bundle
-    from tipbox.courier.reach import courier_line
+    from tipbox.courier.reach import courier_connection
 
     key = CourierKey.load(key_file)
     whole: dict[str, bool] = {}
     with (
-        courier_line(url, key, socks, _read(torrc), act="delivering") as line,
+        courier_connection(url, key, socks, _read(torrc), operation="delivering") as connection,
         terminal.progress("delivering", sum(path.stat().st_size for path in files)) as progress,
     ):
         for path in files:
-            whole[str(path)] = deliver_bundle(line, path, progress)
+            whole[str(path)] = deliver_bundle(connection, path, progress)
     for name, taken in whole.items():
         terminal.say(f"Delivered {printable(name)}{'' if taken else ': some items were refused'}")
     terminal.result({"delivered": [{"file": name, "whole": taken} for name, taken in whole.items()]})

@@ -14,7 +14,7 @@ from tipbox.errors import InputRefused, NetworkFailed, NotFound
 from tipbox.files.durable import SEALED_MODE, TEMPORARY_SUFFIX, fsync_folder, make_stick_folder
 from tipbox.formats.base.limits import GIB, KIB
 from tipbox.formats.manifest import check_organisation_name
-from tipbox.net.http import Line, Passing
+from tipbox.net.http import Connection, TransientFailure
 
 LARGEST_VOLUME: Final = 256 * GIB
 """Bytes above which a server's word about a volume's size is not believed."""
@@ -43,24 +43,26 @@ class Fetched:
     known: bool
 
 
-def list_volumes(line: Line, organisations: Iterable[str]) -> list[Volume]:
+def list_volumes(connection: Connection, organisations: Iterable[str]) -> list[Volume]:
     """The volumes of the present export; of every organisation when none is named.
 
     Raises:
         NotFound: the server does not know one of them.
     """
-    names = list(organisations) or _names(_ask(line, ""))
+    names = list(organisations) or _names(_ask(connection, ""))
     volumes: list[Volume] = []
     for name in names:
         check_organisation_name(name)
         try:
-            volumes += _volumes(name, _ask(line, f"/{name}"))
+            volumes += _volumes(name, _ask(connection, f"/{name}"))
         except NotFound as error:
             raise NotFound(f"fetching: the server does not know the organisation {name}; check its name") from error
     return volumes
 
 
-def fetch(line: Line, volumes: Iterable[Volume], folder: Path, progress: Callable[[int], None]) -> Iterator[Fetched]:
+def fetch(
+    connection: Connection, volumes: Iterable[Volume], folder: Path, progress: Callable[[int], None]
+) -> Iterator[Fetched]:
     """Bring each volume into ``folder``. What a cut leaves there is gone on with the next time."""
     make_stick_folder(folder)
     volumes = list(volumes)
@@ -71,26 +73,26 @@ def fetch(line: Line, volumes: Iterable[Volume], folder: Path, progress: Callabl
             progress(volume.size)
             yield Fetched(volume, path, known=True)
             continue
-        _fetch(line, volume, path, progress)
+        _fetch(connection, volume, path, progress)
         yield Fetched(volume, path, known=False)
 
 
-def deliver(line: Line, path: Path, progress: Callable[[int], None]) -> bool:
+def deliver(connection: Connection, path: Path, progress: Callable[[int], None]) -> bool:
     """Hand a Bundle to the server; whether all of its items were taken. A Bundle delivered again does no harm."""
     size = path.stat().st_size
     headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
 
     def attempt(_: int) -> bytes:
         with path.open("rb") as file:
-            return line.request("POST", "/courier/deliver", _pieces(file, size, progress), headers)
+            return connection.request("POST", "/courier/deliver", _pieces(file, size, progress), headers)
 
-    whole = _parse(line.insist(attempt)).get("whole")
+    whole = _parse(connection.retry(attempt)).get("whole")
     if not isinstance(whole, bool):
         raise _nonsense()
     return whole
 
 
-def _fetch(line: Line, volume: Volume, path: Path, progress: Callable[[int], None]) -> None:
+def _fetch(connection: Connection, volume: Volume, path: Path, progress: Callable[[int], None]) -> None:
     part = _part(path)
     with part.open("ab") as file:
         part.chmod(SEALED_MODE)
@@ -99,19 +101,19 @@ def _fetch(line: Line, volume: Volume, path: Path, progress: Callable[[int], Non
             file.seek(0)
         progress(file.tell())
         while file.tell() < volume.size:
-            line.insist(lambda _: _go_on(line, volume, file, progress))
+            connection.retry(lambda _: _go_on(connection, volume, file, progress))
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
     fsync_folder(path.parent)
 
 
-def _go_on(line: Line, volume: Volume, file: BinaryIO, progress: Callable[[int], None]) -> None:
+def _go_on(connection: Connection, volume: Volume, file: BinaryIO, progress: Callable[[int], None]) -> None:
     """Take what comes of a volume from where the file ends. A cut after some of it is no failure."""
     begin = file.tell()
     headers = {"Range": f"bytes={begin}-"} if begin else None
     try:
-        with line.answer("GET", f"{_API}/{volume.organisation}/{volume.name}", headers=headers) as answer:
+        with connection.answer("GET", f"{_API}/{volume.organisation}/{volume.name}", headers=headers) as answer:
             if begin and not _continues(answer.headers.get("Content-Range", ""), begin, volume.size):
                 raise NetworkFailed("fetching: the server does not go on where it was cut; fetch again")
             for piece in answer.iter_raw(_PIECE):
@@ -121,7 +123,7 @@ def _go_on(line: Line, volume: Volume, file: BinaryIO, progress: Callable[[int],
                 progress(len(piece))
     except NotFound as error:
         raise NetworkFailed(f"fetching: the server has made {volume.name} anew meanwhile; fetch again") from error
-    except Passing:
+    except TransientFailure:
         if file.tell() == begin:
             raise
     if file.tell() == begin:
@@ -154,8 +156,8 @@ def _pieces(file: BinaryIO, size: int, progress: Callable[[int], None]) -> Itera
         raise InputRefused("delivering: the Bundle became shorter while it was read; write it again")
 
 
-def _ask(line: Line, path: str) -> dict[str, Any]:
-    return _parse(line.insist(lambda _: line.request("GET", _API + path)))
+def _ask(connection: Connection, path: str) -> dict[str, Any]:
+    return _parse(connection.retry(lambda _: connection.request("GET", _API + path)))
 
 
 def _parse(answer: bytes) -> dict[str, Any]:

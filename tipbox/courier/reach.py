@@ -1,4 +1,4 @@
-"""The way to the couriers' door: a tor of the command's own, or one that runs and has the key already."""
+"""Reaching the couriers' onion service: a tor of the command's own, or one that runs and has the key already."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from urllib.parse import urlsplit
 from tipbox.courier.courier_key import CourierKey, KeyRefused
 from tipbox.courier.tor import PrivateTor, private_tor
 from tipbox.errors import NetworkFailed
-from tipbox.net.http import Line, NoProxy
+from tipbox.net.http import Connection, NoProxy
 
 FIRST_CONTACT_SECONDS: Final = 60.0
 """Finding an onion service and its rendezvous takes a while."""
 
 
 @contextmanager
-def courier_line(
-    url: str, key: CourierKey, socks: str | None, torrc: str = "", *, act: str = "fetching"
-) -> Iterator[Line]:
-    """A line to the couriers' door at ``url``.
+def courier_connection(
+    url: str, key: CourierKey, socks: str | None, torrc: str = "", *, operation: str = "fetching"
+) -> Iterator[Connection]:
+    """A connection to the couriers' onion service at ``url``.
 
     Args:
         url: its address.
         key: the courier's.
         socks: the SOCKS port of a tor that has the key; None starts one for an onion address.
         torrc: more lines for the tor that is started.
-        act: what is being done, as errors say it.
+        operation: what is being done, as errors say it.
 
     Raises:
         KeyRefused: the service does not let this key in.
@@ -39,29 +39,29 @@ def courier_line(
         tor: PrivateTor | None = None
         if onion and socks is None:
             tor = stack.enter_context(private_tor(host, key, torrc))
-        line = stack.enter_context(
-            Line(
+        connection = stack.enter_context(
+            Connection(
                 url,
                 tor.socks if tor else socks,
-                act=act,
+                operation=operation,
                 first_contact=FIRST_CONTACT_SECONDS,
-                hopeless=lambda: tor is not None and tor.refused,
+                unreachable=lambda: tor is not None and tor.refused,
             )
         )
         try:
-            yield line
+            yield connection
         except NetworkFailed as error:
-            if line.heard or not onion or isinstance(error, NoProxy):
+            if connection.answered or not onion or isinstance(error, NoProxy):
                 raise
             if tor is None:
                 raise NetworkFailed(
-                    "reaching the couriers' door: no answer; the Tor of --socks must have the key: put one line, the "
-                    "address without .onion, a colon and the key's file, into NAME.auth_private in its "
+                    "reaching the couriers' onion service: no answer; the Tor of --socks must have the key: put one "
+                    "line, the address without .onion, a colon and the key's file, into NAME.auth_private in its "
                     "ClientOnionAuthDir, or leave --socks away"
                 ) from error
             if tor.refused:
                 raise KeyRefused(
-                    "reaching the couriers' door: it does not let this key in; give the operator the line of "
+                    "reaching the couriers' onion service: it does not let this key in; give the operator the line of "
                     "keygen's .pub file, and check --key"
                 ) from error
             raise

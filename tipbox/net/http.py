@@ -1,4 +1,4 @@
-"""The line to a server: HTTP, over Tor's SOCKS port when there is one, tried again while failures are such as pass."""
+"""The client of a server: HTTP, over Tor's SOCKS port when there is one, retried while a failure is transient."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tipbox.errors import BY_CODE, Full, InputRefused, NetworkFailed, NotFound, 
 from tipbox.formats.base.primitives import random_bytes
 
 FIRST_CONTACT_SECONDS: Final = 20.0
-"""How long to try when nothing has been heard of the server yet."""
+"""How long to try while the server has not answered at all yet."""
 
 PROXY_SECONDS: Final = 5.0
 """How long to try when nothing answers at ``--socks`` itself: no network is slow between a program and its own Tor."""
 
-PATIENCE_SECONDS: Final = 3600.0
+RETRY_SECONDS: Final = 3600.0
 """How long to try again once the server has answered."""
 
 _FIRST_PAUSE: Final = 0.5
@@ -42,15 +42,15 @@ _REFUSED: Final = {
 _T = TypeVar("_T")
 
 
-class Passing(NetworkFailed):
-    """A failure that may pass by itself; ``pause`` is what the server asked for, in seconds."""
+class TransientFailure(NetworkFailed):
+    """A failure that may go away by itself; ``pause`` is what the server asked for, in seconds."""
 
     def __init__(self, message: str, pause: float = 0.0) -> None:
         super().__init__(message)
         self.pause = pause
 
 
-class NoProxy(Passing):
+class NoProxy(TransientFailure):
     """Nothing answers where Tor should be."""
 
 
@@ -102,7 +102,7 @@ class _UnixSocket(httpcore.SyncBackend):
 
 
 def _transport(socks: str | None) -> httpx.HTTPTransport:
-    """The way out. Through SOCKS each act has a user of its own: Tor gives each user other circuits."""
+    """The way out. Through SOCKS each operation has a user of its own: Tor gives each user other circuits."""
     if socks is None:
         return httpx.HTTPTransport(trust_env=False)
     user, secret = random_bytes(16).hex(), random_bytes(16).hex()
@@ -118,26 +118,26 @@ def _transport(socks: str | None) -> httpx.HTTPTransport:
     return httpx.HTTPTransport(proxy=f"socks5://{user}:{secret}@{host}:{port}", trust_env=False)
 
 
-class Line:
-    """A line to one server for one act. It sends no cookie, no name of a program, and follows no redirect."""
+class Connection:
+    """A connection to one server for one operation. It sends no cookie and no program name, and follows no redirect."""
 
     def __init__(
         self,
         url: str,
         socks: str | None = None,
         *,
-        act: str = "sending",
-        patience: float = PATIENCE_SECONDS,
+        operation: str = "sending",
+        retry_seconds: float = RETRY_SECONDS,
         first_contact: float | None = None,
-        hopeless: Callable[[], bool] = lambda: False,  # known otherwise that it will never answer
+        unreachable: Callable[[], bool] = lambda: False,  # known otherwise that it will never answer
     ) -> None:
         origin = _origin(url, socks)
-        self._act = act
-        self._patience = patience
+        self._operation = operation
+        self._retry_seconds = retry_seconds
         self._socks = socks
-        self._hopeless = hopeless
+        self._unreachable = unreachable
         self._first_contact = FIRST_CONTACT_SECONDS if first_contact is None else first_contact
-        self.heard = False
+        self.answered = False
         """Whether the server has answered at all."""
         self._http = httpx.Client(base_url=origin, transport=_transport(socks), trust_env=False, timeout=_TIMEOUT)
         for name in ("user-agent", "accept-encoding"):
@@ -149,14 +149,14 @@ class Line:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def insist(self, attempt: Callable[[int], _T]) -> _T:
+    def retry(self, attempt: Callable[[int], _T]) -> _T:
         """Call ``attempt`` with 1, 2, … until it succeeds or fails for good, with growing pauses.
 
         Raises:
             NetworkFailed: the server could not be reached for too long.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Passing),
+            retry=tenacity.retry_if_exception_type(TransientFailure),
             wait=self._wait,
             stop=self._stop,
             reraise=True,
@@ -169,13 +169,13 @@ class Line:
     def _wait(self, state: tenacity.RetryCallState) -> float:
         asked = state.outcome.exception() if state.outcome else None
         pause: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(state.attempt_number - 1, 10))
-        return max(pause, asked.pause if isinstance(asked, Passing) else 0.0)
+        return max(pause, asked.pause if isinstance(asked, TransientFailure) else 0.0)
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
-        limit = self._patience if self.heard else self._first_contact
-        if not self.heard and state.outcome and isinstance(state.outcome.exception(), NoProxy):
+        limit = self._retry_seconds if self.answered else self._first_contact
+        if not self.answered and state.outcome and isinstance(state.outcome.exception(), NoProxy):
             limit = min(limit, PROXY_SECONDS)
-        if not self.heard and self._hopeless():
+        if not self.answered and self._unreachable():
             return True
         return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
@@ -185,13 +185,13 @@ class Line:
         """One request; the body of an answer of 200 or 201.
 
         Raises:
-            Passing: no answer, or one that may become better.
+            TransientFailure: no answer, or one that may become better.
             TipboxError: refused for good.
         """
         with self.answer(method, path, body, headers) as answer:
             content = _bounded(answer)
         if len(content) > _MAX_ANSWER:
-            raise _refusal(self._act, answer, content)
+            raise _refusal(self._operation, answer, content)
         return content
 
     @contextmanager
@@ -201,14 +201,14 @@ class Line:
         """One request whose answer of 200, 201 or 206 is read by the caller, as it comes.
 
         Raises:
-            Passing: no answer, a cut while it was read, or an answer that may become better.
+            TransientFailure: no answer, a cut while it was read, or an answer that may become better.
             TipboxError: refused for good.
         """
         try:
             with self._http.stream(method, path, content=body or None, headers=headers) as answer:
-                self.heard = True
+                self.answered = True
                 if answer.status_code not in _GOOD:
-                    raise _refusal(self._act, answer, _bounded(answer))
+                    raise _refusal(self._operation, answer, _bounded(answer))
                 yield answer
         except httpx.ConnectError as error:
             if self._socks is None:
@@ -220,8 +220,8 @@ class Line:
             raise _no_answer(error) from error
 
 
-def _no_answer(error: httpx.HTTPError) -> Passing:
-    return Passing(
+def _no_answer(error: httpx.HTTPError) -> TransientFailure:
+    return TransientFailure(
         f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
     )
 
@@ -236,7 +236,7 @@ def _bounded(answer: httpx.Response) -> bytes:
     return bytes(content)
 
 
-def _refusal(act: str, answer: httpx.Response, content: bytes) -> TipboxError:
+def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxError:
     """The error that an answer stands for, in this program's own words."""
     try:
         value: Any = json.loads(content[:_MAX_ANSWER])
@@ -244,19 +244,21 @@ def _refusal(act: str, answer: httpx.Response, content: bytes) -> TipboxError:
         value = None
     code = value.get("error") if isinstance(value, dict) else None
     if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
-        return Full(f"{act}: the server is full for now; come back later, or send the text without files")
+        return Full(f"{operation}: the server is full for now; come back later, or send the text without files")
     if answer.status_code in _PASSING:
-        return Passing(f"{act}: the server is busy or being looked after; try again later", _retry_after(answer))
+        return TransientFailure(
+            f"{operation}: the server is busy or being looked after; try again later", _retry_after(answer)
+        )
     if isinstance(code, str) and code in BY_CODE:
-        return BY_CODE[code](f"{act}: the server refused it: {code}")
+        return BY_CODE[code](f"{operation}: the server refused it: {code}")
     if code == "no-draft":
-        return NetworkFailed(f"{act}: the server has no longer what was sent before; send again")
+        return NetworkFailed(f"{operation}: the server has no longer what was sent before; send again")
     if isinstance(code, str) and code in _REFUSED:
-        return InputRefused(f"{act}: {_REFUSED[code]}")
+        return InputRefused(f"{operation}: {_REFUSED[code]}")
     if answer.status_code == httpx.codes.NOT_FOUND:
         return NotFound("asking the server: it has no such page; is this the address of a tipbox?")
     return NetworkFailed(
-        f"{act}: an answer that makes no sense ({answer.status_code}); is this the address of a tipbox?"
+        f"{operation}: an answer that makes no sense ({answer.status_code}); is this the address of a tipbox?"
     )
 
 

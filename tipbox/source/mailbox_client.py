@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from tipbox.errors import FORMAT_ERRORS, Malformed, NetworkFailed, Truncated
 from tipbox.formats.base.limits import MAILBOX_PIECE
 from tipbox.formats.mailbox_list import DELETE_ANSWER, Entry, MailboxList, encode_delete, encode_piece
-from tipbox.net.http import Line
+from tipbox.net.http import Connection
 
 _API = "/api/mailbox"
 _NO_SENSE = "reading the mailbox: an answer that makes no sense; is this the address of a tipbox?"
@@ -18,8 +18,8 @@ _NO_SENSE = "reading the mailbox: an answer that makes no sense; is this the add
 class Mailbox:
     """The mailbox that a token opens. Unknown, empty and read ones are the same."""
 
-    def __init__(self, line: Line, token: bytes) -> None:
-        self._line = line
+    def __init__(self, connection: Connection, token: bytes) -> None:
+        self._connection = connection
         encoded = base64.urlsafe_b64encode(token).rstrip(b"=").decode()
         self._headers = {"Authorization": f"Bearer {encoded}"}
 
@@ -45,7 +45,7 @@ class Mailbox:
 
     def _ask(self, path: str, body: bytes) -> bytes:
         headers = {**self._headers, "Content-Type": "application/octet-stream"} if body else self._headers
-        return self._line.insist(lambda _: self._line.request("POST", _API + path, body, headers))
+        return self._connection.retry(lambda _: self._connection.request("POST", _API + path, body, headers))
 
 
 class Pieces(io.RawIOBase):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tipbox.errors import NotFound
-from tipbox.net.http import Line
+from tipbox.net.http import Connection
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import SealedTip
 from tipbox.source.upload import Upload
 
 
-def compare_keys(line: Line, roster: Roster) -> Roster:
+def compare_keys(connection: Connection, roster: Roster) -> Roster:
     """Compare all manifests with those that the server serves; where the server's is newer, it is taken.
 
     Raises:
@@ -21,7 +21,7 @@ def compare_keys(line: Line, roster: Roster) -> Roster:
 
     def served(name: str) -> bytes:
         try:
-            return line.insist(lambda _: line.request("GET", f"/keys/{name}.json"))
+            return connection.retry(lambda _: connection.request("GET", f"/keys/{name}.json"))
         except NotFound as error:
             raise NotFound(f"comparing keys: the server does not know {name}; use the keys of this server") from error
 

@@ -14,7 +14,7 @@ from tipbox.files.durable import write_file
 from tipbox.formats.base.limits import MAX_CANARY_LIST
 from tipbox.formats.canary_list import SUFFIX, CanaryList, message_of
 from tipbox.formats.manifest import Manifest
-from tipbox.net.http import Line
+from tipbox.net.http import Connection
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import seal_tip
 from tipbox.source.send import compare_keys, send_tip
@@ -41,7 +41,7 @@ def lists_in(folder: Path) -> list[Path]:
     return found
 
 
-def send_canary(line: Line, manifests: Iterable[Manifest], path: Path, today: date) -> Sent:
+def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Path, today: date) -> Sent:
     """Spend the next token of the list in ``path``: once the server answers, and before anything of it is sent.
 
     So no token goes out twice, whatever happens, and a line that is down uses up none.
@@ -56,9 +56,9 @@ def send_canary(line: Line, manifests: Iterable[Manifest], path: Path, today: da
     if organisation not in named:
         raise NotFound(f"reading {path.name}: it is of an organisation that --keys has no manifest of")
     name = named[organisation]
-    roster = compare_keys(line, Roster.of(manifests, [name], "--keys"))
+    roster = compare_keys(connection, Roster.of(manifests, [name], "--keys"))
     token, left = _spend(path, organisation)
-    send_tip(Upload(line), seal_tip(roster, message_of(token), (), None, today))
+    send_tip(Upload(connection), seal_tip(roster, message_of(token), (), None, today))
     return Sent(name, left)
 
 

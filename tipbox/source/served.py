@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 from tipbox.errors import NetworkFailed
 from tipbox.formats.manifest import Manifest, as_set
-from tipbox.net.http import Line
+from tipbox.net.http import Connection
 
 _PAGE = "/send"
 
@@ -22,13 +22,13 @@ class _Manifests(HTMLParser):
         self.found = self.found or dict(attrs).get("data-manifests")
 
 
-def fetch_manifests(line: Line) -> list[Manifest]:
+def fetch_manifests(connection: Connection) -> list[Manifest]:
     """The manifests in force on a server.
 
     Raises:
         TipboxError: one of them is not good.
     """
-    page = line.insist(lambda _: line.request("GET", _PAGE))
+    page = connection.retry(lambda _: connection.request("GET", _PAGE))
     reader = _Manifests()
     reader.feed(page.decode(errors="replace"))
     try:

@@ -14,7 +14,7 @@ from typing import Final
 from tipbox.errors import NetworkFailed
 from tipbox.formats.base.limits import MAX_RUN_PARTS
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.net.http import Line, Passing
+from tipbox.net.http import Connection, TransientFailure
 
 _API: Final = "/api/envelope"
 _TOKEN_SIZE: Final = 32
@@ -45,8 +45,8 @@ def _state(answer: bytes) -> State:
 class Upload:
     """An upload under one draft token, which lives as long as this object."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._progress: Callable[[int], None] = lambda _: None
         self.may_be_stored = False
         """Whether the last request was sent and its answer did not come: the server may have stored all."""
@@ -54,21 +54,23 @@ class Upload:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._run = _FIRST_RUN
 
-    def send(self, head: bytes, parts: Iterator[bytes], count: int, progress: Callable[[int], None]) -> None:
+    def send(
+        self, head: bytes, parts: Iterator[bytes], count: int, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Send header and letter, then ``count`` parts; stored when this returns."""
         self._progress = progress
         first = self._last if count == 0 else self._ask
-        self._expect(self._line.insist(lambda _: first("PUT", "", head)), stored=count == 0)
+        self._expect(self._connection.retry(lambda _: first("PUT", "", head)), stored=count == 0)
         self._progress(len(head))
         if count:
             self._parts(parts)
-            self._expect(self._line.insist(lambda _: self._last("POST", "/finish")), stored=True)
+            self._expect(self._connection.retry(lambda _: self._last("POST", "/finish")), stored=True)
 
     def _last(self, method: str, path: str, body: bytes = b"") -> State:
         """The request after which the server has stored all."""
         try:
             return self._ask(method, path, body)
-        except (KeyboardInterrupt, Passing):
+        except (KeyboardInterrupt, TransientFailure):
             self.may_be_stored = True
             raise
 
@@ -86,7 +88,7 @@ class Upload:
             kept += islice(parts, self._run - len(kept)) if len(kept) < self._run else ()
             if not kept:
                 return
-            done = self._line.insist(partial(self._send_run, first, kept))
+            done = self._connection.retry(partial(self._send_run, first, kept))
             self._progress(sum(map(len, kept[:done])))
             del kept[:done]
             first += done
@@ -112,4 +114,4 @@ class Upload:
 
     def _ask(self, method: str, path: str, body: bytes = b"") -> State:
         headers = {**self._headers, "Content-Type": "application/octet-stream"} if body else self._headers
-        return _state(self._line.request(method, _API + path, body, headers))
+        return _state(self._connection.request(method, _API + path, body, headers))

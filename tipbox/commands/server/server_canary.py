@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tipbox.source.send_canary import Sent
 
 _PATH = click.Path(path_type=Path)
-_PATIENCE: Final = 600.0
+_RETRY_SECONDS: Final = 600.0
 """Seconds for which a line that breaks is tried again."""
 _FEW: Final = 14
 
@@ -30,7 +30,7 @@ _FEW: Final = 14
 def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str | None) -> None:
     """Send each desk one of its canaries: a test tip, by the way of every source."""
     from tipbox.files.key_folder import load_folder
-    from tipbox.net.http import Line
+    from tipbox.net.http import Connection
     from tipbox.source.send_canary import lists_in, send_canary
 
     manifests = load_folder(keys)
@@ -38,8 +38,8 @@ def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str 
     failed: list[TipboxError] = []
     for path in lists_in(lists):
         try:
-            with Line(url, socks, act="sending a canary", patience=_PATIENCE) as line:
-                sent.append(send_canary(line, manifests, path, days.today()))
+            with Connection(url, socks, operation="sending a canary", retry_seconds=_RETRY_SECONDS) as connection:
+                sent.append(send_canary(connection, manifests, path, days.today()))
         except TipboxError as error:
             failed.append(error)
     for one in sent:

@@ -81,7 +81,7 @@ def send(
     files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files, send them, and print the code when the server has stored them."""
-    from tipbox.net.http import Line
+    from tipbox.net.http import Connection
     from tipbox.source.send import compare_keys, send_tip
     from tipbox.source.served import fetch_manifests
     from tipbox.source.upload import Upload
@@ -96,13 +96,13 @@ def send(
             "to deliver it as it is, give it to the organisation on a stick"
         )
     message, attachments = read_text(terminal, message_file), measure(files)
-    with Line(url, socks) as line:
+    with Connection(url, socks) as connection:
         if roster is not None:
-            roster = compare_keys(line, roster)
+            roster = compare_keys(connection, roster)
         else:
-            roster = Roster.of(fetch_manifests(line), to, "the server")
+            roster = Roster.of(fetch_manifests(connection), to, "the server")
         tip = seal_tip(roster, message, attachments, passphrase, days.today())
-        upload = Upload(line)
+        upload = Upload(connection)
         try:
             with terminal.progress("sending", tip.size) as progress:
                 send_tip(upload, tip, progress)
@@ -142,16 +142,16 @@ def inbox(
     delete: bool,
 ) -> None:
     """Read the replies. The server is shown a token, never the code."""
-    from tipbox.net.http import Line
+    from tipbox.net.http import Connection
     from tipbox.source.mailbox_client import Mailbox
     from tipbox.source.read_replies import read_inbox
     from tipbox.source.served import fetch_manifests
 
     secrets = read_source_passphrase(terminal, passphrase_file).secrets()
     known = _known(terminal, keys, trust=trust)
-    with Line(url, socks, act="reading the mailbox") as line:
-        mailbox = Mailbox(line, secrets.mailbox_token)
-        found = read_inbox(mailbox, secrets, known if known is not None else fetch_manifests(line))
+    with Connection(url, socks, operation="reading the mailbox") as connection:
+        mailbox = Mailbox(connection, secrets.mailbox_token)
+        found = read_inbox(mailbox, secrets, known if known is not None else fetch_manifests(connection))
         unsaved = _save(terminal, mailbox, found, out) if out is not None else []
         _say_inbox(terminal, found)
         terminal.result({"replies": [_as_json(reply) for reply in found.replies]})
