@@ -234,7 +234,7 @@ class Importer:
         if server is not None and (server.sender, server.server_key) != (index.sender, index.server_key):
             raise WrongSender("this Bundle is from another server than the one that this vault knows; ask its operator")
         self._check_sequence(index.sequence)
-        hurt: list[DamagedItem] = []
+        broken: list[DamagedItem] = []
         with self._committing() as commit:
             if server is None:
                 server = Server(index.sender, index.server_key)
@@ -245,14 +245,14 @@ class Importer:
                 try:
                     self._item(bundle, item)
                 except DamagedItem as error:
-                    hurt.append(error)
+                    broken.append(error)
                 self._progress(item.entry.size)
                 self._batch.append(item.entry.size)
                 if len(self._batch) >= _BATCH_ITEMS or sum(self._batch) >= _BATCH_BYTES:
                     commit()
         name = Path(file.name).name
-        self.outcome.problems += [(name, error) for error in hurt]
-        if not hurt and (bundle.index_damage or not bundle.check_padding()):
+        self.outcome.problems += [(name, error) for error in broken]
+        if not broken and (bundle.index_damage or not bundle.check_padding()):
             spot = f"its {' and its '.join(bundle.index_damage)}" if bundle.index_damage else "its padding"
             self.outcome.problems.append(
                 (

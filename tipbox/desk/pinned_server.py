@@ -1,4 +1,4 @@
-"""The server that a desk works with: pinned at the first import, compared by voice, forgotten by hand."""
+"""The server that a desk works with: pinned at the first import, compared, read aloud, forgotten by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tipbox.formats.manifest import id_digits, server_id
 
 
 def server_digits(server: Server) -> str:
-    """What desk and operator compare by voice: the server's id, 30 digits in groups of five."""
+    """What desk and operator compare, read aloud: the server's id, 30 digits in groups of five."""
     return id_digits(server_id(server.sender))
 
 

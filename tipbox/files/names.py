@@ -1,4 +1,4 @@
-"""File names from the other side, made safe. The name as it came is a stranger's word, and no path is made of it.
+"""File names from the other side, made safe. The name as it came comes from a stranger, and no path is made of it.
 
 A safe name has a number in front, so it is never empty, never hidden, never an option, and never the same twice.
 """
@@ -25,19 +25,19 @@ _RESERVED: Final = frozenset(
 
 
 def _clean(name: str) -> str:
-    letters = []
-    for letter in unicodedata.normalize("NFC", name):
-        if letter in _FORBIDDEN:
-            letters.append("_")
-        elif letter.isspace():
-            letters.append(" ")
-        elif is_printable(letter):
-            letters.append(letter)
-    return " ".join("".join(letters).split()).strip(" .-")
+    kept = []
+    for character in unicodedata.normalize("NFC", name):
+        if character in _FORBIDDEN:
+            kept.append("_")
+        elif character.isspace():
+            kept.append(" ")
+        elif is_printable(character):
+            kept.append(character)
+    return " ".join("".join(kept).split()).strip(" .-")
 
 
 def _cut(text: str, size: int) -> str:
-    """At most ``size`` bytes, never half a letter."""
+    """At most ``size`` bytes, never half a character."""
     return text.encode()[: max(size, 0)].decode(errors="ignore").rstrip(" .")
 
 

@@ -1,4 +1,4 @@
-"""Strangers' words made harmless for a terminal: no controls, no escapes, no marks that turn the writing around."""
+"""Text from strangers made harmless for a terminal: no controls, no escapes, no marks that turn the writing around."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ KEPT: Final = frozenset("LMNPS")
 """Unicode's letters, marks, numbers, punctuation and symbols."""
 
 
-def is_printable(letter: str) -> bool:
+def is_printable(character: str) -> bool:
     """Whether a character shows itself and does nothing else."""
-    return letter == " " or unicodedata.category(letter)[0] in KEPT
+    return character == " " or unicodedata.category(character)[0] in KEPT
 
 
 def printable(text: str, limit: int = 200) -> str:
     """``text`` on one line, at most ``limit`` characters; what does more than show itself becomes U+FFFD."""
-    shown = "".join(letter if is_printable(letter) else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    shown = "".join(character if is_printable(character) else "\N{REPLACEMENT CHARACTER}" for character in text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

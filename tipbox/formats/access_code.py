@@ -200,6 +200,6 @@ def thread_id(pair_key: bytes) -> bytes:
 
 
 def check_digits(pair_key: bytes, header_hash: bytes) -> str:
-    """What source and organisation compare by voice: 20 digits in groups of five."""
+    """What source and organisation compare, read aloud: 20 digits in groups of five."""
     number = int.from_bytes(hkdf(pair_key, header_hash, labels.CHECK_WORDS)) % 10**20
     return _groups(f"{number:020d}", 5)

@@ -70,7 +70,7 @@ def server_id(public: bytes) -> bytes:
 
 
 def id_digits(ident: bytes) -> str:
-    """What people compare by voice: an id (16 bytes) modulo 10^30, in groups of five digits."""
+    """What people compare, read aloud: an id (16 bytes) modulo 10^30, in groups of five digits."""
     digits = f"{int.from_bytes(ident) % 10**_ID_DIGITS:0{_ID_DIGITS}d}"
     return " ".join(digits[start : start + _ID_GROUP] for start in range(0, _ID_DIGITS, _ID_GROUP))
 

@@ -207,9 +207,9 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
         terminal.remark(
             f"{sent.load.left} replies did not fit: they wait until the server has reported these taken, and go then"
         )
-    for hurt in sent.load.damaged:
+    for damaged in sent.load.damaged:
         terminal.remark(
-            f"the reply {hurt.id.hex()[:12]} is damaged in the vault and was left out: write it again, "
+            f"the reply {damaged.id.hex()[:12]} is damaged in the vault and was left out: write it again, "
             "or restore the vault's second copy"
         )
     if sent.unconfirmed:
@@ -218,7 +218,7 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
         {
             "acknowledged": sent.acknowledged,
             "covered": sent.covered.isoformat(),
-            "damaged": [hurt.id.hex() for hurt in sent.load.damaged],
+            "damaged": [damaged.id.hex() for damaged in sent.load.damaged],
             "out": str(out),
             "replies": len(sent.load.replies),
             "replies_left": sent.load.left,

@@ -117,7 +117,7 @@ def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> N
 @json_option
 @pass_terminal
 def server(terminal: Terminal, *, vault: Path, passphrase_file: Path, forget: bool) -> None:
-    """Show the digits of the one server whose Bundles this vault takes, to compare by voice; or forget it."""
+    """Show the digits of the one server whose Bundles this vault takes, to compare, read aloud; or forget it."""
     passphrase = read_passphrase(terminal, passphrase_file)
     with open_vault(terminal, vault, passphrase, write=forget) as opened:
         found = pinned_server.forget(opened) if forget else pinned_server.pinned(opened)

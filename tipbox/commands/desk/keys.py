@@ -74,7 +74,7 @@ def init(
     )
     where = identity or identity_file.identity_path(vault)
     terminal.say(f"Made the vault {vault}, the key stick {organisation.stick} and the identity file {where}.")
-    terminal.say(f"Identity of {organisation.name}, to compare by voice: {id_digits(organisation.id)}")
+    terminal.say(f"Identity of {organisation.name}, to compare, read aloud: {id_digits(organisation.id)}")
     terminal.say("Keep the identity file apart from the vault. Next: tipbox keys publish")
     terminal.result(
         {

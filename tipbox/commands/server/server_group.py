@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tipbox.server.bundles.importing import Taken
 
 _PATH = click.Path(path_type=Path)
-home_option = click.option("--home", required=True, type=_PATH, metavar="H", help="The server's folder.")
+home_option = click.option("--home", required=True, type=_PATH, metavar="HOME", help="The server's folder.")
 
 
 @click.group()
@@ -32,7 +32,7 @@ def server() -> None:
 @click.option("--courier-bind", metavar="unix:PATH", help="Where to listen for couriers.")
 @json_option
 def run(*, home: Path, keys: Path, bind: str, courier_bind: str | None) -> None:
-    """Run the server in the foreground. Makes and migrates H."""
+    """Run the server in the foreground. Makes and migrates HOME."""
     from tipbox.server.process.run import run as run_server
 
     run_server(home, keys, bind, courier_bind)
@@ -162,23 +162,23 @@ def settle(terminal: Terminal, *, home: Path) -> None:
 
 
 @server.command()
-@click.option("--home", type=_PATH, metavar="H", help="The server's folder.")
-@click.option("--only", type=click.Choice(("server", "machine")), help="H alone, or only what is around it: no --home.")
+@click.option("--home", type=_PATH, metavar="HOME", help="The server's folder.")
+@click.option("--only", type=click.Choice(("server", "machine")), help="HOME alone, or only what is around it.")
 @click.option("--couriers", type=_PATH, metavar="DIR", help="Tor's folder of couriers' keys, or - for lines.")
 @json_option
 @pass_terminal
 def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: Path | None) -> None:
-    """Check that everything is as it should be, and say what mends it."""
+    """Check that everything is as it should be, and say what to do about it."""
     from tipbox.server.upkeep.check import check as check_server
     from tipbox.server.upkeep.machine import check_machine
 
     if (home is None) != (only == "machine"):
-        raise Usage("checking: give --home H; only --only machine goes without it")
+        raise Usage("checking: give --home HOME; only --only machine goes without it")
     findings = [*(check_server(home) if home is not None else ())]
     if only != "server":
         findings += check_machine(couriers)
     for finding in findings:
-        mend = f" To mend it: {finding.mend}" if finding.mend else ""
+        mend = f" To fix it: {finding.mend}" if finding.mend else ""
         terminal.say(f"{'well' if finding.ok else 'BAD '}  {finding.check}: {finding.message}.{mend}")
     terminal.result([finding.to_json() for finding in findings])
     bad = sum(not finding.ok for finding in findings)
@@ -195,7 +195,7 @@ def status(terminal: Terminal, *, home: Path) -> None:
     from tipbox.server.upkeep.status import status as server_status
 
     now = server_status(home)
-    terminal.say(f"Server, for desks to compare by voice: {now.server}")
+    terminal.say(f"Server, for desks to compare, read aloud: {now.server}")
     terminal.say(f"{now.day}{' (clock jumped: nothing ages)' if now.clock_held else ''}")
     terminal.say(f"Envelopes {now.envelopes}, uploads under way {now.drafts}, replies {now.replies}")
     terminal.say(
@@ -316,7 +316,7 @@ def restore(
     onion: Path | None,
     file: Path,
 ) -> None:
-    """Restore a backup into an empty H."""
+    """Restore a backup into an empty HOME."""
     from tipbox.server.backup.restore import restore as restore_backup
 
     done = restore_backup(home, _operator_seed(terminal, identity, passphrase_file), file, acks=acks, onion=onion)
@@ -330,7 +330,7 @@ def restore(
         terminal.remark(f"replaying {printable(name)}: {printable(str(error))}")
     if refused:
         raise PartlyDone("restoring: the backup is restored, but not all acknowledgements; the desks will repeat them")
-    _raise_if_hurt("restoring", done)
+    _raise_if_damaged("restoring", done)
 
 
 @server.command()
@@ -341,12 +341,12 @@ def restore(
 @json_option
 @pass_terminal
 def drill(terminal: Terminal, *, home: Path, identity: Path, passphrase_file: Path | None, file: Path) -> None:
-    """Try a backup out: restore it into a scratch folder in H, check it, remove it again."""
+    """Try a backup out: restore it into a scratch folder in HOME, check it, remove it again."""
     from tipbox.server.backup.restore import drill as try_out
 
     done = try_out(home, _operator_seed(terminal, identity, passphrase_file), file)
     _say_restored(terminal, "The backup can be restored", done)
-    _raise_if_hurt("trying the backup out", done)
+    _raise_if_damaged("trying the backup out", done)
 
 
 def _operator_seed(terminal: Terminal, identity: Path, passphrase_file: Path | None) -> bytes:
@@ -381,7 +381,7 @@ def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
     )
 
 
-def _raise_if_hurt(doing: str, done: Restored) -> None:
+def _raise_if_damaged(doing: str, done: Restored) -> None:
     if done.hurt:
         raise PartlyDone(f"{doing}: {done.hurt} Envelopes were damaged before they were backed up, and are left out")
 

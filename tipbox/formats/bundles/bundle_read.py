@@ -1,4 +1,4 @@
-"""Reading a Bundle as a stream (docs/format.md, section 5): what is hurt is named, the rest stays usable."""
+"""Reading a Bundle as a stream (docs/format.md, section 5): what is damaged is named, the rest stays usable."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Bundle:
             offset += padding.sealed_size(entry.size)
 
     def _stream(self, number: int, offset: int, size: int) -> Iterator[bytes]:
-        """The opened parts of a stream of ``size`` plaintext bytes: Truncated or Tampered where it is hurt."""
+        """The opened parts of a stream of ``size`` plaintext bytes: Truncated or Tampered where it is damaged."""
         cipher: AESGCM = self._keys.cipher(number)
         last = padding.parts(size) - 1
         for counter in range(last + 1):
@@ -111,7 +111,7 @@ class Bundle:
             yield open_part(cipher, counter, sealed, last=counter == last)
 
     def read(self, item: Item) -> Iterator[bytes]:
-        """The item's bytes in pieces; DamagedItem where they are hurt. The caller checks the hash at the end."""
+        """The item's bytes in pieces; DamagedItem where they are damaged. The caller checks the hash at the end."""
         try:
             yield from self._stream(item.number, item.offset, item.entry.size)
         except TipboxError as error:
