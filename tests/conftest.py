@@ -18,10 +18,29 @@ settings.load_profile("tipbox")
 # Node and npm of requirements-build.lock, never the machine's.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-pytest_plugins = ["support.promises", "support.check"]
+pytest_plugins = ["support.check", "support.fixtures", "support.promises", "support.services"]
 
 DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
 """They share Debian trees, which take minutes to make: one process runs them."""
+
+
+LONG = ("deploy", "onion", "browser", "faults", "upkeep", "server")
+"""Folders whose files take minutes: they begin first, so that no process is left with a long one at the end."""
+
+
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    file, folder = item.nodeid.partition("::")[0], item.path.parent.name
+    return file not in DEBIAN, LONG.index(folder) if folder in LONG else len(LONG)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first; within that, in the order of files."""
+    items.sort(key=_rank)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for disks, browsers and circuits."""
+    return (os.cpu_count() or 1) + 1
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types

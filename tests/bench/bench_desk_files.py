@@ -24,9 +24,7 @@ import pytest
 from bench.figures import Bench, Ledger, in_turn
 from bench.inputs import random_file, sparse_file
 from bench.measure import Cost, measure, quiet_disk
-from support.world import TIPBOX, Ring, environment, ring
-
-__all__ = ["ring"]
+from support.world import TIPBOX, Ring, environment
 
 GIB: Final = 1 << 30
 ROUNDS: Final = 5

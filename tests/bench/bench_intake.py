@@ -23,9 +23,7 @@ from bench.loads import OPEN_BUDGET, Run, run_sources, seal_tips, send_all
 from bench.measure import measure
 from faults.sending import ROOMY
 from faults.tracing import traced
-from support.world import TIPBOX, Ring, Server, environment, ring, running_world
-
-__all__ = ["ring"]
+from support.world import TIPBOX, Ring, Server, environment, running_world
 
 ROUNDS: Final = 3
 SECONDS: Final = 4.0

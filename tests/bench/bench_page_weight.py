@@ -12,9 +12,7 @@ from bench.figures import Ledger
 from browser.drivers import Level, running
 from browser.pages import Source
 from browser.wire import Exchange, Wire
-from support.world import Ring, ring, running_world
-
-__all__ = ["ring"]
+from support.world import Ring, running_world
 
 KB: Final = 1_000
 TEXT: Final = "Мы были на площади. "

@@ -12,9 +12,7 @@ from typing import Final
 from bench.figures import Ledger
 from bench.loads import OPEN_BUDGET, Run, run_sources, seal_tips
 from faults.test_slow_sources import IDLE, RATE, SLOW, loaded
-from support.world import Ring, ring, running_world
-
-__all__ = ["ring"]
+from support.world import Ring, running_world
 
 ROUNDS: Final = 5
 SECONDS: Final = 8.0

@@ -13,9 +13,7 @@ import pytest
 from browser.drivers import Browser, Level, running
 from browser.pages import Source
 from browser.wire import Wire
-from support.world import ROOT, Ring, World, ring, running_world, world
-
-__all__ = ["ring", "world"]
+from support.world import ROOT, Ring, World, running_world
 
 SCRIPTED: Final = (Level.CHROMIUM, Level.STANDARD, Level.SAFER)
 VIDEO_SIZE: Final = 300_000_000

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from deploy.machine import debootstrap, network_namespace
+from support.once import once
 from support.world import ROOT, Done, Ring
 
 ORGANISATION: Final = "kibhr"
@@ -100,15 +101,18 @@ def tor(namespace: str) -> Iterator[TorNetwork]:
 @pytest.fixture(scope="session")
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     """Wheels for the server, as deploy/airgap-kit.sh makes them."""
-    folder = tmp_path_factory.mktemp("kit")
+    folder = once(tmp_path_factory, "kit", _make_all)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return Kit(wheel, folder / "server", folder / "key", folder / "signers")
+
+
+def _make_all(folder: Path) -> None:
     build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", ROOT)
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (folder / "dist").glob("*.whl")
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", folder / "key"), check=True)
-    signers = folder / "signers"
-    signers.write_text(f"{SIGNER} {(folder / 'key.pub').read_text()}")
+    (folder / "signers").write_text(f"{SIGNER} {(folder / 'key.pub').read_text()}")
     make_kit("server", folder / "server", wheel, folder / "key")
-    return Kit(wheel, folder / "server", folder / "key", signers)
 
 
 def make_kit(role: str, out: Path, wheel: Path, key: Path) -> str:
@@ -122,4 +126,5 @@ def make_kit(role: str, out: Path, wheel: Path, key: Path) -> str:
 @pytest.fixture(scope="session")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Ring:
     """One organisation with its desk."""
-    return Ring(tmp_path_factory.mktemp("organisation") / "ring", (ORGANISATION,)).make()
+    folder = once(tmp_path_factory, "organisation", lambda folder: Ring(folder, (ORGANISATION,)).make())
+    return Ring(folder, (ORGANISATION,))

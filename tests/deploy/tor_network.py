@@ -12,7 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from onion.network import free_ports, private_network  # noqa: E402 (the path is set above)
+from onion.network import private_network  # noqa: E402 (the path is set above)
+from support.loopback import free_ports  # noqa: E402
 
 
 def say(**facts: str) -> None:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.desk import Desks, Exporter, desks, listed, made, seal_tip
-from support.world import Desk, Ring, World, free_port, ring, running_world, tipbox
+from support.desk import Desks, Exporter, listed, seal_tip
+from support.loopback import free_port
+from support.world import Desk, Ring, World, running_world, tipbox
 from tipbox.desk import canaries
 from tipbox.desk.keys import ceremony
 from tipbox.errors import FORMAT_ERRORS, LimitExceeded, Malformed, NetworkFailed, UnsupportedVersion
@@ -25,8 +26,6 @@ from tipbox.formats.base.limits import ID_SIZE, MAX_CANARIES, MAX_CANARY_LIST
 from tipbox.formats.canary_list import CanaryList, message_of, token_of
 from tipbox.net.http import Connection
 from tipbox.source.send_canary import send_canary
-
-__all__ = ["desks", "made", "ring"]
 
 TOKENS = st.lists(st.binary(min_size=ID_SIZE, max_size=ID_SIZE), unique=True, max_size=20)
 

@@ -31,11 +31,6 @@ from tipbox.formats.manifest import Manifest, id_digits
 DEAD = destroy.KEPT_DAYS + 14
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    return Desks.make(tmp_path_factory.mktemp("made") / "desks")
-
-
 @pytest.fixture
 def desk(made: Desks, tmp_path: Path) -> Desk:
     return made.copy(tmp_path / "desks").desks[2]

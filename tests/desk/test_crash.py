@@ -30,10 +30,9 @@ CALLS = ("fsync", "fdatasync", "rename", "unlink", "exit_group")
 STRACE = ("strace", "-f", "-qq", "-o")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    folder = tmp_path_factory.mktemp("made") / "desks"
-    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+@pytest.fixture(scope="session")
+def made(made_today: Desks) -> Desks:
+    return made_today
 
 
 Arguments = list[str | Path]

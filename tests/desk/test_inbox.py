@@ -18,10 +18,8 @@ from support.desk import (
     acknowledged,
     carried,
     days_after,
-    desks,
     envelope_id,
     listed,
-    made,
     opened,
     seal_letter_to,
     seal_tip,
@@ -45,8 +43,6 @@ from tipbox.formats.bundles.bundle_write import ItemSource
 from tipbox.formats.envelopes.header import Header, header_size
 from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.manifest import Manifest
-
-__all__ = ["desks", "made"]
 
 SECRETS = AccessCode.generate().secrets()
 

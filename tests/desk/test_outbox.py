@@ -14,8 +14,6 @@ from support.desk import (
     acknowledged,
     carried,
     days_after,
-    desks,
-    made,
     outbox_items,
     seal_tip,
 )
@@ -27,8 +25,6 @@ from tipbox.errors import Expired
 from tipbox.formats.bundles.bundle import INWARD, Index
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.manifest import Manifest, server_id
-
-__all__ = ["desks", "made"]
 
 
 @pytest.fixture

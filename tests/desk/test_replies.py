@@ -52,10 +52,10 @@ QUESTION = "Когда это было?\r\n\x1b[31m".encode()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+def made(made: Desks, tmp_path_factory: pytest.TempPathFactory) -> Desks:
     """Three organisations; the last has imported a tip from SOURCE and its follow-up, and one from a stranger."""
     folder = tmp_path_factory.mktemp("made")
-    desks = Desks.make(folder / "desks")
+    desks = made.copy(folder / "desks")
     kibhr = desks.desks[2]
     server = Exporter(SERVER.signing_key, SERVER.seed)
     kibhr.take(server.export(folder / "1", kibhr.manifest, [_tip(desks), _tip(desks), seal_tip(desks.manifests)]))

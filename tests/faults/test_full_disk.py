@@ -20,7 +20,8 @@ from faults.cutting_proxy import CuttingProxy
 from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed
 from faults.stored import rows
-from support.world import Desk, Ring, Server, World, free_port, running_world
+from support.loopback import free_port
+from support.world import Desk, Ring, Server, World, running_world
 from tipbox.errors import Full, InputRefused
 
 DISK = 48 << 20

@@ -11,9 +11,7 @@ import httpx
 import pytest
 
 from onion.network import Network, private_network, wait
-from support.world import Ring, World, ring, running_world, tipbox
-
-__all__ = ["ring"]
+from support.world import Ring, World, running_world, tipbox
 
 STATE_BUDGET = 20
 SETTINGS = {"TIPBOX_SERVER_WORKERS": "1", "TIPBOX_LIMITS_STATE": str(STATE_BUDGET)}

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import tipbox
-from support.desk import PASSWORD, Desk, Exporter, seal_tip
+from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
 from tipbox.formats.base import days
 
 WEB = ("flask", "sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "werkzeug", "valkey")
@@ -250,8 +250,8 @@ def test_importing_any_module_has_no_effect(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return Desk.make(tmp_path_factory.mktemp("made") / "desks", "kibhr", days.today())
+def desk(made_today: Desks, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return made_today.copy(tmp_path_factory.mktemp("made") / "desks").desks[1]
 
 
 def everything_on_the_desk(desk: Desk, folder: Path) -> list[list[str | Path]]:

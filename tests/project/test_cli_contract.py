@@ -18,7 +18,7 @@ from typing import Any
 import click
 import pytest
 
-from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
+from support.desk import PASSWORD, Desks, Exporter, seal_tip
 from support.world import ROOT
 from tipbox import cli
 from tipbox.commands.server import server_group as server_commands
@@ -54,10 +54,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return one
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    folder = tmp_path_factory.mktemp("made") / "desks"
-    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+@pytest.fixture(scope="session")
+def made(made_today: Desks) -> Desks:
+    return made_today
 
 
 @pytest.fixture

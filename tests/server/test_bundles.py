@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from support.loopback import until
 from support.server import (
     Client,
     Here,
@@ -29,7 +30,6 @@ from support.server import (
     keys_folder,
     start,
     three,
-    until,
 )
 from tipbox.errors import Expired, InputRefused, NotFound, TipboxError
 from tipbox.formats.base import days

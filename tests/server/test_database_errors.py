@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from support.server import Organisation, free_port
+from support.loopback import free_port
+from support.server import Organisation
 from tipbox.errors import Full, InputRefused
 from tipbox.server.process.run import prepare
 from tipbox.server.storage.database_errors import explain

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from support.server import Client, Organisation, Sent, Server, alive, envelope, keys_folder, start, three, until
+from support.loopback import until
+from support.server import Client, Organisation, Sent, Server, alive, envelope, keys_folder, start, three
 from tipbox.server.storage.models import Draft, Envelope
 from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.upkeep.prune import prune

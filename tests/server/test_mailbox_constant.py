@@ -14,7 +14,6 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
-from server.test_stores import _postgresql as postgresql_fixture
 from support.server import Box, Here, Organisation, Sent, bearer, inward, keys_folder, three
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes, sha256
@@ -25,7 +24,6 @@ from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
 from tipbox.server.mailboxes.deposit import MOST_OF_ONE
 
-postgresql = postgresql_fixture
 KINDS = ("unknown", "read", "one", "full")
 
 

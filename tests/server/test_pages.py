@@ -13,19 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.server import (
-    Answer,
-    Client,
-    Organisation,
-    Server,
-    bearer,
-    envelope,
-    keys_folder,
-    running,
-    start,
-    three,
-    until,
-)
+from support.loopback import until
+from support.server import Answer, Client, Organisation, Server, bearer, envelope, keys_folder, running, start, three
 from tipbox.formats.base import days
 from tipbox.formats.wordlists import PINS
 from tipbox.server.web.headers import HEADERS

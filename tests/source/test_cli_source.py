@@ -66,10 +66,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return one
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    folder = tmp_path_factory.mktemp("made") / "desks"
-    return Desks(folder, tuple(Desk.make(folder, name, days.today()) for name in ("fidh", "kibhr")))
+@pytest.fixture(scope="session")
+def made(made_today: Desks) -> Desks:
+    return made_today
 
 
 @pytest.fixture

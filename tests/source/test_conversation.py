@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.world import Ring, World, ring, running_world, tipbox
+from support.world import Ring, World, running_world, tipbox
 from tipbox.formats.access_code import AccessCode
-
-__all__ = ["ring"]
 
 
 @pytest.fixture

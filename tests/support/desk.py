@@ -10,8 +10,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tipbox.desk import outbox, tips
 from tipbox.desk.importer import Importer, Outcome
 from tipbox.desk.keys import ceremony, identity_file, key_stick
@@ -30,6 +28,7 @@ from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.manifest import Manifest, server_id
 
 TODAY = date(2026, 1, 20)
+NAMES = ("fidh", "ili", "kibhr")
 PASSWORD = b"correct horse battery staple"
 
 
@@ -183,9 +182,15 @@ class Desks:
     desks: tuple[Desk, ...]
 
     @classmethod
-    def make(cls, folder: Path) -> Desks:
+    def make(cls, folder: Path, today: date = TODAY, names: Sequence[str] = NAMES) -> Desks:
         """New ones."""
-        return cls(folder, tuple(Desk.make(folder, name) for name in ("fidh", "ili", "kibhr")))
+        return cls(folder, tuple(Desk.make(folder, name, today) for name in names))
+
+    @classmethod
+    def load(cls, folder: Path) -> Desks:
+        """Those that somebody has made in ``folder``."""
+        manifests = {path.stem: Manifest.parse(path.read_bytes()) for path in sorted((folder / "keys").glob("*.json"))}
+        return cls(folder, tuple(Desk(folder / name, manifest) for name, manifest in manifests.items()))
 
     def copy(self, folder: Path) -> Desks:
         """The same organisations in another folder, as they were when they were made."""
@@ -231,15 +236,3 @@ def acknowledged(exporter: Exporter, desk: Desk, out: Path, today: date = TODAY)
     items = outbox_items(exporter, out)
     manifest = next(Manifest.parse(data) for kind, data in items if kind == "manifest")
     return [ident for kind, data in items if kind == "ack" for ident in read_acknowledgement(data, manifest.desk)]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
-    """Three organisations, made once; tests copy them."""
-    return Desks.make(tmp_path_factory.mktemp("made") / "desks")
-
-
-@pytest.fixture
-def desks(made: Desks, tmp_path: Path) -> Desks:
-    """A copy of one test's own."""
-    return made.copy(tmp_path / "desks")

@@ -23,6 +23,7 @@ import psutil
 import pytest
 from sqlalchemy import Connection
 
+from support.loopback import free_port, until
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import MAILBOX_PIECE
 from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, sha256, xwing_public
@@ -182,26 +183,12 @@ class Box:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for something that is about to happen."""
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
-
-
 def alive(process: psutil.Process) -> bool:
     """Whether a process runs; one that only waits to be reaped does not."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

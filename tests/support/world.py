@@ -1,6 +1,6 @@
 """Organisations, a server and desks for end-to-end tests, by the real commands and nothing else.
 
-Making key material is slow (Argon2id), so a session makes it once (`ring`) and each test works on copies (`world`).
+Making key material is slow (Argon2id), so a run makes it once (`ring`) and each test works on copies (`world`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-import pytest
+
+from support.loopback import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TIPBOX: Final = Path(sys.executable).with_name("tipbox")
@@ -355,14 +356,6 @@ class World:
         return {NAMES[name][0] for name in self.ring.names}
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running_world(
     ring: Ring, *, tcp: bool = False, courier: bool = False, settings: dict[str, str] | None = None
@@ -389,16 +382,3 @@ def running_world(
                 server.kill()  # at once: stopping in order has tests of its own
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> Ring:
-    """Three organisations with published keys, made once; tests copy them."""
-    return Ring(tmp_path_factory.mktemp("ring") / "ring").make()
-
-
-@pytest.fixture
-def world(ring: Ring) -> Iterator[World]:
-    """A server of one test's own, with untouched desks."""
-    with running_world(ring) as made:
-        yield made

@@ -15,7 +15,6 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, func, select
 
-from server.test_stores import _postgresql  # noqa: F401 (the fixture)
 from support.server import PART, Box, Here, Organisation, Sent, envelope, inward, keys_folder, killed_at, start, three
 from support.world import Ring, running_world, tipbox
 from tipbox.errors import InputRefused, Malformed, TipboxError, UnknownKey

@@ -1,0 +1,62 @@
+"""Fixtures of more than one folder: here each of them is one, and session means session.
+
+A fixture that a module imports is another fixture in each module, and is made again there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+
+import pytest
+from nacl import pwhash
+
+from support.desk import Desks
+from support.once import once
+from support.world import Ring, World, running_world
+from tipbox.formats.base import days
+
+KEYS_KEPT = 4096
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_key_stretched_once() -> Iterator[None]:
+    """Argon2id and PBKDF2 give the same bytes for the same passphrase and salt, and take long on purpose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pwhash.argon2id, "kdf", lru_cache(KEYS_KEPT)(pwhash.argon2id.kdf))
+        patch.setattr(hashlib, "pbkdf2_hmac", lru_cache(KEYS_KEPT)(hashlib.pbkdf2_hmac))
+        yield
+
+
+@pytest.fixture(scope="session")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> Ring:
+    """Three organisations with published keys, made by the commands; tests copy them."""
+    return Ring(once(tmp_path_factory, "ring", lambda folder: Ring(folder).make()))
+
+
+@pytest.fixture
+def world(ring: Ring) -> Iterator[World]:
+    """A server of one test's own, with untouched desks."""
+    with running_world(ring) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    """Three organisations of TODAY, made by the ceremony in this process; tests copy them."""
+    return Desks.load(once(tmp_path_factory, "desks", Desks.make))
+
+
+@pytest.fixture(scope="session")
+def made_today(tmp_path_factory: pytest.TempPathFactory) -> Desks:
+    """Two organisations of the very day, for tests of commands; tests copy them."""
+    make = partial(Desks.make, today=days.today(), names=("fidh", "kibhr"))
+    return Desks.load(once(tmp_path_factory, "desks-today", make))
+
+
+@pytest.fixture
+def desks(made: Desks, tmp_path: Path) -> Desks:
+    """A copy of one test's own."""
+    return made.copy(tmp_path / "desks")
