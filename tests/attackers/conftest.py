@@ -7,9 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from attackers.people import Line
-from support.world import Ring, ring, running_world
-
-__all__ = ["ring"]
+from support.world import Ring, running_world
 
 
 @pytest.fixture(scope="session")

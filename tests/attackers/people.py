@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from support import world
-from support.world import Done, Server, World
+from support.commands import Done
+from support.world import Server, World
 from tipbox import cli
 from tipbox.formats.access_code import AccessCode
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 import pytest
 
 from deploy.machine import debootstrap, network_namespace
+from support.commands import Done
 from support.once import once
-from support.world import ROOT, Done, Ring
+from support.world import ROOT, Ring
 
 ORGANISATION: Final = "kibhr"
 SIGNER: Final = "tipbox"

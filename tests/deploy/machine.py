@@ -18,6 +18,8 @@ from typing import Final
 
 import psutil
 
+from support.commands import Done
+
 RELEASES: Final = {"12": "bookworm", "13": "trixie"}
 PACKAGES: Final = (
     "apparmor",
@@ -41,15 +43,6 @@ _ENVIRONMENT: Final = (
     "LC_ALL=C.UTF-8",
     "HOME=/root",
 )
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
 
 
 def debootstrap(folder: Path, packages: Iterable[str] = PACKAGES) -> dict[str, Path]:

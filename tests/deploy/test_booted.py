@@ -21,7 +21,8 @@ import pytest
 from nacl.public import PrivateKey
 
 from deploy.conftest import ORGANISATION, Kit, TorNetwork
-from deploy.machine import RELEASES, Done, Machine, booted
+from deploy.machine import RELEASES, Machine, booted
+from support.commands import Done
 from support.world import ROOT, Ring, tipbox
 
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
@@ -742,7 +743,7 @@ KNOCK = "import socket; socket.socket(socket.AF_UNIX).connect('/run/tipbox/sourc
 
 def tor_gets_in(machine: Machine) -> bool:
     """Whether tor reaches the sources' door."""
-    return machine.run("runuser", "-u", "debian-tor", "--", "python3", "-c", KNOCK, expect=None).status == 0
+    return machine.run("runuser", "-u", "debian-tor", "--", "python3", "-c", KNOCK, expect=None).code == 0
 
 
 def cut_off(machine: Machine, script: str, line: str, wheel: Path) -> None:
@@ -758,7 +759,7 @@ def cut_off(machine: Machine, script: str, line: str, wheel: Path) -> None:
         *("--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit"),
         expect=None,
     )
-    assert done.status == 0, f"{line}\n{done.out}\n{done.err}"
+    assert done.code == 0, f"{line}\n{done.out}\n{done.err}"
 
 
 @newest

@@ -11,7 +11,7 @@ import pytest
 
 from faults import sending
 from support import world
-from support.world import Done
+from support.commands import Done
 from tipbox import cli
 
 

@@ -224,7 +224,7 @@ def test_import_onto_a_full_disk_keeps_the_vault_whole(exported: Exported, tmp_p
         ballast = Ballast(place / "ballast")
         ballast.leave(left)
         done = desk.take(*exported.second, expect=None)
-        assert done.status in (InputRefused.exit_code, Full.exit_code), done.err
+        assert done.code in (InputRefused.exit_code, Full.exit_code), done.err
         assert "full" in done.err
         assert len(done.err.strip().splitlines()) == 1
         assert [tip for tip in desk.tips() if tip["id"] == before[0]["id"]] == before
@@ -249,7 +249,7 @@ def test_a_reply_onto_a_full_disk_is_queued_whole_or_not_at_all(exported: Export
         ballast = Ballast(place / "ballast")
         ballast.leave(left)
         done = desk.run("reply", tip, "--message-file", text, file, expect=None)
-        assert done.status == Full.exit_code, done.err
+        assert done.code == Full.exit_code, done.err
         assert len(done.err.strip().splitlines()) == 1
         assert not [path for name in ("incoming", "replies") for path in (desk.vault / name).iterdir()]
         ballast.drop()

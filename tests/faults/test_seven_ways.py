@@ -196,7 +196,7 @@ def test_one_desk_alone_deletes_nothing(carried: Carried, name: str, tmp_path: P
         shutil.copytree(carried.addressed.world.desks[other].folder, fresh)
         volumes = server.export(other, tmp_path / f"to-{other}")
         done = Desk(other, fresh).take(*volumes)
-        assert done.status == 0
+        assert done.code == 0
         own = {tip.id for tip in carried.addressed.tips if other in tip.to}
         assert {listed["id"] for listed in Desk(other, fresh).tips()} == own
 
@@ -284,9 +284,9 @@ def test_forged_acknowledgements_are_refused(sent: Addressed, forgery: str, tmp_
     bundle = _forged(server.home, tmp_path / "forged", organisation=organisation, signer=signer, items=items)
     genuine_case = forgery == FORGERIES[0]
     done = server.run("import", bundle, expect=None)
-    assert (done.status == 0) == genuine_case, done.err
+    assert (done.code == 0) == genuine_case, done.err
     if not genuine_case:
-        assert done.status in (InputRefused.exit_code, PartlyDone.exit_code), done.err
+        assert done.code in (InputRefused.exit_code, PartlyDone.exit_code), done.err
         assert "Traceback" not in done.err
     marked = {done for row in rows(server.home).values() for _, done in row.slots}
     assert marked == ({False, True} if genuine_case else {False})

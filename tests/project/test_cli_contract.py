@@ -11,13 +11,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
+from support.commands import Run
 from support.desk import PASSWORD, Desks, Exporter, seal_tip
 from support.world import ROOT
 from tipbox import cli
@@ -25,33 +24,6 @@ from tipbox.commands.server import server_group as server_commands
 from tipbox.formats.base import days
 from tipbox.formats.manifest import Manifest
 from tipbox.server.process.run import prepare
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*arguments: object) -> Done:
-        capsys.readouterr()
-        code = cli.run([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return Done(code, said.out, said.err)
-
-    return one
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from support import commands
 from support.desk import Desks, envelope_id
 from tipbox import cli
 from tipbox.formats.access_code import AccessCode, Secrets
@@ -41,10 +42,8 @@ from tipbox.net import http as line
 
 
 @dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
+class Done(commands.Done):
+    """How a command of the inbox ended; its error is the last line of what it complained about."""
 
     @property
     def replies(self) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.commands import Done, Run
 from support.desk import PASSWORD, Desk, Desks, envelope_id, listed, opened
 from support.socks_proxy import running_socks
 from tipbox import cli
@@ -35,35 +36,10 @@ from tipbox.source import upload
 from tipbox.source.served import fetch_manifests
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> str:
-        return str(json.loads(self.err)["error"])
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*arguments: object) -> Done:
-        capsys.readouterr()
-        code = cli.run([*map(str, arguments), "--json"])
-        said = capsys.readouterr()
-        return Done(code, said.out, said.err)
-
-    return one
+def run(run: Run) -> Run:
+    """With ``--json``."""
+    return lambda *arguments: run(*arguments, "--json")
 
 
 @pytest.fixture(scope="session")

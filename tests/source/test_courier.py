@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from faults.cutting_proxy import CuttingProxy
 from faults.sending import sealed
+from support.commands import Done
 from support.socks_proxy import running_socks
-from support.world import Done, Ring, World, running_world, tipbox
+from support.world import Ring, World, running_world, tipbox
 from tipbox.courier import reach
 from tipbox.courier.carry import list_volumes
 from tipbox.courier.courier_key import CourierKey

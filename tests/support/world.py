@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import psutil
 
+from support.commands import Done
 from support.loopback import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -35,20 +36,6 @@ NAMES: Final = {
     "kibhr": ("Казахстанское бюро по правам человека", "KZ", ("kk", "ru")),
 }
 """Three organisations: full name, country, languages."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What it printed, parsed."""
-        return json.loads(self.out)
 
 
 def environment(**more: str) -> dict[str, str]:
