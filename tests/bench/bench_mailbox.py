@@ -23,7 +23,7 @@ from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, Ma
 from tipbox.server.bundles.export import export
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
-from tipbox.server.mailboxes.deposit import MOST_OF_ONE
+from tipbox.server.storage.reply_rows import MOST_OF_ONE
 
 EACH: Final = 10_000
 """Requests to each kind of mailbox, interleaved."""

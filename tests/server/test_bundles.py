@@ -46,6 +46,7 @@ from tipbox.server.process.run import prepare
 from tipbox.server.storage.models import Draft, Envelope, Finished
 from tipbox.server.storage.open_server import opened
 from tipbox.server.upkeep.check import check
+from tipbox.server.upkeep.check_headers import headers
 from tipbox.server.upkeep.prune import prune
 from tipbox.server.upkeep.status import coarse, status
 
@@ -508,7 +509,7 @@ def test_orphans_go_and_what_is_on_its_way_in_stays(live: Server, organisations:
 def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000))
 
-    findings = check(server.home)
+    findings = check(server.home, more=[headers])
 
     assert [finding.check for finding in findings] == [
         *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "room", "headers")

@@ -22,7 +22,7 @@ from tipbox.formats.mailbox_list import SMALLEST_OPENING, Entry, MailboxList, en
 from tipbox.server.bundles.export import export
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
-from tipbox.server.mailboxes.deposit import MOST_OF_ONE
+from tipbox.server.storage.reply_rows import MOST_OF_ONE
 
 KINDS = ("unknown", "read", "one", "full")
 

@@ -21,12 +21,12 @@ from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage import clock
 from tipbox.server.storage.database import make_engine, make_file, migrate
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Draft, Ledger
 from tipbox.server.storage.models import Organisation as OrganisationRow
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import Opening, Terms
-from tipbox.server.uploads.quota import Disk
 
 GB = 10**9
 DAY = date(2026, 11, 23)

@@ -170,11 +170,12 @@ def settle(terminal: Terminal, *, home: Path) -> None:
 def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: Path | None) -> None:
     """Check that everything is as it should be, and say what to do about it."""
     from tipbox.server.upkeep.check import check as check_server
+    from tipbox.server.upkeep.check_headers import headers
     from tipbox.server.upkeep.machine import check_machine
 
     if (home is None) != (only == "machine"):
         raise Usage("checking: give --home HOME; only --only machine goes without it")
-    findings = [*(check_server(home) if home is not None else ())]
+    findings = [*(check_server(home, more=[headers]) if home is not None else ())]
     if only != "server":
         findings += check_machine(couriers)
     for finding in findings:

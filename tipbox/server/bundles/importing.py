@@ -6,7 +6,7 @@ slot in it has acknowledged: first its rows, in the same transaction as the mark
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,7 +24,7 @@ from tipbox.errors import (
     WrongReader,
     WrongSender,
 )
-from tipbox.formats.base import days, padding
+from tipbox.formats.base import days
 from tipbox.formats.base.limits import MAX_ACKS, MAX_MANIFEST
 from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.bundles.acknowledgement import read_acknowledgement
@@ -35,7 +35,8 @@ from tipbox.formats.manifest import Manifest, key_id
 from tipbox.server.bundles.collected import note_collected
 from tipbox.server.mailboxes.deposit import deposit
 from tipbox.server.storage.clock import Clock, tick
-from tipbox.server.storage.models import Envelope, Inward, Ledger, RefusedItem, Slot
+from tipbox.server.storage.envelope_rows import delete_envelopes
+from tipbox.server.storage.models import Envelope, Inward, RefusedItem, Slot
 from tipbox.server.storage.open_server import Opened, opened
 from tipbox.server.storage.organisations import Listed, adopt, read_folder
 
@@ -227,21 +228,6 @@ def _acknowledge(connection: Connection, organisation: bytes, envelopes: Sequenc
     waiting = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
     done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~waiting)).scalars().all()
     return marked, delete_envelopes(connection, done), len(done)
-
-
-def delete_envelopes(connection: Connection, envelopes: Iterable[bytes]) -> list[str]:
-    """Remove Envelopes' rows and what the ledger counts of them; the blobs to delete once this is committed."""
-    blobs = []
-    for envelope in envelopes:
-        blob, body_size = connection.execute(
-            select(Envelope.blob, Envelope.body_size).where(Envelope.id == envelope)
-        ).one()
-        connection.execute(delete(Slot).where(Slot.envelope == envelope))
-        connection.execute(delete(Envelope).where(Envelope.id == envelope))
-        if blob is not None:
-            blobs.append(blob)
-            connection.execute(update(Ledger).values(body_bytes=Ledger.body_bytes - padding.sealed_size(body_size)))
-    return blobs
 
 
 def _note_taken(connection: Connection, bundle: Bundle) -> bool:

@@ -11,26 +11,24 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import Final
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, exists, func, select
 
 from tipbox.errors import Full, Malformed, Truncated
-from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE, MIB
+from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE
 from tipbox.formats.base.primitives import equal
 from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
 from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.formats.envelopes.header import MAGIC, Header, header_size
 from tipbox.formats.mailbox_list import LARGEST_LISTED, Entry
+from tipbox.server.storage import reply_rows
 from tipbox.server.storage.blobs import Incoming
 from tipbox.server.storage.clock import Clock
-from tipbox.server.storage.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply, ReplyOpening
+from tipbox.server.storage.disk import Disk
+from tipbox.server.storage.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply
 from tipbox.server.storage.open_server import Opened
+from tipbox.server.storage.reply_rows import MOST_BYTES_OF_ONE, MOST_OF_ONE
 from tipbox.server.storage.transactions import DISK_FULL
-from tipbox.server.uploads.quota import Disk
 
-MOST_OF_ONE: Final = 16
-"""Replies of one organisation in one mailbox."""
-MOST_BYTES_OF_ONE: Final = 256 * MIB
-"""Bytes of one organisation's replies in one mailbox."""
 _PREFIX: Final = len(MAGIC) + 2
 
 
@@ -136,7 +134,7 @@ def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving:
         if _was_taken(connection, bundle, item):
             return False
         _admit(connection, server, bundle.index.organisation, start)
-        return _note(connection, row, start.listed, item.entry.hash)
+        return reply_rows.note(connection, row, start.listed, item.entry.hash)
 
     try:
         used = server.store.write(note)
@@ -147,27 +145,6 @@ def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving:
     if not used and name is not None:
         blob.discard()
     return used
-
-
-def _note(connection: Connection, row: dict[str, object], opening: bytes, item: bytes) -> bool:
-    """The rows of a reply; False when its mailbox has it already, from another item or organisation."""
-    connection.execute(insert(Deposit).values(item=item, seen_day=row["seen_day"]))
-    connection.execute(
-        delete(RefusedItem).where(RefusedItem.organisation == row["organisation"], RefusedItem.item == item)
-    )
-    there = exists().where(Reply.mailbox == row["mailbox"], Reply.id == row["id"])
-    if connection.execute(select(there)).scalar_one():
-        return False
-    connection.execute(insert(Reply).values(row))
-    if opening:
-        connection.execute(insert(ReplyOpening).values(mailbox=row["mailbox"], id=row["id"], opening=opening))
-    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes + row["size"]))
-    connection.execute(
-        update(Organisation)
-        .where(Organisation.id == row["organisation"])
-        .values(reply_bytes=Organisation.reply_bytes + row["size"])
-    )
-    return True
 
 
 def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
@@ -205,20 +182,3 @@ def _admit(connection: Connection, server: Opened, writer: bytes, start: Start) 
         or disk.free - size < max(disk.floor, reserve)
     ):
         raise Full
-
-
-def delete_old_replies(connection: Connection, last: int, most: int) -> tuple[int, list[str]]:
-    """Remove up to ``most`` replies that came on the ``last`` day seen or before; how many, and the blobs to delete."""
-    old = connection.execute(
-        select(Reply.mailbox, Reply.id, Reply.size, Reply.blob, Reply.organisation)
-        .where(Reply.seen_day <= last)
-        .limit(most)
-    ).all()
-    for mailbox, reply, size, _, writer in old:
-        connection.execute(
-            update(Organisation).where(Organisation.id == writer).values(reply_bytes=Organisation.reply_bytes - size)
-        )
-        connection.execute(delete(ReplyOpening).where(ReplyOpening.mailbox == mailbox, ReplyOpening.id == reply))
-        connection.execute(delete(Reply).where(Reply.mailbox == mailbox, Reply.id == reply))
-    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes - sum(row[2] for row in old)))
-    return len(old), [row[3] for row in old if row[3] is not None]

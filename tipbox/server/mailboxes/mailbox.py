@@ -15,10 +15,10 @@ from sqlalchemy import BigInteger, BindParameter, Connection, Integer, bindparam
 from tipbox.formats.base.limits import HASH_SIZE, KIB, MAILBOX_PIECE, MAX_REPLIES
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.mailbox_list import MOST_LISTED, Entry, encode_list, how_many_fit
-from tipbox.server.mailboxes.deposit import MOST_OF_ONE
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.models import HASH, Decoy, DecoyOpening, Ledger, Organisation, Reply, ReplyOpening
+from tipbox.server.storage.reply_rows import MOST_OF_ONE
 from tipbox.server.storage.transactions import Store
 
 CHUNK: Final = 64 * KIB

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -11,14 +11,14 @@ from sqlalchemy import func, select, text
 
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import days, padding
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Envelope, Ledger, Organisation, Reply, ReplyOpening, Run
 from tipbox.server.storage.open_server import Opened, opened
 from tipbox.server.storage.organisations import read_folder
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.settle import last_settled
-from tipbox.server.uploads.quota import Disk
-from tipbox.server.web.headers import HEADERS
 
+Check = Callable[[Opened, date], Finding]
 WARN_DAYS: Final = 14
 """A manifest that ends sooner is worth a word."""
 SETTLE_DAYS: Final = 2
@@ -27,17 +27,22 @@ _DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
 
 
-def check(home: Path, *, today: date | None = None) -> list[Finding]:
+def check(home: Path, *, more: Sequence[Check] = (), today: date | None = None) -> list[Finding]:
     """All checks of the server in ``home``; it may be running. Nothing is changed.
 
     A check that cannot run is a finding, not an error.
+
+    Args:
+        home: the server's folder.
+        more: checks that follow those of this module (``check_headers`` loads Flask, which a restore need not).
+        today: the day, UTC.
 
     Raises:
         NotFound: no server has run there.
     """
     try:
         with opened(home) as server:
-            return check_opened(server, today or days.today())
+            return check_opened(server, today or days.today(), more)
     except NotFound:
         raise
     except TipboxError as error:
@@ -46,12 +51,12 @@ def check(home: Path, *, today: date | None = None) -> list[Finding]:
         ]
 
 
-def check_opened(server: Opened, today: date) -> list[Finding]:
+def check_opened(server: Opened, today: date, more: Sequence[Check] = ()) -> list[Finding]:
     """``check`` on an opened server."""
-    return [_guarded(one, server, today) for one in _CHECKS]
+    return [_guarded(one, server, today) for one in (*_CHECKS, *more)]
 
 
-def _guarded(one: Callable[[Opened, date], Finding], server: Opened, today: date) -> Finding:
+def _guarded(one: Check, server: Opened, today: date) -> Finding:
     try:
         return one(server, today)
     except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
@@ -232,25 +237,4 @@ def _room(server: Opened, _today: date) -> Finding:
     )
 
 
-def _headers(server: Opened, _today: date) -> Finding:
-    from tipbox.server.web.app import STORE, create_app
-
-    app = create_app(server.home, server.config)
-    try:
-        answer = app.test_client().get("/", headers={"Accept-Language": "en"})
-    finally:
-        app.extensions[STORE].engine.dispose()
-    wrong = [name for name, value in HEADERS.items() if answer.headers.get(name) != value]
-    wrong += [f"{name} is sent" for name in ("Set-Cookie", "ETag") if name in answer.headers]
-    return Finding(
-        "headers",
-        not wrong,
-        f"missing or other than they must be: {', '.join(wrong)}"
-        if wrong
-        else "every answer carries the strict headers",
-        "install this release again: its program was changed" if wrong else "",
-        wrong=len(wrong),
-    )
-
-
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _room, _headers)
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _room)

@@ -10,12 +10,12 @@ from typing import Final
 from sqlalchemy import Connection, delete, select
 
 from tipbox.formats.base import days
-from tipbox.server.bundles.importing import delete_envelopes
-from tipbox.server.mailboxes.deposit import delete_old_replies
 from tipbox.server.storage import clock
 from tipbox.server.storage.clock import Clock
+from tipbox.server.storage.envelope_rows import delete_envelopes
 from tipbox.server.storage.models import DayCount, Deposit, Draft, Envelope, Finished, Run
 from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.reply_rows import delete_old_replies
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts

@@ -23,11 +23,11 @@ from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, writ
 from tipbox.formats.base import days
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.storage.blobs import PIECE, SETTLED, LocalBlobs, only_reader, open_plain
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.open_server import Opened, opened
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep import upkeep_lock as upkeep
-from tipbox.server.uploads.quota import Disk
 
 ONE_TIME: Final = (0, 0)
 """When a settled file says that it was read and changed."""

@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 
 from tipbox.formats.base import days
 from tipbox.formats.manifest import id_digits
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Draft, Envelope, Ledger, Reply, Slot
 from tipbox.server.storage.open_server import opened
 from tipbox.server.storage.organisations import read_folder
-from tipbox.server.uploads.quota import Disk
 
 
 @dataclass(frozen=True)

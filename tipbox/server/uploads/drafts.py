@@ -16,10 +16,12 @@ from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.config import Quota
 from tipbox.server.refusal import Refusal
+from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
-from tipbox.server.storage.models import HASH, Draft, DraftLetter, Envelope, Finished, Ledger, Organisation, Run, Slot
+from tipbox.server.storage.disk import Disk
+from tipbox.server.storage.models import HASH, Draft, DraftLetter, Finished, Organisation, Run
 from tipbox.server.uploads import ranges
-from tipbox.server.uploads.quota import Disk, admit
+from tipbox.server.uploads.quota import admit
 from tipbox.server.uploads.ranges import Range
 
 LISTED_RANGES: Final = 100
@@ -32,9 +34,6 @@ _FIND: Final = (
     .where(Draft.token == _TOKEN)
     .union_all(select(literal(-1, BigInteger), null()).where(exists().where(Finished.token == _TOKEN)))
 )
-_FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
-_INSERT_ENVELOPE: Final = insert(Envelope)
-_INSERT_SLOTS: Final = insert(Slot)
 _INSERT_FINISHED: Final = insert(Finished)
 _INSERT_DRAFT: Final = insert(Draft)
 _INSERT_LETTER: Final = insert(DraftLetter)
@@ -138,9 +137,9 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Term
     clock = tick(connection, today)
     if not header.body_size:
         envelope = EnvelopeId(header.encoded, opening.letter).digest()
-        if _is_new(connection, envelope):
+        if envelope_rows.is_new(connection, envelope):
             admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
-            _store(connection, envelope, (header, opening.letter), None, clock)
+            envelope_rows.store(connection, envelope, (header, opening.letter), None, clock)
         _note_finished(connection, opening.token, clock)
         return STORED
     admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
@@ -286,9 +285,9 @@ def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, tod
     header, letter = connection.execute(
         select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
     ).one()
-    used = _is_new(connection, envelope)
+    used = envelope_rows.is_new(connection, envelope)
     if used:
-        _store(connection, envelope, (Header.parse(header), letter), blob, clock)
+        envelope_rows.store(connection, envelope, (Header.parse(header), letter), blob, clock)
     _note_finished(connection, token, clock)
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
     delete_draft(connection, token)
@@ -300,35 +299,6 @@ def delete_draft(connection: Connection, token: bytes) -> None:
     connection.execute(delete(Run).where(Run.draft == token))
     connection.execute(delete(DraftLetter).where(DraftLetter.draft == token))
     connection.execute(delete(Draft).where(Draft.token == token))
-
-
-def _is_new(connection: Connection, envelope: bytes) -> bool:
-    return connection.execute(_FIND_ENVELOPE, {"envelope": envelope}).one_or_none() is None
-
-
-def _store(
-    connection: Connection, envelope: bytes, sealed: tuple[Header, bytes], blob: str | None, clock: Clock
-) -> None:
-    header, letter = sealed
-    connection.execute(
-        _INSERT_ENVELOPE,
-        {
-            "id": envelope,
-            "day": clock.today,
-            "seen_day": clock.days_seen,
-            "body_size": header.body_size,
-            "blob": blob,
-            "header": header.encoded,
-            "letter": letter,
-        },
-    )
-    connection.execute(
-        _INSERT_SLOTS,
-        [{"envelope": envelope, "organisation": slot.organisation, "acknowledged": False} for slot in header.slots],
-    )
-    size = padding.sealed_size(header.body_size)
-    if size:
-        connection.execute(update(Ledger).values(body_bytes=Ledger.body_bytes + size))
 
 
 def _note_finished(connection: Connection, token: bytes, clock: Clock) -> None:

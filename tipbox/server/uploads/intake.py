@@ -21,13 +21,13 @@ from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.blobs import BlobStore, Incoming
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import DraftView, Opening, State, Terms
 from tipbox.server.uploads.finish import finish
 from tipbox.server.uploads.in_flight import Arriving, Share
-from tipbox.server.uploads.quota import Disk
 
 MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE
 """Bytes of the largest header and letter."""

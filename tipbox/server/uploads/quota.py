@@ -6,22 +6,19 @@ most a quarter of what is left of that. What is stored is never touched by any o
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, delete, func, insert, select, update
 
 from tipbox.formats.base import padding
-from tipbox.server.config import LARGEST_RESERVE, LONG_LETTER, SMALL_FREE, Quota
+from tipbox.server.config import LONG_LETTER, Quota
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.clock import Clock
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Ledger
 
 DAILY_SHARE: Final = 4
 """A day takes at most one in so many of the bytes that are left at its begin."""
-_TINY_DISK: Final = 20
 _TODAY: Final = bindparam("today", type_=Date())
 _COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
 _COUNT: Final = (
@@ -40,30 +37,6 @@ _NO_MORE_TODAY: Final = "There is no room for more today. What is stored stays s
 _NO_LONG_TODAY: Final = (
     "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
 )
-
-
-@dataclass(frozen=True)
-class Disk:
-    """Bytes of the disk that H lies on. ``holds_bodies`` is False when they go to S3."""
-
-    total: int
-    free: int
-    holds_bodies: bool
-
-    @classmethod
-    def of(cls, home: Path, *, holds_bodies: bool) -> Disk:
-        """The disk of ``home``, now."""
-        usage = shutil.disk_usage(home)
-        return cls(usage.total, usage.free, holds_bodies)
-
-    @property
-    def floor(self) -> int:
-        """Bytes below which nothing is taken in."""
-        return min(SMALL_FREE, self.total // _TINY_DISK)
-
-    def reserve(self, quota: Quota) -> int:
-        """Bytes that bodies leave to Envelopes without one."""
-        return min(LARGEST_RESERVE, self.total * quota.reserve_percent // 100)
 
 
 def admit(

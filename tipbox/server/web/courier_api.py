@@ -30,12 +30,12 @@ from tipbox.server.bundles.importing import Taken, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.refusal import Refusal
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.open_server import Opened, opened
 from tipbox.server.storage.organisations import find_by_name, read_folder
 from tipbox.server.storage.transactions import DISK_FULL
-from tipbox.server.uploads.quota import Disk
-from tipbox.server.web.app import answer_errors
+from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
 from tipbox.server.web.headers import strict_headers
 

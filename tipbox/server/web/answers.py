@@ -1,0 +1,77 @@
+"""How errors are answered, as JSON or as a page (docs/protocol.md, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, jsonify, request
+from flask_limiter import RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+from werkzeug.wrappers import Response as AnyResponse
+
+from tipbox.errors import FORMAT_ERRORS, Full, TipboxError
+from tipbox.server import log
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage.transactions import DISK_FULL
+from tipbox.server.uploads.intake import Cut
+from tipbox.server.web.rates import Rates
+from tipbox.server.web.upload_api import PREFIX
+
+WIPE = "tipbox.wipe"
+"""In the WSGI environment: called when a body is refused that should never have come."""
+SLOW_SECONDS = "5"
+"""What who must wait is told, when no budget says it."""
+
+
+def answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse] | None, rates: Rates | None) -> None:
+    """Answer every error of ``app`` as section 4 says: as JSON below ``/api/``, or everywhere without ``page``."""
+
+    def answer(refusal: Refusal) -> AnyResponse:
+        if refusal.wipe and (wipe := request.environ.get(WIPE)):
+            wipe()
+        if page is not None and not request.path.startswith(PREFIX):
+            return page(refusal)
+        response = jsonify({"error": refusal.code, "message": refusal.message, **refusal.state})
+        response.status_code = refusal.status
+        if refusal.code == "slow-down":
+            response.headers["Retry-After"] = SLOW_SECONDS
+        return response
+
+    @app.errorhandler(Refusal)
+    def refused(refusal: Refusal) -> AnyResponse:
+        return answer(refusal)
+
+    @app.errorhandler(TipboxError)
+    def format_error(error: TipboxError) -> AnyResponse:
+        if isinstance(error, Full):
+            return answer(Refusal("full"))
+        if isinstance(error, FORMAT_ERRORS):
+            return answer(Refusal(error.code, str(error)))
+        return unexpected(error)
+
+    @app.errorhandler(RateLimitExceeded)
+    def slow_down(_error: RateLimitExceeded) -> AnyResponse:
+        response = answer(Refusal("slow-down"))
+        response.headers["Retry-After"] = str(rates.retry_after() if rates else 1)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> AnyResponse:
+        if isinstance(error, RequestRedirect):
+            return error.get_response()
+        code = {404: "not-found", 405: "method", 413: "too-large"}.get(error.code or 0)
+        return answer(Refusal(code)) if code else answer(Refusal("malformed", "The request is malformed."))
+
+    @app.errorhandler(Cut)
+    def cut(_error: Cut) -> AnyResponse:
+        return answer(Refusal("incomplete"))
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> AnyResponse:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return answer(Refusal("full"))
+        log.fault(error)
+        response = answer(Refusal("unavailable"))
+        response.headers["Retry-After"] = "10"
+        return response
