@@ -19,12 +19,12 @@ from tipbox.formats.envelopes.header import Header
 from tipbox.server.config import Config, Quota
 from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
-from tipbox.server.storage import clock
+from tipbox.server.storage import clock, envelope_rows
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Draft, Ledger
 from tipbox.server.storage.models import Organisation as OrganisationRow
-from tipbox.server.storage.transactions import Store
+from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import Opening, Terms
 
@@ -153,7 +153,6 @@ def test_a_full_disk_takes_nothing(store: Store, organisations: list[Organisatio
 
 
 def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: list[Organisation]) -> None:
-    from tipbox.server.bundles.importing import delete_envelopes
 
     sent = envelope(organisations, 300_000)
     opening = sized(sent, Header.parse(sent.header).body_size)
@@ -171,8 +170,8 @@ def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: li
     assert (used, old) == (True, ["a" * 32])
     assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == stored
 
-    gone = store.write(lambda connection: delete_envelopes(connection, [envelope_id.digest()]))
-    assert gone == ["b" * 32]
+    gone = store.write(lambda connection: envelope_rows.delete_old(connection, 0, 2))
+    assert gone == Deletion(1, ["b" * 32])
     assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == 0
 
 

@@ -21,7 +21,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from tipbox.errors import InputRefused, Malformed
@@ -39,9 +39,11 @@ from tipbox.server.backup.container import Kind, Reader, Record
 from tipbox.server.bundles.importing import Taken, import_opened
 from tipbox.server.config import FILE, Blobs, Config, Database, load
 from tipbox.server.home import MODE, Home
+from tipbox.server.storage import clock, envelope_rows, reply_rows
 from tipbox.server.storage.blobs import Incoming, open_blobs
 from tipbox.server.storage.database import make_engine, make_file, migrate
-from tipbox.server.storage.models import Base, Envelope, Ledger, Organisation, Series, Slot
+from tipbox.server.storage.envelope_rows import EnvelopeRow
+from tipbox.server.storage.models import Base, Decoy, DecoyOpening, Envelope, Ledger, Organisation, Series
 from tipbox.server.storage.open_server import Opened
 from tipbox.server.storage.organisations import Listed, adopt, pin_folder
 from tipbox.server.storage.sweep import sweep
@@ -54,6 +56,8 @@ _AHEAD: Final = 1000
 """By how much the sequences of Bundles go on after those of the backup: more than were exported since."""
 _AHEAD_A_DAY: Final = 50
 """And for each day since, so that a second restore of the same backup is ahead of the first. Desks take 10,000."""
+_MIGRATIONS_OWN: Final = frozenset(table.__tablename__ for table in (Ledger, Decoy, DecoyOpening))
+"""Tables that the migrations fill."""
 _PREFIX: Final = 10
 _PIECES: Final = 16
 """Parts of a body in memory at a time."""
@@ -344,7 +348,7 @@ def _fill(
     try:
         migrate(engine)
         server = Opened(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
-        server.store.write(_clear)
+        server.store.write(clear)
         counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
         for listed in examined.manifests:
             adopt(folder, server.store, listed, today)
@@ -375,10 +379,16 @@ def _replay(server: Opened, path: Path, today: date) -> Taken:
         return Taken(path.name, refused=[InputRefused(f"reading it: {error.strerror or type(error).__name__}")])
 
 
-def _clear(connection: Connection) -> None:
-    """Remove what a restore that was cut off had committed."""
+def clear(connection: Connection) -> None:
+    """Remove what a restore that was cut off had committed.
+
+    What the migrations put there stays: without its decoys a mailbox with replies would take longer to list than one
+    without.
+    """
+    envelope_rows.delete_all(connection)
+    reply_rows.delete_all(connection)
     for table in reversed(Base.metadata.sorted_tables):
-        if table.name != Ledger.__tablename__:
+        if table.name not in _MIGRATIONS_OWN:
             connection.execute(delete(table))
 
 
@@ -400,11 +410,9 @@ class _Filling:
         self._seen = self._passed + server.config.retention.days
         """Days counted: enough that no Envelope came before the first of them."""
         self._known = {one.id for one in examined.organisations}
-        self._bytes = 0
 
     def fill(self, reader: Reader) -> _Counts:
         """Read the backup a second time, and store what it holds."""
-        self._bytes = 0
         for one in self._examined.organisations:
             self._connection.execute(insert(Organisation).values(id=one.id, name=one.name, identity=one.identity))
             sequence = one.sequence + _AHEAD + _AHEAD_A_DAY * self._passed
@@ -417,9 +425,7 @@ class _Filling:
             outcome = self._envelope(reader, record)
             envelopes += outcome is True
             expired += outcome is None
-        self._connection.execute(
-            update(Ledger).values(last_day=self._today, days_seen=self._seen, held=False, body_bytes=self._bytes)
-        )
+        clock.begin(self._connection, self._today, self._seen)
         return _Counts(envelopes, expired)
 
     def _envelope(self, reader: Reader, record: Record) -> bool | None:
@@ -444,27 +450,9 @@ class _Filling:
         return not read.hurt and {slot.organisation for slot in read.header.slots} <= self._known
 
     def _store(self, read: _Envelope, blob: str | None) -> None:
-        facts, header = read.facts, read.header
-        self._connection.execute(
-            insert(Envelope).values(
-                id=facts.id,
-                day=facts.day,
-                seen_day=self._seen - self._passed - facts.age,
-                body_size=header.body_size,
-                blob=blob,
-                header=header.encoded,
-                letter=read.letter,
-            )
+        facts = read.facts
+        seen_day = self._seen - self._passed - facts.age
+        envelope_rows.store(
+            self._connection,
+            EnvelopeRow(facts.id, facts.day, seen_day, read.header, read.letter, blob, facts.acknowledged),
         )
-        self._connection.execute(
-            insert(Slot),
-            [
-                {
-                    "envelope": facts.id,
-                    "organisation": slot.organisation,
-                    "acknowledged": slot.organisation in facts.acknowledged,
-                }
-                for slot in header.slots
-            ],
-        )
-        self._bytes += sealed_size(header.body_size)

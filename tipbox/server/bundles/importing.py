@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tipbox.errors import (
     FORMAT_ERRORS,
@@ -34,9 +35,9 @@ from tipbox.formats.envelopes.header import KeyState
 from tipbox.formats.manifest import Manifest, key_id
 from tipbox.server.bundles.collected import note_collected
 from tipbox.server.mailboxes.deposit import deposit
+from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
-from tipbox.server.storage.envelope_rows import delete_envelopes
-from tipbox.server.storage.models import Envelope, Inward, RefusedItem, Slot
+from tipbox.server.storage.models import Inward, RefusedItem
 from tipbox.server.storage.open_server import Opened, opened
 from tipbox.server.storage.organisations import Listed, adopt, read_folder
 
@@ -46,6 +47,14 @@ _MAX_ACK: Final = 70 * MAX_ACKS
 """Bytes of the longest acknowledgement."""
 _REFUSALS: Final[tuple[type[TipboxError], ...]] = (Full, *FORMAT_ERRORS)
 """Why a reply is not deposited, but for damage on its way."""
+
+
+@dataclass(frozen=True)
+class AckEffect:
+    """What an acknowledgement changed: slots marked, and Envelopes deleted."""
+
+    marked: int
+    deleted: int
 
 
 @dataclass
@@ -180,10 +189,10 @@ def _take(server: Opened, bundle: Bundle, item: Item, taken: Taken, clock: Clock
     organisation = bundle.index.organisation
     if item.entry.kind == "ack":
         envelopes = read_acknowledgement(_read(bundle, item, _MAX_ACK), bundle.index.sender)
-        marked, deleted = acknowledge(server, organisation, envelopes)
+        effect = acknowledge(server, organisation, envelopes)
         server.store.write(lambda connection: note_collected(connection, organisation, clock))
-        taken.acknowledged += marked
-        taken.deleted += deleted
+        taken.acknowledged += effect.marked
+        taken.deleted += effect.deleted
     elif item.entry.kind == "reply":
         try:
             taken.deposited += deposit(server, bundle, item, clock)
@@ -205,29 +214,16 @@ def _read(bundle: Bundle, item: Item, most: int) -> bytes:
     return data
 
 
-def acknowledge(server: Opened, organisation: bytes, envelopes: Sequence[bytes]) -> tuple[int, int]:
-    """Mark an organisation's slots; delete what all have carried. Slots marked, Envelopes deleted."""
+def acknowledge(server: Opened, organisation: bytes, envelopes: Sequence[bytes]) -> AckEffect:
+    """Mark an organisation's slots, and delete the Envelopes that all of their organisations have acknowledged."""
     marked = deleted = 0
     for at in range(0, len(envelopes), _BATCH):
         batch = envelopes[at : at + _BATCH]
-        count, blobs, gone = server.store.write(
-            lambda connection, batch=batch: _acknowledge(connection, organisation, batch)  # type: ignore[misc]
-        )
-        server.blobs.delete(blobs)
-        marked += count
-        deleted += gone
-    return marked, deleted
-
-
-def _acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence[bytes]) -> tuple[int, list[str], int]:
-    marked = connection.execute(
-        update(Slot)
-        .where(Slot.envelope.in_(envelopes), Slot.organisation == organisation, Slot.acknowledged.is_(False))
-        .values(acknowledged=True)
-    ).rowcount
-    waiting = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
-    done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~waiting)).scalars().all()
-    return marked, delete_envelopes(connection, done), len(done)
+        marking = server.store.write(partial(envelope_rows.acknowledge, organisation=organisation, envelopes=batch))
+        server.blobs.delete(marking.deletion.blobs)
+        marked += marking.slots
+        deleted += marking.deletion.count
+    return AckEffect(marked, deleted)
 
 
 def _note_taken(connection: Connection, bundle: Bundle) -> bool:

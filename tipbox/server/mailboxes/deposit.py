@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import Final
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, delete, exists, func, insert, select
 
 from tipbox.errors import Full, Malformed, Truncated
 from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE
@@ -26,7 +26,7 @@ from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply
 from tipbox.server.storage.open_server import Opened
-from tipbox.server.storage.reply_rows import MOST_BYTES_OF_ONE, MOST_OF_ONE
+from tipbox.server.storage.reply_rows import MOST_BYTES_OF_ONE, MOST_OF_ONE, ReplyRow
 from tipbox.server.storage.transactions import DISK_FULL
 
 _PREFIX: Final = len(MAGIC) + 2
@@ -119,22 +119,24 @@ def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving:
         raise damaged(item, "not what the index says")
     name = blob.keep(blob.size) if blob.size else None
     identifier = envelope.digest()
-    row = {
-        "mailbox": start.mailbox,
-        "id": identifier,
-        "organisation": bundle.index.organisation,
-        "day": clock.today,
-        "seen_day": clock.days_seen,
-        "size": header.envelope_size,
-        "entry": Entry(identifier, clock.today, header.envelope_size, len(start.opening)).encode(),
-        "blob": name,
-    }
+    row = ReplyRow(
+        mailbox=start.mailbox,
+        id=identifier,
+        organisation=bundle.index.organisation,
+        day=clock.today,
+        seen_day=clock.days_seen,
+        size=header.envelope_size,
+        entry=Entry(identifier, clock.today, header.envelope_size, len(start.opening)).encode(),
+        blob=name,
+        opening=start.listed,
+    )
 
     def note(connection: Connection) -> bool:
         if _was_taken(connection, bundle, item):
             return False
         _admit(connection, server, bundle.index.organisation, start)
-        return reply_rows.note(connection, row, start.listed, item.entry.hash)
+        _note_deposited(connection, row, item.entry.hash)
+        return reply_rows.store(connection, row)
 
     try:
         used = server.store.write(note)
@@ -145,6 +147,13 @@ def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving:
     if not used and name is not None:
         blob.discard()
     return used
+
+
+def _note_deposited(connection: Connection, row: ReplyRow, item: bytes) -> None:
+    connection.execute(insert(Deposit).values(item=item, seen_day=row.seen_day))
+    connection.execute(
+        delete(RefusedItem).where(RefusedItem.organisation == row.organisation, RefusedItem.item == item)
+    )
 
 
 def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:

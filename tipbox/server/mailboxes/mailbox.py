@@ -10,27 +10,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Integer, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, select
 
 from tipbox.formats.base.limits import HASH_SIZE, KIB, MAILBOX_PIECE, MAX_REPLIES
-from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.mailbox_list import MOST_LISTED, Entry, encode_list, how_many_fit
+from tipbox.server.storage import reply_rows
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.executors import Threads
-from tipbox.server.storage.models import HASH, Decoy, DecoyOpening, Ledger, Organisation, Reply, ReplyOpening
-from tipbox.server.storage.reply_rows import MOST_OF_ONE
+from tipbox.server.storage.models import HASH, Decoy, DecoyOpening, Organisation, Reply, ReplyOpening
+from tipbox.server.storage.reply_rows import MOST_OF_ONE, numbered_ids, padded_ids
 from tipbox.server.storage.transactions import Store
 
 CHUNK: Final = 64 * KIB
 """Bytes of a piece that are in memory at a time, so that slow readers cost little."""
-_STIR_BITS: Final = 63
 _DECOY_IDS: Final = [number.to_bytes(HASH_SIZE) for number in range(1, MOST_LISTED + 1)]
 _MAILBOX: Final = bindparam("mailbox", type_=HASH)
 _ID: Final = bindparam("id", type_=HASH)
-
-
-def _numbered(count: int) -> list[BindParameter[bytes]]:
-    return [bindparam(f"id_{number}", type_=HASH) for number in range(count)]
 
 
 # Fixed statements: each has one text and one number of values, whatever is asked for.
@@ -40,34 +35,15 @@ _ENTRIES: Final = (
 _ORGANISATIONS: Final = select(func.count()).select_from(Organisation)
 _DECOYS: Final = select(Decoy.entry).order_by(Decoy.day.desc(), Decoy.id).limit(bindparam("rest", type_=Integer()))
 _DECOY_OPENINGS: Final = select(DecoyOpening.id, DecoyOpening.opening).where(
-    DecoyOpening.id.in_(_numbered(MOST_LISTED))
+    DecoyOpening.id.in_(numbered_ids(MOST_LISTED))
 )
 _OPENINGS: Final = select(ReplyOpening.id, ReplyOpening.opening).where(
-    ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(_numbered(MOST_LISTED))
+    ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(numbered_ids(MOST_LISTED))
 )
 _PIECE: Final = (
     select(Reply.size, Reply.blob, ReplyOpening.opening)
     .outerjoin(ReplyOpening, (ReplyOpening.mailbox == Reply.mailbox) & (ReplyOpening.id == Reply.id))
     .where(Reply.mailbox == _MAILBOX, Reply.id == _ID)
-)
-_NAMED: Final = select(Reply.blob, Reply.size).where(Reply.mailbox == _MAILBOX, Reply.id.in_(_numbered(MAX_REPLIES)))
-_DELETE_OPENINGS: Final = delete(ReplyOpening).where(
-    ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(_numbered(MAX_REPLIES))
-)
-_DELETE: Final = delete(Reply).where(Reply.mailbox == _MAILBOX, Reply.id.in_(_numbered(MAX_REPLIES)))
-_ACCOUNT_WRITERS: Final = update(Organisation).values(
-    reply_bytes=Organisation.reply_bytes
-    - select(func.coalesce(func.sum(Reply.size), 0))
-    .where(
-        Reply.mailbox == _MAILBOX,
-        Reply.id.in_(_numbered(MAX_REPLIES)),
-        Reply.organisation == Organisation.id,
-    )
-    .scalar_subquery()
-)
-_ACCOUNT: Final = update(Ledger).values(
-    reply_bytes=Ledger.reply_bytes - bindparam("freed", type_=BigInteger()),
-    stir=bindparam("random", type_=BigInteger()),
 )
 
 
@@ -102,9 +78,7 @@ class Mailboxes:
 
     def delete(self, address: bytes, replies: Sequence[bytes]) -> None:
         """``POST /api/mailbox/delete``: what is named is durably gone on return."""
-        ids = _padded_ids(replies, MAX_REPLIES)
-        stir = int.from_bytes(random_bytes(8)) >> (64 - _STIR_BITS)
-        blobs = self.store.write(lambda connection: _delete(connection, {"mailbox": address, **ids}, stir))
+        blobs = self.store.write(lambda connection: reply_rows.delete_named(connection, address, replies))
         self.threads.disk(self.blobs.delete_durably, blobs)
 
 
@@ -117,26 +91,10 @@ def _list(connection: Connection, address: bytes) -> bytes:
     first = [Entry.parse(entry) for entry in (*entries, *decoys)[:MOST_LISTED]]
     fit = how_many_fit(first[:count], count)
     wanted, made_up = [one.id for one in first[:fit]], _DECOY_IDS[fit:]
-    found = connection.execute(_OPENINGS, {"mailbox": address, **_padded_ids(wanted, MOST_LISTED)}).all()
-    connection.execute(_DECOY_OPENINGS, _padded_ids(made_up, MOST_LISTED)).all()
+    found = connection.execute(_OPENINGS, {"mailbox": address, **padded_ids(wanted, MOST_LISTED)}).all()
+    connection.execute(_DECOY_OPENINGS, padded_ids(made_up, MOST_LISTED)).all()
     openings = {row[0]: row[1] for row in found}
     return encode_list(entries, [openings[one] for one in wanted])
-
-
-def _delete(connection: Connection, named: dict[str, bytes], stir: int) -> list[str]:
-    gone = connection.execute(_NAMED, named).all()
-    connection.execute(_ACCOUNT_WRITERS, named)
-    connection.execute(_DELETE_OPENINGS, named)
-    connection.execute(_DELETE, named)
-    connection.execute(_ACCOUNT, {"freed": sum(row[1] for row in gone), "random": stir})
-    return [row[0] for row in gone if row[0] is not None]
-
-
-def _padded_ids(ids: Sequence[bytes], count: int) -> dict[str, bytes]:
-    """Values for ``count`` ids: those given, then random ones, which nothing has."""
-    rest = random_bytes(HASH_SIZE * (count - len(ids)))
-    filled = [*ids, *(rest[at : at + HASH_SIZE] for at in range(0, len(rest), HASH_SIZE))]
-    return {f"id_{number}": one for number, one in enumerate(filled)}
 
 
 def _read(blobs: BlobStore, blob: str, start: int, size: int) -> bytes:

@@ -36,6 +36,11 @@ def tick(connection: Connection, today: date) -> Clock:
     return Clock(today, seen, held)
 
 
+def begin(connection: Connection, today: date, days_seen: int) -> None:
+    """Start the clock of a restored server, as if it had seen so many days."""
+    connection.execute(update(Ledger).values(last_day=today, days_seen=days_seen, held=False))
+
+
 def confirm(connection: Connection, today: date) -> Clock:
     """The operator says that the clock is right."""
     clock = tick(connection, today)

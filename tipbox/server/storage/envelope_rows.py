@@ -1,20 +1,59 @@
-"""The rows of stored Envelopes, and what the ledger counts of their bodies."""
+"""The rows of stored Envelopes, and the sum of their bodies in the ledger. Nothing else writes either.
+
+Quotas are decided by the sum, because adding up the rows in every upload would cost more than the upload. So each
+function here changes rows and sum in the same transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, exists, insert, select, update
 
 from tipbox.formats.base import padding
 from tipbox.formats.envelopes.header import Header
-from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.models import HASH, Envelope, Ledger, Slot
+from tipbox.server.storage.transactions import Deletion
 
+# Statements that every upload runs, built once: building one costs more than running it.
 _FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
 _INSERT_ENVELOPE: Final = insert(Envelope)
 _INSERT_SLOTS: Final = insert(Slot)
+_COUNT_BODIES: Final = update(Ledger).values(body_bytes=Ledger.body_bytes + bindparam("size", type_=BigInteger()))
+
+
+@dataclass(frozen=True)
+class EnvelopeRow:
+    """An Envelope to store.
+
+    Attributes:
+        id: its id, 32 bytes.
+        day: the day on which it came, UTC.
+        seen_day: the same as a number of days that the server has seen.
+        header: its header, with the slots.
+        letter: the sealed letter.
+        blob: where its sealed parts are; None without a body.
+        acknowledged: ids of organisations that have carried it already, as a backup says.
+    """
+
+    id: bytes
+    day: date
+    seen_day: int
+    header: Header
+    letter: bytes = field(repr=False)
+    blob: str | None
+    acknowledged: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What an acknowledgement changed: how many slots it marked, and the Envelopes that went because of it."""
+
+    slots: int
+    deletion: Deletion
 
 
 def is_new(connection: Connection, envelope: bytes) -> bool:
@@ -22,34 +61,61 @@ def is_new(connection: Connection, envelope: bytes) -> bool:
     return connection.execute(_FIND_ENVELOPE, {"envelope": envelope}).one_or_none() is None
 
 
-def store(
-    connection: Connection, envelope: bytes, sealed: tuple[Header, bytes], blob: str | None, clock: Clock
-) -> None:
-    """Insert the rows of a new Envelope, ``sealed``: its header and letter, and count its body."""
-    header, letter = sealed
+def store(connection: Connection, row: EnvelopeRow) -> None:
+    """Insert an Envelope that is new, and its slots."""
+    header = row.header
     connection.execute(
         _INSERT_ENVELOPE,
         {
-            "id": envelope,
-            "day": clock.today,
-            "seen_day": clock.days_seen,
+            "id": row.id,
+            "day": row.day,
+            "seen_day": row.seen_day,
             "body_size": header.body_size,
-            "blob": blob,
+            "blob": row.blob,
             "header": header.encoded,
-            "letter": letter,
+            "letter": row.letter,
         },
     )
     connection.execute(
         _INSERT_SLOTS,
-        [{"envelope": envelope, "organisation": slot.organisation, "acknowledged": False} for slot in header.slots],
+        [
+            {
+                "envelope": row.id,
+                "organisation": slot.organisation,
+                "acknowledged": slot.organisation in row.acknowledged,
+            }
+            for slot in header.slots
+        ],
     )
-    size = padding.sealed_size(header.body_size)
-    if size:
-        connection.execute(update(Ledger).values(body_bytes=Ledger.body_bytes + size))
+    _count(connection, padding.sealed_size(header.body_size))
 
 
-def delete_envelopes(connection: Connection, envelopes: Iterable[bytes]) -> list[str]:
-    """Remove Envelopes' rows and what the ledger counts of them; the blobs to delete once this is committed."""
+def acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence[bytes]) -> Marking:
+    """Mark an organisation's slots, and delete the Envelopes that all of their organisations have acknowledged."""
+    marked = connection.execute(
+        update(Slot)
+        .where(Slot.envelope.in_(envelopes), Slot.organisation == organisation, Slot.acknowledged.is_(False))
+        .values(acknowledged=True)
+    ).rowcount
+    open_slot = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
+    done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~open_slot)).scalars().all()
+    return Marking(marked, _delete(connection, done))
+
+
+def delete_old(connection: Connection, last: int, most: int) -> Deletion:
+    """Delete up to ``most`` Envelopes that came on the ``last`` day seen or before."""
+    old = connection.execute(select(Envelope.id).where(Envelope.seen_day <= last).limit(most)).scalars().all()
+    return _delete(connection, old)
+
+
+def delete_all(connection: Connection) -> None:
+    """Delete every Envelope; the blobs are left to ``sweep``."""
+    connection.execute(delete(Slot))
+    connection.execute(delete(Envelope))
+    connection.execute(update(Ledger).values(body_bytes=0))
+
+
+def _delete(connection: Connection, envelopes: Sequence[bytes]) -> Deletion:
     blobs = []
     for envelope in envelopes:
         blob, body_size = connection.execute(
@@ -59,5 +125,10 @@ def delete_envelopes(connection: Connection, envelopes: Iterable[bytes]) -> list
         connection.execute(delete(Envelope).where(Envelope.id == envelope))
         if blob is not None:
             blobs.append(blob)
-            connection.execute(update(Ledger).values(body_bytes=Ledger.body_bytes - padding.sealed_size(body_size)))
-    return blobs
+        _count(connection, -padding.sealed_size(body_size))
+    return Deletion(len(envelopes), blobs)
+
+
+def _count(connection: Connection, size: int) -> None:
+    if size:  # most Envelopes have no body, and then nothing is to be written
+        connection.execute(_COUNT_BODIES, {"size": size})

@@ -1,53 +1,164 @@
-"""The rows of replies, and what the ledger and each organisation count of their bytes."""
+"""The rows of replies, and the sums of their bytes: in the ledger, and of each organisation. Nothing else writes them.
+
+Each function here changes rows and sums in the same transaction.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from tipbox.formats.base.limits import MIB
-from tipbox.server.storage.models import Deposit, Ledger, Organisation, RefusedItem, Reply, ReplyOpening
+from tipbox.formats.base.limits import HASH_SIZE, MAX_REPLIES, MIB
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.server.storage.models import HASH, Ledger, Organisation, Reply, ReplyOpening
+from tipbox.server.storage.transactions import Deletion
 
 MOST_OF_ONE: Final = 16
 """Replies of one organisation in one mailbox."""
 MOST_BYTES_OF_ONE: Final = 256 * MIB
 """Bytes of one organisation's replies in one mailbox."""
+_STIR_BITS: Final = 63
+"""The column takes signed numbers of 64 bits."""
 
 
-def note(connection: Connection, row: dict[str, object], opening: bytes, item: bytes) -> bool:
-    """The rows of a reply; False when its mailbox has it already, from another item or organisation."""
-    connection.execute(insert(Deposit).values(item=item, seen_day=row["seen_day"]))
-    connection.execute(
-        delete(RefusedItem).where(RefusedItem.organisation == row["organisation"], RefusedItem.item == item)
+def numbered_ids(count: int) -> list[BindParameter[bytes]]:
+    """The parameters of a statement that always has ``count`` ids, whatever is asked for."""
+    return [bindparam(f"id_{number}", type_=HASH) for number in range(count)]
+
+
+def padded_ids(ids: Sequence[bytes], count: int) -> dict[str, bytes]:
+    """Values for ``numbered_ids``: the ids given, then random ones, which nothing has."""
+    rest = random_bytes(HASH_SIZE * (count - len(ids)))
+    filled = [*ids, *(rest[at : at + HASH_SIZE] for at in range(0, len(rest), HASH_SIZE))]
+    return {f"id_{number}": one for number, one in enumerate(filled)}
+
+
+_MAILBOX: Final = bindparam("mailbox", type_=HASH)
+# Fixed statements: a request to delete costs the same whether the mailbox is unknown, empty, read or full.
+_NAMED: Final = select(Reply.blob, Reply.size).where(Reply.mailbox == _MAILBOX, Reply.id.in_(numbered_ids(MAX_REPLIES)))
+_DELETE_OPENINGS: Final = delete(ReplyOpening).where(
+    ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(numbered_ids(MAX_REPLIES))
+)
+_DELETE: Final = delete(Reply).where(Reply.mailbox == _MAILBOX, Reply.id.in_(numbered_ids(MAX_REPLIES)))
+_COUNT_WRITERS_NAMED: Final = update(Organisation).values(
+    reply_bytes=Organisation.reply_bytes
+    - select(func.coalesce(func.sum(Reply.size), 0))
+    .where(
+        Reply.mailbox == _MAILBOX,
+        Reply.id.in_(numbered_ids(MAX_REPLIES)),
+        Reply.organisation == Organisation.id,
     )
-    there = exists().where(Reply.mailbox == row["mailbox"], Reply.id == row["id"])
-    if connection.execute(select(there)).scalar_one():
+    .scalar_subquery()
+)
+_COUNT_NAMED: Final = update(Ledger).values(
+    reply_bytes=Ledger.reply_bytes - bindparam("freed", type_=BigInteger()),
+    stir=bindparam("random", type_=BigInteger()),
+)
+
+
+@dataclass(frozen=True)
+class ReplyRow:
+    """A reply to store.
+
+    Attributes:
+        mailbox: the mailbox's address, 32 bytes.
+        id: the Envelope's id.
+        organisation: the id of the organisation that wrote it.
+        day: the day on which it was deposited, UTC.
+        seen_day: the same as a number of days that the server has seen.
+        size: bytes of the Envelope.
+        entry: its line of the list, as it travels.
+        blob: where those bytes of the Envelope are that ``opening`` does not have.
+        opening: header ‖ letter, when a list can hold them; empty otherwise.
+    """
+
+    mailbox: bytes
+    id: bytes
+    organisation: bytes
+    day: date
+    seen_day: int
+    size: int
+    entry: bytes = field(repr=False)
+    blob: str | None
+    opening: bytes = field(repr=False)
+
+
+def store(connection: Connection, row: ReplyRow) -> bool:
+    """Insert a reply; False when its mailbox has it already, from another item or organisation."""
+    if connection.execute(select(exists().where(Reply.mailbox == row.mailbox, Reply.id == row.id))).scalar_one():
         return False
-    connection.execute(insert(Reply).values(row))
-    if opening:
-        connection.execute(insert(ReplyOpening).values(mailbox=row["mailbox"], id=row["id"], opening=opening))
-    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes + row["size"]))
     connection.execute(
-        update(Organisation)
-        .where(Organisation.id == row["organisation"])
-        .values(reply_bytes=Organisation.reply_bytes + row["size"])
+        insert(Reply).values(
+            mailbox=row.mailbox,
+            id=row.id,
+            organisation=row.organisation,
+            day=row.day,
+            seen_day=row.seen_day,
+            size=row.size,
+            entry=row.entry,
+            blob=row.blob,
+        )
     )
+    if row.opening:
+        connection.execute(insert(ReplyOpening).values(mailbox=row.mailbox, id=row.id, opening=row.opening))
+    _count(connection, row.organisation, row.size)
     return True
 
 
-def delete_old_replies(connection: Connection, last: int, most: int) -> tuple[int, list[str]]:
-    """Remove up to ``most`` replies that came on the ``last`` day seen or before; how many, and the blobs to delete."""
+def delete_named(connection: Connection, mailbox: bytes, replies: Sequence[bytes]) -> list[str]:
+    """Delete the replies with these ids, up to MAX_REPLIES, from a mailbox; the blobs to delete once committed.
+
+    The work does not depend on what is there: other statements, or fewer, would tell whether a mailbox exists.
+    """
+    named = {"mailbox": mailbox, **padded_ids(replies, MAX_REPLIES)}
+    gone = connection.execute(_NAMED, named).all()
+    connection.execute(_COUNT_WRITERS_NAMED, named)  # while the rows that it sums up are still there
+    connection.execute(_DELETE_OPENINGS, named)
+    connection.execute(_DELETE, named)
+    stir = int.from_bytes(random_bytes(8)) >> (64 - _STIR_BITS)
+    connection.execute(_COUNT_NAMED, {"freed": sum(row[1] for row in gone), "random": stir})
+    return [row[0] for row in gone if row[0] is not None]
+
+
+def delete_old(connection: Connection, last: int, most: int) -> Deletion:
+    """Delete up to ``most`` replies that came on the ``last`` day seen or before."""
     old = connection.execute(
         select(Reply.mailbox, Reply.id, Reply.size, Reply.blob, Reply.organisation)
         .where(Reply.seen_day <= last)
         .limit(most)
     ).all()
     for mailbox, reply, size, _, writer in old:
-        connection.execute(
-            update(Organisation).where(Organisation.id == writer).values(reply_bytes=Organisation.reply_bytes - size)
-        )
         connection.execute(delete(ReplyOpening).where(ReplyOpening.mailbox == mailbox, ReplyOpening.id == reply))
         connection.execute(delete(Reply).where(Reply.mailbox == mailbox, Reply.id == reply))
-    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes - sum(row[2] for row in old)))
-    return len(old), [row[3] for row in old if row[3] is not None]
+        _count(connection, writer, -size)
+    return Deletion(len(old), [row[3] for row in old if row[3] is not None])
+
+
+def delete_all(connection: Connection) -> None:
+    """Delete every reply; the blobs are left to ``sweep``."""
+    connection.execute(delete(ReplyOpening))
+    connection.execute(delete(Reply))
+    connection.execute(update(Organisation).values(reply_bytes=0))
+    connection.execute(update(Ledger).values(reply_bytes=0))
+
+
+def _count(connection: Connection, organisation: bytes, size: int) -> None:
+    connection.execute(update(Ledger).values(reply_bytes=Ledger.reply_bytes + size))
+    connection.execute(
+        update(Organisation).where(Organisation.id == organisation).values(reply_bytes=Organisation.reply_bytes + size)
+    )

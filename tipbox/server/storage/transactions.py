@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, select
@@ -18,6 +19,19 @@ from tipbox.server.storage.database import READ_ONLY
 from tipbox.server.storage.database_errors import no_room
 from tipbox.server.storage.executors import Here, Outcome, Threads
 from tipbox.server.storage.models import Ledger
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What a transaction deleted: how many entries, and the blobs to delete once it is committed.
+
+    Blobs go after their rows: a crash in between leaves a file that no row names, and ``sweep`` removes it. The other
+    way round a row would name a file that is gone.
+    """
+
+    count: int
+    blobs: Sequence[str]
+
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]

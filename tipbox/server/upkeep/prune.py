@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,14 +11,12 @@ from typing import Final
 from sqlalchemy import Connection, delete, select
 
 from tipbox.formats.base import days
-from tipbox.server.storage import clock
+from tipbox.server.storage import clock, envelope_rows, reply_rows
 from tipbox.server.storage.clock import Clock
-from tipbox.server.storage.envelope_rows import delete_envelopes
-from tipbox.server.storage.models import DayCount, Deposit, Draft, Envelope, Finished, Run
+from tipbox.server.storage.models import DayCount, Deposit, Draft, Finished, Run
 from tipbox.server.storage.open_server import Opened, opened
-from tipbox.server.storage.reply_rows import delete_old_replies
 from tipbox.server.storage.sweep import sweep
-from tipbox.server.storage.transactions import Store
+from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import FINISHED_DAYS
 
@@ -65,30 +64,22 @@ def prune_opened(server: Opened, *, confirm_clock: bool, today: date) -> Pruned:
 
 
 def _expire_envelopes(server: Opened, last: int) -> int:
-    count = 0
-    old = select(Envelope.id).where(Envelope.seen_day <= last).limit(_BATCH)
-    while True:
-
-        def expire(connection: Connection) -> tuple[int, list[str]]:
-            found = connection.execute(old).scalars().all()
-            return len(found), delete_envelopes(connection, found)
-
-        expired, blobs = server.store.write(expire)
-        server.blobs.delete(blobs)
-        count += expired
-        if not expired:
-            return count
+    return _expire(server, lambda connection: envelope_rows.delete_old(connection, last, _BATCH))
 
 
 def _expire_replies(server: Opened, last: int) -> int:
+    count = _expire(server, lambda connection: reply_rows.delete_old(connection, last, _BATCH))
+    server.store.write(lambda connection: connection.execute(delete(Deposit).where(Deposit.seen_day <= last)))
+    return count
+
+
+def _expire(server: Opened, delete_some: Callable[[Connection], Deletion]) -> int:
+    """Delete in batches, so that uploads are never kept waiting for long; how many went."""
     count = 0
-    while True:
-        expired, blobs = server.store.write(lambda connection: delete_old_replies(connection, last, _BATCH))
-        server.blobs.delete(blobs)
-        count += expired
-        if not expired:
-            server.store.write(lambda connection: connection.execute(delete(Deposit).where(Deposit.seen_day <= last)))
-            return count
+    while (deletion := server.store.write(delete_some)).count:
+        server.blobs.delete(deletion.blobs)
+        count += deletion.count
+    return count
 
 
 def _expire_drafts(server: Opened, last: int) -> int:

@@ -19,6 +19,7 @@ from tipbox.server.refusal import Refusal
 from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
 from tipbox.server.storage.disk import Disk
+from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.models import HASH, Draft, DraftLetter, Finished, Organisation, Run
 from tipbox.server.uploads import ranges
 from tipbox.server.uploads.quota import admit
@@ -139,7 +140,7 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Term
         envelope = EnvelopeId(header.encoded, opening.letter).digest()
         if envelope_rows.is_new(connection, envelope):
             admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
-            envelope_rows.store(connection, envelope, (header, opening.letter), None, clock)
+            _store(connection, envelope, (header, opening.letter), None, clock)
         _note_finished(connection, opening.token, clock)
         return STORED
     admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
@@ -287,7 +288,7 @@ def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, tod
     ).one()
     used = envelope_rows.is_new(connection, envelope)
     if used:
-        envelope_rows.store(connection, envelope, (Header.parse(header), letter), blob, clock)
+        _store(connection, envelope, (Header.parse(header), letter), blob, clock)
     _note_finished(connection, token, clock)
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
     delete_draft(connection, token)
@@ -299,6 +300,13 @@ def delete_draft(connection: Connection, token: bytes) -> None:
     connection.execute(delete(Run).where(Run.draft == token))
     connection.execute(delete(DraftLetter).where(DraftLetter.draft == token))
     connection.execute(delete(Draft).where(Draft.token == token))
+
+
+def _store(
+    connection: Connection, envelope: bytes, sealed: tuple[Header, bytes], blob: str | None, clock: Clock
+) -> None:
+    header, letter = sealed
+    envelope_rows.store(connection, EnvelopeRow(envelope, clock.today, clock.days_seen, header, letter, blob))
 
 
 def _note_finished(connection: Connection, token: bytes, clock: Clock) -> None:
