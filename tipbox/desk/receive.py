@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -30,8 +29,7 @@ from tipbox.errors import (
 )
 from tipbox.formats.access_code import thread_id
 from tipbox.formats.base.limits import KEY_SIZE
-from tipbox.formats.envelopes.body import open_body, split_files
-from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, read_envelope
+from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, OpenedSlot, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
 
@@ -112,20 +110,14 @@ def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> N
         out.write(reading.header.encoded)
         out.write(reading.letter)
 
-        def sealed() -> Iterator[bytes]:
-            for part in reading.parts:
-                ident.add(part)
-                out.write(part)
-                yield part
+        def keep(part: bytes) -> None:
+            ident.add(part)
+            out.write(part)
 
-        for _ in _plaintext(reading, letter, sealed()):
+        for _ in open_files(reading, letter, keep):
             pass
         out.flush()
         os.fsync(out.fileno())
-
-
-def _plaintext(reading: Reading, letter: Letter, sealed: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    return split_files(open_body(reading.header, letter.body_key, sealed), [file.size for file in letter.files])
 
 
 def _opened(vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, path: Path, today: date) -> Received:
@@ -188,6 +180,6 @@ def _contents(path: Path, tip: Tip) -> bytes:
         reading = read_envelope(file)
         letter = open_letter(reading.header, tip.content_key, reading.letter)
         digest = hashlib.sha256(tip.pair_key + replace(letter, body_key=bytes(KEY_SIZE)).encode())
-        for _, piece in _plaintext(reading, letter, reading.parts):
+        for _, piece in open_files(reading, letter):
             digest.update(piece)
     return digest.digest()

@@ -20,8 +20,7 @@ from tipbox.files.working import working_folder
 from tipbox.files.writer_thread import Stage
 from tipbox.formats.access_code import check_digits
 from tipbox.formats.base.limits import HASH_SIZE
-from tipbox.formats.envelopes.body import open_body, split_files
-from tipbox.formats.envelopes.envelope import Reading, read_envelope
+from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.letter import Letter, open_letter
 
 MESSAGE: Final = "message.txt"
@@ -123,9 +122,7 @@ def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, pro
     paths = [work / FILES / on_disk(safe_name(number, entry.name)) for number, entry in enumerate(letter.files, 1)]
     for path in paths:
         path.touch(mode=0o600, exist_ok=False)
-    plaintext = open_body(reading.header, letter.body_key, reading.parts)
-    pieces = split_files(plaintext, [entry.size for entry in letter.files])
-    for index, group in groupby(pieces, key=itemgetter(0)):
+    for index, group in groupby(open_files(reading, letter), key=itemgetter(0)):
         with paths[index].open("wb") as target, Stage(target.writelines) as writing:
             for batch in _batches(piece for _, piece in group):
                 writing.put(batch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
@@ -22,8 +22,7 @@ from tipbox.files.names import on_disk, safe_name
 from tipbox.files.working import working_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.primitives import equal
-from tipbox.formats.envelopes.body import open_body, split_files
-from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, read_envelope
+from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, open_files, read_envelope
 from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.envelopes.reply import open_reply
 from tipbox.formats.mailbox_list import Entry
@@ -141,18 +140,10 @@ def _save_files(mailbox: Mailbox, reply: Reply, folder: Path, progress: Callable
     if reading.header.hash != reply.header_hash:
         raise Tampered("a reply is not the one that was read before")
     ident = EnvelopeId(reading.header.encoded, reading.letter)
-    letter = reply.letter
-
-    def counted() -> Iterator[bytes]:
-        for part in reading.parts:
-            ident.add(part)
-            yield part
-
     paths = [folder / on_disk(name) for name in file_names(reply)]
     for path in paths:
         write_file(path, b"")
-    pieces = open_body(reading.header, letter.body_key, counted())
-    for number, group in groupby(split_files(pieces, [file.size for file in letter.files]), key=itemgetter(0)):
+    for number, group in groupby(open_files(reading, reply.letter, ident.add), key=itemgetter(0)):
         with paths[number].open("wb") as file:
             file.writelines(piece for _, piece in group)
             file.flush()

@@ -1,21 +1,21 @@
 """Envelopes: sealing one, reading one, and its id (docs/format.md, section 4).
 
 Sealing: ``seal`` makes header and letter at once (they can be sent before any file is read); ``Sealed.parts`` streams.
-Reading: ``read_envelope`` splits a stream without keys; ``header.open_slot``, ``letter.open_letter`` and
-``body.open_body`` open it.
+Reading: ``read_envelope`` splits a stream without keys; ``header.open_slot`` and ``letter.open_letter`` open its start,
+``open_files`` the rest.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from tipbox.errors import Incomplete, InputRefused, LimitExceeded, TrailingData, Truncated
 from tipbox.formats.base.limits import KEY_SIZE, MAX_SLOTS, SALT_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
-from tipbox.formats.envelopes.body import read_padded, seal_body
+from tipbox.formats.envelopes.body import open_body, read_padded, seal_body, split_files
 from tipbox.formats.envelopes.header import MAGIC, Header, body_commitment, content_commitment, header_size, seal_slot
 from tipbox.formats.envelopes.letter import Letter, seal_letter
 
@@ -107,6 +107,33 @@ def read_envelope(stream: BinaryIO) -> Reading:
     if len(letter) < header.sealed_letter_size:
         raise Truncated("the letter ends too early")
     return Reading(header, letter, _parts(header, stream))
+
+
+def open_files(
+    reading: Reading, letter: Letter, see: Callable[[bytes], object] = lambda _: None
+) -> Iterator[tuple[int, bytes]]:
+    """Open the body part by part.
+
+    Args:
+        reading: the Envelope; its parts are read here, once.
+        letter: its opened letter, which has the body's key and the files' sizes.
+        see: gets each sealed part before it is opened, to hash or keep the bytes as they came.
+
+    Yields:
+        The index of a file in the letter's table, and a piece of that file. A file of no bytes gets no piece.
+
+    Raises:
+        TipboxError: Tampered, Malformed, Incomplete or TrailingData, at the part that is wrong: only after the last
+            piece is it known that nothing was.
+    """
+
+    def seen() -> Iterator[bytes]:
+        for part in reading.parts:
+            see(part)
+            yield part
+
+    plaintext = open_body(reading.header, letter.body_key, seen())
+    yield from split_files(plaintext, [file.size for file in letter.files])
 
 
 def _parts(header: Header, stream: BinaryIO) -> Iterator[bytes]:
