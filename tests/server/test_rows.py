@@ -21,7 +21,7 @@ import tipbox.server
 from support.server import envelope, three
 from tipbox.formats.base.padding import sealed_size
 from tipbox.formats.envelopes.header import Header
-from tipbox.server.backup.restore import clear
+from tipbox.server.backup.fill import clear
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.storage import envelope_rows, reply_rows
@@ -202,7 +202,7 @@ SUMS = {
     ("Ledger", "reply_bytes"): "storage/reply_rows.py",
     ("Organisation", "reply_bytes"): "storage/reply_rows.py",
 }
-CLEARS_ALL = "backup/restore.py"
+CLEARS_ALL = "backup/fill.py"
 """It deletes the rows of all tables by one loop, after the owners have emptied theirs."""
 RAW = re.compile(r"\b(insert into|delete from|update) (envelope|slot|reply|reply_opening|ledger)\b", re.IGNORECASE)
 

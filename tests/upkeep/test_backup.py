@@ -30,13 +30,15 @@ from tipbox.formats.envelopes.letter import open_letter
 from tipbox.server.backup import container as backup_file
 from tipbox.server.backup.container import Kind, Reader, Writer
 from tipbox.server.backup.create import Made, backup
+from tipbox.server.backup.drill import drill
+from tipbox.server.backup.examine import examine
 from tipbox.server.backup.operator_key import PublicKey
-from tipbox.server.backup.restore import drill, examine, restore
+from tipbox.server.backup.restore import restore
 from tipbox.server.bundles.export import export
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home, load_server_keys
 from tipbox.server.process.run import prepare
-from tipbox.server.storage.models import Base, Envelope, Reply, Series
+from tipbox.server.storage.models import Base, Decoy, DecoyOpening, Envelope, Reply, Series
 from tipbox.server.storage.models import Organisation as Known
 from tipbox.server.storage.open_server import opened
 from tipbox.server.upkeep.check import check
@@ -158,6 +160,7 @@ def test_everything_committed_comes_back_and_nothing_else(
         assert all(opens(data, organisation) for data in found)
     rows = {table.__tablename__: count(home, table) for table in Base.__subclasses__()}
     assert rows["envelope"] == 4
+    assert (rows["decoy"], rows["decoy_opening"]) == (count(server.home, Decoy), count(server.home, DecoyOpening))
     assert {
         name
         for name in ("draft", "draft_letter", "run", "finished", "inward", "reply", "reply_opening", "deposit")

@@ -16,8 +16,8 @@ from tipbox.formats.base import days
 from tipbox.formats.base.primitives import new_seed, xwing_public
 from tipbox.server.backup.container import Reader
 from tipbox.server.backup.create import read_onion
+from tipbox.server.backup.examine import examine
 from tipbox.server.backup.operator_key import PublicKey, make
-from tipbox.server.backup.restore import examine
 from tipbox.server.backup.rotation import backup_into
 from tipbox.server.credentials import read_onion_credentials
 from tipbox.server.upkeep.prune import prune

@@ -13,7 +13,7 @@ from tipbox.errors import PartlyDone, TipboxError, Usage
 from tipbox.files.printable import printable
 
 if TYPE_CHECKING:
-    from tipbox.server.backup.restore import Restored
+    from tipbox.server.backup.fill import Restored
     from tipbox.server.bundles.importing import Taken
 
 _PATH = click.Path(path_type=Path)
@@ -343,7 +343,7 @@ def restore(
 @pass_terminal
 def drill(terminal: Terminal, *, home: Path, identity: Path, passphrase_file: Path | None, file: Path) -> None:
     """Try a backup out: restore it into a scratch folder in HOME, check it, remove it again."""
-    from tipbox.server.backup.restore import drill as try_out
+    from tipbox.server.backup.drill import drill as try_out
 
     done = try_out(home, _operator_seed(terminal, identity, passphrase_file), file)
     _say_restored(terminal, "The backup can be restored", done)

@@ -1,0 +1,110 @@
+"""Examining a backup: it is read to its last byte, so that nothing is written before what was cut or changed shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final
+
+from tipbox.errors import InputRefused, Malformed
+from tipbox.formats.base.limits import MAX_SLOTS, SEALED_PART_SIZE
+from tipbox.formats.base.padding import sealed_size
+from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.envelopes.header import Header, header_size
+from tipbox.formats.manifest import Manifest
+from tipbox.server.backup.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
+from tipbox.server.backup.container import Kind, Reader, Record
+from tipbox.server.storage.organisations import Listed
+
+_PREFIX: Final = 10
+_PIECES: Final = 16
+"""Parts of a body in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A backup that was read to its last byte. ``hurt``: Envelopes that were damaged before they were backed up."""
+
+    about: About
+    secrets: Secrets = field(repr=False)
+    settings: bytes | None = field(repr=False)
+    organisations: tuple[KnownOrganisation, ...]
+    manifests: tuple[Listed, ...] = field(repr=False)
+    envelopes: int
+    hurt: int
+
+
+def examine(reader: Reader, today: date) -> Examined:
+    """Read a backup to its last byte and keep what is small."""
+    found: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
+    envelopes = hurt = 0
+    for record in reader.records():
+        if record.kind is Kind.ENVELOPE:
+            taken = read_envelope(reader, record, lambda _: None)
+            envelopes += 1
+            hurt += taken.hurt
+        else:
+            found[record.kind].append(record.read())
+            _check_count(record.kind, len(found[record.kind]))
+    if not found[Kind.SECRETS]:
+        raise Malformed("the backup lacks the server's keys")
+    about = About.parse(found[Kind.ABOUT][0])
+    if about.day > today + timedelta(days=1):
+        raise InputRefused(
+            f"restoring: this machine says {today}, and the backup was made on {about.day}; set the clock right"
+        )
+    if End.parse(found[Kind.END][0]).envelopes != envelopes:
+        raise Malformed("the backup counts other Envelopes than it holds")
+    secrets = Secrets.parse(reader.open_secrets(found[Kind.SECRETS][0]))
+    if secrets.keys.id != about.server:
+        raise Malformed("the backup holds the keys of another server than it names")
+    return Examined(
+        about,
+        secrets,
+        found[Kind.SETTINGS][0] if found[Kind.SETTINGS] else None,
+        tuple(KnownOrganisation.parse(data) for data in found[Kind.ORGANISATION]),
+        tuple(Listed(Manifest.parse(data), data) for data in found[Kind.MANIFEST]),
+        envelopes,
+        hurt,
+    )
+
+
+def _check_count(kind: Kind, count: int) -> None:
+    if count > (MAX_SLOTS if kind in {Kind.ORGANISATION, Kind.MANIFEST} else 1):
+        raise Malformed("the backup has more records of a kind than there may be")
+
+
+@dataclass(frozen=True)
+class BackupEnvelope:
+    """An Envelope as it was read from its record. ``hurt``: its bytes are not those that its id names."""
+
+    facts: EnvelopeFacts
+    header: Header
+    letter: bytes = field(repr=False)
+    hurt: bool
+
+
+def read_envelope(reader: Reader, record: Record, take: Callable[[bytes], object]) -> BackupEnvelope:
+    """Read one Envelope; ``take`` gets its body in pieces, before it is known whether the Envelope is whole."""
+    fixed = reader.exactly(ENVELOPE_FIXED)
+    prefix = reader.exactly(_PREFIX)
+    header = Header.parse(prefix + reader.exactly(header_size(prefix) - _PREFIX))
+    if record.size != ENVELOPE_FIXED + header.envelope_size:
+        raise Malformed("an Envelope's record has another size than the Envelope")
+    facts = EnvelopeFacts.parse(fixed, header)
+    letter = reader.exactly(header.sealed_letter_size)
+    found = EnvelopeId(header.encoded, letter)
+    for piece in _body(reader, header):
+        for at in range(0, len(piece), SEALED_PART_SIZE):
+            found.add(piece[at : at + SEALED_PART_SIZE])
+        take(piece)
+    return BackupEnvelope(facts, header, letter, found.digest() != facts.id)
+
+
+def _body(reader: Reader, header: Header) -> Iterator[bytes]:
+    left = sealed_size(header.body_size)
+    while left:
+        piece = reader.exactly(min(left, _PIECES * SEALED_PART_SIZE))
+        left -= len(piece)
+        yield piece
