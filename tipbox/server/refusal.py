@@ -1,31 +1,35 @@
-"""Refusals over HTTP: the closed set of docs/protocol.md, section 4."""
+"""Refusals: the closed set of docs/protocol.md, section 4. What status answers each is known in ``web/answers.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-STATUS: Final[Mapping[str, tuple[int, str]]] = {
-    "no-circuit": (403, "This connection did not come through the onion service."),
-    "cross-site": (403, "Another site caused this request; open the page itself."),
-    "no-token": (401, "The draft token is missing or misspelt."),
-    "no-draft": (404, "There is no such upload: it expired or was never begun; start again."),
-    "not-found": (404, "There is no such page."),
-    "method": (405, "This address does not take that method."),
-    "length-required": (411, "The request does not say how long it is."),
-    "too-large": (413, "This is larger than the server takes."),
-    "draft-differs": (409, "This upload was begun with another Envelope; start again."),
-    "part-differs": (409, "This part came with other bytes before; those stay."),
-    "incomplete": (409, "Parts are missing; send them and finish again."),
-    "unknown-organisation": (422, "This is sealed to an organisation that is not here."),
-    "slow-down": (429, "Too many requests for now; wait a little."),
-    "full": (
-        507,
-        "There is no room just now. What is stored stays safe: come back later, or send the text without files.",
+
+def N_(sentence: str) -> str:  # noqa: N802 (the name that extractors look for)
+    """Mark a sentence for translators where no language is known yet; whoever shows it calls ``gettext``."""
+    return sentence
+
+
+SENTENCES: Final[Mapping[str, str]] = {
+    "no-circuit": N_("This connection did not come through the onion service."),
+    "cross-site": N_("Another site caused this request; open the page itself."),
+    "no-token": N_("The draft token is missing or misspelt."),
+    "no-draft": N_("There is no such upload: it expired or was never begun; start again."),
+    "not-found": N_("There is no such page."),
+    "method": N_("This address does not take that method."),
+    "length-required": N_("The request does not say how long it is."),
+    "too-large": N_("This is larger than the server takes."),
+    "draft-differs": N_("This upload was begun with another Envelope; start again."),
+    "part-differs": N_("This part came with other bytes before; those stay."),
+    "incomplete": N_("Parts are missing; send them and finish again."),
+    "unknown-organisation": N_("This is sealed to an organisation that is not here."),
+    "slow-down": N_("Too many requests for now; wait a little."),
+    "full": N_(
+        "There is no room just now. What is stored stays safe: come back later, or send the text without files."
     ),
-    "unavailable": (503, "The server cannot take anything just now; come back later."),
+    "unavailable": N_("The server cannot take anything just now; come back later."),
 }
-FORMAT_STATUS: Final = 400
 
 
 class Refusal(Exception):
@@ -41,10 +45,8 @@ class Refusal(Exception):
     def __init__(
         self, code: str, message: str = "", *, state: Mapping[str, Any] | None = None, wipe: bool = False
     ) -> None:
-        status, default = STATUS.get(code, (FORMAT_STATUS, ""))
-        super().__init__(message or default)
         self.code = code
-        self.status = status
-        self.message = message or default
+        self.message = message or SENTENCES.get(code, "")
         self.state = state or {}
         self.wipe = wipe
+        super().__init__(self.message)

@@ -19,7 +19,7 @@ from tipbox.formats.base.limits import MAX_HEADER, MAX_LETTER, MAX_RUN_PARTS, SE
 from tipbox.formats.envelopes.header import Header, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
-from tipbox.server.refusal import Refusal
+from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.blobs import BlobStore, Incoming
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
@@ -39,7 +39,7 @@ IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in H."""
 MAGIC_READ: Final = 16
 """Bytes read before it is decided that this is an Envelope at all."""
-NOT_SEALED: Final = (
+NOT_SEALED: Final = N_(
     "This is not a sealed Envelope, and the server takes nothing else; nothing of it was kept. "
     "Seal it first, with the page of this server or with tipbox seal."
 )

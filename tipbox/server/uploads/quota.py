@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, delete,
 
 from tipbox.formats.base import padding
 from tipbox.server.config import LONG_LETTER, Quota
-from tipbox.server.refusal import Refusal
+from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Ledger
@@ -33,8 +33,8 @@ _COUNT: Final = (
 _SHARES: Final = (4, 2)
 _STALLED_SHARE: Final = 16
 """Drafts of an earlier day with less than one in so many of their bytes stand still."""
-_NO_MORE_TODAY: Final = "There is no room for more today. What is stored stays safe: come back tomorrow."
-_NO_LONG_TODAY: Final = (
+_NO_MORE_TODAY: Final = N_("There is no room for more today. What is stored stays safe: come back tomorrow.")
+_NO_LONG_TODAY: Final = N_(
     "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
 )
 

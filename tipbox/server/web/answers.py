@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from flask import Flask, jsonify, request
 from flask_limiter import RateLimitExceeded
@@ -12,28 +13,49 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tipbox.errors import FORMAT_ERRORS, Full, TipboxError
 from tipbox.server import log
-from tipbox.server.refusal import Refusal
+from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.transactions import DISK_FULL
 from tipbox.server.uploads.intake import Cut
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.upload_api import PREFIX
 
+STATUS: Final[Mapping[str, int]] = {
+    "no-circuit": 403,
+    "cross-site": 403,
+    "no-token": 401,
+    "no-draft": 404,
+    "not-found": 404,
+    "method": 405,
+    "length-required": 411,
+    "too-large": 413,
+    "draft-differs": 409,
+    "part-differs": 409,
+    "incomplete": 409,
+    "unknown-organisation": 422,
+    "slow-down": 429,
+    "full": 507,
+    "unavailable": 503,
+}
+"""What answers each refusal."""
+FORMAT_STATUS: Final = 400
+"""What answers all errors of the format."""
 WIPE = "tipbox.wipe"
 """In the WSGI environment: called when a body is refused that should never have come."""
 SLOW_SECONDS = "5"
 """What who must wait is told, when no budget says it."""
 
 
-def answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse] | None, rates: Rates | None) -> None:
+def answer_errors(app: Flask, page: Callable[[Refusal, int], AnyResponse] | None, rates: Rates | None) -> None:
     """Answer every error of ``app`` as section 4 says: as JSON below ``/api/``, or everywhere without ``page``."""
 
     def answer(refusal: Refusal) -> AnyResponse:
+        status = STATUS.get(refusal.code, FORMAT_STATUS)
         if refusal.wipe and (wipe := request.environ.get(WIPE)):
             wipe()
         if page is not None and not request.path.startswith(PREFIX):
-            return page(refusal)
+            return page(refusal, status)
         response = jsonify({"error": refusal.code, "message": refusal.message, **refusal.state})
-        response.status_code = refusal.status
+        response.status_code = status
         if refusal.code == "slow-down":
             response.headers["Retry-After"] = SLOW_SECONDS
         return response
@@ -61,7 +83,7 @@ def answer_errors(app: Flask, page: Callable[[Refusal], AnyResponse] | None, rat
         if isinstance(error, RequestRedirect):
             return error.get_response()
         code = {404: "not-found", 405: "method", 413: "too-large"}.get(error.code or 0)
-        return answer(Refusal(code)) if code else answer(Refusal("malformed", "The request is malformed."))
+        return answer(Refusal(code)) if code else answer(Refusal("malformed", N_("The request is malformed.")))
 
     @app.errorhandler(Cut)
     def cut(_error: Cut) -> AnyResponse:

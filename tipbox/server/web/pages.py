@@ -18,7 +18,7 @@ from werkzeug.datastructures import LanguageAccept
 from tipbox.formats import wordlists
 from tipbox.resources import static_dir
 from tipbox.server.config import Config, Limits
-from tipbox.server.refusal import STATUS, Refusal
+from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.organisations import Listed, Roster
 from tipbox.server.web.rates import Rates
 
@@ -104,7 +104,7 @@ class Pages:
     def _page(self, name: str, language: str, prefix: str | None) -> Response:
         serving = self._roster.serving(self._today())
         if not serving:
-            raise Refusal("unavailable", "No organisation has a valid key here just now; come back in some days.")
+            raise Refusal("unavailable", N_("No organisation has a valid key here just now; come back in some days."))
         collected = self._collected()
         stamp = [(one.data, collected.get(one.manifest.id)) for one in serving]
         if stamp != self._kept_for:
@@ -133,8 +133,8 @@ class Pages:
             )
         return Page.of(body.encode(), TYPES[".html"])
 
-    def error(self, refusal: Refusal) -> Response:
-        """A refusal as a page."""
+    def error(self, refusal: Refusal, status: int) -> Response:
+        """A refusal as a page, in the visitor's language."""
         language = self.language(None)
         with force_locale(language):
             heading = gettext("This did not work")
@@ -145,7 +145,7 @@ class Pages:
                 message=gettext(refusal.message),
                 step=gettext("Close this tab if somebody can see it. Nothing was kept on this device."),
             )
-        response = Response(body, refusal.status, content_type=TYPES[".html"])
+        response = Response(body, status, content_type=TYPES[".html"])
         response.vary.add("Accept-Language")
         return response
 
@@ -262,7 +262,3 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) 
         return Response(found.data, content_type=TYPES[".json"])
 
     return blueprint
-
-
-MESSAGES: Final = tuple(message for _, message in STATUS.values())
-"""What translators find of this module: the sentences of the refusals."""
