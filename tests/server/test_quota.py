@@ -74,7 +74,7 @@ def opens(
     """The state, or the code of the refusal."""
     terms = Terms(quota or Quota(), disk, set())
     try:
-        return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms))[1]
+        return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms)).state
     except Refusal as refusal:
         return refusal.code
 
@@ -164,10 +164,8 @@ def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: li
 
     assert isinstance(opens(store, opening), drafts.State)
     store.write(lambda connection: drafts.add_run(connection, opening.token, 0, hashes, "a" * 32))
-    used, old = store.write(
-        lambda connection: drafts.commit(connection, opening.token, envelope_id.digest(), "b" * 32, DAY)
-    )
-    assert (used, old) == (True, ["a" * 32])
+    end = store.write(lambda connection: drafts.commit(connection, opening.token, envelope_id.digest(), "b" * 32, DAY))
+    assert end == drafts.Commit(used=True, old_blobs=["a" * 32])
     assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == stored
 
     gone = store.write(lambda connection: envelope_rows.delete_old(connection, 0, 2))

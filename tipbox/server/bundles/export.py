@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,15 @@ class Waiting:
     size: int
     blob: str | None
     body_size: int
+
+
+@dataclass(frozen=True)
+class ExportStart:
+    """What the transaction of an export says: its sequence, all that is not acknowledged, and the report."""
+
+    sequence: int
+    pending: list[Waiting]
+    report: Report
 
 
 def export(home: Path, organisation: str, out: Path, *, today: date | None = None) -> list[Path]:
@@ -145,12 +155,13 @@ def prepare(server: Opened, organisation: str, today: date) -> list[Prepared]:
     manifest = listed.manifest
     manifest.check(today)
     key = manifest.current_key(today)
-    sequence, waiting, report = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    volumes = _bounded(plan([envelope for envelope in waiting if _is_there(server.blobs, envelope)]))
+    start = server.store.write(lambda connection: _begin(connection, manifest.id, today))
+    whole = [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)]
+    volumes = _bounded(plan(whole))
     prepared = []
     for number, volume in enumerate(volumes, 1):
         entries = [ItemEntry("envelope", envelope.size, envelope.id) for envelope in volume]
-        told = report.encode() if number == 1 else b""
+        told = start.report.encode() if number == 1 else b""
         if told:
             entries.insert(0, ItemEntry("report", len(told), sha256(told)))
         index = Index(
@@ -158,14 +169,14 @@ def prepare(server: Opened, organisation: str, today: date) -> list[Prepared]:
             direction=OUTWARD,
             organisation=manifest.id,
             sender=b"",
-            sequence=sequence,
+            sequence=start.sequence,
             items=(),
             server_key=server.keys.public,
             volume=number,
             volumes=len(volumes),
         )
         sealed = Volume.begin(index, entries, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
-        prepared.append(Prepared(f"{organisation}-{sequence}-{number}.bundle", sealed, told))
+        prepared.append(Prepared(f"{organisation}-{start.sequence}-{number}.bundle", sealed, told))
     return prepared
 
 
@@ -173,20 +184,21 @@ def are_there(server: Opened, envelopes: Sequence[bytes]) -> bool:
     """Whether all of these are here still, and the bodies that lie on the disk are whole."""
     for at in range(0, len(envelopes), _BATCH):
         batch = envelopes[at : at + _BATCH]
-        rows = server.store.read(
-            lambda connection, batch=batch: connection.execute(  # type: ignore[misc]
-                select(Envelope.id, Envelope.body_size, Envelope.blob).where(Envelope.id.in_(batch))
-            ).all()
-        )
-        if len(rows) != len(batch):
+        found = server.store.read(partial(_bodies, envelopes=batch))
+        if len(found) != len(batch):
             return False
-        if server.blobs.local and not all(_is_there(server.blobs, Waiting(r[0], 0, r[2], r[1])) for r in rows):
+        if server.blobs.local and not all(_is_there(server.blobs, blob, body_size) for blob, body_size in found):
             return False
     return True
 
 
-def _begin(connection: Connection, organisation: bytes, today: date) -> tuple[int, list[Waiting], Report]:
-    """The next sequence, and what waits."""
+def _bodies(connection: Connection, envelopes: Sequence[bytes]) -> list[tuple[str | None, int]]:
+    """Blob and plaintext size of the body of each Envelope that is still here."""
+    rows = connection.execute(select(Envelope.blob, Envelope.body_size).where(Envelope.id.in_(envelopes)))
+    return [(row[0], row[1]) for row in rows]
+
+
+def _begin(connection: Connection, organisation: bytes, today: date) -> ExportStart:
     tick(connection, today)
     series = (Series.organisation == organisation, Series.direction == OUTWARD)
     last = connection.execute(select(Series.sequence).where(*series)).scalar_one_or_none()
@@ -203,7 +215,7 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> tuple[in
         .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
     ).all()
     waiting = [Waiting(row[0], row[3] + row[4] + padding.sealed_size(row[1]), row[2], row[1]) for row in rows]
-    return sequence, waiting, _report(connection, organisation)
+    return ExportStart(sequence, waiting, _report(connection, organisation))
 
 
 def _report(connection: Connection, organisation: bytes) -> Report:
@@ -241,9 +253,9 @@ def plan(waiting: Sequence[Waiting]) -> list[list[Waiting]]:
     return volumes or [[]]
 
 
-def _is_there(blobs: BlobStore, envelope: Waiting) -> bool:
+def _is_there(blobs: BlobStore, blob: str | None, body_size: int) -> bool:
     """Whether a body is whole. One that the disk lost must not keep the others here; ``check`` names it."""
-    return envelope.blob is None or blobs.size(envelope.blob) == padding.sealed_size(envelope.body_size)
+    return blob is None or blobs.size(blob) == padding.sealed_size(body_size)
 
 
 def _bounded(volumes: list[list[Waiting]]) -> list[list[Waiting]]:

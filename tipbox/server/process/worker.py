@@ -27,6 +27,7 @@ from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.web.headers import HEADERS
+from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, HOURLY, WIPE
 
 HEAD_SECONDS: Final = 60
 """Patience for the whole head of a request once its connection is open."""
@@ -115,7 +116,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _every_hour(self, application: Any) -> None:
         while self.alive:
             try:
-                application.extensions.get("tipbox.hourly", lambda: None)()
+                application.extensions.get(HOURLY, lambda: None)()
             except Exception as error:  # noqa: BLE001 (the next hour comes)
                 log.fault(error)
             gevent.sleep(HOUR)
@@ -181,9 +182,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
         name = client.getsockname()
         response, environ = wsgi.create(request, client, addr or "", name, door.config, response_class=Response)
         environ["wsgi.input"] = _Body(request.body.reader)
-        environ["tipbox.circuit"] = connection.circuit
-        environ["tipbox.circuit_demanded"] = door.demands_circuit
-        environ["tipbox.wipe"] = lambda: _wipe(request, connection)
+        environ[CIRCUIT] = connection.circuit
+        environ[CIRCUIT_DEMANDED] = door.demands_circuit
+        environ[WIPE] = lambda: _wipe(request, connection)
         answer = door.application(environ, response.start_response)
         try:
             unread = connection.wiped or _unread(request)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -138,7 +139,7 @@ def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
 def pin_folder(home: Home, store: Store) -> None:
     """Pin the identity keys of the manifests in H/keys: after a restore, which may have found newer ones there."""
     for listed in read_folder(home.keys):
-        store.write(lambda connection, manifest=listed.manifest: _pin(connection, manifest))  # type: ignore[misc]
+        store.write(partial(_pin, manifest=listed.manifest))
 
 
 def _pin(connection: Connection, manifest: Manifest) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
+from tipbox.files.lock import exclusive
 from tipbox.server.storage.database import READ_ONLY
 from tipbox.server.storage.database_errors import no_room
 from tipbox.server.storage.executors import Here, Outcome, Threads
@@ -170,16 +170,7 @@ def _turns(engine: Engine) -> Callable[[], AbstractContextManager[None]]:
     if engine.dialect.name != "sqlite" or not database:
         return nullcontext
 
-    @contextmanager
-    def turn() -> Iterator[None]:
-        descriptor = os.open(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-    return turn
+    return partial(exclusive, f"{database}.turn", mode=0o660)
 
 
 def _translate(error: Exception) -> Exception:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from tipbox.files.lock import exclusive
 from tipbox.server.home import Home
 
 
-@contextmanager
-def alone(home: Home) -> Iterator[None]:
-    """Wait for the other one, then hold the lock. It ends with the process, however that ends."""
-    descriptor = os.open(home.upkeep, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, home.file_mode)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def alone(home: Home) -> AbstractContextManager[None]:
+    """Wait for the other command, then keep others out."""
+    return exclusive(home.upkeep, mode=home.file_mode)

@@ -62,6 +62,27 @@ STORED: Final = State(stored=True)
 
 
 @dataclass(frozen=True)
+class Change:
+    """What a request did to an upload.
+
+    Attributes:
+        state: of the Envelope, now.
+        used: whether what the request brought was new and is kept; otherwise it can be dropped.
+    """
+
+    state: State
+    used: bool
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The end of a draft: whether the merged blob is used, and the blobs of its runs, which nothing names any more."""
+
+    used: bool
+    old_blobs: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Opening:
     """A header and letter as they came, to be opened under a token (by its SHA-256)."""
 
@@ -115,8 +136,8 @@ def state_of(draft: DraftView | None) -> State:
     return STORED if draft is None else State(stored=False, missing=draft.missing)
 
 
-def open_draft(connection: Connection, opening: Opening, today: date, terms: Terms) -> tuple[bool, State]:
-    """Open a draft, or store an Envelope without a body at once. Whether anything was new, and the state.
+def open_draft(connection: Connection, opening: Opening, today: date, terms: Terms) -> Change:
+    """Open a draft, or store an Envelope without a body at once.
 
     Raises:
         Refusal: ``draft-differs``, ``unknown-organisation``, ``full``.
@@ -124,12 +145,12 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Ter
     try:
         draft = find(connection, opening.token)
     except Refusal:
-        return True, _open_new(connection, opening, today, terms)
+        return Change(_open_new(connection, opening, today, terms), used=True)
     if draft is not None:
         digest = connection.execute(select(Draft.digest).where(Draft.token == opening.token)).scalar_one()
         if digest != opening.digest:
             raise Refusal("draft-differs")
-    return False, state_of(draft)
+    return Change(state_of(draft), used=False)
 
 
 def _open_new(connection: Connection, opening: Opening, today: date, terms: Terms) -> State:
@@ -169,8 +190,8 @@ def _check_organisations(connection: Connection, header: Header, known: set[byte
         raise Refusal("unknown-organisation")
 
 
-def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes], blob: str) -> tuple[bool, State]:
-    """Note the parts of a durable blob. Whether the blob is needed, and the state.
+def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes], blob: str) -> Change:
+    """Note the parts of a durable blob.
 
     Args:
         connection: the transaction.
@@ -184,7 +205,7 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
     """
     draft = find(connection, token)
     if draft is None:
-        return False, STORED
+        return Change(STORED, used=False)
     count = len(hashes)
     _compare(connection, token, first, hashes)
     new, missing = ranges.split(draft.missing, first, count)
@@ -206,7 +227,7 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
         connection.execute(
             update(Draft).where(Draft.token == token).values(missing=ranges.pack(missing), received=received)
         )
-    return bool(new), State(stored=False, missing=missing)
+    return Change(State(stored=False, missing=missing), used=bool(new))
 
 
 def _received(body_size: int, missing: Sequence[Range]) -> int:
@@ -278,10 +299,10 @@ def drop_run(connection: Connection, token: bytes, first: int) -> State:
     return State(stored=False, missing=missing)
 
 
-def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, today: date) -> tuple[bool, list[str]]:
-    """Store a merged draft's Envelope once and end the draft. Whether ``blob`` is needed, and the draft's blobs."""
+def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, today: date) -> Commit:
+    """Store a merged draft's Envelope once and end the draft."""
     if find(connection, token) is None:
-        return False, []
+        return Commit(used=False)
     clock = tick(connection, today)
     header, letter = connection.execute(
         select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
@@ -292,7 +313,7 @@ def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, tod
     _note_finished(connection, token, clock)
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
     delete_draft(connection, token)
-    return used, blobs
+    return Commit(used, blobs)
 
 
 def delete_draft(connection: Connection, token: bytes) -> None:

@@ -48,10 +48,10 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
                 return STORED
             raise Refusal("incomplete", state=state.to_json()) from None
         name = threads.disk(blob.keep, blob.size)
-        used, old = store.write(lambda connection: drafts.commit(connection, token, envelope, name, today))
-        if not used:
+        end = store.write(lambda connection: drafts.commit(connection, token, envelope, name, today))
+        if not end.used:
             blob.discard()
-    threads.disk(blobs.delete, old)
+    threads.disk(blobs.delete, end.old_blobs)
     return STORED
 
 

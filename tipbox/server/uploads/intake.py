@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Final, Protocol
 
@@ -25,7 +25,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
-from tipbox.server.uploads.drafts import DraftView, Opening, State, Terms
+from tipbox.server.uploads.drafts import Change, DraftView, Opening, State, Terms
 from tipbox.server.uploads.finish import finish
 from tipbox.server.uploads.in_flight import Arriving, Share
 
@@ -56,29 +56,35 @@ class Cut(Exception):
     """The line broke before the body was whole; nobody waits for an answer."""
 
 
-@dataclass(frozen=True)
 class Intake:
     """The four requests of an upload. ``token``: SHA-256 of the draft token."""
 
-    home: Home
-    config: Config
-    store: Store
-    blobs: BlobStore
-    threads: Threads
-    today: Callable[[], date]
-    known: set[bytes] = field(default_factory=set)
-    letters: Arriving = field(init=False)
-    bodies: Arriving = field(init=False)
-
-    def __post_init__(self) -> None:
-        quota, workers = self.config.quota, self.config.server.workers
-        object.__setattr__(self, "letters", Arriving(quota.arriving_letter_bytes // workers))
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        store: Store,
+        blobs: BlobStore,
+        *,
+        threads: Threads,
+        today: Callable[[], date],
+    ) -> None:
+        self._home = home
+        self._config = config
+        self._store = store
+        self._blobs = blobs
+        self._threads = threads
+        self._today = today
+        self._known: set[bytes] = set()
+        """Ids of organisations that were seen in the database; they are never taken back."""
+        quota, workers = config.quota, config.server.workers
+        self._letters = Arriving(quota.arriving_letter_bytes // workers)
         # On a small disk, what is on its way must not use up the room that is kept for texts.
         most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * MAX_RUN))
-        object.__setattr__(self, "bodies", Arriving(most // workers))
+        self._bodies = Arriving(most // workers)
 
-    def open(self, token: bytes, body: Body, length: int) -> tuple[bool, State]:
-        """``PUT /api/envelope``: header ‖ letter of ``length`` bytes. Whether it is new, and the state.
+    def open(self, token: bytes, body: Body, length: int) -> Change:
+        """``PUT /api/envelope``: header ‖ letter of ``length`` bytes.
 
         Raises:
             TipboxError: a format error.
@@ -89,8 +95,8 @@ class Intake:
         if length > MAX_OPENING:
             raise Refusal("too-large")
         with (
-            self.letters.request() as share,
-            tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self.home.spool)) as spool,
+            self._letters.request() as share,
+            tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self._home.spool)) as spool,
         ):
             prefix = exactly(body, min(length, MAGIC_READ))
             size = _sealed_header_size(prefix)
@@ -109,8 +115,8 @@ class Intake:
                 spool.write(piece)
             spool.seek(size)
             opening = Opening(token, header, spool.read())
-        terms, today = Terms(self.config.quota, self._disk(), self.known), self.today()
-        return self.store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
+        terms, today = Terms(self._config.quota, self._disk(), self._known), self._today()
+        return self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
 
     def state(self, token: bytes) -> State:
         """``GET /api/envelope``.
@@ -118,7 +124,7 @@ class Intake:
         Raises:
             Refusal: ``no-draft``.
         """
-        return drafts.state_of(self.store.read(lambda connection: drafts.find(connection, token)))
+        return drafts.state_of(self._store.read(lambda connection: drafts.find(connection, token)))
 
     def parts(self, token: bytes, first: int, body: Body, length: int) -> State:
         """``PUT /api/envelope/parts/<first>``: a run of whole parts, ``length`` bytes in all.
@@ -128,31 +134,32 @@ class Intake:
             Refusal: ``no-draft``, ``part-differs``, ``full``; ``slow-down``: the parts that came whole are kept.
             Cut: the line broke; the same.
         """
-        draft = self.store.read(lambda connection: drafts.find(connection, token))
+        draft = self._store.read(lambda connection: drafts.find(connection, token))
         if draft is None:
             return drafts.STORED
         sizes = run_sizes(draft, first, length)
         disk = self._disk()
         if disk.free < disk.floor + length:
             raise Refusal("full")
-        with self.bodies.request() as share, self.threads.disk(self.blobs.create) as blob:
-            hashes, why = _receive(body, sizes, blob, share)
-            if hashes:
-                state = self._keep(token, first, hashes, blob, sum(sizes[: len(hashes)]))
-            if why is not None:
-                raise why
-            return state
+        with self._bodies.request() as share, self._threads.disk(self._blobs.create) as blob:
+            run = _receive(body, sizes, blob, share)
+            state = None
+            if run.hashes:
+                state = self._keep(token, first, run.hashes, blob, sum(sizes[: len(run.hashes)]))
+            if run.cut is not None:  # only now: what came whole before the cut is kept
+                raise run.cut
+            return state or drafts.state_of(draft)
 
     def _keep(self, token: bytes, first: int, hashes: list[bytes], blob: Incoming, size: int) -> State:
-        name = self.threads.disk(blob.keep, size)
+        name = self._threads.disk(blob.keep, size)
         try:
-            needed, state = self.store.write(lambda connection: drafts.add_run(connection, token, first, hashes, name))
+            change = self._store.write(lambda connection: drafts.add_run(connection, token, first, hashes, name))
         except Refusal:
             blob.discard()
             raise
-        if not needed:
+        if not change.used:
             blob.discard()
-        return state
+        return change.state
 
     def finish(self, token: bytes) -> State:
         """``POST /api/envelope/finish``.
@@ -161,11 +168,11 @@ class Intake:
             Refusal: ``no-draft``, ``incomplete`` with the state.
             Full: the disk has no room for it; the draft stays.
         """
-        with self.threads.alone(token):
-            return finish(self.store, self.blobs, self.threads, token, self.today())
+        with self._threads.alone(token):
+            return finish(self._store, self._blobs, self._threads, token, self._today())
 
     def _disk(self) -> Disk:
-        return Disk.of(self.home.path, holds_bodies=self.blobs.local)
+        return Disk.of(self._home.path, holds_bodies=self._blobs.local)
 
 
 def _sealed_header_size(prefix: bytes) -> int:
@@ -184,10 +191,16 @@ def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
     return sizes
 
 
-def _receive(
-    body: Body, sizes: Sequence[int], blob: Incoming, share: Share
-) -> tuple[list[bytes], Cut | Refusal | None]:
-    """Write parts to ``blob`` as they come; the SHA-256 of those that came whole, and why it ended before the last."""
+@dataclass(frozen=True)
+class ReceivedRun:
+    """SHA-256 of each part that came whole, and why the run ended before its last part, if it did."""
+
+    hashes: list[bytes]
+    cut: Cut | Refusal | None = None
+
+
+def _receive(body: Body, sizes: Sequence[int], blob: Incoming, share: Share) -> ReceivedRun:
+    """Write parts to ``blob`` as they come."""
     hashes: list[bytes] = []
     try:
         for size in sizes:
@@ -198,8 +211,8 @@ def _receive(
                 blob.write(piece)
             hashes.append(digest.digest())
     except (Cut, Refusal) as error:
-        return hashes, error
-    return hashes, None
+        return ReceivedRun(hashes, error)
+    return ReceivedRun(hashes)
 
 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from tipbox.server.storage.transactions import DISK_FULL
 from tipbox.server.uploads.intake import Cut
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.upload_api import PREFIX
+from tipbox.server.web.worker_keys import WIPE
 
 STATUS: Final[Mapping[str, int]] = {
     "no-circuit": 403,
@@ -39,8 +40,6 @@ STATUS: Final[Mapping[str, int]] = {
 """What answers each refusal."""
 FORMAT_STATUS: Final = 400
 """What answers all errors of the format."""
-WIPE = "tipbox.wipe"
-"""In the WSGI environment: called when a body is refused that should never have come."""
 SLOW_SECONDS = "5"
 """What who must wait is told, when no budget says it."""
 

@@ -28,11 +28,10 @@ from tipbox.server.web.mailbox_api import mailbox_blueprint
 from tipbox.server.web.pages import Pages, pages_blueprint
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.upload_api import api_blueprint
+from tipbox.server.web.worker_keys import HOURLY
 
 STORE = "tipbox.store"
 """Among the application's extensions: its store."""
-HOURLY = "tipbox.hourly"
-"""Among the application's extensions: what a worker calls every hour, so that the server sees each of its days."""
 SOURCE_LANGUAGE = "en"
 
 
@@ -62,7 +61,7 @@ def create_app(
     app.extensions[STORE] = store
     app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
     blobs = open_blobs(home, config.blobs)
-    intake = Intake(home, config, store, blobs, threads, today)
+    intake = Intake(home, config, store, blobs, threads=threads, today=today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))

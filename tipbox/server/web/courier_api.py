@@ -6,13 +6,11 @@ to the organisation, what comes in is signed by its desk: a courier needs no oth
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -22,6 +20,7 @@ from flask import Flask, Response, jsonify, request
 
 from tipbox.errors import TipboxError
 from tipbox.files.durable import replacing
+from tipbox.files.lock import exclusive
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import GIB, KIB, MIB
 from tipbox.formats.manifest import check_organisation_name
@@ -108,17 +107,6 @@ def create_courier_app(
 # --- outwards ---------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time makes or drops an organisation's export."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _present_export(home: Home, organisation: str, today: date) -> list[dict[str, Any]]:
     """The volumes of today's export. It is made once a day, after each delivery of news, and when Envelopes have gone.
 
@@ -129,7 +117,7 @@ def _present_export(home: Home, organisation: str, today: date) -> list[dict[str
         if find_by_name(home, organisation) is None:
             raise Refusal("not-found")
         folder.mkdir(exist_ok=True)
-        with _alone(folder):
+        with exclusive(folder):  # one process at a time makes or drops an organisation's export
             before = _listed(folder)
             if before and before["day"] == today.isoformat() and _is_whole(server, folder, before["volumes"]):
                 return list(before["volumes"])
@@ -250,6 +238,6 @@ def _import(home: Home, file: BinaryIO, today: date) -> Taken:
         taken = import_opened(server, file, "delivery", today)
     folder = home.outgoing / taken.organisation
     if taken.news and folder.is_dir():
-        with _alone(folder):
+        with exclusive(folder):
             (folder / EXPORT_DAY).unlink(missing_ok=True)
     return taken

@@ -7,11 +7,8 @@ from typing import Final
 from flask import Flask, request
 
 from tipbox.server.refusal import Refusal
+from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED
 
-CIRCUIT: Final = "tipbox.circuit"
-"""In the WSGI environment: the circuit of the connection, when it named one."""
-CIRCUIT_DEMANDED: Final = "tipbox.circuit_demanded"
-"""In the WSGI environment: whether this door is open to circuits only."""
 _OWN: Final = frozenset({"same-origin", "none"})
 _SAFE: Final = frozenset({"GET", "HEAD"})
 

@@ -14,7 +14,7 @@ from flask import Flask, request
 from flask_limiter import ApplicationLimit, Limiter, RouteLimit
 
 from tipbox.server.config import Config
-from tipbox.server.web.cross_site import CIRCUIT
+from tipbox.server.web.worker_keys import CIRCUIT
 
 LONGEST_WINDOW: Final = 60
 """Seconds of the longest budget."""

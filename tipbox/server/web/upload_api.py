@@ -28,8 +28,8 @@ def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
     @rates.limit(limits.open)
     def open_envelope() -> Response:
         token, length = token_hash(), announced_length(MAX_OPENING)
-        created, state = intake.open(token, _body(), length)
-        return _answer(state, 201 if created else 200)
+        change = intake.open(token, _body(), length)
+        return _answer(change.state, 201 if change.used else 200)
 
     @blueprint.get("")
     @rates.limit(limits.state)
