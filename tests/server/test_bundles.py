@@ -514,7 +514,7 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     assert [finding.check for finding in findings] == [
         *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "room", "headers")
     ]
-    assert [finding for finding in findings if not (finding.ok and finding.message and not finding.mend)] == []
+    assert [finding for finding in findings if not (finding.ok and finding.message and not finding.remedy)] == []
 
 
 def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organisations: list[Organisation]) -> None:
@@ -526,7 +526,7 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
     findings = {finding.check: finding for finding in check(server.home, today=days.today() + timedelta(days=30))}
 
     assert [name for name, finding in findings.items() if not finding.ok] == ["modes", "blobs", "settled", "manifests"]
-    assert all(finding.mend for finding in findings.values() if not finding.ok)
+    assert all(finding.remedy for finding in findings.values() if not finding.ok)
     assert [findings[name].to_json()["wrong"] for name in ("modes", "blobs", "database")] == [1, 1, 0]
 
 

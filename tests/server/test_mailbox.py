@@ -206,7 +206,7 @@ def test_the_quota_of_all_replies(organisations: list[Organisation], tmp_path: P
         assert desk.deposit(other, other.reply(60_000)).deposited == 1
         (room,) = (finding for finding in check(server.home) if finding.check == "room")
         assert not room.ok
-        assert "quota.reply_bytes" in room.mend
+        assert "quota.reply_bytes" in room.remedy
         assert (status(server.home).replies, status(server.home).replies_used_tenths) == ("1+", 9)
     finally:
         server.kill()

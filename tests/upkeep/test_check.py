@@ -57,7 +57,7 @@ def test_a_machine_that_is_well(units: Path) -> None:
     findings = check_machine()
 
     assert [finding.check for finding in findings] == ["tor", "units"]
-    assert all(finding.ok and finding.message and not finding.mend for finding in findings)
+    assert all(finding.ok and finding.message and not finding.remedy for finding in findings)
 
 
 def test_a_tor_without_proof_of_work_is_not_well(programs: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_tor_without_proof_of_work_is_not_well(programs: Path) -> None:
     finding = found("tor")
 
     assert (finding.ok, "no proof of work" in finding.message) == (False, True)
-    assert "apt-get install tor" in finding.mend
+    assert "apt-get install tor" in finding.remedy
 
 
 def test_an_exposed_unit_is_named(units: Path) -> None:
@@ -87,7 +87,7 @@ def test_what_cannot_be_asked_is_not_well(units: Path, programs: Path, name: str
     finding = found(check_name)
 
     assert (finding.ok, "does not say" in finding.message) == (False, True)
-    assert finding.mend
+    assert finding.remedy
 
 
 def test_a_program_that_is_not_there_is_missed_only_where_units_are(
@@ -115,7 +115,7 @@ def test_a_couriers_door_without_a_key_is_open_to_everybody(
 
     for source in (tmp_path, STANDARD_INPUT):
         finding = found("couriers", source)
-        assert (finding.ok, bool(finding.mend)) == (ok, not ok)
+        assert (finding.ok, bool(finding.remedy)) == (ok, not ok)
     assert not found("couriers", tmp_path / "none").ok
 
 
@@ -133,7 +133,7 @@ def test_closed_days_that_were_not_settled_for_two_nights_are_a_finding(tmp_path
     assert "never settled" in settled(3).message
     settle(server.home, today=today + timedelta(days=3))
     assert [settled(after).ok for after in (3, 5, 6)] == [True, True, False]
-    assert "settle" in settled(6).mend
+    assert "settle" in settled(6).remedy
     server.close()
 
 

@@ -179,8 +179,8 @@ def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: 
     if only != "server":
         findings += check_machine(couriers)
     for finding in findings:
-        mend = f" To fix it: {finding.mend}" if finding.mend else ""
-        terminal.say(f"{'well' if finding.ok else 'BAD '}  {finding.check}: {finding.message}.{mend}")
+        remedy = f" To fix it: {finding.remedy}" if finding.remedy else ""
+        terminal.say(f"{'well' if finding.ok else 'BAD '}  {finding.check}: {finding.message}.{remedy}")
     terminal.result([finding.to_json() for finding in findings])
     bad = sum(not finding.ok for finding in findings)
     if bad:

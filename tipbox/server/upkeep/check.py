@@ -47,7 +47,7 @@ def check(home: Path, *, more: Sequence[Check] = (), today: date | None = None) 
         raise
     except TipboxError as error:
         return [
-            Finding("server", ok=False, message=str(error), mend="follow the sentence, then check again", wrong=None)
+            Finding("server", ok=False, message=str(error), remedy="follow the sentence, then check again", wrong=None)
         ]
 
 
@@ -62,7 +62,7 @@ def _guarded(one: Check, server: Opened, today: date) -> Finding:
     except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
         name = one.__name__.removeprefix("_")
         message = f"the check failed: {type(error).__name__}"
-        return Finding(name, ok=False, message=message, mend="see the log", wrong=None)
+        return Finding(name, ok=False, message=message, remedy="see the log", wrong=None)
 
 
 def _modes(server: Opened, _today: date) -> Finding:
@@ -169,17 +169,13 @@ def _settled(server: Opened, today: date) -> Finding:
     closed = [day for day in first if day is not None and day < today]
     last = last_settled(server.home)
     late = bool(closed) and (today - (last or min(closed))).days > SETTLE_DAYS
-    return Finding(
+    remedy = "tipbox server settle, and find out why the nightly run failed"
+    return _first(
         "settled",
-        not late,
-        f"closed days were settled last on {last}, and still show order and times"
-        if late and last
-        else "closed days were never settled, and show order and times"
-        if late
-        else f"closed days were settled on {last}"
-        if last
-        else "there is no closed day to settle yet",
-        "tipbox server settle, and look why the nightly one did not" if late else "",
+        (late and last, f"closed days were settled last on {last}, and still show order and times", remedy),
+        (late, "closed days were never settled, and show order and times", remedy),
+        (last, f"closed days were settled on {last}", ""),
+        (True, "there is no closed day to settle yet", ""),
     )
 
 
@@ -214,27 +210,28 @@ def _room(server: Opened, _today: date) -> Finding:
             int(connection.execute(select(func.coalesce(func.sum(Draft.body_size), 0))).scalar_one()),
         )
     )
-    full = disk.free < disk.floor
-    carried = stored + announced >= quota.carry_capacity
-    answered = replies >= quota.reply_bytes - quota.reply_bytes // 10
-    return Finding(
+    nearly = quota.reply_bytes - quota.reply_bytes // 10
+    return _first(
         "room",
-        not (full or carried or answered),
-        "the disk is full: nothing is taken in"
-        if full
-        else "couriers have more to carry than they can: files are refused, texts are taken"
-        if carried
-        else "replies have nearly reached their quota: some are returned to their desks"
-        if answered
-        else "there is room",
-        "make room on the disk"
-        if full
-        else "export, carry, and import the acknowledgements"
-        if carried
-        else "raise quota.reply_bytes if the disk has room, or wait until sources read and delete"
-        if answered
-        else "",
+        (disk.free < disk.floor, "the disk is full: nothing is taken in", "make room on the disk"),
+        (
+            stored + announced >= quota.carry_capacity,
+            "couriers have more to carry than they can: files are refused, texts are taken",
+            "export, carry, and import the acknowledgements",
+        ),
+        (
+            replies >= nearly,
+            "replies have nearly reached their quota: some are returned to their desks",
+            "raise quota.reply_bytes if the disk has room, or wait until sources read and delete",
+        ),
+        (True, "there is room", ""),
     )
+
+
+def _first(name: str, *cases: tuple[object, str, str]) -> Finding:
+    """The first case (condition, message, remedy) whose condition holds; one with a remedy is not well."""
+    message, remedy = next((message, remedy) for condition, message, remedy in cases if condition)
+    return Finding(name, not remedy, message, remedy)
 
 
 _CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _room)

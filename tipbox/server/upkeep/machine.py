@@ -46,7 +46,7 @@ def _tor(*, installed: bool) -> Finding:
             "tor",
             ok=not installed,
             message="there is no tor on this machine",
-            mend="apt-get install tor" if installed else "",
+            remedy="apt-get install tor" if installed else "",
         )
     said = _ask(program, "--list-modules").stdout.splitlines()
     able = "pow: yes" in said
