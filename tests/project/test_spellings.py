@@ -31,7 +31,7 @@ from tipbox.formats.base import labels
 from tipbox.server import config, refusal
 from tipbox.server.home import Home
 from tipbox.server.storage.database import make_file
-from tipbox.server.storage.executors import Here
+from tipbox.server.storage.executors import InPlaceThreads
 from tipbox.server.upkeep import finding, seized, status
 from tipbox.server.web.app import create_app
 from tipbox.server.web.courier_api import create_courier_app
@@ -69,7 +69,7 @@ def http_paths() -> dict[str, list[str]]:
         make_file(home)
         apps = {
             "sources": create_app(home, settings),
-            "couriers": create_courier_app(home, settings, threads=Here()),
+            "couriers": create_courier_app(home, settings, threads=InPlaceThreads()),
         }
         return {
             name: sorted(
@@ -96,7 +96,7 @@ def error_codes() -> dict[str, list[str]]:
 
     return {
         "formats": sorted(formats),
-        "http": sorted(refusal.STATUS),
+        "http": sorted(refusal.SENTENCES),
         "commands": sorted(set(below(TipboxError)) - formats),
     }
 

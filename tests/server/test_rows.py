@@ -142,7 +142,8 @@ class Rows(RuleBasedStateMachine):
     def begin_a_restore(self) -> None:
         """A restore into a database in which another one was cut off."""
         decoys = self._count(Decoy)
-        self._store.write(lambda connection: (clear(connection), pin(connection)))
+        self._store.write(clear)
+        self._store.write(pin)
         assert (self._count(Envelope), self._count(Slot), self._count(Reply), self._count(ReplyOpening)) == (0,) * 4
         assert self._count(Decoy) == decoys > 0
         assert self._count(DecoyOpening) > 0
@@ -209,7 +210,7 @@ RAW = re.compile(r"\b(insert into|delete from|update) (envelope|slot|reply|reply
 
 def changes(source: str) -> Iterator[tuple[str, str, frozenset[str]]]:
     """Every statement of a source that changes rows: verb, table, and the columns that it names."""
-    names = {}
+    names: dict[str, str] = {}
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
