@@ -20,7 +20,7 @@ from bench.figures import Ledger
 from support.server import Box, Client, Organisation, Server, bearer, inward, keys_folder, start, three
 from tipbox.formats.base import days
 from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
 from tipbox.server.storage.reply_rows import MOST_OF_ONE
@@ -71,7 +71,7 @@ def filled(server: Server, organisations: Sequence[Organisation], folder: Path) 
     """An unknown, a read and a full mailbox."""
     boxes = {kind: Box() for kind in ("unknown", "read", "full")}
     for one in organisations:
-        outward = one.read(export(server.home, one.name, folder / "out")[0])
+        outward = one.read(write_volumes(server.home, one.name, folder / "out")[0])
         replies = [boxes["full"].reply() for _ in range(MOST_OF_ONE)]
         once = boxes["read"].reply()
         items = [boxes["full"].item(reply) for reply in replies] + [boxes["read"].item(once)]

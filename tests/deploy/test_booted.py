@@ -716,7 +716,7 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
         rb'\1\2\n\1connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS newer (id INTEGER)")',
         run,
     )
-    broken = check + b"\n\ndef _ledger(server: Opened, _today: date) -> Finding:\n    raise RuntimeError\n"
+    broken = check + b"\n\ndef _ledger(server: OpenServer, _today: date) -> Finding:\n    raise RuntimeError\n"
     broken += b"\n\n_CHECKS = tuple(_ledger if one.__name__ == '_ledger' else one for one in _CHECKS)\n"
     files = {"tipbox/server/upkeep/check.py": broken, "tipbox/server/storage/database.py": changed}
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.1", files), 1)

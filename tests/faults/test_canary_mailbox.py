@@ -13,7 +13,7 @@ import pytest
 from faults.memory_search import Found, Search
 from support.server import Box, Client, Organisation, Sent, Server, inward, keys_folder, start, three
 from tipbox.formats.access_code import AccessCode
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 
 VISITS = 20
 
@@ -47,7 +47,7 @@ def _visited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
     server = start(folder / "home", keys_folder(folder / "keys", organisations), unix=True)
     try:
         gone, kept = box.reply(100_000), box.reply()
-        outward = one.read(export(server.home, one.name, folder / "out")[0])
+        outward = one.read(write_volumes(server.home, one.name, folder / "out")[0])
         bundle = inward(folder / "in", one, outward, [box.item(gone), box.item(kept)])
         from tipbox.server.bundles.importing import import_bundles
 

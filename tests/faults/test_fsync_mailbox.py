@@ -7,7 +7,7 @@ from pathlib import Path
 from faults import strace_log
 from faults.tracing import traced
 from support.server import Box, Client, Organisation, inward, keys_folder, start, three
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 
 
 def test_deposits_and_deletings_are_answered_once_they_are_durable(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_deposits_and_deletings_are_answered_once_they_are_durable(tmp_path: Pat
     try:
         box = Box()
         small, large = box.reply(), box.reply(300_000)
-        outward = one.read(export(server.home, one.name, tmp_path / "out")[0])
+        outward = one.read(write_volumes(server.home, one.name, tmp_path / "out")[0])
         bundle = inward(tmp_path / "in", one, outward, [box.item(small), box.item(large)]).read_bytes()
         pids = [worker.pid for worker in server.workers()]
         with traced(pids, strace_log.OPTIONS, tmp_path / "trace"):

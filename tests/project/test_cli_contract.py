@@ -23,7 +23,7 @@ from tipbox import cli
 from tipbox.commands.server import server_group as server_commands
 from tipbox.formats.base import days
 from tipbox.formats.manifest import Manifest
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 
 
 @pytest.fixture(scope="session")
@@ -472,7 +472,7 @@ def test_being_stopped_while_it_starts_or_ends_prints_no_traceback(
 def test_backup_drill_and_restore(run: Run, desks: Desks, secret: Path, tmp_path: Path, *, locked: bool) -> None:
     """With a locked key and its passphrase, and as briefly as the contract has it."""
     key, made, home, new = (tmp_path / name for name in ("K", "F", "home", "new"))
-    prepare(home, desks.folder / "keys")
+    prepare_server(home, desks.folder / "keys")
     passphrase = ("--passphrase-file", secret) if locked else ()
 
     done = run("server", "backup-key", "--out", key, *passphrase, "--json")
@@ -493,7 +493,7 @@ def test_backup_drill_and_restore(run: Run, desks: Desks, secret: Path, tmp_path
 
 def test_what_backups_refuse(run: Run, desks: Desks, secret: Path, tmp_path: Path) -> None:
     key, made, home = tmp_path / "K", tmp_path / "F", tmp_path / "home"
-    prepare(home, desks.folder / "keys")
+    prepare_server(home, desks.folder / "keys")
     run("server", "backup-key", "--out", key, "--passphrase-file", secret)
     run("server", "backup", "--home", home, "--out", made, "--to", f"{key}.pub")
     wrong = tmp_path / "wrong"

@@ -18,7 +18,7 @@ from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
 from tipbox import cli
 from tipbox.files.durable import make_stick_folder, write_file
 from tipbox.formats.base import days
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_no_command_of_the_desk_writes_over_what_it_reads(desks: Desks, secret: 
 
 
 def test_a_backup_is_never_written_over_the_key_that_it_is_sealed_to(desks: Desks, tmp_path: Path) -> None:
-    prepare(tmp_path / "home", desks.folder / "keys")
+    prepare_server(tmp_path / "home", desks.folder / "keys")
     assert run("server", "backup-key", "--out", tmp_path / "K") == 0
     public = tmp_path / "K.pub"
     before = public.read_bytes()
@@ -100,7 +100,7 @@ def test_what_goes_on_a_stick_can_be_read_by_the_next_machine_s_user(
     keys = desks.folder / "keys"
     before = os.umask(0o077)
     try:
-        prepare(home, keys)
+        prepare_server(home, keys)
         stick.mkdir(mode=0o755)
         stick.chmod(0o755)
         assert run("server", "export", "--home", home, "--to", "kibhr", "--out", stick / "round1") == 0

@@ -21,7 +21,7 @@ from tipbox.formats.base import days  # noqa: E402
 from tipbox.formats.base.primitives import sha256  # noqa: E402
 from tipbox.formats.bundles.acknowledgement import acknowledge  # noqa: E402
 from tipbox.formats.bundles.bundle_write import item_of  # noqa: E402
-from tipbox.server.bundles.export import export  # noqa: E402
+from tipbox.server.bundles.export import write_volumes  # noqa: E402
 from tipbox.server.bundles.importing import import_bundles  # noqa: E402
 from tipbox.server.home import Home  # noqa: E402
 
@@ -38,7 +38,7 @@ def main() -> None:
     server.upload(text, acknowledged, files)
     server.open(draft)
     server.put(draft, 1)
-    outward = organisations[0].read(export(server.home, organisations[0].name, work / "out")[0])
+    outward = organisations[0].read(write_volumes(server.home, organisations[0].name, work / "out")[0])
     ack = item_of("ack", acknowledge([acknowledged.id], organisations[0].desk))
     box = Box()
     reply = box.reply(500)

@@ -11,7 +11,7 @@ import pytest
 from support.server import Here, envelope, keys_folder, three
 from tipbox.formats.base import days
 from tipbox.server.storage.blobs import SETTLED, LocalBlobs, open_plain
-from tipbox.server.upkeep.settle import settle
+from tipbox.server.upkeep.settle import settle_server
 
 NAME = "0123456789abcdef" * 2
 SECRET = b"what another user keeps for itself"
@@ -56,7 +56,7 @@ def test_settling_copies_no_file_that_a_link_leads_to(tmp_path: Path) -> None:
     server.close()
     link = tmp_path / "home" / "blobs" / NAME
     link.symlink_to("../server.key")
-    settle(tmp_path / "home", today=days.today() + timedelta(days=1))
+    settle_server(tmp_path / "home", today=days.today() + timedelta(days=1))
     key = (tmp_path / "home" / "server.key").read_bytes()
     found = [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file() and not path.is_symlink()]
     assert found

@@ -38,17 +38,17 @@ from tipbox.formats.bundles.acknowledgement import Report, acknowledge
 from tipbox.formats.bundles.bundle import OUTWARD, Index
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.server.bundles.export import Prepared, Waiting, export, plan
-from tipbox.server.bundles.export import prepare as prepare_export
-from tipbox.server.bundles.importing import Taken, import_bundles
+from tipbox.server.bundles.export import PendingEnvelope, PreparedVolume, plan, write_volumes
+from tipbox.server.bundles.export import prepare_volumes as prepare_export
+from tipbox.server.bundles.importing import ImportResult, import_bundles
 from tipbox.server.home import Home
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.models import Draft, Envelope, Finished
-from tipbox.server.storage.open_server import opened
-from tipbox.server.upkeep.check import check
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.check_headers import headers
-from tipbox.server.upkeep.prune import prune
-from tipbox.server.upkeep.status import coarse, status
+from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.status import coarse, server_status
 
 __all__ = ["here_server"]
 
@@ -69,7 +69,7 @@ def _live(organisations: list[Organisation], tmp_path: Path) -> Iterator[Server]
 def fetch(server: Here | Server, organisation: Organisation, out: Path) -> tuple[Bundle, list[bytes], Report]:
     """Everything that an export gives to an organisation: its first Bundle, Envelopes in order, the report."""
     found: list[bytes] = []
-    bundles = [organisation.read(path) for path in export(server.home, organisation.name, out)]
+    bundles = [organisation.read(path) for path in write_volumes(server.home, organisation.name, out)]
     report = b""
     for bundle in bundles:
         for item in bundle.items:
@@ -83,7 +83,7 @@ def fetch(server: Here | Server, organisation: Organisation, out: Path) -> tuple
 
 def deliver(
     server: Here | Server, organisation: Organisation, outward: Bundle, items: Sequence[ItemSource], sequence: int = 1
-) -> Taken:
+) -> ImportResult:
     path = inward(server.home.parent / "inward.bundle", organisation, outward, items, sequence)
     (taken,) = import_bundles(server.home, [path])
     return taken
@@ -121,8 +121,8 @@ def test_volumes_are_named_after_organisation_sequence_and_volume(
     name = organisations[0].name
     server.upload(envelope(organisations), envelope(organisations, 1000))
 
-    first = export(server.home, name, tmp_path / "out")
-    again = export(server.home, name, tmp_path / "out")
+    first = write_volumes(server.home, name, tmp_path / "out")
+    again = write_volumes(server.home, name, tmp_path / "out")
 
     assert [path.name for path in first] == [f"{name}-1-1.bundle", f"{name}-1-2.bundle"]
     assert [path.name for path in again] == [f"{name}-2-1.bundle", f"{name}-2-2.bundle"]
@@ -139,7 +139,7 @@ def test_an_export_of_nothing_still_reports(server: Here, organisations: list[Or
 
 
 def test_texts_come_first_and_in_random_order() -> None:
-    waiting = [Waiting(bytes([number]) * 32, 9000, None, number % 2) for number in range(60)]
+    waiting = [PendingEnvelope(bytes([number]) * 32, 9000, None, number % 2) for number in range(60)]
 
     orders = [plan(waiting) for _ in range(4)]
 
@@ -155,22 +155,22 @@ def test_what_a_power_cut_leaves_of_a_volume_that_was_kept_is_no_volume(
 ) -> None:
     """It is not synced: a file that is shorter, or whose end never reached the disk, must mean a new export."""
     server.upload(envelope(organisations), envelope(organisations, 1000))
-    with opened(server.home) as there:
+    with open_server(server.home) as there:
         volume, *_ = prepare_export(there, organisations[0].name, days.today())
     data = volume.save()
-    assert Prepared.load(volume.name, data).sealed == volume.sealed
+    assert PreparedVolume.load(volume.name, data).sealed == volume.sealed
     for at in range(len(data)):
         for left in (data[:at], data[:at].ljust(len(data), b"\x00")):
             if left == data:
                 continue
             with pytest.raises(TipboxError):
-                Prepared.load(volume.name, left)
+                PreparedVolume.load(volume.name, left)
 
 
 def test_volumes_end_at_their_bounds_and_a_large_envelope_stays_whole() -> None:
-    large = [Waiting(bytes([number]) * 32, 2**29, "blob", 1) for number in range(3)]
-    larger = Waiting(b"x" * 32, 2**32, "blob", 1)
-    many = [Waiting(number.to_bytes(32), 9000, None, 0) for number in range(5000)]
+    large = [PendingEnvelope(bytes([number]) * 32, 2**29, "blob", 1) for number in range(3)]
+    larger = PendingEnvelope(b"x" * 32, 2**32, "blob", 1)
+    many = [PendingEnvelope(number.to_bytes(32), 9000, None, 0) for number in range(5000)]
 
     assert Counter(len(volume) for volume in plan(large)) == {2: 1, 1: 1}
     assert plan([larger]) == [[larger]]
@@ -180,18 +180,18 @@ def test_volumes_end_at_their_bounds_and_a_large_envelope_stays_whole() -> None:
 
 def test_no_such_organisation(server: Here, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nobody"):
-        export(server.home, "nobody", tmp_path / "out")
+        write_volumes(server.home, "nobody", tmp_path / "out")
 
 
 def test_no_valid_key(server: Here, organisations: list[Organisation], tmp_path: Path) -> None:
     with pytest.raises(Expired):
-        export(server.home, organisations[0].name, tmp_path / "out", today=days.today() + timedelta(days=40))
+        write_volumes(server.home, organisations[0].name, tmp_path / "out", today=days.today() + timedelta(days=40))
     assert not (tmp_path / "out").exists()
 
 
 def test_no_server_here(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no server has run there"):
-        export(tmp_path, "fidh", tmp_path / "out")
+        write_volumes(tmp_path, "fidh", tmp_path / "out")
 
 
 def test_a_body_that_the_disk_lost_keeps_nothing_else_here(
@@ -205,7 +205,7 @@ def test_a_body_that_the_disk_lost_keeps_nothing_else_here(
     server.upload(whole)
 
     assert sorted(fetch(server, organisations[0], tmp_path / "out")[1]) == sorted([text.whole, whole.whole])
-    assert not next(finding for finding in check(server.home) if finding.check == "blobs").ok
+    assert not next(finding for finding in check_server(server.home) if finding.check == "blobs").ok
 
 
 # --- inwards ----------------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_an_envelope_goes_after_the_last_acknowledgement(
 
     assert ids(server) == set()
     assert blobs(server) == []
-    assert all(finding.ok for finding in check(server.home))
+    assert all(finding.ok for finding in check_server(server.home))
 
 
 def test_one_desk_deletes_nothing_of_the_others(
@@ -336,7 +336,7 @@ def test_a_bundle_changes_no_name_that_sources_see(
 ) -> None:
     """A captured organisation must not take on another's name; its operator can give it a new one, knowingly."""
     captive = organisations[0]
-    outward = captive.read(export(server.home, captive.name, tmp_path / "out")[0])
+    outward = captive.read(write_volumes(server.home, captive.name, tmp_path / "out")[0])
     manifest = replace(captive.manifest(serial=(1, 2)), **change).signed_by(captive.identity)
     path = inward(tmp_path / "in", captive, outward, [item_of("manifest", manifest.encode())])
     (taken,) = import_bundles(server.home, [path])
@@ -354,7 +354,7 @@ def test_two_organisations_do_not_bear_one_name(
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / f"{one.name}.json").write_bytes(manifest.encode())
     with pytest.raises(InputRefused, match="the same name"):
-        prepare(server.home, tmp_path / "more")
+        prepare_server(server.home, tmp_path / "more")
 
 
 def test_strangers_and_other_readers_are_refused(
@@ -433,7 +433,7 @@ def test_one_bad_file_does_not_stop_the_others(server: Here, organisations: list
 
 def tick_days(server: Here | Server, first: int, last: int) -> None:
     for day in range(first, last + 1):
-        assert not prune(server.home, today=days.today() + timedelta(days=day)).held
+        assert not prune_server(server.home, today=days.today() + timedelta(days=day)).held
 
 
 def test_what_nobody_carried_goes_after_ninety_days_that_were_seen(
@@ -443,7 +443,7 @@ def test_what_nobody_carried_goes_after_ninety_days_that_were_seen(
 
     tick_days(server, 1, 89)
     assert len(ids(server)) == 2
-    assert prune(server.home, today=days.today() + timedelta(days=90)).envelopes == 2
+    assert prune_server(server.home, today=days.today() + timedelta(days=90)).envelopes == 2
     assert (ids(server), blobs(server)) == (set(), [])
 
 
@@ -464,7 +464,7 @@ def test_drafts_go_after_fourteen_days_and_records_after_seven(server: Here, org
     assert rows() == [1, 1]
     tick_days(server, 7, 13)
     assert rows() == [1, 0]
-    assert prune(server.home, today=days.today() + timedelta(days=14)).drafts == 1
+    assert prune_server(server.home, today=days.today() + timedelta(days=14)).drafts == 1
     assert (rows(), blobs(server)) == ([0, 0], [])
     assert ids(server) == {finished.id}
 
@@ -475,11 +475,11 @@ def test_a_jump_of_the_clock_stops_pruning_until_it_is_confirmed(
     server.upload(envelope(organisations))
     far = days.today() + timedelta(days=400)
 
-    assert prune(server.home, today=far).held
-    assert prune(server.home, today=far + timedelta(days=1)).held
-    assert not next(finding for finding in check(server.home) if finding.check == "clock").ok
-    assert status(server.home).clock_held
-    assert not prune(server.home, today=far + timedelta(days=1), confirm_clock=True).held
+    assert prune_server(server.home, today=far).held
+    assert prune_server(server.home, today=far + timedelta(days=1)).held
+    assert not next(finding for finding in check_server(server.home) if finding.check == "clock").ok
+    assert server_status(server.home).clock_held
+    assert not prune_server(server.home, today=far + timedelta(days=1), confirm_clock=True).held
     assert len(ids(server)) == 1  # the days in between were never seen
 
 
@@ -495,7 +495,7 @@ def test_orphans_go_and_what_is_on_its_way_in_stays(live: Server, organisations:
         client.send("PUT", "/api/envelope/parts/0", run[:70_000], bearer(sent.token), len(run))
         until(lambda: len(blobs(live)) == 4)
 
-        assert prune(live.home).orphans == 1
+        assert prune_server(live.home).orphans == 1
         client.line.sendall(run[70_000:])
         assert client.receive().json["missing"] == [[3, 1]]
         client.put(sent, 3, 1)
@@ -509,7 +509,7 @@ def test_orphans_go_and_what_is_on_its_way_in_stays(live: Server, organisations:
 def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000))
 
-    findings = check(server.home, more=[headers])
+    findings = check_server(server.home, more=[headers])
 
     assert [finding.check for finding in findings] == [
         *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "room", "headers")
@@ -523,7 +523,9 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
     (server.home / "blobs" / blob).unlink()
     server.home.chmod(0o755)
 
-    findings = {finding.check: finding for finding in check(server.home, today=days.today() + timedelta(days=30))}
+    findings = {
+        finding.check: finding for finding in check_server(server.home, today=days.today() + timedelta(days=30))
+    }
 
     assert [name for name, finding in findings.items() if not finding.ok] == ["modes", "blobs", "settled", "manifests"]
     assert all(finding.remedy for finding in findings.values() if not finding.ok)
@@ -532,13 +534,13 @@ def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organi
 
 def test_check_where_no_server_has_run_says_so_as_the_others_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no server has run there"):
-        check(tmp_path)
+        check_server(tmp_path)
 
 
 def test_check_of_a_server_that_does_not_open_is_a_finding(server: Here) -> None:
     Home(server.home).server_key.write_bytes(b"damaged")
 
-    (finding,) = check(server.home)
+    (finding,) = check_server(server.home)
 
     assert not finding.ok
     assert "it is damaged" in finding.message
@@ -547,7 +549,7 @@ def test_check_of_a_server_that_does_not_open_is_a_finding(server: Here) -> None
 def test_status_is_coarse(server: Here, organisations: list[Organisation]) -> None:
     server.upload(*(envelope(organisations[:1]) for _ in range(12)))
 
-    found = status(server.home)
+    found = server_status(server.home)
 
     assert (found.envelopes, found.drafts, found.carry_used_tenths) == ("10+", "0", 0)
     assert {one.organisation: one.waiting for one in found.organisations} == {

@@ -13,7 +13,7 @@ from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import Config
 from tipbox.server.home import Home
@@ -48,7 +48,7 @@ class Carrier:
 
     def acknowledge(self, one: Organisation, *sent: Sent, today: date | None = None) -> None:
         self.sequence += 1
-        (path,) = export(self.server.home, one.name, self.server.home.parent / "out")
+        (path,) = write_volumes(self.server.home, one.name, self.server.home.parent / "out")
         outward = Bundle(io.BytesIO(path.read_bytes()), one.id, one.find_key)
         item = item_of("ack", acknowledge([envelope.id for envelope in sent], one.desk))
         carried = inward(self.server.home.parent / "in", one, outward, [item], self.sequence)

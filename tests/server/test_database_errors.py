@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from support.loopback import free_port
 from support.server import Organisation
 from tipbox.errors import Full, InputRefused
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database_errors import explain
 
 
@@ -30,7 +30,7 @@ def test_a_full_disk_at_the_first_start_is_told_as_one(keys: Path, tmp_path: Pat
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", home], check=True)
     try:
         with pytest.raises(Full, match="disk is full"):
-            prepare(home, keys)
+            prepare_server(home, keys)
     finally:
         subprocess.run(["umount", home], check=True)
 
@@ -38,12 +38,12 @@ def test_a_full_disk_at_the_first_start_is_told_as_one(keys: Path, tmp_path: Pat
 @pytest.mark.parametrize("damage", [b"no database" * 100, b"SQLite format 3\0" + bytes(84) + b"\xff" * 4000])
 def test_a_damaged_file_is_told_as_one(keys: Path, tmp_path: Path, damage: bytes) -> None:
     home = tmp_path / "home"
-    prepare(home, keys)
+    prepare_server(home, keys)
     for path in home.glob("tipbox.db-*"):
         path.unlink()
     (home / "tipbox.db").write_bytes(damage)
     with pytest.raises(InputRefused, match="restore the backup"):
-        prepare(home, keys)
+        prepare_server(home, keys)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "%2Fnonexistent"])
@@ -53,7 +53,7 @@ def test_a_postgresql_that_does_not_answer_is_told_as_one(keys: Path, tmp_path: 
     url = f"postgresql://someone:a-secret@{host}:{free_port()}/d1"
     (home / "tipbox.toml").write_text(f'[database]\nurl = "{url}"\n')
     with pytest.raises(InputRefused, match="PostgreSQL does not answer; check that it runs") as caught:
-        prepare(home, keys)
+        prepare_server(home, keys)
     assert "secret" not in str(caught.value)
 
 

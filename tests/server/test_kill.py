@@ -15,7 +15,7 @@ from support.loopback import until
 from support.server import Client, Organisation, Sent, Server, alive, envelope, keys_folder, start, three
 from tipbox.server.storage.models import Draft, Envelope
 from tipbox.server.storage.sweep import named_blobs
-from tipbox.server.upkeep.prune import prune
+from tipbox.server.upkeep.prune import prune_server
 
 STORED = {"state": "stored"}
 EACH = range(1, 40)
@@ -129,7 +129,7 @@ def test_each_write_in_turn(
     else:
         pytest.fail("the upload never came through")
 
-    prune(server.home)
+    prune_server(server.home)
     left = {path.name for path in (server.home / "blobs").iterdir()}
     assert left == server.read(named_blobs)
     assert kills

@@ -16,12 +16,12 @@ from tipbox.formats.bundles.acknowledgement import Report
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of
 from tipbox.formats.mailbox_list import MailboxList
-from tipbox.server.bundles.export import export
-from tipbox.server.bundles.importing import Taken, import_bundles
+from tipbox.server.bundles.export import write_volumes
+from tipbox.server.bundles.importing import ImportResult, import_bundles
 from tipbox.server.storage.models import Deposit, Ledger, Reply, ReplyOpening
-from tipbox.server.upkeep.check import check
-from tipbox.server.upkeep.prune import prune
-from tipbox.server.upkeep.status import status
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.status import server_status
 
 
 @pytest.fixture(name="organisations", scope="module")
@@ -47,7 +47,7 @@ class Desk:
         self.outward = self.fetch()[0]
 
     def fetch(self) -> tuple[Bundle, Report]:
-        (path,) = export(self.server.home, self.organisation.name, self.server.home.parent / "out")
+        (path,) = write_volumes(self.server.home, self.organisation.name, self.server.home.parent / "out")
         bundle = self.organisation.read(path)
         data = next(b"".join(bundle.read(item)) for item in bundle.items if item.entry.kind == "report")
         return bundle, Report.parse(data)
@@ -62,11 +62,11 @@ class Desk:
         path = self.server.home.parent / f"{self.organisation.name}-{sequence}.in"
         return inward(path, self.organisation, self.outward, items, sequence)
 
-    def deliver(self, *items: ItemSource, sequence: int | None = None) -> Taken:
+    def deliver(self, *items: ItemSource, sequence: int | None = None) -> ImportResult:
         (taken,) = import_bundles(self.server.home, [self.bundle(items, sequence)])
         return taken
 
-    def deposit(self, box: Box, *replies: Sent) -> Taken:
+    def deposit(self, box: Box, *replies: Sent) -> ImportResult:
         return self.deliver(*(box.item(reply) for reply in replies))
 
 
@@ -120,7 +120,7 @@ def test_a_reply_is_deposited_read_and_deleted(server: Server, desk: Desk) -> No
         assert client.piece(box, long.id, 0) == bytes(MAILBOX_PIECE)
     assert rows(server)[:2] == [0, 0]
     assert server.read(lambda connection: connection.execute(select(Ledger.reply_bytes)).scalar_one()) == 0
-    assert all(finding.ok for finding in check(server.home))
+    assert all(finding.ok for finding in check_server(server.home))
 
 
 def test_another_token_reads_and_deletes_nothing(server: Server, desk: Desk) -> None:
@@ -201,13 +201,13 @@ def test_the_quota_of_all_replies(organisations: list[Organisation], tmp_path: P
         assert desk.deposit(box, box.reply(100_000)).deposited == 1
         assert [error.code for error in desk.deposit(other, other.reply(90_000)).returned] == ["full"]
         assert desk.deposit(other, other.reply()).deposited == 1
-        (room,) = (finding for finding in check(server.home) if finding.check == "room")
+        (room,) = (finding for finding in check_server(server.home) if finding.check == "room")
         assert room.ok
         assert desk.deposit(other, other.reply(60_000)).deposited == 1
-        (room,) = (finding for finding in check(server.home) if finding.check == "room")
+        (room,) = (finding for finding in check_server(server.home) if finding.check == "room")
         assert not room.ok
         assert "quota.reply_bytes" in room.remedy
-        assert (status(server.home).replies, status(server.home).replies_used_tenths) == ("1+", 9)
+        assert (server_status(server.home).replies, server_status(server.home).replies_used_tenths) == ("1+", 9)
     finally:
         server.kill()
 
@@ -228,7 +228,7 @@ def test_one_organisation_uses_up_its_own_share_of_replies_only(
         with server.client() as client:
             client.delete(boxes[0], first)
         assert greedy.deposit(boxes[1], boxes[1].reply(60_000)).deposited == 1, "what was deleted is given back"
-        (ledger,) = (finding for finding in check(server.home) if finding.check == "ledger")
+        (ledger,) = (finding for finding in check_server(server.home) if finding.check == "ledger")
         assert ledger.ok
     finally:
         server.kill()
@@ -321,11 +321,11 @@ def test_replies_go_after_ninety_days_that_were_seen(server: Server, desk: Desk)
     desk.deposit(box, box.reply(), box.reply(100_000))
 
     for day in range(1, 90):
-        assert prune(server.home, today=days.today() + timedelta(days=day)).replies == 0
+        assert prune_server(server.home, today=days.today() + timedelta(days=day)).replies == 0
     assert rows(server) == [2, 2, 2]
-    assert prune(server.home, today=days.today() + timedelta(days=90)).replies == 2
+    assert prune_server(server.home, today=days.today() + timedelta(days=90)).replies == 2
     assert (rows(server), blobs(server)) == ([0, 0, 0], [])
-    assert all(finding.ok for finding in check(server.home) if finding.check in {"ledger", "blobs"})
+    assert all(finding.ok for finding in check_server(server.home) if finding.check in {"ledger", "blobs"})
 
 
 def test_check_names_a_reply_whose_file_is_gone(server: Server, desk: Desk) -> None:
@@ -335,7 +335,7 @@ def test_check_names_a_reply_whose_file_is_gone(server: Server, desk: Desk) -> N
     (blob,) = blobs(server)
     blob.unlink()
 
-    (finding,) = (one for one in check(server.home) if one.check == "blobs")
+    (finding,) = (one for one in check_server(server.home) if one.check == "blobs")
 
     assert not finding.ok
     with server.client() as client:

@@ -19,7 +19,7 @@ from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.mailbox_list import SMALLEST_OPENING, Entry, MailboxList, encode_delete, encode_piece
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
 from tipbox.server.storage.reply_rows import MOST_OF_ONE
@@ -82,7 +82,7 @@ def _visitor(server: Here) -> Visitor:
 
 
 def deliver(server: Here, organisation: Organisation, box: Box, replies: Sequence[Sent]) -> None:
-    (path,) = export(server.home, organisation.name, server.home.parent / "out")
+    (path,) = write_volumes(server.home, organisation.name, server.home.parent / "out")
     outward = Bundle(io.BytesIO(path.read_bytes()), organisation.id, organisation.find_key)
     items = [box.item(reply) for reply in replies]
     carried = inward(server.home.parent / "in", organisation, outward, items, outward.index.sequence)

@@ -14,20 +14,20 @@ from sqlalchemy import select
 
 from support.server import Box, Here, Organisation, Sent, inward, keys_folder, killed_at, three
 from tipbox.formats.base import days
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import load
 from tipbox.server.home import Home
 from tipbox.server.mailboxes.mailbox import Mailboxes
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.database import make_engine
-from tipbox.server.storage.executors import Here as InPlace
+from tipbox.server.storage.executors import InPlaceThreads as InPlace
 from tipbox.server.storage.models import Inward, Reply, ReplyOpening
-from tipbox.server.storage.open_server import opened
+from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
-from tipbox.server.upkeep.check import check
-from tipbox.server.upkeep.prune import prune
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
 
 SOME = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 
@@ -53,7 +53,7 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> World:
     organisations: list[Organisation] = three()
     one = organisations[0]
     server = Here(folder / "empty", keys_folder(folder / "keys", organisations))
-    (path,) = export(server.home, one.name, folder / "out")
+    (path,) = write_volumes(server.home, one.name, folder / "out")
     server.close()
     (folder / "empty" / "tipbox.toml").write_text("[retention]\nreply_days = 1\n")
     box = Box()
@@ -87,14 +87,16 @@ def held(home: Path, box: Box) -> dict[bytes, bytes]:
 
 def in_order(home: Path) -> bool:
     """Whether the folder holds what the rows name and nothing else, once it was swept."""
-    with opened(home) as server:
+    with open_server(home) as server:
         sweep(server.store, server.blobs)
         named = server.store.read(lambda c: {blob for (blob,) in c.execute(select(Reply.blob)) if blob is not None})
         openings, replies = server.store.read(
             lambda c: (c.execute(select(ReplyOpening.id)).all(), c.execute(select(Reply.id)).all())
         )
     there = {path.name for path in (home / "blobs").rglob("*") if path.is_file()}
-    wrong = [finding for finding in check(home) if finding.check in {"database", "blobs", "ledger"} and not finding.ok]
+    wrong = [
+        finding for finding in check_server(home) if finding.check in {"database", "blobs", "ledger"} and not finding.ok
+    ]
     return there == named and not wrong and openings == replies
 
 
@@ -124,7 +126,7 @@ def test_a_deposit(world: World, tmp_path: Path, call: str) -> None:
         assert taken.deposited == len(whole) - len(before)
         assert held(home, world.box) == whole
         assert in_order(home)
-        with opened(home) as server:
+        with open_server(home) as server:
             assert server.store.read(lambda c: c.execute(select(Inward.sequence)).scalars().all()) == [1]
 
 
@@ -150,9 +152,9 @@ def test_pruning(world: World, tmp_path: Path, call: str) -> None:
     whole = {reply.id: reply.whole for reply in world.replies}
     tomorrow = days.today() + timedelta(days=1)
     for home in each_write(
-        call, lambda: world.copy(tmp_path / "home", world.answered), lambda home: prune(home, today=tomorrow)
+        call, lambda: world.copy(tmp_path / "home", world.answered), lambda home: prune_server(home, today=tomorrow)
     ):
         assert held(home, world.box) in (whole, {})
-        prune(home, today=tomorrow)
+        prune_server(home, today=tomorrow)
         assert held(home, world.box) == {}
         assert in_order(home)

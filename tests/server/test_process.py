@@ -22,7 +22,7 @@ from tipbox.formats.base import days
 from tipbox.server.home import Home, load_server_keys
 from tipbox.server.log import where
 from tipbox.server.process.connections import Connection, Connections
-from tipbox.server.process.run import prepare, run
+from tipbox.server.process.run import prepare_server, run_server
 
 CANARY = "canary-7f3a9"
 
@@ -42,7 +42,7 @@ def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
 
 def test_it_makes_its_folder_for_itself_alone(keys: Path, tmp_path: Path) -> None:
     home = tmp_path / "some" / "home"
-    prepare(home, keys)
+    prepare_server(home, keys)
 
     for path in [home, *home.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
@@ -87,20 +87,20 @@ def test_couriers_can_have_a_process_of_their_own(
 
 
 def test_its_keys_are_made_once(keys: Path, tmp_path: Path) -> None:
-    prepare(tmp_path / "home", keys)
+    prepare_server(tmp_path / "home", keys)
     first = (tmp_path / "home" / "server.key").read_bytes()
-    prepare(tmp_path / "home", keys)
+    prepare_server(tmp_path / "home", keys)
 
     assert (tmp_path / "home" / "server.key").read_bytes() == first
     assert len(load_server_keys(Home(tmp_path / "home")).public) == 1216
 
 
 def test_damaged_keys_are_named(keys: Path, tmp_path: Path) -> None:
-    prepare(tmp_path / "home", keys)
+    prepare_server(tmp_path / "home", keys)
     (tmp_path / "home" / "server.key").write_bytes(b"{}")
 
     with pytest.raises(InputRefused, match=r"server\.key: it is damaged"):
-        prepare(tmp_path / "home", keys)
+        prepare_server(tmp_path / "home", keys)
 
 
 def test_newer_manifests_are_taken_and_older_ones_are_not(
@@ -108,11 +108,11 @@ def test_newer_manifests_are_taken_and_older_ones_are_not(
 ) -> None:
     home, one = tmp_path / "home", organisations[0]
     held = home / "keys" / f"{one.name}.json"
-    prepare(home, keys)
+    prepare_server(home, keys)
     for serial, taken in (((1, 3), True), ((1, 2), False), ((2, 1), True), ((1, 9), False)):
         manifest = one.manifest(serial=serial).encode()
         (keys / f"{one.name}.json").write_bytes(manifest)
-        prepare(home, keys)
+        prepare_server(home, keys)
 
         assert (held.read_bytes() == manifest) is taken, serial
 
@@ -121,11 +121,11 @@ def test_a_manifest_whose_life_has_not_begun_replaces_none(
     organisations: list[Organisation], keys: Path, tmp_path: Path
 ) -> None:
     home, one = tmp_path / "home", organisations[0]
-    prepare(home, keys)
+    prepare_server(home, keys)
     before = (home / "keys" / f"{one.name}.json").read_bytes()
     future = one.manifest(serial=(1, 2), start=days.today() + timedelta(days=9))
     (keys / f"{one.name}.json").write_bytes(future.encode())
-    prepare(home, keys)
+    prepare_server(home, keys)
 
     assert (home / "keys" / f"{one.name}.json").read_bytes() == before
 
@@ -136,30 +136,30 @@ def test_another_identity_key_is_refused_for_good(
 ) -> None:
     """Also when the manifest that was there is gone: the key is pinned in the database."""
     home, one = tmp_path / "home", organisations[0]
-    prepare(home, keys)
+    prepare_server(home, keys)
     (keys / f"{one.name}.json").write_bytes(Organisation(one.name).manifest(serial=(9, 9)).encode())
     if not kept:
         (home / "keys" / f"{one.name}.json").unlink()
 
     with pytest.raises(IdentityChanged, match=f"taking the key manifest of {one.name}") as raised:
-        prepare(home, keys)
+        prepare_server(home, keys)
     assert "\n" not in str(raised.value)
 
 
 def test_an_identity_key_has_one_name(organisations: list[Organisation], keys: Path, tmp_path: Path) -> None:
-    prepare(tmp_path / "home", keys)
+    prepare_server(tmp_path / "home", keys)
     renamed = Organisation("other", identity=organisations[0].identity)
     (keys / "other.json").write_bytes(renamed.manifest().encode())
 
     with pytest.raises(IdentityChanged, match="other"):
-        prepare(tmp_path / "home", keys)
+        prepare_server(tmp_path / "home", keys)
 
 
 def test_a_damaged_manifest_is_named(keys: Path, tmp_path: Path) -> None:
     (keys / "ili.json").write_bytes(b"{}")
 
     with pytest.raises(Malformed, match=r"ili\.json"):
-        prepare(tmp_path / "home", keys)
+        prepare_server(tmp_path / "home", keys)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_without_manifests_it_does_not_start(tmp_path: Path, folder: str, error:
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(error, match=folder):
-        prepare(tmp_path / "home", tmp_path / folder)
+        prepare_server(tmp_path / "home", tmp_path / folder)
 
 
 @pytest.mark.parametrize(
@@ -177,25 +177,25 @@ def test_without_manifests_it_does_not_start(tmp_path: Path, folder: str, error:
 )
 def test_a_bind_that_cannot_be(keys: Path, tmp_path: Path, bind: str) -> None:
     with pytest.raises(Usage):
-        run(tmp_path / "home", keys, bind)
+        run_server(tmp_path / "home", keys, bind)
     assert not (tmp_path / "home").exists()
 
 
 def test_couriers_have_a_unix_socket_only(keys: Path, tmp_path: Path) -> None:
     with pytest.raises(Usage, match="courier"):
-        run(tmp_path / "home", keys, "127.0.0.1:1", "127.0.0.1:2")
+        run_server(tmp_path / "home", keys, "127.0.0.1:1", "127.0.0.1:2")
 
 
 def test_a_database_of_a_newer_version_is_refused(keys: Path, tmp_path: Path) -> None:
     import sqlite3
     from contextlib import closing
 
-    prepare(tmp_path / "home", keys)
+    prepare_server(tmp_path / "home", keys)
     with closing(sqlite3.connect(tmp_path / "home" / "tipbox.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(InputRefused, match="newer version"):
-        prepare(tmp_path / "home", keys)
+        prepare_server(tmp_path / "home", keys)
 
 
 def test_the_schema_is_that_of_the_models(keys: Path, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_schema_is_that_of_the_models(keys: Path, tmp_path: Path) -> None:
     from tipbox.server.storage.database import make_engine
     from tipbox.server.storage.models import Base
 
-    prepare(tmp_path / "home", keys)
+    prepare_server(tmp_path / "home", keys)
     engine = make_engine(Home(tmp_path / "home"), Config())
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
@@ -454,12 +454,12 @@ def test_where_an_error_came_from_says_nothing_of_what_was_in_it() -> None:
 def test_group_commit_runs_what_waits_together() -> None:
     code = """
 import gevent
-from tipbox.server.storage.executors import Beside
+from tipbox.server.storage.executors import WorkerThreads
 groups = []
 def run(items):
     groups.append(list(items))
     return [(item * 2, None) for item in items]
-call = Beside().grouped(run)
+call = WorkerThreads().grouped(run)
 jobs = [gevent.spawn(call, number) for number in range(50)]
 gevent.joinall(jobs)
 assert [job.value for job in jobs] == [(number * 2, None) for number in range(50)]

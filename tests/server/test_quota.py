@@ -26,7 +26,7 @@ from tipbox.server.storage.models import Draft, Ledger
 from tipbox.server.storage.models import Organisation as OrganisationRow
 from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
-from tipbox.server.uploads.drafts import Opening, Terms
+from tipbox.server.uploads.drafts import AdmissionTerms, Opening
 
 GB = 10**9
 DAY = date(2026, 11, 23)
@@ -72,7 +72,7 @@ def opens(
     store: Store, opening: Opening, *, quota: Quota | None = None, disk: Disk = ROOMY, day: date = DAY
 ) -> drafts.State | str:
     """The state, or the code of the refusal."""
-    terms = Terms(quota or Quota(), disk, set())
+    terms = AdmissionTerms(quota or Quota(), disk, set())
     try:
         return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms)).state
     except Refusal as refusal:

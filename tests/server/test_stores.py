@@ -23,14 +23,14 @@ from tipbox.errors import InputRefused, NetworkFailed, Usage
 from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_write import item_of
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import Blobs
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.blobs import S3Blobs
 from tipbox.server.storage.models import Draft, Envelope
-from tipbox.server.upkeep.check import check
-from tipbox.server.upkeep.prune import prune
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
 
 NUMBER = count(1)
 SECRET = "tipbox-secret"
@@ -135,7 +135,7 @@ def _server(
 
 def fetch(server: Server, organisation: Organisation, out: Path) -> list[bytes]:
     found = []
-    for path in export(server.home, organisation.name, out):
+    for path in write_volumes(server.home, organisation.name, out):
         bundle = organisation.read(path)
         found += [b"".join(bundle.read(item)) for item in bundle.items if item.entry.kind == "envelope"]
     return found
@@ -225,7 +225,7 @@ def test_it_goes_after_the_last_acknowledgement(
 
     deleted = []
     for one in organisations:
-        outward = one.read(export(server.home, one.name, tmp_path)[0])
+        outward = one.read(write_volumes(server.home, one.name, tmp_path)[0])
         ack = item_of("ack", acknowledge([text.id, files.id], one.desk))
         (taken,) = import_bundles(server.home, [inward(tmp_path / "in", one, outward, [ack])])
         deleted.append(taken.deleted)
@@ -233,7 +233,7 @@ def test_it_goes_after_the_last_acknowledgement(
     assert deleted == [0, 0, 2]
     assert counted(server, Envelope) == before - 2
     assert blob_names(server) == names
-    assert [finding.check for finding in check(server.home) if not finding.ok] == []
+    assert [finding.check for finding in check_server(server.home) if not finding.ok] == []
 
 
 def test_nothing_acknowledged_is_lost_by_kill_9(
@@ -260,11 +260,11 @@ def test_drafts_expire_with_their_blobs(server: Server, organisations: list[Orga
         client.open(sent)
         client.put(sent, 0, 2)
         for day in range(1, 15):
-            prune(server.home, confirm_clock=True, today=days.today() + timedelta(days=day))
+            prune_server(server.home, confirm_clock=True, today=days.today() + timedelta(days=day))
 
         assert client.state(sent).error == (404, "no-draft")
     assert counted(server, Draft) == 0
-    assert [finding.check for finding in check(server.home) if not finding.ok] == []
+    assert [finding.check for finding in check_server(server.home) if not finding.ok] == []
 
 
 @pytest.mark.parametrize("stores", ["memory", "valkey"])
@@ -338,7 +338,7 @@ def test_a_database_that_is_not_there_is_named_in_one_line(
     monkeypatch.setenv("TIPBOX_DATABASE_URL", f"postgresql://tipbox:hunter2@/tips?host={tmp_path}")
 
     with pytest.raises(InputRefused, match=r"check database\.url") as raised:
-        prepare(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+        prepare_server(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
     assert "\n" not in str(raised.value)
     assert "hunter2" not in str(raised.value)
 
@@ -350,4 +350,4 @@ def test_no_other_database_is_taken(
     monkeypatch.setenv("TIPBOX_DATABASE_URL", url)
 
     with pytest.raises(Usage, match=r"database\.url"):
-        prepare(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+        prepare_server(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))

@@ -37,7 +37,7 @@ from tipbox.formats.mailbox_list import MailboxList, encode_delete, encode_piece
 from tipbox.formats.manifest import Manifest, ReceivingKey, key_id, organisation_id
 from tipbox.server.config import Config, load
 from tipbox.server.home import Home
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.transactions import Store
 from tipbox.server.web.app import STORE, create_app
@@ -277,8 +277,8 @@ def start(
     courier_path = home.parent / f"{home.name}.courier" if courier else None
     courier_bind = f"unix:{courier_path}" if courier_path else None
     code = (
-        "from pathlib import Path; from tipbox.server.process.run import run; "
-        f"run(Path({str(home)!r}), Path({str(keys)!r}), {bind!r}, {courier_bind!r})"
+        "from pathlib import Path; from tipbox.server.process.run import run_server; "
+        f"run_server(Path({str(home)!r}), Path({str(keys)!r}), {bind!r}, {courier_bind!r})"
     )
     environment = {f"TIPBOX_{name.upper()}": value for name, value in (settings or {}).items()}
     log = home.parent / f"{home.name}.log"
@@ -303,7 +303,7 @@ class Here:
     """A server's folder without a process: the application is called in place."""
 
     def __init__(self, home: Path, keys: Path) -> None:
-        config = prepare(home, keys)
+        config = prepare_server(home, keys)
         self.home = home
         self.keys = keys
         app = create_app(Home(home), config)

@@ -29,21 +29,21 @@ from tipbox.formats.envelopes.header import open_slot
 from tipbox.formats.envelopes.letter import open_letter
 from tipbox.server.backup import container as backup_file
 from tipbox.server.backup.container import Kind, Reader, Writer
-from tipbox.server.backup.create import Made, backup
-from tipbox.server.backup.drill import drill
-from tipbox.server.backup.examine import examine
+from tipbox.server.backup.create import BackupFacts, make_backup
+from tipbox.server.backup.drill import try_restore
+from tipbox.server.backup.examine import examine_backup
 from tipbox.server.backup.operator_key import PublicKey
-from tipbox.server.backup.restore import restore
-from tipbox.server.bundles.export import export
+from tipbox.server.backup.restore import restore_backup
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home, load_server_keys
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.models import Base, Decoy, DecoyOpening, Envelope, Reply, Series
 from tipbox.server.storage.models import Organisation as Known
-from tipbox.server.storage.open_server import opened
-from tipbox.server.upkeep.check import check
-from tipbox.server.upkeep.prune import prune
-from tipbox.server.upkeep.status import status
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.status import server_status
 
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
@@ -91,15 +91,15 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def back_up(home: Path, out: Path, onion: Path | None = None) -> Path:
-    made = backup(home, out, KEY, onion=onion)
-    assert isinstance(made, Made)
+    made = make_backup(home, out, KEY, onion=onion)
+    assert isinstance(made, BackupFacts)
     assert (made.size, made.hurt) == (out.stat().st_size, 0)
     return out
 
 
 def fetched(home: Path, organisation: Organisation, out: Path) -> list[bytes]:
     shutil.rmtree(out, ignore_errors=True)
-    bundles = [organisation.read(path) for path in export(home, organisation.name, out)]
+    bundles = [organisation.read(path) for path in write_volumes(home, organisation.name, out)]
     return sorted(
         b"".join(bundle.read(item)) for bundle in bundles for item in bundle.items if item.entry.kind == "envelope"
     )
@@ -114,7 +114,7 @@ def opens(data: bytes, organisation: Organisation) -> bool:
 
 
 def read(home: Path, work: Callable[[Connection], object]) -> object:
-    with opened(home) as server:
+    with open_server(home) as server:
         return server.store.read(work)
 
 
@@ -123,7 +123,7 @@ def count(home: Path, table: type[Base]) -> object:
 
 
 def is_well(home: Path) -> bool:
-    return all(finding.ok for finding in check(home))
+    return all(finding.ok for finding in check_server(home))
 
 
 # --- the way there and back -------------------------------------------------------------------------------------------
@@ -139,16 +139,16 @@ def test_everything_committed_comes_back_and_nothing_else(
     server.open(draft)
     server.put(draft, 0, 1)
     (server.home / "tipbox.toml").write_text("[retention]\ndays = 60\n", encoding="utf-8")
-    outward = one.read(export(server.home, one.name, tmp_path / "out")[0])
+    outward = one.read(write_volumes(server.home, one.name, tmp_path / "out")[0])
     ack = item_of("ack", acknowledge([sent[0].id, sent[1].id], one.desk))
     import_bundles(server.home, [inward(tmp_path / "in", one, outward, [ack])])
     box = Box()
-    outward = other.read(export(server.home, other.name, tmp_path / "out")[0])
+    outward = other.read(write_volumes(server.home, other.name, tmp_path / "out")[0])
     import_bundles(server.home, [inward(tmp_path / "in", other, outward, [box.item(box.reply(1000))])])
     assert count(server.home, Reply) == 1
 
     made = back_up(server.home, tmp_path / "backup", onion=onion)
-    restored = restore(tmp_path / "new", SEED, made, onion=tmp_path / "tor again")
+    restored = restore_backup(tmp_path / "new", SEED, made, onion=tmp_path / "tor again")
 
     home = tmp_path / "new"
     assert (restored.envelopes, restored.expired, restored.hurt, restored.onion_files) == (4, 0, 0, 4)
@@ -172,7 +172,7 @@ def test_everything_committed_comes_back_and_nothing_else(
     assert tree(home / "keys") == tree(server.home / "keys")
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in home.rglob("*") if path.parent.name != "keys"} == {0}
     assert is_well(home)
-    prepare(home, server.keys)  # a server starts on it, and takes more
+    prepare_server(home, server.keys)  # a server starts on it, and takes more
     again = Here(home, server.keys)
     again.upload(envelope(organisations, 1000))
     again.close()
@@ -199,7 +199,7 @@ def test_postgresql(
     made = back_up(server.home, tmp_path / "backup")
     for _ in range(2):
         with pytest.raises(InputRefused, match="not empty"):
-            restore(tmp_path / "same", SEED, made)
+            restore_backup(tmp_path / "same", SEED, made)
     assert count(server.home, Envelope) == len(sent)
     shutil.rmtree(tmp_path / "same")
     if into == "sqlite":
@@ -207,8 +207,8 @@ def test_postgresql(
     else:
         monkeypatch.setenv("TIPBOX_DATABASE_URL", urls[1])
 
-    assert drill(tmp_path / "drill", SEED, made).envelopes == len(sent)
-    assert restore(tmp_path / "new", SEED, made).envelopes == len(sent)
+    assert try_restore(tmp_path / "drill", SEED, made).envelopes == len(sent)
+    assert restore_backup(tmp_path / "new", SEED, made).envelopes == len(sent)
     assert fetched(tmp_path / "new", organisations[0], tmp_path / "out") == sorted(one.whole for one in sent)
     assert is_well(tmp_path / "new")
 
@@ -243,7 +243,7 @@ def test_under_load(organisations: list[Organisation], keys: Path, tmp_path: Pat
 
     for number, (before, made) in enumerate(backups):
         home = tmp_path / f"new-{number}"
-        restore(home, SEED, made)
+        restore_backup(home, SEED, made)
         found = fetched(home, organisations[1], tmp_path / "out")
         assert {sent.whole for sent in answered[:before]} <= set(found) <= {sent.whole for sent in answered}
         assert all(opens(data, organisations[1]) for data in found)
@@ -264,7 +264,7 @@ def test_the_newest_manifest_of_disk_and_backup_stays(
     fourth = Organisation("fourth")
     (kept / "fourth.json").write_bytes(fourth.manifest().encode())
 
-    restore(tmp_path / "new", SEED, made)
+    restore_backup(tmp_path / "new", SEED, made)
 
     assert (kept / f"{one.name}.json").read_bytes() == newer
     assert (kept / f"{other.name}.json").read_bytes() == older  # of the same serial: what is there stays
@@ -281,20 +281,20 @@ def test_what_is_past_its_days_does_not_come_back(
 ) -> None:
     server.upload(envelope(organisations, 1000))
     for day in range(1, 31):
-        prune(server.home, today=days.today() + timedelta(days=day))
+        prune_server(server.home, today=days.today() + timedelta(days=day))
     late = days.today() + timedelta(days=30)
     made = tmp_path / "backup"
-    backup(server.home, made, KEY, today=late)
+    make_backup(server.home, made, KEY, today=late)
 
     for passed, there in ((0, 1), (59, 1), (60, 0)):
         home = tmp_path / f"after-{passed}"
-        restored = restore(home, SEED, made, today=late + timedelta(days=passed))
+        restored = restore_backup(home, SEED, made, today=late + timedelta(days=passed))
         assert (restored.envelopes, restored.expired) == (there, 1 - there)
         assert len(list((home / "blobs").iterdir())) == there
         if there and passed == 59:
-            assert prune(home, today=late + timedelta(days=60)).envelopes == 1
+            assert prune_server(home, today=late + timedelta(days=60)).envelopes == 1
     with pytest.raises(InputRefused, match="set the clock right"):
-        restore(tmp_path / "behind", SEED, made, today=late - timedelta(days=2))
+        restore_backup(tmp_path / "behind", SEED, made, today=late - timedelta(days=2))
     assert not (tmp_path / "behind").exists()
 
 
@@ -307,13 +307,13 @@ def test_acknowledgements_since_are_replayed(server: Here, organisations: list[O
     made = back_up(server.home, tmp_path / "backup")
     files = []
     for one in organisations:
-        outward = one.read(export(server.home, one.name, tmp_path / "out")[0])
+        outward = one.read(write_volumes(server.home, one.name, tmp_path / "out")[0])
         ack = item_of("ack", acknowledge([sent[1].id], one.desk))
         files.append(inward(tmp_path / f"{one.name}.in", one, outward, [ack]))
     damaged = tmp_path / "damaged.in"
     damaged.write_bytes(files[0].read_bytes()[:5000])
 
-    restored = restore(tmp_path / "new", SEED, made, acks=[*files, damaged, tmp_path / "not there"])
+    restored = restore_backup(tmp_path / "new", SEED, made, acks=[*files, damaged, tmp_path / "not there"])
 
     assert [(one.acknowledged, one.deleted, one.whole) for one in restored.taken] == [
         (1, 0, True), (1, 0, True), (1, 1, True), (0, 0, False), (0, 0, False),
@@ -331,7 +331,7 @@ def test_a_tip_that_all_had_acknowledged_comes_back_once_and_goes_again(tmp_path
         tipbox("seal", "--keys", world.keys, "--message-file", message, "--out", world.folder / "x.tip")
         upload_tip(world.server.request, (world.folder / "x.tip").read_bytes())
         made = world.folder / "backup"
-        backup(world.server.home, made, KEY)
+        make_backup(world.server.home, made, KEY)
         assert len(world.arrived("kibhr")) == 1
         world.answer("kibhr")
         for _ in range(2):  # the desk sees that it was taken, in Bundles with numbers beyond the backup's
@@ -340,7 +340,7 @@ def test_a_tip_that_all_had_acknowledged_comes_back_once_and_goes_again(tmp_path
         world.server.kill()
         shutil.rmtree(world.server.home)
 
-        restore(world.server.home, SEED, made)
+        restore_backup(world.server.home, SEED, made)
         world.server.start()
 
         assert count(world.server.home, Envelope) == 1
@@ -360,12 +360,12 @@ def upload_tip(request: Callable[..., tuple[int, dict[str, str], bytes]], tip: b
 def test_sequences_go_on_far_ahead(server: Here, organisations: list[Organisation], tmp_path: Path) -> None:
     """A second restore of the same backup, days later, is ahead of the first one too; desks take 10,000."""
     name = organisations[0].name
-    export(server.home, name, tmp_path / "out")
+    write_volumes(server.home, name, tmp_path / "out")
     made = back_up(server.home, tmp_path / "backup")
     sequences = []
     for passed in (0, 3, 89):
         home = tmp_path / f"new-{passed}"
-        restore(home, SEED, made, today=days.today() + timedelta(days=passed))
+        restore_backup(home, SEED, made, today=days.today() + timedelta(days=passed))
         sequences.append(read(home, lambda connection: connection.execute(select(func.max(Series.sequence))).scalar()))
     assert sequences == [1001, 1151, 5451]
 
@@ -385,7 +385,7 @@ def _small(keys: Path, organisations: list[Organisation], tmp_path_factory: pyte
 
 def refused(data: bytes) -> str:
     try:
-        examine(Reader(io.BytesIO(data), SEED), days.today())
+        examine_backup(Reader(io.BytesIO(data), SEED), days.today())
     except TipboxError as error:
         return error.code
     raise AssertionError("it was taken")
@@ -426,12 +426,12 @@ def test_nothing_is_written_when_it_is_refused(small: bytes, tmp_path: Path) -> 
         path = tmp_path / f"cut-{number}"
         path.write_bytes(small[:at])
         with pytest.raises(TipboxError):
-            restore(tmp_path / "new", SEED, path, onion=tmp_path / "onion")
+            restore_backup(tmp_path / "new", SEED, path, onion=tmp_path / "onion")
         assert not (tmp_path / "new").exists()
         assert not (tmp_path / "onion").exists()
     path.write_bytes(small)
     with pytest.raises(UnknownKey, match="another operator's key"):
-        restore(tmp_path / "new", new_seed(), path)
+        restore_backup(tmp_path / "new", new_seed(), path)
     assert not (tmp_path / "new").exists()
 
 
@@ -502,18 +502,18 @@ def test_it_goes_into_an_empty_folder_only(server: Here, tmp_path: Path) -> None
     made = back_up(server.home, tmp_path / "backup")
     before = tree(server.home)
     with pytest.raises(InputRefused, match="not empty"):
-        restore(server.home, SEED, made)
+        restore_backup(server.home, SEED, made)
     assert tree(server.home) == before
     other = tmp_path / "other"
     other.mkdir()
     (other / "letter to my mother").write_bytes(b"Dear")
     with pytest.raises(InputRefused, match="not empty"):
-        restore(other, SEED, made)
+        restore_backup(other, SEED, made)
     assert tree(other).keys() <= {"letter to my mother", "upkeep.lock"}
     (tmp_path / "tor").mkdir()
     (tmp_path / "tor" / "hostname").write_bytes(b"another.onion")
     with pytest.raises(InputRefused, match="holds others"):
-        restore(tmp_path / "new", SEED, made, onion=tmp_path / "tor")
+        restore_backup(tmp_path / "new", SEED, made, onion=tmp_path / "tor")
     assert tree(tmp_path / "tor") == {"hostname": b"another.onion"}
 
 
@@ -529,8 +529,8 @@ def test_what_the_disk_lost_is_counted_and_the_rest_comes_back(
         elif path.read_bytes() == b"".join(gone.parts):
             path.unlink()
 
-    made = backup(server.home, tmp_path / "backup", KEY)
-    restored = restore(tmp_path / "new", SEED, tmp_path / "backup")
+    made = make_backup(server.home, tmp_path / "backup", KEY)
+    restored = restore_backup(tmp_path / "new", SEED, tmp_path / "backup")
 
     assert (made.envelopes, made.hurt) == (2, 2)
     assert (restored.envelopes, restored.hurt) == (1, 1)
@@ -549,10 +549,10 @@ def test_a_database_that_is_gone_or_a_link_is_refused_and_nothing_is_made(
         place.symlink_to(victim)
 
     with pytest.raises(InputRefused, match="gone, or a link"):
-        backup(server.home, tmp_path / "backup", KEY)
+        make_backup(server.home, tmp_path / "backup", KEY)
     if link:  # a door that starts makes no file there either
         with pytest.raises(InputRefused, match="gone, or a link"):
-            prepare(server.home, keys)
+            prepare_server(server.home, keys)
     assert not victim.exists()
     assert not (tmp_path / "backup").exists()
     assert place.is_symlink() == link
@@ -568,7 +568,7 @@ def test_a_drill_leaves_nothing_and_touches_nothing(
     made = back_up(server.home, tmp_path / "backup", onion=onion)
     before = tree(server.home)
 
-    done = drill(server.home, SEED, made)
+    done = try_restore(server.home, SEED, made)
 
     assert (done.envelopes, done.organisations, done.onion_files) == (2, 3, 4)
     assert all(finding.ok for finding in done.findings)
@@ -576,7 +576,7 @@ def test_a_drill_leaves_nothing_and_touches_nothing(
     cut = tmp_path / "cut"
     cut.write_bytes(made.read_bytes()[:-1])
     with pytest.raises(TipboxError):
-        drill(server.home, SEED, cut)
+        try_restore(server.home, SEED, cut)
     assert tree(server.home) == before
 
 
@@ -595,16 +595,16 @@ def test_a_backup_that_is_killed_leaves_no_file_of_its_name(
     out = tmp_path / "out" / "backup"
     kills = 0
     for number in FEW:
-        if not killed_at(call, number, lambda: backup(server.home, out, KEY)):
+        if not killed_at(call, number, lambda: make_backup(server.home, out, KEY)):
             break
         kills += 1
         if out.exists():  # killed after the rename
-            assert drill(tmp_path / "drill", SEED, out).envelopes == 1
+            assert try_restore(tmp_path / "drill", SEED, out).envelopes == 1
             out.unlink()
     else:
         pytest.fail("the backup never came through")
     assert kills
-    assert drill(tmp_path / "drill", SEED, out).envelopes == 1
+    assert try_restore(tmp_path / "drill", SEED, out).envelopes == 1
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -617,14 +617,14 @@ def test_a_restore_that_is_killed_begins_again(
     home, onion = tmp_path / "new", tmp_path / "onion"
     kills = 0
     for number in (*FEW, 89, 144, 233, 377):
-        if not killed_at(call, number, lambda: restore(home, SEED, made, onion=onion)):
+        if not killed_at(call, number, lambda: restore_backup(home, SEED, made, onion=onion)):
             break
         kills += 1
         if (home / "restoring").exists():
             with pytest.raises(InputRefused, match="a restore into it is not done"):
-                status(home)
+                server_status(home)
             with pytest.raises(InputRefused, match="a restore into it is not done"):
-                prepare(home, keys)
+                prepare_server(home, keys)
         elif (home / "server.key").exists():  # killed after the last step
             assert is_well(home)
             shutil.rmtree(home)

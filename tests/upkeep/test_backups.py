@@ -16,11 +16,11 @@ from tipbox.formats.base import days
 from tipbox.formats.base.primitives import new_seed, xwing_public
 from tipbox.server.backup.container import Reader
 from tipbox.server.backup.create import read_onion
-from tipbox.server.backup.examine import examine
+from tipbox.server.backup.examine import examine_backup
 from tipbox.server.backup.operator_key import PublicKey, make
 from tipbox.server.backup.rotation import backup_into
 from tipbox.server.credentials import read_onion_credentials
-from tipbox.server.upkeep.prune import prune
+from tipbox.server.upkeep.prune import prune_server
 
 __all__ = ["here_server"]
 
@@ -67,7 +67,7 @@ def test_the_newest_stay_and_each_opens(server: Here, folder: Path, organisation
     assert (path, made.envelopes) == (again, 1)
     assert days_of(folder) == [1, 0]
     with path.open("rb") as file:
-        assert examine(Reader(file, SEED), days.today()).envelopes == 1
+        assert examine_backup(Reader(file, SEED), days.today()).envelopes == 1
 
 
 def test_none_gets_older_than_tips_are_kept(server: Here, folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_none_gets_older_than_tips_are_kept(server: Here, folder: Path) -> None:
 def test_while_the_clock_is_held_nothing_expires(server: Here, folder: Path) -> None:
     old(folder, -300)
     old(folder, 91)
-    prune(server.home, today=days.today() + timedelta(days=400))
+    prune_server(server.home, today=days.today() + timedelta(days=400))
 
     backup_into(server.home, folder, KEY, keep=7, today=days.today() + timedelta(days=400))
 

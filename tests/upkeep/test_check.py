@@ -12,10 +12,10 @@ from support.server import Here, envelope, keys_folder, three
 from support.world import tipbox
 from tipbox.formats.base import days
 from tipbox.server.upkeep import machine
-from tipbox.server.upkeep.check import check
+from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.machine import STANDARD_INPUT, check_machine
-from tipbox.server.upkeep.settle import settle
+from tipbox.server.upkeep.settle import settle_server
 
 COURIER = f"descriptor:x25519:{'A' * 52}"
 HARDENED = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "tipbox.service"
@@ -124,14 +124,14 @@ def test_closed_days_that_were_not_settled_for_two_nights_are_a_finding(tmp_path
     server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
 
     def settled(after: int) -> Finding:
-        there = check(server.home, today=today + timedelta(days=after))
+        there = check_server(server.home, today=today + timedelta(days=after))
         return next(finding for finding in there if finding.check == "settled")
 
     assert settled(9).ok  # nothing has come
     server.upload(envelope(organisations))
     assert [settled(after).ok for after in (0, 1, 2, 3)] == [True, True, True, False]
     assert "never settled" in settled(3).message
-    settle(server.home, today=today + timedelta(days=3))
+    settle_server(server.home, today=today + timedelta(days=3))
     assert [settled(after).ok for after in (3, 5, 6)] == [True, True, False]
     assert "settle" in settled(6).remedy
     server.close()

@@ -21,7 +21,7 @@ import pytest
 
 from support.server import Organisation, Sent, Server, envelope, keys_folder, start, three
 from tipbox.formats.base import days
-from tipbox.server.upkeep.seized import Seized, seized
+from tipbox.server.upkeep.seized import SeizureReport, report_seized
 
 TIPBOX = Path(sys.executable).with_name("tipbox")
 PER_DAY = 10
@@ -250,9 +250,9 @@ def test_what_remains_is_printed(disk: Disk, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_it_counts_is_what_is_there(disk: Disk) -> None:
-    found = seized(disk.home)
+    found = report_seized(disk.home)
 
-    assert isinstance(found, Seized)
+    assert isinstance(found, SeizureReport)
     assert sum(one.envelopes for one in found.envelopes) == found.rows["envelope"] == len(disk.closed) + len(disk.open)
     assert found.files["blobs, settled"] == sum(bool(sent.parts) for sent in disk.closed)
     assert {one.slots for one in found.organisations} == {found.rows["envelope"]}

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Executable, insert, text
 from support.server import PART, Here, Organisation, Sent, envelope, keys_folder, killed_at, running, three
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.server.bundles.export import export
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.config import load
 from tipbox.server.home import Home
 from tipbox.server.storage.blobs import LocalBlobs
@@ -28,9 +28,9 @@ from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.models import Base, Envelope, Slot
 from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.storage.transactions import Store
-from tipbox.server.upkeep.check import check
-from tipbox.server.upkeep.prune import prune
-from tipbox.server.upkeep.settle import settle
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.settle import settle_server
 
 LETTERS = 60
 COUNTERS = (slice(24, 28), slice(40, 44), slice(92, 96))
@@ -61,7 +61,7 @@ def _server(keys: Path, tmp_path: Path) -> Iterator[Here]:
 
 
 def fetched(server: Here, organisation: Organisation, out: Path) -> list[bytes]:
-    bundles = [organisation.read(path) for path in export(server.home, organisation.name, out)]
+    bundles = [organisation.read(path) for path in write_volumes(server.home, organisation.name, out)]
     return sorted(
         b"".join(bundle.read(item)) for bundle in bundles for item in bundle.items if item.entry.kind == "envelope"
     )
@@ -75,7 +75,7 @@ def files(server: Here) -> dict[str, Path]:
 
 
 def is_well(server: Here) -> bool:
-    return all(finding.ok for finding in check(server.home))
+    return all(finding.ok for finding in check_server(server.home))
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     assert sum(one < other for one, other in pairwise(before)) > 0.9 * LETTERS  # the order of arrival
     assert comparable(databases[0]) != comparable(databases[1])
 
-    done = [settle(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
+    done = [settle_server(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
 
     assert all(one.whole and one.database for one in done)
     assert comparable(databases[0]) == comparable(databases[1])
@@ -178,7 +178,7 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
 def test_no_free_page_no_log_and_no_rowid_is_left(server: Here, organisations: list[Organisation]) -> None:
     server.upload(*(envelope(organisations) for _ in range(5)))
 
-    settle(server.home, today=tomorrow())
+    settle_server(server.home, today=tomorrow())
 
     home = Home(server.home)
     assert home.database.with_name("tipbox.db-wal").stat().st_size == 0
@@ -205,7 +205,7 @@ def test_files_of_closed_days_have_one_time_and_a_random_order(
     before = {name: path.stat() for name, path in files(server).items()}
     arrived = [name for name, _ in sorted(before.items(), key=lambda item: item[1].st_mtime_ns)]
 
-    done = settle(server.home, today=tomorrow())
+    done = settle_server(server.home, today=tomorrow())
 
     assert (done.blobs, done.left, done.whole) == (13, 0, True)
     after = {name: path.stat() for name, path in files(server).items()}
@@ -223,7 +223,7 @@ def test_files_of_closed_days_have_one_time_and_a_random_order(
     server.put(draft, 2, 64)
     server.call("POST", "/finish", b"", draft)
     assert draft.whole in fetched(server, organisations[0], tmp_path / "again")
-    prune(server.home)
+    prune_server(server.home)
     assert set(files(server)) == server.read(named_blobs)
     assert is_well(server)
 
@@ -236,7 +236,7 @@ def birth(path: Path) -> str:
 def test_files_of_today_stay(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000))
 
-    done = settle(server.home, today=days.today())
+    done = settle_server(server.home, today=days.today())
 
     assert (done.blobs, done.whole) == (0, True)
     assert [path.parent.name for path in files(server).values()] == ["blobs"]
@@ -244,7 +244,7 @@ def test_files_of_today_stay(server: Here, organisations: list[Organisation]) ->
 
 def test_what_goes_goes_from_both_folders(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000), envelope(organisations, 1000))
-    settle(server.home, today=tomorrow())
+    settle_server(server.home, today=tomorrow())
     server.upload(envelope(organisations, 1000))
     blobs = LocalBlobs(server.home / "blobs")
     settled = next(iter((server.home / "blobs" / "settled").iterdir()))
@@ -252,7 +252,7 @@ def test_what_goes_goes_from_both_folders(server: Here, organisations: list[Orga
     blobs.delete([settled.name])
     (server.home / "blobs" / "settled" / ("e" * 32)).write_bytes(b"no row names this")
     (server.home / "blobs" / ("f" * 32)).write_bytes(b"nor this")
-    removed = prune(server.home).orphans
+    removed = prune_server(server.home).orphans
 
     assert blobs.size(settled.name) is None
     assert removed == 2
@@ -268,11 +268,11 @@ def test_a_body_that_is_still_coming_is_left(server: Here) -> None:
         (path,) = blobs.unsettled()
         os.utime(path, (yesterday, yesterday))
 
-        done = settle(server.home)
+        done = settle_server(server.home)
 
         assert (done.blobs, done.left, done.whole) == (0, 1, False)
         assert path.exists()
-    assert settle(server.home).whole
+    assert settle_server(server.home).whole
 
 
 def test_stale_files_and_exports_go(server: Here, organisations: list[Organisation]) -> None:
@@ -289,10 +289,10 @@ def test_stale_files_and_exports_go(server: Here, organisations: list[Organisati
         path.write_bytes(b"left by a crash")
         os.utime(path, (old, old))
 
-    settle(server.home)
+    settle_server(server.home)
     assert not any(path.exists() for path in stale)
     assert present.exists()
-    settle(server.home, today=tomorrow())
+    settle_server(server.home, today=tomorrow())
     assert not present.exists()
 
 
@@ -314,7 +314,7 @@ def test_it_runs_beside_a_server_under_load(organisations: list[Organisation], k
 
         kept = fetched(Here(server.home, keys), organisations[1], tmp_path / "out")
         assert kept == sorted(one.whole for one in sent)
-        assert all(finding.ok for finding in check(server.home))
+        assert all(finding.ok for finding in check_server(server.home))
 
 
 REPEATED = """
@@ -346,7 +346,7 @@ def test_kill_9_at_each_write_loses_nothing(
     expected = sorted(one.whole for one in sent)
     kills = 0
     for number in numbers:
-        if not killed_at(call, number, lambda: settle(server.home, today=tomorrow())):
+        if not killed_at(call, number, lambda: settle_server(server.home, today=tomorrow())):
             break
         kills += 1
         assert fetched(server, organisations[2], tmp_path / f"out-{number}") == expected
@@ -354,7 +354,7 @@ def test_kill_9_at_each_write_loses_nothing(
         pytest.fail("the settle never came through")
 
     assert kills
-    assert settle(server.home, today=tomorrow()).whole
+    assert settle_server(server.home, today=tomorrow()).whole
     assert set(files(server)) == server.read(named_blobs)
     assert fetched(server, organisations[2], tmp_path / "out") == expected
     assert not list(server.home.rglob(".*.part"))

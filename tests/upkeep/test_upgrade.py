@@ -18,18 +18,18 @@ from sqlalchemy import select
 from support.server import Organisation, bearer, killed_at
 from tipbox.formats.base.primitives import new_seed, sha256, xwing_public
 from tipbox.formats.manifest import Manifest
-from tipbox.server.backup.create import backup
+from tipbox.server.backup.create import make_backup
 from tipbox.server.backup.operator_key import PublicKey
-from tipbox.server.backup.restore import restore
-from tipbox.server.bundles.export import export
+from tipbox.server.backup.restore import restore_backup
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.config import load
 from tipbox.server.home import Home
-from tipbox.server.process.run import prepare
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database import _alembic, make_engine, must_be_current
 from tipbox.server.storage.models import Base, Reply, Slot
 from tipbox.server.storage.models import Organisation as Known
-from tipbox.server.storage.open_server import opened
-from tipbox.server.upkeep.check import check
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.upkeep.check import check_server
 from tipbox.server.web.app import create_app
 
 SCHEMAS = sorted(path.parent for path in (Path(__file__).parents[1] / "schemas").glob("*/expected.json"))
@@ -98,7 +98,7 @@ def test_every_row_is_there_afterwards(home: Path, day: date, tmp_path: Path) ->
     before = dump(home)
     (tmp_path / "none").mkdir()
 
-    prepare(home, tmp_path / "none", today=day)
+    prepare_server(home, tmp_path / "none", today=day)
 
     after = dump(home)
     assert set(before) <= set(after)
@@ -120,13 +120,13 @@ def test_an_upgrade_that_is_killed_begins_again(home: Path, day: date, tmp_path:
     (tmp_path / "none").mkdir()
     before = {table: len(rows) for table, rows in dump(home).items()}
     for number in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233):
-        if not killed_at(call, number, lambda: prepare(home, tmp_path / "none", today=day)):
+        if not killed_at(call, number, lambda: prepare_server(home, tmp_path / "none", today=day)):
             break
         after = {table: len(rows) for table, rows in dump(home).items()}
         assert after == after | before
     else:
         pytest.fail("the upgrade never came through")
-    assert [finding for finding in check(home, today=day) if not finding.ok] == []
+    assert [finding for finding in check_server(home, today=day) if not finding.ok] == []
 
 
 @pytest.mark.parametrize(("still", "found"), [(3, {"clock", "settled"}), (10, {"clock", "settled"}), (400, OF_AGE)])
@@ -136,11 +136,11 @@ def test_one_that_stood_still_is_upgraded_whatever_age_has_brought(
     """As upgrade.sh judges it, also where the program before could not say what it found."""
     (tmp_path / "none").mkdir()
     later = day + timedelta(days=still)
-    before = [finding.to_json() for finding in check(home, today=later)]
+    before = [finding.to_json() for finding in check_server(home, today=later)]
 
-    prepare(home, tmp_path / "none", today=later)
+    prepare_server(home, tmp_path / "none", today=later)
 
-    after = check(home, today=later)
+    after = check_server(home, today=later)
     assert {finding.check for finding in after if not finding.ok} == found
     printed = json.dumps([finding.to_json() for finding in after])
     for text in (json.dumps(before), ""):
@@ -154,12 +154,12 @@ def test_one_that_stood_still_is_upgraded_whatever_age_has_brought(
 def test_it_serves_what_it_held(home: Path, day: date, expected: Any, tmp_path: Path) -> None:
     """Exports hold the same bytes, acknowledgements count, the upload goes on, and a backup of it comes back."""
     (tmp_path / "none").mkdir()
-    config = prepare(home, tmp_path / "none", today=day)
+    config = prepare_server(home, tmp_path / "none", today=day)
     kept = set(expected["envelopes"].values())
 
-    assert [finding for finding in check(home, today=day) if not finding.ok] == []
+    assert [finding for finding in check_server(home, today=day) if not finding.ok] == []
     assert exported(home, expected, day, tmp_path / "out") == kept
-    with opened(home) as server:
+    with open_server(home) as server:
         marked = server.store.read(
             lambda connection: connection.execute(
                 select(Slot.envelope, Known.name).join(Known).where(Slot.acknowledged.is_(True))
@@ -173,8 +173,8 @@ def test_it_serves_what_it_held(home: Path, day: date, expected: Any, tmp_path: 
     assert state.get_json() == {"state": "open", "missing": expected["draft"]["missing"]}
 
     seed = new_seed()
-    backup(home, tmp_path / "backup", PublicKey(xwing_public(seed)), today=day)
-    restored = restore(tmp_path / "new", seed, tmp_path / "backup", today=day)
+    make_backup(home, tmp_path / "backup", PublicKey(xwing_public(seed)), today=day)
+    restored = restore_backup(tmp_path / "new", seed, tmp_path / "backup", today=day)
     assert (restored.envelopes, restored.hurt) == (len(kept), 0)
     assert exported(tmp_path / "new", expected, day, tmp_path / "again") == exported(
         home, expected, day, tmp_path / "out again"
@@ -187,7 +187,7 @@ def exported(home: Path, expected: Any, day: date, out: Path) -> set[str]:
     for name, seed in expected["organisations"].items():
         listed = next(path for path in (home / "keys").iterdir() if path.name == f"{name}.json")
         reader = Reader(name, bytes.fromhex(seed), listed)
-        for path in export(home, name, out, today=day):
+        for path in write_volumes(home, name, out, today=day):
             bundle = reader.read(path)
             for item in bundle.items:
                 data = b"".join(bundle.read(item))

@@ -13,8 +13,8 @@ from tipbox.errors import PartlyDone, TipboxError, Usage
 from tipbox.files.printable import printable
 
 if TYPE_CHECKING:
-    from tipbox.server.backup.fill import Restored
-    from tipbox.server.bundles.importing import Taken
+    from tipbox.server.backup.fill import RestoreResult
+    from tipbox.server.bundles.importing import ImportResult
 
 _PATH = click.Path(path_type=Path)
 home_option = click.option("--home", required=True, type=_PATH, metavar="HOME", help="The server's folder.")
@@ -33,7 +33,7 @@ def server() -> None:
 @json_option
 def run(*, home: Path, keys: Path, bind: str, courier_bind: str | None) -> None:
     """Run the server in the foreground. Makes and migrates HOME."""
-    from tipbox.server.process.run import run as run_server
+    from tipbox.server.process.run import run_server
 
     run_server(home, keys, bind, courier_bind)
 
@@ -58,7 +58,7 @@ def courier(*, home: Path, keys: Path, bind: str) -> None:
 @pass_terminal
 def export(terminal: Terminal, *, home: Path, organisation: str, out: Path) -> None:
     """Write one or more Bundles with all that an organisation has not acknowledged."""
-    from tipbox.server.bundles.export import export as write_volumes
+    from tipbox.server.bundles.export import write_volumes
 
     volumes = write_volumes(home, organisation, out)
     for path in volumes:
@@ -92,7 +92,7 @@ def import_(terminal: Terminal, *, home: Path, files: tuple[Path, ...]) -> None:
     raise kind(f"importing {file}: {error}")
 
 
-def _facts(taken: Taken) -> dict[str, object]:
+def _facts(taken: ImportResult) -> dict[str, object]:
     return {
         "acknowledged": taken.acknowledged,
         "deleted": taken.deleted,
@@ -113,7 +113,7 @@ def _facts(taken: Taken) -> dict[str, object]:
 @pass_terminal
 def prune(terminal: Terminal, *, home: Path, confirm_clock: bool) -> None:
     """Remove what was kept for as long as was announced, and uploads that were never finished."""
-    from tipbox.server.upkeep.prune import prune as prune_server
+    from tipbox.server.upkeep.prune import prune_server
 
     done = prune_server(home, confirm_clock=confirm_clock)
     terminal.say(
@@ -138,7 +138,7 @@ class ClockHeld(TipboxError):
 @pass_terminal
 def settle(terminal: Terminal, *, home: Path) -> None:
     """Rewrite what earlier days left, so that the disk shows neither their order nor their times. Run it nightly."""
-    from tipbox.server.upkeep.settle import settle as settle_server
+    from tipbox.server.upkeep.settle import settle_server
 
     done = settle_server(home)
     terminal.say(
@@ -169,7 +169,7 @@ def settle(terminal: Terminal, *, home: Path) -> None:
 @pass_terminal
 def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: Path | None) -> None:
     """Check that everything is as it should be, and say what to do about it."""
-    from tipbox.server.upkeep.check import check as check_server
+    from tipbox.server.upkeep.check import check_server
     from tipbox.server.upkeep.check_headers import headers
     from tipbox.server.upkeep.machine import check_machine
 
@@ -193,7 +193,7 @@ def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: 
 @pass_terminal
 def status(terminal: Terminal, *, home: Path) -> None:
     """Show the server's state in coarse steps."""
-    from tipbox.server.upkeep.status import status as server_status
+    from tipbox.server.upkeep.status import server_status
 
     now = server_status(home)
     terminal.say(f"Server, for desks to compare, read aloud: {now.server}")
@@ -215,9 +215,9 @@ def status(terminal: Terminal, *, home: Path) -> None:
 @pass_terminal
 def seized(terminal: Terminal, *, home: Path) -> None:
     """Show what whoever takes the disk of this server finds on it."""
-    from tipbox.server.upkeep.seized import seized as look
+    from tipbox.server.upkeep.seized import report_seized
 
-    found = look(home)
+    found = report_seized(home)
     for line in found.lines():
         terminal.say(line)
     terminal.result(found.to_json())
@@ -268,7 +268,7 @@ def backup(
     credentials: Path | None,
 ) -> None:
     """Back up the server, running or not, sealed to the operator's key: no uploads under way, no mailboxes."""
-    from tipbox.server.backup.create import backup as back_up
+    from tipbox.server.backup.create import make_backup
     from tipbox.server.backup.operator_key import load_public
     from tipbox.server.backup.rotation import backup_into
 
@@ -277,7 +277,7 @@ def backup(
     if keep is not None:
         out, done = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)
     else:
-        done = back_up(home, out, key, onion=onion, credentials=credentials)
+        done = make_backup(home, out, key, onion=onion, credentials=credentials)
     terminal.say(
         f"Wrote {out}: {done.size:,} bytes, {done.envelopes} Envelopes, {done.organisations} organisations, "
         f"{done.onion_files} files of onion keys."
@@ -318,7 +318,7 @@ def restore(
     file: Path,
 ) -> None:
     """Restore a backup into an empty HOME."""
-    from tipbox.server.backup.restore import restore as restore_backup
+    from tipbox.server.backup.restore import restore_backup
 
     done = restore_backup(home, _operator_seed(terminal, identity, passphrase_file), file, acks=acks, onion=onion)
     _say_restored(terminal, f"Restored into {home}", done)
@@ -343,9 +343,9 @@ def restore(
 @pass_terminal
 def drill(terminal: Terminal, *, home: Path, identity: Path, passphrase_file: Path | None, file: Path) -> None:
     """Try a backup out: restore it into a scratch folder in HOME, check it, remove it again."""
-    from tipbox.server.backup.drill import drill as try_out
+    from tipbox.server.backup.drill import try_restore
 
-    done = try_out(home, _operator_seed(terminal, identity, passphrase_file), file)
+    done = try_restore(home, _operator_seed(terminal, identity, passphrase_file), file)
     _say_restored(terminal, "The backup can be restored", done)
     _raise_if_damaged("trying the backup out", done)
 
@@ -357,7 +357,7 @@ def _operator_seed(terminal: Terminal, identity: Path, passphrase_file: Path | N
     return load_private(identity, passphrase)
 
 
-def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
+def _say_restored(terminal: Terminal, what: str, done: RestoreResult) -> None:
     from tipbox.formats.manifest import id_digits
 
     terminal.say(
@@ -382,7 +382,7 @@ def _say_restored(terminal: Terminal, what: str, done: Restored) -> None:
     )
 
 
-def _raise_if_damaged(doing: str, done: Restored) -> None:
+def _raise_if_damaged(doing: str, done: RestoreResult) -> None:
     if done.hurt:
         raise PartlyDone(f"{doing}: {done.hurt} Envelopes were damaged before they were backed up, and are left out")
 

@@ -30,9 +30,9 @@ from tipbox.server.config import FILE
 from tipbox.server.credentials import read_onion_credentials
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.models import Envelope, Ledger, Organisation, Series, Slot
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import read_folder
-from tipbox.server.upkeep import upkeep_lock as upkeep
+from tipbox.server.upkeep import upkeep_lock
 
 _ROWS: Final = 8
 """Letters in memory at a time; one may have 4 MiB."""
@@ -41,7 +41,7 @@ _ABANDONED: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Made:
+class BackupFacts:
     """A backup: its size in bytes and what is in it. ``hurt``: Envelopes whose body is gone or changed."""
 
     size: int
@@ -51,7 +51,7 @@ class Made:
     onion_files: int
 
 
-def backup(
+def make_backup(
     home: Path,
     out: Path,
     to: PublicKey,
@@ -59,7 +59,7 @@ def backup(
     onion: Path | None = None,
     credentials: Path | None = None,
     today: date | None = None,
-) -> Made:
+) -> BackupFacts:
     """Write a backup of the server in ``home`` to ``out``; the server may be running.
 
     Args:
@@ -77,11 +77,11 @@ def backup(
     onion_files = read_onion(onion) if onion is not None else {}
     if credentials is not None:
         onion_files |= read_onion_credentials(credentials)
-    with opened(home, credentials) as server, upkeep.alone(server.home):
+    with open_server(home, credentials) as server, upkeep_lock.alone(server.home):
         return _backup(server, out, to, onion_files, today or days.today())
 
 
-def _backup(server: Opened, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> Made:
+def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> BackupFacts:
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out.parent)
     with replacing(out) as file:
@@ -100,7 +100,7 @@ def _backup(server: Opened, out: Path, to: PublicKey, onion_files: dict[str, byt
             count, hurt = _Envelopes(server, connection, writer).write()
         writer.end(End(count).encode())
         size = file.tell()
-    return Made(size, count, hurt, len(organisations), len(onion_files))
+    return BackupFacts(size, count, hurt, len(organisations), len(onion_files))
 
 
 def read_onion(folder: Path) -> dict[str, bytes]:
@@ -160,7 +160,7 @@ def _organisations(connection: Connection) -> Iterator[KnownOrganisation]:
 class _Envelopes:
     """Writes the Envelopes of a snapshot."""
 
-    def __init__(self, server: Opened, connection: Connection, writer: Writer) -> None:
+    def __init__(self, server: OpenServer, connection: Connection, writer: Writer) -> None:
         self._server = server
         self._connection = connection
         self._writer = writer

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tipbox.formats.base import days
 from tipbox.server.backup.container import Reader
-from tipbox.server.backup.examine import examine
-from tipbox.server.backup.fill import Restored, fill_server
+from tipbox.server.backup.examine import examine_backup
+from tipbox.server.backup.fill import RestoreResult, fill_server
 from tipbox.server.config import Blobs, Database, load
 from tipbox.server.home import MODE, Home
 
 
-def drill(home: Path, seed: bytes, file: Path, *, today: date | None = None) -> Restored:
+def try_restore(home: Path, seed: bytes, file: Path, *, today: date | None = None) -> RestoreResult:
     """Restore the backup ``file`` into a scratch folder in ``home``, check it, and remove it again.
 
     Whatever ``home`` is configured for, the drill uses SQLite and a local folder.
@@ -28,7 +28,7 @@ def drill(home: Path, seed: bytes, file: Path, *, today: date | None = None) -> 
     scratch = Path(tempfile.mkdtemp(prefix=".drill-", suffix=".part", dir=home))
     try:
         with file.open("rb") as source:
-            examined = examine(Reader(source, seed), today)
+            examined = examine_backup(Reader(source, seed), today)
             source.seek(0)
             return fill_server(Home(scratch), local, Reader(source, seed), examined, today=today)
     finally:

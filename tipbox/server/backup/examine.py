@@ -15,7 +15,7 @@ from tipbox.formats.envelopes.header import Header, header_size
 from tipbox.formats.manifest import Manifest
 from tipbox.server.backup.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
 from tipbox.server.backup.container import Kind, Reader, Record
-from tipbox.server.storage.organisations import Listed
+from tipbox.server.storage.organisations import ManifestFile
 
 _PREFIX: Final = 10
 _PIECES: Final = 16
@@ -23,19 +23,19 @@ _PIECES: Final = 16
 
 
 @dataclass(frozen=True)
-class Examined:
+class BackupContents:
     """A backup that was read to its last byte. ``hurt``: Envelopes that were damaged before they were backed up."""
 
     about: About
     secrets: Secrets = field(repr=False)
     settings: bytes | None = field(repr=False)
     organisations: tuple[KnownOrganisation, ...]
-    manifests: tuple[Listed, ...] = field(repr=False)
+    manifests: tuple[ManifestFile, ...] = field(repr=False)
     envelopes: int
     hurt: int
 
 
-def examine(reader: Reader, today: date) -> Examined:
+def examine_backup(reader: Reader, today: date) -> BackupContents:
     """Read a backup to its last byte and keep what is small."""
     found: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
     envelopes = hurt = 0
@@ -59,12 +59,12 @@ def examine(reader: Reader, today: date) -> Examined:
     secrets = Secrets.parse(reader.open_secrets(found[Kind.SECRETS][0]))
     if secrets.keys.id != about.server:
         raise Malformed("the backup holds the keys of another server than it names")
-    return Examined(
+    return BackupContents(
         about,
         secrets,
         found[Kind.SETTINGS][0] if found[Kind.SETTINGS] else None,
         tuple(KnownOrganisation.parse(data) for data in found[Kind.ORGANISATION]),
-        tuple(Listed(Manifest.parse(data), data) for data in found[Kind.MANIFEST]),
+        tuple(ManifestFile(Manifest.parse(data), data) for data in found[Kind.MANIFEST]),
         envelopes,
         hurt,
     )

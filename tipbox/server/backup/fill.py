@@ -16,8 +16,8 @@ from tipbox.errors import InputRefused
 from tipbox.files.durable import write_file
 from tipbox.formats.bundles.bundle import OUTWARD
 from tipbox.server.backup.container import Kind, Reader, Record
-from tipbox.server.backup.examine import BackupEnvelope, Examined, read_envelope
-from tipbox.server.bundles.importing import Taken, import_opened
+from tipbox.server.backup.examine import BackupContents, BackupEnvelope, read_envelope
+from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.storage import clock, envelope_rows, reply_rows
@@ -25,11 +25,11 @@ from tipbox.server.storage.blobs import Incoming, open_blobs
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.models import Base, Decoy, DecoyOpening, Ledger, Organisation, Series
-from tipbox.server.storage.open_server import Opened
+from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.storage.organisations import adopt, pin_folder
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
-from tipbox.server.upkeep.check import check_opened
+from tipbox.server.upkeep.check import check_open_server
 from tipbox.server.upkeep.finding import Finding
 
 _AHEAD: Final = 1000
@@ -51,7 +51,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What was restored.
 
     Attributes:
@@ -73,13 +73,13 @@ class Restored:
     hurt: int
     organisations: int
     onion_files: int
-    taken: list[Taken] = field(default_factory=list)
+    taken: list[ImportResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
 def fill_server(
-    folder: Home, config: Config, reader: Reader, examined: Examined, *, today: date, acks: Sequence[Path] = ()
-) -> Restored:
+    folder: Home, config: Config, reader: Reader, examined: BackupContents, *, today: date, acks: Sequence[Path] = ()
+) -> RestoreResult:
     """Make the server in ``folder`` and fill it with what was examined, reading the backup a second time."""
     folder.make()
     if not config.database.url.get_secret_value():
@@ -87,7 +87,7 @@ def fill_server(
     engine = make_engine(folder, config)
     try:
         migrate(engine)
-        server = Opened(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
+        server = OpenServer(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
         server.store.write(clear)
         counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
         for listed in examined.manifests:
@@ -96,7 +96,7 @@ def fill_server(
         write_file(folder.server_key, examined.secrets.keys.encode())
         sweep(server.store, server.blobs)
         taken = [_replay(server, path, today) for path in acks]
-        return Restored(
+        return RestoreResult(
             day=examined.about.day,
             server=examined.about.server.hex(),
             envelopes=counts.envelopes,
@@ -105,18 +105,18 @@ def fill_server(
             organisations=len(examined.organisations),
             onion_files=len(examined.secrets.onion),
             taken=taken,
-            findings=check_opened(server, today),
+            findings=check_open_server(server, today),
         )
     finally:
         engine.dispose()
 
 
-def _replay(server: Opened, path: Path, today: date) -> Taken:
+def _replay(server: OpenServer, path: Path, today: date) -> ImportResult:
     try:
         with path.open("rb") as file:
             return import_opened(server, file, path.name, today)
     except OSError as error:
-        return Taken(path.name, refused=[InputRefused(f"reading it: {error.strerror or type(error).__name__}")])
+        return ImportResult(path.name, refused=[InputRefused(f"reading it: {error.strerror or type(error).__name__}")])
 
 
 def clear(connection: Connection) -> None:
@@ -141,7 +141,7 @@ class _Counts:
 class _Filling:
     """The transaction that fills the database, and the bodies that its rows name."""
 
-    def __init__(self, server: Opened, connection: Connection, examined: Examined, today: date) -> None:
+    def __init__(self, server: OpenServer, connection: Connection, examined: BackupContents, today: date) -> None:
         self._server = server
         self._connection = connection
         self._examined = examined

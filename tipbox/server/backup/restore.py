@@ -25,16 +25,16 @@ from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, write_file
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import sha256
 from tipbox.server.backup.container import Reader
-from tipbox.server.backup.examine import examine
-from tipbox.server.backup.fill import Restored, fill_server
+from tipbox.server.backup.examine import examine_backup
+from tipbox.server.backup.fill import RestoreResult, fill_server
 from tipbox.server.config import FILE, Config, load
 from tipbox.server.home import MODE, Home
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.models import Envelope, Organisation
-from tipbox.server.upkeep import upkeep_lock as upkeep
+from tipbox.server.upkeep import upkeep_lock
 
 
-def restore(
+def restore_backup(
     home: Path,
     seed: bytes,
     file: Path,
@@ -42,7 +42,7 @@ def restore(
     acks: Sequence[Path] = (),
     onion: Path | None = None,
     today: date | None = None,
-) -> Restored:
+) -> RestoreResult:
     """Restore the backup ``file`` into ``home``.
 
     Args:
@@ -61,9 +61,9 @@ def restore(
     os.umask(folder.umask)
     today = today or days.today()
     with file.open("rb") as source:
-        examined = examine(Reader(source, seed), today)
+        examined = examine_backup(Reader(source, seed), today)
         folder.path.mkdir(mode=MODE, parents=True, exist_ok=True)
-        with upkeep.alone(folder):
+        with upkeep_lock.alone(folder):
             _must_be_empty(folder)
             if onion is not None:
                 _must_be_empty_onion(onion, examined.secrets.onion)

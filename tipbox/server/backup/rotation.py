@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from tipbox.errors import Full, Malformed
 from tipbox.files.durable import fsync_folder
 from tipbox.formats.base import days
-from tipbox.server.backup.create import Made, backup
+from tipbox.server.backup.create import BackupFacts, make_backup
 from tipbox.server.backup.operator_key import PublicKey
 from tipbox.server.storage.models import Envelope, Ledger
-from tipbox.server.storage.open_server import opened
+from tipbox.server.storage.open_server import open_server
 
 _NAME: Final = re.compile(r"tipbox-([0-9-]{10})\.bak", re.ASCII)
 _SHARE: Final = 2
@@ -33,7 +33,7 @@ def backup_into(
     onion: Path | None = None,
     credentials: Path | None = None,
     today: date | None = None,
-) -> tuple[Path, Made]:
+) -> tuple[Path, BackupFacts]:
     """Write today's backup of the server in ``home`` into ``folder``, and remove those that should not be there.
 
     Args:
@@ -41,19 +41,19 @@ def backup_into(
         folder: where backups lie; nothing else of it is touched.
         to: the operator's public key.
         keep: how many stay.
-        onion: as ``backup``.
-        credentials: as ``backup``.
+        onion: as ``make_backup``.
+        credentials: as ``make_backup``.
         today: the day, UTC.
 
     Raises:
         Full: beside the tips there is no room for another backup; the last one stays.
-        TipboxError: as ``backup``.
+        TipboxError: as ``make_backup``.
     """
     today = today or days.today()
     size = _expire(home, folder, credentials, today)
     out = folder / f"tipbox-{today}.bak"
     _make_room(home, folder, size)
-    made = backup(home, out, to, onion=onion, credentials=credentials, today=today)
+    made = make_backup(home, out, to, onion=onion, credentials=credentials, today=today)
     for path in [*_kept(folder)][:-keep]:
         path.unlink()
     fsync_folder(folder)
@@ -76,7 +76,7 @@ def _day(path: Path) -> date | None:
 
 def _expire(home: Path, folder: Path, credentials: Path | None, today: date) -> int:
     """Remove those older than tips are kept, unless the clock waits for the operator; the next one's size, about."""
-    with opened(home, credentials) as server:
+    with open_server(home, credentials) as server:
         held, bodies, letters = server.store.read(
             lambda connection: (
                 *connection.execute(select(Ledger.held, Ledger.body_bytes)).one(),

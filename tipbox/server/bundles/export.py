@@ -26,7 +26,7 @@ from tipbox.server.config import LARGEST_VOLUME
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.clock import tick
 from tipbox.server.storage.models import Envelope, Inward, RefusedItem, Series, Slot
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import find_by_name
 from tipbox.server.storage.transactions import DISK_FULL
 
@@ -40,7 +40,7 @@ _BATCH: Final = 500
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingEnvelope:
     """An Envelope that an organisation has not acknowledged."""
 
     id: bytes
@@ -54,11 +54,11 @@ class ExportStart:
     """What the transaction of an export says: its sequence, all that is not acknowledged, and the report."""
 
     sequence: int
-    pending: list[Waiting]
+    pending: list[PendingEnvelope]
     report: Report
 
 
-def export(home: Path, organisation: str, out: Path, *, today: date | None = None) -> list[Path]:
+def write_volumes(home: Path, organisation: str, out: Path, *, today: date | None = None) -> list[Path]:
     """Write one or more volumes ``ORG-<sequence>-<volume>.bundle`` into ``out``.
 
     Args:
@@ -76,13 +76,13 @@ def export(home: Path, organisation: str, out: Path, *, today: date | None = Non
         Full: ``out`` has no room for all of them; none is left there.
         InputRefused: its file system takes no file that large; none is left there.
     """
-    with opened(home) as server:
-        return export_opened(server, organisation, out, today or days.today())
+    with open_server(home) as server:
+        return write_volumes_of(server, organisation, out, today or days.today())
 
 
-def export_opened(server: Opened, organisation: str, out: Path, today: date) -> list[Path]:
-    """``export`` on an opened server."""
-    volumes = prepare(server, organisation, today)
+def write_volumes_of(server: OpenServer, organisation: str, out: Path, today: date) -> list[Path]:
+    """``write_volumes`` on a server that is open."""
+    volumes = prepare_volumes(server, organisation, today)
     make_stick_folder(out)
     needed = sum(volume.sealed.size for volume in volumes)
     if needed > shutil.disk_usage(out).free:
@@ -106,7 +106,7 @@ def export_opened(server: Opened, organisation: str, out: Path, today: date) -> 
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedVolume:
     """A volume whose bytes are made when they are read, from any byte on, always the same."""
 
     name: str
@@ -114,7 +114,7 @@ class Prepared:
     report: bytes = b""
 
     @classmethod
-    def load(cls, name: str, data: bytes) -> Prepared:
+    def load(cls, name: str, data: bytes) -> PreparedVolume:
         """The inverse of ``save``."""
         end = _REPORT_LENGTH + int.from_bytes(data[:_REPORT_LENGTH])
         return cls(name, Volume.load(data[end:]), data[_REPORT_LENGTH:end])
@@ -128,7 +128,7 @@ class Prepared:
         """The ids of its Envelopes."""
         return [entry.hash for entry in self.sealed.entries if entry.kind == "envelope"]
 
-    def pieces(self, server: Opened, begin: int = 0) -> Iterator[bytes]:
+    def pieces(self, server: OpenServer, begin: int = 0) -> Iterator[bytes]:
         """Its bytes from ``begin`` on.
 
         Raises:
@@ -142,7 +142,7 @@ class Prepared:
         return self.sealed.pieces(open_item, begin)
 
 
-def prepare(server: Opened, organisation: str, today: date) -> list[Prepared]:
+def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[PreparedVolume]:
     """The volumes of a new export.
 
     Raises:
@@ -176,11 +176,11 @@ def prepare(server: Opened, organisation: str, today: date) -> list[Prepared]:
             volumes=len(volumes),
         )
         sealed = Volume.begin(index, entries, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
-        prepared.append(Prepared(f"{organisation}-{start.sequence}-{number}.bundle", sealed, told))
+        prepared.append(PreparedVolume(f"{organisation}-{start.sequence}-{number}.bundle", sealed, told))
     return prepared
 
 
-def are_there(server: Opened, envelopes: Sequence[bytes]) -> bool:
+def are_there(server: OpenServer, envelopes: Sequence[bytes]) -> bool:
     """Whether all of these are here still, and the bodies that lie on the disk are whole."""
     for at in range(0, len(envelopes), _BATCH):
         batch = envelopes[at : at + _BATCH]
@@ -214,7 +214,7 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> ExportSt
         .join(Slot, Slot.envelope == Envelope.id)
         .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
     ).all()
-    waiting = [Waiting(row[0], row[3] + row[4] + padding.sealed_size(row[1]), row[2], row[1]) for row in rows]
+    waiting = [PendingEnvelope(row[0], row[3] + row[4] + padding.sealed_size(row[1]), row[2], row[1]) for row in rows]
     return ExportStart(sequence, waiting, _report(connection, organisation))
 
 
@@ -234,13 +234,13 @@ def _report(connection: Connection, organisation: bytes) -> Report:
     return Report(tuple(taken), tuple((item, code) for item, code in refused))
 
 
-def plan(waiting: Sequence[Waiting]) -> list[list[Waiting]]:
+def plan(waiting: Sequence[PendingEnvelope]) -> list[list[PendingEnvelope]]:
     """Volumes: Envelopes without a body first, each group in random order, each Envelope whole."""
     order = secrets.SystemRandom()
-    volumes: list[list[Waiting]] = []
+    volumes: list[list[PendingEnvelope]] = []
     for group in ([one for one in waiting if not one.body_size], [one for one in waiting if one.body_size]):
         order.shuffle(group)
-        volume: list[Waiting] = []
+        volume: list[PendingEnvelope] = []
         size = 0
         for envelope in group:
             if volume and (len(volume) == _FIRST_ITEMS or size + envelope.size > LARGEST_VOLUME):
@@ -258,7 +258,7 @@ def _is_there(blobs: BlobStore, blob: str | None, body_size: int) -> bool:
     return blob is None or blobs.size(blob) == padding.sealed_size(body_size)
 
 
-def _bounded(volumes: list[list[Waiting]]) -> list[list[Waiting]]:
+def _bounded(volumes: list[list[PendingEnvelope]]) -> list[list[PendingEnvelope]]:
     """What one export holds at most; the rest goes with those after its acknowledgement."""
     count = 0
     for place, volume in enumerate(volumes[:MOST_VOLUMES]):
@@ -268,7 +268,7 @@ def _bounded(volumes: list[list[Waiting]]) -> list[list[Waiting]]:
     return volumes[:MOST_VOLUMES]
 
 
-def _pieces(server: Opened, envelope: bytes, start: int) -> Iterator[bytes]:
+def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:
     """An Envelope from its byte ``start`` on."""
     found = server.store.read(
         lambda connection: connection.execute(

@@ -38,8 +38,8 @@ from tipbox.server.mailboxes.deposit import deposit
 from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
 from tipbox.server.storage.models import Inward, RefusedItem
-from tipbox.server.storage.open_server import Opened, opened
-from tipbox.server.storage.organisations import Listed, adopt, read_folder
+from tipbox.server.storage.open_server import OpenServer, open_server
+from tipbox.server.storage.organisations import ManifestFile, adopt, read_folder
 
 _BATCH: Final = 200
 """Envelopes acknowledged in one transaction: a running server is not kept waiting."""
@@ -58,7 +58,7 @@ class AckEffect:
 
 
 @dataclass
-class Taken:
+class ImportResult:
     """What was taken from one inward Bundle."""
 
     file: str
@@ -90,7 +90,7 @@ class Taken:
         return not self.refused
 
 
-def import_bundles(home: Path, files: Sequence[Path], *, today: date | None = None) -> list[Taken]:
+def import_bundles(home: Path, files: Sequence[Path], *, today: date | None = None) -> list[ImportResult]:
     """Take inward Bundles. What cannot be taken is named in the result, and the others are taken all the same.
 
     Args:
@@ -105,18 +105,18 @@ def import_bundles(home: Path, files: Sequence[Path], *, today: date | None = No
         TipboxError: the server's folder is not right.
         OSError: a file cannot be read.
     """
-    with opened(home) as server:
+    with open_server(home) as server:
         return [_import(server, path, today or days.today()) for path in files]
 
 
-def _import(server: Opened, path: Path, today: date) -> Taken:
+def _import(server: OpenServer, path: Path, today: date) -> ImportResult:
     with path.open("rb") as file:
         return import_opened(server, file, path.name, today)
 
 
-def import_opened(server: Opened, file: BinaryIO, name: str, today: date) -> Taken:
+def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) -> ImportResult:
     """Take one inward Bundle from a seekable file."""
-    taken = Taken(name)
+    taken = ImportResult(name)
     try:
         bundle = _open(server, file)
         _accept_sender(server, bundle, taken, today)
@@ -133,7 +133,7 @@ def import_opened(server: Opened, file: BinaryIO, name: str, today: date) -> Tak
     return taken
 
 
-def _open(server: Opened, file: BinaryIO) -> Bundle:
+def _open(server: OpenServer, file: BinaryIO) -> Bundle:
     own = key_id(server.keys.public)
     bundle = Bundle(file, server.keys.id, lambda key: server.keys.seed if key == own else KeyState.UNKNOWN)
     if bundle.header.direction != INWARD:
@@ -141,7 +141,7 @@ def _open(server: Opened, file: BinaryIO) -> Bundle:
     return bundle
 
 
-def _accept_sender(server: Opened, bundle: Bundle, taken: Taken, today: date) -> None:
+def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, today: date) -> None:
     """The sender is the desk key of the manifest in force, or of a newer one in the Bundle; newer ones are taken."""
     held = _in_force(server, bundle.index.organisation)
     if held is None:
@@ -164,11 +164,11 @@ def _accept_sender(server: Opened, bundle: Bundle, taken: Taken, today: date) ->
             taken.manifests.append(held.organisation)
 
 
-def _in_force(server: Opened, organisation: bytes) -> Manifest | None:
+def _in_force(server: OpenServer, organisation: bytes) -> Manifest | None:
     return next((one.manifest for one in read_folder(server.home.keys) if one.manifest.id == organisation), None)
 
 
-def _newer(held: Manifest, data: bytes) -> list[Listed]:
+def _newer(held: Manifest, data: bytes) -> list[ManifestFile]:
     """The manifest in ``data``, when it may follow the one held."""
     manifest = Manifest.parse(data)
     if manifest.organisation != held.organisation:
@@ -182,10 +182,10 @@ def _newer(held: Manifest, data: bytes) -> list[Listed]:
             "a Key manifest in this Bundle changes the name or country that sources see; "
             "ask the organisation by another way, then put its file into --keys"
         )
-    return [Listed(manifest, data)]
+    return [ManifestFile(manifest, data)]
 
 
-def _take(server: Opened, bundle: Bundle, item: Item, taken: Taken, clock: Clock) -> None:
+def _take(server: OpenServer, bundle: Bundle, item: Item, taken: ImportResult, clock: Clock) -> None:
     organisation = bundle.index.organisation
     if item.entry.kind == "ack":
         envelopes = read_acknowledgement(_read(bundle, item, _MAX_ACK), bundle.index.sender)
@@ -214,7 +214,7 @@ def _read(bundle: Bundle, item: Item, most: int) -> bytes:
     return data
 
 
-def acknowledge(server: Opened, organisation: bytes, envelopes: Sequence[bytes]) -> AckEffect:
+def acknowledge(server: OpenServer, organisation: bytes, envelopes: Sequence[bytes]) -> AckEffect:
     """Mark an organisation's slots, and delete the Envelopes that all of their organisations have acknowledged."""
     marked = deleted = 0
     for at in range(0, len(envelopes), _BATCH):

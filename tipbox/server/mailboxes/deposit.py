@@ -25,7 +25,7 @@ from tipbox.server.storage.blobs import Incoming
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply
-from tipbox.server.storage.open_server import Opened
+from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.storage.reply_rows import MOST_BYTES_OF_ONE, MOST_OF_ONE, ReplyRow
 from tipbox.server.storage.transactions import DISK_FULL
 
@@ -33,7 +33,7 @@ _PREFIX: Final = len(MAGIC) + 2
 
 
 @dataclass(frozen=True)
-class Start:
+class ReplyStart:
     """A reply item up to its letter. ``opening``: header ‖ letter."""
 
     mailbox: bytes
@@ -66,7 +66,7 @@ class _Hashed:
         return self._digest.digest()
 
 
-def deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock) -> bool:
+def deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock) -> bool:
     """Put the reply of ``item`` into its mailbox; whether that is news.
 
     Raises:
@@ -83,29 +83,29 @@ def deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock) -> bool:
         server.store.read(lambda connection: _admit(connection, server, writer, start))
         try:
             with server.blobs.create() as blob:
-                return _deposit(server, bundle, item, clock, _Arriving(stream, start, blob))
+                return _deposit(server, bundle, item, clock, _IncomingReply(stream, start, blob))
         except OSError as error:
             raise (Full() if error.errno in DISK_FULL else error) from None
 
 
 @dataclass(frozen=True)
-class _Arriving:
+class _IncomingReply:
     stream: _Hashed
-    start: Start
+    start: ReplyStart
     blob: Incoming
 
 
-def _read_start(stream: _Hashed, item: Item) -> Start:
+def _read_start(stream: _Hashed, item: Item) -> ReplyStart:
     mailbox, prefix = stream.take(HASH_SIZE), stream.take(_PREFIX)
     header = Header.parse(prefix + stream.take(header_size(prefix) - _PREFIX))
     if [slot.organisation for slot in header.slots] != [mailbox[:ID_SIZE]]:
         raise Malformed("a reply has one slot, for its mailbox; this one has others")
     if item.entry.size != HASH_SIZE + header.envelope_size:
         raise Malformed("a reply does not have the size that its header says")
-    return Start(mailbox, header, header.encoded + stream.take(header.sealed_letter_size))
+    return ReplyStart(mailbox, header, header.encoded + stream.take(header.sealed_letter_size))
 
 
-def _deposit(server: Opened, bundle: Bundle, item: Item, clock: Clock, arriving: _Arriving) -> bool:
+def _deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock, arriving: _IncomingReply) -> bool:
     start, blob = arriving.start, arriving.blob
     header = start.header
     envelope = EnvelopeId(header.encoded, start.opening[len(header.encoded) :])
@@ -169,7 +169,7 @@ def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
     return bool(connection.execute(select(deposited | (whole & ~refused))).scalar_one())
 
 
-def _admit(connection: Connection, server: Opened, writer: bytes, start: Start) -> None:
+def _admit(connection: Connection, server: OpenServer, writer: bytes, start: ReplyStart) -> None:
     """Full when there is no room for a reply of ``writer``."""
     size, quota = start.header.envelope_size, server.config.quota
     disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)

@@ -74,10 +74,10 @@ class Master(BaseApplication):  # type: ignore[misc]
 
     def doors(self) -> list[tuple[Any, bool]]:
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
-        from tipbox.server.storage.executors import Beside
+        from tipbox.server.storage.executors import WorkerThreads
         from tipbox.server.web.app import create_app
 
-        threads = Beside()
+        threads = WorkerThreads()
         doors: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"

@@ -27,7 +27,7 @@ _OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2", "P
 pools of its own: what was read, a token among it, is not found there later."""
 
 
-def prepare(home: Path, keys: Path, *, today: date | None = None) -> Config:
+def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Config:
     """Make and migrate H and take each manifest of ``keys`` whose serial is higher.
 
     Args:
@@ -59,7 +59,7 @@ def prepare(home: Path, keys: Path, *, today: date | None = None) -> Config:
     return config
 
 
-def run(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> NoReturn:
+def run_server(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> NoReturn:
     """Prepare, then become the server's master process. Returns only by an error.
 
     Args:
@@ -69,19 +69,19 @@ def run(home: Path, keys: Path, bind: str, courier_bind: str | None = None) -> N
         courier_bind: ``unix:PATH`` of the couriers' socket.
 
     Raises:
-        TipboxError: see ``prepare``; Usage for a bind that cannot be.
+        TipboxError: see ``prepare_server``; Usage for a bind that cannot be.
     """
     binds = [_check_bind(bind)]
     if courier_bind is not None:
         binds.append(_check_courier_bind(courier_bind))
     for one in binds:
         _check_free(one)
-    prepare(home, keys)
+    prepare_server(home, keys)
     _become_master(home, binds)
 
 
 def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
-    """As ``run``, for a process that serves the couriers and nobody else: it can have a user of its own.
+    """As ``run_server``, for a process that serves the couriers and nobody else: it can have a user of its own.
 
     Args:
         home: the server's folder; setgid and of a group that both processes are in, unless they share a user.
@@ -89,10 +89,10 @@ def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
         bind: ``unix:PATH``.
 
     Raises:
-        TipboxError: see ``run``.
+        TipboxError: see ``run_server``.
     """
     checked = _check_courier_bind(bind)
-    prepare(home, keys)
+    prepare_server(home, keys)
     _become_master(home, [NO_BIND, checked])
 
 

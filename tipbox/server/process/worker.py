@@ -49,7 +49,7 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
-class Door:
+class Listener:
     """A listener: the application behind it, gunicorn's configuration for it, and whether circuits are demanded."""
 
     application: Wsgi
@@ -106,7 +106,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """One door for each bind, in order."""
         self.doors = {
-            self._name(listener): Door(application, self._config(proxied=demands), demands)
+            self._name(listener): Listener(application, self._config(proxied=demands), demands)
             for listener, (application, demands) in zip(self.sockets, self.app.doors(), strict=True)
         }
         self.wsgi = None
@@ -158,7 +158,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.connections.remove(connection)
             util.close(client)
 
-    def _serve(self, door: Door, connection: Connection, addr: Any) -> None:
+    def _serve(self, door: Listener, connection: Connection, addr: Any) -> None:
         parser = RequestParser(door.config, connection.client, addr)
         parser.unreader.max_body_chunk = RECEIVE
         patience = HEAD_SECONDS
@@ -176,7 +176,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             connection.idle = True
             patience = KEEP_SECONDS
 
-    def _answer(self, door: Door, request: Any, connection: Connection, addr: Any) -> bool:
+    def _answer(self, door: Listener, request: Any, connection: Connection, addr: Any) -> bool:
         """Answer one request; whether the connection may carry another."""
         client = connection.client
         name = client.getsockname()

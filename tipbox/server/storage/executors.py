@@ -34,7 +34,7 @@ class Threads(Protocol):
         """Only one holder of ``key`` at a time in this process."""
 
 
-class Here:
+class InPlaceThreads:
     """Runs everything in place: the commands."""
 
     def disk(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -51,7 +51,7 @@ class Here:
         return nullcontext()
 
 
-class Beside:
+class WorkerThreads:
     """Runs blocking work in native threads beside gevent's loop: a worker, after its fork."""
 
     def __init__(self) -> None:

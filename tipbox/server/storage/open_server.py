@@ -17,7 +17,7 @@ from tipbox.server.storage.transactions import Store
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenServer:
     """What a command needs of H."""
 
     home: Home
@@ -28,7 +28,7 @@ class Opened:
 
 
 @contextmanager
-def opened(path: Path, credentials: Path | None = None) -> Iterator[Opened]:
+def open_server(path: Path, credentials: Path | None = None) -> Iterator[OpenServer]:
     """The server in ``path``.
 
     Args:
@@ -47,6 +47,6 @@ def opened(path: Path, credentials: Path | None = None) -> Iterator[Opened]:
     engine = make_engine(home, config)
     try:
         must_be_current(engine)
-        yield Opened(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
+        yield OpenServer(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
     finally:
         engine.dispose()

@@ -27,7 +27,7 @@ _FILE: Final = re.compile(r"[a-z0-9-]{1,32}\.json", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Listed:
+class ManifestFile:
     """A manifest and the bytes of its file, as they came."""
 
     manifest: Manifest
@@ -53,7 +53,7 @@ class Listed:
         return True
 
 
-def read_folder(folder: Path) -> list[Listed]:
+def read_folder(folder: Path) -> list[ManifestFile]:
     """The manifests of a folder, by organisation id. An error names the file."""
     listed = []
     for path in sorted(folder.iterdir()):
@@ -64,7 +64,7 @@ def read_folder(folder: Path) -> list[Listed]:
             manifest = Manifest.parse(data)
         except TipboxError as error:
             raise type(error)(f"reading {path}: {error}") from error
-        listed.append(Listed(manifest, data))
+        listed.append(ManifestFile(manifest, data))
     return sorted(listed, key=lambda one: one.manifest.id)
 
 
@@ -75,9 +75,9 @@ class Roster:
         self._folder = home.keys
         self._looked = -LOOK_AGAIN
         self._stamp: object = None
-        self._listed: list[Listed] = []
+        self._listed: list[ManifestFile] = []
 
-    def listed(self) -> list[Listed]:
+    def listed(self) -> list[ManifestFile]:
         """All manifests, by organisation id."""
         if monotonic() - self._looked >= LOOK_AGAIN:
             stamp = sorted(
@@ -89,7 +89,7 @@ class Roster:
             self._looked = monotonic()
         return self._listed
 
-    def serving(self, today: date) -> list[Listed]:
+    def serving(self, today: date) -> list[ManifestFile]:
         """Those that sources can seal to on that day."""
         return [one for one in self.listed() if one.serves(today)]
 
@@ -99,12 +99,12 @@ def _folded(manifest: Manifest) -> str:
     return " ".join(unicodedata.normalize("NFKC", manifest.name).casefold().split())
 
 
-def find_by_name(home: Home, name: str) -> Listed | None:
+def find_by_name(home: Home, name: str) -> ManifestFile | None:
     """The manifest in force of an organisation, by its short name."""
     return next((one for one in read_folder(home.keys) if one.manifest.organisation == name), None)
 
 
-def adopt(home: Home, store: Store, listed: Listed, today: date) -> bool:
+def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
     """Take a manifest into H/keys when its serial is higher than that of the one there; whether it was taken.
 
     One whose life has not begun does not take the place of another.

@@ -17,7 +17,7 @@ from tipbox.errors import NO_ROOM, Full
 from tipbox.files.lock import exclusive
 from tipbox.server.storage.database import READ_ONLY
 from tipbox.server.storage.database_errors import no_room
-from tipbox.server.storage.executors import Here, Outcome, Threads
+from tipbox.server.storage.executors import InPlaceThreads, Outcome, Threads
 from tipbox.server.storage.models import Ledger
 
 
@@ -46,7 +46,7 @@ class Store:
         self._sqlite = engine.dialect.name == "sqlite"
         self._turns = _turns(engine)
         self._reader = engine.execution_options(**{READ_ONLY: True})
-        threads = threads or Here()
+        threads = threads or InPlaceThreads()
         self._call = threads.grouped(self._run)
 
     def write(self, work: Callable[[Connection], T]) -> T:

@@ -13,12 +13,12 @@ from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import days, padding
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Envelope, Ledger, Organisation, Reply, ReplyOpening, Run
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import read_folder
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.settle import last_settled
 
-Check = Callable[[Opened, date], Finding]
+Check = Callable[[OpenServer, date], Finding]
 WARN_DAYS: Final = 14
 """A manifest that ends sooner is worth a word."""
 SETTLE_DAYS: Final = 2
@@ -27,7 +27,7 @@ _DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
 
 
-def check(home: Path, *, more: Sequence[Check] = (), today: date | None = None) -> list[Finding]:
+def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None = None) -> list[Finding]:
     """All checks of the server in ``home``; it may be running. Nothing is changed.
 
     A check that cannot run is a finding, not an error.
@@ -41,8 +41,8 @@ def check(home: Path, *, more: Sequence[Check] = (), today: date | None = None) 
         NotFound: no server has run there.
     """
     try:
-        with opened(home) as server:
-            return check_opened(server, today or days.today(), more)
+        with open_server(home) as server:
+            return check_open_server(server, today or days.today(), more)
     except NotFound:
         raise
     except TipboxError as error:
@@ -51,12 +51,12 @@ def check(home: Path, *, more: Sequence[Check] = (), today: date | None = None) 
         ]
 
 
-def check_opened(server: Opened, today: date, more: Sequence[Check] = ()) -> list[Finding]:
-    """``check`` on an opened server."""
+def check_open_server(server: OpenServer, today: date, more: Sequence[Check] = ()) -> list[Finding]:
+    """``check_server`` on a server that is open."""
     return [_guarded(one, server, today) for one in (*_CHECKS, *more)]
 
 
-def _guarded(one: Check, server: Opened, today: date) -> Finding:
+def _guarded(one: Check, server: OpenServer, today: date) -> Finding:
     try:
         return one(server, today)
     except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
@@ -65,7 +65,7 @@ def _guarded(one: Check, server: Opened, today: date) -> Finding:
         return Finding(name, ok=False, message=message, remedy="see the log", wrong=None)
 
 
-def _modes(server: Opened, _today: date) -> Finding:
+def _modes(server: OpenServer, _today: date) -> Finding:
     home = server.home
     open_to_others = [
         path.name
@@ -84,7 +84,7 @@ def _modes(server: Opened, _today: date) -> Finding:
     )
 
 
-def _database(server: Opened, _today: date) -> Finding:
+def _database(server: OpenServer, _today: date) -> Finding:
     if server.store.engine.dialect.name != "sqlite":
         server.store.read(lambda connection: connection.execute(select(Ledger.id)).one())
         return Finding("database", ok=True, message="PostgreSQL answers")
@@ -97,7 +97,7 @@ def _database(server: Opened, _today: date) -> Finding:
     )
 
 
-def _blobs(server: Opened, _today: date) -> Finding:
+def _blobs(server: OpenServer, _today: date) -> Finding:
     bodies = server.store.read(
         lambda connection: connection.execute(
             select(Envelope.blob, Envelope.body_size).where(Envelope.blob.is_not(None)).limit(_SAMPLE)
@@ -126,7 +126,7 @@ def _blobs(server: Opened, _today: date) -> Finding:
     )
 
 
-def _ledger(server: Opened, _today: date) -> Finding:
+def _ledger(server: OpenServer, _today: date) -> Finding:
     bodies, replies, sizes, shares, held = server.store.read(
         lambda connection: (
             *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
@@ -153,7 +153,7 @@ def _ledger(server: Opened, _today: date) -> Finding:
     )
 
 
-def _clock(server: Opened, today: date) -> Finding:
+def _clock(server: OpenServer, today: date) -> Finding:
     last, held = server.store.read(lambda connection: connection.execute(select(Ledger.last_day, Ledger.held)).one())
     return Finding(
         "clock",
@@ -163,7 +163,7 @@ def _clock(server: Opened, today: date) -> Finding:
     )
 
 
-def _settled(server: Opened, today: date) -> Finding:
+def _settled(server: OpenServer, today: date) -> Finding:
     """Without the nightly settle, closed days keep their order and times on the disk."""
     first = server.store.read(lambda connection: [connection.execute(select(func.min(day))).scalar() for day in _DAYS])
     closed = [day for day in first if day is not None and day < today]
@@ -179,7 +179,7 @@ def _settled(server: Opened, today: date) -> Finding:
     )
 
 
-def _manifests(server: Opened, today: date) -> Finding:
+def _manifests(server: OpenServer, today: date) -> Finding:
     troubles = list(_manifest_troubles(server, today))
     return Finding(
         "manifests",
@@ -191,7 +191,7 @@ def _manifests(server: Opened, today: date) -> Finding:
     )
 
 
-def _manifest_troubles(server: Opened, today: date) -> Iterator[str]:
+def _manifest_troubles(server: OpenServer, today: date) -> Iterator[str]:
     for listed in read_folder(server.home.keys):
         manifest = listed.manifest
         left = (manifest.end - today).days
@@ -201,7 +201,7 @@ def _manifest_troubles(server: Opened, today: date) -> Iterator[str]:
             yield f"the manifest of {manifest.organisation} ends in {left} days"
 
 
-def _room(server: Opened, _today: date) -> Finding:
+def _room(server: OpenServer, _today: date) -> Finding:
     disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
     quota = server.config.quota
     stored, replies, announced = server.store.read(

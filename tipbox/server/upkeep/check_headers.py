@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
-from tipbox.server.storage.open_server import Opened
+from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.web.app import STORE, create_app
 from tipbox.server.web.headers import HEADERS
 
 
-def headers(server: Opened, _today: date) -> Finding:
+def headers(server: OpenServer, _today: date) -> Finding:
     """Ask for the start page as a source does, and compare its headers."""
     app = create_app(server.home, server.config)
     try:

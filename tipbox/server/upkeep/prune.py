@@ -14,7 +14,7 @@ from tipbox.formats.base import days
 from tipbox.server.storage import clock, envelope_rows, reply_rows
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.models import DayCount, Deposit, Draft, Finished, Run
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
@@ -26,7 +26,7 @@ _BATCH: Final = 200
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruneResult:
     """What went. ``held``: nothing that ages went, because the clock jumped and waits for the operator."""
 
     held: bool
@@ -37,7 +37,7 @@ class Pruned:
     replies: int = 0
 
 
-def prune(home: Path, *, confirm_clock: bool = False, today: date | None = None) -> Pruned:
+def prune_server(home: Path, *, confirm_clock: bool = False, today: date | None = None) -> PruneResult:
     """Remove Envelopes, drafts, replies and records whose days have passed, and blobs that nothing names.
 
     Args:
@@ -45,35 +45,35 @@ def prune(home: Path, *, confirm_clock: bool = False, today: date | None = None)
         confirm_clock: the operator says that the clock is right after a jump of more than two days.
         today: the day, UTC.
     """
-    with opened(home) as server:
-        return prune_opened(server, confirm_clock=confirm_clock, today=today or days.today())
+    with open_server(home) as server:
+        return prune_open_server(server, confirm_clock=confirm_clock, today=today or days.today())
 
 
-def prune_opened(server: Opened, *, confirm_clock: bool, today: date) -> Pruned:
-    """``prune`` on an opened server."""
+def prune_open_server(server: OpenServer, *, confirm_clock: bool, today: date) -> PruneResult:
+    """``prune_server`` on a server that is open."""
     note = clock.confirm if confirm_clock else clock.tick
     now = server.store.write(lambda connection: note(connection, today))
     if now.held:
-        return Pruned(held=True, orphans=sweep(server.store, server.blobs))
+        return PruneResult(held=True, orphans=sweep(server.store, server.blobs))
     retention = server.config.retention
     envelopes = _expire_envelopes(server, now.days_seen - retention.days)
     expired_drafts = _expire_drafts(server, now.days_seen - retention.draft_days)
     replies = _expire_replies(server, now.days_seen - retention.reply_days)
     finished = server.store.write(lambda connection: _expire_records(connection, now))
-    return Pruned(False, envelopes, expired_drafts, finished, sweep(server.store, server.blobs), replies)
+    return PruneResult(False, envelopes, expired_drafts, finished, sweep(server.store, server.blobs), replies)
 
 
-def _expire_envelopes(server: Opened, last: int) -> int:
+def _expire_envelopes(server: OpenServer, last: int) -> int:
     return _expire(server, lambda connection: envelope_rows.delete_old(connection, last, _BATCH))
 
 
-def _expire_replies(server: Opened, last: int) -> int:
+def _expire_replies(server: OpenServer, last: int) -> int:
     count = _expire(server, lambda connection: reply_rows.delete_old(connection, last, _BATCH))
     server.store.write(lambda connection: connection.execute(delete(Deposit).where(Deposit.seen_day <= last)))
     return count
 
 
-def _expire(server: Opened, delete_some: Callable[[Connection], Deletion]) -> int:
+def _expire(server: OpenServer, delete_some: Callable[[Connection], Deletion]) -> int:
     """Delete in batches, so that uploads are never kept waiting for long; how many went."""
     count = 0
     while (deletion := server.store.write(delete_some)).count:
@@ -82,7 +82,7 @@ def _expire(server: Opened, delete_some: Callable[[Connection], Deletion]) -> in
     return count
 
 
-def _expire_drafts(server: Opened, last: int) -> int:
+def _expire_drafts(server: OpenServer, last: int) -> int:
     tokens = server.store.read(
         lambda connection: connection.execute(select(Draft.token).where(Draft.seen_day <= last)).scalars().all()
     )

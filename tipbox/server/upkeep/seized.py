@@ -32,7 +32,7 @@ from tipbox.server.storage.models import (
     Series,
     Slot,
 )
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.upkeep.settle import last_settled
 
 NEVER_THERE: Final = (
@@ -71,7 +71,7 @@ class SeizedOrganisation:
 
 
 @dataclass(frozen=True)
-class Seized:
+class SeizureReport:
     """Everything that the disk shows."""
 
     settled: str | None
@@ -148,23 +148,23 @@ def _sizes(sizes: dict[int, int]) -> str:
     return ", ".join(f"{size:,} bytes ({count})" for size, count in sizes.items())
 
 
-def seized(home: Path, *, today: date | None = None) -> Seized:
+def report_seized(home: Path, *, today: date | None = None) -> SeizureReport:
     """What the disk of the server in ``home`` shows; the server may be running.
 
     Raises:
         TipboxError: the server's folder is not right.
     """
-    with opened(home) as server:
-        return seized_opened(server, today or days.today())
+    with open_server(home) as server:
+        return report_seized_of(server, today or days.today())
 
 
-def seized_opened(server: Opened, today: date) -> Seized:
-    """``seized`` on an opened server."""
+def report_seized_of(server: OpenServer, today: date) -> SeizureReport:
+    """``report_seized`` on a server that is open."""
     settled = last_settled(server.home)
     with server.store.snapshot() as connection:
         last_day, days_seen, held = connection.execute(select(Ledger.last_day, Ledger.days_seen, Ledger.held)).one()
         database = _database(server, connection)
-        found = Seized(
+        found = SeizureReport(
             settled=settled.isoformat() if settled else None,
             envelopes=list(_by_day(connection)),
             organisations=list(_organisations(connection)),
@@ -238,7 +238,7 @@ def _numbers(connection: Connection, key: Any, number: Any) -> dict[bytes, int]:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def _database(server: Opened, connection: Connection) -> dict[str, Any]:
+def _database(server: OpenServer, connection: Connection) -> dict[str, Any]:
     if server.store.engine.dialect.name != "sqlite":
         return {"kind": "postgresql"}
     path = server.home.database
@@ -257,7 +257,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _files(server: Opened) -> dict[str, Any]:
+def _files(server: OpenServer) -> dict[str, Any]:
     home = server.home
     counted = {
         "blobs, unsettled": _count(home.blobs.iterdir()),
@@ -290,7 +290,7 @@ def _settings(home: Home) -> list[str]:
 # --- order and time ---------------------------------------------------------------------------------------------------
 
 
-def _order(server: Opened, found: Seized, settled: date | None, today: date) -> Iterator[str]:
+def _order(server: OpenServer, found: SeizureReport, settled: date | None, today: date) -> Iterator[str]:
     if found.database["kind"] != "sqlite":
         yield "PostgreSQL numbers its transactions: the order of all rows may be read from its files."
     elif settled is None:

@@ -24,10 +24,10 @@ from tipbox.formats.base import days
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.storage.blobs import PIECE, SETTLED, LocalBlobs, only_reader, open_plain
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
-from tipbox.server.upkeep import upkeep_lock as upkeep
+from tipbox.server.upkeep import upkeep_lock
 
 ONE_TIME: Final = (0, 0)
 """When a settled file says that it was read and changed."""
@@ -36,7 +36,7 @@ _VACUUM_COPIES: Final = 2
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettleResult:
     """What was settled.
 
     Attributes:
@@ -54,7 +54,7 @@ class Settled:
     whole: bool
 
 
-def settle(home: Path, *, today: date | None = None) -> Settled:
+def settle_server(home: Path, *, today: date | None = None) -> SettleResult:
     """Settle the server in ``home``; it may be running.
 
     Args:
@@ -64,12 +64,12 @@ def settle(home: Path, *, today: date | None = None) -> Settled:
     Raises:
         Full: there is no room to rewrite the database; it stays as it was.
     """
-    with opened(home) as server, upkeep.alone(server.home):
-        return settle_opened(server, today or days.today())
+    with open_server(home) as server, upkeep_lock.alone(server.home):
+        return settle_open_server(server, today or days.today())
 
 
-def settle_opened(server: Opened, today: date) -> Settled:
-    """``settle`` on an opened server."""
+def settle_open_server(server: OpenServer, today: date) -> SettleResult:
+    """``settle_server`` on a server that is open."""
     removed = sum(1 for _ in _remove_stale(server.home, today)) + sweep(server.store, server.blobs)
     copied, left = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else (0, 0)
     removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
@@ -78,7 +78,7 @@ def settle_opened(server: Opened, today: date) -> Settled:
     whole = not left and (rewritten or not sqlite)
     if whole:
         write_file(server.home.settled_day, today.isoformat().encode(), server.home.file_mode)
-    return Settled(copied, left, removed, rewritten, whole)
+    return SettleResult(copied, left, removed, rewritten, whole)
 
 
 def last_settled(home: Home) -> date | None:

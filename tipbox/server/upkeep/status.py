@@ -13,7 +13,7 @@ from tipbox.formats.base import days
 from tipbox.formats.manifest import id_digits
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Draft, Envelope, Ledger, Reply, Slot
-from tipbox.server.storage.open_server import opened
+from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import read_folder
 
 
@@ -55,14 +55,14 @@ def coarse(count: int) -> str:
     return str(count) if count == 0 else f"{10 ** (len(str(count)) - 1)}+"
 
 
-def status(home: Path, *, today: date | None = None) -> Status:
+def server_status(home: Path, *, today: date | None = None) -> Status:
     """The state of the server in ``home``; it may be running.
 
     Raises:
         TipboxError: the server's folder is not right.
     """
     day = today or days.today()
-    with opened(home) as server:
+    with open_server(home) as server:
         held, stored, reply_bytes, envelopes, replies, drafts, announced, waiting = server.store.read(
             lambda connection: (
                 *connection.execute(select(Ledger.held, Ledger.body_bytes, Ledger.reply_bytes)).one(),

@@ -97,7 +97,7 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Terms:
+class AdmissionTerms:
     """On what terms an upload is opened. ``known``: organisation ids seen so far; they are never taken back."""
 
     quota: Quota
@@ -136,7 +136,7 @@ def state_of(draft: DraftView | None) -> State:
     return STORED if draft is None else State(stored=False, missing=draft.missing)
 
 
-def open_draft(connection: Connection, opening: Opening, today: date, terms: Terms) -> Change:
+def open_draft(connection: Connection, opening: Opening, today: date, terms: AdmissionTerms) -> Change:
     """Open a draft, or store an Envelope without a body at once.
 
     Raises:
@@ -153,7 +153,7 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Ter
     return Change(state_of(draft), used=False)
 
 
-def _open_new(connection: Connection, opening: Opening, today: date, terms: Terms) -> State:
+def _open_new(connection: Connection, opening: Opening, today: date, terms: AdmissionTerms) -> State:
     header = opening.header
     _check_organisations(connection, header, terms.known)
     clock = tick(connection, today)
@@ -252,7 +252,7 @@ def _compare(connection: Connection, token: bytes, first: int, hashes: Sequence[
 
 
 @dataclass(frozen=True)
-class Whole:
+class CompleteDraft:
     """Everything that merging a draft needs."""
 
     header: Header
@@ -261,7 +261,7 @@ class Whole:
     """(first, count, skip, blob, hashes), in order."""
 
 
-def gather(connection: Connection, token: bytes) -> Whole | None:
+def gather(connection: Connection, token: bytes) -> CompleteDraft | None:
     """A draft that has all of its parts; None when its Envelope is stored already.
 
     Raises:
@@ -278,7 +278,7 @@ def gather(connection: Connection, token: bytes) -> Whole | None:
     rows = connection.execute(
         select(Run.first, Run.count, Run.skip, Run.blob, Run.hashes).where(Run.draft == token).order_by(Run.first)
     ).all()
-    return Whole(Header.parse(header), letter, [(row[0], row[1], row[2], row[3], row[4]) for row in rows])
+    return CompleteDraft(Header.parse(header), letter, [(row[0], row[1], row[2], row[3], row[4]) for row in rows])
 
 
 def drop_run(connection: Connection, token: bytes, first: int) -> State:

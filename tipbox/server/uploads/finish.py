@@ -17,7 +17,7 @@ from tipbox.server.storage.blobs import BlobStore, Incoming
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
-from tipbox.server.uploads.drafts import STORED, State, Whole
+from tipbox.server.uploads.drafts import STORED, CompleteDraft, State
 
 
 class _DamagedRun(Exception):
@@ -55,7 +55,7 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
     return STORED
 
 
-def _merge(blobs: BlobStore, whole: Whole, merged: Incoming) -> bytes:
+def _merge(blobs: BlobStore, whole: CompleteDraft, merged: Incoming) -> bytes:
     envelope = EnvelopeId(whole.header.encoded, whole.letter)
     for first, count, skip, blob, hashes in whole.runs:
         size = drafts.run_size(whole.header.body_size, first, count)

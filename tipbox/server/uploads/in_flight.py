@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from tipbox.server.refusal import Refusal
 
 
-class Arriving:
+class InFlight:
     """All requests of one kind in a worker."""
 
     def __init__(self, most: int) -> None:
@@ -37,7 +37,7 @@ class Arriving:
 class Share:
     """What one request holds."""
 
-    def __init__(self, all_of_them: Arriving) -> None:
+    def __init__(self, all_of_them: InFlight) -> None:
         self._all = all_of_them
         self.held = 0
 

@@ -25,9 +25,9 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
-from tipbox.server.uploads.drafts import Change, DraftView, Opening, State, Terms
+from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, State
 from tipbox.server.uploads.finish import finish
-from tipbox.server.uploads.in_flight import Arriving, Share
+from tipbox.server.uploads.in_flight import InFlight, Share
 
 MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE
 """Bytes of the largest header and letter."""
@@ -78,10 +78,10 @@ class Intake:
         self._known: set[bytes] = set()
         """Ids of organisations that were seen in the database; they are never taken back."""
         quota, workers = config.quota, config.server.workers
-        self._letters = Arriving(quota.arriving_letter_bytes // workers)
+        self._letters = InFlight(quota.arriving_letter_bytes // workers)
         # On a small disk, what is on its way must not use up the room that is kept for texts.
         most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * MAX_RUN))
-        self._bodies = Arriving(most // workers)
+        self._bodies = InFlight(most // workers)
 
     def open(self, token: bytes, body: Body, length: int) -> Change:
         """``PUT /api/envelope``: header ‖ letter of ``length`` bytes.
@@ -115,7 +115,7 @@ class Intake:
                 spool.write(piece)
             spool.seek(size)
             opening = Opening(token, header, spool.read())
-        terms, today = Terms(self._config.quota, self._disk(), self._known), self._today()
+        terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
         return self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
 
     def state(self, token: bytes) -> State:

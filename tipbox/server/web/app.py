@@ -17,7 +17,7 @@ from tipbox.server.mailboxes.mailbox import Mailboxes
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import tick
 from tipbox.server.storage.database import make_engine
-from tipbox.server.storage.executors import Here, Threads
+from tipbox.server.storage.executors import InPlaceThreads, Threads
 from tipbox.server.storage.organisations import Roster
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads.intake import Intake
@@ -46,7 +46,7 @@ def create_app(
         threads: where blocking work runs.
         today: the day in UTC.
     """
-    threads = threads or Here()
+    threads = threads or InPlaceThreads()
     app = Flask("tipbox.server", static_folder=None, template_folder=str(templates_dir()))
     languages = available_languages()
     Babel(

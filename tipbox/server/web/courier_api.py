@@ -24,14 +24,14 @@ from tipbox.files.lock import exclusive
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import GIB, KIB, MIB
 from tipbox.formats.manifest import check_organisation_name
-from tipbox.server.bundles.export import Prepared, are_there, prepare
-from tipbox.server.bundles.importing import Taken, import_opened
+from tipbox.server.bundles.export import PreparedVolume, are_there, prepare_volumes
+from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
-from tipbox.server.storage.open_server import Opened, opened
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import find_by_name, read_folder
 from tipbox.server.storage.transactions import DISK_FULL
 from tipbox.server.web.answers import answer_errors
@@ -110,10 +110,10 @@ def create_courier_app(
 def _present_export(home: Home, organisation: str, today: date) -> list[dict[str, Any]]:
     """The volumes of today's export. It is made once a day, after each delivery of news, and when Envelopes have gone.
 
-    What is kept of a volume is small (``Prepared``); its bytes are made when a courier reads them.
+    What is kept of a volume is small (``PreparedVolume``); its bytes are made when a courier reads them.
     """
     folder = home.outgoing / organisation
-    with opened(home.path) as server:
+    with open_server(home.path) as server:
         if find_by_name(home, organisation) is None:
             raise Refusal("not-found")
         folder.mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def _present_export(home: Home, organisation: str, today: date) -> list[dict[str
             before = _listed(folder)
             if before and before["day"] == today.isoformat() and _is_whole(server, folder, before["volumes"]):
                 return list(before["volumes"])
-            prepared = prepare(server, organisation, today)
+            prepared = prepare_volumes(server, organisation, today)
             volumes = [{"name": one.name, "size": one.sealed.size} for one in prepared]
             _drop_all_but_newest(folder)
             for one in prepared:
@@ -149,24 +149,24 @@ def _listed(folder: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and value.keys() == {"day", "volumes"} else None
 
 
-def _load(folder: Path, name: str) -> Prepared | None:
+def _load(folder: Path, name: str) -> PreparedVolume | None:
     try:
-        return Prepared.load(name, (folder / f"{name}{_HEAD}").read_bytes())
+        return PreparedVolume.load(name, (folder / f"{name}{_HEAD}").read_bytes())
     except (FileNotFoundError, TipboxError):
         return None
 
 
-def _is_whole(server: Opened, folder: Path, volumes: list[dict[str, Any]]) -> bool:
+def _is_whole(server: OpenServer, folder: Path, volumes: list[dict[str, Any]]) -> bool:
     prepared = [_load(folder, one["name"]) for one in volumes]
     return all(one is not None and are_there(server, one.envelopes) for one in prepared)
 
 
-def _prepared(home: Home, organisation: str, name: str) -> Prepared:
+def _prepared(home: Home, organisation: str, name: str) -> PreparedVolume:
     """A volume of the present export or of the one before, so that a download goes on beside a new one."""
     found = _load(home.outgoing / organisation, name)
     if found is None:
         raise Refusal("not-found")
-    with opened(home.path) as server:
+    with open_server(home.path) as server:
         if not are_there(server, found.envelopes):
             raise Refusal("not-found", "This volume is past: Envelopes in it have gone. List the volumes again.")
     return found
@@ -182,9 +182,9 @@ def _range(size: int) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _read(threads: Threads, home: Home, prepared: Prepared, begin: int, end: int) -> Iterator[bytes]:
+def _read(threads: Threads, home: Home, prepared: PreparedVolume, begin: int, end: int) -> Iterator[bytes]:
     """The volume's bytes, made in blocks beside the loop. When an Envelope goes meanwhile the line is cut."""
-    context = opened(home.path)
+    context = open_server(home.path)
     server = threads.disk(context.__enter__)
     try:
         pieces = prepared.pieces(server, begin)
@@ -231,10 +231,10 @@ def _receive(body: Any, length: int, file: BinaryIO) -> None:
             raise (Refusal("full") if error.errno in DISK_FULL else error) from None
 
 
-def _import(home: Home, file: BinaryIO, today: date) -> Taken:
+def _import(home: Home, file: BinaryIO, today: date) -> ImportResult:
     os.fsync(file.fileno())
     file.seek(0)
-    with opened(home.path) as server:
+    with open_server(home.path) as server:
         taken = import_opened(server, file, "delivery", today)
     folder = home.outgoing / taken.organisation
     if taken.news and folder.is_dir():

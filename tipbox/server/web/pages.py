@@ -19,7 +19,7 @@ from tipbox.formats import wordlists
 from tipbox.resources import static_dir
 from tipbox.server.config import Config, Limits
 from tipbox.server.refusal import N_, Refusal
-from tipbox.server.storage.organisations import Listed, Roster
+from tipbox.server.storage.organisations import ManifestFile, Roster
 from tipbox.server.web.rates import Rates
 
 TYPES: Final[Mapping[str, str]] = {
@@ -118,7 +118,7 @@ class Pages:
         return response
 
     def _render(
-        self, name: str, language: str, prefix: str | None, serving: list[Listed], collected: Mapping[bytes, date]
+        self, name: str, language: str, prefix: str | None, serving: list[ManifestFile], collected: Mapping[bytes, date]
     ) -> Page:
         with force_locale(language):
             titles = {"start": gettext("Start"), "send": gettext("Send a message"), "inbox": gettext("Messages")}
@@ -174,7 +174,7 @@ def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
     }
 
 
-def _organisation(listed: Listed, language: str, collected: date | None) -> dict[str, object]:
+def _organisation(listed: ManifestFile, language: str, collected: date | None) -> dict[str, object]:
     manifest = listed.manifest
     return {
         "name": manifest.name,
