@@ -18,7 +18,7 @@ settings.load_profile("tipbox")
 # Node and npm of requirements-build.lock, never the machine's.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-pytest_plugins = ["support.check", "support.commands", "support.fixtures", "support.promises", "support.services"]
+pytest_plugins = ["support.promises", "support.check", "support.commands", "support.fixtures", "support.services"]
 
 DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
 """They share Debian trees, which take minutes to make: one process runs them."""

@@ -39,4 +39,4 @@ def test_a_changed_salt_on_a_stick_is_told(line: Line) -> None:
     done = line.desks["fidh"].take(stick)
 
     assert [problem["error"] for problem in done.json["problems"]] == ["tampered"]
-    assert done.status == 3
+    assert done.code == 3
