@@ -109,7 +109,9 @@ def test_only_on_request(run: Callable[..., pytest.RunResult]) -> None:
 
 
 PROMISED = {
-    "access-code-never-reaches-server", "backup-restores-everything", "circuits-have-separate-budgets",
+    "access-code-never-reaches-server", "backup-restores-everything", "bare-debian-runs-the-demo",
+    "builds-are-reproducible", "circuits-have-separate-budgets", "long-silence-is-no-obstacle", "pages-are-checked",
+    "readme-commands-run", "spellings-stay",
     "conversation-goes-both-ways", "desk-opens-no-socket", "each-organisation-opens-its-own", "folders-stay-small",
     "fresh-clone-runs", "fsync-before-answer", "imports-keep-borders", "install-is-repeatable",
     "mailbox-work-is-constant", "mailboxes-look-alike", "no-plaintext-on-server", "nothing-acknowledged-is-lost",
