@@ -13,8 +13,6 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-from support.promises import matches
-
 APART: Final = Path(__file__).parents[1] / "apart.txt"
 PROCESS: Final = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
 """The events of Python's audit hooks that mean a new process."""
@@ -57,6 +55,8 @@ class Check:
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what the list names."""
+        from support.promises import matches  # only now: pytest loads the plugins in any order
+
         names = load()
         apart = [item for item in items if any(matches(name, item.nodeid) for name in names)]
         config.hook.pytest_deselected(items=apart)
