@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -22,9 +22,11 @@ from tipbox.errors import InputRefused, NotFound, TipboxError, Usage, WrongPassp
 from tipbox.files.printable import ascii_json, printable
 
 MAX_PASSPHRASE: Final = 1024
-"""Bytes of what a passphrase file holds, without the line feeds at its end."""
-_MAX_FILE: Final = 4 * MAX_PASSPHRASE
+"""Bytes of what a passphrase file holds, without the line ends after it."""
+_MAX_FILE: Final = 4 * MAX_PASSPHRASE  # room for blank lines, and for characters that are longer when decomposed
 _BYTE_ORDER_MARK: Final = "\ufeff".encode()
+
+_T = TypeVar("_T")
 
 
 class Terminal:
@@ -114,16 +116,16 @@ def keep_inputs(out: Path, *inputs: Path) -> None:
     Raises:
         Usage: it is, under this name or another.
     """
-    for one in inputs:
+    for given in inputs:
         # Two names of one file count as well: a link, another spelling of the path.
-        if out == one or (out.exists() and one.exists() and out.samefile(one)):
+        if out == given or (out.exists() and given.exists() and out.samefile(given)):
             raise Usage(f"writing {out}: this is one of the files that are read; name another with --out")
 
 
 def read_passphrase(terminal: Terminal, path: Path, *, several_lines: bool = False) -> bytes:
     """What a passphrase file holds, in Unicode's normal form NFC: keyboards differ in how they write й or é.
 
-    A byte order mark and line feeds at the end are dropped. What is not UTF-8 is taken as it is.
+    A byte order mark and line ends after the passphrase are dropped. What is not UTF-8 is taken as it is.
 
     Args:
         terminal: gets a remark when others can read the file.
@@ -134,21 +136,60 @@ def read_passphrase(terminal: Terminal, path: Path, *, several_lines: bool = Fal
         NotFound: there is no such file.
         WrongPassphrase: it is empty, too long, or has more lines than it may.
     """
+    return _normal(_read(terminal, path), several_lines=several_lines)
+
+
+def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) -> _T:
+    """Call ``attempt`` with the passphrase of a file; its result.
+
+    Passphrases were not always normalised. So when the normal form opens nothing, the bytes as they stand in the file
+    are tried, if they are others: a vault that was locked with them must not be lost.
+
+    Args:
+        terminal: gets a remark when others can read the file.
+        path: the file.
+        attempt: unlocks something; WrongPassphrase when the passphrase does not open it.
+
+    Raises:
+        NotFound: there is no such file.
+        WrongPassphrase: neither form opens it, or the file holds no passphrase.
+    """
+    data = _read(terminal, path)
+    normal = _normal(data)
+    try:
+        return attempt(normal)
+    except WrongPassphrase:
+        given = data.removesuffix(b"\n").removesuffix(b"\r")
+        if given == normal or not _is_passphrase(given):
+            raise  # a second try would only derive the same key again, which takes a second and much memory
+        return attempt(given)
+
+
+def _read(terminal: Terminal, path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            mode = os.fstat(file.fileno()).st_mode  # of the file that is read, whatever has its name by now
             data = file.read(_MAX_FILE)
     except FileNotFoundError as error:
         raise NotFound("reading the passphrase file: it is not there; check --passphrase-file") from error
     except IsADirectoryError as error:
         raise InputRefused("reading the passphrase file: it is a folder; check --passphrase-file") from error
+    # A pipe or a file descriptor (``<(command)``) has a mode too, and it says nothing about who can read it.
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
         terminal.remark("the passphrase file can be read by others; chmod 600 it")
+    return data
+
+
+def _normal(data: bytes, *, several_lines: bool = False) -> bytes:
     line = data.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
     with suppress(UnicodeDecodeError):
         line = unicodedata.normalize("NFC", line.decode()).encode()
     if several_lines:
         line = b" ".join(line.split())
-    if not line or len(line) > MAX_PASSPHRASE or b"\n" in line:
+    if not _is_passphrase(line):
         raise WrongPassphrase(f"reading the passphrase file: it must hold one line of 1 to {MAX_PASSPHRASE:,} bytes")
     return line
+
+
+def _is_passphrase(line: bytes) -> bool:
+    return 1 <= len(line) <= MAX_PASSPHRASE and b"\n" not in line

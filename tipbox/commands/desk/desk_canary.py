@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
 from tipbox.desk import canaries
 from tipbox.desk.keys import ceremony
 from tipbox.errors import Usage
@@ -45,8 +45,7 @@ def canary(terminal: Terminal, *, vault: Path, passphrase_file: Path, act: str, 
 
 
 def _new(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path, count: int) -> None:
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
+    with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         made = canaries.new_list(opened, ceremony.organisation_of(opened), count)
         write_file(out, made.encode())
     terminal.say(
@@ -57,8 +56,7 @@ def _new(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path, coun
 
 
 def _list(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase) as opened:
+    with open_vault(terminal, vault, passphrase_file) as opened:
         state = canaries.state(opened)
     for one in state["came"][-_SHOWN:]:
         terminal.say(f"canary {one['number']}  came {one['day'] or 'some day'}  {one['tip'][:12]}")

@@ -11,14 +11,13 @@ import click
 
 from tipbox.commands.desk.desk_canary import canary
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread
-from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
+from tipbox.commands.desk.vault_options import open_vault, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
     Terminal,
     json_option,
     keep_inputs,
     pass_terminal,
     passphrase_option,
-    read_passphrase,
 )
 from tipbox.desk import importer as inbox
 from tipbox.desk import outbox, tips
@@ -65,8 +64,8 @@ def import_(
     terminal: Terminal, *, vault: Path, passphrase_file: Path, copies: int, far_ahead: bool, files: tuple[Path, ...]
 ) -> None:
     """Import Bundles and .tip files, and the files of folders; told apart by what is in them."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
+    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
+    with opened:
         organisation = ceremony.organisation_of(opened)
         stick = key_stick.load(ceremony.find_stick(opened, organisation), passphrase)
         find_key = keyring(opened, organisation.id, stick)
@@ -153,8 +152,7 @@ def _partly(line: tuple[type[TipboxError], str]) -> TipboxError:
 @pass_terminal
 def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
     """List the tips that this vault opened."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase) as opened:
+    with open_vault(terminal, vault, passphrase_file) as opened:
         listed = tips.listed(opened, ceremony.organisation_of(opened))
     for tip in listed:
         files = tip["files"]
@@ -175,8 +173,7 @@ def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
 @pass_terminal
 def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: Path) -> None:
     """Open a tip into a folder: message.txt, tip.json and files/."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase) as opened:
+    with open_vault(terminal, vault, passphrase_file) as opened:
         found = tips.find_tip(opened, tip)
         with terminal.progress("opening", sum(file.size for file in found.files)) as progress:
             tips.open_tip(opened, ceremony.organisation_of(opened), found, out, progress)
@@ -195,8 +192,7 @@ def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: 
 def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -> None:
     """Write a Bundle: acknowledgements and replies that the server has not reported taken, and the manifest due."""
     keep_inputs(out, passphrase_file)
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
+    with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         sent = outbox.write_outbox(opened, ceremony.organisation_of(opened), out, today=days.today())
     generation, index = sent.serial
     terminal.say(

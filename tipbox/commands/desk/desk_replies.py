@@ -10,7 +10,7 @@ import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, read_passphrase
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
 from tipbox.desk import conversations as threads
 from tipbox.desk import pinned_server, replies, tips
 from tipbox.desk.keys import ceremony
@@ -52,9 +52,8 @@ def reply(
     terminal: Terminal, *, vault: Path, passphrase_file: Path, tip: str, message_file: Path, files: tuple[Path, ...]
 ) -> None:
     """Seal a reply to the source of a tip; the next outbox carries it."""
-    passphrase = read_passphrase(terminal, passphrase_file)
     message, attachments = read_text(terminal, message_file), measure(files)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
+    with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip(opened, tip)
         with terminal.progress("sealing", sum(one.entry.size for one in attachments)) as progress:
             made = replies.queue_reply(opened, found, message, attachments, today=days.today(), progress=progress)
@@ -78,8 +77,7 @@ def reply(
 @pass_terminal
 def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> None:
     """Show all that a source and you have said, in the order of days."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase) as opened:
+    with open_vault(terminal, vault, passphrase_file) as opened:
         found = tips.find_tip(opened, tip)
         talk = threads.thread_of(opened, ceremony.organisation_of(opened), found)
         opened.lock(waiting(terminal))
@@ -102,8 +100,7 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
 @pass_terminal
 def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> None:
     """Set a thread aside: its tips are listed as closed. A follow-up is new all the same."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
+    with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip(opened, tip)
         count = threads.close(opened, found.thread)
     terminal.say(f"Closed the thread {found.thread.hex()[:8]}: {count} tips.")
@@ -118,8 +115,7 @@ def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> N
 @pass_terminal
 def server(terminal: Terminal, *, vault: Path, passphrase_file: Path, forget: bool) -> None:
     """Show the digits of the one server whose Bundles this vault takes, to compare, read aloud; or forget it."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=forget) as opened:
+    with open_vault(terminal, vault, passphrase_file, write=forget) as opened:
         found = pinned_server.forget(opened) if forget else pinned_server.pinned(opened)
     digits = pinned_server.server_digits(found)
     if forget:

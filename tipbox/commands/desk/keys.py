@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from tipbox.commands.desk.vault_options import open_vault, vault_option
+from tipbox.commands.desk.vault_options import unlock_vault, vault_option
 from tipbox.commands.terminal import (
     Terminal,
     json_option,
@@ -19,9 +20,11 @@ from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.keys.ceremony import Published
 from tipbox.desk.keys.destroy import destroy as destroy_oldest
 from tipbox.desk.keys.verify import Checked, check_folder
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import InputRefused
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
+from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.manifest import id_digits
 
 _PATH = click.Path(path_type=Path)
@@ -88,38 +91,59 @@ def init(
     )
 
 
+def _signing_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of the commands that sign manifests with the identity file."""
+    options = (
+        vault_option,
+        click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest."),
+        passphrase_option,
+        _identity_option,
+        json_option,
+        pass_terminal,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @keys.command()
-@vault_option
-@click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest.")
-@passphrase_option
-@_identity_option
-@json_option
-@pass_terminal
+@_signing_options
 def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
     """Sign a manifest that is valid now, and in advance those of the year, which go out with the outboxes."""
-    keep_inputs(out, passphrase_file, identity or identity_file.identity_path(vault))
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
-        key = identity_file.load(identity or identity_file.identity_path(vault), passphrase)
-        published = ceremony.publish(opened, key, out, today=days.today())
-    _say_published(terminal, out, published)
+
+    def sign(opened: Vault, key: SigningKey, _: bytes) -> Published:
+        return ceremony.publish(opened, key, out, today=days.today())
+
+    _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
 
 
 @keys.command()
-@vault_option
-@click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest.")
-@passphrase_option
-@_identity_option
-@json_option
-@pass_terminal
+@_signing_options
 def rotate(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
     """Make receiving keys for a year from now, and revoke all manifests before."""
-    keep_inputs(out, passphrase_file, identity or identity_file.identity_path(vault))
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
-        key = identity_file.load(identity or identity_file.identity_path(vault), passphrase)
+
+    def sign(opened: Vault, key: SigningKey, passphrase: bytes) -> Published:
         stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
-        published = ceremony.rotate(opened, key, stick, passphrase, out, today=days.today())
+        return ceremony.rotate(opened, key, stick, passphrase, out, today=days.today())
+
+    _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
+
+
+def _sign(
+    terminal: Terminal,
+    vault: Path,
+    out: Path,
+    passphrase_file: Path,
+    *,
+    identity: Path | None,
+    sign: Callable[[Vault, SigningKey, bytes], Published],
+) -> None:
+    """Open the vault and the identity file, sign with both, and say what was published."""
+    identity = identity or identity_file.identity_path(vault)
+    keep_inputs(out, passphrase_file, identity)
+    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
+    with opened:
+        published = sign(opened, identity_file.load(identity, passphrase), passphrase)
     _say_published(terminal, out, published)
 
 
@@ -196,8 +220,8 @@ def _facts(one: Checked) -> dict[str, object]:
 @pass_terminal
 def destroy(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
     """Destroy the private half of the oldest receiving key, when nothing sealed to it can arrive any more."""
-    passphrase = read_passphrase(terminal, passphrase_file)
-    with open_vault(terminal, vault, passphrase, write=True) as opened:
+    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
+    with opened:
         stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
         done = destroy_oldest(opened, stick, passphrase, today=days.today())
     terminal.say(f"Destroyed the receiving key of {done.record.start} to {done.record.end}; {done.left} are left.")

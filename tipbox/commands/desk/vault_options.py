@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tipbox.commands.terminal import Terminal
+from tipbox.commands.terminal import Terminal, unlock_with
 from tipbox.desk.vault.vault import Vault
 
 vault_option = click.option(
@@ -15,9 +15,22 @@ vault_option = click.option(
 )
 
 
-def open_vault(terminal: Terminal, path: Path, passphrase: bytes, *, write: bool = False) -> Vault:
-    """Open a vault; say so when another command has to end first."""
-    return Vault.open(path, passphrase, write=write, waiting=waiting(terminal))
+def unlock_vault(terminal: Terminal, path: Path, passphrase_file: Path, *, write: bool = False) -> tuple[Vault, bytes]:
+    """Open a vault, and say so when another command has to end first.
+
+    Returns:
+        The open vault and the passphrase that opened it: its key stick and its identity file have the same one.
+    """
+
+    def attempt(passphrase: bytes) -> tuple[Vault, bytes]:
+        return Vault.open(path, passphrase, write=write, waiting=waiting(terminal)), passphrase
+
+    return unlock_with(terminal, passphrase_file, attempt)
+
+
+def open_vault(terminal: Terminal, path: Path, passphrase_file: Path, *, write: bool = False) -> Vault:
+    """Open a vault whose passphrase is not needed for anything else."""
+    return unlock_vault(terminal, path, passphrase_file, write=write)[0]
 
 
 def waiting(terminal: Terminal) -> Callable[[], None]:

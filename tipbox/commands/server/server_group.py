@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tipbox.commands.server.server_canary import canary
-from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal, read_passphrase
+from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal, read_passphrase, unlock_with
 from tipbox.errors import PartlyDone, TipboxError, Usage
 from tipbox.files.printable import printable
 
@@ -353,8 +353,9 @@ def drill(terminal: Terminal, *, home: Path, identity: Path, passphrase_file: Pa
 def _operator_seed(terminal: Terminal, identity: Path, passphrase_file: Path | None) -> bytes:
     from tipbox.server.backup.operator_key import load_private
 
-    passphrase = read_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
-    return load_private(identity, passphrase)
+    if passphrase_file is None:
+        return load_private(identity, None)
+    return unlock_with(terminal, passphrase_file, lambda passphrase: load_private(identity, passphrase))
 
 
 def _say_restored(terminal: Terminal, what: str, done: RestoreResult) -> None:
