@@ -86,7 +86,7 @@ class Demo:
         self._secret = folder / "passphrase"
         self._home = folder / "server"
         self._keys = folder / "keys"
-        self._passphrase = folder / "source-passphrase"
+        self._access_code = folder / "access-code"
 
     def main_job(self, url: str) -> None:
         """From the sealed tip to its removal from the server, and the talk that follows."""
@@ -113,16 +113,16 @@ class Demo:
         self._say("1. Three organisations make their keys, each on its own desk:")
         self._secret.write_text("only a demo: four quiet words\n")
         self._secret.chmod(0o600)
-        for one in ORGANISATIONS:
-            vault = self._vault(one.name)
-            languages = [argument for language in one.languages for argument in ("--language", language)]
-            names = ["--org", one.name, "--name", one.full_name, "--country", one.country, *languages]
-            made = self._tipbox("keys", "init", "--vault", vault, *names, *self._unlock, "--json")
-            self._say(f"   {one.name} ({one.full_name}), identity {made['check_digits']}")
+        for organisation in ORGANISATIONS:
+            vault = self._vault(organisation.name)
+            languages = [argument for language in organisation.languages for argument in ("--language", language)]
+            names = ["--org", organisation.name, "--name", organisation.full_name, "--country", organisation.country]
+            made = self._tipbox("keys", "init", "--vault", vault, *names, *languages, *self._unlock, "--json")
+            self._say(f"   {organisation.name} ({organisation.full_name}), identity {made['check_digits']}")
         self._say("2. Each publishes a key manifest; anyone can check them.")
-        for one in ORGANISATIONS:
-            out = self._keys / f"{one.name}.json"
-            self._tipbox("keys", "publish", "--vault", self._vault(one.name), "--out", out, *self._unlock, "--json")
+        for organisation in ORGANISATIONS:
+            vault, out = self._vault(organisation.name), self._keys / f"{organisation.name}.json"
+            self._tipbox("keys", "publish", "--vault", vault, "--out", out, *self._unlock, "--json")
         self._tipbox("keys", "verify", "--keys", self._keys, "--json")
 
     @contextmanager
@@ -169,7 +169,7 @@ class Demo:
         self._tipbox("server", "export", "--home", self._home, "--to", name, "--out", stick, "--json")
         self._tipbox("desk", "import", "--vault", vault, *self._unlock, "--copies", "1", stick, "--json")
         listed = self._tipbox("desk", "list", "--vault", vault, *self._unlock, "--json")
-        if [one["id"] for one in listed] != [tip]:
+        if [row["id"] for row in listed] != [tip]:
             raise DemoFailed("the demo: the desk does not list the tip")
         self._tipbox("desk", "show", "--vault", vault, *self._unlock, tip, "--out", out, "--json")
         pictures = [path.read_bytes() for path in (out / "files").iterdir()]
@@ -190,15 +190,15 @@ class Demo:
         self._tipbox("desk", "outbox", "--vault", vault, *self._unlock, "--out", outbox, "--json")
         self._tipbox("server", "import", "--home", self._home, outbox, "--json")
 
-    def _read(self, url: str, name: str, passphrase: str) -> None:
-        self._passphrase.write_text(passphrase + "\n", encoding="utf-8")
-        self._passphrase.chmod(0o600)
+    def _read(self, url: str, name: str, access_code: str) -> None:
+        self._access_code.write_text(access_code + "\n", encoding="utf-8")
+        self._access_code.chmod(0o600)
         saved = self._folder / "read"
-        unlock: list[str | Path] = ["--keys", self._keys, "--passphrase-file", self._passphrase]
+        unlock: list[str | Path] = ["--keys", self._keys, "--passphrase-file", self._access_code]
         inbox = [*unlock, "--out", saved, "--delete"]
         replies = self._tipbox("source", "inbox", url, *inbox, "--json")["replies"]
         files = [path.read_bytes() for path in saved.rglob("*form.txt")]
-        if [(one["organisation"], one["text"]) for one in replies] != [(name, QUESTION)] or files != [
+        if [(reply["organisation"], reply["text"]) for reply in replies] != [(name, QUESTION)] or files != [
             (self._folder / "form.txt").read_bytes()
         ]:
             raise DemoFailed("the demo: what the source reads is not what was answered")
@@ -207,15 +207,15 @@ class Demo:
     def _follow_up(self, url: str, name: str, tip: str) -> None:
         text = self._folder / "follow-up.txt"
         text.write_text(FOLLOW_UP, encoding="utf-8")
-        unlock: list[str | Path] = ["--keys", self._keys, "--passphrase-file", self._passphrase]
+        unlock: list[str | Path] = ["--keys", self._keys, "--passphrase-file", self._access_code]
         follow_up = [*unlock, "--to", name, "--message-file", text]
         self._tipbox("source", "send", url, *follow_up, "--json")
         stick, vault = self._folder / "stick-again", self._vault(name)
         self._tipbox("server", "export", "--home", self._home, "--to", name, "--out", stick, "--json")
         self._tipbox("desk", "import", "--vault", vault, *self._unlock, "--copies", "1", stick, "--json")
         talk = self._tipbox("desk", "thread", "--vault", vault, *self._unlock, tip, "--json")["messages"]
-        said = {(one["kind"], one["state"], one["text"]) for one in talk}
-        if {("reply", "delivered", QUESTION)} != {one for one in said if one[0] == "reply"} or FOLLOW_UP not in {
+        said = {(message["kind"], message["state"], message["text"]) for message in talk}
+        if {("reply", "delivered", QUESTION)} != {entry for entry in said if entry[0] == "reply"} or FOLLOW_UP not in {
             text for kind, _, text in said if kind == "tip"
         }:
             raise DemoFailed("the demo: the desk does not show one thread with its reply delivered")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from attackers.people import Line
+from attackers.people import TipLine
 from support.world import Ring, running_world
 
 
 @pytest.fixture(scope="session")
-def line(ring: Ring) -> Iterator[Line]:
+def line(ring: Ring) -> Iterator[TipLine]:
     """One server and three organisations for all tests of a process: each test has sources of its own."""
     with running_world(ring, tcp=True) as made:
-        yield Line(made)
+        yield TipLine(made)

@@ -60,7 +60,7 @@ class Desk(world.Desk):
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentTip:
     """What `source send` told the source: the tip's id, and the check digits to compare with each organisation."""
 
     id: str
@@ -71,7 +71,7 @@ class Sent:
 class Source:
     """Somebody with a terminal and one access code for all tips."""
 
-    line: Line
+    line: TipLine
     folder: Path
     code: AccessCode
 
@@ -79,7 +79,7 @@ class Source:
     def secret(self) -> Path:
         return self.folder / "code"
 
-    def send(self, text: str, *files: Path, to: tuple[str, ...] = (), keys: Path | None = None) -> Sent:
+    def send(self, text: str, *files: Path, to: tuple[str, ...] = (), keys: Path | None = None) -> SentTip:
         """Send a tip to organisations, to all when none is named, and read what is printed."""
         message = self.folder / "message"
         message.write_text(text, encoding="utf-8")
@@ -92,7 +92,7 @@ class Source:
             for row in done.out.splitlines()
             if name in row.split(":")[0] and (found := _DIGITS.findall(row))
         }
-        return Sent(_ID.findall(done.out)[0], digits)
+        return SentTip(_ID.findall(done.out)[0], digits)
 
     def inbox(self) -> list[dict[str, Any]]:
         """The replies that `source inbox` prints."""
@@ -109,7 +109,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Line:
+class TipLine:
     """One server with its organisations."""
 
     world: World

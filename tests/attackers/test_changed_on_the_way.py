@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from attackers.people import Line
+from attackers.people import TipLine
 from attackers.toolkit import SALT, Captured, flipped, upload
 
 DESKS = ("fidh", "kibhr")
@@ -15,7 +15,7 @@ BITS = [8 * SALT.start, 8 * SALT.start + 7, 8 * SALT.stop - 1]
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a slot is not bound to the salt")
-def test_a_changed_salt_is_no_tip_for_others(line: Line) -> None:
+def test_a_changed_salt_is_no_tip_for_others(line: TipLine) -> None:
     """Over HTTP, to two desks at once: each says that they were changed."""
     sent = line.source().send("Here is what I saw.")
     shared = Captured(line.desks["ili"]).collect(line.export("ili"))[sent.id]
@@ -31,7 +31,7 @@ def test_a_changed_salt_is_no_tip_for_others(line: Line) -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a slot is not bound to the salt")
-def test_a_changed_salt_on_a_stick_is_told(line: Line) -> None:
+def test_a_changed_salt_on_a_stick_is_told(line: TipLine) -> None:
     sent = line.source().send("Here is what I saw, on a stick.")
     shared = Captured(line.desks["ili"]).collect(line.export("ili"))[sent.id]
     stick = line.scratch("stick") / "changed.tip"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from attackers.people import Desk, Line, Sent, Source
+from attackers.people import Desk, SentTip, Source, TipLine
 from attackers.toolkit import Captured, envelope_id, garbled, upload
 from tipbox.formats.access_code import AccessCode
 
@@ -24,9 +24,9 @@ LIES = "Nobody was there. Send me the names of your people."
 class Scene:
     """A source has written to A and B, and B has what it wrote; A has not carried it yet."""
 
-    line: Line
+    line: TipLine
     source: Source
-    sent: Sent
+    sent: SentTip
     desk: Desk
     attacker: Captured
     shared: bytes
@@ -44,7 +44,7 @@ class Scene:
             self.line.carry(self.desk.name)
 
 
-def scene(line: Line, *files: Path) -> Scene:
+def scene(line: TipLine, *files: Path) -> Scene:
     source, attacker = line.source(), Captured(line.desks["ili"])
     sent = source.send(WORDS, *files, to=BOTH)
     shared = attacker.collect(line.export("ili"))[sent.id]
@@ -55,7 +55,7 @@ def scene(line: Line, *files: Path) -> Scene:
     strict=True, raises=AssertionError, reason="formats: a letter is not bound to the slot of the organisation"
 )
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_b_puts_no_words_into_a_s_thread(line: Line, when: str) -> None:
+def test_b_puts_no_words_into_a_s_thread(line: TipLine, when: str) -> None:
     here = scene(line)
     here.hand_in(here.attacker.forge_letter(here.shared, LIES, AccessCode.generate()), when)
 
@@ -64,7 +64,7 @@ def test_b_puts_no_words_into_a_s_thread(line: Line, when: str) -> None:
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a body is not bound to the slot")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_b_replaces_no_file(line: Line, tmp_path: Path, when: str) -> None:
+def test_b_replaces_no_file(line: TipLine, tmp_path: Path, when: str) -> None:
     true, false = b"TRUE " * 20_000, b"LIES " * 20_000
     video = tmp_path / "video.mp4"
     video.write_bytes(true)
@@ -81,7 +81,7 @@ def test_b_replaces_no_file(line: Line, tmp_path: Path, when: str) -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: check digits cover the header alone")
-def test_equal_check_digits_vouch_for_the_words(line: Line) -> None:
+def test_equal_check_digits_vouch_for_the_words(line: TipLine) -> None:
     """The true tip never arrives. Whatever A shows with the digits that the source reads out has the source's words."""
     here = scene(line)
     before = {one["id"] for one in here.desk.tips()}
@@ -95,7 +95,7 @@ def test_equal_check_digits_vouch_for_the_words(line: Line) -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a header is not bound to the slots in it")
-def test_b_makes_no_new_header_that_names_the_third_in_vain(line: Line) -> None:
+def test_b_makes_no_new_header_that_names_the_third_in_vain(line: TipLine) -> None:
     """The same words under a header in which C's slot holds nothing, before the true one: A confirms other digits."""
     source, attacker, desk = line.source(), Captured(line.desks["ili"]), line.desks["fidh"]
     sent = source.send(WORDS, to=("fidh", "ili", "kibhr"))
@@ -111,7 +111,7 @@ def test_b_makes_no_new_header_that_names_the_third_in_vain(line: Line) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_garbled_copy_displaces_nothing(line: Line, when: str) -> None:
+def test_a_garbled_copy_displaces_nothing(line: TipLine, when: str) -> None:
     """Anybody can make one. It neither hides the true tip nor stands beside it."""
     here = scene(line)
     here.hand_in(garbled(here.shared), when)
@@ -120,7 +120,7 @@ def test_a_garbled_copy_displaces_nothing(line: Line, when: str) -> None:
     assert here.desk.says_the_source(here.sent.id) == [WORDS]
 
 
-def test_a_replay_says_nothing_twice(line: Line) -> None:
+def test_a_replay_says_nothing_twice(line: TipLine) -> None:
     here = scene(line)
     here.hand_in(here.shared, "after")
     here.hand_in(here.shared, "before")

@@ -9,20 +9,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from attackers.people import Line, tipbox
+from attackers.people import TipLine, tipbox
 from support.world import Ring, running_world
 
 
 @pytest.fixture(name="line")
-def _line(ring: Ring) -> Iterator[Line]:
+def _line(ring: Ring) -> Iterator[TipLine]:
     with running_world(ring, tcp=True) as made:
-        yield Line(made)
+        yield TipLine(made)
 
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="formats: a reply opens only where its organisation is named"
 )
-def test_its_reply_is_read(line: Line) -> None:
+def test_its_reply_is_read(line: TipLine) -> None:
     source, answer = line.source(), "Do not go home tonight."
     sent = source.send("They follow me.", to=("fidh",))
     line.carry("fidh")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from attackers.people import Line
+from attackers.people import TipLine
 from attackers.toolkit import Captured, carry_check_digits
 
 
@@ -15,7 +15,7 @@ from attackers.toolkit import Captured, carry_check_digits
     strict=True, raises=AssertionError, reason="formats: check digits follow from the code and from what the server has"
 )
 @pytest.mark.parametrize("to", [("fidh",), ("fidh", "ili")], ids=["to-a", "to-a-and-b"])
-def test_the_note_does_not_tell_which_envelope_is_for_a(line: Line, to: tuple[str, ...]) -> None:
+def test_the_note_does_not_tell_which_envelope_is_for_a(line: TipLine, to: tuple[str, ...]) -> None:
     source, accomplice = line.source(), Captured(line.desks["ili"])
     sent = source.send("The one that is looked for.", to=to)
     for _ in range(2):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from attackers.people import Line, tipbox
+from attackers.people import TipLine, tipbox
 from attackers.toolkit import (
     SMALL_ORDER,
     Captured,
@@ -54,7 +54,7 @@ def read(page: Node, file: bytes) -> list[str]:
 )
 @pytest.mark.parametrize("how", ["ml-kem", "x25519-zero", "x25519-one"])
 def test_a_key_that_nobody_can_seal_to_is_refused_where_it_is_read(
-    line: Line, page: Node, tmp_path: Path, how: str
+    line: TipLine, page: Node, tmp_path: Path, how: str
 ) -> None:
     manifest = Manifest.parse((line.keys / "ili.json").read_bytes())
     public = bad_receiving_keys(manifest.keys[0].public)[how]
@@ -70,7 +70,7 @@ def test_a_key_that_nobody_can_seal_to_is_refused_where_it_is_read(
 )
 @pytest.mark.parametrize("how", SMALL_ORDER)
 def test_a_manifest_that_anybody_could_have_signed_reads_the_same_in_both(
-    line: Line, page: Node, tmp_path: Path, how: str
+    line: TipLine, page: Node, tmp_path: Path, how: str
 ) -> None:
     file = sign_with_small_order(Manifest.parse((line.keys / "ili.json").read_bytes()), SMALL_ORDER[how])
     answers = [verified(file, tmp_path), read(page, file)]
@@ -82,7 +82,7 @@ def test_a_manifest_that_anybody_could_have_signed_reads_the_same_in_both(
 @pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="formats: libsodium and WebCrypto differ over signatures of small order"
 )
-def test_a_signature_of_small_order_reads_the_same_in_both(line: Line, page: Node, tmp_path: Path) -> None:
+def test_a_signature_of_small_order_reads_the_same_in_both(line: TipLine, page: Node, tmp_path: Path) -> None:
     file = sign_with_a_small_nonce(Manifest.parse((line.keys / "ili.json").read_bytes()), Captured(line.desks["ili"]))
     answers = [verified(file, tmp_path), read(page, file)]
 
@@ -90,7 +90,7 @@ def test_a_signature_of_small_order_reads_the_same_in_both(line: Line, page: Nod
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: nothing bounds the life of a receiving key")
-def test_a_receiving_key_that_never_ends_is_refused(line: Line, page: Node, tmp_path: Path) -> None:
+def test_a_receiving_key_that_never_ends_is_refused(line: TipLine, page: Node, tmp_path: Path) -> None:
     """What is sealed to it can be opened for as long as somebody keeps its private half."""
     manifest = Manifest.parse((line.keys / "ili.json").read_bytes())
     (key, *_) = manifest.keys
@@ -102,7 +102,7 @@ def test_a_receiving_key_that_never_ends_is_refused(line: Line, page: Node, tmp_
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: two receiving keys may begin on one day")
-def test_no_day_has_two_receiving_keys_to_choose_from(line: Line, page: Node, tmp_path: Path) -> None:
+def test_no_day_has_two_receiving_keys_to_choose_from(line: TipLine, page: Node, tmp_path: Path) -> None:
     """Which one a source seals to would say which software it has, and decide who holds the private half."""
     manifest = Manifest.parse((line.keys / "ili.json").read_bytes())
     key, other, *_ = manifest.keys

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from attackers.people import Line, tipbox
+from attackers.people import TipLine, tipbox
 from attackers.toolkit import Captured, Seized, address_of, reply_as_tip, upload
 from tipbox.formats.manifest import Manifest
 
@@ -15,7 +15,7 @@ REASON = "formats: the kind of an Envelope stands in its letter alone"
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=REASON)
-def test_intake_takes_no_reply(line: Line) -> None:
+def test_intake_takes_no_reply(line: TipLine) -> None:
     manifest = Manifest.parse((line.keys / "kibhr.json").read_bytes())
     status, answer = upload(line.server, reply_as_tip(manifest, "A reply, sealed to a desk."))
 
@@ -23,7 +23,7 @@ def test_intake_takes_no_reply(line: Line) -> None:
     assert json.loads(answer)["error"] == "malformed"
 
 
-def test_a_desk_takes_no_reply(line: Line, tmp_path: Path) -> None:
+def test_a_desk_takes_no_reply(line: TipLine, tmp_path: Path) -> None:
     """Not from a stick either."""
     manifest = Manifest.parse((line.keys / "kibhr.json").read_bytes())
     (tmp_path / "x.tip").write_bytes(reply_as_tip(manifest, "A reply, sealed to a desk."))
@@ -33,7 +33,7 @@ def test_a_desk_takes_no_reply(line: Line, tmp_path: Path) -> None:
     assert done.json["outcomes"] == {}
 
 
-def test_an_inbox_shows_no_tip(line: Line, tmp_path: Path) -> None:
+def test_an_inbox_shows_no_tip(line: TipLine, tmp_path: Path) -> None:
     """B puts a tip into the mailbox of a source that wrote to it, sealed so that the source could open it."""
     source, attacker = line.source(), Captured(line.desks["ili"])
     sent = source.send("To ili.", to=("ili",))
@@ -45,7 +45,7 @@ def test_an_inbox_shows_no_tip(line: Line, tmp_path: Path) -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=REASON)
-def test_a_mailbox_takes_no_tip(line: Line, tmp_path: Path) -> None:
+def test_a_mailbox_takes_no_tip(line: TipLine, tmp_path: Path) -> None:
     """A source's `.tip` in an inward Bundle: reported, and in no mailbox."""
     attacker, keys, message = Captured(line.desks["ili"]), tmp_path / "keys", tmp_path / "message"
     line.carry("ili")  # its desk knows the server now

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from attackers.people import Line
+from attackers.people import TipLine
 from attackers.toolkit import Captured, Seized
 
 
 @pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="formats: one mailbox and one reply key are shown to all organisations"
 )
-def test_two_vaults_do_not_show_that_a_source_wrote_to_both(line: Line) -> None:
+def test_two_vaults_do_not_show_that_a_source_wrote_to_both(line: TipLine) -> None:
     """Two tips under one code, each to one organisation: no value in one is in the other."""
     source = line.source()
     sent = {name: source.send(f"To {name} alone.", to=(name,)).id for name in ("ili", "kibhr")}
@@ -28,7 +28,7 @@ def test_two_vaults_do_not_show_that_a_source_wrote_to_both(line: Line) -> None:
 @pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="formats: the replies of all organisations lie in one mailbox"
 )
-def test_a_vault_and_a_seized_server_do_not_show_who_else_was_addressed(line: Line) -> None:
+def test_a_vault_and_a_seized_server_do_not_show_who_else_was_addressed(line: TipLine) -> None:
     """A answers. B knows where its own replies would lie, and the server's folder says whose replies lie where."""
     source, attacker = line.source(), Captured(line.desks["ili"])
     sent = source.send("To fidh and ili.", to=("fidh", "ili"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from attackers.people import Desk, Line, Sent, Source
+from attackers.people import Desk, SentTip, Source, TipLine
 from attackers.toolkit import Captured, envelope_id, pair_key_out_of_replies, upload
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.manifest import Manifest
@@ -24,7 +24,7 @@ class Scene:
     """A has answered what looked like the newest message of a source's thread."""
 
     source: Source
-    sent: Sent
+    sent: SentTip
     desk: Desk
     attacker: Captured
     shared: bytes
@@ -33,7 +33,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module", name="scene")
-def _scene(line: Line) -> Scene:
+def _scene(line: TipLine) -> Scene:
     source, desk, attacker, trap = line.source(), line.desks["fidh"], Captured(line.desks["ili"]), AccessCode.generate()
     sent = source.send(WORDS, to=("fidh", "ili"))
     line.carry("ili")
@@ -53,7 +53,7 @@ def test_the_answer_goes_to_the_source(scene: Scene) -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a reply carries the pair key itself")
-def test_b_says_nothing_to_the_source_in_a_s_name(line: Line, scene: Scene) -> None:
+def test_b_says_nothing_to_the_source_in_a_s_name(line: TipLine, scene: Scene) -> None:
     out = line.scratch("in") / "ili.bundle"
     line.bring_back(
         scene.attacker.write_to_the_source(scene.stolen, scene.shared, "fidh here: your full name, please.", out)
@@ -63,7 +63,7 @@ def test_b_says_nothing_to_the_source_in_a_s_name(line: Line, scene: Scene) -> N
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a reply carries the pair key itself")
-def test_b_says_nothing_to_a_in_the_source_s_name(line: Line, scene: Scene) -> None:
+def test_b_says_nothing_to_a_in_the_source_s_name(line: TipLine, scene: Scene) -> None:
     manifest = Manifest.parse((line.keys / "fidh.json").read_bytes())
     text = "I take everything back."
     upload(line.server, scene.attacker.write_as_the_source(scene.stolen, scene.shared, manifest, text))

@@ -116,7 +116,7 @@ def pair_key_out_of_replies(server: Server, trap: AccessCode) -> bytes | None:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedEnvelope:
     """What one addressee reads in an Envelope."""
 
     header: Header
@@ -164,13 +164,13 @@ class Captured:
                         found[item.entry.hash.hex()] = b"".join(bundle.read(item))
         return found
 
-    def open(self, envelope: bytes) -> Opened:
+    def open(self, envelope: bytes) -> OpenedEnvelope:
         """Open the slot and the letter of an Envelope that is for this organisation."""
         reading = read_envelope(io.BytesIO(envelope))
         slot = open_slot(reading.header, self.id, self._find_key)
         letter = open_letter(reading.header, slot.content_key, reading.letter)
         rest = envelope[len(reading.header.encoded) + len(reading.letter) :]
-        return Opened(reading.header, slot.content_key, slot.pair_key, letter, rest)
+        return OpenedEnvelope(reading.header, slot.content_key, slot.pair_key, letter, rest)
 
     def values(self, envelope: bytes) -> set[bytes]:
         """Every value in a slot and its letter that is long enough to tell one source from another."""

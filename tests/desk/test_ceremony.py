@@ -183,7 +183,7 @@ def days_confirmed(desk: Desk, exporter: Exporter, tmp_path: Path, day: int) -> 
         desk.take(path, today=days_after(day))
 
 
-def destroyed(desk: Desk, day: int) -> destroy.Destroyed:
+def destroyed(desk: Desk, day: int) -> destroy.DestroyedKey:
     with desk.open(write=True) as vault:
         return destroy.destroy(vault, key_stick.stick_path(desk.vault), PASSWORD, today=days_after(day))
 
@@ -201,7 +201,7 @@ def test_a_key_is_destroyed_when_its_time_has_come_and_its_tips_are_too_late(des
         assert not any(os.read(old, 1 << 20)), "the old bytes are still on the disk"
     finally:
         os.close(old)
-    assert done.left == ceremony.YEAR_KEYS - 1
+    assert done.remaining == ceremony.YEAR_KEYS - 1
     assert done.record.id == desk.manifest.keys[0].id
     destroy.check_record(done.record)
     with desk.open() as vault:
@@ -235,7 +235,7 @@ def test_no_key_is_destroyed_unless_three_days_agree(desk: Desk, tmp_path: Path)
     days_confirmed(desk, Exporter(), tmp_path, DEAD)
     with pytest.raises(TooEarly, match="differ"):
         destroyed(desk, DEAD + 3)
-    assert destroyed(desk, DEAD + 2).left == ceremony.YEAR_KEYS - 1
+    assert destroyed(desk, DEAD + 2).remaining == ceremony.YEAR_KEYS - 1
 
 
 def test_a_destruction_that_was_cut_short_is_finished_by_the_next(
@@ -252,7 +252,7 @@ def test_a_destruction_that_was_cut_short_is_finished_by_the_next(
             destroyed(desk, DEAD)
     done = destroyed(desk, DEAD)
     assert done.record.id == desk.manifest.keys[0].id
-    assert done.left == ceremony.YEAR_KEYS - 1
+    assert done.remaining == ceremony.YEAR_KEYS - 1
     with desk.open() as vault:
         assert len(list(Destruction.all(vault))) == 1
 

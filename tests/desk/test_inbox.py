@@ -26,7 +26,7 @@ from support.desk import (
 )
 from tipbox.desk import pinned_server, receive
 from tipbox.desk.desk_errors import VaultDamaged
-from tipbox.desk.importer import Outcome
+from tipbox.desk.importer import ImportOutcome
 from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.key_stick import Stick
 from tipbox.desk.keys.keyring import keyring
@@ -61,7 +61,7 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-def problems(outcome: Outcome) -> list[str]:
+def problems(outcome: ImportOutcome) -> list[str]:
     return [error.code for _, error in outcome.problems]
 
 

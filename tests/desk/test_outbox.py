@@ -19,7 +19,7 @@ from support.desk import (
 )
 from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.keys import ceremony
-from tipbox.desk.outbox import Sent, write_outbox
+from tipbox.desk.outbox import OutboxSummary, write_outbox
 from tipbox.desk.vault.records import Traffic
 from tipbox.errors import Expired
 from tipbox.formats.bundles.bundle import INWARD, Index
@@ -32,7 +32,7 @@ def desk(desks: Desks) -> Desk:
     return desks.desks[2]
 
 
-def write(desk: Desk, out: Path, day: int = 0) -> Sent:
+def write(desk: Desk, out: Path, day: int = 0) -> OutboxSummary:
     with desk.open(write=True) as vault:
         return write_outbox(vault, ceremony.organisation_of(vault), out, today=days_after(day))
 

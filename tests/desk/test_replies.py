@@ -29,9 +29,9 @@ from tipbox import cli
 from tipbox.desk import conversations as threads
 from tipbox.desk import pinned_server, replies, tips
 from tipbox.desk.desk_errors import NoBundleYet, NoReplyKey
-from tipbox.desk.importer import Outcome
+from tipbox.desk.importer import ImportOutcome
 from tipbox.desk.keys import ceremony
-from tipbox.desk.outbox import Sent, write_outbox
+from tipbox.desk.outbox import OutboxSummary, write_outbox
 from tipbox.desk.vault.records import Reply
 from tipbox.desk.vault.vault import INCOMING, REPLIES
 from tipbox.errors import WrongSender
@@ -97,7 +97,7 @@ def answer(desk: Desk, tip: str, text: bytes = QUESTION, *files: Path, day: int 
         return replies.queue_reply(vault, found, text, measure(files), today=days_after(day))
 
 
-def outbox(desk: Desk, out: Path) -> Sent:
+def outbox(desk: Desk, out: Path) -> OutboxSummary:
     with desk.open(write=True) as vault:
         return write_outbox(vault, ceremony.organisation_of(vault), out, today=TODAY)
 
@@ -134,7 +134,7 @@ def read(item: bytes, secrets: Secrets, known: list[bytes]) -> tuple[OpenedReply
 
 def report(
     server: Exporter, desk: Desk, path: Path, taken: list[int], refused: dict[bytes, str] | None = None
-) -> Outcome:
+) -> ImportOutcome:
     """Import a Bundle whose report says this."""
     told = Report(tuple(taken), tuple((refused or {}).items()))
     return desk.take(server.export(path, desk.manifest, [], extra=[item_of("report", told.encode())]))
@@ -274,7 +274,7 @@ def test_more_than_fits_waits_for_the_next_outbox(
         if taken:
             report(server, desk, tmp_path / f"{taken[-1]}", taken)
         sent = outbox(desk, tmp_path / "o")
-        loads.append(([sha256(item) for item in carried(server, tmp_path / "o")], sent.load.left))
+        loads.append(([sha256(item) for item in carried(server, tmp_path / "o")], sent.load.waiting))
     items = [reply.item for reply in made]
     assert loads == [(items[:2], 3), (items[:2], 3), (items[2:4], 1), (items[4:], 0)]
     monkeypatch.setattr(replies, "MAX_CARRIED_BYTES", 1)

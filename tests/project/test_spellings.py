@@ -124,7 +124,9 @@ def stored_names() -> dict[str, list[str]]:
 
 def vault_records() -> dict[str, list[str]]:
     """What a vault keeps under which kind, by the names of its members."""
-    kinds = [one for _, one in getmembers(records, isclass) if issubclass(one, records.Stored) and "kind" in vars(one)]
+    kinds = [
+        one for _, one in getmembers(records, isclass) if issubclass(one, records.VaultRecord) and "kind" in vars(one)
+    ]
     found = {one.kind: sorted(field.name for field in dataclass_fields(one)) for one in kinds}
     return found | {"(file)": sorted(field.name for field in dataclass_fields(records.TipFile))}
 

@@ -122,19 +122,19 @@ def desks(made_today: Desks, tmp_path_factory: pytest.TempPathFactory) -> Desks:
 
 
 @pytest.fixture(scope="module")
-def passphrase() -> AccessCode:
+def access_code() -> AccessCode:
     return AccessCode.generate()
 
 
 @pytest.fixture(scope="module")
-def source(passphrase: AccessCode) -> Secrets:
-    return passphrase.secrets()
+def source(access_code: AccessCode) -> Secrets:
+    return access_code.secrets()
 
 
 @pytest.fixture
-def secret(passphrase: AccessCode, tmp_path: Path) -> Path:
-    path = tmp_path / "passphrase"
-    path.write_text(passphrase.digits() + "\n", encoding="utf-8")
+def secret(access_code: AccessCode, tmp_path: Path) -> Path:
+    path = tmp_path / "code"
+    path.write_text(access_code.digits() + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
 
@@ -237,11 +237,11 @@ def test_replies_are_shown_with_whom_they_are_from(
 
 
 def test_words_open_the_same_mailbox(
-    inbox: Run, server: Server, passphrase: AccessCode, secret: Path, kibhr: Make
+    inbox: Run, server: Server, access_code: AccessCode, secret: Path, kibhr: Make
 ) -> None:
     ident = server.deposit(kibhr())
     for language in PINS:
-        secret.write_text("-".join(passphrase.words(language)).upper() + "\n", encoding="utf-8")
+        secret.write_text("-".join(access_code.words(language)).upper() + "\n", encoding="utf-8")
 
         assert [one["id"] for one in inbox().replies] == [ident.hex()]
 
@@ -469,7 +469,7 @@ def test_a_piece_of_another_size_is_a_network_error(inbox: Run, server: Server, 
 
 
 def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
-    inbox: Run, server: Server, passphrase: AccessCode, tmp_path: Path, kibhr: Make
+    inbox: Run, server: Server, access_code: AccessCode, tmp_path: Path, kibhr: Make
 ) -> None:
     server.deposit(kibhr(b"", FILES))
     assert inbox("--out", tmp_path / "out", "--delete").code == 0
@@ -484,7 +484,7 @@ def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
         server.source.root,
         server.source.reply_seed,
         server.source.mailbox_address,
-        passphrase.value.to_bytes(16),
+        access_code.value.to_bytes(16),
     ):
         assert hidden not in sent
         assert hidden.hex().encode() not in sent
@@ -494,8 +494,8 @@ def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
 # --- the code --------------------------------------------------------------------------------------------------
 
 
-def typed(passphrase: AccessCode, language: str, at: int, word: str) -> str:
-    words = list(passphrase.words(language))
+def typed(access_code: AccessCode, language: str, at: int, word: str) -> str:
+    words = list(access_code.words(language))
     words[at] = word
     return " ".join(words)
 
@@ -513,10 +513,10 @@ def typed(passphrase: AccessCode, language: str, at: int, word: str) -> str:
     ],
 )
 def test_a_typing_error_is_pointed_out_here_and_nothing_of_it_is_said_or_sent(
-    inbox: Run, server: Server, passphrase: AccessCode, secret: Path, case: tuple[Callable[[AccessCode], str], str]
+    inbox: Run, server: Server, access_code: AccessCode, secret: Path, case: tuple[Callable[[AccessCode], str], str]
 ) -> None:
     wrong, said = case
-    text = wrong(passphrase)
+    text = wrong(access_code)
     secret.write_text(text + "\n", encoding="utf-8")
     done = inbox()
 

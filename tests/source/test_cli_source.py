@@ -338,7 +338,7 @@ def test_a_follow_up_is_in_the_same_thread(
     first = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message)
     (tmp_path / "1.tip").write_bytes(server.envelope)
     server.head, server.parts, server.stored = b"", {}, False
-    secret = tmp_path / "passphrase"
+    secret = tmp_path / "code"
     secret.write_text(first.json["passphrase"].replace(" ", "-") + "\n")
     secret.chmod(0o600)
     more = ("--passphrase-file", secret)

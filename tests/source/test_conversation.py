@@ -51,8 +51,8 @@ def test_a_conversation_from_the_terminal(world: World, tmp_path: Path) -> None:
     """Read with words, then digits; a follow-up joins its thread, and begins one where the first tip did not go."""
     source, kibhr, fidh = Source(world), world.desks["kibhr"], world.desks["fidh"]
     tip = source.send("Стреляли вчера вечером.", "--to", "kibhr")
-    passphrase = AccessCode.parse(tip["passphrase"])
-    source.keep(" ".join(passphrase.words("ru")))
+    access_code = AccessCode.parse(tip["passphrase"])
+    source.keep(" ".join(access_code.words("ru")))
     assert source.inbox() == []
 
     world.carry("kibhr")
@@ -69,7 +69,7 @@ def test_a_conversation_from_the_terminal(world: World, tmp_path: Path) -> None:
     (saved,) = (tmp_path / "replies").glob("*/files/*")
     assert (saved.name, saved.read_bytes()) == ("001-plan.jpg", photo.read_bytes())
 
-    source.keep(passphrase.digits())
+    source.keep(access_code.digits())
     assert source.inbox() == replies
     more = source.follow_up("Two neighbours.", "--to", "kibhr", "--to", "fidh")
     assert more["passphrase"] == tip["passphrase"]

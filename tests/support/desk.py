@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tipbox.desk import outbox, tips
-from tipbox.desk.importer import Importer, Outcome
+from tipbox.desk.importer import Importer, ImportOutcome
 from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.keyring import keyring
-from tipbox.desk.vault.records import Carried
+from tipbox.desk.vault.records import EnvelopeRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
@@ -55,7 +55,7 @@ class Desk:
         """The open vault."""
         return Vault.open(self.vault, PASSWORD, write=write)
 
-    def take(self, *paths: Path, copies: bool = True, today: date = TODAY, far_ahead: bool = False) -> Outcome:
+    def take(self, *paths: Path, copies: bool = True, today: date = TODAY, far_ahead: bool = False) -> ImportOutcome:
         """Import files."""
         with self.open(write=True) as vault:
             organisation = ceremony.organisation_of(vault)
@@ -203,16 +203,16 @@ class Desks:
         return [desk.manifest for desk in self.desks]
 
 
-def carried(desk: Desk) -> list[Carried]:
+def carried(desk: Desk) -> list[EnvelopeRecord]:
     """What a desk has had."""
     with desk.open() as vault:
-        return list(Carried.all(vault))
+        return list(EnvelopeRecord.all(vault))
 
 
 def listed(desk: Desk) -> list[dict[str, Any]]:
     """What ``desk list`` shows."""
     with desk.open() as vault:
-        return tips.listed(vault, ceremony.organisation_of(vault))
+        return tips.list_tips(vault, ceremony.organisation_of(vault))
 
 
 def opened(desk: Desk, ident: bytes, out: Path) -> Path:

@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-def _line_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def _connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.argument("url"),
         click.option("--key", "key_file", required=True, type=_PATH, metavar="K", help="What keygen wrote."),
@@ -54,7 +54,7 @@ def keygen(terminal: Terminal, *, out: Path) -> None:
 
 
 @courier.command()
-@_line_options
+@_connection_options
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="Folder for the volumes: the stick.")
 @click.option("--org", "organisations", multiple=True, metavar="ORG", help="Only this organisation's; repeat it.")
 @json_option
@@ -79,20 +79,20 @@ def fetch(
         volumes = list_volumes(connection, organisations)
         with terminal.progress("fetching", sum(volume.size for volume in volumes)) as progress:
             fetched = list(fetch_volumes(connection, volumes, out, progress))
-    for one in fetched:
-        terminal.say(f"{'Had' if one.known else 'Fetched'} {one.path}: {one.volume.size:,} bytes")
+    for result in fetched:
+        terminal.say(f"{'Had' if result.known else 'Fetched'} {result.path}: {result.volume.size:,} bytes")
     terminal.result(
         {
             "volumes": [
-                {"file": str(one.path), "organisation": one.volume.organisation, "size": one.volume.size}
-                for one in fetched
+                {"file": str(result.path), "organisation": result.volume.organisation, "size": result.volume.size}
+                for result in fetched
             ]
         }
     )
 
 
 @courier.command()
-@_line_options
+@_connection_options
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @json_option
 @pass_terminal
@@ -104,17 +104,17 @@ def deliver(
     from tipbox.courier.reach import courier_connection
 
     key = CourierKey.load(key_file)
-    whole: dict[str, bool] = {}
+    complete: dict[str, bool] = {}
     with (
         courier_connection(url, key, socks, _read(torrc), operation="delivering") as connection,
         terminal.progress("delivering", sum(path.stat().st_size for path in files)) as progress,
     ):
         for path in files:
-            whole[str(path)] = deliver_bundle(connection, path, progress)
-    for name, taken in whole.items():
+            complete[str(path)] = deliver_bundle(connection, path, progress)
+    for name, taken in complete.items():
         terminal.say(f"Delivered {printable(name)}{'' if taken else ': some items were refused'}")
-    terminal.result({"delivered": [{"file": name, "whole": taken} for name, taken in whole.items()]})
-    if not all(whole.values()):
+    terminal.result({"delivered": [{"file": name, "whole": taken} for name, taken in complete.items()]})
+    if not all(complete.values()):
         raise PartlyDone("delivering: the server refused some items; the next volumes for the desk say which")
 
 

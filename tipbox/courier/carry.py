@@ -35,7 +35,7 @@ class Volume:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedVolume:
     """A volume that lies whole in the folder, and whether it did before."""
 
     volume: Volume
@@ -62,7 +62,7 @@ def list_volumes(connection: Connection, organisations: Iterable[str]) -> list[V
 
 def fetch(
     connection: Connection, volumes: Iterable[Volume], folder: Path, progress: Callable[[int], None]
-) -> Iterator[Fetched]:
+) -> Iterator[FetchedVolume]:
     """Bring each volume into ``folder``. What a cut leaves there is gone on with the next time."""
     make_stick_folder(folder)
     volumes = list(volumes)
@@ -71,10 +71,10 @@ def fetch(
         path = folder / volume.name
         if path.exists() and path.stat().st_size == volume.size:
             progress(volume.size)
-            yield Fetched(volume, path, known=True)
+            yield FetchedVolume(volume, path, known=True)
             continue
         _fetch(connection, volume, path, progress)
-        yield Fetched(volume, path, known=False)
+        yield FetchedVolume(volume, path, known=False)
 
 
 def deliver(connection: Connection, path: Path, progress: Callable[[int], None]) -> bool:
@@ -86,10 +86,10 @@ def deliver(connection: Connection, path: Path, progress: Callable[[int], None])
         with path.open("rb") as file:
             return connection.request("POST", "/courier/deliver", _pieces(file, size, progress), headers)
 
-    whole = _parse(connection.retry(attempt)).get("whole")
-    if not isinstance(whole, bool):
+    complete = _parse(connection.retry(attempt)).get("whole")
+    if not isinstance(complete, bool):
         raise _nonsense()
-    return whole
+    return complete
 
 
 def _fetch(connection: Connection, volume: Volume, path: Path, progress: Callable[[int], None]) -> None:
@@ -101,14 +101,14 @@ def _fetch(connection: Connection, volume: Volume, path: Path, progress: Callabl
             file.seek(0)
         progress(file.tell())
         while file.tell() < volume.size:
-            connection.retry(lambda _: _go_on(connection, volume, file, progress))
+            connection.retry(lambda _: _resume(connection, volume, file, progress))
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
     fsync_folder(path.parent)
 
 
-def _go_on(connection: Connection, volume: Volume, file: BinaryIO, progress: Callable[[int], None]) -> None:
+def _resume(connection: Connection, volume: Volume, file: BinaryIO, progress: Callable[[int], None]) -> None:
     """Take what comes of a volume from where the file ends. A cut after some of it is no failure."""
     begin = file.tell()
     headers = {"Range": f"bytes={begin}-"} if begin else None
@@ -181,11 +181,11 @@ def _volumes(organisation: str, value: dict[str, Any]) -> list[Volume]:
     listed = value.get("volumes")
     if not isinstance(listed, list) or len(listed) > MOST_VOLUMES:
         raise _nonsense()
-    return [_volume(organisation, one) for one in listed]
+    return [_volume(organisation, entry) for entry in listed]
 
 
-def _volume(organisation: str, one: Any) -> Volume:
-    name, size = (one.get("name"), one.get("size")) if isinstance(one, dict) else (None, None)
+def _volume(organisation: str, entry: Any) -> Volume:
+    name, size = (entry.get("name"), entry.get("size")) if isinstance(entry, dict) else (None, None)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.startswith(f"{organisation}-"):
         raise _nonsense()
     if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= LARGEST_VOLUME:

@@ -52,12 +52,15 @@ def state(vault: Vault) -> dict[str, Any]:
     canaries = sorted(Canary.all(vault), key=lambda canary: canary.number)
     came = [canary for canary in canaries if canary.tip]
     last = {canary.first: canary.number for canary in came}
+    newest = max(last, default=0)
     received = {canary.number: _received(vault, canary) for canary in came}
     return {
         "came": [{"day": received[canary.number], "number": canary.number, "tip": canary.tip.hex()} for canary in came],
         "last": max((day for day in received.values() if day), default=None),
-        "missing": [one.number for one in canaries if not one.tip and one.number < last.get(one.first, 0)],
-        "to_come": sum(one.first >= max(last, default=0) and one.number > last.get(one.first, 0) for one in canaries),
+        "missing": [
+            canary.number for canary in canaries if not canary.tip and canary.number < last.get(canary.first, 0)
+        ],
+        "to_come": sum(canary.first >= newest and canary.number > last.get(canary.first, 0) for canary in canaries),
     }
 
 

@@ -13,8 +13,16 @@ from tipbox.desk.vault.vault import Vault
 def thread_of(vault: Vault, organisation: Organisation, tip: Tip) -> dict[str, Any]:
     """The thread of a tip as ``desk thread --json`` prints it. Within a day: first the tips, then the replies."""
     said = [
-        *((one.received, 0, 0, one.id, _tip(vault, one)) for one in Tip.all(vault) if one.thread == tip.thread),
-        *((one.day, 1, one.number, one.id, _reply(vault, one)) for one in Reply.all(vault) if one.thread == tip.thread),
+        *(
+            (found.received, 0, 0, found.id, _tip(vault, found))
+            for found in Tip.all(vault)
+            if found.thread == tip.thread
+        ),
+        *(
+            (reply.day, 1, reply.number, reply.id, _reply(vault, reply))
+            for reply in Reply.all(vault)
+            if reply.thread == tip.thread
+        ),
     ]
     said.sort(key=lambda entry: entry[:4])
     return {

@@ -17,8 +17,8 @@ from typing import BinaryIO, Final
 
 from tipbox.desk import replies
 from tipbox.desk.pinned_server import server_digits
-from tipbox.desk.receive import FOR_OTHERS, Received, receive
-from tipbox.desk.vault.records import Carried, Organisation, Reply, Server, Tip, Traffic
+from tipbox.desk.receive import FOR_OTHERS, ReceivedEnvelope, receive
+from tipbox.desk.vault.records import EnvelopeRecord, Organisation, Reply, Server, Tip, Traffic
 from tipbox.desk.vault.vault import TIPS, Vault
 from tipbox.errors import (
     NO_ROOM,
@@ -62,7 +62,7 @@ _TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
 
 
 @dataclass
-class Outcome:
+class ImportOutcome:
     """What an import did.
 
     Attributes:
@@ -89,12 +89,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A file to read: ``named`` itself or found in a folder; ``demanded`` when it claims to be tipbox's."""
+class _InputFile:
+    """A file to read: ``named`` itself or found in a folder; ``expected`` when it claims to be tipbox's."""
 
     path: Path
     named: bool
-    demanded: bool
+    expected: bool
 
 
 class Importer:
@@ -131,9 +131,9 @@ class Importer:
         self._progress = progress
         self._batch: list[int] = []
         self._volumes: dict[int, set[int]] = {}
-        self.outcome = Outcome()
+        self.outcome = ImportOutcome()
 
-    def run(self, paths: Iterable[Path]) -> Outcome:
+    def run(self, paths: Iterable[Path]) -> ImportOutcome:
         """Import files and the files of folders. What fails is in the outcome; the others go on."""
         self._sweep()
         for source in list(self._sources(paths)):
@@ -153,7 +153,7 @@ class Importer:
                 self.outcome.problems.append((source.path.name, problem))
         with self._vault.transaction():
             if self._enough:
-                for carried in Carried.all(self._vault):
+                for carried in EnvelopeRecord.all(self._vault):
                     if carried.by_bundle and not carried.confirmed and not carried.taken:
                         replace(carried, confirmed=True).save(self._vault)
         for sequence, missing in self._volumes.items():
@@ -162,7 +162,8 @@ class Importer:
                 self.outcome.notices.append(f"of Bundle {sequence}, volume {numbers} is not among these files")
         replies.sweep(self._vault)  # those that were delivered, now that this is recorded
         self.outcome.unconfirmed = sum(
-            carried.by_bundle and not carried.confirmed and not carried.taken for carried in Carried.all(self._vault)
+            carried.by_bundle and not carried.confirmed and not carried.taken
+            for carried in EnvelopeRecord.all(self._vault)
         )
         return self.outcome
 
@@ -178,16 +179,16 @@ class Importer:
         for path in self._vault.path.glob(f".*{TEMPORARY_SUFFIX}"):
             path.unlink()
 
-    def _sources(self, paths: Iterable[Path]) -> Iterator[_Source]:
+    def _sources(self, paths: Iterable[Path]) -> Iterator[_InputFile]:
         for path in paths:
             if path.is_dir():
                 for found in sorted(path.rglob("*")):
                     if found.is_file() and not found.is_symlink():
-                        yield _Source(found, named=False, demanded=found.suffix.lower() in _SUFFIXES)
+                        yield _InputFile(found, named=False, expected=found.suffix.lower() in _SUFFIXES)
             else:
-                yield _Source(path, named=True, demanded=True)
+                yield _InputFile(path, named=True, expected=True)
 
-    def _file(self, source: _Source) -> None:
+    def _file(self, source: _InputFile) -> None:
         try:
             file = source.path.open("rb")
         except FileNotFoundError as error:
@@ -200,7 +201,7 @@ class Importer:
             elif magic == envelope_format.MAGIC:
                 self._tip(file)
                 self._progress(file.tell())
-            elif source.demanded:
+            elif source.expected:
                 raise NotTipbox("this is neither a Bundle nor a .tip file, or its start is damaged; copy it again")
             else:
                 self.outcome.notices.append("a file that is not tipbox's was passed over")
@@ -213,11 +214,11 @@ class Importer:
         if received.error is not None and received.outcome not in FOR_OTHERS:
             raise received.error
         with self._committing():
-            carried = Carried.find(self._vault, received.id)
+            carried = EnvelopeRecord.find(self._vault, received.id)
             if carried is None:
                 self._keep(received, by_bundle=False)
             elif carried.outcome in _TRIED_AGAIN and received.error is None:
-                self._opened_at_last(carried, received)
+                self._open_late(carried, received)
             else:
                 self._known(received)
 
@@ -277,9 +278,9 @@ class Importer:
             self._report(bundle, item)
             return
         sequence = self._number(bundle)
-        carried = Carried.find(self._vault, item.entry.hash)
+        carried = EnvelopeRecord.find(self._vault, item.entry.hash)
         if carried is not None and carried.outcome not in _TRIED_AGAIN:
-            self._again(carried, item.entry.hash, sequence)
+            self._see_again(carried, item.entry.hash, sequence)
             return
         try:
             with bundle.open(item) as stream:
@@ -294,11 +295,11 @@ class Importer:
         if carried is None:
             self._keep(received, by_bundle=True)
         elif received.error is None:
-            self._opened_at_last(carried, received)
+            self._open_late(carried, received)
         else:
-            self._again(carried, item.entry.hash, sequence)
+            self._see_again(carried, item.entry.hash, sequence)
 
-    def _opened_at_last(self, carried: Carried, received: Received) -> None:
+    def _open_late(self, carried: EnvelopeRecord, received: ReceivedEnvelope) -> None:
         """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
         received.keep(self._vault)
         found = replace(carried, id=received.id, outcome=received.outcome)
@@ -306,9 +307,9 @@ class Importer:
             found.save_taken(self._vault, found.taken)
         else:
             found.save(self._vault)
-        self._counted(received)
+        self._count(received)
 
-    def _again(self, carried: Carried, ident: bytes, sequence: int) -> None:
+    def _see_again(self, carried: EnvelopeRecord, ident: bytes, sequence: int) -> None:
         """An Envelope that was here before: no news, but the server still has it."""
         self.outcome.counts["known"] += 1
         if not carried.by_bundle:
@@ -330,7 +331,7 @@ class Importer:
         traffic = Traffic.of(self._vault)
         if newest > traffic.sent + MAX_AHEAD:
             raise damaged(item, "of outboxes that this desk never wrote")
-        for carried in Carried.all(self._vault):
+        for carried in EnvelopeRecord.all(self._vault):
             if carried.due and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, self._number(bundle))
         self.outcome.replies += replies.note_report(self._vault, report)
@@ -361,15 +362,15 @@ class Importer:
 
     # --- Envelopes --------------------------------------------------------------------------------------------------
 
-    def _receive(self, stream: BinaryIO) -> Received:
+    def _receive(self, stream: BinaryIO) -> ReceivedEnvelope:
         return receive(self._vault, self._organisation.id, self._find_key, stream, self._today)
 
-    def _keep(self, received: Received, *, by_bundle: bool) -> None:
+    def _keep(self, received: ReceivedEnvelope, *, by_bundle: bool) -> None:
         received.keep(self._vault)
-        Carried(received.id, received.outcome, by_bundle).save(self._vault)
-        self._counted(received)
+        EnvelopeRecord(received.id, received.outcome, by_bundle).save(self._vault)
+        self._count(received)
 
-    def _counted(self, received: Received) -> None:
+    def _count(self, received: ReceivedEnvelope) -> None:
         self.outcome.counts[received.outcome] += 1
         if (canary := received.canary) is not None:
             if canary.tip == received.id:
@@ -380,7 +381,7 @@ class Importer:
                     "make a new one"
                 )
 
-    def _known(self, received: Received) -> None:
+    def _known(self, received: ReceivedEnvelope) -> None:
         received.drop()
         self.outcome.counts["known"] += 1
 
@@ -401,5 +402,8 @@ class Importer:
 def total_size(paths: Iterable[Path]) -> int:
     """Bytes of all files that an import will read, for a progress bar."""
     return sum(
-        one.stat().st_size for path in paths for one in (path.rglob("*") if path.is_dir() else [path]) if one.is_file()
+        file.stat().st_size
+        for path in paths
+        for file in (path.rglob("*") if path.is_dir() else [path])
+        if file.is_file()
     )

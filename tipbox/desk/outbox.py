@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.keys.ceremony import manifests
-from tipbox.desk.replies import Load, items_of, load_of, note_sent
-from tipbox.desk.vault.records import Carried, Organisation, Server, SignedManifest, Traffic
+from tipbox.desk.replies import OutboxLoad, items_of, note_sent, outbox_load
+from tipbox.desk.vault.records import EnvelopeRecord, Organisation, Server, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import Expired, NoCurrentKey
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
@@ -25,7 +25,7 @@ from tipbox.formats.manifest import server_id
 
 
 @dataclass(frozen=True)
-class Sent:
+class OutboxSummary:
     """What an outbox holds: its number, how many acknowledgements, and the serial of the manifest that it releases.
 
     Attributes:
@@ -37,7 +37,7 @@ class Sent:
     unconfirmed: int
     serial: tuple[int, int]
     covered: date
-    load: Load
+    load: OutboxLoad
 
 
 def due_manifest(vault: Vault, today: date) -> SignedManifest:
@@ -59,7 +59,7 @@ def due_manifest(vault: Vault, today: date) -> SignedManifest:
     return begun[-1]
 
 
-def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: date) -> Sent:
+def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: date) -> OutboxSummary:
     """Write the outbox to ``out``.
 
     Its number is in the vault before the file is there: no two outboxes ever carry the same one.
@@ -74,12 +74,12 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         )
     signed = due_manifest(vault, today)
     desk_key = SigningKey(signed.desk_seed)
-    load = load_of(vault)
+    load = outbox_load(vault)
     with vault.transaction():
         traffic = Traffic.of(vault)
         sequence = traffic.sent + 1
         replace(traffic, sent=sequence).save(vault)
-        due = [carried for carried in Carried.all(vault) if carried.due]
+        due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
         for carried in due:
             if not carried.outbox:
                 replace(carried, outbox=sequence).save(vault)
@@ -102,12 +102,12 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         write_bundle(
             file, index, items, reader=server_id(server.sender), reader_public=server.server_key, signer=desk_key
         )
-    waiting = sum(carried.by_bundle and not carried.confirmed for carried in Carried.all(vault))
-    covered = max(one.manifest.end for one in manifests(vault))
-    return Sent(sequence, len(due), waiting, signed.manifest.serial, covered, load)
+    waiting = sum(carried.by_bundle and not carried.confirmed for carried in EnvelopeRecord.all(vault))
+    covered = max(signed.manifest.end for signed in manifests(vault))
+    return OutboxSummary(sequence, len(due), waiting, signed.manifest.serial, covered, load)
 
 
-def _acknowledgements(due: list[Carried], desk_key: SigningKey) -> list[ItemSource]:
+def _acknowledgements(due: list[EnvelopeRecord], desk_key: SigningKey) -> list[ItemSource]:
     ids = sorted(carried.id for carried in due)
     return [item_of("ack", acknowledge(some, desk_key)) for some in _batches(ids)]
 

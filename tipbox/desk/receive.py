@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from tipbox.desk.canaries import canary_of
-from tipbox.desk.vault.records import Canary, Contents, Message, Stored, Tip, TipFile
+from tipbox.desk.vault.records import Canary, Contents, Message, Tip, TipFile, VaultRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import (
     BadCommitment,
@@ -40,7 +40,7 @@ _CLOSED: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered, BadCom
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedEnvelope:
     """A complete Envelope: its id, what became of it, why, and the tip when it is kept.
 
     ``canary``: the canary whose token this is; its ``tip`` is another one when the token came before.
@@ -51,7 +51,7 @@ class Received:
     error: TipboxError | None = None
     tip: Tip | None = field(default=None, repr=False)
     file: Path | None = None
-    notes: tuple[Stored, ...] = field(default=(), repr=False)
+    notes: tuple[VaultRecord, ...] = field(default=(), repr=False)
     canary: Canary | None = None
 
     def keep(self, vault: Vault) -> None:
@@ -68,7 +68,7 @@ class Received:
             self.file.unlink(missing_ok=True)
 
 
-def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: BinaryIO, today: date) -> Received:
+def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: BinaryIO, today: date) -> ReceivedEnvelope:
     """Read the Envelope that takes up ``stream`` exactly.
 
     Raises:
@@ -97,11 +97,11 @@ def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: Binary
         raise
 
 
-def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> Received:
+def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> ReceivedEnvelope:
     """Read the rest, for the id alone."""
     for part in reading.parts:
         ident.add(part)
-    return Received(ident.digest(), error.code, error)
+    return ReceivedEnvelope(ident.digest(), error.code, error)
 
 
 def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> None:
@@ -120,7 +120,9 @@ def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> N
         os.fsync(out.fileno())
 
 
-def _opened(vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, path: Path, today: date) -> Received:
+def _opened(
+    vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, path: Path, today: date
+) -> ReceivedEnvelope:
     tip = Tip(
         id=ident,
         thread=thread_id(slot.pair_key),
@@ -134,15 +136,15 @@ def _opened(vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, pat
     notes = _notes(vault, tip, path)
     if notes is None:
         path.unlink()
-        return Received(ident, DUPLICATE)
+        return ReceivedEnvelope(ident, DUPLICATE)
     canary = canary_of(vault, letter)
     if canary is not None and not canary.tip:  # the first with its token is ticked off: nobody needs to answer it
         canary = replace(canary, tip=ident)
         tip, notes = replace(tip, state="closed"), (*notes, canary)
-    return Received(ident, MINE, tip=tip, file=path, notes=notes, canary=canary)
+    return ReceivedEnvelope(ident, MINE, tip=tip, file=path, notes=notes, canary=canary)
 
 
-def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[Stored, ...] | None:
+def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[VaultRecord, ...] | None:
     """What to note beside a new tip; None when the vault has one with the same message id that says the same.
 
     Anybody may send as many tips as they like under one message id: each is read for its contents once or twice,
@@ -152,7 +154,7 @@ def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[Stored, ...] | None:
     if message is None:
         return (Message(tip.message_id, (tip.id,)),)
     contents = _contents(path, tip)
-    notes: list[Stored] = [Contents(contents, tip.id), Message(tip.message_id, ())]
+    notes: list[VaultRecord] = [Contents(contents, tip.id), Message(tip.message_id, ())]
     for first in message.tips:
         known = _stored_contents(vault, first)
         if known == contents:

@@ -62,7 +62,7 @@ def queue_reply(
         InputRefused: there is nothing to send, or a file changed.
     """
     sweep(vault)
-    asked = _way_back(vault, tip)
+    source_letter = _letter_with_reply_key(vault, tip)
     letter = Letter(
         message=message,
         files=tuple(attachment.entry for attachment in attachments),
@@ -71,20 +71,20 @@ def queue_reply(
         kind=KIND,
     )
     letter.check_sendable()
-    sealed = _seal(asked, tip, letter)
+    sealed = _seal(source_letter, tip, letter)
     if sealed.header.envelope_size > MAX_REPLY:
         raise LimitExceeded(f"replying: a reply has at most {MAX_REPLY // MIB} MiB; send some files in another one")
     path = vault.incoming_path()
     try:
-        ident, item = _write(sealed, attachments, asked.mailbox, path, progress)
+        ident, item = _write(sealed, attachments, source_letter.mailbox, path, progress)
         reply = Reply(
             id=ident,
             item=item,
             thread=tip.thread,
             tip=tip.id,
-            address=asked.mailbox,
+            address=source_letter.mailbox,
             day=today,
-            number=max((one.number for one in Reply.all(vault)), default=0) + 1,
+            number=max((reply.number for reply in Reply.all(vault)), default=0) + 1,
             size=sealed.header.envelope_size,
             files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
         )
@@ -101,11 +101,11 @@ def queue_reply(
     return reply
 
 
-def _way_back(vault: Vault, tip: Tip) -> Letter:
+def _letter_with_reply_key(vault: Vault, tip: Tip) -> Letter:
     """A letter of the thread with a mailbox and a reply key: the tip's own, or else that of its newest neighbour."""
-    others = [one for one in Tip.all(vault) if one.thread == tip.thread and one.id != tip.id]
-    for one in [tip, *sorted(others, key=lambda one: (one.received, one.id), reverse=True)]:
-        letter = letter_of(vault, one)
+    neighbours = [found for found in Tip.all(vault) if found.thread == tip.thread and found.id != tip.id]
+    for candidate in [tip, *sorted(neighbours, key=lambda found: (found.received, found.id), reverse=True)]:
+        letter = letter_of(vault, candidate)
         if letter.reply_key:
             return letter
     raise NoReplyKey("replying: this source gave no reply key, so nobody can answer it; it can only write again")
@@ -127,9 +127,9 @@ def letter_of(vault: Vault, tip: Tip) -> Letter:
         ) from error
 
 
-def _seal(asked: Letter, tip: Tip, letter: Letter) -> Sealed:
+def _seal(source_letter: Letter, tip: Tip, letter: Letter) -> Sealed:
     try:
-        return seal_reply(asked.mailbox, asked.reply_key, tip.pair_key, letter)
+        return seal_reply(source_letter.mailbox, source_letter.reply_key, tip.pair_key, letter)
     except Malformed as error:
         raise NoReplyKey("replying: what this source gave as its reply key is none, so nobody can answer it") from error
 
@@ -160,9 +160,9 @@ def _write(
 
 def _mark_answered(vault: Vault, tip: Tip) -> None:
     """The tip is answered, and what was opened of its thread. What nobody has read yet stays new."""
-    for one in list(Tip.all(vault)):
-        if one.id == tip.id or (one.thread == tip.thread and one.state != "new"):
-            replace(one, state="answered").save(vault)
+    for found in list(Tip.all(vault)):
+        if found.id == tip.id or (found.thread == tip.thread and found.state != "new"):
+            replace(found, state="answered").save(vault)
 
 
 def sweep(vault: Vault) -> None:
@@ -179,22 +179,23 @@ def sweep(vault: Vault) -> None:
 
 
 @dataclass(frozen=True)
-class Load:
+class OutboxLoad:
     """The replies of an outbox: those that go, how many wait for the next, and those whose file is damaged."""
 
     replies: tuple[Reply, ...]
-    left: int
+    waiting: int
     damaged: tuple[Reply, ...]
 
 
-def load_of(vault: Vault) -> Load:
+def outbox_load(vault: Vault) -> OutboxLoad:
     """What the next outbox carries.
 
     Those that an outbox has carried already come first, in the same order: they are in every outbox until one is
     reported taken, so the report of any later outbox speaks for them too.
     """
     pending = sorted(
-        (reply for reply in Reply.all(vault) if reply.pending), key=lambda one: (not one.outbox, one.outbox, one.number)
+        (reply for reply in Reply.all(vault) if reply.pending),
+        key=lambda reply: (not reply.outbox, reply.outbox, reply.number),
     )
     damaged = tuple(reply for reply in pending if not _whole(vault, reply))
     good = [reply for reply in pending if reply not in damaged]
@@ -204,7 +205,7 @@ def load_of(vault: Vault) -> Load:
         if count and size > MAX_CARRIED_BYTES:
             break
         count += 1
-    return Load(tuple(good[:count]), len(good) - count, damaged)
+    return OutboxLoad(tuple(good[:count]), len(good) - count, damaged)
 
 
 def _whole(vault: Vault, reply: Reply) -> bool:
@@ -237,7 +238,7 @@ def items_of(vault: Vault, replies: Iterable[Reply]) -> list[ItemSource]:
     ]
 
 
-def note_sent(vault: Vault, load: Load, outbox: int) -> None:
+def note_sent(vault: Vault, load: OutboxLoad, outbox: int) -> None:
     """Within the transaction that takes the outbox's number: these replies are in it."""
     for reply in load.replies:
         replace(reply, state="sent", outbox=reply.outbox or outbox, code="").save(vault)
@@ -261,4 +262,4 @@ def note_report(vault: Vault, report: Report) -> list[Reply]:
             done = replace(reply, state=state, outbox=0, code=code)
             done.save(vault)
             decided.append(done)
-    return sorted(decided, key=lambda one: one.number)
+    return sorted(decided, key=lambda reply: reply.number)

@@ -29,7 +29,7 @@ FILES: Final = "files"
 _BATCH_PIECES: Final = 8
 
 
-def listed(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
+def list_tips(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
     """All tips as ``desk list --json`` prints them, by day and id. Canaries are among them, marked as what they are."""
     canaries = {canary.tip: canary.number for canary in Canary.all(vault)}
     tips = sorted(Tip.all(vault), key=lambda tip: (tip.received, tip.id))

@@ -31,7 +31,7 @@ _TIMEOUT: Final = httpx.Timeout(180.0, connect=90.0)
 _MAX_ANSWER: Final = 1 << 20
 _UNIX: Final = "unix:"
 _GOOD: Final = frozenset({httpx.codes.OK, httpx.codes.CREATED, httpx.codes.PARTIAL_CONTENT})
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED: Final = {
     "unknown-organisation": "the server does not know one of the organisations of --keys; use the keys of this server",
     "draft-differs": "the server has another upload under the same token; send again",
@@ -65,7 +65,7 @@ def _origin(url: str, socks: str | None) -> str:
         raise Usage("reading the address: it must start with http:// or https://")
     if parts.hostname.rstrip(".").endswith(".onion") and socks is None:
         raise Usage("reading the address: an onion address is reached through Tor only; add --socks 127.0.0.1:9050")
-    if socks is None and not _at_hand(parts.hostname):
+    if socks is None and not _is_local(parts.hostname):
         raise Usage(
             "reading the address: it would be reached without Tor, and whoever watches your line would see it; "
             "add --socks 127.0.0.1:9050"
@@ -74,7 +74,7 @@ def _origin(url: str, socks: str | None) -> str:
     return f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"
 
 
-def _at_hand(host: str) -> bool:
+def _is_local(host: str) -> bool:
     """Whether a host is this machine or in a private network by its number: no name of anybody is looked up."""
     try:
         return ip_address(host).is_private
@@ -245,7 +245,7 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
     code = value.get("error") if isinstance(value, dict) else None
     if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
         return Full(f"{operation}: the server is full for now; come back later, or send the text without files")
-    if answer.status_code in _PASSING:
+    if answer.status_code in _TRANSIENT:
         return TransientFailure(
             f"{operation}: the server is busy or being looked after; try again later", _retry_after(answer)
         )

@@ -68,7 +68,7 @@ class Inbox:
     """What was found: the replies, and how many there are of what is not shown."""
 
     replies: list[Reply] = field(default_factory=list)
-    others: int = 0
+    unknown_senders: int = 0
     """From none of the organisations known,"""
     newer: int = 0
     """made by a newer tipbox,"""
@@ -90,9 +90,9 @@ def read_inbox(mailbox: Mailbox, source: Secrets, manifests: list[Manifest]) -> 
         except FORMAT_ERRORS:
             found.damaged += 1
         else:
-            writer = next((one for one in manifests if one.id == opened.organisation), None)
+            writer = next((manifest for manifest in manifests if manifest.id == opened.organisation), None)
             if writer is None:
-                found.others += 1
+                found.unknown_senders += 1
             elif reading.header.hash not in seen:
                 seen.add(reading.header.hash)
                 found.replies.append(Reply(entry, writer.organisation, reading.header.hash, opened.letter))

@@ -34,8 +34,8 @@ class Roster:
         return cls.of(load_folder(folder), to, "--keys")
 
     @classmethod
-    def of(cls, manifests: Iterable[Manifest], to: Iterable[str], whence: str) -> Roster:
-        """Choose ``to`` by short name among manifests that come from ``whence``; all when it is empty.
+    def of(cls, manifests: Iterable[Manifest], to: Iterable[str], origin: str) -> Roster:
+        """Choose ``to`` by short name among manifests that come from ``origin``; all when it is empty.
 
         Raises:
             NotFound: there is no manifest of a chosen organisation.
@@ -46,7 +46,7 @@ class Roster:
         unknown = [name for name in names if name not in by_name]
         if unknown:
             raise NotFound(
-                f"choosing organisations: {whence} has none with the name {unknown[0]}; it has {', '.join(by_name)}"
+                f"choosing organisations: {origin} has none with the name {unknown[0]}; it has {', '.join(by_name)}"
             )
         return cls(manifests, frozenset(by_name[name] for name in names))
 

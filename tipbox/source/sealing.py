@@ -25,7 +25,7 @@ class SealedTip:
     """A tip whose header and letter are sealed; ``parts`` seals the files, once."""
 
     sealed: Sealed = field(repr=False)
-    passphrase: AccessCode = field(repr=False)
+    access_code: AccessCode = field(repr=False)
     check_digits: dict[str, str]
     attachments: Sequence[Attachment] = field(repr=False)
     _id: EnvelopeId = field(repr=False)
@@ -64,11 +64,11 @@ class SealedTip:
 
 
 def seal_tip(
-    roster: Roster, message: bytes, attachments: Sequence[Attachment], passphrase: AccessCode | None, today: date
+    roster: Roster, message: bytes, attachments: Sequence[Attachment], access_code: AccessCode | None, today: date
 ) -> SealedTip:
     """Seal header and letter; with an access code that was used before, as a follow-up in the same conversations."""
-    passphrase = passphrase or AccessCode.generate()
-    secrets = passphrase.secrets()
+    access_code = access_code or AccessCode.generate()
+    secrets = access_code.secrets()
     letter = Letter(
         message=message,
         files=tuple(attachment.entry for attachment in attachments),
@@ -83,4 +83,4 @@ def seal_tip(
         manifest.organisation: check_digits(secrets.pair_key(manifest.id), sealed.header.hash)
         for manifest in roster.chosen_manifests
     }
-    return SealedTip(sealed, passphrase, digits, attachments, EnvelopeId(sealed.header.encoded, sealed.letter))
+    return SealedTip(sealed, access_code, digits, attachments, EnvelopeId(sealed.header.encoded, sealed.letter))

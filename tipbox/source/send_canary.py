@@ -22,11 +22,11 @@ from tipbox.source.upload import Upload
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentCanary:
     """A canary that the server has stored: for whom, and how many are left on the list."""
 
     organisation: str
-    left: int
+    remaining: int
 
 
 def lists_in(folder: Path) -> list[Path]:
@@ -41,7 +41,7 @@ def lists_in(folder: Path) -> list[Path]:
     return found
 
 
-def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Path, today: date) -> Sent:
+def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Path, today: date) -> SentCanary:
     """Spend the next token of the list in ``path``: once the server answers, and before anything of it is sent.
 
     So no token goes out twice, whatever happens, and a line that is down uses up none.
@@ -57,9 +57,9 @@ def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Pat
         raise NotFound(f"reading {path.name}: it is of an organisation that --keys has no manifest of")
     name = named[organisation]
     roster = compare_keys(connection, Roster.of(manifests, [name], "--keys"))
-    token, left = _spend(path, organisation)
+    token, remaining = _spend(path, organisation)
     send_tip(Upload(connection), seal_tip(roster, message_of(token), (), None, today))
-    return Sent(name, left)
+    return SentCanary(name, remaining)
 
 
 def _spend(path: Path, organisation: bytes) -> tuple[bytes, int]:

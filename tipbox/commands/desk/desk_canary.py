@@ -58,8 +58,8 @@ def _new(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path, coun
 def _list(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
     with open_vault(terminal, vault, passphrase_file) as opened:
         state = canaries.state(opened)
-    for one in state["came"][-_SHOWN:]:
-        terminal.say(f"canary {one['number']}  came {one['day'] or 'some day'}  {one['tip'][:12]}")
+    for arrival in state["came"][-_SHOWN:]:
+        terminal.say(f"canary {arrival['number']}  came {arrival['day'] or 'some day'}  {arrival['tip'][:12]}")
     if not state["came"]:
         terminal.say("None came yet.")
     if missing := state["missing"]:

@@ -83,7 +83,7 @@ def import_(
     _report(terminal, outcome)
 
 
-def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
+def _report(terminal: Terminal, outcome: inbox.ImportOutcome) -> None:
     for name, count in sorted(outcome.counts.items()):
         terminal.say(f"{count} {_WORDS.get(name, name)}")
     if not outcome.counts and not outcome.problems:
@@ -110,8 +110,8 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
                 {"error": error.code, "file": name, "message": str(error)} for name, error in outcome.problems
             ],
             "replies": [
-                {"code": one.code, "id": one.id.hex(), "state": one.state, "tip": one.tip.hex()}
-                for one in outcome.replies
+                {"code": decided.code, "id": decided.id.hex(), "state": decided.state, "tip": decided.tip.hex()}
+                for decided in outcome.replies
             ],
             "unacknowledged": outcome.unconfirmed,
         }
@@ -119,7 +119,7 @@ def _report(terminal: Terminal, outcome: inbox.Outcome) -> None:
     _raise_problems(terminal, outcome)
 
 
-def _raise_problems(terminal: Terminal, outcome: inbox.Outcome) -> None:
+def _raise_problems(terminal: Terminal, outcome: inbox.ImportOutcome) -> None:
     """One line for each thing that failed; the last of them is the error that ends the command."""
     closed = sum(count for name, count in outcome.counts.items() if name not in _GOOD)
     if not outcome.problems:
@@ -153,7 +153,7 @@ def _partly(line: tuple[type[TipboxError], str]) -> TipboxError:
 def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
     """List the tips that this vault opened."""
     with open_vault(terminal, vault, passphrase_file) as opened:
-        listed = tips.listed(opened, ceremony.organisation_of(opened))
+        listed = tips.list_tips(opened, ceremony.organisation_of(opened))
     for tip in listed:
         files = tip["files"]
         size = sum(file["size"] for file in files)
@@ -199,9 +199,9 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
         f"Wrote {out}: outbox {sent.sequence}, {sent.acknowledged} acknowledged, {len(sent.load.replies)} replies, "
         f"key manifest {generation}.{index}."
     )
-    if sent.load.left:
+    if sent.load.waiting:
         terminal.remark(
-            f"{sent.load.left} replies did not fit: they wait until the server has reported these taken, and go then"
+            f"{sent.load.waiting} replies did not fit: they wait until the server has reported these taken, and go then"
         )
     for damaged in sent.load.damaged:
         terminal.remark(
@@ -217,7 +217,7 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
             "damaged": [damaged.id.hex() for damaged in sent.load.damaged],
             "out": str(out),
             "replies": len(sent.load.replies),
-            "replies_left": sent.load.left,
+            "replies_left": sent.load.waiting,
             "sequence": sent.sequence,
             "serial": list(sent.serial),
             "unacknowledged": sent.unconfirmed,

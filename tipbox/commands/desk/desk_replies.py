@@ -29,15 +29,15 @@ _WHY: Final = {
 
 def say_replies(terminal: Terminal, decided: Iterable[Reply]) -> None:
     """What a server's report says of replies."""
-    for one in decided:
-        name = f"the reply {one.id.hex()[:12]} to {one.tip.hex()[:12]}"
-        if one.state == "delivered":
+    for reply in decided:
+        name = f"the reply {reply.id.hex()[:12]} to {reply.tip.hex()[:12]}"
+        if reply.state == "delivered":
             terminal.say(f"{name[0].upper()}{name[1:]} is delivered")
             continue
         then = (
-            "it goes again with the next outbox" if one.code in TRIED_AGAIN else "it will not go again: write another"
+            "it goes again with the next outbox" if reply.code in TRIED_AGAIN else "it will not go again: write another"
         )
-        terminal.remark(f"{name} was refused: {_WHY.get(one.code, printable(one.code))}; {then}")
+        terminal.remark(f"{name} was refused: {_WHY.get(reply.code, printable(reply.code))}; {then}")
 
 
 @click.command()
@@ -55,7 +55,7 @@ def reply(
     message, attachments = read_text(terminal, message_file), measure(files)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip(opened, tip)
-        with terminal.progress("sealing", sum(one.entry.size for one in attachments)) as progress:
+        with terminal.progress("sealing", sum(attachment.entry.size for attachment in attachments)) as progress:
             made = replies.queue_reply(opened, found, message, attachments, today=days.today(), progress=progress)
     terminal.say(f"Sealed the reply {made.id.hex()[:12]} to {found.id.hex()[:12]}; the next outbox carries it.")
     terminal.result(
@@ -82,12 +82,14 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
         talk = threads.thread_of(opened, ceremony.organisation_of(opened), found)
         opened.lock(waiting(terminal))
         threads.mark_read(opened, found.thread)
-    for one in talk["messages"]:
-        who = "source" if one["kind"] == "tip" else talk["organisation"]
-        terminal.say(f"{one['day']}  {who}  {one['id'][:12]}  {one['state']} {one.get('code', '')}".rstrip())
-        for line in one["text"].splitlines():
+    for message in talk["messages"]:
+        who = "source" if message["kind"] == "tip" else talk["organisation"]
+        terminal.say(
+            f"{message['day']}  {who}  {message['id'][:12]}  {message['state']} {message.get('code', '')}".rstrip()
+        )
+        for line in message["text"].splitlines():
             terminal.say(f"    {printable(line, _LINE)}")
-        for file in one["files"]:
+        for file in message["files"]:
             terminal.say(f"    [{printable(file['name'])}, {file['size']:,} bytes]")
     terminal.result(talk)
 

@@ -17,9 +17,9 @@ from tipbox.commands.terminal import (
     read_passphrase,
 )
 from tipbox.desk.keys import ceremony, identity_file
-from tipbox.desk.keys.ceremony import Published
+from tipbox.desk.keys.ceremony import PublishedChain
 from tipbox.desk.keys.destroy import destroy as destroy_oldest
-from tipbox.desk.keys.verify import Checked, check_folder
+from tipbox.desk.keys.verify import ManifestCheck, check_folder
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import InputRefused
 from tipbox.files.printable import printable
@@ -111,7 +111,7 @@ def _signing_options(command: Callable[..., None]) -> Callable[..., None]:
 def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
     """Sign a manifest that is valid now, and in advance those of the year, which go out with the outboxes."""
 
-    def sign(opened: Vault, key: SigningKey, _: bytes) -> Published:
+    def sign(opened: Vault, key: SigningKey, _: bytes) -> PublishedChain:
         return ceremony.publish(opened, key, out, today=days.today())
 
     _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
@@ -122,7 +122,7 @@ def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, i
 def rotate(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
     """Make receiving keys for a year from now, and revoke all manifests before."""
 
-    def sign(opened: Vault, key: SigningKey, passphrase: bytes) -> Published:
+    def sign(opened: Vault, key: SigningKey, passphrase: bytes) -> PublishedChain:
         stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
         return ceremony.rotate(opened, key, stick, passphrase, out, today=days.today())
 
@@ -136,7 +136,7 @@ def _sign(
     passphrase_file: Path,
     *,
     identity: Path | None,
-    sign: Callable[[Vault, SigningKey, bytes], Published],
+    sign: Callable[[Vault, SigningKey, bytes], PublishedChain],
 ) -> None:
     """Open the vault and the identity file, sign with both, and say what was published."""
     identity = identity or identity_file.identity_path(vault)
@@ -147,7 +147,7 @@ def _sign(
     _say_published(terminal, out, published)
 
 
-def _say_published(terminal: Terminal, out: Path, published: Published) -> None:
+def _say_published(terminal: Terminal, out: Path, published: PublishedChain) -> None:
     manifest = published.manifest
     generation, index = manifest.serial
     terminal.say(f"Wrote {out}: serial {generation}.{index}, valid until {manifest.end}.")
@@ -174,32 +174,32 @@ def _say_published(terminal: Terminal, out: Path, published: Published) -> None:
 def verify(terminal: Terminal, folder: Path) -> None:
     """Check each manifest of a folder and show what to compare with its organisation."""
     checked = check_folder(folder, days.today())
-    for one in checked:
-        terminal.say(_line(one))
-    terminal.result([_facts(one) for one in checked])
-    bad = sum(bool(one.problems) for one in checked)
+    for check in checked:
+        terminal.say(_line(check))
+    terminal.result([_facts(check) for check in checked])
+    bad = sum(bool(check.problems) for check in checked)
     if bad:
         raise InputRefused(f"verifying key manifests: {bad} of {len(checked)} must not be used; get new ones")
 
 
-def _line(one: Checked) -> str:
-    problems = "; ".join(str(problem) for problem in one.problems)
-    if one.manifest is None:
-        return f"{printable(one.file)}: BAD: {problems}"
-    manifest = one.manifest
+def _line(check: ManifestCheck) -> str:
+    problems = "; ".join(str(problem) for problem in check.problems)
+    if check.manifest is None:
+        return f"{printable(check.file)}: BAD: {problems}"
+    manifest = check.manifest
     generation, index = manifest.serial
     return (
-        f"{printable(one.file)}: {manifest.organisation} ({printable(manifest.name)}), identity "
+        f"{printable(check.file)}: {manifest.organisation} ({printable(manifest.name)}), identity "
         f"{id_digits(manifest.id)}, serial {generation}.{index}, valid until {manifest.end}: "
         f"{'BAD: ' + problems if problems else 'good'}"
     )
 
 
-def _facts(one: Checked) -> dict[str, object]:
-    manifest = one.manifest
+def _facts(check: ManifestCheck) -> dict[str, object]:
+    manifest = check.manifest
     facts: dict[str, object] = {
-        "file": one.file,
-        "problems": [{"error": problem.code, "message": str(problem)} for problem in one.problems],
+        "file": check.file,
+        "problems": [{"error": problem.code, "message": str(problem)} for problem in check.problems],
     }
     if manifest is not None:
         facts |= {
@@ -224,14 +224,14 @@ def destroy(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
     with opened:
         stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
         done = destroy_oldest(opened, stick, passphrase, today=days.today())
-    terminal.say(f"Destroyed the receiving key of {done.record.start} to {done.record.end}; {done.left} are left.")
+    terminal.say(f"Destroyed the receiving key of {done.record.start} to {done.record.end}; {done.remaining} are left.")
     terminal.say("Copies of the key stick that were made before still hold it: destroy them as well.")
     terminal.result(
         {
             "day": done.record.day.isoformat(),
             "from": done.record.start.isoformat(),
             "id": done.record.id.hex(),
-            "left": done.left,
+            "left": done.remaining,
             "until": done.record.end.isoformat(),
         }
     )

@@ -12,7 +12,7 @@ from tipbox.errors import PartlyDone, TipboxError
 from tipbox.formats.base import days
 
 if TYPE_CHECKING:
-    from tipbox.source.send_canary import Sent
+    from tipbox.source.send_canary import SentCanary
 
 _PATH = click.Path(path_type=Path)
 _RETRY_SECONDS: Final = 600.0
@@ -34,7 +34,7 @@ def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str 
     from tipbox.source.send_canary import lists_in, send_canary
 
     manifests = load_folder(keys)
-    sent: list[Sent] = []
+    sent: list[SentCanary] = []
     failed: list[TipboxError] = []
     for path in lists_in(lists):
         try:
@@ -42,18 +42,18 @@ def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str 
                 sent.append(send_canary(connection, manifests, path, days.today()))
         except TipboxError as error:
             failed.append(error)
-    for one in sent:
-        terminal.say(f"The server has stored a canary for {one.organisation}; {one.left} are left.")
-        if one.left < _FEW:
-            terminal.remark(f"few canaries are left for {one.organisation}: have its desk make another list")
-    listed = {one.organisation for one in sent}
-    without = sorted({one.organisation for one in manifests} - listed) if not failed else []
+    for spent in sent:
+        terminal.say(f"The server has stored a canary for {spent.organisation}; {spent.remaining} are left.")
+        if spent.remaining < _FEW:
+            terminal.remark(f"few canaries are left for {spent.organisation}: have its desk make another list")
+    listed = {spent.organisation for spent in sent}
+    without = sorted({manifest.organisation for manifest in manifests} - listed) if not failed else []
     if without:
         terminal.remark(f"no list, so no canary, for {', '.join(without)}: have their desks make one (desk canary new)")
     for other in failed[:-1]:
         terminal.remark(str(other))
     if not sent:
         raise failed[-1]
-    terminal.result([{"left": one.left, "organisation": one.organisation} for one in sent])
+    terminal.result([{"left": spent.remaining, "organisation": spent.organisation} for spent in sent])
     if failed:
         raise PartlyDone(str(failed[-1]))

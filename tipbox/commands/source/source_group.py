@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
-from tipbox.commands.source.tip_options import must_be_shown, read_source_passphrase, say_sealed, to_option
+from tipbox.commands.source.tip_options import must_be_shown, read_access_code, say_sealed, to_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.errors import FORMAT_ERRORS, NetworkFailed, PartlyDone, Usage
 from tipbox.files.attachments import measure
@@ -87,7 +87,7 @@ def send(
     from tipbox.source.upload import Upload
 
     must_be_shown()
-    passphrase = read_source_passphrase(terminal, passphrase_file) if passphrase_file is not None else None
+    access_code = read_access_code(terminal, passphrase_file) if passphrase_file is not None else None
     known = _known(terminal, keys, trust=trust)
     roster = Roster.of(known, to, "--keys") if known is not None else None
     if any(path.suffix == ".tip" for path in files):
@@ -101,7 +101,7 @@ def send(
             roster = compare_keys(connection, roster)
         else:
             roster = Roster.of(fetch_manifests(connection), to, "the server")
-        tip = seal_tip(roster, message, attachments, passphrase, days.today())
+        tip = seal_tip(roster, message, attachments, access_code, days.today())
         upload = Upload(connection)
         try:
             with terminal.progress("sending", tip.size) as progress:
@@ -109,15 +109,15 @@ def send(
         except NetworkFailed as error:
             if not upload.may_be_stored:
                 raise
-            say_sealed(terminal, tip, "", new=passphrase is None, done=_MAYBE)
+            say_sealed(terminal, tip, "", new=access_code is None, done=_MAYBE)
             raise NetworkFailed(f"{error}; {_MAYBE}: {_THEN}") from error
         except KeyboardInterrupt:
             if upload.may_be_stored:
                 terminal.remark(f"{_MAYBE}: {_THEN}")
                 terminal.finish()
-                say_sealed(terminal, tip, "", new=passphrase is None, done=_MAYBE)
+                say_sealed(terminal, tip, "", new=access_code is None, done=_MAYBE)
             raise
-    say_sealed(terminal, tip, "Stored.", new=passphrase is None, done="the tip is stored")
+    say_sealed(terminal, tip, "Stored.", new=access_code is None, done="the tip is stored")
 
 
 @source.command()
@@ -147,7 +147,7 @@ def inbox(
     from tipbox.source.read_replies import read_inbox
     from tipbox.source.served import fetch_manifests
 
-    secrets = read_source_passphrase(terminal, passphrase_file).secrets()
+    secrets = read_access_code(terminal, passphrase_file).secrets()
     known = _known(terminal, keys, trust=trust)
     with Connection(url, socks, operation="reading the mailbox") as connection:
         mailbox = Mailbox(connection, secrets.mailbox_token)
@@ -196,7 +196,7 @@ def _say_inbox(terminal: Terminal, found: Inbox) -> None:
     if not found.replies:
         terminal.say("No reply. A mailbox that is empty, unknown or read looks the same; come back another day.")
     for count, what in (
-        (found.others, "from none of the organisations whose keys you have"),
+        (found.unknown_senders, "from none of the organisations whose keys you have"),
         (found.newer, "made by a newer version of tipbox: upgrade to read it"),
         (found.damaged, "damaged, or not for this code"),
     ):

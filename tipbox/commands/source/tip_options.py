@@ -49,7 +49,7 @@ def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, d
     except OSError as error:
         # The work is done and cannot be taken back; without the code nobody ever reads the answer.
         if new:
-            click.echo(f"tipbox: Code (shown only now): {tip.passphrase.digits()}", err=True)
+            click.echo(f"tipbox: Code (shown only now): {tip.access_code.digits()}", err=True)
         raise PartlyDone(
             f"showing the result: {done}, but stdout takes nothing ({error.strerror or 'it is closed'})"
             + ("; the code stands above, write it down" if new else "")
@@ -61,12 +61,12 @@ def _say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
     for organisation, digits in tip.check_digits.items():
         terminal.say(f"Check digits, to compare with {organisation}: {digits}")
     if new:
-        digits, words = tip.passphrase.digits(), " ".join(tip.passphrase.words(language()))
+        digits, words = tip.access_code.digits(), " ".join(tip.access_code.words(language()))
         terminal.say("Code (shown only now; write it down, it opens the replies):")
         terminal.say(f"  {digits}")
         if words:
             terminal.say(f"  the same in words, use either: {words}")
-    terminal.result({"passphrase": tip.passphrase.digits(), "tip": tip.id.hex()})
+    terminal.result({"passphrase": tip.access_code.digits(), "tip": tip.id.hex()})
 
 
 def language() -> str:
@@ -76,7 +76,7 @@ def language() -> str:
     return "en" if tag in ("", "C", "POSIX") else tag
 
 
-def read_source_passphrase(terminal: Terminal, path: Path) -> AccessCode:
+def read_access_code(terminal: Terminal, path: Path) -> AccessCode:
     """The source's access code, digits or words, out of a file.
 
     Raises:

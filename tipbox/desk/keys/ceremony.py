@@ -33,7 +33,7 @@ CHAIN_DAYS: Final = 28
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedChain:
     """What publishing did: the manifest of today, how many follow it, and the last day that one of them covers."""
 
     manifest: Manifest
@@ -203,13 +203,13 @@ def _sign(vault: Vault, organisation: Organisation, identity: SigningKey, today:
     return chain
 
 
-def _write(out: Path, chain: list[SignedManifest]) -> Published:
+def _write(out: Path, chain: list[SignedManifest]) -> PublishedChain:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, chain[0].file.encode(), mode=0o644)
-    return Published(chain[0].manifest, len(chain) - 1, chain[-1].manifest.end)
+    return PublishedChain(chain[0].manifest, len(chain) - 1, chain[-1].manifest.end)
 
 
-def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date) -> Published:
+def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date) -> PublishedChain:
     """Sign the manifest of today, with the next serial, and those that follow it; write the first to ``out``."""
     organisation = organisation_of(vault)
     _check_identity(organisation, identity)
@@ -218,7 +218,9 @@ def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date) -> Pu
     return _write(out, chain)
 
 
-def rotate(vault: Vault, identity: SigningKey, stick: Path, passphrase: bytes, out: Path, *, today: date) -> Published:
+def rotate(
+    vault: Vault, identity: SigningKey, stick: Path, passphrase: bytes, out: Path, *, today: date
+) -> PublishedChain:
     """Make receiving keys for a year from today and publish them in a new generation: it revokes all manifests before.
 
     The old private halves stay on the key stick for what is still on its way. The new ones reach the stick first: a

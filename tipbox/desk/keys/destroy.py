@@ -32,14 +32,14 @@ CLOCK_BUNDLES: Final = 2
 
 
 @dataclass(frozen=True)
-class Destroyed:
-    """The record of an act, and how many private halves are left."""
+class DestroyedKey:
+    """The signed record of a destruction, and how many private halves remain on the key stick."""
 
     record: Destruction
-    left: int
+    remaining: int
 
 
-def destroy(vault: Vault, stick_folder: Path, passphrase: bytes, *, today: date) -> Destroyed:
+def destroy(vault: Vault, stick_folder: Path, passphrase: bytes, *, today: date) -> DestroyedKey:
     """Destroy the oldest receiving key.
 
     Raises:
@@ -53,9 +53,9 @@ def destroy(vault: Vault, stick_folder: Path, passphrase: bytes, *, today: date)
     _check_day(oldest, today)
     _check_clocks(vault, today)
     record = Destruction.find(vault, oldest.id) or _record(vault, oldest, today)
-    left = tuple(key for key in stick.keys if key.id != oldest.id)
-    key_stick.replace(stick_folder, passphrase, Stick(stick.organisation, left), wipe=True)
-    return Destroyed(record, len(left))
+    remaining = tuple(key for key in stick.keys if key.id != oldest.id)
+    key_stick.replace(stick_folder, passphrase, Stick(stick.organisation, remaining), wipe=True)
+    return DestroyedKey(record, len(remaining))
 
 
 def _check_day(key: PrivateKey, today: date) -> None:

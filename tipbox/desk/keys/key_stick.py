@@ -47,7 +47,7 @@ class Stick:
 
     def seed(self, key: bytes) -> bytes | None:
         """The private half of the key with this id, or None."""
-        return next((one.seed for one in self.keys if one.id == key), None)
+        return next((private.seed for private in self.keys if private.id == key), None)
 
     def encode(self) -> bytes:
         """The payload of the locked file."""

@@ -12,7 +12,7 @@ from tipbox.formats.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Checked:
+class ManifestCheck:
     """One file: its manifest, when it can be read, and what is wrong with it."""
 
     file: str
@@ -20,13 +20,13 @@ class Checked:
     problems: tuple[TipboxError, ...]
 
 
-def _check(path: Path, today: date) -> Checked:
+def _check(path: Path, today: date) -> ManifestCheck:
     problems: list[TipboxError] = []
     try:
         with path.open("rb") as file:
             manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
     except TipboxError as error:
-        return Checked(path.name, None, (error,))
+        return ManifestCheck(path.name, None, (error,))
     for check in (manifest.check, manifest.current_key):
         try:
             check(today)
@@ -35,10 +35,10 @@ def _check(path: Path, today: date) -> Checked:
             break
     if path.name != f"{manifest.organisation}.json":
         problems.append(Malformed(f"this manifest is of {manifest.organisation}; its file must have that name"))
-    return Checked(path.name, manifest, tuple(problems))
+    return ManifestCheck(path.name, manifest, tuple(problems))
 
 
-def check_folder(folder: Path, today: date) -> list[Checked]:
+def check_folder(folder: Path, today: date) -> list[ManifestCheck]:
     """Check each manifest (``*.json``) of a folder for itself.
 
     Raises:

@@ -24,9 +24,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in dataclass_fields(value)}
+        return {member.name: _plain(getattr(value, member.name)) for member in dataclass_fields(value)}
     return value
 
 
@@ -44,16 +44,17 @@ def _typed(hint: Any, value: Any) -> Any:
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         if kinds[-1] is Ellipsis:
-            return tuple(_typed(kinds[0], one) for one in value)
-        return tuple(_typed(kind, one) for kind, one in zip(kinds, value, strict=True))
+            return tuple(_typed(kinds[0], item) for item in value)
+        return tuple(_typed(kind, item) for kind, item in zip(kinds, value, strict=True))
     if isinstance(hint, type) and is_dataclass(hint):
-        known = [one.name for one in dataclass_fields(hint) if one.name in value]  # an older record may lack some
+        # A record that an older version wrote may lack members: their defaults hold.
+        known = [member.name for member in dataclass_fields(hint) if member.name in value]
         return hint(**{name: _typed(_hints(hint)[name], value[name]) for name in known})
     return value
 
 
 @dataclass(frozen=True)
-class Stored:
+class VaultRecord:
     """A record of one kind, found by its ``key``."""
 
     kind: ClassVar[str]
@@ -91,7 +92,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Organisation(Stored):
+class Organisation(VaultRecord):
     """Whose vault this is; ``stick`` is where the key stick lay at the ceremony."""
 
     kind: ClassVar[str] = "organisation"
@@ -105,7 +106,7 @@ class Organisation(Stored):
 
 
 @dataclass(frozen=True)
-class PublicKey(Stored):
+class PublicKey(VaultRecord):
     """A receiving key that this organisation ever had. It stays when its private half is destroyed."""
 
     kind: ClassVar[str] = "receiving-key"
@@ -126,7 +127,7 @@ class PublicKey(Stored):
 
 
 @dataclass(frozen=True)
-class SignedManifest(Stored):
+class SignedManifest(VaultRecord):
     """A manifest that was signed here, with the private half (seed, 32 bytes) of the desk signing key that it names."""
 
     kind: ClassVar[str] = "manifest"
@@ -146,7 +147,7 @@ class SignedManifest(Stored):
 
 
 @dataclass(frozen=True)
-class Server(Stored):
+class Server(VaultRecord):
     """The server that this desk works with, pinned at the first import: signing key (32 bytes), bundle key (1216)."""
 
     kind: ClassVar[str] = "server"
@@ -155,7 +156,7 @@ class Server(Stored):
 
 
 @dataclass(frozen=True)
-class Traffic(Stored):
+class Traffic(VaultRecord):
     """How far the Bundles are.
 
     Attributes:
@@ -177,7 +178,7 @@ class Traffic(Stored):
 
 
 @dataclass(frozen=True)
-class Carried(Stored):
+class EnvelopeRecord(VaultRecord):
     """An Envelope that this desk has had, whatever became of it.
 
     Attributes:
@@ -223,7 +224,7 @@ class TipFile:
 
 
 @dataclass(frozen=True)
-class Tip(Stored):
+class Tip(VaultRecord):
     """A tip that this vault opened. Its Envelope lies in the vault as it came; this record holds the keys to it."""
 
     kind: ClassVar[str] = "tip"
@@ -243,7 +244,7 @@ class Tip(Stored):
 
 
 @dataclass(frozen=True)
-class Reply(Stored):
+class Reply(VaultRecord):
     """A reply that was sealed here, once. Its Envelope lies in the vault while ``pending``.
 
     Attributes:
@@ -286,7 +287,7 @@ class Reply(Stored):
 
 
 @dataclass(frozen=True)
-class ReplyText(Stored):
+class ReplyText(VaultRecord):
     """What a reply says; it stays for the thread's view when the Envelope has gone."""
 
     kind: ClassVar[str] = "reply-text"
@@ -300,7 +301,7 @@ class ReplyText(Stored):
 
 
 @dataclass(frozen=True)
-class Message(Stored):
+class Message(VaultRecord):
     """A message id that was seen: ``tips`` holds the first Envelope that came with it, until its Contents are noted."""
 
     kind: ClassVar[str] = "message"
@@ -314,7 +315,7 @@ class Message(Stored):
 
 
 @dataclass(frozen=True)
-class Contents(Stored):
+class Contents(VaultRecord):
     """Which tip says this: another that says the same is dropped. Noted for message ids that came more than once."""
 
     kind: ClassVar[str] = "contents"
@@ -328,7 +329,7 @@ class Contents(Stored):
 
 
 @dataclass(frozen=True)
-class Canary(Stored):
+class Canary(VaultRecord):
     """A token of a list of canaries that was made here: ``tip`` is the Envelope that it came in, empty until then.
 
     Attributes:
@@ -349,7 +350,7 @@ class Canary(Stored):
 
 
 @dataclass(frozen=True)
-class Destruction(Stored):
+class Destruction(VaultRecord):
     """The destruction of a receiving key's private half, signed with the desk signing key of ``desk``."""
 
     kind: ClassVar[str] = "destruction"
