@@ -345,7 +345,7 @@ def test_a_reply_key_that_is_none_is_an_error_of_the_source(
     )
     odd = seal_letter_to(letter, [], desks.manifests, desks.manifests, secrets=SOURCE)
     desk.take(server.export(tmp_path / "2", desk.manifest, [odd]))
-    with pytest.raises(NoReplyKey, match="is none"):
+    with pytest.raises(NoReplyKey, match="is not one"):
         answer(desk, odd.id.hex())
     assert files_of_replies(desk) == 0
 

@@ -1,4 +1,4 @@
-"""Canaries: lists of tokens made here, ticked off as they come in by the way of tips.
+"""Canaries: lists of tokens made here, ticked off as they come in as tips.
 
 A list is spent in its order, so a canary that is missing while a later one of its list came was lost on the way, or is
 still under way. One is ticked off once, and only a letter that is nothing but a canary: no word of a source is ever
@@ -25,7 +25,7 @@ def new_list(vault: Vault, organisation: Organisation, count: int) -> CanaryList
     """Make and remember a list of ``count`` canaries. The caller writes it out; the vault is open for writing.
 
     Raises:
-        LimitExceeded: ``count`` is none that a list can have.
+        LimitExceeded: no list can have ``count`` canaries.
     """
     if not 1 <= count <= MAX_CANARIES:
         raise LimitExceeded(f"a list has 1 to {MAX_CANARIES:,} canaries")
@@ -39,6 +39,7 @@ def new_list(vault: Vault, organisation: Organisation, count: int) -> CanaryList
 
 def canary_of(vault: Vault, letter: Letter) -> Canary | None:
     """The canary that a letter is, ticked off before or not; None for everything else that people write."""
+    # Exactly a canary and nothing more: a source who writes one into a message must still be read by people.
     token = None if letter.files else token_of(letter.message)
     return None if token is None else Canary.find(vault, token)
 

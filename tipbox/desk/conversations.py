@@ -66,7 +66,7 @@ def mark_read(vault: Vault, thread: bytes) -> None:
 
 
 def close(vault: Vault, thread: bytes) -> int:
-    """Set aside a thread: how many tips it has. A follow-up that comes later is new all the same."""
+    """Set aside a thread: how many tips it has. A follow-up that comes later is still new."""
     return _set(vault, thread, "closed", only=("new", "opened", "answered", "closed"))
 
 

@@ -52,10 +52,13 @@ MAX_AHEAD: Final = 10_000
 MAX_SEQUENCE: Final = 2**40
 """No server gets there. Above it a number is never taken: the sum of those of several servers must stay exact."""
 
+# A commit waits for the disk several times, so it serves many items; a killed import reads one batch again at most.
 _BATCH_ITEMS: Final = 64
 _BATCH_BYTES: Final = 16 << 20
 _MAX_REPORT: Final = 1 << 20
+"""Bytes of a report. It is read into memory, and a size that a server made up must not fill it."""
 _MAX_VOLUMES: Final = 10_000
+"""Above this, nobody is told which volumes are missing: the number is made up, and the list would fill the screen."""
 _SUFFIXES: Final = (".tip", ".bundle")
 _TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
 """What did not open for lack of a key: another copy of the key stick may have it."""
@@ -120,7 +123,7 @@ class Importer:
             today: the day, in UTC.
             enough_copies: acknowledge all that the vault holds; without it, nothing new is acknowledged.
             far_ahead: take a Bundle although its number is far ahead of all that came before.
-            progress: told how many bytes were read since it was last told.
+            progress: called with the number of bytes read since its last call.
         """
         self._vault = vault
         self._organisation = organisation
@@ -136,6 +139,7 @@ class Importer:
     def run(self, paths: Iterable[Path]) -> ImportOutcome:
         """Import files and the files of folders. What fails is in the outcome; the others go on."""
         self._sweep()
+        # All names before the first file: what an import writes may lie below the folders that it reads.
         for source in list(self._sources(paths)):
             try:
                 self._file(source)
@@ -151,6 +155,7 @@ class Importer:
                     raise Full("importing: the disk of the vault is full; make room and import again") from error
                 problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
                 self.outcome.problems.append((source.path.name, problem))
+        # After all files, in a transaction of its own: what is confirmed here is on the disk, whatever failed above.
         with self._vault.transaction():
             if self._enough:
                 for carried in EnvelopeRecord.all(self._vault):
@@ -183,6 +188,7 @@ class Importer:
         for path in paths:
             if path.is_dir():
                 for found in sorted(path.rglob("*")):
+                    # A link on a stick could lead to any file of this machine.
                     if found.is_file() and not found.is_symlink():
                         yield _InputFile(found, named=False, expected=found.suffix.lower() in _SUFFIXES)
             else:
@@ -194,6 +200,7 @@ class Importer:
         except FileNotFoundError as error:
             raise NotFound("opening a file to import: it is not there; check its name") from error
         with file:
+            # By its first bytes: names and endings get lost on sticks.
             magic = file.read(len(bundle_format.MAGIC))
             file.seek(0)
             if magic == bundle_format.MAGIC:
@@ -210,7 +217,7 @@ class Importer:
 
     def _tip(self, file: BinaryIO) -> None:
         """A .tip file: whole or an error. It did not come from the server, so it is not acknowledged to it."""
-        received = self._receive(file)
+        received = self._receive(file)  # outside the transaction: it may take minutes, and changes no record
         if received.error is not None and received.outcome not in FOR_OTHERS:
             raise received.error
         with self._committing():
@@ -237,6 +244,7 @@ class Importer:
         self._check_sequence(index.sequence)
         broken: list[DamagedItem] = []
         with self._committing() as commit:
+            # In the transaction of the first items: an import that is killed before they are kept pins nothing.
             if server is None:
                 server = Server(index.sender, index.server_key)
                 server.save(self._vault)
@@ -245,7 +253,7 @@ class Importer:
             for item in bundle.items:
                 try:
                     self._item(bundle, item)
-                except DamagedItem as error:
+                except DamagedItem as error:  # the items after it have places of their own, and may be whole
                     broken.append(error)
                 self._progress(item.entry.size)
                 self._batch.append(item.entry.size)
@@ -278,6 +286,7 @@ class Importer:
             self._report(bundle, item)
             return
         sequence = self._number(bundle)
+        # What is known is not opened again: a Bundle repeats all that is not acknowledged yet.
         carried = EnvelopeRecord.find(self._vault, item.entry.hash)
         if carried is not None and carried.outcome not in _TRIED_AGAIN:
             self._see_again(carried, item.entry.hash, sequence)
@@ -310,10 +319,11 @@ class Importer:
         self._count(received)
 
     def _see_again(self, carried: EnvelopeRecord, ident: bytes, sequence: int) -> None:
-        """An Envelope that was here before: no news, but the server still has it."""
+        """An Envelope that was here before; the server still has it."""
         self.outcome.counts["known"] += 1
         if not carried.by_bundle:
             replace(carried, by_bundle=True).save(self._vault)
+        # A Bundle later than the report: the server was restored from a backup, so it is acknowledged once more.
         elif carried.taken and sequence > carried.taken:
             replace(carried, id=ident, confirmed=True, outbox=0, taken=0).save(self._vault)
 
@@ -335,6 +345,7 @@ class Importer:
             if carried.due and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, self._number(bundle))
         self.outcome.replies += replies.note_report(self._vault, report)
+        # The server knows later outboxes than this vault, which was restored from a copy: no number is used twice.
         if newest > traffic.sent:
             replace(traffic, sent=newest).save(self._vault)
 
@@ -356,7 +367,7 @@ class Importer:
                 f"the server made this on {index.day}, this machine has {self._today}: check both clocks"
             )
         seen[index.sequence] = index.day
-        newest = tuple(sorted(seen.items())[-2:])
+        newest = tuple(sorted(seen.items())[-2:])  # two, for destroying a key compares the days of two
         if newest != traffic.seen:
             replace(traffic, seen=newest).save(self._vault)
 
@@ -391,7 +402,7 @@ class Importer:
         self._batch.clear()
         with self._vault.transaction():
             yield self._commit
-            fsync_folder(self._vault.path / TIPS)
+            fsync_folder(self._vault.path / TIPS)  # the names of the files; their bytes are synced as they are written
 
     def _commit(self) -> None:
         fsync_folder(self._vault.path / TIPS)

@@ -47,6 +47,7 @@ def due_manifest(vault: Vault, today: date) -> SignedManifest:
         NoCurrentKey: none was ever published.
         Expired: the last one that was signed has expired.
     """
+    # Manifests that were replaced have lost the seed of their desk key, and sign nothing any more.
     begun = [signed for signed in manifests(vault) if signed.manifest.start <= today and signed.desk_seed]
     if not begun:
         raise NoCurrentKey(
@@ -81,6 +82,7 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         replace(traffic, sent=sequence).save(vault)
         due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
         for carried in due:
+            # The first one stays: a report of any later outbox speaks for what this one held as well.
             if not carried.outbox:
                 replace(carried, outbox=sequence).save(vault)
         note_sent(vault, load, sequence)
@@ -108,7 +110,7 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
 
 
 def _acknowledgements(due: list[EnvelopeRecord], desk_key: SigningKey) -> list[ItemSource]:
-    ids = sorted(carried.id for carried in due)
+    ids = sorted(carried.id for carried in due)  # the same ids make the same list at every desk
     return [item_of("ack", acknowledge(some, desk_key)) for some in _batches(ids)]
 
 

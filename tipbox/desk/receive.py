@@ -1,7 +1,7 @@
 """One Envelope from a stream into the vault: verified to its last part before anything of it counts.
 
 What opens is written to ``incoming/`` as it is read, synced, and moved to ``tips/`` when the last part has been seen.
-What is not for this desk, or does not open, is read to its end all the same: its id comes from the bytes as read.
+What is not for this desk, or does not open, is still read to its end: its id comes from the bytes as read.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from tipbox.formats.envelopes.letter import Letter, open_letter
 MINE: Final = "mine"
 DUPLICATE: Final = "duplicate"
 FOR_OTHERS: Final = frozenset({NotForYou.code, NotAddressed.code})
+# Errors of an Envelope that is complete and stays closed; all others mean that it is no complete Envelope.
 _CLOSED: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered, BadCommitment, Malformed, LimitExceeded)
 
 
@@ -92,7 +93,7 @@ def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: Binary
             path.unlink()
             return _closed(reading, ident, error)
         return _opened(vault, ident.digest(), slot, letter, path=path, today=today)
-    except BaseException:
+    except BaseException:  # also when the command is stopped: what is half read is of no use
         path.unlink(missing_ok=True)
         raise
 
@@ -106,7 +107,7 @@ def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> Received
 
 def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=1 << 20) as out:
+    with os.fdopen(descriptor, "wb", buffering=1 << 20) as out:  # parts are small, and each write is a call
         out.write(reading.header.encoded)
         out.write(reading.letter)
 
@@ -116,6 +117,7 @@ def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> N
 
         for _ in open_files(reading, letter, keep):
             pass
+        # Before the file gets its name and its record: nobody acknowledges what a power cut could still take.
         out.flush()
         os.fsync(out.fileno())
 
@@ -133,6 +135,7 @@ def _opened(
         pair_key=slot.pair_key,
         files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
     )
+    # Only what has been verified to its end is compared: an Envelope that breaks off may begin like any other.
     notes = _notes(vault, tip, path)
     if notes is None:
         path.unlink()
@@ -152,6 +155,7 @@ def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[VaultRecord, ...] | None
     """
     message = Message.find(vault, tip.message_id)
     if message is None:
+        # Nearly all come once: their contents, gigabytes perhaps, are not read again for a hash that nobody asks for.
         return (Message(tip.message_id, (tip.id,)),)
     contents = _contents(path, tip)
     notes: list[VaultRecord] = [Contents(contents, tip.id), Message(tip.message_id, ())]
@@ -181,6 +185,7 @@ def _contents(path: Path, tip: Tip) -> bytes:
     with path.open("rb") as file:
         reading = read_envelope(file)
         letter = open_letter(reading.header, tip.content_key, reading.letter)
+        # The body's key is random: without it, the same words sealed twice give the same hash.
         digest = hashlib.sha256(tip.pair_key + replace(letter, body_key=bytes(KEY_SIZE)).encode())
         for _, piece in open_files(reading, letter):
             digest.update(piece)

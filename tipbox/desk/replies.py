@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -61,7 +62,7 @@ def queue_reply(
         LimitExceeded: the message or the files are too large.
         InputRefused: there is nothing to send, or a file changed.
     """
-    sweep(vault)
+    sweep(vault)  # before writing: what a killed command left may be what fills the disk
     source_letter = _letter_with_reply_key(vault, tip)
     letter = Letter(
         message=message,
@@ -88,6 +89,7 @@ def queue_reply(
             size=sealed.header.envelope_size,
             files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
         )
+        # File, folder, then the records: a crash in between leaves a file without a record, which the next sweep finds.
         with vault.transaction():
             path.rename(vault.reply_path(ident))
             fsync_folder(vault.path / REPLIES)
@@ -95,7 +97,7 @@ def queue_reply(
             ReplyText(ident, message).save(vault)
             _mark_answered(vault, tip)
     except BaseException:
-        with suppress(OSError, TipboxError):
+        with suppress(OSError, TipboxError):  # the error that brought us here is the one to show
             sweep(vault)
         raise
     return reply
@@ -131,7 +133,9 @@ def _seal(source_letter: Letter, tip: Tip, letter: Letter) -> Sealed:
     try:
         return seal_reply(source_letter.mailbox, source_letter.reply_key, tip.pair_key, letter)
     except Malformed as error:
-        raise NoReplyKey("replying: what this source gave as its reply key is none, so nobody can answer it") from error
+        raise NoReplyKey(
+            "replying: what this source gave as its reply key is not one, so nobody can answer it"
+        ) from error
 
 
 def _write(
@@ -139,7 +143,7 @@ def _write(
 ) -> tuple[bytes, bytes]:
     """Write the Envelope durably to ``path``; its id, and the hash of the item that will carry it."""
     ident = EnvelopeId(sealed.header.encoded, sealed.letter)
-    item = hashlib.sha256(address)
+    item = hashlib.sha256(address)  # both hashes now: reading gigabytes a second time would cost as much as sealing
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb", buffering=_CHUNK) as out:
 
@@ -167,7 +171,7 @@ def _mark_answered(vault: Vault, tip: Tip) -> None:
 
 def sweep(vault: Vault) -> None:
     """Remove what a command that was killed left behind, and Envelopes of replies that have arrived."""
-    (vault.path / REPLIES).mkdir(mode=0o700, exist_ok=True)
+    (vault.path / REPLIES).mkdir(mode=0o700, exist_ok=True)  # vaults of early versions have none
     known = {vault.reply_path(reply.id).name for reply in Reply.all(vault) if reply.pending}
     for folder, keep in ((INCOMING, frozenset[str]()), (REPLIES, known)):
         for path in (vault.path / folder).iterdir():
@@ -202,6 +206,7 @@ def outbox_load(vault: Vault) -> OutboxLoad:
     count, size = 0, 0
     for reply in good[:MAX_CARRIED]:
         size += reply.size
+        # In order, and no later one in place of one that does not fit: a large reply would else wait for ever.
         if count and size > MAX_CARRIED_BYTES:
             break
         count += 1
@@ -233,7 +238,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 def items_of(vault: Vault, replies: Iterable[Reply]) -> list[ItemSource]:
     """The items that carry these replies; they are read when the Bundle is written."""
     return [
-        ItemSource(ItemEntry("reply", HASH_SIZE + reply.size, reply.item), lambda reply=reply: _item(vault, reply))  # type: ignore[misc]
+        ItemSource(ItemEntry("reply", HASH_SIZE + reply.size, reply.item), partial(_item, vault, reply))
         for reply in replies
     ]
 
@@ -242,6 +247,7 @@ def note_sent(vault: Vault, load: OutboxLoad, outbox: int) -> None:
     """Within the transaction that takes the outbox's number: these replies are in it."""
     for reply in load.replies:
         replace(reply, state="sent", outbox=reply.outbox or outbox, code="").save(vault)
+    # Reported once, and out of the queue: the vault keeps no files of a reply, so it cannot be sealed again.
     for reply in load.damaged:
         replace(reply, state="refused", outbox=0, code=VaultDamaged.code).save(vault)
 

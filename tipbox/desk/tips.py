@@ -55,6 +55,7 @@ def find_tip(vault: Vault, prefix: str) -> Tip:
     """
     wanted = prefix.strip().lower()
     if len(wanted) == 2 * HASH_SIZE and not wanted.strip("0123456789abcdef"):
+        # A whole id is looked up; for part of one, every record has to be decrypted.
         found = [tip for tip in [Tip.find(vault, bytes.fromhex(wanted))] if tip]
     elif wanted:
         found = [tip for tip in Tip.all(vault) if tip.id.hex().startswith(wanted)]
@@ -90,8 +91,8 @@ def open_tip(
 ) -> None:
     """Open a tip into the folder ``out``, which is made or must be empty.
 
-    Everything is written to a folder beside it and moved there when the last part has been verified. It is not waited
-    for until it is on the disk: the vault has it.
+    Everything is written to a folder beside it and moved there when the last part has been verified. It is not synced:
+    the vault has it.
 
     Raises:
         AlreadyThere: the folder is not empty.
@@ -120,9 +121,10 @@ def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, pro
         (work / name).write_bytes(data)
     (work / FILES).mkdir(mode=0o700)
     paths = [work / FILES / on_disk(safe_name(number, entry.name)) for number, entry in enumerate(letter.files, 1)]
-    for path in paths:
+    for path in paths:  # before the first piece: a file of no bytes gets none
         path.touch(mode=0o600, exist_ok=False)
     for index, group in groupby(open_files(reading, letter), key=itemgetter(0)):
+        # The thread beside writes one batch while the next is opened here.
         with paths[index].open("wb") as target, Stage(target.writelines) as writing:
             for batch in _batches(piece for _, piece in group):
                 writing.put(batch)
@@ -138,7 +140,7 @@ def _release(work: Path, out: Path) -> None:
     """Move the finished folder to ``out``; where ``out`` is a mount point, its contents."""
     try:
         work.rename(out)
-    except OSError:
+    except OSError:  # a folder cannot be renamed onto a mount point, such as a stick
         for entry in list(work.iterdir()):
             shutil.move(entry, out / entry.name)
 
@@ -146,6 +148,6 @@ def _release(work: Path, out: Path) -> None:
 def mark_opened(vault: Vault, ident: bytes) -> None:
     """Record that staff has opened the tip with this id. It changes nothing that leaves the desk."""
     with vault.transaction():
-        tip = Tip.find(vault, ident)
+        tip = Tip.find(vault, ident)  # read again: another command may have changed it while this one opened files
         if tip is not None and tip.state == "new":
             replace(tip, state="opened").save(vault)

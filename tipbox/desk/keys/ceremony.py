@@ -106,6 +106,7 @@ def init(
                 key.save(vault)
         key_stick.create(work / "stick", passphrase, Stick(organisation.id, keys))
         identity_file.create(identity, passphrase, signing_key)
+        # The vault last: a crash before it leaves a key stick without a vault, never a vault without its keys.
         (work / "stick").rename(stick)
         (work / "vault").rename(path)
         fsync_folder(path.parent)
@@ -135,7 +136,7 @@ def _manifest(
         identity=organisation.identity,
         desk=desk.verify_key.encode(),
         start=start,
-        end=min(start + timedelta(days=MANIFEST_DAYS), keys[-1].end),
+        end=min(start + timedelta(days=MANIFEST_DAYS), keys[-1].end),  # never in force without a key to seal to
         serial=serial,
         keys=tuple(key.receiving_key() for key in keys),
     ).signed_by(identity)
@@ -149,6 +150,7 @@ def _chain(
     generation, index = after
     chain: list[SignedManifest] = []
     start = today
+    # It ends with the keys: a manifest that begins when the last one has ended would have none in use.
     while (listed := keys_in_life(keys, start)) and listed[0].start <= start:
         index += 1
         chain.append(_manifest(organisation, listed, (generation, index), start, identity))
@@ -197,6 +199,7 @@ def _sign(vault: Vault, organisation: Organisation, identity: SigningKey, today:
         if signed.manifest.start > today:
             vault.delete(SignedManifest.kind, signed.key)
         else:
+            # Its serial stays, so that it is never used again; its desk key goes, so that nobody signs with it.
             SignedManifest(signed.file, b"").save(vault)
     for signed in chain:
         signed.save(vault)

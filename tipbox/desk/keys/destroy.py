@@ -1,7 +1,7 @@
 """Destroying the private half of a receiving key: what was sealed to it and not imported stays closed for ever.
 
-One epoch per act, never automatic, and only when the clocks of desk and server agree. The signed record is in the vault
-before the key stick is rewritten: an act that was cut short is finished by the next.
+One key at a time, never automatically, and only when the clocks of desk and server agree. The signed record is in the
+vault before the key stick is rewritten: a destruction that was cut short is finished by the next.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ MARGIN_DAYS: Final = 30
 KEPT_DAYS: Final = DRAFT_DAYS + RETENTION_DAYS + MARGIN_DAYS
 """How long a private half is kept after its key has ended: an upload may take that long to reach the desk."""
 
+# A clock that is a year ahead would destroy what is still needed, so the days of Bundles have to confirm it.
 CLOCK_DAYS: Final = 2
 CLOCK_BUNDLES: Final = 2
 
@@ -52,6 +53,7 @@ def destroy(vault: Vault, stick_folder: Path, passphrase: bytes, *, today: date)
     oldest = min(stick.keys, key=lambda key: (key.end, key.start, key.id))
     _check_day(oldest, today)
     _check_clocks(vault, today)
+    # A record without a destroyed key is one that a crash cut short: its day stays, and the key goes now.
     record = Destruction.find(vault, oldest.id) or _record(vault, oldest, today)
     remaining = tuple(key for key in stick.keys if key.id != oldest.id)
     key_stick.replace(stick_folder, passphrase, Stick(stick.organisation, remaining), wipe=True)

@@ -115,11 +115,12 @@ def load(folder: Path, passphrase: bytes) -> Stick:
 
 
 def replace(folder: Path, passphrase: bytes, stick: Stick, *, wipe: bool = False) -> None:
-    """Write the key stick anew; with ``wipe``, overwrite afterwards the old file, and what acts that were killed left.
+    """Write the key stick anew; with ``wipe``, then overwrite the old file, and what killed commands left.
 
     The new file is whole and on the disk before the old one is touched: a crash leaves one of the two.
     """
     path = folder / FILE
+    # Opened before the new file takes its name: only so can the old bytes still be reached.
     old = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(old).st_size
@@ -133,6 +134,7 @@ def replace(folder: Path, passphrase: bytes, stick: Stick, *, wipe: bool = False
 
 
 def _wipe_left_behind(folder: Path) -> None:
+    # A half-written stick is sealed, but it may hold the very key that is to be destroyed.
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         with path.open("r+b") as file:
             file.write(bytes(path.stat().st_size))

@@ -24,7 +24,7 @@ def _check(path: Path, today: date) -> ManifestCheck:
     problems: list[TipboxError] = []
     try:
         with path.open("rb") as file:
-            manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
+            manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))  # one byte more shows that it is too long
     except TipboxError as error:
         return ManifestCheck(path.name, None, (error,))
     for check in (manifest.check, manifest.current_key):
@@ -32,7 +32,7 @@ def _check(path: Path, today: date) -> ManifestCheck:
             check(today)
         except TipboxError as error:
             problems.append(error)
-            break
+            break  # whether a manifest with a bad signature lists a current key is of no interest
     if path.name != f"{manifest.organisation}.json":
         problems.append(Malformed(f"this manifest is of {manifest.organisation}; its file must have that name"))
     return ManifestCheck(path.name, manifest, tuple(problems))

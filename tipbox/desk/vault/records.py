@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
+    return get_type_hints(cls)  # evaluates annotations, which is slow, and every record that is read asks for them
 
 
 def _typed(hint: Any, value: Any) -> Any:
@@ -186,7 +186,7 @@ class EnvelopeRecord(VaultRecord):
             tells that it was here.
         outcome: what became of it; an error code of docs/format.md, or ``mine`` or ``duplicate``.
         by_bundle: it came in a Bundle, so the server holds it until it is acknowledged.
-        confirmed: it may be acknowledged: the vault has a second copy, or was told to do with one.
+        confirmed: it may be acknowledged: the vault has a second copy, or staff said that one is enough.
         outbox: the first outbox that acknowledges it; 0 while there is none.
         taken: the outward Bundle (base and sequence) that reported the acknowledgement taken; 0 while there is none.
     """

@@ -53,7 +53,10 @@ Record = dict[str, Any]
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # Transactions are begun by hand, so that it is plain which writes belong together.
     store = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    # A rollback journal is gone after each commit, so a copy of the folder is one of a whole store; with a WAL it would
+    # not be. secure_delete overwrites what is deleted. A schema that somebody changed gets no functions to call.
     for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "trusted_schema = OFF"):
         store.execute(f"PRAGMA {pragma}")
     return store
@@ -73,6 +76,7 @@ class Vault:
     def create(cls, path: Path, passphrase: bytes) -> None:
         """Make an empty vault in the folder ``path``, which must be empty or not there."""
         path.mkdir(mode=0o700, exist_ok=True)
+        # The folder may have been there before, with another mode.
         path.chmod(0o700)
         for folder in (TIPS, INCOMING, REPLIES):
             (path / folder).mkdir(mode=0o700)
@@ -83,6 +87,7 @@ class Vault:
         finally:
             store.close()
         write_file(path / LOCK_FILE, b"")
+        # Last: a folder without this file is no vault, so one that is half made never looks whole.
         write_file(path / KEY_FILE, locked.lock(locked.Kind.VAULT, passphrase, random_bytes(KEY_SIZE)))
         fsync_folder(path)
         fsync_folder(path.parent)
@@ -127,6 +132,7 @@ class Vault:
     def lock(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Wait until no other command writes, and keep others out until the vault is closed."""
         if self._lock is None:
+            # SQLite's own lock lasts for a transaction; this one lasts for a whole command, and covers the files too.
             self._lock = _take(self.path / LOCK_FILE, waiting)
 
     def close(self) -> None:
@@ -146,6 +152,7 @@ class Vault:
 
     def name(self, kind: str, ident: bytes) -> bytes:
         """The name (32 bytes) under which the record of this kind and id lies."""
+        # Keyed: whoever has an Envelope's id cannot look for its record. The zero byte ends the kind, which has none.
         return hmac.digest(self._names, kind.encode() + b"\x00" + ident, hashlib.sha256)
 
     def get(self, kind: str, ident: bytes) -> Record | None:
@@ -166,6 +173,7 @@ class Vault:
 
     def all(self, kind: str) -> Iterator[Record]:
         """All records of a kind, in no meaningful order."""
+        # Fetched whole: callers write records of the same kind while they go through them.
         for name, value in self._query("SELECT name, value FROM record WHERE kind = ?", kind).fetchall():
             yield self._open(kind, name, value)
 
@@ -176,11 +184,12 @@ class Vault:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside happen together, or not at all."""
+        # IMMEDIATE takes the write lock at once: one that is taken later, after reading, could fail half-way.
         self._query("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            if self._store.in_transaction:
+            if self._store.in_transaction:  # SQLite ends it by itself when the disk is full
                 self._store.rollback()
             raise
         self._query("COMMIT")
@@ -202,6 +211,7 @@ class Vault:
 
     def incoming_path(self) -> Path:
         """A new place for what is being written."""
+        # On the same file system as tips/ and replies/, so that it can be renamed into place.
         return self.path / INCOMING / f"{random_bytes(16).hex()}.part"
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -210,6 +220,7 @@ class Vault:
         try:
             return self._store.execute(statement, values)
         except sqlite3.OperationalError as error:
+            # SQLite hides the system's error; what is above tells a full disk from a damaged store by it.
             if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise VaultDamaged(f"working on the vault: {error}; try again, or restore its second copy") from error
@@ -220,7 +231,9 @@ class Vault:
         text = canonical.encode(record)
         size = padme(max(_SMALLEST_RECORD, 4 + len(text)))
         plain = (len(text).to_bytes(4) + text).ljust(size, b"\x00")
+        # 24 random bytes never repeat; a counter would, in a vault that is restored from a copy.
         nonce = random_bytes(_NONCE)
+        # Kind and name are authenticated with it: a record that is moved to another row does not open.
         return nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(plain, kind.encode() + name, nonce, self._values)
 
     def _open(self, kind: str, name: bytes, sealed: bytes) -> Record:
@@ -237,6 +250,7 @@ class Vault:
 
 
 def _take(path: Path, waiting: Callable[[], None]) -> int:
+    # The file is never removed: two processes would then hold locks on two files of one name.
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
