@@ -1,4 +1,4 @@
-"""Fetching volumes and delivering Bundles (docs/protocol.md, section 6), over a line that may be cut at any byte."""
+"""Fetching volumes and delivering Bundles (docs/protocol.md, section 6); a connection may be cut at any byte."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from tipbox.formats.manifest import check_organisation_name
 from tipbox.net.http import Connection, TransientFailure
 
 LARGEST_VOLUME: Final = 256 * GIB
-"""Bytes above which a server's word about a volume's size is not believed."""
+"""Bytes above which a size that the server names is not believed: it would fill the stick."""
 MOST_VOLUMES: Final = 10_000
 _API: Final = "/courier/bundles"
 _PIECE: Final = 64 * KIB
+# Names come from the server and become names of files: this form has no slash, no dot in front, and nothing to expand.
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})", re.ASCII)
 
@@ -63,7 +64,7 @@ def list_volumes(connection: Connection, organisations: Iterable[str]) -> list[V
 def fetch(
     connection: Connection, volumes: Iterable[Volume], folder: Path, progress: Callable[[int], None]
 ) -> Iterator[FetchedVolume]:
-    """Bring each volume into ``folder``. What a cut leaves there is gone on with the next time."""
+    """Bring each volume into ``folder``. The next run continues what a cut left there."""
     make_stick_folder(folder)
     volumes = list(volumes)
     _drop_stale(folder, {volume.name for volume in volumes})
@@ -83,7 +84,7 @@ def deliver(connection: Connection, path: Path, progress: Callable[[int], None])
     headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
 
     def attempt(_: int) -> bytes:
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # from the start each time: a Bundle is one request
             return connection.request("POST", "/courier/deliver", _pieces(file, size, progress), headers)
 
     complete = _parse(connection.retry(attempt)).get("whole")
@@ -94,14 +95,15 @@ def deliver(connection: Connection, path: Path, progress: Callable[[int], None])
 
 def _fetch(connection: Connection, volume: Volume, path: Path, progress: Callable[[int], None]) -> None:
     part = _part(path)
-    with part.open("ab") as file:
+    with part.open("ab") as file:  # to append: what came before a cut is kept
         part.chmod(SEALED_MODE)
-        if file.tell() > volume.size:
+        if file.tell() > volume.size:  # of an earlier export under the same name
             file.truncate(0)
             file.seek(0)
         progress(file.tell())
         while file.tell() < volume.size:
             connection.retry(lambda _: _resume(connection, volume, file, progress))
+        # Before it gets its name: a stick is pulled out soon after the last line is printed.
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -122,9 +124,11 @@ def _resume(connection: Connection, volume: Volume, file: BinaryIO, progress: Ca
                 file.write(piece)
                 progress(len(piece))
     except NotFound as error:
-        raise NetworkFailed(f"fetching: the server has made {volume.name} anew meanwhile; fetch again") from error
+        raise NetworkFailed(
+            f"fetching: the server has written {volume.name} again since it was listed; fetch again"
+        ) from error
     except TransientFailure:
-        if file.tell() == begin:
+        if file.tell() == begin:  # nothing came: only then does the time in which it is tried again run on
             raise
     if file.tell() == begin:
         raise NetworkFailed(f"fetching: {volume.name} is shorter than the server said; fetch again")

@@ -51,6 +51,7 @@ class CourierKey:
             text = file.read(_MOST).decode("ascii", "replace").strip()
         _, form, written = text.rpartition(_FORM)
         try:
+            # tor writes base32 without padding; Python wants it.
             private = base64.b32decode(written + "=" * (-len(written) % 8)) if form else b""
         except (binascii.Error, ValueError):
             private = b""

@@ -1,4 +1,4 @@
-"""Reaching the couriers' onion service: a tor of the command's own, or one that runs and has the key already."""
+"""Reaching the couriers' onion service: a tor that belongs to the command, or one that runs and has the key already."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def courier_connection(
         try:
             yield connection
         except NetworkFailed as error:
+            # Without the right key the service cannot even be found: it looks down. tor's log tells the two apart.
             if connection.answered or not onion or isinstance(error, NoProxy):
                 raise
             if tor is None:

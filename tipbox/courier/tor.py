@@ -1,4 +1,4 @@
-"""A tor of the command's own: it knows the courier's key, listens on a unix socket only, and ends with the command."""
+"""A tor for one command: it knows the courier's key, listens on a unix socket only, and ends with the command."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _END_SECONDS: Final = 5.0
 _READY: Final = "Bootstrapped 100%"
 _REFUSED: Final = re.compile(r"requiring client authorization|[Cc]lient authorization .* is invalid")
 """What tor notes when a service's descriptor cannot be read: without a key of its own, and with a wrong one."""
+# A user's PATH often lacks the folders of system programs.
 _PLACES: Final = os.pathsep.join((os.defpath, "/usr/sbin", "/sbin", "/usr/local/sbin"))
 
 
@@ -45,6 +46,7 @@ class PrivateTor:
         """Whether a service did not let the key in."""
         return _REFUSED.search(self._log()) is not None
 
+    # The log tells what is needed; a control port would be one more listener with a password to guard.
     def _log(self) -> str:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -61,7 +63,7 @@ class PrivateTor:
 
     def end(self) -> None:
         """Stop it."""
-        self.process.terminate()
+        self.process.terminate()  # SIGTERM first: tor closes its circuits before it ends
         try:
             self.process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -89,7 +91,7 @@ def private_tor(host: str, key: CourierKey, more: str = "") -> Iterator[PrivateT
         folder = Path(name)
         (folder / "keys").mkdir(mode=0o700)
         write_file(folder / "keys" / "courier.auth_private", f"{key.auth_private(host)}\n".encode())
-        write_file(folder / "defaults", b"")
+        write_file(folder / "defaults", b"")  # in place of Debian's, which is for the system's own tor
         write_file(folder / "torrc", _torrc(folder, more).encode())
         command = (program, "-f", folder / "torrc", "--defaults-torrc", folder / "defaults", "--hush")
         process = subprocess.Popen(
@@ -107,10 +109,12 @@ def _torrc(folder: Path, more: str) -> str:
     lines = (
         f"DataDirectory {folder}/data",
         f"ClientOnionAuthDir {folder}/keys",
+        # A unix socket in a folder of mode 0700: on a port, every user of this machine could use the courier's key.
         f"SocksPort unix:{folder}/socks IsolateSOCKSAuth",
         f"Log notice file {folder}/log",
         "ClientOnly 1",
         "AvoidDiskWrites 1",
+        # tor ends when this process does, also when it is killed.
         f"__OwningControllerProcess {os.getpid()}",
     )
     return "\n".join((*lines, more, ""))

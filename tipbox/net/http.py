@@ -25,10 +25,12 @@ PROXY_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 3600.0
 """How long to try again once the server has answered."""
 
+# An onion circuit can take a minute to build, and the last request of an upload waits until gigabytes are put together.
+_TIMEOUT: Final = httpx.Timeout(180.0, connect=90.0)
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
-_TIMEOUT: Final = httpx.Timeout(180.0, connect=90.0)
 _MAX_ANSWER: Final = 1 << 20
+"""Bytes of an answer that is read into memory: more than any that makes sense."""
 _UNIX: Final = "unix:"
 _GOOD: Final = frozenset({httpx.codes.OK, httpx.codes.CREATED, httpx.codes.PARTIAL_CONTENT})
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -67,10 +69,11 @@ def _origin(url: str, socks: str | None) -> str:
         raise Usage("reading the address: an onion address is reached through Tor only; add --socks 127.0.0.1:9050")
     if socks is None and not _is_local(parts.hostname):
         raise Usage(
-            "reading the address: it would be reached without Tor, and whoever watches your line would see it; "
+            "reading the address: it would be reached without Tor, and whoever watches your connection would see it; "
             "add --socks 127.0.0.1:9050"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    # A path, a user or a query of the address is dropped: no request carries them.
     return f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"
 
 
@@ -102,7 +105,8 @@ class _UnixSocket(httpcore.SyncBackend):
 
 
 def _transport(socks: str | None) -> httpx.HTTPTransport:
-    """The way out. Through SOCKS each operation has a user of its own: Tor gives each user other circuits."""
+    """How requests leave. Through SOCKS each operation has a user of its own: Tor gives each user other circuits."""
+    # trust_env: a proxy that the environment names would learn what is asked, and lead around Tor.
     if socks is None:
         return httpx.HTTPTransport(trust_env=False)
     user, secret = random_bytes(16).hex(), random_bytes(16).hex()
@@ -140,6 +144,7 @@ class Connection:
         self.answered = False
         """Whether the server has answered at all."""
         self._http = httpx.Client(base_url=origin, transport=_transport(socks), trust_env=False, timeout=_TIMEOUT)
+        # No server needs to know which program asks, in which version; and what it packs would have to be unpacked.
         for name in ("user-agent", "accept-encoding"):
             self._http.headers.pop(name, None)
 
@@ -172,6 +177,7 @@ class Connection:
         return max(pause, asked.pause if isinstance(asked, TransientFailure) else 0.0)
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
+        # Once it has answered, the address is right and a break will pass; before, a typing error is more likely.
         limit = self._retry_seconds if self.answered else self._first_contact
         if not self.answered and state.outcome and isinstance(state.outcome.exception(), NoProxy):
             limit = min(limit, PROXY_SECONDS)
@@ -190,7 +196,7 @@ class Connection:
         """
         with self.answer(method, path, body, headers) as answer:
             content = _bounded(answer)
-        if len(content) > _MAX_ANSWER:
+        if len(content) > _MAX_ANSWER:  # it makes no sense, whatever its status
             raise _refusal(self._operation, answer, content)
         return content
 
@@ -249,6 +255,7 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
         return TransientFailure(
             f"{operation}: the server is busy or being looked after; try again later", _retry_after(answer)
         )
+    # Words of our own for its codes: text that a server chose never reaches a terminal.
     if isinstance(code, str) and code in BY_CODE:
         return BY_CODE[code](f"{operation}: the server refused it: {code}")
     if code == "no-draft":
@@ -264,4 +271,5 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
 
 def _retry_after(answer: httpx.Response) -> float:
     text = answer.headers.get("Retry-After", "")
+    # Bounded: a server must not keep a source waiting in front of a screen for days.
     return min(float(text), 600.0) if text.isascii() and text.isdigit() else 0.0

@@ -29,7 +29,7 @@ class Mailbox:
         try:
             return MailboxList.parse(answer)
         except FORMAT_ERRORS as error:
-            raise type(error)(f"reading the mailbox: what the server sent is no list of replies: {error}") from error
+            raise type(error)(f"reading the mailbox: what the server sent is not a list of replies: {error}") from error
 
     def piece(self, reply: bytes, number: int) -> bytes:
         """One piece of a reply, always of the same size."""
@@ -63,6 +63,7 @@ class Pieces(io.RawIOBase):
         left = self._entry.size - self._next * MAILBOX_PIECE
         while len(self._piece) < size and left > 0:
             piece = self._mailbox.piece(self._entry.id, self._next)
+            # Pieces are padded with zeros to one size; anything else would be data that no list announced.
             if any(piece[left:]):
                 raise Malformed("there are bytes after the end of a reply")
             self._piece += piece[:left]

@@ -54,7 +54,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The message; what is no UTF-8 becomes U+FFFD."""
+        """The message; what is not UTF-8 becomes U+FFFD."""
         return self.letter.message.decode(errors="replace")
 
     @property
@@ -77,7 +77,7 @@ class Inbox:
 
 
 def read_inbox(mailbox: Mailbox, source: Secrets, manifests: list[Manifest]) -> Inbox:
-    """Fetch the list and open every letter. A reply that comes twice is one."""
+    """Fetch the list and open every letter. A reply that comes twice is shown once."""
     found, seen = Inbox(), set[bytes]()
     listed = mailbox.list()
     for number, entry in enumerate(listed.entries):
@@ -93,6 +93,7 @@ def read_inbox(mailbox: Mailbox, source: Secrets, manifests: list[Manifest]) -> 
             writer = next((manifest for manifest in manifests if manifest.id == opened.organisation), None)
             if writer is None:
                 found.unknown_senders += 1
+            # By the header, which the sender made: a server could list one reply under two ids.
             elif reading.header.hash not in seen:
                 seen.add(reading.header.hash)
                 found.replies.append(Reply(entry, writer.organisation, reading.header.hash, opened.letter))
@@ -106,6 +107,7 @@ def _reading(entry: Entry, opened: bytes) -> Reading:
         raise Malformed("a reply's letter has another size than its list says")
     if reading.header.envelope_size != entry.size:
         raise Malformed("a reply has another size than its list says")
+    # Of a reply with files the id covers parts that are not here yet: it is checked when they are saved.
     if not reading.header.parts and EnvelopeId(reading.header.encoded, reading.letter).digest() != entry.id:
         raise Tampered("a reply is not the one that its list names")
     return reading
@@ -120,7 +122,7 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
         TipboxError: its files are not what was sealed.
     """
     folder = out / reply.id
-    if folder.is_dir():
+    if folder.is_dir():  # it got this name when it was whole
         return folder
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     with working_folder(out) as work:
@@ -129,6 +131,7 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
             (work / FILES).mkdir(mode=0o700)
             _save_files(mailbox, reply, work / FILES, progress)
             fsync_folder(work / FILES)
+        # Contents, then the name: what --delete removes from the server must be on this disk, also after a power cut.
         fsync_folder(work)
         work.rename(folder)
     fsync_folder(out)
@@ -137,11 +140,12 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
 
 def _save_files(mailbox: Mailbox, reply: Reply, folder: Path, progress: Callable[[int], None]) -> None:
     reading = read_envelope(cast("BinaryIO", Pieces(mailbox, reply.entry, progress)))
+    # Fetched once more: the server must not put another reply under a letter that was already shown.
     if reading.header.hash != reply.header_hash:
         raise Tampered("a reply is not the one that was read before")
     ident = EnvelopeId(reading.header.encoded, reading.letter)
     paths = [folder / on_disk(name) for name in file_names(reply)]
-    for path in paths:
+    for path in paths:  # before the first piece: a file of no bytes gets none
         write_file(path, b"")
     for number, group in groupby(open_files(reading, reply.letter, ident.add), key=itemgetter(0)):
         with paths[number].open("wb") as file:

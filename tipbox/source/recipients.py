@@ -67,9 +67,10 @@ class Roster:
             try:
                 manifest.check(today)
                 key = manifest.current_key(today)
-                hpke_seal(key.public, random_bytes(ID_SIZE), random_bytes(KEY_SIZE))  # is it a key at all?
+                # A trial: what is not a valid key fails here, where its organisation can be named.
+                hpke_seal(key.public, random_bytes(ID_SIZE), random_bytes(KEY_SIZE))
             except TipboxError as error:
-                if chosen:
+                if chosen:  # others only lose their filler: nobody's tip may depend on a manifest that was not chosen
                     raise type(error)(f"sealing to {manifest.organisation}: {error}") from error
                 continue
             pair_key = secrets.pair_key(manifest.id) if chosen else None

@@ -48,6 +48,7 @@ class SealedTip:
     def batches(self) -> Iterator[list[bytes]]:
         """The sealed parts, some at a time; they are hashed for the id while the next are sealed."""
         parts = self.sealed.parts(read_once(self.attachments))
+        # The thread beside hashes one batch while the next is sealed: both are C code that lets other threads run.
         with Stage(self._hash) as hashing:
             while batch := list(islice(parts, _BATCH_PARTS)):
                 hashing.put(batch)
@@ -77,7 +78,7 @@ def seal_tip(
         mailbox=secrets.mailbox_address,
         reply_key=secrets.reply_public,
     )
-    letter.check_sendable()
+    letter.check_sendable()  # here, not after gigabytes: every reader would refuse it
     sealed = seal(roster.recipients(secrets, today), letter)
     digits = {
         manifest.organisation: check_digits(secrets.pair_key(manifest.id), sealed.header.hash)

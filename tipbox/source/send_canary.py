@@ -1,9 +1,7 @@
-"""Sending a canary: an operator's own tip, by the way of every source (docs/format.md, section 10)."""
+"""Sending a canary: an operator's own tip, sent as every source sends one (docs/format.md, section 10)."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from tipbox.errors import InputRefused, NotFound, TipboxError
 from tipbox.files.durable import write_file
+from tipbox.files.lock import exclusive
 from tipbox.formats.base.limits import MAX_CANARY_LIST
 from tipbox.formats.canary_list import SUFFIX, CanaryList, message_of
 from tipbox.formats.manifest import Manifest
@@ -44,11 +43,11 @@ def lists_in(folder: Path) -> list[Path]:
 def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Path, today: date) -> SentCanary:
     """Spend the next token of the list in ``path``: once the server answers, and before anything of it is sent.
 
-    So no token goes out twice, whatever happens, and a line that is down uses up none.
+    So no token goes out twice, whatever happens, and a server that cannot be reached uses up none.
 
     Raises:
         NotFound: the list is used up, or its organisation has no manifest among ``manifests``.
-        TipboxError: the list is none, the server's keys are others, or sending failed.
+        TipboxError: the file is not a list, the server's keys are others, or sending failed.
     """
     manifests = list(manifests)
     named = {manifest.id: manifest.organisation for manifest in manifests}
@@ -64,16 +63,14 @@ def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Pat
 
 def _spend(path: Path, organisation: bytes) -> tuple[bytes, int]:
     """Take the first token off the list, durably; that token, and how many are left."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    # The folder is locked, not the file: the file is replaced, and a lock on the one before would keep nobody out.
+    with exclusive(path.parent):
         known = _read(path)
         if known.organisation != organisation:
-            raise InputRefused(f"reading {path.name}: it was replaced meanwhile; send again")
+            raise InputRefused(f"reading {path.name}: it has been replaced since it was read; send again")
+        # On the disk before it is sent: a token that went out twice would look like somebody else's at the desk.
         write_file(path, replace(known, tokens=known.tokens[1:]).encode())
         return known.tokens[0], len(known.tokens) - 1
-    finally:
-        os.close(folder)
 
 
 def _read(path: Path) -> CanaryList:

@@ -1,4 +1,4 @@
-"""Manifests as a server alone gives them: for those who have no other way, and say so."""
+"""Manifests as a server alone gives them: for those who have none from the organisations, and say so."""
 
 from __future__ import annotations
 

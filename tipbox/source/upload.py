@@ -18,6 +18,8 @@ from tipbox.net.http import Connection, TransientFailure
 
 _API: Final = "/api/envelope"
 _TOKEN_SIZE: Final = 32
+# Parts of a run, to begin with; then as many as the connection carries in these seconds. Tor's circuits differ widely,
+# and a run that is cut is sent again whole.
 _FIRST_RUN: Final = 4
 _QUICK_SECONDS: Final = 2.0
 _SLOW_SECONDS: Final = 20.0
@@ -50,6 +52,7 @@ class Upload:
         self._progress: Callable[[int], None] = lambda _: None
         self.may_be_stored = False
         """Whether the last request was sent and its answer did not come: the server may have stored all."""
+        # New for each upload: two tips of one source have nothing in common that the server sees.
         token = base64.urlsafe_b64encode(random_bytes(_TOKEN_SIZE)).rstrip(b"=").decode()
         self._headers = {"Authorization": f"Bearer {token}"}
         self._run = _FIRST_RUN
@@ -70,21 +73,20 @@ class Upload:
         """The request after which the server has stored all."""
         try:
             return self._ask(method, path, body)
-        except (KeyboardInterrupt, TransientFailure):
+        except (KeyboardInterrupt, TransientFailure):  # sent, perhaps stored, and nobody said so
             self.may_be_stored = True
             raise
 
     @staticmethod
     def _expect(state: State, *, stored: bool) -> None:
         if state.stored != stored:
-            raise NetworkFailed(
-                "sending: the server does not say what it must; nothing is sure to be stored, send again"
-            )
+            raise NetworkFailed("sending: an answer that contradicts itself; nothing is sure to be stored, send again")
 
     def _parts(self, parts: Iterator[bytes]) -> None:
         first = 0
         kept: list[bytes] = []
         while True:
+            # Sealed parts are kept, never sealed again: other bytes under the same key and number would betray both.
             kept += islice(parts, self._run - len(kept)) if len(kept) < self._run else ()
             if not kept:
                 return
@@ -95,6 +97,7 @@ class Upload:
 
     def _send_run(self, first: int, kept: list[bytes], number: int) -> int:
         """Send some of what is kept; how many parts the server has now, from the first of them."""
+        # What failed may have arrived: ask before it is sent again, and send less, for less is cut.
         if number > 1:
             self._run = max(1, self._run // 2)
             state = self._ask("GET", "")
