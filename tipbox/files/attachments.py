@@ -1,4 +1,4 @@
-"""Files to seal: measured first, read once, and refused when they change meanwhile.
+"""Files to seal: measured first, read once, and refused when they change in between.
 
 Sealing a part again with other bytes under the same key and number would betray both, so a file is never read twice.
 """
@@ -39,7 +39,7 @@ def measure(paths: Sequence[Path]) -> list[Attachment]:
     Raises:
         LimitExceeded: there are too many.
         NotFound: one is not there.
-        InputRefused: one is no file.
+        InputRefused: one is a folder or a device.
     """
     if len(paths) > MAX_FILES:
         raise LimitExceeded(f"sealing: there are more than {MAX_FILES:,} files; send the rest as a follow-up")
@@ -53,6 +53,7 @@ def _measure(number: int, path: Path) -> Attachment:
         raise NotFound(f"sealing: file {number} of those named is not there; check its name") from error
     if not stat.S_ISREG(status.st_mode):
         raise InputRefused(f"sealing: file {number} of those named is a folder or a device; name files only")
+    # The bytes of the name as UTF-8, whatever the locale: Python keeps what it cannot decode as surrogates.
     name = os.fsencode(path.name).decode(errors="replace")
     kind = mimetypes.guess_type(name, strict=False)[0] or ""
     return Attachment(path, FileEntry(name, status.st_size, kind if len(kind) <= MAX_TYPE else ""), _stamp(status))
@@ -62,6 +63,7 @@ def read_once(attachments: Sequence[Attachment]) -> Iterator[tuple[BinaryIO, int
     """Each file, open, with its size; InputRefused when one is not what was measured, before or after it is read."""
     for attachment in attachments:
         with attachment.path.open("rb") as file:
+            # Of the open file, not of its name: the name may be another file's by now.
             if _stamp(os.fstat(file.fileno())) != attachment.stamp:
                 raise InputRefused(_CHANGED)
             yield file, attachment.entry.size
@@ -77,7 +79,7 @@ def read_message(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            message = file.read(MAX_MESSAGE + 1)
+            message = file.read(MAX_MESSAGE + 1)  # one byte more shows that it is too long
     except FileNotFoundError as error:
         raise NotFound("reading the message: its file is not there; check --message-file") from error
     if len(message) > MAX_MESSAGE:

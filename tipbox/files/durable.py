@@ -39,13 +39,15 @@ def replacing(path: Path, mode: int = 0o600, *, sync: bool = True) -> Iterator[B
     It has exactly ``mode``: what is public can be read by others although secrets are made under a strict umask.
     Without ``sync`` a power cut soon afterwards may take the file; nothing but what can be made again is written so.
     """
+    # In the same folder, for a rename is atomic within one file system only.
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
+            os.fchmod(descriptor, mode)  # the umask has taken bits away when it was made
             yield file
             file.flush()
+            # Before the rename: else a power cut can leave the new name with none of its bytes.
             if sync:
                 os.fsync(file.fileno())
         temporary.replace(path)
@@ -53,7 +55,7 @@ def replacing(path: Path, mode: int = 0o600, *, sync: bool = True) -> Iterator[B
         temporary.unlink(missing_ok=True)
         raise
     if sync:
-        fsync_folder(path.parent)
+        fsync_folder(path.parent)  # the rename itself
 
 
 def write_file(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:

@@ -12,6 +12,7 @@ from tipbox.formats.manifest import Manifest, as_set
 def load_folder(folder: Path) -> list[Manifest]:
     """The manifests of a folder (``*.json``), by organisation id; an error names the file."""
     manifests = []
+    # One bad manifest fails all: left out in silence, its organisation would be missing from the source's choice.
     for path in sorted(folder.glob("*.json")):
         try:
             with path.open("rb") as file:

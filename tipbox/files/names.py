@@ -43,6 +43,7 @@ def _cut(text: str, size: int) -> str:
 
 def _split(name: str) -> tuple[str, str]:
     stem, dot, extension = name.rpartition(".")
+    # The ending decides which program opens a file, so it survives where the rest is cut.
     if stem and extension.isascii() and extension.isalnum() and len(extension) <= _MAX_EXTENSION:
         return stem, dot + extension
     return name, ""
@@ -62,6 +63,7 @@ def safe_name(number: int, name: str) -> str:
     """
     stem, extension = _split(_clean(name))
     stem = _cut(stem.rstrip(" ."), MAX_SAFE_NAME - len(extension))
+    # Windows takes CON.txt for the console, whatever its ending.
     if stem.split(".")[0].strip().lower() in _RESERVED:
         stem = _cut(f"_{stem}", MAX_SAFE_NAME - len(extension))
     return f"{number:03d}-{stem or _FALLBACK}{extension}"

@@ -27,6 +27,7 @@ def working_folder(parent: Path) -> Iterator[Path]:
     work = parent / f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
     work.mkdir(mode=0o700)
     with ExitStack() as stack:
+        # Renamed into place, it is no longer there to remove.
         stack.callback(shutil.rmtree, work, ignore_errors=True)
         _lock(work, stack)
         yield work
@@ -35,6 +36,7 @@ def working_folder(parent: Path) -> Iterator[Path]:
 def _lock(folder: Path, stack: ExitStack) -> bool:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     stack.callback(os.close, handle)
+    # The kernel drops the lock when the process ends, however it ends: a folder without one was left behind.
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,6 @@
 """A stage of a pipeline: work on batches, in order, in a thread of its own.
 
-Hashing and writing let other threads run meanwhile, so sealing or opening a large file uses two processors.
+Hashing and writing let other threads run, so sealing or opening a large file uses two processors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-_WAITING: Final = 4
+_WAITING: Final = 4  # batches: enough to even out the two sides, few enough for a small machine's memory
 _KEPT_BY_THE_ALLOCATOR: Final = 31 << 20
 
 
@@ -22,6 +22,7 @@ class Stage:
         self._work = work
         self._batches: queue.Queue[list[bytes] | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
+        # A daemon: a command that is stopped in the middle of a batch does not wait for it.
         self._thread = threading.Thread(target=self._run, daemon=True)
         # glibc keeps freed memory for the next part, instead of giving it back and asking again, once it has seen
         # something of this size come and go.
@@ -36,6 +37,7 @@ class Stage:
     ) -> None:
         self._batches.put(None)
         self._thread.join()
+        # An error of the block itself came first, and is the one to show.
         if kind is None and self._error is not None:
             raise self._error
 
@@ -46,6 +48,7 @@ class Stage:
         self._batches.put(batch)
 
     def _run(self) -> None:
+        # After an error batches are still taken, and dropped: else ``put`` would wait for ever at a full queue.
         while (batch := self._batches.get()) is not None:
             if self._error is None:
                 try:
