@@ -135,9 +135,11 @@ def _as_system_error(error: OSError) -> TipboxError:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     options = list(arguments)
+    # Found by hand: the error may be that the options cannot be parsed, and it has to be JSON then as well.
     before_names = options[: options.index("--")] if "--" in options else options
     terminal = Terminal(json="--json" in before_names)
     try:
+        # standalone_mode: click would print errors in its own form and exit by itself.
         code = tipbox.main(args=options, prog_name="tipbox", standalone_mode=False, obj=terminal)
     except (click.Abort, KeyboardInterrupt):
         click.echo("tipbox: stopped", err=True)
@@ -146,7 +148,8 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody listens any more
+        # Nobody reads any more (``| head``). Python flushes stdout as it ends, which would fail once again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except Exception as error:  # noqa: BLE001 (a person never sees a traceback)
         problem = _as_error(error)

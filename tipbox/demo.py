@@ -128,6 +128,7 @@ class Demo:
     @contextmanager
     def server(self) -> Iterator[str]:
         """A server in the background; yields its address."""
+        # A free port of the kernel's choice: the demo runs beside a server that is already there.
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -139,7 +140,7 @@ class Demo:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends the server in order
             )
         try:
             _wait(process, f"http://{bind}/")
@@ -156,6 +157,7 @@ class Demo:
 
     def _search(self) -> None:
         wanted = [text.encode(code) for text in (WORDS, PICTURE) for code in ("utf-8", "utf-16-le")]
+        # From behind the head, which is the same in every picture of this size.
         wanted.append((self._folder / PICTURE).read_bytes()[100:164])
         files = [path for path in self._home.rglob("*") if path.is_file()]
         for path in files:
@@ -246,6 +248,7 @@ _PROGRAM: Final = (sys.executable, "-m", "tipbox")
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    # No proxy that the environment names: it would be asked for this machine's own loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -267,7 +270,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)  # with its workers, which outlive a killed parent
         process.wait()
 
 

@@ -43,6 +43,7 @@ def courier() -> None:
 @pass_terminal
 def keygen(terminal: Terminal, *, out: Path) -> None:
     """Make the key by which the couriers' onion service lets its holder in."""
+    # A key that is overwritten locks the courier out until the operator has the new one.
     if out.exists() or out.with_name(out.name + PUBLIC_SUFFIX).exists():
         raise InputRefused(f"making a key: {out} or its {PUBLIC_SUFFIX} is there already; name another file")
     key = CourierKey.generate()

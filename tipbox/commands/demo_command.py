@@ -15,6 +15,7 @@ from tipbox.demo import run
 @pass_terminal
 def demo(terminal: Terminal, *, once: bool) -> None:
     """Run the main job end to end on loopback; then keep the source's page up until stopped."""
+    # Looked up here: the demo runs programs of their own, whose missing modules would be the demo's own failure.
     for module in ("flask", "httpx"):  # of the extras that its server and its source need
         if importlib.util.find_spec(module) is None:
             raise ModuleNotFoundError(name=module)

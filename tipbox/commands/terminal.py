@@ -73,6 +73,7 @@ class Terminal:
         if self.json or not sys.stderr.isatty():
             yield lambda _: None
             return
+        # Here, because it is slow to import and most runs show no bar.
         from rich.console import Console
         from rich.progress import (
             BarColumn,

@@ -1,4 +1,4 @@
-"""``tipbox desk canary``: lists for the operator, and what came of them."""
+"""``tipbox desk canary``: lists for the operator, and which of them arrived."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ _SHOWN: Final = 12
 @click.command()
 @vault_option
 @passphrase_option
-@click.argument("act", metavar="new|list", type=click.Choice(("new", "list")))
+@click.argument("operation", metavar="new|list", type=click.Choice(("new", "list")))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help=f"new: where to write it, *{SUFFIX}.")
 @click.option(
     "--count", type=click.IntRange(1, MAX_CANARIES), default=canaries.A_YEAR, show_default=True, help="new: how many."
 )
 @json_option
 @pass_terminal
-def canary(terminal: Terminal, *, vault: Path, passphrase_file: Path, act: str, out: Path | None, count: int) -> None:
-    """Know that the whole line works: test tips that only this desk tells from others.
+def canary(
+    terminal: Terminal, *, vault: Path, passphrase_file: Path, operation: str, out: Path | None, count: int
+) -> None:
+    """Know that the tip line works from end to end: test tips that only this desk tells from others.
 
     new: make a list for the server's operator. list: which came, which are missing, and how many are to come.
     """
-    if act == "list":
+    if operation == "list":
         _list(terminal, vault, passphrase_file)
     elif out is None or out.suffix != SUFFIX:
         raise Usage(f"making a list of canaries: name the file to write with --out; its name ends in {SUFFIX}")
@@ -46,11 +48,12 @@ def canary(terminal: Terminal, *, vault: Path, passphrase_file: Path, act: str, 
 
 def _new(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path, count: int) -> None:
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
+        # Remembered before it is written out: a token that the desk does not know would be a tip to it.
         made = canaries.new_list(opened, ceremony.organisation_of(opened), count)
         write_file(out, made.encode())
     terminal.say(
         f"Wrote {out}: {count} canaries. Bring it to the operator; whoever else has it can make you think that "
-        "the line works when it does not."
+        "all is well when it is not."
     )
     terminal.result({"count": count, "out": str(out)})
 

@@ -127,6 +127,7 @@ def _raise_problems(terminal: Terminal, outcome: inbox.ImportOutcome) -> None:
             raise PartlyDone(f"importing: {closed} could not be opened, and will be acknowledged like all others")
         return
     lines = [(type(error), f"importing {printable(name)}: {error}") for name, error in outcome.problems]
+    # When nothing was done and all failed alike, the exit code says how; else it says that a part was done.
     codes = {kind.exit_code for kind, _ in lines}
     if not outcome.done and len(codes) == 1:
         for _, line in lines[:-1]:
@@ -177,7 +178,7 @@ def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: 
         found = tips.find_tip(opened, tip)
         with terminal.progress("opening", sum(file.size for file in found.files)) as progress:
             tips.open_tip(opened, ceremony.organisation_of(opened), found, out, progress)
-        opened.lock(waiting(terminal))
+        opened.lock(waiting(terminal))  # only now: opening gigabytes keeps no import out
         tips.mark_opened(opened, found.id)
     terminal.say(f"Opened {found.id.hex()[:12]} into {out}: {len(found.files)} files.")
     terminal.result({"files": len(found.files), "id": found.id.hex(), "out": str(out)})

@@ -20,6 +20,7 @@ from tipbox.files.printable import printable
 from tipbox.formats.base import days
 
 _LINE: Final = 2000
+"""Characters of a line of a message that are shown; desk show writes it whole."""
 _WHY: Final = {
     "full": "the source's mailbox has no room",
     "version": "the server is too old to keep mailboxes",
@@ -80,7 +81,7 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
     with open_vault(terminal, vault, passphrase_file) as opened:
         found = tips.find_tip(opened, tip)
         talk = threads.thread_of(opened, ceremony.organisation_of(opened), found)
-        opened.lock(waiting(terminal))
+        opened.lock(waiting(terminal))  # only now: reading keeps no import out
         threads.mark_read(opened, found.thread)
     for message in talk["messages"]:
         who = "source" if message["kind"] == "tip" else talk["organisation"]
@@ -101,7 +102,7 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
 @json_option
 @pass_terminal
 def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> None:
-    """Set a thread aside: its tips are listed as closed. A follow-up is new all the same."""
+    """Set a thread aside: its tips are listed as closed. A follow-up is still listed as new."""
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip(opened, tip)
         count = threads.close(opened, found.thread)

@@ -1,4 +1,4 @@
-"""``tipbox server canary``: does the whole line work? The operator acts as a source, and touches no server's folder."""
+"""``tipbox server canary``: does the tip line work from end to end? The operator is a source, and needs no HOME."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _RETRY_SECONDS: Final = 600.0
-"""Seconds for which a line that breaks is tried again."""
+"""Seconds for which a connection that breaks is tried again: a timer runs this, and runs it again tomorrow."""
 _FEW: Final = 14
 
 
@@ -28,7 +28,7 @@ _FEW: Final = 14
 @json_option
 @pass_terminal
 def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str | None) -> None:
-    """Send each desk one of its canaries: a test tip, by the way of every source."""
+    """Send each desk one of its canaries: a test tip, sent as every source sends one."""
     from tipbox.files.key_folder import load_folder
     from tipbox.net.http import Connection
     from tipbox.source.send_canary import lists_in, send_canary
@@ -37,10 +37,11 @@ def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str 
     sent: list[SentCanary] = []
     failed: list[TipboxError] = []
     for path in lists_in(lists):
+        # A connection each: two canaries on one circuit would tell the server that one person sent both.
         try:
             with Connection(url, socks, operation="sending a canary", retry_seconds=_RETRY_SECONDS) as connection:
                 sent.append(send_canary(connection, manifests, path, days.today()))
-        except TipboxError as error:
+        except TipboxError as error:  # the others still go: one desk's empty list must not silence all
             failed.append(error)
     for spent in sent:
         terminal.say(f"The server has stored a canary for {spent.organisation}; {spent.remaining} are left.")

@@ -28,7 +28,7 @@ def seal(
     terminal: Terminal, *, keys: Path, to: tuple[str, ...], message_file: Path, out: Path, files: tuple[Path, ...]
 ) -> None:
     """Seal a message and files into a file, and print the access code. Opens no network connection."""
-    must_be_shown()
+    must_be_shown()  # before sealing: without its code nobody ever reads the answer
     keep_inputs(out, message_file, *files, *keys.glob("*.json"))
     roster = Roster.load(keys, to)
     attachments = measure(files)

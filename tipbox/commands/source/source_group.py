@@ -86,7 +86,7 @@ def send(
     from tipbox.source.served import fetch_manifests
     from tipbox.source.upload import Upload
 
-    must_be_shown()
+    must_be_shown()  # before anything is sent: afterwards it would be too late to show the code
     access_code = read_access_code(terminal, passphrase_file) if passphrase_file is not None else None
     known = _known(terminal, keys, trust=trust)
     roster = Roster.of(known, to, "--keys") if known is not None else None
@@ -98,7 +98,7 @@ def send(
     message, attachments = read_text(terminal, message_file), measure(files)
     with Connection(url, socks) as connection:
         if roster is not None:
-            roster = compare_keys(connection, roster)
+            roster = compare_keys(connection, roster)  # before sealing: it may bring newer keys
         else:
             roster = Roster.of(fetch_manifests(connection), to, "the server")
         tip = seal_tip(roster, message, attachments, access_code, days.today())
@@ -106,6 +106,7 @@ def send(
         try:
             with terminal.progress("sending", tip.size) as progress:
                 send_tip(upload, tip, progress)
+        # The code is shown although it failed: if the tip has arrived, nothing else opens the reply.
         except NetworkFailed as error:
             if not upload.may_be_stored:
                 raise
@@ -172,7 +173,7 @@ def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list
 
     unsaved = []
     if out.is_dir():
-        sweep(out)
+        sweep(out)  # what a killed run left there is plaintext, and goes even when there is nothing to save
     total = sum(reply.entry.size for reply in found.replies if reply.has_files)
     with terminal.progress("fetching", total) as progress:
         for reply in found.replies:

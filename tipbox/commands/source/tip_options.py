@@ -49,6 +49,7 @@ def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, d
     except OSError as error:
         # The work is done and cannot be taken back; without the code nobody ever reads the answer.
         if new:
+            # Not by the terminal: with --json it holds everything back but the error.
             click.echo(f"tipbox: Code (shown only now): {tip.access_code.digits()}", err=True)
         raise PartlyDone(
             f"showing the result: {done}, but stdout takes nothing ({error.strerror or 'it is closed'})"
@@ -80,12 +81,13 @@ def read_access_code(terminal: Terminal, path: Path) -> AccessCode:
     """The source's access code, digits or words, out of a file.
 
     Raises:
-        BadPassphrase: it is none; the message says where to look, and repeats nothing.
+        BadPassphrase: it is not one; the message says where to look, and repeats nothing.
     """
     text = read_passphrase(terminal, path, several_lines=True).decode(errors="replace")
     try:
         return AccessCode.parse(text)
     except BadPassphrase:
+        # from None: nothing of what was typed may come along in a chained error.
         raise BadPassphrase(f"reading the code: {_where(doubt(text))}") from None
 
 
