@@ -1,5 +1,5 @@
 // One upload (docs/protocol.md, section 3). Everything here is ciphertext. What was sealed is kept until the server has
-// acknowledged it, and repeated as it is: sealing it anew would use a nonce twice.
+// acknowledged it, and repeated as it is: sealing it again would use a nonce twice.
 
 import { demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
@@ -10,7 +10,7 @@ import { Connection, type ConnectionOptions, parseJson, type Request, type Timin
 const TOKEN_SIZE = 32;
 /** Milliseconds that a server may need to assemble gigabytes. */
 const FINISH_TIMEOUT = 180_000;
-/** The most ranges that a state lists; with so many, nothing is known of what lies behind the last. */
+/** The most ranges that a state lists; when it lists this number, nothing is known of what lies behind the last. */
 const LISTED_RANGES = 100;
 
 /** What the server has: everything, or all but the listed ranges of parts. */

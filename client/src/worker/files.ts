@@ -1,5 +1,5 @@
 // The plaintext of a body: the chosen files one after the other, then zeros. Each slice of a file is read exactly once:
-// a file that changes meanwhile can never be sealed twice under one nonce.
+// a file that changes in between can never be sealed twice under one nonce.
 
 import { TipboxError } from "../errors.js";
 import { allocate, type Bytes } from "../formats/base/bytes.js";

@@ -66,7 +66,7 @@ function list(name: ListName): Promise<WordList> {
     .retry(() => connection.request({ method: "GET", url, expected: LIST_SIZE_ESTIMATE }))
     .then((file) => WordList.read(name, file));
   lists.set(name, read);
-  read.catch(() => lists.delete(name)); // so that it is fetched anew when it is needed again
+  read.catch(() => lists.delete(name)); // so that it is fetched once more when it is needed again
   return read;
 }
 
@@ -128,7 +128,7 @@ export function serve(hear: (message: ToWorker) => void): void {
         started.then(
           () => hear(data),
           () => undefined,
-        ); // the page was told why it did not start
+        ); // the page already knows why it did not start
     }
   };
 }
