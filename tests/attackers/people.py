@@ -61,7 +61,7 @@ class Desk(world.Desk):
 
 @dataclass(frozen=True)
 class SentTip:
-    """What `source send` told the source: the tip's id, and the check digits to compare with each organisation."""
+    """What `source send` showed the source: the tip's id, and the check digits to compare with each organisation."""
 
     id: str
     digits: dict[str, str]

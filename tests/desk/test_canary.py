@@ -200,9 +200,9 @@ def test_from_the_desk_s_list_to_the_desk_s_tick(tcp_world: World, tmp_path: Pat
     assert taken["canaries"] == [1]
     assert sorted(tip.get("canary", 0) for tip in desk.tips()) == [0, 1]
     assert desk.run("canary", "list", "--json").json["to_come"] == 1
-    told = desk.run("canary", "list").out
-    assert "canary 1  came" in told
-    assert "1 to come" in told
+    shown = desk.run("canary", "list").out
+    assert "canary 1  came" in shown
+    assert "1 to come" in shown
     for other in ("fidh", "ili"):
         taken = world.desks[other].run(
             "import", "--copies", "1", *world.server.export(other, tmp_path / "stick"), "--json"

@@ -198,8 +198,8 @@ def test_an_outbox_with_replies_killed_at_each_durable_write_and_written_again(
 def test_a_report_killed_at_each_durable_write_and_imported_again(talk: Talk, secret: Path, tmp_path: Path) -> None:
     taken, full = (queue(talk.desk, talk.tip, text) for text in (b"one", b"two"))
     carried(talk, talk.desk, tmp_path / "box")
-    told = item_of("report", Report((1,), ((full.item, "full"),)).encode())
-    bundle = talk.server.export(tmp_path / "2", talk.desk.manifest, [], extra=[told], day=days.today())
+    report = item_of("report", Report((1,), ((full.item, "full"),)).encode())
+    bundle = talk.server.export(tmp_path / "2", talk.desk.manifest, [], extra=[report], day=days.today())
     again = talk.server.export(tmp_path / "3", talk.desk.manifest, [], taken=[1, 2], day=days.today())
     for desk in killed_at_each(talk.made, tmp_path, lambda desk: command(desk, secret, "import", bundle)):
         assert {reply.state for reply in kept(desk)} in ({"sent"}, {"delivered", "refused"})

@@ -136,8 +136,8 @@ def report(
     server: Exporter, desk: Desk, path: Path, taken: list[int], refused: dict[bytes, str] | None = None
 ) -> ImportOutcome:
     """Import a Bundle whose report says this."""
-    told = Report(tuple(taken), tuple((refused or {}).items()))
-    return desk.take(server.export(path, desk.manifest, [], extra=[item_of("report", told.encode())]))
+    report = Report(tuple(taken), tuple((refused or {}).items()))
+    return desk.take(server.export(path, desk.manifest, [], extra=[item_of("report", report.encode())]))
 
 
 # --- there and back --------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_a_full_mailbox_is_told_and_tried_again(desk: Desk, server: Exporter, ou
         ("refused", "full"),
         ("delivered", ""),
     ]
-    assert desk.take(tmp_path / "2").replies == [], "told once"
+    assert desk.take(tmp_path / "2").replies == [], "reported once"
     outbox(desk, tmp_path / "o2")
     assert [sha256(item) for item in carried(server, tmp_path / "o2")] == [made.item]
     assert desk.take(tmp_path / "2").replies == [], "an old report does not speak of a later outbox"
@@ -284,18 +284,18 @@ def test_more_than_fits_waits_for_the_next_outbox(
 def test_a_damaged_reply_is_left_out_and_hurts_no_other(
     desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
 ) -> None:
-    hurt, good, gone = (answer(desk, ours[0], text) for text in (b"hurt", b"good", b"gone"))
+    damaged, good, gone = (answer(desk, ours[0], text) for text in (b"damaged", b"good", b"gone"))
     with desk.open() as vault:
-        paths = [vault.reply_path(reply.id) for reply in (hurt, gone)]
+        paths = [vault.reply_path(reply.id) for reply in (damaged, gone)]
     data = bytearray(paths[0].read_bytes())
     data[-1] ^= 1
     paths[0].write_bytes(data)
     paths[1].unlink()
     sent = outbox(desk, tmp_path / "o")
     assert [sha256(item) for item in carried(server, tmp_path / "o")] == [good.item]
-    assert {reply.id for reply in sent.load.damaged} == {hurt.id, gone.id}
+    assert {reply.id for reply in sent.load.damaged} == {damaged.id, gone.id}
     assert [reply.code for reply in kept(desk)] == ["vault-damaged", "", "vault-damaged"]
-    assert outbox(desk, tmp_path / "o").load.damaged == (), "told once"
+    assert outbox(desk, tmp_path / "o").load.damaged == (), "reported once"
 
 
 def test_a_reply_can_wait_for_the_first_bundle(desks: Desks, tmp_path: Path) -> None:
@@ -419,8 +419,8 @@ def test_commands_and_exit_codes(
     assert [one["id"] for one in json.loads(out)["messages"] if one["kind"] == "reply"] == [made["id"]]
     assert {tip["state"] for tip in listed(desk) if tip["id"] in ours} == {"answered", "opened"}
     command("outbox", "--out", tmp_path / "o")
-    told = Report((1,), ((bytes.fromhex(made["id"]), "full"), (kept(desk)[0].item, "full")))
-    bundle = server.export(tmp_path / "2", desk.manifest, [], extra=[item_of("report", told.encode())])
+    report = Report((1,), ((bytes.fromhex(made["id"]), "full"), (kept(desk)[0].item, "full")))
+    bundle = server.export(tmp_path / "2", desk.manifest, [], extra=[item_of("report", report.encode())])
     code, out, err = command("import", bundle)
     assert (code, out) == (0, "nothing new\n")
     assert "has no room; it goes again with the next outbox" in err

@@ -281,7 +281,7 @@ def test_five_megabytes_of_text_are_refused_before_anything_is_sealed(
 
 
 def test_nobody_else_can_speak_for_an_organisation(inbox: Run, server: Server, source: Secrets, desks: Desks) -> None:
-    """The server, another organisation and another source's thread; the words name KIBHR all the same."""
+    """The server, another organisation and another source's thread; the words name KIBHR anyway."""
     claim = b"This is KIBHR. Call this number."
     of_kibhr = desks.desks[1].manifest.id
     for pair_key in (
@@ -437,7 +437,7 @@ def test_a_deletion_that_is_not_confirmed_is_an_error(inbox: Run, server: Server
     assert len(done.replies) == 1
 
 
-# --- a lying server, and what it is told -----------------------------------------------------------------------------
+# --- a lying server, and what it learns ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

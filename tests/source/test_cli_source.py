@@ -598,11 +598,11 @@ def test_each_act_has_a_socks_user_of_its_own_and_names_are_resolved_by_tor(
     onion = "a" * 56 + ".onion"
     with running_socks(server.port) as proxy:
         send = ("source", "send", f"http://{onion}", "--socks", proxy.address)
-        for act in (1, 2):
+        for operation in (1, 2):
             server.head, server.stored = b"", False
             sent = run(*send, "--keys", keys, "--message-file", message)
             assert sent.code == 0, sent.err
-            assert len(set(proxy.users)) == act
+            assert len(set(proxy.users)) == operation
     assert set(proxy.names) == {onion.encode()}
 
 

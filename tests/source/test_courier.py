@@ -38,8 +38,8 @@ def key(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def door(world: World) -> Iterator[CuttingProxy]:
-    """The couriers' socket, as a line that can be cut."""
+def couriers(world: World) -> Iterator[CuttingProxy]:
+    """The couriers' socket, as a connection that can be cut."""
     with CuttingProxy(str(world.server.courier)) as proxy:
         yield proxy
 
@@ -52,9 +52,9 @@ def store_tip(world: World, size: int = BODY) -> str:
     return upload.id
 
 
-def fetched(world: World, door: CuttingProxy, key: Path, out: Path, *more: str, expect: int = 0) -> Done:
+def fetched(world: World, couriers: CuttingProxy, key: Path, out: Path, *more: str, expect: int = 0) -> Done:
     del world
-    return tipbox("courier", "fetch", door.url, "--key", key, "--out", out, *more, "--json", expect=expect)
+    return tipbox("courier", "fetch", couriers.url, "--key", key, "--out", out, *more, "--json", expect=expect)
 
 
 def test_a_key_is_a_pair_as_tor_reads_it(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_what_is_no_key_is_refused(tmp_path: Path, text: str) -> None:
         CourierKey.load(tmp_path / "K")
 
 
-def test_fetched_opened_delivered_and_gone(world: World, door: CuttingProxy, key: Path, tmp_path: Path) -> None:
+def test_fetched_opened_delivered_and_gone(world: World, couriers: CuttingProxy, key: Path, tmp_path: Path) -> None:
     tip = store_tip(world)
     out = tmp_path / "stick"
-    volumes = fetched(world, door, key, out).json["volumes"]
+    volumes = fetched(world, couriers, key, out).json["volumes"]
     assert sorted({volume["organisation"] for volume in volumes}) == sorted(world.ring.names)
     assert sorted(path.name for path in out.iterdir()) == sorted(Path(volume["file"]).name for volume in volumes)
     assert all(Path(volume["file"]).stat().st_size == volume["size"] for volume in volumes)
@@ -93,16 +93,16 @@ def test_fetched_opened_delivered_and_gone(world: World, door: CuttingProxy, key
         desk.take(*out.glob(f"{desk.name}-*.bundle"))
         assert [one["id"] for one in desk.tips()] == [tip]
     bundles = [desk.outbox(tmp_path / f"{desk.name}.back") for desk in desks]
-    delivered = tipbox("courier", "deliver", door.url, "--key", key, *bundles, "--json").json["delivered"]
+    delivered = tipbox("courier", "deliver", couriers.url, "--key", key, *bundles, "--json").json["delivered"]
     assert [one["whole"] for one in delivered] == [True] * len(bundles)
     assert world.server.run("status", "--json").json["envelopes"] == "0"
-    tipbox("courier", "deliver", door.url, "--key", key, *bundles)  # again: no harm
+    tipbox("courier", "deliver", couriers.url, "--key", key, *bundles)  # again: no harm
 
 
-def test_a_download_that_was_cut_goes_on(world: World, door: CuttingProxy, key: Path, tmp_path: Path) -> None:
+def test_a_download_that_was_cut_goes_on(world: World, couriers: CuttingProxy, key: Path, tmp_path: Path) -> None:
     store_tip(world)
     whole = tmp_path / "whole"
-    fetched(world, door, key, whole, "--org", "kibhr")
+    fetched(world, couriers, key, whole, "--org", "kibhr")
     [volume] = whole.iterdir()
     data = volume.read_bytes()
 
@@ -110,12 +110,12 @@ def test_a_download_that_was_cut_goes_on(world: World, door: CuttingProxy, key: 
     out.mkdir()
     (out / f".{volume.name}.part").write_bytes(data[:1_000_001])
     (out / ".kibhr-77-1.bundle.part").write_bytes(b"of an export that is past")
-    seen = _answered(door)
-    fetched(world, door, key, out, "--org", "kibhr")
+    seen = _answered(couriers)
+    fetched(world, couriers, key, out, "--org", "kibhr")
     assert [path.name for path in out.iterdir()] == [volume.name]
     assert (out / volume.name).read_bytes() == data
     assert seen.total < len(data) - 900_000, "what was there already was fetched again"
-    fetched(world, door, key, out, "--org", "kibhr")
+    fetched(world, couriers, key, out, "--org", "kibhr")
     assert (out / volume.name).read_bytes() == data
 
 
@@ -123,9 +123,9 @@ class _Answered:
     total = 0
 
 
-def _answered(door: CuttingProxy) -> _Answered:
+def _answered(couriers: CuttingProxy) -> _Answered:
     """Counts what the server says from now on."""
-    counted, connect = _Answered(), door._connect
+    counted, connect = _Answered(), couriers._connect
 
     def counting() -> object:
         line = connect()
@@ -142,16 +142,16 @@ def _answered(door: CuttingProxy) -> _Answered:
 
         return Counting()
 
-    door._connect = counting  # type: ignore[method-assign,assignment]
+    couriers._connect = counting  # type: ignore[method-assign,assignment]
     return counted
 
 
 def test_the_server_decides_what_organisations_there_are(
-    world: World, door: CuttingProxy, key: Path, tmp_path: Path
+    world: World, couriers: CuttingProxy, key: Path, tmp_path: Path
 ) -> None:
-    failed = fetched(world, door, key, tmp_path / "out", "--org", "nobody", expect=5)
+    failed = fetched(world, couriers, key, tmp_path / "out", "--org", "nobody", expect=5)
     assert "nobody" in json.loads(failed.err)["message"]
-    tipbox("courier", "deliver", door.url, "--key", key, key, expect=3)  # a key is no Bundle
+    tipbox("courier", "deliver", couriers.url, "--key", key, key, expect=3)  # a key is no Bundle
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`pytest --check`, which `make check` runs: the tests that start no process and derive no vault key.
 
-It runs all tests but those that tests/apart.txt names. One that starts a process or derives a vault's key all the same
-fails there and is told so: the list stays true by itself.
+It runs all tests but those that tests/apart.txt names. One that starts a process or derives a vault's key anyway
+fails there, with this reason: the list stays true by itself.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Check:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
-        """A refusal that the code under test swallowed fails its test all the same."""
+        """A refusal that the code under test swallowed fails its test anyway."""
         yield
         if self._done:
             raise AssertionError(f"{self._running} {self._done}: name it in tests/{APART.name}, or do without")
