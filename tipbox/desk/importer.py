@@ -58,7 +58,7 @@ _BATCH_BYTES: Final = 16 << 20
 _MAX_REPORT: Final = 1 << 20
 """Bytes of a report. It is read into memory, and a size that a server made up must not fill it."""
 _MAX_VOLUMES: Final = 10_000
-"""Above this, nobody is told which volumes are missing: the number is made up, and the list would fill the screen."""
+"""Above this, missing volumes are not listed: the number is made up, and the list would fill the screen."""
 _SUFFIXES: Final = (".tip", ".bundle")
 _TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
 """What did not open for lack of a key: another copy of the key stick may have it."""

@@ -19,8 +19,8 @@ from tipbox.commands.terminal import (
     pass_terminal,
     passphrase_option,
 )
-from tipbox.desk import importer as inbox
 from tipbox.desk import outbox, tips
+from tipbox.desk.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.errors import PartlyDone, TipboxError
@@ -69,8 +69,8 @@ def import_(
         organisation = ceremony.organisation_of(opened)
         stick = key_stick.load(ceremony.find_stick(opened, organisation), passphrase)
         find_key = keyring(opened, organisation.id, stick)
-        with terminal.progress("importing", inbox.total_size(files)) as progress:
-            importer = inbox.Importer(
+        with terminal.progress("importing", total_size(files)) as progress:
+            importer = Importer(
                 opened,
                 organisation,
                 find_key,
@@ -83,7 +83,7 @@ def import_(
     _report(terminal, outcome)
 
 
-def _report(terminal: Terminal, outcome: inbox.ImportOutcome) -> None:
+def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
     for name, count in sorted(outcome.counts.items()):
         terminal.say(f"{count} {_WORDS.get(name, name)}")
     if not outcome.counts and not outcome.problems:
@@ -119,7 +119,7 @@ def _report(terminal: Terminal, outcome: inbox.ImportOutcome) -> None:
     _raise_problems(terminal, outcome)
 
 
-def _raise_problems(terminal: Terminal, outcome: inbox.ImportOutcome) -> None:
+def _raise_problems(terminal: Terminal, outcome: ImportOutcome) -> None:
     """One line for each thing that failed; the last of them is the error that ends the command."""
     closed = sum(count for name, count in outcome.counts.items() if name not in _GOOD)
     if not outcome.problems:

@@ -11,8 +11,7 @@ import click
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
-from tipbox.desk import conversations as threads
-from tipbox.desk import pinned_server, replies, tips
+from tipbox.desk import conversations, pinned_server, replies, tips
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import TRIED_AGAIN, Reply
 from tipbox.files.attachments import measure
@@ -80,9 +79,9 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
     """Show all that a source and you have said, in the order of days."""
     with open_vault(terminal, vault, passphrase_file) as opened:
         found = tips.find_tip(opened, tip)
-        talk = threads.thread_of(opened, ceremony.organisation_of(opened), found)
+        talk = conversations.thread_of(opened, ceremony.organisation_of(opened), found)
         opened.lock(waiting(terminal))  # only now: reading keeps no import out
-        threads.mark_read(opened, found.thread)
+        conversations.mark_read(opened, found.thread)
     for message in talk["messages"]:
         who = "source" if message["kind"] == "tip" else talk["organisation"]
         terminal.say(
@@ -105,7 +104,7 @@ def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> N
     """Set a thread aside: its tips are listed as closed. A follow-up is still listed as new."""
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip(opened, tip)
-        count = threads.close(opened, found.thread)
+        count = conversations.close(opened, found.thread)
     terminal.say(f"Closed the thread {found.thread.hex()[:8]}: {count} tips.")
     terminal.result({"closed": count, "thread": found.thread.hex()})
 

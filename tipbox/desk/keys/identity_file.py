@@ -7,7 +7,7 @@ from pathlib import Path
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.errors import NotFound, WrongPassphrase
 from tipbox.files.durable import write_file
-from tipbox.formats import locked_file as locked
+from tipbox.formats import locked_file
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import SigningKey
 
@@ -20,7 +20,7 @@ def identity_path(vault: Path) -> Path:
 
 def create(path: Path, passphrase: bytes, key: SigningKey) -> None:
     """Write the identity file."""
-    write_file(path, locked.lock(locked.Kind.IDENTITY, passphrase, bytes(key)))
+    write_file(path, locked_file.lock(locked_file.Kind.IDENTITY, passphrase, bytes(key)))
 
 
 def load(path: Path, passphrase: bytes) -> SigningKey:
@@ -35,7 +35,7 @@ def load(path: Path, passphrase: bytes) -> SigningKey:
     except FileNotFoundError as error:
         raise NotFound(f"reading the identity file: {path} is not there; name it with --identity") from error
     try:
-        seed = locked.unlock(locked.Kind.IDENTITY, passphrase, sealed)
+        seed = locked_file.unlock(locked_file.Kind.IDENTITY, passphrase, sealed)
     except WrongPassphrase as error:
         raise WrongPassphrase(
             "reading the identity file: the passphrase does not open it; is it this vault's?"

@@ -15,7 +15,7 @@ from typing import Final
 from tipbox.desk.desk_errors import KeyStickMissing, VaultDamaged
 from tipbox.errors import TipboxError, WrongPassphrase
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, write_file
-from tipbox.formats import locked_file as locked
+from tipbox.formats import locked_file
 from tipbox.formats.base import canonical, days, fields
 from tipbox.formats.base.limits import ID_SIZE, XWING_SEED_SIZE
 
@@ -90,7 +90,7 @@ def _key(value: canonical.Json) -> PrivateKey:
 def create(folder: Path, passphrase: bytes, stick: Stick) -> None:
     """Make the key stick's folder."""
     folder.mkdir(mode=0o700)
-    write_file(folder / FILE, locked.lock(locked.Kind.KEY_STICK, passphrase, stick.encode()))
+    write_file(folder / FILE, locked_file.lock(locked_file.Kind.KEY_STICK, passphrase, stick.encode()))
     fsync_folder(folder.parent)
 
 
@@ -107,7 +107,7 @@ def load(folder: Path, passphrase: bytes) -> Stick:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise KeyStickMissing(f"reading the key stick: it is not at {folder}; plug it in and put it there") from error
     try:
-        return Stick.decode(locked.unlock(locked.Kind.KEY_STICK, passphrase, sealed))
+        return Stick.decode(locked_file.unlock(locked_file.Kind.KEY_STICK, passphrase, sealed))
     except WrongPassphrase as error:
         raise WrongPassphrase(
             "reading the key stick: the vault's passphrase does not open it; is it this vault's?"
@@ -115,7 +115,7 @@ def load(folder: Path, passphrase: bytes) -> Stick:
 
 
 def replace(folder: Path, passphrase: bytes, stick: Stick, *, wipe: bool = False) -> None:
-    """Write the key stick anew; with ``wipe``, then overwrite the old file, and what killed commands left.
+    """Replace the key stick's file; with ``wipe``, then overwrite the old file, and what killed commands left.
 
     The new file is whole and on the disk before the old one is touched: a crash leaves one of the two.
     """
@@ -124,7 +124,7 @@ def replace(folder: Path, passphrase: bytes, stick: Stick, *, wipe: bool = False
     old = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(old).st_size
-        write_file(path, locked.lock(locked.Kind.KEY_STICK, passphrase, stick.encode()))
+        write_file(path, locked_file.lock(locked_file.Kind.KEY_STICK, passphrase, stick.encode()))
         if wipe:
             os.pwrite(old, bytes(size), 0)
             os.fsync(old)

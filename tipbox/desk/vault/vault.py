@@ -28,7 +28,7 @@ from nacl.exceptions import CryptoError
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
 from tipbox.files.durable import fsync_folder, write_file
-from tipbox.formats import locked_file as locked
+from tipbox.formats import locked_file
 from tipbox.formats.base import canonical, labels
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.padding import padme
@@ -88,7 +88,7 @@ class Vault:
             store.close()
         write_file(path / LOCK_FILE, b"")
         # Last: a folder without this file is no vault, so one that is half made never looks whole.
-        write_file(path / KEY_FILE, locked.lock(locked.Kind.VAULT, passphrase, random_bytes(KEY_SIZE)))
+        write_file(path / KEY_FILE, locked_file.lock(locked_file.Kind.VAULT, passphrase, random_bytes(KEY_SIZE)))
         fsync_folder(path)
         fsync_folder(path.parent)
 
@@ -114,7 +114,7 @@ class Vault:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"opening the vault: there is none in {path}; check --vault") from error
         try:
-            key = locked.unlock(locked.Kind.VAULT, passphrase, sealed)
+            key = locked_file.unlock(locked_file.Kind.VAULT, passphrase, sealed)
         except WrongPassphrase as error:
             raise WrongPassphrase("opening the vault: the passphrase is wrong; check the passphrase file") from error
         except TipboxError as error:
