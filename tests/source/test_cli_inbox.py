@@ -38,7 +38,7 @@ from tipbox.formats.mailbox_list import (
     parse_piece,
 )
 from tipbox.formats.wordlists import PINS
-from tipbox.net import http as line
+from tipbox.net import http
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ def secret(access_code: AccessCode, tmp_path: Path) -> Path:
 @pytest.fixture
 def server(source: Secrets, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     state = Server(source)
-    monkeypatch.setattr(line, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.5)
+    monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http, "FIRST_CONTACT_SECONDS", 0.5)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

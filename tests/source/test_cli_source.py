@@ -1,4 +1,4 @@
-"""``seal`` and ``source send``: what they make, what they refuse, and how they go on over a bad line."""
+"""``seal`` and ``source send``: what they make, what they refuse, and how they go on over a bad connection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tipbox.files.attachments import measure, read_once
 from tipbox.files.writer_thread import Stage
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import SEALED_PART_SIZE
-from tipbox.net import http as line
+from tipbox.net import http
 from tipbox.source import upload
 from tipbox.source.served import fetch_manifests
 
@@ -275,8 +275,8 @@ def server(desks: Desks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     state.keys.mkdir()
     for path in (desks.folder / "keys").iterdir():
         (state.keys / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(line, "_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.5)
+    monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(http, "FIRST_CONTACT_SECONDS", 0.5)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -397,8 +397,8 @@ CODE = re.compile(r"^  (\d{6} ){5}\d{6}$", re.MULTILINE)
 def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have_arrived(
     server: Server, message: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], files: int
 ) -> None:
-    assert line.Connection.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(line.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
+    assert http.Connection.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(http.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
     paths = [message.with_name("photo")][:files]
     for path in paths:
         path.write_bytes(b"x")
@@ -422,8 +422,8 @@ def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have
 def test_when_a_send_fails_before_its_last_request_nothing_may_have_arrived(
     server: Server, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert line.Connection.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(line.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
+    assert http.Connection.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(http.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
     (tmp_path / "photo").write_bytes(b"x")
     server.trouble = [fine] * 3 + [cut_before] * 1000
     command = ("source", "send", server.url, "--keys", server.keys, "--message-file", message, tmp_path / "photo")
@@ -574,8 +574,8 @@ def test_addresses_that_cannot_be(
     run: Run, keys: Path, message: Path, monkeypatch: pytest.MonkeyPatch, expected: tuple[str, tuple[str, ...], int]
 ) -> None:
     url, more, code = expected
-    monkeypatch.setattr(line, "FIRST_CONTACT_SECONDS", 0.1)
-    monkeypatch.setattr(line, "PROXY_SECONDS", 0.1)
+    monkeypatch.setattr(http, "FIRST_CONTACT_SECONDS", 0.1)
+    monkeypatch.setattr(http, "PROXY_SECONDS", 0.1)
     done = run("source", "send", url, "--keys", keys, "--message-file", message, *more)
     assert done.code == code
     assert done.err.count("\n") == 1
@@ -652,8 +652,8 @@ def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, 
 # --- a server that lies ----------------------------------------------------------------------------------------------
 
 
-def answering(answer: httpx.Response) -> line.Connection:
-    made = line.Connection("http://127.0.0.1:9")
+def answering(answer: httpx.Response) -> http.Connection:
+    made = http.Connection("http://127.0.0.1:9")
     made._http = httpx.Client(base_url="http://127.0.0.1:9", transport=httpx.MockTransport(lambda _: answer))
     return made
 
