@@ -165,7 +165,7 @@ def test_the_tip_was_there_all_the_time(canaries: Canaries) -> None:
 
 
 def carried(server: Server, path: str) -> bytes:
-    """What the couriers' door answers."""
+    """What the couriers' listener answers."""
     connection = http.client.HTTPConnection("localhost", timeout=240)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(server.courier))

@@ -91,7 +91,7 @@ def tight(ring: Ring, tmp_path: Path) -> Iterator[Tight]:
 
 @pytest.fixture
 def couriers(tight: Tight) -> Iterator[CuttingProxy]:
-    """The couriers' door, over TCP."""
+    """The couriers' listener, over TCP."""
     with CuttingProxy(str(tight.world.server.courier)) as proxy:
         yield proxy
 

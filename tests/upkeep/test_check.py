@@ -105,7 +105,7 @@ def test_a_program_that_is_not_there_is_missed_only_where_units_are(
 @pytest.mark.parametrize(
     ("lines", "ok"), [([], False), (["descriptor:x25519:short"], False), (["", COURIER], True), ([COURIER], True)]
 )
-def test_a_couriers_door_without_a_key_is_open_to_everybody(
+def test_a_couriers_listener_without_a_key_is_open_to_everybody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], *, ok: bool
 ) -> None:
     for number, line in enumerate(lines):

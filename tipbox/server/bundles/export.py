@@ -34,7 +34,7 @@ _FIRST_ITEMS: Final = MAX_ITEMS - 1
 """Envelopes in a volume; one item is left for the report."""
 MOST_VOLUMES: Final = 1000
 MOST_ENVELOPES: Final = 2**18
-"""Of one export: what the couriers' door keeps of each (about 115 bytes) fits below the floor of the disk."""
+"""Of one export: what the couriers' process keeps of each (about 115 bytes) fits below the floor of the disk."""
 _REPORT_LENGTH: Final = 4
 _BATCH: Final = 500
 

@@ -70,23 +70,23 @@ class Master(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> None:
-        """Applications are loaded by doors(), one for each bind."""
+        """Applications are loaded by listeners(), one for each bind."""
 
-    def doors(self) -> list[tuple[Any, bool]]:
+    def listeners(self) -> list[tuple[Any, bool]]:
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
         from tipbox.server.storage.executors import WorkerThreads
         from tipbox.server.web.app import create_app
 
         threads = WorkerThreads()
-        doors: list[tuple[Any, bool]] = []
+        listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
-            doors.append((create_app(self._home, self._config, threads=threads), demands))
+            listeners.append((create_app(self._home, self._config, threads=threads), demands))
         if self._couriers:
             from tipbox.server.web.courier_api import create_courier_app
 
-            doors.append((create_courier_app(self._home, self._config, threads=threads), False))
-        return doors
+            listeners.append((create_courier_app(self._home, self._config, threads=threads), False))
+        return listeners
 
     def _source_binds(self) -> list[str]:
         return [] if self._sources == NO_BIND else [self._sources]

@@ -1,4 +1,4 @@
-"""gunicorn's logger: what it says of requests stays unsaid.
+"""gunicorn's logger, which says nothing of requests.
 
 gunicorn's own messages about requests quote addresses, request lines and header values, and tracebacks quote data; none
 of them pass. Messages of the master (start, stop, a bind that failed) do.
@@ -17,7 +17,7 @@ from tipbox.server.log import FORMAT, where
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
-    """gunicorn's logger, deaf to requests."""
+    """gunicorn's logger without what it says of requests."""
 
     def setup(self, cfg: Any) -> None:
         """One handler on standard error; no access log."""
@@ -37,20 +37,20 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         """Nothing."""
 
     def info(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words."""
+        """The master's messages."""
         if self._in_master():
             self.error_log.info(msg, *args)
 
     def warning(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words; of a worker only that there were some."""
+        """The master's messages; of a worker only that there were some."""
         self._say(logging.WARNING, msg, *args)
 
     def error(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words; of a worker only that there were some."""
+        """The master's messages; of a worker only that there were some."""
         self._say(logging.ERROR, msg, *args)
 
     def critical(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words; of a worker only that there were some."""
+        """The master's messages; of a worker only that there were some."""
         self._say(logging.CRITICAL, msg, *args)
 
     def exception(self, msg: Any, *args: Any, **_kwargs: Any) -> None:
@@ -60,7 +60,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         self.error_log.error("a fault: %s", where(error) if error is not None else "unknown")
 
     def log(self, lvl: Any, msg: Any, *args: Any, **_kwargs: Any) -> None:
-        """The master's words."""
+        """The master's messages."""
         if self._in_master():
             super().log(lvl, msg, *args)
 

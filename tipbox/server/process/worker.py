@@ -1,8 +1,8 @@
-"""The worker: gunicorn's gevent worker with the connection loop that slow and hostile lines ask for.
+"""The worker: gunicorn's gevent worker with a connection loop made for slow and hostile clients.
 
-What it does otherwise than gunicorn's own: a door (listener) can demand Tor's circuit line while another does not, and
-the circuit counts for every request of a connection; answers carry no ``Server``; heads, bodies and keep-alive have
-their own patience; a refused body is not read on; nothing of a request reaches a log.
+Where it differs from gunicorn's own: one listener can demand Tor's circuit line while another does not, and the circuit
+counts for every request of a connection; answers carry no ``Server``; heads, bodies and keep-alive have timeouts of
+their own; a refused body is not read on; nothing of a request reaches a log.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from tipbox.server.web.headers import HEADERS
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, HOURLY, WIPE
 
 HEAD_SECONDS: Final = 60
-"""Patience for the whole head of a request once its connection is open."""
+"""How long the whole head of a request may take once its connection is open."""
 KEEP_SECONDS: Final = 120
-"""Patience for the next request of a connection."""
+"""How long a connection may wait for its next request."""
 STALL_SECONDS: Final = 180
-"""Patience for the next bytes of a body, or for the reader of an answer."""
+"""How long the next bytes of a body, or the reader of an answer, may take."""
 LINGER_BYTES: Final = 5 * MIB
 LINGER_SECONDS: Final = 30
-"""After an early refusal: what is still taken from the line, and for how long, so that the answer is read."""
+"""After an early refusal: what is still taken from the connection, and for how long, so that the answer is read."""
 SMALL_REST: Final = 128 * KIB
 """After an early refusal: a rest of the body that is passed over, so that the connection can be kept."""
 WIPE_SECONDS: Final = 2
-"""After refusing what should never have come: how long the answer may be read, with nothing taken from the line."""
+"""After refusing what should never have come: how long the answer may be read; nothing more is received."""
 RECEIVE: Final = 64 * KIB
 HOUR: Final = 3600
 
@@ -104,14 +104,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """One door for each bind, in order."""
-        self.doors = {
-            self._name(listener): Listener(application, self._config(proxied=demands), demands)
-            for listener, (application, demands) in zip(self.sockets, self.app.doors(), strict=True)
+        """One listener for each bind, in order."""
+        self.listeners = {
+            self._name(bound): Listener(application, self._config(proxied=demands), demands)
+            for bound, (application, demands) in zip(self.sockets, self.app.listeners(), strict=True)
         }
         self.wsgi = None
-        for door in self.doors.values():
-            gevent.spawn(self._every_hour, door.application)
+        for listener in self.listeners.values():
+            gevent.spawn(self._every_hour, listener.application)
 
     def _every_hour(self, application: Any) -> None:
         while self.alive:
@@ -122,15 +122,15 @@ class Worker(GeventWorker):  # type: ignore[misc]
             gevent.sleep(HOUR)
 
     def _config(self, *, proxied: bool) -> Any:
-        """The configuration of one door: gunicorn has one setting for all of them."""
+        """The configuration of one listener: gunicorn has one setting for all of them."""
         config = copy.copy(self.cfg)
         config.settings = {**self.cfg.settings, "proxy_protocol": copy.copy(self.cfg.settings["proxy_protocol"])}
         config.set("proxy_protocol", "v1" if proxied else "off")
         return config
 
     @staticmethod
-    def _name(listener: Any) -> str:
-        return str(listener.getsockname())
+    def _name(bound: Any) -> str:
+        return str(bound.getsockname())
 
     def handle_exit(self, sig: Any, frame: Any) -> None:
         """SIGTERM: finish what is being answered, end what is idle."""
@@ -145,9 +145,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             client.settimeout(STALL_SECONDS)
             if client.family != socket.AF_UNIX:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._serve(self.doors[self._name(listener)], connection, addr)
+            self._serve(self.listeners[self._name(listener)], connection, addr)
         except (OSError, StopIteration, NoMoreData):
-            pass  # the line ended
+            pass  # the connection ended
         except ParseException:
             with suppress(OSError):
                 client.sendall(_BAD_REQUEST)
@@ -158,34 +158,34 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.connections.remove(connection)
             util.close(client)
 
-    def _serve(self, door: Listener, connection: Connection, addr: Any) -> None:
-        parser = RequestParser(door.config, connection.client, addr)
+    def _serve(self, listener: Listener, connection: Connection, addr: Any) -> None:
+        parser = RequestParser(listener.config, connection.client, addr)
         parser.unreader.max_body_chunk = RECEIVE
-        patience = HEAD_SECONDS
+        timeout = HEAD_SECONDS
         while self.alive:
             request = None
-            with gevent.Timeout(patience, False):
+            with gevent.Timeout(timeout, False):
                 request = next(parser)
             if request is None:
                 return
-            if door.demands_circuit and request.proxy_protocol_info:
+            if listener.demands_circuit and request.proxy_protocol_info:
                 self.connections.name(connection, request.proxy_protocol_info["client_addr"] or "")
             connection.idle = False
-            if not self._answer(door, request, connection, addr):
+            if not self._answer(listener, request, connection, addr):
                 return
             connection.idle = True
-            patience = KEEP_SECONDS
+            timeout = KEEP_SECONDS
 
-    def _answer(self, door: Listener, request: Any, connection: Connection, addr: Any) -> bool:
+    def _answer(self, listener: Listener, request: Any, connection: Connection, addr: Any) -> bool:
         """Answer one request; whether the connection may carry another."""
         client = connection.client
         name = client.getsockname()
-        response, environ = wsgi.create(request, client, addr or "", name, door.config, response_class=Response)
+        response, environ = wsgi.create(request, client, addr or "", name, listener.config, response_class=Response)
         environ["wsgi.input"] = _Body(request.body.reader)
         environ[CIRCUIT] = connection.circuit
-        environ[CIRCUIT_DEMANDED] = door.demands_circuit
+        environ[CIRCUIT_DEMANDED] = listener.demands_circuit
         environ[WIPE] = lambda: _wipe(request, connection)
-        answer = door.application(environ, response.start_response)
+        answer = listener.application(environ, response.start_response)
         try:
             unread = connection.wiped or _unread(request)
             if unread or not self.alive:

@@ -40,7 +40,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SWEPT_AT_ONCE: Final = 256
 _S3_CHUNK: Final = 8 * MIB
 _S3_MOST_CHUNKS: Final = 9_000
-_S3_PATIENCE: Final = timedelta(seconds=20)
+_S3_TIMEOUT: Final = timedelta(seconds=20)
 _S3_ABANDONED: Final = timedelta(days=1)
 
 
@@ -233,7 +233,7 @@ class LocalBlobs:
 
 
 def open_plain(path: Path) -> io.FileIO:
-    """A plain file, to read. A link is not followed: the sources' door can make some, to files that it cannot read.
+    """A plain file, to read. A link is not followed: the sources' process can make some, to files that it cannot read.
 
     FileNotFoundError when there is none, or something else than a plain file.
     """
@@ -319,7 +319,7 @@ class S3Blobs:
             url.netloc,
             prefix=url.path.strip("/") or None,
             client_options={"allow_http": plain},
-            retry_config={"max_retries": 3, "retry_timeout": _S3_PATIENCE},
+            retry_config={"max_retries": 3, "retry_timeout": _S3_TIMEOUT},
             **options,
         )
 

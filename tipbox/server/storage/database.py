@@ -33,7 +33,7 @@ def make_engine(home: Home, config: Config) -> Engine:
     """The engine that the configuration names.
 
     SQLite's file must be there already (``make_file``) and be no link. SQLite follows links by itself, past what mounts
-    forbid, and would make or open a file wherever a door that was broken into wants it.
+    forbid, and would make or open a file wherever a process that was broken into wants it.
 
     Raises:
         InputRefused: it is not there, or a link.
