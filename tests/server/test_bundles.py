@@ -221,7 +221,7 @@ def test_an_envelope_goes_after_the_last_acknowledgement(
         outward = fetch(server, one, tmp_path / "out")[0]
         assert ids(server) == {sent.id, files.id}
         taken = deliver(server, one, outward, [ack(one, sent, files)])
-        assert taken.whole
+        assert taken.is_complete
         assert (taken.acknowledged, taken.deleted) == (2, 2 if number == 2 else 0)
         assert fetch(server, one, tmp_path / "out")[1] == []
 
@@ -252,7 +252,7 @@ def test_bundles_taken_are_reported_in_any_order_and_repeated(
     outward = fetch(server, one, tmp_path / "out")[0]
 
     for sequence in (5, 2, 5, 9):
-        assert deliver(server, one, outward, [], sequence).whole
+        assert deliver(server, one, outward, [], sequence).is_complete
 
     assert fetch(server, one, tmp_path / "out")[2].bundles == (2, 5, 9)
     assert fetch(server, organisations[1], tmp_path / "out")[2].bundles == ()
@@ -264,7 +264,7 @@ def test_unknown_envelopes_in_an_acknowledgement_are_no_error(
     one = organisations[0]
     outward = fetch(server, one, tmp_path / "out")[0]
 
-    assert deliver(server, one, outward, [ack(one, envelope([one]))]).whole
+    assert deliver(server, one, outward, [ack(one, envelope([one]))]).is_complete
 
 
 def test_a_newer_manifest_is_taken_and_an_older_one_is_not(
@@ -277,7 +277,7 @@ def test_a_newer_manifest_is_taken_and_an_older_one_is_not(
 
     assert deliver(server, one, outward, [item_of("manifest", newer.encode())]).manifests == [one.name]
     taken = deliver(server, one, outward, [item_of("manifest", older.encode())], 2)
-    assert (taken.manifests, taken.whole) == ([], True)
+    assert (taken.manifests, taken.is_complete) == ([], True)
     assert held.read_bytes() == newer.encode()
 
 
@@ -291,7 +291,7 @@ def test_a_new_desk_key_is_good_with_the_manifest_that_brings_it(
     old_desk, one.desk = one.desk, SigningKey.generate()
     manifest = item_of("manifest", one.manifest(serial=(1, 2)).encode())
 
-    assert not deliver(server, one, outward, [ack(one, sent)]).whole
+    assert not deliver(server, one, outward, [ack(one, sent)]).is_complete
     assert ids(server) == {sent.id}
     assert deliver(server, one, outward, [ack(one, sent), manifest], 2).deleted == 1
     one.desk = old_desk
@@ -309,7 +309,7 @@ def test_a_manifest_whose_life_has_not_begun_waits(
 
     taken = deliver(server, one, outward, [item_of("manifest", future.encode())])
 
-    assert (taken.manifests, taken.whole) == ([], True)
+    assert (taken.manifests, taken.is_complete) == ([], True)
     assert (server.home / "keys" / f"{one.name}.json").read_bytes() == held
 
     one.desk = SigningKey.generate()
@@ -424,7 +424,7 @@ def test_one_bad_file_does_not_stop_the_others(server: Here, organisations: list
 
     taken = import_bundles(server.home, [bad, good])
 
-    assert [entry.whole for entry in taken] == [False, True]
+    assert [entry.is_complete for entry in taken] == [False, True]
     assert [entry.file for entry in taken] == ["bad", "good"]
 
 

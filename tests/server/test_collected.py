@@ -53,7 +53,7 @@ class Carrier:
         item = item_of("ack", acknowledge([envelope.id for envelope in sent], one.desk))
         carried = inward(self.server.home.parent / "in", one, outward, [item], self.sequence)
         (taken,) = import_bundles(self.server.home, [carried], today=today)
-        assert taken.whole
+        assert taken.is_complete
 
     def day(self, one: Organisation) -> date | None:
         statement = select(Known.collected).where(Known.id == one.id)

@@ -98,7 +98,7 @@ def test_a_reply_is_deposited_read_and_deleted(server: Server, desk: Desk) -> No
 
     taken = desk.deposit(box, short, long, letter)
 
-    assert (taken.deposited, taken.whole, taken.returned) == (3, True, [])
+    assert (taken.deposited, taken.is_complete, taken.returned) == (3, True, [])
     with server.client() as client:
         found = client.mailbox(box)
         assert sorted(ids(found)) == ids(found) == sorted(one.id for one in (short, long, letter))
@@ -165,7 +165,7 @@ def test_what_is_sent_again_is_no_news_and_does_not_come_back_once_deleted(serve
         client.delete(box, reply, second)
         for number in (3, 2, 10):
             taken = desk.deliver(box.item(second), box.item(reply), sequence=number)
-            assert (taken.whole, taken.deposited, taken.returned) == (True, 0, [])
+            assert (taken.is_complete, taken.deposited, taken.returned) == (True, 0, [])
         assert client.mailbox(box) == MailboxList((), ())
     assert blobs(server) == []
     assert desk.report == Report((2, 3, 9, 10))
@@ -181,7 +181,7 @@ def test_a_full_mailbox_is_reported_until_the_reply_is_taken(
 
     taken = desk.deposit(box, late)
 
-    assert (taken.whole, taken.deposited, [error.code for error in taken.returned]) == (True, 0, ["full"])
+    assert (taken.is_complete, taken.deposited, [error.code for error in taken.returned]) == (True, 0, ["full"])
     assert desk.report == Report((1, 2), ((box.item(late).entry.hash, "full"),))
     assert blobs(server) == []
     assert Desk(server, organisations[1]).deposit(box, box.reply()).deposited == 1, "each has room of its own"
@@ -277,7 +277,7 @@ def test_what_is_not_a_reply_is_returned_and_the_rest_is_taken(
 
     codes = [code for _, code in bad.values() if code != "ok"]
     assert [error.code for error in taken.returned] == codes
-    assert taken.whole
+    assert taken.is_complete
     report = desk.report
     assert report.bundles == (1,)
     assert dict(report.refused) == {
@@ -298,7 +298,7 @@ def test_a_reply_that_was_hurt_on_its_way_has_to_come_again(server: Server, desk
 
     (taken,) = import_bundles(server.home, [path])
 
-    assert (taken.deposited, taken.whole, taken.returned) == (1, False, [])
+    assert (taken.deposited, taken.is_complete, taken.returned) == (1, False, [])
     assert [error.code for error in taken.refused] == ["damaged-item"]
     assert desk.report == Report(())
     assert blobs(server) == []

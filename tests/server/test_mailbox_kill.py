@@ -122,7 +122,7 @@ def test_a_deposit(world: World, tmp_path: Path, call: str) -> None:
         before = held(home, world.box)
         assert before.items() <= whole.items(), "what is there is whole"
         taken = import_bundles(home, [world.bundle])[0]
-        assert (taken.whole, taken.returned) == (True, [])
+        assert (taken.is_complete, taken.returned) == (True, [])
         assert taken.deposited == len(whole) - len(before)
         assert held(home, world.box) == whole
         assert in_order(home)

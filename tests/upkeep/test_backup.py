@@ -93,7 +93,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def back_up(home: Path, out: Path, onion: Path | None = None) -> Path:
     made = make_backup(home, out, KEY, onion=onion)
     assert isinstance(made, BackupFacts)
-    assert (made.size, made.hurt) == (out.stat().st_size, 0)
+    assert (made.size, made.damaged) == (out.stat().st_size, 0)
     return out
 
 
@@ -151,7 +151,7 @@ def test_everything_committed_comes_back_and_nothing_else(
     restored = restore_backup(tmp_path / "new", SEED, made, onion=tmp_path / "tor again")
 
     home = tmp_path / "new"
-    assert (restored.envelopes, restored.expired, restored.hurt, restored.onion_files) == (4, 0, 0, 4)
+    assert (restored.envelopes, restored.expired, restored.damaged, restored.onion_files) == (4, 0, 0, 4)
     assert [finding.check for finding in restored.findings if not finding.ok] == []
     assert fetched(home, one, tmp_path / "one") == sorted(each.whole for each in sent[2:])
     for organisation in (other, third):
@@ -315,7 +315,7 @@ def test_acknowledgements_since_are_replayed(server: Here, organisations: list[O
 
     restored = restore_backup(tmp_path / "new", SEED, made, acks=[*files, damaged, tmp_path / "not there"])
 
-    assert [(one.acknowledged, one.deleted, one.whole) for one in restored.taken] == [
+    assert [(one.acknowledged, one.deleted, one.is_complete) for one in restored.taken] == [
         (1, 0, True), (1, 0, True), (1, 1, True), (0, 0, False), (0, 0, False),
     ]  # fmt: skip
     assert fetched(tmp_path / "new", organisations[0], tmp_path / "again") == [sent[0].whole]
@@ -532,8 +532,8 @@ def test_what_the_disk_lost_is_counted_and_the_rest_comes_back(
     made = make_backup(server.home, tmp_path / "backup", KEY)
     restored = restore_backup(tmp_path / "new", SEED, tmp_path / "backup")
 
-    assert (made.envelopes, made.hurt) == (2, 2)
-    assert (restored.envelopes, restored.hurt) == (1, 1)
+    assert (made.envelopes, made.damaged) == (2, 2)
+    assert (restored.envelopes, restored.damaged) == (1, 1)
     assert fetched(tmp_path / "new", organisations[0], tmp_path / "out") == [whole.whole]
     assert is_well(tmp_path / "new")
 
@@ -550,7 +550,7 @@ def test_a_database_that_is_gone_or_a_link_is_refused_and_nothing_is_made(
 
     with pytest.raises(InputRefused, match="gone, or a link"):
         make_backup(server.home, tmp_path / "backup", KEY)
-    if link:  # a door that starts makes no file there either
+    if link:  # a server that starts makes no file there either
         with pytest.raises(InputRefused, match="gone, or a link"):
             prepare_server(server.home, keys)
     assert not victim.exists()

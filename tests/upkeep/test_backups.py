@@ -61,12 +61,12 @@ def test_the_newest_stay_and_each_opens(server: Here, folder: Path, organisation
     for ago in (3, 2, 1):
         old(folder, ago)
 
-    path, made = backup_into(server.home, folder, KEY, keep=2)
-    again, _ = backup_into(server.home, folder, KEY, keep=2)
+    made = backup_into(server.home, folder, KEY, keep=2)
+    again = backup_into(server.home, folder, KEY, keep=2)
 
-    assert (path, made.envelopes) == (again, 1)
+    assert (made.path, made.facts.envelopes) == (again.path, 1)
     assert days_of(folder) == [1, 0]
-    with path.open("rb") as file:
+    with made.path.open("rb") as file:
         assert examine_backup(Reader(file, SEED), days.today()).envelopes == 1
 
 

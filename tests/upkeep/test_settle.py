@@ -168,7 +168,7 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
 
     done = [settle_server(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
 
-    assert all(one.whole and one.database for one in done)
+    assert all(one.is_complete and one.database for one in done)
     assert comparable(databases[0]) == comparable(databases[1])
     after = letters_in_pages(databases[0], one)
     by_id = [place for _, place in sorted(zip((row["id"] for row, _ in one), after, strict=True))]
@@ -207,7 +207,7 @@ def test_files_of_closed_days_have_one_time_and_a_random_order(
 
     done = settle_server(server.home, today=tomorrow())
 
-    assert (done.blobs, done.left, done.whole) == (13, 0, True)
+    assert (done.blobs, done.remaining, done.is_complete) == (13, 0, True)
     after = {name: path.stat() for name, path in files(server).items()}
     assert set(after) == set(before) == server.read(named_blobs)
     assert {one.st_mtime_ns for one in after.values()} == {0}
@@ -238,7 +238,7 @@ def test_files_of_today_stay(server: Here, organisations: list[Organisation]) ->
 
     done = settle_server(server.home, today=days.today())
 
-    assert (done.blobs, done.whole) == (0, True)
+    assert (done.blobs, done.is_complete) == (0, True)
     assert [path.parent.name for path in files(server).values()] == ["blobs"]
 
 
@@ -270,9 +270,9 @@ def test_a_body_that_is_still_coming_is_left(server: Here) -> None:
 
         done = settle_server(server.home)
 
-        assert (done.blobs, done.left, done.whole) == (0, 1, False)
+        assert (done.blobs, done.remaining, done.is_complete) == (0, 1, False)
         assert path.exists()
-    assert settle_server(server.home).whole
+    assert settle_server(server.home).is_complete
 
 
 def test_stale_files_and_exports_go(server: Here, organisations: list[Organisation]) -> None:
@@ -354,7 +354,7 @@ def test_kill_9_at_each_write_loses_nothing(
         pytest.fail("the settle never came through")
 
     assert kills
-    assert settle_server(server.home, today=tomorrow()).whole
+    assert settle_server(server.home, today=tomorrow()).is_complete
     assert set(files(server)) == server.read(named_blobs)
     assert fetched(server, organisations[2], tmp_path / "out") == expected
     assert not list(server.home.rglob(".*.part"))

@@ -175,7 +175,7 @@ def test_it_serves_what_it_held(home: Path, day: date, expected: Any, tmp_path: 
     seed = new_seed()
     make_backup(home, tmp_path / "backup", PublicKey(xwing_public(seed)), today=day)
     restored = restore_backup(tmp_path / "new", seed, tmp_path / "backup", today=day)
-    assert (restored.envelopes, restored.hurt) == (len(kept), 0)
+    assert (restored.envelopes, restored.damaged) == (len(kept), 0)
     assert exported(tmp_path / "new", expected, day, tmp_path / "again") == exported(
         home, expected, day, tmp_path / "out again"
     )

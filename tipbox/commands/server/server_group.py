@@ -149,14 +149,14 @@ def settle(terminal: Terminal, *, home: Path) -> None:
         {
             "blobs": done.blobs,
             "database": done.database,
-            "left": done.left,
+            "left": done.remaining,
             "removed": done.removed,
-            "whole": done.whole,
+            "whole": done.is_complete,
         }
     )
-    if not done.whole:
+    if not done.is_complete:
         raise PartlyDone(
-            f"settling: {done.left} files are in use or have no room beside them, or the database was being read; "
+            f"settling: {done.remaining} files are in use or have no room beside them, or the database was being read; "
             "settle again"
         )
 
@@ -275,7 +275,8 @@ def backup(
     keep_inputs(out, to)
     key = load_public(to)
     if keep is not None:
-        out, done = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)
+        made = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)
+        out, done = made.path, made.facts
     else:
         done = make_backup(home, out, key, onion=onion, credentials=credentials)
     terminal.say(
@@ -288,14 +289,14 @@ def backup(
         {
             "envelopes": done.envelopes,
             "file": str(out),
-            "hurt": done.hurt,
+            "hurt": done.damaged,  # scripts read this name
             "onion_files": done.onion_files,
             "organisations": done.organisations,
             "size": done.size,
         }
     )
-    if done.hurt:
-        raise PartlyDone(f"backing up: {done.hurt} stored Envelopes are damaged; run tipbox server check")
+    if done.damaged:
+        raise PartlyDone(f"backing up: {done.damaged} stored Envelopes are damaged; run tipbox server check")
 
 
 @server.command()
@@ -374,7 +375,7 @@ def _say_restored(terminal: Terminal, what: str, done: RestoreResult) -> None:
             "deleted": sum(one.deleted for one in done.taken),
             "envelopes": done.envelopes,
             "expired": done.expired,
-            "hurt": done.hurt,
+            "hurt": done.damaged,  # scripts read this name
             "onion_files": done.onion_files,
             "organisations": done.organisations,
             "problems": [finding.to_json() for finding in done.findings if not finding.ok],
@@ -384,8 +385,8 @@ def _say_restored(terminal: Terminal, what: str, done: RestoreResult) -> None:
 
 
 def _raise_if_damaged(doing: str, done: RestoreResult) -> None:
-    if done.hurt:
-        raise PartlyDone(f"{doing}: {done.hurt} Envelopes were damaged before they were backed up, and are left out")
+    if done.damaged:
+        raise PartlyDone(f"{doing}: {done.damaged} Envelopes were damaged before they were backed up, and are left out")
 
 
 server.add_command(canary)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -42,11 +42,11 @@ _ABANDONED: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class BackupFacts:
-    """A backup: its size in bytes and what is in it. ``hurt``: Envelopes whose body is gone or changed."""
+    """A backup: its size in bytes and what is in it. ``damaged``: Envelopes whose body is gone or changed."""
 
     size: int
     envelopes: int
-    hurt: int
+    damaged: int
     organisations: int
     onion_files: int
 
@@ -97,10 +97,10 @@ def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str,
                 writer.record(Kind.ORGANISATION, len(data), [data])
             for listed in read_folder(server.home.keys):
                 writer.record(Kind.MANIFEST, len(listed.data), [listed.data])
-            count, hurt = _Envelopes(server, connection, writer).write()
-        writer.end(End(count).encode())
+            written = _Envelopes(server, connection, writer).write()
+        writer.end(End(written.envelopes).encode())
         size = file.tell()
-    return BackupFacts(size, count, hurt, len(organisations), len(onion_files))
+    return BackupFacts(size, written.envelopes, written.damaged, len(organisations), len(onion_files))
 
 
 def read_onion(folder: Path) -> dict[str, bytes]:
@@ -157,6 +157,26 @@ def _organisations(connection: Connection) -> Iterator[KnownOrganisation]:
         yield KnownOrganisation(name, identity, sequences.get(ident, 0))
 
 
+@dataclass(frozen=True)
+class _StoredEnvelope:
+    """An Envelope's row, as the snapshot has it."""
+
+    id: bytes
+    day: date
+    seen_day: int
+    blob: str | None
+    header: bytes = field(repr=False)
+    letter: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """How many Envelopes were written, and how many are damaged: written or not."""
+
+    envelopes: int
+    damaged: int
+
+
 class _Envelopes:
     """Writes the Envelopes of a snapshot."""
 
@@ -166,8 +186,8 @@ class _Envelopes:
         self._writer = writer
         self._days_seen: int = connection.execute(select(Ledger.days_seen)).scalar_one()
 
-    def write(self) -> tuple[int, int]:
-        """How many were written, and how many are hurt."""
+    def write(self) -> _Written:
+        """Write those whose announced days have not passed."""
         last = self._days_seen - self._server.config.retention.days
         rows = self._connection.execute(
             select(Envelope.id, Envelope.day, Envelope.seen_day, Envelope.blob, Envelope.header, Envelope.letter)
@@ -175,34 +195,33 @@ class _Envelopes:
             .order_by(Envelope.id),
             execution_options={"yield_per": _ROWS},
         )
-        count = hurt = 0
+        envelopes = damaged = 0
         for row in rows:
-            written, whole = self._one((row[0], row[1], row[2], row[3], row[4], row[5]))
-            count += written
-            hurt += not whole
-        return count, hurt
+            written = self._write_one(_StoredEnvelope(row[0], row[1], row[2], row[3], row[4], row[5]))
+            envelopes += written.envelopes
+            damaged += written.damaged
+        return _Written(envelopes, damaged)
 
-    def _one(self, row: tuple[bytes, date, int, str | None, bytes, bytes]) -> tuple[bool, bool]:
-        """Whether it was written, and whether it is whole."""
-        ident, day, seen_day, blob, encoded, letter = row
+    def _write_one(self, row: _StoredEnvelope) -> _Written:
         try:
-            header = Header.parse(encoded)
+            header = Header.parse(row.header)
         except TipboxError:
-            return False, False
-        body = _Body(self._server.blobs, blob, padding.sealed_size(header.body_size))
-        if len(letter) != header.sealed_letter_size or not body.is_there:
-            return False, not self._is_still_here(ident)
+            return _Written(envelopes=0, damaged=1)
+        body = _Body(self._server.blobs, row.blob, padding.sealed_size(header.body_size))
+        if len(row.letter) != header.sealed_letter_size or not body.is_there:
+            return _Written(envelopes=0, damaged=int(self._is_still_here(row.id)))
         acknowledged = self._connection.execute(
-            select(Slot.organisation).where(Slot.envelope == ident, Slot.acknowledged.is_(True))
+            select(Slot.organisation).where(Slot.envelope == row.id, Slot.acknowledged.is_(True))
         ).scalars()
-        facts = EnvelopeFacts(ident, day, self._days_seen - seen_day, frozenset(acknowledged)).encode(header)
-        found = EnvelopeId(encoded, letter)
+        age = self._days_seen - row.seen_day
+        facts = EnvelopeFacts(row.id, row.day, age, frozenset(acknowledged)).encode(header)
+        found = EnvelopeId(row.header, row.letter)
         self._writer.record(
             Kind.ENVELOPE,
             ENVELOPE_FIXED + header.envelope_size,
-            _pieces((facts, encoded, letter), body, found),
+            _pieces((facts, row.header, row.letter), body, found),
         )
-        return True, found.digest() == ident
+        return _Written(envelopes=1, damaged=int(found.digest() != row.id))
 
     def _is_still_here(self, ident: bytes) -> bool:
         """Whether it is here now: what all have carried since the snapshot goes with its body."""
@@ -239,7 +258,7 @@ class _Body:
                 yield self._first
             yield from self._rest
         except (FileNotFoundError, EOFError):
-            raise InputRefused("backing up: Envelopes were acknowledged meanwhile; back up again") from None
+            raise InputRefused("backing up: Envelopes were acknowledged while they were read; back up again") from None
 
 
 def _pieces(begin: tuple[bytes, ...], body: _Body, found: EnvelopeId) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ _PIECES: Final = 16
 
 @dataclass(frozen=True)
 class BackupContents:
-    """A backup that was read to its last byte. ``hurt``: Envelopes that were damaged before they were backed up."""
+    """A backup that was read to its last byte. ``damaged``: Envelopes that were so before they were backed up."""
 
     about: About
     secrets: Secrets = field(repr=False)
@@ -32,18 +32,18 @@ class BackupContents:
     organisations: tuple[KnownOrganisation, ...]
     manifests: tuple[ManifestFile, ...] = field(repr=False)
     envelopes: int
-    hurt: int
+    damaged: int
 
 
 def examine_backup(reader: Reader, today: date) -> BackupContents:
     """Read a backup to its last byte and keep what is small."""
     found: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
-    envelopes = hurt = 0
+    envelopes = damaged = 0
     for record in reader.records():
         if record.kind is Kind.ENVELOPE:
             taken = read_envelope(reader, record, lambda _: None)
             envelopes += 1
-            hurt += taken.hurt
+            damaged += taken.damaged
         else:
             found[record.kind].append(record.read())
             _check_count(record.kind, len(found[record.kind]))
@@ -66,7 +66,7 @@ def examine_backup(reader: Reader, today: date) -> BackupContents:
         tuple(KnownOrganisation.parse(data) for data in found[Kind.ORGANISATION]),
         tuple(ManifestFile(Manifest.parse(data), data) for data in found[Kind.MANIFEST]),
         envelopes,
-        hurt,
+        damaged,
     )
 
 
@@ -77,12 +77,12 @@ def _check_count(kind: Kind, count: int) -> None:
 
 @dataclass(frozen=True)
 class BackupEnvelope:
-    """An Envelope as it was read from its record. ``hurt``: its bytes are not those that its id names."""
+    """An Envelope as it was read from its record. ``damaged``: its bytes are not those that its id names."""
 
     facts: EnvelopeFacts
     header: Header
     letter: bytes = field(repr=False)
-    hurt: bool
+    damaged: bool
 
 
 def read_envelope(reader: Reader, record: Record, take: Callable[[bytes], object]) -> BackupEnvelope:
@@ -103,8 +103,8 @@ def read_envelope(reader: Reader, record: Record, take: Callable[[bytes], object
 
 
 def _body(reader: Reader, header: Header) -> Iterator[bytes]:
-    left = sealed_size(header.body_size)
-    while left:
-        piece = reader.exactly(min(left, _PIECES * SEALED_PART_SIZE))
-        left -= len(piece)
+    remaining = sealed_size(header.body_size)
+    while remaining:
+        piece = reader.exactly(min(remaining, _PIECES * SEALED_PART_SIZE))
+        remaining -= len(piece)
         yield piece

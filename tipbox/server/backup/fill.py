@@ -59,7 +59,7 @@ class RestoreResult:
         server: the server's id.
         envelopes: those that are there again.
         expired: those whose announced days have passed since; they are not restored.
-        hurt: those that were damaged before they were backed up; they are not restored.
+        damaged: those that were so before they were backed up; they are not restored.
         organisations: how many are known.
         onion_files: how many files of tor's the backup holds.
         taken: what came of each inward Bundle.
@@ -70,7 +70,7 @@ class RestoreResult:
     server: str
     envelopes: int
     expired: int
-    hurt: int
+    damaged: int
     organisations: int
     onion_files: int
     taken: list[ImportResult] = field(default_factory=list)
@@ -101,7 +101,7 @@ def fill_server(
             server=examined.about.server.hex(),
             envelopes=counts.envelopes,
             expired=counts.expired,
-            hurt=examined.hurt,
+            damaged=examined.damaged,
             organisations=len(examined.organisations),
             onion_files=len(examined.secrets.onion),
             taken=taken,
@@ -188,7 +188,7 @@ class _Filling:
         if read.facts.age + self._passed >= self._server.config.retention.days:
             return Outcome.EXPIRED
         known = {slot.organisation for slot in read.header.slots} <= self._known
-        return Outcome.STORED if known and not read.hurt else Outcome.DAMAGED
+        return Outcome.STORED if known and not read.damaged else Outcome.DAMAGED
 
     def _store(self, read: BackupEnvelope, blob: str | None) -> None:
         facts = read.facts

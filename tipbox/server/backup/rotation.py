@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,15 @@ from tipbox.server.storage.open_server import open_server
 
 _NAME: Final = re.compile(r"tipbox-([0-9-]{10})\.bak", re.ASCII)
 _SHARE: Final = 2
-"""On the disk of the tips, backups take at most one in so many of the bytes that nothing else has."""
+"""On the disk of the tips, backups take at most one in this many of the bytes that nothing else has."""
+
+
+@dataclass(frozen=True)
+class MadeBackup:
+    """A backup in a folder of backups: its file, and what is in it."""
+
+    path: Path
+    facts: BackupFacts
 
 
 def backup_into(
@@ -33,7 +42,7 @@ def backup_into(
     onion: Path | None = None,
     credentials: Path | None = None,
     today: date | None = None,
-) -> tuple[Path, BackupFacts]:
+) -> MadeBackup:
     """Write today's backup of the server in ``home`` into ``folder``, and remove those that should not be there.
 
     Args:
@@ -53,11 +62,11 @@ def backup_into(
     size = _expire(home, folder, credentials, today)
     out = folder / f"tipbox-{today}.bak"
     _make_room(home, folder, size)
-    made = make_backup(home, out, to, onion=onion, credentials=credentials, today=today)
+    facts = make_backup(home, out, to, onion=onion, credentials=credentials, today=today)
     for path in [*_kept(folder)][:-keep]:
         path.unlink()
     fsync_folder(folder)
-    return out, made
+    return MadeBackup(out, facts)
 
 
 def _kept(folder: Path) -> Iterator[Path]:

@@ -46,7 +46,7 @@ _BATCH: Final = 200
 _MAX_ACK: Final = 70 * MAX_ACKS
 """Bytes of the longest acknowledgement."""
 _REFUSALS: Final[tuple[type[TipboxError], ...]] = (Full, *FORMAT_ERRORS)
-"""Why a reply is not deposited, but for damage on its way."""
+"""Why a reply is not deposited, except for damage in transit."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,22 @@ class ImportResult:
     refused: list[TipboxError] = field(default_factory=list)
     """Why the Bundle, or items of it, were not taken."""
 
-    new: bool = False
+    is_first_time: bool = False
     """Whether the Bundle is now, for the first time, done with."""
 
     @property
-    def news(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether anything was taken that was not here before: then the next export differs from the last."""
-        return bool(self.new or self.acknowledged or self.deposited or self.manifests)
+        return bool(self.is_first_time or self.acknowledged or self.deposited or self.manifests)
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the Bundle is done with, and need not come again."""
         return not self.refused
 
 
 def import_bundles(home: Path, files: Sequence[Path], *, today: date | None = None) -> list[ImportResult]:
-    """Take inward Bundles. What cannot be taken is named in the result, and the others are taken all the same.
+    """Take inward Bundles. What cannot be taken is named in the result, and the others are taken anyway.
 
     Args:
         home: the server's folder; the server may be running.
@@ -126,8 +126,8 @@ def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) ->
                 _take(server, bundle, item, taken, clock)
             except TipboxError as error:
                 taken.refused.append(error)
-        if taken.whole:
-            taken.new = server.store.write(lambda connection: _note_taken(connection, bundle))
+        if taken.is_complete:
+            taken.is_first_time = server.store.write(lambda connection: _note_taken(connection, bundle))
     except TipboxError as error:
         taken.refused.append(error)
     return taken
@@ -180,7 +180,7 @@ def _newer(held: Manifest, data: bytes) -> list[ManifestFile]:
     if (manifest.name, manifest.country) != (held.name, held.country):
         raise WrongSender(
             "a Key manifest in this Bundle changes the name or country that sources see; "
-            "ask the organisation by another way, then put its file into --keys"
+            "ask the organisation through another channel, then put its file into --keys"
         )
     return [ManifestFile(manifest, data)]
 

@@ -1,4 +1,4 @@
-"""Looking after a server: is everything in its folder as it should be, and what mends it."""
+"""Looking after a server: is everything in its folder as it should be, and what to do if not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tipbox.server.upkeep.settle import last_settled
 
 Check = Callable[[OpenServer, date], Finding]
 WARN_DAYS: Final = 14
-"""A manifest that ends sooner is worth a word."""
+"""A manifest that ends sooner is reported."""
 SETTLE_DAYS: Final = 2
 """One night may fail; after the second, somebody must look."""
 _DAYS: Final = (DayCount.day, Envelope.day)
@@ -114,15 +114,17 @@ def _blobs(server: OpenServer, _today: date) -> Finding:
             .limit(_SAMPLE)
         ).all()
     )
-    hurt = sum(server.blobs.size(blob or "") != padding.sealed_size(size) for blob, size in bodies)
-    hurt += sum(server.blobs.size(blob or "") != size for blob, size in replies)
-    hurt += sum(server.blobs.size(blob) is None for blob in runs)
+    damaged = sum(server.blobs.size(blob or "") != padding.sealed_size(size) for blob, size in bodies)
+    damaged += sum(server.blobs.size(blob or "") != size for blob, size in replies)
+    damaged += sum(server.blobs.size(blob) is None for blob in runs)
     return Finding(
         "blobs",
-        not hurt,
-        f"{hurt} bodies are gone or cut" if hurt else "every body is there",
-        "restore the backup; organisations that have not carried them lose these Envelopes otherwise" if hurt else "",
-        wrong=hurt,
+        not damaged,
+        f"{damaged} bodies are gone or cut" if damaged else "every body is there",
+        "restore the backup; organisations that have not carried them lose these Envelopes otherwise"
+        if damaged
+        else "",
+        wrong=damaged,
     )
 
 
@@ -194,11 +196,11 @@ def _manifests(server: OpenServer, today: date) -> Finding:
 def _manifest_troubles(server: OpenServer, today: date) -> Iterator[str]:
     for listed in read_folder(server.home.keys):
         manifest = listed.manifest
-        left = (manifest.end - today).days
+        days_left = (manifest.end - today).days
         if not listed.serves(today):
             yield f"{manifest.organisation} has no valid key"
-        elif left < WARN_DAYS:
-            yield f"the manifest of {manifest.organisation} ends in {left} days"
+        elif days_left < WARN_DAYS:
+            yield f"the manifest of {manifest.organisation} ends in {days_left} days"
 
 
 def _room(server: OpenServer, _today: date) -> Finding:

@@ -41,17 +41,17 @@ class SettleResult:
 
     Attributes:
         blobs: files that were copied.
-        left: files that stay as they are until there is room or nobody uses them.
+        remaining: files that stay as they are until there is room or nobody uses them.
         removed: loose files and stale exports that went.
         database: whether the database was rewritten; False on PostgreSQL.
-        whole: whether the closed days show neither order nor time now.
+        is_complete: whether the closed days show neither order nor time now.
     """
 
     blobs: int
-    left: int
+    remaining: int
     removed: int
     database: bool
-    whole: bool
+    is_complete: bool
 
 
 def settle_server(home: Path, *, today: date | None = None) -> SettleResult:
@@ -71,14 +71,14 @@ def settle_server(home: Path, *, today: date | None = None) -> SettleResult:
 def settle_open_server(server: OpenServer, today: date) -> SettleResult:
     """``settle_server`` on a server that is open."""
     removed = sum(1 for _ in _remove_stale(server.home, today)) + sweep(server.store, server.blobs)
-    copied, left = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else (0, 0)
+    files = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else _NO_FILES
     removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
     sqlite = server.store.engine.dialect.name == "sqlite"
     rewritten = sqlite and _rewrite_database(server.home, server.store)
-    whole = not left and (rewritten or not sqlite)
-    if whole:
+    is_complete = not files.remaining and (rewritten or not sqlite)
+    if is_complete:
         write_file(server.home.settled_day, today.isoformat().encode(), server.home.file_mode)
-    return SettleResult(copied, left, removed, rewritten, whole)
+    return SettleResult(files.copied, files.remaining, removed, rewritten, is_complete)
 
 
 def last_settled(home: Home) -> date | None:
@@ -97,20 +97,31 @@ def closed_before(path: Path, today: date) -> bool:
 # --- blobs ------------------------------------------------------------------------------------------------------------
 
 
-def _settle_blobs(home: Home, blobs: LocalBlobs, today: date) -> tuple[int, int]:
+@dataclass(frozen=True)
+class _SettledFiles:
     """How many files were copied, and how many stay."""
+
+    copied: int
+    remaining: int
+
+
+_NO_FILES: Final = _SettledFiles(0, 0)
+
+
+def _settle_blobs(home: Home, blobs: LocalBlobs, today: date) -> _SettledFiles:
+    """Copy the files of closed days, in random order."""
     folder = home.blobs / SETTLED
     folder.mkdir(mode=0o770 & ~home.umask, exist_ok=True)
     fsync_folder(home.blobs)
     names = [path for path in blobs.unsettled() if closed_before(path, today)]
     secrets.SystemRandom().shuffle(names)
-    left = sum(not _settle_blob(path, folder / path.name, home.file_mode) for path in names)
+    remaining = sum(not _settle_blob(path, folder / path.name, home.file_mode) for path in names)
     fsync_folder(home.blobs)
-    return len(names) - left, left
+    return _SettledFiles(len(names) - remaining, remaining)
 
 
 def _settle_blob(path: Path, settled: Path, mode: int) -> bool:
-    """Move one file; whether it is done with. One that is gone meanwhile is."""
+    """Move one file; whether it is done with. One that was deleted since it was listed is."""
     try:
         with only_reader(open_plain(path)) as file:
             size = os.fstat(file.fileno()).st_size
@@ -169,7 +180,7 @@ def _remove(path: Path, before: date) -> bool:
 
 
 def _rewrite_database(home: Home, store: Store) -> bool:
-    """Rewrite the SQLite file and empty its log; whether nobody read it for so long that the log stayed."""
+    """Rewrite the SQLite file and empty its log; whether the log is empty: a reader can keep it."""
     size = home.database.stat().st_size
     disk = Disk.of(home.path, holds_bodies=True)
     if disk.free - _VACUUM_COPIES * size < disk.floor:
@@ -190,6 +201,6 @@ def _quoted(path: Path) -> str:
 
 
 def _empty_log(connection: sqlite3.Connection) -> bool:
-    """Write the log into the database and cut it to nothing; False when a reader was in the way."""
+    """Write the log into the database and cut it to nothing; False when a reader kept it from that."""
     (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy

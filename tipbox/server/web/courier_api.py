@@ -99,7 +99,7 @@ def create_courier_app(
             taken = threads.disk(_import, home, file, today())
         if taken.refused and not (taken.acknowledged or taken.deposited or taken.returned or taken.manifests):
             raise taken.refused[0]
-        return jsonify({"sequence": taken.sequence, "whole": taken.whole})
+        return jsonify({"sequence": taken.sequence, "whole": taken.is_complete})
 
     return app
 
@@ -108,9 +108,10 @@ def create_courier_app(
 
 
 def _present_export(home: Home, organisation: str, today: date) -> list[dict[str, Any]]:
-    """The volumes of today's export. It is made once a day, after each delivery of news, and when Envelopes have gone.
+    """The volumes of today's export.
 
-    What is kept of a volume is small (``PreparedVolume``); its bytes are made when a courier reads them.
+    It is made once a day, after each delivery that changed something, and when Envelopes have gone. What is kept of a volume is small (``PreparedVolume``); its bytes are made when a courier reads
+    them.
     """
     folder = home.outgoing / organisation
     with open_server(home.path) as server:
@@ -183,7 +184,7 @@ def _range(size: int) -> tuple[int, int]:
 
 
 def _read(threads: Threads, home: Home, prepared: PreparedVolume, begin: int, end: int) -> Iterator[bytes]:
-    """The volume's bytes, made in blocks beside the loop. When an Envelope goes meanwhile the line is cut."""
+    """The volume's bytes, made in blocks beside the loop; the connection is cut when an Envelope goes before that."""
     context = open_server(home.path)
     server = threads.disk(context.__enter__)
     try:
@@ -223,7 +224,7 @@ def _receive(body: Any, length: int, file: BinaryIO) -> None:
     while length:
         piece = body.read(min(_PIECE, length))
         if not piece:
-            raise Refusal("incomplete", "The line broke before the Bundle was whole; deliver it again.")
+            raise Refusal("incomplete", "The connection broke before the Bundle was complete; deliver it again.")
         length -= len(piece)
         try:
             file.write(piece)
@@ -237,7 +238,7 @@ def _import(home: Home, file: BinaryIO, today: date) -> ImportResult:
     with open_server(home.path) as server:
         taken = import_opened(server, file, "delivery", today)
     folder = home.outgoing / taken.organisation
-    if taken.news and folder.is_dir():
+    if taken.has_changes and folder.is_dir():
         with exclusive(folder):
             (folder / EXPORT_DAY).unlink(missing_ok=True)
     return taken
