@@ -108,10 +108,10 @@ fi
 (cd "$out" && find . -type f ! -name 'SHA256SUMS*' -printf '%P\0' | sort -z | xargs -0 sha256sum >SHA256SUMS)
 if [[ $key ]]; then
     ssh-keygen -q -Y sign -f "$key" -n tipbox-kit "$out/SHA256SUMS"
-    say "signed; give the public half to the other side by another way:"
+    say "signed; give the public half to the other side through another channel:"
     say "tipbox $(ssh-keygen -y -f "$key")"
 else
-    say "not signed (--sign): the other side can only compare the hash of SHA256SUMS by voice"
+    say "not signed (--sign): the other side can only compare the hash of SHA256SUMS, read aloud"
 fi
 say "SHA256SUMS has the hash $(sha256sum "$out/SHA256SUMS" | cut -d ' ' -f 1)"
 say "$out: $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f 1)"

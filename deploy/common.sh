@@ -7,7 +7,7 @@ STATE=/var/lib/tipbox
 SETTINGS=/etc/tipbox
 OPT=/opt/tipbox
 UNITS=/etc/systemd/system
-DOORS=(tipbox.service tipbox-courier.service)
+LISTENERS=(tipbox.service tipbox-courier.service)
 DRY=${DRY:-}
 CHANGED=()
 # What was found before: upgrade.sh sets it.
@@ -167,10 +167,10 @@ put_units() {
     done
 }
 
-# enable_units: the doors, and all that has a timer.
+# enable_units: the listeners, and all that has a timer.
 enable_units() {
     local timers=("$HERE"/systemd/tipbox*.timer)
-    run systemctl enable --quiet "${DOORS[@]}" "${timers[@]##*/}"
+    run systemctl enable --quiet "${LISTENERS[@]}" "${timers[@]##*/}"
 }
 
 # verify_folder FOLDER SIGNERS: the hashes of a kit. When the signers are known, both lists must be there and right, and
@@ -181,7 +181,7 @@ verify_folder() {
         [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
             die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
         ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$folder/SHA256SUMS.sig" \
-            <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, by another way"
+            <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, through another channel"
         listed=$(cut -c 67- "$folder/SHA256SUMS" | LC_ALL=C sort)
         found=$(cd "$folder" && find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '%P\n' |
             LC_ALL=C sort)
@@ -267,7 +267,7 @@ found() {
 # is set, was there before. By Debian's Python, for the programs are what is judged.
 judged() { python3 -I "$HERE/findings.py" ${FOUND:+"$FOUND"}; }
 
-# healthy: both doors answer, and nothing that is found speaks against the program in use. Says what is found.
+# healthy: both listeners answer, and nothing that is found speaks against the program in use. Says what is found.
 healthy() {
     systemctl is-active --quiet tipbox.service || return 1
     systemctl is-active --quiet tipbox-courier.service || return 1

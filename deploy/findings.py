@@ -1,4 +1,4 @@
-"""Judges a program by what it finds on a server, and by what the program before it found there.
+"""Judges a program by what it finds on a server, and by what the earlier program found there.
 
     tipbox server check --json | findings.py [BEFORE]
 
@@ -19,7 +19,7 @@ Finding = Mapping[str, Any]
 """As ``tipbox server check --json`` prints it."""
 
 OF_TIME = frozenset({"clock", "settled", "manifests", "room", "tor", "couriers"})
-"""What days, couriers and the machine bring, and no program: going back would mend none of it. A server that stood
+"""What days, couriers and the machine bring, and no program: going back would remedy none of it. A server that stood
 still has the first three, and the new program is often the first to see them."""
 
 
@@ -29,10 +29,10 @@ def read(text: str) -> list[Finding] | None:
         found = json.loads(text)
     except ValueError:
         return None
-    whole = isinstance(found, list) and all(
+    is_complete = isinstance(found, list) and all(
         isinstance(one, dict) and isinstance(one.get("check"), str) and isinstance(one.get("ok"), bool) for one in found
     )
-    return found if whole and found else None
+    return found if is_complete and found else None
 
 
 def is_against(finding: Finding, before: Finding | None) -> bool:

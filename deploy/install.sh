@@ -94,7 +94,7 @@ pow_module() {
     local have
     have=$(tor --list-modules 2>/dev/null || true)
     [[ $have == *"pow: yes"* ]] || [[ $DRY ]] ||
-        die "this tor has no proof of work (tor --list-modules): a flood would shut the line; take Debian's own package"
+        die "this tor has no proof of work (tor --list-modules): a flood would close the onion service; take Debian's own package"
     say "tor has its proof of work against floods"
 }
 
@@ -246,11 +246,11 @@ canary_address() {
     rm -f "$filled"
 }
 
-# The profile was never enforced in a test: when it is what keeps the doors shut, it only watches, and says so.
+# The profile was never enforced in a test: when it is what keeps the server from starting, it only watches, and says so.
 without_apparmor() {
     [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] || return 1
     apparmor_parser -C -r /etc/apparmor.d/tipbox
-    systemctl restart "${DOORS[@]}"
+    systemctl restart "${LISTENERS[@]}"
     healthy || return 1
     say "note: with the AppArmor profile the server did not start; it is in complain mode now. Please report this."
 }
@@ -265,9 +265,9 @@ start() {
         return
     fi
     if changed "$OPT/current" || changed "$UNITS/*" || changed "$SETTINGS/keys/*"; then
-        run systemctl restart "${DOORS[@]}"
+        run systemctl restart "${LISTENERS[@]}"
     else
-        run systemctl start "${DOORS[@]}"
+        run systemctl start "${LISTENERS[@]}"
     fi
     if changed '/etc/tor/*' || changed '/var/lib/tor/*' || changed "$UNITS/tor@*"; then
         run systemctl restart tor@default.service

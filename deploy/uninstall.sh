@@ -59,13 +59,13 @@ step "Data"
 if [[ $destroy_data ]]; then
     cd /
     # Overwriting says little on flash memory; what counts is that all of it is ciphertext. Each service's user does it in
-    # its own folder: one that was broken into, and swaps files for links meanwhile, does not have root overwrite others.
+    # its own folder: one that was broken into, and swaps files for links while this runs, cannot make root overwrite others.
     for owned in tipbox-courier:"$STATE" tipbox-backup:"$STATE-backup" tipbox-canary:"$STATE-canary" \
         debian-tor:/var/lib/tor/tipbox; do
         folder=${owned#*:}
         [[ -d $folder ]] || continue
         run runuser -u "${owned%%:*}" -- find "$folder" -type f -size -64M -exec shred {} + ||
-            say "not all of $folder was overwritten; it is removed all the same"
+            say "not all of $folder was overwritten; it is removed anyway"
         run rm -rf "$folder"
     done
     run rm -rf /var/lib/tipbox-upgrade "$SETTINGS"

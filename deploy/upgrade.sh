@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts a newer tipbox in place of the one that runs: copy, switch, migrate, health check. When the new one is not well,
-# program and data are again what they were. Nobody gets in at the doors before the new one was judged. Cut off in the
-# middle, it first takes back what was begun.
+# program and data are again what they were. Nobody can connect before the new one was judged. When it was cut
+# off in the middle, it first takes back what was begun.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -25,40 +25,42 @@ options 'wheel wheelhouse signers' 'database-is-saved' "$@"
 
 # On the disk of the state folder: bodies are linked, not copied, and nobody changes one in place.
 readonly COPY=/var/lib/tipbox-upgrade
-# What the old version found before it was stopped: only what is new speaks against the new one. It outlives a cut.
+# What the old version found before it was stopped: only what is new counts against the new one. It stays when
+# the upgrade is cut off.
 readonly FOUND=$COPY/found.json
-# While $COPY/state is there, nobody was let in at the doors, and the state folder may be taken back. Renamed to
+# While $COPY/state is there, nobody could connect, and the state folder may be taken back. Renamed to
 # $COPY/old it is only what is left to remove: that is the verdict.
-# In memory, so that after a power cut the doors do not start with what was not judged.
+# In memory, so that after a power cut the listeners do not start with what was not judged.
 readonly TRIAL=/run/tipbox-upgrade
 
 stop_all() {
     local units
     mapfile -t units < <(installed_units timer service)
-    run systemctl stop "${DOORS[@]}" "${units[@]}"
+    run systemctl stop "${LISTENERS[@]}" "${units[@]}"
 }
 
-start_doors() {
+start_listeners() {
     run systemctl daemon-reload
-    run systemctl reset-failed "${DOORS[@]}" || true
-    run systemctl start "${DOORS[@]}"
+    run systemctl reset-failed "${LISTENERS[@]}" || true
+    run systemctl start "${LISTENERS[@]}"
 }
 
-# The drop-in that keeps a door shut.
+# The drop-in that keeps everybody out of a listener.
 bar_of() { printf '%s/%s.d/upgrade.conf\n' "$UNITS" "$1"; }
 
 barred() { [[ -e $(bar_of tipbox.service) || -e $(bar_of tipbox-courier.service) ]]; }
 
-# From here on the doors' sockets are root's and the doors' own until there is a verdict; tor itself goes on, for SSH may
-# come through it. What is cut off after the verdict heals by itself: the doors, when they start, open for tor.
-shut_doors() {
-    local door name
-    for door in "${DOORS[@]}"; do
-        name=${door%.service}
-        say "shutting $door for all but us"
+# From here on only root and their own users reach the listeners' sockets, until there is a verdict; tor itself goes on,
+# because SSH may come through it. What is cut off after the verdict recovers by itself: when the listeners start, they
+# let tor in.
+shut_listeners() {
+    local listener name
+    for listener in "${LISTENERS[@]}"; do
+        name=${listener%.service}
+        say "closing $listener to everybody except root"
         [[ $DRY ]] && continue
-        install -d -m 755 "$UNITS/$door.d"
-        cat >"$UNITS/$door.d/upgrade.part" <<TEXT
+        install -d -m 755 "$UNITS/$listener.d"
+        cat >"$UNITS/$listener.d/upgrade.part" <<TEXT
 # upgrade.sh is at work, or was cut off: nobody gets in. Run it again.
 [Unit]
 ConditionPathExists=|$TRIAL
@@ -68,7 +70,7 @@ ConditionPathExists=|!$COPY/state
 RuntimeDirectoryMode=0700
 ExecStartPost=+/bin/sh -c 'test -e $COPY/state || chmod 750 /run/$name'
 TEXT
-        mv -T "$UNITS/$door.d/upgrade.part" "$(bar_of "$door")"
+        mv -T "$UNITS/$listener.d/upgrade.part" "$(bar_of "$listener")"
     done
     run sync
     run systemctl daemon-reload
@@ -82,18 +84,18 @@ verdict() {
     run sync -f "$COPY"
 }
 
-# open_doors: after the verdict, or where there was none to give.
-open_doors() {
-    local door timers
-    for door in "${DOORS[@]}"; do
-        run rm -rf "$UNITS/$door.d/upgrade.part" "$(bar_of "$door")"
-        [[ ! -d $UNITS/$door.d ]] || run rmdir --ignore-fail-on-non-empty "$UNITS/$door.d"
-        [[ ! -d /run/${door%.service} ]] || run chmod 750 "/run/${door%.service}"
+# open_listeners: after the verdict, or where there was none to give.
+open_listeners() {
+    local listener timers
+    for listener in "${LISTENERS[@]}"; do
+        run rm -rf "$UNITS/$listener.d/upgrade.part" "$(bar_of "$listener")"
+        [[ ! -d $UNITS/$listener.d ]] || run rmdir --ignore-fail-on-non-empty "$UNITS/$listener.d"
+        [[ ! -d /run/${listener%.service} ]] || run chmod 750 "/run/${listener%.service}"
     done
     run rm -f "$TRIAL"
     run systemctl daemon-reload
     mapfile -t timers < <(installed_units timer)
-    run systemctl start "${DOORS[@]}" "${timers[@]}"
+    run systemctl start "${LISTENERS[@]}" "${timers[@]}"
 }
 
 # copy_folder FROM TO: all of it with owners, modes and times; bodies as links where the disk is the same.
@@ -128,7 +130,7 @@ copy_state() {
 roll_back() {
     local unit
     say "taking back: program, units and data as they were before"
-    shut_doors
+    shut_listeners
     stop_all || true
     run ln -sfn "$(cat "$COPY/release")" "$OPT/current.new"
     run mv -T "$OPT/current.new" "$OPT/current"
@@ -141,10 +143,10 @@ roll_back() {
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
     verdict
-    open_doors || say "the doors do not open"
+    open_listeners || say "the listeners do not start"
 }
 
-# All but what was found: an upgrade that was cut off is judged by what was there before it.
+# All except what was found: an upgrade that was cut off is judged by what was there before it.
 forget_copy() {
     [[ -d $COPY ]] || return 0
     run find "$COPY" -type f -size -1048576k ! -path '*/blobs/*' ! -path "$FOUND" -exec shred -u {} +
@@ -159,7 +161,7 @@ forget_all() {
 }
 
 # What the version that runs finds. One that cannot say, or is too old to, has found nothing: what the new one then finds
-# counts as new, but for what time brings, so that no server is too old to be upgraded.
+# counts as new, except what time brings, so that no server is too old to be upgraded.
 remember_findings() {
     if [[ -f $FOUND ]]; then
         found | judged && return
@@ -180,7 +182,7 @@ cut_off() {
     if [[ -d $COPY/state ]]; then
         roll_back
     else
-        open_doors
+        open_listeners
     fi
 }
 
@@ -193,13 +195,13 @@ if grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" && [[ ! $database_is_sav
     die "the database is PostgreSQL, which this cannot copy: make a dump (pg_dump), then add --database-is-saved"
 fi
 if [[ -d $COPY/state ]]; then
-    # Without bars the doors were open, as in upgrades of versions before this one: what came since must stay.
-    barred || die "an upgrade of an older version was cut off, and the doors were open since, so nothing is taken back;
+    # Without bars everybody could connect, as in upgrades of versions before this one: what came since must stay.
+    barred || die "an upgrade of an older version was cut off, and the server was open since, so nothing is taken back;
 when 'tipbox-server check' finds the server well, remove $COPY (the data of before) and run this again"
     step "An upgrade was cut off"
     roll_back
 elif barred; then
-    open_doors
+    open_listeners
 fi
 forget_copy
 
@@ -218,7 +220,7 @@ needed=$(du -s --block-size=1K --exclude=blobs "$STATE" 2>/dev/null | cut -f 1 |
 bodies=$(du -s --block-size=1K "$STATE/blobs" 2>/dev/null | cut -f 1 || echo 0)
 free=$(df --output=avail --block-size=1K /var/lib | tail -n 1)
 ((free > 2 * needed + bodies)) || die "the copy needs more room on the disk than there is; nothing was changed"
-shut_doors
+shut_listeners
 trap 'exit 1' INT TERM
 trap 'exec >/dev/null 2>&1; exit 1' HUP
 trap cut_off EXIT
@@ -232,7 +234,7 @@ put_units
 enable_units
 use_release "$new"
 run touch "$TRIAL"
-start_doors || well=no
+start_listeners || well=no
 if [[ ! $DRY && $well == yes ]]; then
     healthy || well=no
 fi
@@ -249,7 +251,7 @@ if [[ $well == no ]]; then
     die "the upgrade was taken back, but the old version is not well either; its data is also in $COPY/old"
 fi
 verdict
-open_doors
+open_listeners
 forget_all
 step "Done"
 say "release $new runs; the one before stays in $OPT/releases until uninstall.sh --old-releases"

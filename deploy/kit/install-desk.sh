@@ -24,9 +24,9 @@ fail() {
 if [[ $signers ]]; then
     [[ -f SHA256SUMS.sig ]] || fail "this kit is not signed"
     ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s SHA256SUMS.sig <SHA256SUMS ||
-        fail "the signature is not right: do not use this kit; get it again, by another way"
+        fail "the signature is not right: do not use this kit; get it again, through another channel"
 else
-    echo "The signature was not checked (--signers). Compare this hash with the one that you were told:"
+    echo "The signature was not checked (--signers). Compare this hash with the one that was read to you:"
     sha256sum SHA256SUMS
 fi
 # Every file that is here must be listed, and be what the list says: pip would take what somebody has added.

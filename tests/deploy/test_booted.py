@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a 
 
 UPKEEP = ("prune", "settle", "check", "machine", "backup", "canary")
 UNITS = ("tipbox", "tipbox-courier", *(f"tipbox-{name}" for name in UPKEEP))
-DOORS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}
+LISTENERS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}
 FOLDER = ["/var/lib/tipbox", "/var/lib/tipbox/blobs"]
 WRITES = {
     "tipbox-machine": ["/tmp"],
@@ -147,10 +147,10 @@ def test_the_report_names_the_addresses_and_finds_everything_well(installed: Ins
 
 def test_units_are_active_and_enabled(installed: Installed) -> None:
     machine = installed.machine
-    for unit in (*DOORS, "tor@default"):
+    for unit in (*LISTENERS, "tor@default"):
         assert machine.property(unit, "ActiveState") == "active", unit
         assert machine.property(unit, "NRestarts") == "0", unit
-    for unit in (*(f"{name}.service" for name in DOORS), *(f"tipbox-{one}.timer" for one in UPKEEP)):
+    for unit in (*(f"{name}.service" for name in LISTENERS), *(f"tipbox-{one}.timer" for one in UPKEEP)):
         assert machine.run("systemctl", "is-enabled", unit).out.strip() == "enabled"
     assert machine.run("systemctl", "--failed", "--plain", "--no-legend").out == ""
 
@@ -256,10 +256,10 @@ def test_an_open_couriers_door_is_found_at_night_and_by_hand(installed: Installe
     assert (result, gone) == ("exit-code", "exit-code")
 
 
-def test_doors_belong_to_users_of_their_own_and_tor_cannot_read_the_tips(installed: Installed) -> None:
+def test_listeners_belong_to_users_of_their_own_and_tor_cannot_read_the_tips(installed: Installed) -> None:
     machine = installed.machine
-    for unit, door in DOORS.items():
-        assert machine.run("stat", "-c", "%U:%G %a", door).out.strip() == f"{unit}:{unit} 660"
+    for unit, path in LISTENERS.items():
+        assert machine.run("stat", "-c", "%U:%G %a", path).out.strip() == f"{unit}:{unit} 660"
         assert machine.property(unit, "User") == unit
     assert machine.run("stat", "-c", "%U %a", "/var/lib/tipbox/server.key").out.strip() == "tipbox-courier 600"
     for user, folder in (("debian-tor", "/var/lib/tipbox"), ("tipbox", "/var/lib/tor"), ("nobody", "/var/lib/tipbox")):
@@ -357,18 +357,18 @@ def test_sandbox_no_core_no_privilege_no_new_code(probes: dict[str, Any], unit: 
     assert found["trace"] == "EPERM"
 
 
-def test_running_doors_have_a_network_of_nothing_no_swap_and_no_core(installed: Installed) -> None:
+def test_running_listeners_have_a_network_of_nothing_no_swap_and_no_core(installed: Installed) -> None:
     machine = installed.machine
     outside = str(Path(f"/proc/{machine.leader}/ns/net").readlink())
     networks = set()
-    for unit in DOORS:
+    for unit in LISTENERS:
         pid = machine.property(unit, "MainPID")
         networks.add(machine.run("readlink", f"/proc/{pid}/ns/net").out.strip())
         limits = machine.run("cat", f"/proc/{pid}/limits").out
         assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
         assert machine.property(unit, "MemorySwapMax") == "0"
     assert outside not in networks
-    assert len(networks) == len(DOORS)
+    assert len(networks) == len(LISTENERS)
 
 
 def test_words_of_the_units_are_kept_in_memory_only(installed: Installed) -> None:
@@ -507,7 +507,7 @@ def test_tors_socket_serves_canaries_only_and_goes_to_onions_only(installed: Ins
 
 
 def exported(machine: Machine, out: Path) -> Path:
-    """Everything for the organisation, as the courier's door would hand it out."""
+    """Everything for the organisation, as the couriers' listener would hand it out."""
     machine.run("install", "-d", "-o", "tipbox-courier", "/run/exported")
     machine.run("tipbox-server", "export", "--to", ORGANISATION, "--out", "/run/exported")
     out.mkdir()
@@ -535,11 +535,11 @@ def test_a_nightly_backup_brings_back_tips_keys_and_addresses(installed: Install
     before = stored(machine)
     addresses = [installed.onion(name) for name in ("sources", "couriers")]
     clients = tree(machine, "/var/lib/tor/tipbox")
-    machine.run("systemctl", "stop", "tor@default", *DOORS)
+    machine.run("systemctl", "stop", "tor@default", *LISTENERS)
     for folder in ("/var/lib/tipbox", "/var/lib/tor/tipbox"):
         machine.run("find", folder, "-mindepth", "1", "!", "-name", "tipbox.toml", "-delete")
     machine.run("tipbox-server", "restore", *identity, "--onion", "/var/lib/tor/tipbox", "/root/night.bak")
-    machine.run("systemctl", "start", "tor@default", *DOORS)
+    machine.run("systemctl", "start", "tor@default", *LISTENERS)
 
     assert json.loads(drilled.out)["envelopes"] == len(before)
     assert json.loads(drilled.out)["problems"] == []
@@ -547,12 +547,12 @@ def test_a_nightly_backup_brings_back_tips_keys_and_addresses(installed: Install
     assert stored(machine) == before
     assert [installed.onion(name) for name in ("sources", "couriers")] == addresses
     assert tree(machine, "/var/lib/tor/tipbox") == clients
-    assert {machine.property(unit, "ActiveState") for unit in (*DOORS, "tor@default")} == {"active"}
+    assert {machine.property(unit, "ActiveState") for unit in (*LISTENERS, "tor@default")} == {"active"}
     machine.run("tipbox-server", "check")
     by_hand = ("--out", "/root/hand.bak", "--to", "/root/operator.pub", "--onion", "/var/lib/tor/tipbox", "--json")
     assert json.loads(machine.run("tipbox-server", "backup", *by_hand).out)["onion_files"] == len(clients)
 
-    # A door that was broken into leaves a link where root's command is about to write.
+    # A process that was broken into leaves a link where root's command is about to write.
     for name in ("upkeep.lock", "tipbox.db"):
         place = f"/var/lib/tipbox/{name}"
         machine.run("mv", place, f"{place}.aside")
@@ -616,7 +616,7 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     installed: Installed, kit: Kit, tmp_path: Path
 ) -> None:
     machine = installed.machine
-    machine.run("systemctl", "stop", *DOORS)
+    machine.run("systemctl", "stop", *LISTENERS)
     for folder in ("/var/lib/tipbox", "/etc/tipbox/keys"):
         machine.run("mv", folder, f"{folder}-aside")
     machine.put(ROOT / "tests" / "schemas" / "0001" / "home", "/var/lib/tipbox")
@@ -631,17 +631,17 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     expected = json.loads((ROOT / "tests" / "schemas" / "0001" / "expected.json").read_text())
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.0", {}), 0)
     stored = machine.run("python3", "-c", LIST_ENVELOPES)
-    doors = {machine.property(unit, "ActiveState") for unit in DOORS}
-    machine.run("systemctl", "stop", *DOORS)
+    states = {machine.property(unit, "ActiveState") for unit in LISTENERS}
+    machine.run("systemctl", "stop", *LISTENERS)
     for folder in ("/var/lib/tipbox", "/etc/tipbox/keys"):
         machine.run("rm", "-rf", folder)
         machine.run("mv", f"{folder}-aside", folder)
-    machine.run("systemctl", "start", *DOORS)
+    machine.run("systemctl", "start", *LISTENERS)
 
     assert str(machine.path("/opt/tipbox/current").readlink()).startswith("releases/0.9.0-")
     assert "release 0.9.0" in done.out
     assert sorted(stored.out.split()) == sorted(expected["envelopes"])
-    assert doors == {"active"}
+    assert states == {"active"}
     assert not machine.path("/var/lib/tipbox-upgrade").exists()
 
 
@@ -662,9 +662,9 @@ open("/var/lib/tipbox/settled", "w").write(day)
 def test_a_server_that_stood_still_for_ten_days_is_upgraded_and_says_what_it_found(
     installed: Installed, kit: Kit, tmp_path: Path, *, answers: bool
 ) -> None:
-    """Off, or its doors shut: the new version is the first to see that the clock went on."""
+    """Off, or its listeners stopped: the new version is the first to see that the clock went on."""
     machine = installed.machine
-    machine.run("systemctl", "stop", *DOORS)
+    machine.run("systemctl", "stop", *LISTENERS)
     machine.run("cp", "-a", "/var/lib/tipbox", "/var/lib/tipbox-aside")
     program = machine.path("/opt/tipbox") / machine.path("/opt/tipbox/current").readlink() / "bin" / "tipbox"
     script = program.read_text()
@@ -675,13 +675,13 @@ def test_a_server_that_stood_still_for_ten_days_is_upgraded_and_says_what_it_fou
     try:
         done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.7.0" if answers else "0.7.1", {}), 0)
         after = machine.run("tipbox-server", "check", expect=8)
-        doors = {machine.property(unit, "ActiveState") for unit in DOORS}
+        states = {machine.property(unit, "ActiveState") for unit in LISTENERS}
     finally:
         program.write_text(script)
-        machine.run("systemctl", "stop", *DOORS)
+        machine.run("systemctl", "stop", *LISTENERS)
         machine.run("rm", "-rf", "/var/lib/tipbox")
         machine.run("mv", "/var/lib/tipbox-aside", "/var/lib/tipbox")
-        machine.run("systemctl", "start", *DOORS)
+        machine.run("systemctl", "start", *LISTENERS)
 
     assert [line.split(":")[0] for line in before.out.splitlines() if line.startswith("BAD")] == ["BAD   settled"]
     settled = "settled: closed days were settled last on "
@@ -696,7 +696,7 @@ def test_a_server_that_stood_still_for_ten_days_is_upgraded_and_says_what_it_fou
         "BAD   clock",
         "BAD   settled",
     ]
-    assert doors == {"active"}
+    assert states == {"active"}
     assert str(machine.path("/opt/tipbox/current").readlink()).startswith("releases/0.7.")
     assert not machine.path("/var/lib/tipbox-upgrade").exists()
 
@@ -725,7 +725,7 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
     assert "NEW: ledger: the check failed: RuntimeError" in done.out
     assert dump(machine) == before
     assert machine.path("/opt/tipbox/current").readlink() == release
-    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
+    assert {machine.property(unit, "ActiveState") for unit in LISTENERS} == {"active"}
     assert not machine.path("/var/lib/tipbox-upgrade").exists()
 
 
@@ -733,7 +733,7 @@ CUTS = (
     ('run mv -T "$COPY/state.part" "$COPY/state"',),
     ('use_release "$new"',),
     ("trap - EXIT", 'copy_folder "$COPY/state" "$STATE"'),
-    ("open_doors",),
+    ("open_listeners",),
     ('run rm -rf "$COPY"',),
 )
 """Lines of upgrade.sh before which its power is cut, and then that of the run that takes it back."""
@@ -742,7 +742,7 @@ KNOCK = "import socket; socket.socket(socket.AF_UNIX).connect('/run/tipbox/sourc
 
 
 def tor_gets_in(machine: Machine) -> bool:
-    """Whether tor reaches the sources' door."""
+    """Whether tor reaches the sources' listener."""
     return machine.run("runuser", "-u", "debian-tor", "--", "python3", "-c", KNOCK, expect=None).code == 0
 
 
@@ -766,7 +766,7 @@ def cut_off(machine: Machine, script: str, line: str, wheel: Path) -> None:
 def test_wherever_an_upgrade_is_cut_off_nothing_that_was_answered_is_lost(
     installed: Installed, kit: Kit, tmp_path: Path
 ) -> None:
-    """Whatever got in after the cut is there after the next run, which ends well with the doors open."""
+    """Whatever got in after the cut is there after the next run, which ends well with the listeners open."""
     machine = installed.machine
     script = machine.path("/root/release/deploy/upgrade.sh").read_text()
     before = dump(machine)
@@ -778,10 +778,10 @@ def test_wherever_an_upgrade_is_cut_off_nothing_that_was_answered_is_lost(
             cut_off(machine, script, cut, wheel)
             trial = tor_gets_in(machine)
             # As after a restart: what is in memory is gone, and systemd starts what it would start.
-            machine.run("systemctl", "stop", *DOORS)
+            machine.run("systemctl", "stop", *LISTENERS)
             machine.run("rm", "-f", "/run/tipbox-upgrade")
             machine.run("systemctl", "daemon-reload")
-            machine.run("systemctl", "start", *DOORS)
+            machine.run("systemctl", "start", *LISTENERS)
         opened, judged = tor_gets_in(machine), not machine.path("/var/lib/tipbox-upgrade/state").exists()
         if opened:
             machine.path(MARK).write_text("stored\n")
@@ -814,7 +814,7 @@ def test_uninstalling_leaves_the_data_and_installing_again_takes_it_up(installed
     machine.run(*INSTALL)
     assert dump(machine) == before
     assert installed.onion("sources") == address
-    assert {machine.property(unit, "ActiveState") for unit in DOORS} == {"active"}
+    assert {machine.property(unit, "ActiveState") for unit in LISTENERS} == {"active"}
 
     machine.run("/root/release/deploy/uninstall.sh", "--destroy-data")
     gone = ("/var/lib/tipbox", "/var/lib/tipbox-backup", "/var/lib/tor/tipbox", "/etc/tipbox", "/opt/tipbox")
