@@ -93,7 +93,7 @@ class Quota(Section):
     long_letter_bytes: int = Field(default=256 * MB, ge=1)
     """What a day takes of letters above LONG_LETTER, all together: they cannot fill the room for common ones."""
     arriving_letter_bytes: int = Field(default=256 * MB, ge=1)
-    """What has come of long letters that are not whole yet, over all connections."""
+    """What has come of long letters that are not complete yet, over all connections."""
     arriving_bytes: int = Field(default=4 * GB, ge=1)
     """The same of parts of bodies."""
     carry_capacity: int = Field(default=64 * GB, ge=1)

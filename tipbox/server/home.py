@@ -84,7 +84,7 @@ class Home:
 
     @property
     def file_mode(self) -> int:
-        """Of the files in H but its secret keys."""
+        """Of the files in H except its secret keys."""
         return 0o660 & ~self.umask
 
     def make(self) -> None:

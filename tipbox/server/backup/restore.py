@@ -84,7 +84,7 @@ def restore_backup(
 
 
 def _must_be_empty(folder: Home) -> None:
-    """InputRefused unless nothing is here but settings and manifests, or what a restore that was cut off left."""
+    """InputRefused unless nothing is here except settings and manifests, or what a restore that was cut off left."""
     # What a restore that was cut off, or a drill, had in hand.
     for path in (*folder.path.glob(f".*{TEMPORARY_SUFFIX}"), *folder.keys.glob(f".*{TEMPORARY_SUFFIX}")):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -164,6 +164,6 @@ def write_onion(folder: Path, files: dict[str, bytes]) -> None:
     folder.mkdir(mode=MODE, parents=True, exist_ok=True)
     for name, data in files.items():
         path = folder / name
-        for parent in reversed(Path(name).parents):  # each with the mode that tor insists on
+        for parent in reversed(Path(name).parents):  # each with the mode that tor requires
             (folder / parent).mkdir(mode=MODE, exist_ok=True)
         write_file(path, data)

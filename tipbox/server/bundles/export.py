@@ -120,7 +120,7 @@ class PreparedVolume:
         return cls(name, Volume.load(data[end:]), data[_REPORT_LENGTH:end])
 
     def save(self) -> bytes:
-        """All but the Envelopes."""
+        """All except the Envelopes."""
         return len(self.report).to_bytes(_REPORT_LENGTH) + self.report + self.sealed.save()
 
     @property
@@ -132,7 +132,7 @@ class PreparedVolume:
         """Its bytes from ``begin`` on.
 
         Raises:
-            InputRefused: an Envelope has gone meanwhile.
+            InputRefused: an Envelope has gone since the volume was prepared.
         """
 
         def open_item(number: int, start: int) -> Iterable[bytes]:
@@ -156,14 +156,14 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
     manifest.check(today)
     key = manifest.current_key(today)
     start = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    whole = [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)]
-    volumes = _bounded(plan(whole))
+    intact = [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)]
+    volumes = _bounded(plan(intact))
     prepared = []
     for number, volume in enumerate(volumes, 1):
         entries = [ItemEntry("envelope", envelope.size, envelope.id) for envelope in volume]
-        told = start.report.encode() if number == 1 else b""
-        if told:
-            entries.insert(0, ItemEntry("report", len(told), sha256(told)))
+        report = start.report.encode() if number == 1 else b""
+        if report:
+            entries.insert(0, ItemEntry("report", len(report), sha256(report)))
         index = Index(
             day=today,
             direction=OUTWARD,
@@ -176,7 +176,7 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
             volumes=len(volumes),
         )
         sealed = Volume.begin(index, entries, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
-        prepared.append(PreparedVolume(f"{organisation}-{start.sequence}-{number}.bundle", sealed, told))
+        prepared.append(PreparedVolume(f"{organisation}-{start.sequence}-{number}.bundle", sealed, report))
     return prepared
 
 
@@ -276,7 +276,7 @@ def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:
         ).one_or_none()
     )
     if found is None:
-        raise InputRefused("exporting: Envelopes were acknowledged meanwhile; export again")
+        raise InputRefused("exporting: Envelopes were acknowledged while they were read; export again")
     opening = found[0] + found[1]
     if start < len(opening):
         yield opening[start:]

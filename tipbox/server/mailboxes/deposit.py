@@ -160,13 +160,13 @@ def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
     """Whether this item was deposited once, or came in a Bundle that was taken in whole and was not refused."""
     organisation = bundle.index.organisation
     deposited = exists().where(Deposit.item == item.entry.hash)
-    whole = exists().where(
+    bundle_taken = exists().where(
         Inward.organisation == organisation,
         Inward.sequence == bundle.index.sequence,
         Inward.header.is_(None) | (Inward.header == bundle.header_hash),
     )
     refused = exists().where(RefusedItem.organisation == organisation, RefusedItem.item == item.entry.hash)
-    return bool(connection.execute(select(deposited | (whole & ~refused))).scalar_one())
+    return bool(connection.execute(select(deposited | (bundle_taken & ~refused))).scalar_one())
 
 
 def _admit(connection: Connection, server: OpenServer, writer: bytes, start: ReplyStart) -> None:

@@ -100,16 +100,16 @@ def _list(connection: Connection, address: bytes) -> bytes:
 def _read(blobs: BlobStore, blob: str, start: int, size: int) -> bytes:
     try:
         return b"".join(blobs.read(blob, start, size))
-    except (FileNotFoundError, EOFError):  # deleted meanwhile; one that the disk lost is named by ``check``
+    except (FileNotFoundError, EOFError):  # deleted since the row was read; ``check`` names one that the disk lost
         return bytes(size)
 
 
 def _padded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    left = MAILBOX_PIECE
+    remaining = MAILBOX_PIECE
     for chunk in chunks:
-        left -= len(chunk)
+        remaining -= len(chunk)
         yield chunk
-    while left:
-        size = min(left, CHUNK)
-        left -= size
+    while remaining:
+        size = min(remaining, CHUNK)
+        remaining -= size
         yield bytes(size)

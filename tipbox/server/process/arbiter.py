@@ -1,4 +1,4 @@
-"""The master process: gunicorn, told everything here and nothing by its own files or environment.
+"""The master process: gunicorn, with every setting made here and none read from its own files or environment.
 
 Runs as ``python -m tipbox.server.process.arbiter`` in a fresh interpreter, so that workers load the application
 after gevent has made the standard library wait without blocking.
@@ -19,7 +19,7 @@ from tipbox.server.home import Home
 
 GRACE_SECONDS: Final = 15
 SILENT_SECONDS: Final = 120
-"""A worker whose loop stands still for so long is replaced."""
+"""A worker whose loop stands still for this long is replaced."""
 BACKLOG: Final = 4096
 SOCKET_UMASK: Final = 0o117
 """Unix sockets are for the owner and its group: Tor's user is in it."""

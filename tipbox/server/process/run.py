@@ -119,7 +119,7 @@ def _check_bind(bind: str) -> str:
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
         raise Usage("starting the server: --bind takes 127.0.0.1:PORT or unix:PATH")
     if not _is_loopback(host.strip("[]")):
-        raise Usage("starting the server: it listens on this machine only; bind to 127.0.0.1 or unix: and let Tor come")
+        raise Usage("starting the server: it listens on this machine only; bind to 127.0.0.1 or unix:, for Tor")
     return bind
 
 

@@ -37,7 +37,7 @@ def tick(connection: Connection, today: date) -> Clock:
 
 
 def begin(connection: Connection, today: date, days_seen: int) -> None:
-    """Start the clock of a restored server, as if it had seen so many days."""
+    """Start the clock of a restored server, as if it had seen ``days_seen`` days."""
     connection.execute(update(Ledger).values(last_day=today, days_seen=days_seen, held=False))
 
 

@@ -128,7 +128,7 @@ def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
         _folded(one.manifest) == _folded(manifest) for one in read_folder(home.keys) if one.manifest.id != manifest.id
     ):
         raise InputRefused(
-            f"taking the key manifest of {manifest.organisation}: another organisation has the same name for people; "
+            f"taking the key manifest of {manifest.organisation}: another organisation shows the same name; "
             "ask both, sources could not tell them apart"
         )
     store.write(lambda connection: _pin(connection, manifest))
@@ -159,7 +159,7 @@ def _pin(connection: Connection, manifest: Manifest) -> None:
 def _changed(manifest: Manifest) -> IdentityChanged:
     return IdentityChanged(
         f"taking the key manifest of {manifest.organisation}: its identity key is not the one that this server knows; "
-        "ask the organisation by another way, and keep the old manifest until it has answered"
+        "ask the organisation through another channel, and keep the old manifest until it has answered"
     )
 
 

@@ -25,8 +25,8 @@ from tipbox.server.storage.models import Ledger
 class Deletion:
     """What a transaction deleted: how many entries, and the blobs to delete once it is committed.
 
-    Blobs go after their rows: a crash in between leaves a file that no row names, and ``sweep`` removes it. The other
-    way round a row would name a file that is gone.
+    Blobs go after their rows: a crash in between leaves a file that no row names, and ``sweep`` removes it. In the
+    other order a row would name a file that is gone.
     """
 
     count: int
@@ -39,7 +39,7 @@ DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
 
 
 class Store:
-    """Runs work in transactions. Work must have no effect but on its connection: it may be run again."""
+    """Runs work in transactions. Work must have no effect except on its connection: it may be run again."""
 
     def __init__(self, engine: Engine, threads: Threads | None = None) -> None:
         self.engine = engine

@@ -1,6 +1,6 @@
-"""Looking after the machine around a server: tor, the walls of the units, the couriers' keys. It needs no folder.
+"""Looking after the machine around a server: tor, the sandbox of the units, the couriers' keys. It needs no folder.
 
-What cannot be asked is not well: a check that was kept from looking has found nothing out.
+An unanswered check counts as failed: one that was kept from looking has found nothing out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from tipbox.server.upkeep.finding import Finding
 STANDARD_INPUT: Final = Path("-")
 _UNITS: Final = Path("/etc/systemd/system")
 _TOR_UNIT: Final = Path("/usr/lib/systemd/system/tor@default.service")
-"""Debian's, with a drop-in of ours: it meets strangers before all others do."""
+"""Debian's, with a drop-in of ours: it is the first to receive what anybody sends."""
 _LARGEST_EXPOSURE: Final = 15
 """Tenths of systemd's measure of exposure that a unit may have."""
-_PATIENCE: Final = 30
+_TIMEOUT: Final = 30
 _COURIER: Final = re.compile(r"descriptor:x25519:[A-Z2-7]{52}", re.ASCII)
 _LARGEST_KEYS: Final = 1 << 20
 
@@ -115,7 +115,7 @@ def _ask(*command: str) -> subprocess.CompletedProcess[str]:
     """What another program says; nothing when it does not run."""
     try:
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return subprocess.CompletedProcess(command, 1, "", "")

@@ -1,4 +1,4 @@
-"""What whoever takes the disk of this server finds on it, in plain words and counted from what is really there.
+"""What whoever takes the disk of this server finds on it, in plain language and counted from what is really there.
 
 Times are named by the day only, although a disk may show them finer: what this prints may be printed and kept.
 """
@@ -106,7 +106,7 @@ class SeizureReport:
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """As sentences, for the screen."""
         yield "Whoever takes this disk finds:"
         yield from self._envelope_lines()
         for one in self.organisations:

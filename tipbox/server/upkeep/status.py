@@ -31,7 +31,7 @@ class OrganisationStatus:
 class Status:
     """The server's state, and its id as digits for desks to compare. Counts are steps such as ``"10+"``.
 
-    Shares are in tenths of the whole.
+    Shares are in tenths of the total.
     """
 
     server: str
@@ -103,5 +103,5 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
         )
 
 
-def _tenths(part: int, whole: int) -> int:
-    return min(10, 10 * part // whole) if whole else 10
+def _tenths(part: int, total: int) -> int:
+    return min(10, 10 * part // total) if total else 10

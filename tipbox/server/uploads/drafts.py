@@ -28,7 +28,7 @@ from tipbox.server.uploads.ranges import Range
 LISTED_RANGES: Final = 100
 FINISHED_DAYS: Final = 7
 
-# Statements of the way that every Envelope takes, made once: making one costs more than running it.
+# Statements that every upload runs, built once: building one costs more than running it.
 _TOKEN: Final = bindparam("token", type_=HASH)
 _FIND: Final = (
     select(Draft.body_size, Draft.missing)
@@ -46,7 +46,7 @@ _OVERLAPPING: Final = select(Run.first, Run.count, Run.hashes).where(
 
 @dataclass(frozen=True)
 class State:
-    """What the server has of an Envelope: all of it, or all but the missing parts."""
+    """What the server has of an Envelope: all of it, or all except the missing parts."""
 
     stored: bool
     missing: Sequence[Range] = ()
@@ -208,8 +208,8 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
         return Change(STORED, used=False)
     count = len(hashes)
     _compare(connection, token, first, hashes)
-    new, missing = ranges.split(draft.missing, first, count)
-    for start, size in new:
+    added, missing = ranges.split(draft.missing, first, count)
+    for start, size in added:
         at = start - first
         connection.execute(
             _INSERT_RUN,
@@ -222,12 +222,12 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
                 "hashes": b"".join(hashes[at : at + size]),
             },
         )
-    if new:
+    if added:
         received = _received(draft.body_size, missing)
         connection.execute(
             update(Draft).where(Draft.token == token).values(missing=ranges.pack(missing), received=received)
         )
-    return Change(State(stored=False, missing=missing), used=bool(new))
+    return Change(State(stored=False, missing=missing), used=bool(added))
 
 
 def _received(body_size: int, missing: Sequence[Range]) -> int:

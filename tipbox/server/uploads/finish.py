@@ -35,16 +35,16 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
         Refusal: ``no-draft``, ``incomplete``.
         Full: the disk has no room for the merged blob; the draft stays.
     """
-    whole = store.read(lambda connection: drafts.gather(connection, token))
-    if whole is None:
+    draft = store.read(lambda connection: drafts.gather(connection, token))
+    if draft is None:
         return STORED
     with threads.disk(blobs.create) as blob:
         try:
-            envelope = threads.disk(_merge, blobs, whole, blob)
+            envelope = threads.disk(_merge, blobs, draft, blob)
         except _DamagedRun as damaged:
             first = damaged.first
             state = store.write(lambda connection: drafts.drop_run(connection, token, first))
-            if state.stored:  # finished beside us, which removed the runs
+            if state.stored:  # another request finished it and removed the runs
                 return STORED
             raise Refusal("incomplete", state=state.to_json()) from None
         name = threads.disk(blob.keep, blob.size)
@@ -55,10 +55,10 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
     return STORED
 
 
-def _merge(blobs: BlobStore, whole: CompleteDraft, merged: Incoming) -> bytes:
-    envelope = EnvelopeId(whole.header.encoded, whole.letter)
-    for first, count, skip, blob, hashes in whole.runs:
-        size = drafts.run_size(whole.header.body_size, first, count)
+def _merge(blobs: BlobStore, draft: CompleteDraft, merged: Incoming) -> bytes:
+    envelope = EnvelopeId(draft.header.encoded, draft.letter)
+    for first, count, skip, blob, hashes in draft.runs:
+        size = drafts.run_size(draft.header.body_size, first, count)
         expected = (hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE))
         try:
             for part in _parts(blobs.read(blob, skip, size)):
@@ -75,9 +75,9 @@ def _parts(pieces: Iterator[bytes]) -> Iterator[bytes]:
     buffer = bytearray()
     for piece in pieces:
         buffer += piece
-        whole = len(buffer) - len(buffer) % SEALED_PART_SIZE
-        for at in range(0, whole, SEALED_PART_SIZE):
+        end = len(buffer) - len(buffer) % SEALED_PART_SIZE
+        for at in range(0, end, SEALED_PART_SIZE):
             yield bytes(buffer[at : at + SEALED_PART_SIZE])
-        del buffer[:whole]
+        del buffer[:end]
     if buffer:
         yield bytes(buffer)

@@ -1,4 +1,4 @@
-"""Bytes that have come of requests that are not whole yet: what hostile lines hold of the disk has a bound.
+"""Bytes that have come of requests that are not complete yet: what hostile clients hold of the disk has a bound.
 
 What counts is what has come, not what was announced: to keep others out, somebody has to send it all, again and again.
 """
@@ -28,7 +28,7 @@ class InFlight:
             self._held -= share.held
 
     def take(self, size: int) -> None:
-        """Hold so many more; Refusal ``slow-down`` when they are too many."""
+        """Hold ``size`` bytes more; Refusal ``slow-down`` when they are too many."""
         if self._held and self._held + size > self._most:
             raise Refusal("slow-down")
         self._held += size
@@ -42,6 +42,6 @@ class Share:
         self.held = 0
 
     def take(self, size: int) -> None:
-        """So many bytes have come; Refusal ``slow-down`` when all requests together hold too many."""
+        """``size`` more bytes have come; Refusal ``slow-down`` when all requests together hold too many."""
         self._all.take(size)
         self.held += size

@@ -1,7 +1,7 @@
 """Taking in an upload, streamed (docs/protocol.md, section 3).
 
 Bodies are read from the connection in small pieces and go straight to a file in H: a source that sends one byte a
-second costs a file and a few kilobytes of memory, and what its line delivers whole is kept when it breaks.
+second costs a file and a few kilobytes of memory, and the parts that arrived whole are kept when its connection breaks.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Body(Protocol):
     """A request's body: ``wsgi.input``."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; fewer only where the body, or the line, ends."""
+        """Up to ``size`` bytes; fewer only where the body, or the connection, ends."""
 
 
 class Cut(Exception):
-    """The line broke before the body was whole; nobody waits for an answer."""
+    """The connection broke before the body was complete; nobody waits for an answer."""
 
 
 class Intake:
@@ -90,7 +90,7 @@ class Intake:
             TipboxError: a format error.
             Refusal: ``not-tipbox``, ``too-large``, ``draft-differs``, ``unknown-organisation``, ``full``,
                 ``slow-down``.
-            Cut: the line broke.
+            Cut: the connection broke.
         """
         if length > MAX_OPENING:
             raise Refusal("too-large")
@@ -132,7 +132,7 @@ class Intake:
         Raises:
             Malformed: parts cannot have this length.
             Refusal: ``no-draft``, ``part-differs``, ``full``; ``slow-down``: the parts that came whole are kept.
-            Cut: the line broke; the same.
+            Cut: the connection broke; the same.
         """
         draft = self._store.read(lambda connection: drafts.find(connection, token))
         if draft is None:
@@ -216,7 +216,7 @@ def _receive(body: Body, sizes: Sequence[int], blob: Incoming, share: Share) -> 
 
 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:
-    """Exactly ``size`` bytes of the body, as they come; Cut when the line breaks."""
+    """Exactly ``size`` bytes of the body, as they come; Cut when the connection breaks."""
     while size:
         piece = exactly(body, min(size, PIECE))
         size -= len(piece)
@@ -224,7 +224,7 @@ def _pieces(body: Body, size: int) -> Iterator[bytes]:
 
 
 def exactly(body: Body, size: int) -> bytes:
-    """Exactly ``size`` bytes of the body; Cut when the line breaks."""
+    """Exactly ``size`` bytes of the body; Cut when the connection breaks."""
     try:
         piece = body.read(size)
     except OSError as error:

@@ -18,7 +18,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Ledger
 
 DAILY_SHARE: Final = 4
-"""A day takes at most one in so many of the bytes that are left at its begin."""
+"""A day takes at most one in this many of the bytes that are left at its begin."""
 _TODAY: Final = bindparam("today", type_=Date())
 _COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
 _COUNT: Final = (
@@ -32,7 +32,7 @@ _COUNT: Final = (
 )
 _SHARES: Final = (4, 2)
 _STALLED_SHARE: Final = 16
-"""Drafts of an earlier day with less than one in so many of their bytes stand still."""
+"""Drafts of an earlier day with less than one in this many of their bytes stand still."""
 _NO_MORE_TODAY: Final = N_("There is no room for more today. What is stored stays safe: come back tomorrow.")
 _NO_LONG_TODAY: Final = N_(
     "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."

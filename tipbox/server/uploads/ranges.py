@@ -23,16 +23,16 @@ def unpack(data: bytes) -> list[Range]:
 def split(missing: Sequence[Range], first: int, count: int) -> tuple[list[Range], list[Range]]:
     """What of ``first … first + count - 1`` is among the missing, and what is missing without it."""
     end = first + count
-    new: list[Range] = []
-    left: list[Range] = []
+    found: list[Range] = []
+    remaining: list[Range] = []
     for start, size in missing:
         stop = start + size
         if stop <= first or end <= start:
-            left.append((start, size))
+            remaining.append((start, size))
             continue
-        new.append((max(start, first), min(stop, end) - max(start, first)))
+        found.append((max(start, first), min(stop, end) - max(start, first)))
         if start < first:
-            left.append((start, first - start))
+            remaining.append((start, first - start))
         if end < stop:
-            left.append((end, stop - end))
-    return new, left
+            remaining.append((end, stop - end))
+    return found, remaining

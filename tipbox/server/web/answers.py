@@ -41,7 +41,7 @@ STATUS: Final[Mapping[str, int]] = {
 FORMAT_STATUS: Final = 400
 """What answers all errors of the format."""
 SLOW_SECONDS = "5"
-"""What who must wait is told, when no budget says it."""
+"""How long to wait, where no budget says it."""
 
 
 def answer_errors(app: Flask, page: Callable[[Refusal, int], AnyResponse] | None, rates: Rates | None) -> None:

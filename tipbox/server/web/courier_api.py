@@ -43,7 +43,7 @@ MAX_DELIVERY: Final = 4 * GIB
 SMALL_DELIVERY: Final = 16 * MIB
 """Acknowledgements of more than 100,000 Envelopes fit in."""
 _HEAD: Final = ".head"
-"""Of the file that keeps all of a volume but its Envelopes."""
+"""Of the file that keeps all of a volume except its Envelopes."""
 _BLOCK: Final = 16
 """Parts of a volume that are made at a time."""
 _PIECE: Final = 64 * KIB
@@ -110,8 +110,8 @@ def create_courier_app(
 def _present_export(home: Home, organisation: str, today: date) -> list[dict[str, Any]]:
     """The volumes of today's export.
 
-    It is made once a day, after each delivery that changed something, and when Envelopes have gone. What is kept of a volume is small (``PreparedVolume``); its bytes are made when a courier reads
-    them.
+    It is made once a day, after each delivery that changed something, and when Envelopes have gone. What is kept of a
+    volume is small (``PreparedVolume``); its bytes are made when a courier reads them.
     """
     folder = home.outgoing / organisation
     with open_server(home.path) as server:

@@ -47,15 +47,15 @@ class Rates:
         )
 
     def limit(self, per_minute: int) -> RouteLimit:
-        """A decorator of views: at most so many requests of one circuit in a minute."""
+        """A decorator of views: at most ``per_minute`` requests of one circuit."""
         each = max(1, per_minute // self._share)
         return self._limiter.limit(f"{each} per 1 minute", exempt_when=_no_circuit)
 
     def retry_after(self) -> int:
         """Seconds until the breached budget is whole again."""
         breached = self._limiter.current_limit
-        left = math.ceil(breached.reset_at - time.time()) if breached else 1
-        return min(max(1, left), LONGEST_WINDOW)
+        seconds = math.ceil(breached.reset_at - time.time()) if breached else 1
+        return min(max(1, seconds), LONGEST_WINDOW)
 
 
 def _valkey(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Keys by which a worker and the applications that it serves find each other's things.
+"""Keys by which a worker and the applications that it serves find each other's objects.
 
 Nothing is imported here: a worker loads its module before gevent patches the standard library, and what is imported
 then keeps the unpatched parts.
