@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from tipbox.files.durable import TEMPORARY_SUFFIX
+from tipbox.files.lock import exclusive
 
 _LEFT_BEHIND: Final = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}", re.ASCII)
 
@@ -29,24 +28,16 @@ def working_folder(parent: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         # Renamed into place, it is no longer there to remove.
         stack.callback(shutil.rmtree, work, ignore_errors=True)
-        _lock(work, stack)
+        stack.enter_context(exclusive(work))
         yield work
 
 
-def _lock(folder: Path, stack: ExitStack) -> bool:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    stack.callback(os.close, handle)
-    # The kernel drops the lock when the process ends, however it ends: a folder without one was left behind.
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _give_up() -> NoReturn:
+    raise BlockingIOError
 
 
 def sweep(parent: Path) -> None:
     """Remove what commands that were killed left in this folder; what is in use stays."""
     for path in [path for path in parent.iterdir() if _LEFT_BEHIND.fullmatch(path.name)]:
-        with suppress(OSError), ExitStack() as stack:
-            if _lock(path, stack):
-                shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError), exclusive(path, waiting=_give_up):
+            shutil.rmtree(path, ignore_errors=True)

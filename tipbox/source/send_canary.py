@@ -64,7 +64,7 @@ def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Pat
 def _spend(path: Path, organisation: bytes) -> tuple[bytes, int]:
     """Take the first token off the list, durably; that token, and how many are left."""
     # The folder is locked, not the file: the file is replaced, and a lock on the one before would keep nobody out.
-    with exclusive(path.parent):
+    with exclusive(path.parent.resolve()):
         known = _read(path)
         if known.organisation != organisation:
             raise InputRefused(f"reading {path.name}: it has been replaced since it was read; send again")

@@ -9,13 +9,12 @@ number and their padded size; neither their ids nor their contents. Every write 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import hmac
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -28,6 +27,7 @@ from nacl.exceptions import CryptoError
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
 from tipbox.files.durable import fsync_folder, write_file
+from tipbox.files.lock import exclusive
 from tipbox.formats import locked_file
 from tipbox.formats.base import canonical, labels
 from tipbox.formats.base.limits import KEY_SIZE
@@ -70,7 +70,7 @@ class Vault:
         self._names = hkdf(key, b"", labels.VAULT_NAMES)
         self._values = hkdf(key, b"", labels.VAULT_VALUES)
         self._store = store
-        self._lock: int | None = None
+        self._lock: ExitStack | None = None
 
     @classmethod
     def create(cls, path: Path, passphrase: bytes) -> None:
@@ -133,13 +133,15 @@ class Vault:
         """Wait until no other command writes, and keep others out until the vault is closed."""
         if self._lock is None:
             # SQLite's own lock lasts for a transaction; this one lasts for a whole command, and covers the files too.
-            self._lock = _take(self.path / LOCK_FILE, waiting)
+            with ExitStack() as stack:
+                stack.enter_context(exclusive(self.path / LOCK_FILE, mode=0o600, waiting=waiting))
+                self._lock = stack.pop_all()
 
     def close(self) -> None:
         """Close the store and let other writers in."""
         self._store.close()
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -247,14 +249,3 @@ class Vault:
         if not isinstance(record, dict):
             raise VaultDamaged
         return record
-
-
-def _take(path: Path, waiting: Callable[[], None]) -> int:
-    # The file is never removed: two processes would then hold locks on two files of one name.
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
