@@ -16,9 +16,10 @@ from sqlalchemy import Engine, event
 
 from support.server import Box, Here, Organisation, Sent, bearer, inward, keys_folder, three
 from tipbox.formats.base import days
+from tipbox.formats.base.limits import MAX_REPLIES
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.bundle_read import Bundle
-from tipbox.formats.mailbox_list import SMALLEST_OPENING, Entry, MailboxList, encode_delete, encode_piece
+from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList, encode_delete, encode_piece
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
@@ -138,6 +139,34 @@ def test_the_number_of_ids_in_a_request_changes_no_statement(
     visits = [visitor.visit("/delete", encode_delete(named), box) for named in ([], [bytes(31) + b"1"], ids[:30])]
 
     assert visits[0] == visits[1] == visits[2]
+
+
+def _decoys(database: Path) -> tuple[list[Any], list[Any]]:
+    """All rows of decoys, and the ids and sizes of their openings, which are random."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT id, day, entry FROM decoy ORDER BY id").fetchall()
+        return rows, connection.execute("SELECT id, length(opening) FROM decoy_opening ORDER BY id").fetchall()
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_server_that_lost_its_decoys_has_them_again_when_it_starts(
+    organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """As a restore by an earlier version left it: there, listing cost less without replies."""
+    monkeypatch.delenv("TIPBOX_DATABASE_URL", raising=False)
+    home, keys = tmp_path / "home", keys_folder(tmp_path / "keys", organisations)
+    database = Home(home).database
+    Here(home, keys).close()
+    made = _decoys(database)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM decoy WHERE id > ?", (kept.to_bytes(32),))
+        connection.execute("DELETE FROM decoy_opening WHERE id > ?", (kept.to_bytes(32),))
+    assert _decoys(database) != made
+
+    Here(home, keys).close()
+
+    assert _decoys(database) == made
+    assert [len(one) for one in made] == [MAX_REPLIES, MOST_LISTED]
 
 
 # --- opening one is by primary key, whatever else there is ------------------------------------------------------------

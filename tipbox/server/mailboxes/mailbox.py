@@ -12,10 +12,11 @@ from typing import Final
 
 from sqlalchemy import Connection, Integer, bindparam, func, select
 
-from tipbox.formats.base.limits import HASH_SIZE, KIB, MAILBOX_PIECE, MAX_REPLIES
+from tipbox.formats.base.limits import KIB, MAILBOX_PIECE, MAX_REPLIES
 from tipbox.formats.mailbox_list import MOST_LISTED, Entry, encode_list, how_many_fit
 from tipbox.server.storage import reply_rows
 from tipbox.server.storage.blobs import BlobStore
+from tipbox.server.storage.decoys import decoy_ids
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.models import HASH, Decoy, DecoyOpening, Organisation, Reply, ReplyOpening
 from tipbox.server.storage.reply_rows import MOST_OF_ONE, numbered_ids, padded_ids
@@ -23,7 +24,7 @@ from tipbox.server.storage.transactions import Store
 
 CHUNK: Final = 64 * KIB
 """Bytes of a piece that are in memory at a time, so that slow readers cost little."""
-_DECOY_IDS: Final = [number.to_bytes(HASH_SIZE) for number in range(1, MOST_LISTED + 1)]
+_DECOY_IDS: Final = decoy_ids(MOST_LISTED)
 _MAILBOX: Final = bindparam("mailbox", type_=HASH)
 _ID: Final = bindparam("id", type_=HASH)
 

@@ -18,6 +18,7 @@ from tipbox.server.home import Home, make_server_keys
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import tick
 from tipbox.server.storage.database import make_engine, make_file, migrate
+from tipbox.server.storage.decoys import refill
 from tipbox.server.storage.organisations import adopt_folder
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
@@ -51,6 +52,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
     try:
         migrate(engine)
         store = Store(engine)
+        store.write(refill)
         adopt_folder(folder, store, keys, day)
         store.write(lambda connection: tick(connection, day))
         sweep(store, open_blobs(folder, config.blobs))

@@ -1,0 +1,45 @@
+"""The decoys: rows of no mailbox, read so that listing a mailbox costs the same whatever is in it (``mailbox.py``).
+
+The migration makes them. A restore by an earlier version removed them with all other rows, and a server without them
+answers sooner for an unknown mailbox than for a full one: so they are made again at the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+from sqlalchemy import Connection, insert, select
+
+from tipbox.formats.base.limits import HASH_SIZE, MAX_REPLIES
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry
+from tipbox.server.storage.models import Decoy, DecoyOpening
+
+_DAY: Final = date(2026, 1, 1)
+"""Of every decoy, the same in each release: a row that is made again tells nothing of when."""
+
+
+def decoy_ids(count: int) -> list[bytes]:
+    """The ids of the first ``count`` decoys."""
+    return [number.to_bytes(HASH_SIZE) for number in range(1, count + 1)]
+
+
+def refill(connection: Connection) -> int:
+    """Insert the decoys that are missing; how many were."""
+    entries = _missing(decoy_ids(MAX_REPLIES), connection.execute(select(Decoy.id)).scalars())
+    openings = _missing(decoy_ids(MOST_LISTED), connection.execute(select(DecoyOpening.id)).scalars())
+    if entries:
+        lines = [Entry(one, _DAY, SMALLEST_OPENING, SMALLEST_OPENING) for one in entries]
+        connection.execute(insert(Decoy), [{"id": one.id, "day": one.day, "entry": one.encode()} for one in lines])
+    if openings:
+        connection.execute(
+            insert(DecoyOpening), [{"id": one, "opening": random_bytes(SMALLEST_OPENING)} for one in openings]
+        )
+    return len(entries) + len(openings)
+
+
+def _missing(expected: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:
+    known = set(there)
+    return [one for one in expected if one not in known]
