@@ -93,6 +93,7 @@ class Home:
         for folder in (self.path, self.blobs, self.spool, self.keys, self.outgoing):
             folder.mkdir(mode=0o770 & ~umask, parents=True, exist_ok=True)
             mode = stat.S_IMODE(folder.stat().st_mode)
+            # Only a folder's owner may change its mode; the other process leaves it as it is.
             if mode & umask and folder.stat().st_uid == os.geteuid():
                 folder.chmod(mode & ~umask)
 

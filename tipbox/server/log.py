@@ -19,6 +19,7 @@ def configure() -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.INFO)
+    # Otherwise logging prints a message that it cannot format, with the values in it.
     logging.raiseExceptions = False
 
 

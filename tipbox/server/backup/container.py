@@ -115,6 +115,7 @@ class Writer:
 
     def secrets(self, plaintext: bytes) -> None:
         """The record that is sealed apart."""
+        # Bound to this header: they cannot be moved into another backup.
         sealed = hpke_seal(self._public, labels.BACKUP_SECRETS + sha256(self.header), plaintext)
         self.record(Kind.SECRETS, len(sealed), [sealed])
 
@@ -131,6 +132,7 @@ class Writer:
     def _write(self, data: bytes) -> None:
         self._size += len(data)
         self._buffer += data
+        # More than a part, not just one: the last part, sealed as the last, is never empty.
         while len(self._buffer) > PART_SIZE:
             self._out.write(seal_part(self._cipher, self._parts, bytes(self._buffer[:PART_SIZE]), last=False))
             self._parts += 1
@@ -187,6 +189,7 @@ class Reader:
             raise Truncated("the backup ends after its header; copy it again")
         counter = 0
         while sealed:
+            # One part ahead: only the end of the file tells which part is the last, and that is authenticated.
             following = self._file.read(SEALED_PART_SIZE)
             yield open_part(cipher, counter, sealed, last=not following)
             sealed = following

@@ -191,6 +191,7 @@ class _Envelopes:
         last = self._days_seen - self._server.config.retention.days
         rows = self._connection.execute(
             select(Envelope.id, Envelope.day, Envelope.seen_day, Envelope.blob, Envelope.header, Envelope.letter)
+            # What the next prune removes must not live on in a backup.
             .where(Envelope.seen_day > last)
             .order_by(Envelope.id),
             execution_options={"yield_per": _ROWS},

@@ -25,6 +25,7 @@ def try_restore(home: Path, seed: bytes, file: Path, *, today: date | None = Non
     today = today or days.today()
     home.mkdir(mode=MODE, parents=True, exist_ok=True)
     local = load(home).model_copy(update={"database": Database(), "blobs": Blobs()})
+    # Named like what a crash leaves, so that the next restore or settle removes it.
     scratch = Path(tempfile.mkdtemp(prefix=".drill-", suffix=".part", dir=home))
     try:
         with file.open("rb") as source:

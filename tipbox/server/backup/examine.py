@@ -50,6 +50,7 @@ def examine_backup(reader: Reader, today: date) -> BackupContents:
     if not found[Kind.SECRETS]:
         raise Malformed("the backup lacks the server's keys")
     about = About.parse(found[Kind.ABOUT][0])
+    # With a clock that is behind, Envelopes would be kept longer than was announced.
     if about.day > today + timedelta(days=1):
         raise InputRefused(
             f"restoring: this machine says {today}, and the backup was made on {about.day}; set the clock right"

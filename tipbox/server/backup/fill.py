@@ -92,7 +92,9 @@ def fill_server(
         counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
         for listed in examined.manifests:
             adopt(folder, server.store, listed, today)
+        # Newer manifests may have been here before the restore: adopt pins nothing for them.
         pin_folder(folder, server.store)
+        # After the rows: it is by this file that a folder counts as a server's (must_exist).
         write_file(folder.server_key, examined.secrets.keys.encode())
         sweep(server.store, server.blobs)
         taken = [_replay(server, path, today) for path in acks]

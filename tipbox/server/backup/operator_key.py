@@ -63,6 +63,7 @@ def make(path: Path, passphrase: bytes | None) -> PublicKey:
             raise InputRefused(f"making an operator's key: {one} is there already; choose another name")
     seed = new_seed()
     key = PublicKey(xwing_public(seed))
+    # The private half first: to a public one alone, backups would be sealed that nobody can open.
     write_file(path, _locked(seed, passphrase) if passphrase is not None else _plain(seed), 0o600)
     write_file(public_path, key.encode(), 0o644)
     return key

@@ -67,6 +67,7 @@ def restore_backup(
             _must_be_empty(folder)
             if onion is not None:
                 _must_be_empty_onion(onion, examined.secrets.onion)
+            # The folder itself outlives a power cut before anything is in it.
             fsync_folder(folder.path.parent)
             _write_settings(folder, examined.settings)
             config = load(home)
@@ -75,6 +76,7 @@ def restore_backup(
             restored = fill_server(folder, config, Reader(source, seed), examined, today=today, acks=acks)
             if onion is not None:
                 write_onion(onion, examined.secrets.onion)
+            # Last: until here every command, and the server, stays out.
             folder.restoring.unlink()
             fsync_folder(folder.path)
     return restored

@@ -63,6 +63,7 @@ def backup_into(
     out = folder / f"tipbox-{today}.bak"
     _make_room(home, folder, size)
     facts = make_backup(home, out, to, onion=onion, credentials=credentials, today=today)
+    # Only now that the new one is complete.
     for path in [*_kept(folder)][:-keep]:
         path.unlink()
     fsync_folder(folder)

@@ -22,6 +22,7 @@ _DAY = timedelta(days=1)
 
 def note_collected(connection: Connection, organisation: bytes, clock: Clock) -> None:
     """Note the last day for which everything with a slot of ``organisation`` is acknowledged."""
+    # A wrong day would tell sources that tips were collected which were not.
     if clock.held:
         return
     oldest: date | None = connection.execute(

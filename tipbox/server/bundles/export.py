@@ -37,6 +37,7 @@ MOST_ENVELOPES: Final = 2**18
 """Of one export: what the couriers' process keeps of each (about 115 bytes) fits below the floor of the disk."""
 _REPORT_LENGTH: Final = 4
 _BATCH: Final = 500
+"""Ids in one statement: databases bound the number of its values."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def write_volumes_of(server: OpenServer, organisation: str, out: Path, today: da
                 file.writelines(volume.pieces(server))
             paths.append(path)
     except BaseException as error:
+        # All volumes or none: a courier must not leave with some of them.
         for path in paths:
             path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
@@ -164,6 +166,7 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
         report = start.report.encode() if number == 1 else b""
         if report:
             entries.insert(0, ItemEntry("report", len(report), sha256(report)))
+        # Sender and items are filled in by Volume.begin.
         index = Index(
             day=today,
             direction=OUTWARD,
@@ -202,6 +205,7 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> ExportSt
     tick(connection, today)
     series = (Series.organisation == organisation, Series.direction == OUTWARD)
     last = connection.execute(select(Series.sequence).where(*series)).scalar_one_or_none()
+    # Used up even when writing fails: a desk must never see one number on two exports.
     sequence = (last or 0) + 1
     if last is None:
         connection.execute(insert(Series).values(organisation=organisation, direction=OUTWARD, sequence=sequence))
@@ -238,7 +242,9 @@ def plan(waiting: Sequence[PendingEnvelope]) -> list[list[PendingEnvelope]]:
     """Volumes: Envelopes without a body first, each group in random order, each Envelope whole."""
     order = secrets.SystemRandom()
     volumes: list[list[PendingEnvelope]] = []
+    # Texts first: a courier who cannot carry all of it carries these.
     for group in ([one for one in waiting if not one.body_size], [one for one in waiting if one.body_size]):
+        # Whoever opens a Bundle, or counts its bytes, must not learn in which order tips came.
         order.shuffle(group)
         volume: list[PendingEnvelope] = []
         size = 0

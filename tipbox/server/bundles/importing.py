@@ -126,6 +126,7 @@ def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) ->
                 _take(server, bundle, item, taken, clock)
             except TipboxError as error:
                 taken.refused.append(error)
+        # Only then: a Bundle of which items were refused has to come again.
         if taken.is_complete:
             taken.is_first_time = server.store.write(lambda connection: _note_taken(connection, bundle))
     except TipboxError as error:
@@ -159,6 +160,7 @@ def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, toda
             f"this Bundle is not signed by the desk key of {held.organisation}'s manifest in force; "
             "ask the desk for a new outbox"
         )
+    # The lowest serial first: each replaces the one before it.
     for one in sorted(newer, key=lambda one: one.manifest.serial):
         if adopt(server.home, server.store, one, today):
             taken.manifests.append(held.organisation)
@@ -220,6 +222,7 @@ def acknowledge(server: OpenServer, organisation: bytes, envelopes: Sequence[byt
     for at in range(0, len(envelopes), _BATCH):
         batch = envelopes[at : at + _BATCH]
         marking = server.store.write(partial(envelope_rows.acknowledge, organisation=organisation, envelopes=batch))
+        # Once the rows are gone for good; what a crash leaves here is swept.
         server.blobs.delete(marking.deletion.blobs)
         marked += marking.slots
         deleted += marking.deletion.count
@@ -238,5 +241,6 @@ def _note_taken(connection: Connection, bundle: Bundle) -> bool:
 
 
 def _note_refused(connection: Connection, organisation: bytes, item: bytes, code: str) -> None:
+    # Both databases know this pair of statements; each spells an upsert in its own way.
     connection.execute(delete(RefusedItem).where(RefusedItem.organisation == organisation, RefusedItem.item == item))
     connection.execute(insert(RefusedItem).values(organisation=organisation, item=item, code=code))

@@ -75,6 +75,7 @@ def deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock) -> boo
         TipboxError: it is not a reply: an error of the format.
     """
     writer = bundle.index.organisation
+    # Asked early, as _admit is, to save reading the item; decided in the transaction that stores it.
     if server.store.read(lambda connection: _was_taken(connection, bundle, item)):
         return False
     with bundle.open(item) as opened:
@@ -115,6 +116,7 @@ def _deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock, arriv
         part = arriving.stream.take(header.part_size(index))
         envelope.add(part)
         blob.write(part)
+    # Before it is durable: of a damaged item nothing is left.
     if not equal(arriving.stream.digest(), item.entry.hash):
         raise damaged(item, "not what the index says")
     name = blob.keep(blob.size) if blob.size else None
@@ -135,6 +137,7 @@ def _deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock, arriv
         if _was_taken(connection, bundle, item):
             return False
         _admit(connection, server, bundle.index.organisation, start)
+        # Also when the mailbox has this reply already: the item is done with.
         _note_deposited(connection, row, item.entry.hash)
         return reply_rows.store(connection, row)
 

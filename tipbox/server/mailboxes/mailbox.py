@@ -34,6 +34,7 @@ _ENTRIES: Final = (
     select(Reply.entry).where(Reply.mailbox == _MAILBOX).order_by(Reply.day.desc(), Reply.id).limit(MAX_REPLIES)
 )
 _ORGANISATIONS: Final = select(func.count()).select_from(Organisation)
+# How many is a value, not text of the statement, which is the same for every mailbox.
 _DECOYS: Final = select(Decoy.entry).order_by(Decoy.day.desc(), Decoy.id).limit(bindparam("rest", type_=Integer()))
 _DECOY_OPENINGS: Final = select(DecoyOpening.id, DecoyOpening.opening).where(
     DecoyOpening.id.in_(numbered_ids(MOST_LISTED))
@@ -80,6 +81,7 @@ class Mailboxes:
     def delete(self, address: bytes, replies: Sequence[bytes]) -> None:
         """``POST /api/mailbox/delete``: what is named is durably gone on return."""
         blobs = self.store.write(lambda connection: reply_rows.delete_named(connection, address, replies))
+        # After the rows, and before the answer, which promises a source that they are gone.
         self.threads.disk(self.blobs.delete_durably, blobs)
 
 
@@ -89,10 +91,12 @@ def _list(connection: Connection, address: bytes) -> bytes:
     entries = connection.execute(_ENTRIES, {"mailbox": address}).scalars().all()
     count = len(entries)
     decoys = connection.execute(_DECOYS, {"rest": max(0, most - count)}).scalars().all()
+    # Decoys are parsed like replies, or the time would tell how many replies there are.
     first = [Entry.parse(entry) for entry in (*entries, *decoys)[:MOST_LISTED]]
     fit = how_many_fit(first[:count], count)
     wanted, made_up = [one.id for one in first[:fit]], _DECOY_IDS[fit:]
     found = connection.execute(_OPENINGS, {"mailbox": address, **padded_ids(wanted, MOST_LISTED)}).all()
+    # Read and dropped: letters that this mailbox does not have cost as much as those that it has.
     connection.execute(_DECOY_OPENINGS, padded_ids(made_up, MOST_LISTED)).all()
     openings = {row[0]: row[1] for row in found}
     return encode_list(entries, [openings[one] for one in wanted])

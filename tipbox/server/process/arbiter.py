@@ -24,7 +24,9 @@ BACKLOG: Final = 4096
 SOCKET_UMASK: Final = 0o117
 """Unix sockets are for the owner and its group: Tor's user is in it."""
 FILES_PER_CONNECTION: Final = 2
+"""Its socket, and the file that its request is written to."""
 SPARE_FILES: Final = 128
+"""For listeners, the database and its log, manifests, and whatever a request opens for a moment."""
 
 
 def is_unix(bind: str) -> bool:
@@ -52,9 +54,12 @@ class Master(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": GRACE_SECONDS,
             "backlog": BACKLOG,
             "umask": SOCKET_UMASK,
+            # Listeners are unix sockets or on the loopback: whoever reaches one may name a circuit.
             "proxy_allow_ips": "*",
+            # Nothing but Tor stands before it: what a request says of a proxy is its visitor's claim.
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
+            # Small: each connection may hold this much before anything of it is checked.
             "limit_request_line": 1024,
             "limit_request_fields": 40,
             "limit_request_field_size": 2048,
@@ -63,6 +68,7 @@ class Master(BaseApplication):  # type: ignore[misc]
             "loglevel": "info",
             "logger_class": "tipbox.server.process.gunicorn_log.Logger",
             "control_socket_disable": True,
+            # Workers show there that they live; on a slow disk that would block their loops.
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(self._home.spool),  # noqa: S108
             "proc_name": "tipbox",
         }
@@ -74,9 +80,11 @@ class Master(BaseApplication):  # type: ignore[misc]
 
     def listeners(self) -> list[tuple[Any, bool]]:
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
+        # Imported in the worker: after gevent has patched the standard library (see the module).
         from tipbox.server.storage.executors import WorkerThreads
         from tipbox.server.web.app import create_app
 
+        # One for all applications of a worker, and made after the fork, which no thread survives.
         threads = WorkerThreads()
         listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():

@@ -37,13 +37,14 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """A new connection; makes room when there are too many."""
         self._open[connection] = None
+        # Until its first request names its circuit, it counts with all that have named none.
         self._held[""] += 1
         if len(self._open) > self._most:
             self._make_room(connection)
 
     def name(self, connection: Connection, circuit: str) -> None:
         """Its circuit is known now."""
-        if connection in self._open:
+        if connection in self._open:  # it may have been dropped while its head was being read
             self._forget(connection.circuit)
             self._held[circuit] += 1
         connection.circuit = circuit
@@ -61,7 +62,9 @@ class Connections:
 
     def _make_room(self, newest: Connection) -> None:
         greedy, _ = max(self._held.items(), key=lambda held: held[1])
+        # The newest goes only when that circuit has no other: a flood must not keep new visitors out.
         theirs = [one for one in self._open if one.circuit == greedy and one is not newest] or [newest]
+        # An idle one loses nothing of what it was sending.
         victim = next((one for one in theirs if one.idle), theirs[0])
         self.remove(victim)
         victim.drop()

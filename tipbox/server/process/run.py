@@ -41,6 +41,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
     """
     day = today or days.today()
     folder = Home(home)
+    # First: to make what is missing would hide that a restore was cut off.
     folder.must_be_whole()
     os.umask(folder.umask)
     config = load(home)
@@ -53,8 +54,11 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
         migrate(engine)
         store = Store(engine)
         store.write(refill)
+        # Before anything is served: sources must not seal to a manifest that the operator has replaced.
         adopt_folder(folder, store, keys, day)
+        # A start counts as a day seen, also when no request follows.
         store.write(lambda connection: tick(connection, day))
+        # What a crash left between a durable file and its row; running uploads hold locks.
         sweep(store, open_blobs(folder, config.blobs))
     finally:
         engine.dispose()
@@ -102,6 +106,7 @@ def _become_master(home: Path, binds: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-m", "tipbox.server.process.arbiter", str(home.resolve()), *binds]
+    # A new interpreter: gevent patches before anything is loaded, and the allocator reads its settings.
     os.execve(sys.executable, command, {**os.environ, **_OVERWRITE_FREED})  # noqa: S606
 
 
@@ -142,6 +147,7 @@ def _check_free(bind: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as trial:
+            # As gunicorn binds: a port that an earlier server has just left is free.
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((host, int(port)))
     except OSError as error:

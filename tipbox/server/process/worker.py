@@ -80,7 +80,7 @@ class Response(wsgi.Response):  # type: ignore[misc]
         head, self._head = self._head, b""
         if self.chunked:
             data = b"%X\r\n%b\r\n" % (len(data), data)
-        self.sock.sendall(head + data)
+        self.sock.sendall(head + data)  # one write: a small answer is one packet
 
     def close(self) -> None:
         """The answer is whole."""
@@ -99,7 +99,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
         log.configure()
         hub = gevent.get_hub()
         hub.exception_stream = None  # gevent prints tracebacks with values in them
+        # It quotes headers, and writes past the class of loggers that the master sets.
         logging.getLogger("gunicorn.http.wsgi").disabled = True
+        # Below gunicorn's own bound, at which it accepts nobody: a new one always gets in, and an old one goes.
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
         super().init_process()
 
@@ -109,6 +111,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self._name(bound): Listener(application, self._config(proxied=demands), demands)
             for bound, (application, demands) in zip(self.sockets, self.app.listeners(), strict=True)
         }
+        # gunicorn's single application: each listener has its own.
         self.wsgi = None
         for listener in self.listeners.values():
             gevent.spawn(self._every_hour, listener.application)
@@ -124,6 +127,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _config(self, *, proxied: bool) -> Any:
         """The configuration of one listener: gunicorn has one setting for all of them."""
         config = copy.copy(self.cfg)
+        # A copy shares the settings: without one of this setting, it would change for every listener.
         config.settings = {**self.cfg.settings, "proxy_protocol": copy.copy(self.cfg.settings["proxy_protocol"])}
         config.set("proxy_protocol", "v1" if proxied else "off")
         return config
@@ -135,6 +139,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def handle_exit(self, sig: Any, frame: Any) -> None:
         """SIGTERM: finish what is being answered, end what is idle."""
         super().handle_exit(sig, frame)
+        # In a greenlet: a signal comes at any point of any other, also while connections are counted.
         gevent.spawn(self.connections.drop_idle)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
@@ -144,6 +149,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         try:
             client.settimeout(STALL_SECONDS)
             if client.family != socket.AF_UNIX:
+                # Answers leave in one piece: to wait for more of them only delays them.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._serve(self.listeners[self._name(listener)], connection, addr)
         except (OSError, StopIteration, NoMoreData):
@@ -160,10 +166,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def _serve(self, listener: Listener, connection: Connection, addr: Any) -> None:
         parser = RequestParser(listener.config, connection.client, addr)
+        # gunicorn would read up to a megabyte at a time: too much, with thousands of slow connections.
         parser.unreader.max_body_chunk = RECEIVE
         timeout = HEAD_SECONDS
         while self.alive:
             request = None
+            # False: the timeout ends the block and raises nothing.
             with gevent.Timeout(timeout, False):
                 request = next(parser)
             if request is None:
@@ -181,6 +189,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         client = connection.client
         name = client.getsockname()
         response, environ = wsgi.create(request, client, addr or "", name, listener.config, response_class=Response)
+        # Read as it comes: what arrived before a connection breaks is kept (uploads/intake.py).
         environ["wsgi.input"] = _Body(request.body.reader)
         environ[CIRCUIT] = connection.circuit
         environ[CIRCUIT_DEMANDED] = listener.demands_circuit
@@ -189,6 +198,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         try:
             unread = connection.wiped or _unread(request)
             if unread or not self.alive:
+                # What still comes of the body cannot be told from the next request.
                 response.force_close()
             for piece in answer:
                 response.write(piece)

@@ -38,6 +38,7 @@ SETTLED: Final = "settled"
 """The folder of files whose times and order tell nothing."""
 _NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SWEPT_AT_ONCE: Final = 256
+"""Each of them is an open file while it is locked."""
 _S3_CHUNK: Final = 8 * MIB
 _S3_MOST_CHUNKS: Final = 9_000
 _S3_TIMEOUT: Final = timedelta(seconds=20)
@@ -100,6 +101,7 @@ class _LocalIncoming:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._name = secrets.token_hex(16)
+        # Never a file or a link that somebody else has put there.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = os.open(folder / self._name, flags, 0o660)  # the umask is H's
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,6 +129,7 @@ class _LocalIncoming:
     def keep(self, size: int) -> str:
         if size != self.size:
             os.ftruncate(self._descriptor, size)
+        # Bytes and name are durable before a row can name them.
         os.fsync(self._descriptor)
         fsync_folder(self._folder)
         self._kept = True
@@ -208,6 +211,7 @@ class LocalBlobs:
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """See BlobStore."""
         before = named()
+        # Only to try few locks: what counts is read again once they are held.
         found = {path.name for path in (*self.unsettled(), *self._settled())}
         candidates = [name for name in found if name not in before]
         return sum(
@@ -238,6 +242,7 @@ def open_plain(path: Path) -> io.FileIO:
     FileNotFoundError when there is none, or something else than a plain file.
     """
     try:
+        # Not blocking: a named pipe would wait for somebody who writes into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
@@ -261,6 +266,7 @@ class _S3Incoming:
     """A nameless file in H that is uploaded when it is whole."""
 
     def __init__(self, spool: Path, store: S3Store) -> None:
+        # Nameless: it is gone with its process, however that ends.
         descriptor = os.open(spool, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o660)
         self._file = os.fdopen(descriptor, "w+b", buffering=0)
         self._store = store
@@ -289,6 +295,7 @@ class _S3Incoming:
 
         self._file.truncate(size)
         self._file.seek(0)
+        # S3 takes 10,000 chunks of an object: larger objects come in larger chunks.
         chunk = max(_S3_CHUNK, -(-size // _S3_MOST_CHUNKS))
         with _s3_errors():
             obstore.put(self._store, self._name, self._file, chunk_size=chunk, max_concurrency=2)
@@ -313,6 +320,7 @@ class S3Blobs:
         if config.access_key.get_secret_value():
             options["access_key_id"] = config.access_key.get_secret_value()
             options["secret_access_key"] = config.secret_key.get_secret_value()
+        # Without TLS only where the operator has written http:// in the configuration.
         plain = config.endpoint.startswith("http://")
         self._spool = spool
         self._store = S3Store(
@@ -362,6 +370,7 @@ class S3Blobs:
         """See BlobStore. An object is abandoned when it is a day old: others may have just written it."""
         import obstore
 
+        # Rows before objects: what is written after the rows were read is too young to be abandoned.
         before, now = datetime.now(UTC) - _S3_ABANDONED, named()
         with _s3_errors():
             abandoned = [

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, update
 from tipbox.server.storage.models import Ledger
 
 LARGEST_JUMP: Final = 2
+"""Days. A server that was off for a day goes on by itself; one whose clock went wrong expires nothing."""
 _READ: Final = select(Ledger.last_day, Ledger.days_seen, Ledger.held)
 
 
@@ -26,11 +27,13 @@ class Clock:
 def tick(connection: Connection, today: date) -> Clock:
     """Note that this day has come. A day counts once; a clock that jumped, ahead or back, is held."""
     last, seen, held = connection.execute(_READ).one()
+    # Nearly every call: nothing is written.
     if today == last:
         return Clock(today, seen, held)
     step = (today - last).days
     seen += step > 0
     held = held or abs(step) > LARGEST_JUMP
+    # A small step back is not written: the days until the last one seen must not count again.
     if step > 0 or held:
         connection.execute(update(Ledger).values(last_day=today, days_seen=seen, held=held))
     return Clock(today, seen, held)

@@ -20,12 +20,12 @@ from tipbox.server.storage.database_errors import explain
 BUSY_SECONDS: Final = 30
 READ_ONLY: Final = "tipbox_read_only"
 _PRAGMAS: Final = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "secure_delete=ON",
-    "trusted_schema=OFF",
-    "foreign_keys=ON",
-    "temp_store=MEMORY",
+    "journal_mode=WAL",  # readers do not wait for the writer, nor it for them
+    "synchronous=FULL",  # a commit is on the disk when it returns
+    "secure_delete=ON",  # what is deleted is overwritten
+    "trusted_schema=OFF",  # a file that somebody changed runs no functions from its schema
+    "foreign_keys=ON",  # off by default
+    "temp_store=MEMORY",  # sorting leaves nothing on the disk
 )
 
 
@@ -64,9 +64,11 @@ def make_file(home: Home) -> None:
 
 
 def _sqlite(path: Path) -> Engine:
+    # Never creates the file: make_file does, with the mode of H.
     address = f"{path.absolute().as_uri()}?mode=rw"
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
+        # The pool hands connections from thread to thread, one at a time.
         creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
         hide_parameters=True,
     )
@@ -85,6 +87,7 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     read_only = connection.get_execution_options().get(READ_ONLY, False)
+    # IMMEDIATE: a transaction that has read before others wrote could not write any more.
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
@@ -108,6 +111,7 @@ def migrate(engine: Engine) -> None:
 
     try:
         with engine.begin() as connection:
+            # Said here: Alembic would only fail to find the revision of a newer version.
             _refuse_newer(connection)
             command.upgrade(_alembic(connection), "head")
     except SQLAlchemyError as error:

@@ -10,6 +10,7 @@ from typing import Final
 from tipbox.server.config import LARGEST_RESERVE, SMALL_FREE, Quota
 
 _TINY_DISK: Final = 20
+"""A small disk keeps free one in this many of its bytes: SMALL_FREE could be most of it."""
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,5 @@ class Disk:
 
     def reserve(self, quota: Quota) -> int:
         """Bytes that bodies leave to Envelopes without one."""
+        # A share, because a fixed number would be all of a small disk; bounded, because texts need no more.
         return min(LARGEST_RESERVE, self.total * quota.reserve_percent // 100)

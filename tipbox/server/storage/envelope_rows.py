@@ -97,6 +97,7 @@ def acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence
         .where(Slot.envelope.in_(envelopes), Slot.organisation == organisation, Slot.acknowledged.is_(False))
         .values(acknowledged=True)
     ).rowcount
+    # In the same transaction as the marks: two couriers at once cannot each leave it to the other.
     open_slot = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
     done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~open_slot)).scalars().all()
     return Marking(marked, _delete(connection, done))

@@ -19,6 +19,7 @@ RunGroup = Callable[[Sequence[Any]], Sequence[Outcome]]
 
 DISK_THREADS: Final = 6
 LARGEST_GROUP: Final = 128
+"""The first of a group waits for all of it: more would make answers slow, and hardly save an fsync."""
 
 
 class Threads(Protocol):
@@ -58,6 +59,7 @@ class WorkerThreads:
         from gevent.threadpool import ThreadPool
 
         self._disk = ThreadPool(DISK_THREADS)
+        # One: who waits for it is run as a group, and both databases take one writer at a time.
         self._database = ThreadPool(1)
         self._held: dict[bytes, tuple[Any, int]] = {}
 
@@ -74,6 +76,7 @@ class WorkerThreads:
         waiting: list[tuple[Any, AsyncResult[Outcome]]] = []
         draining = False
 
+        # Neither the list nor the flag has a lock: greenlets switch only where they wait.
         def drain() -> None:
             nonlocal draining
             try:
@@ -103,6 +106,7 @@ class WorkerThreads:
         """See Threads."""
         from gevent.lock import BoundedSemaphore
 
+        # Holders are counted, so that a key is forgotten with the last of them.
         lock, holders = self._held.get(key) or (BoundedSemaphore(), 0)
         self._held[key] = lock, holders + 1
         try:

@@ -46,6 +46,7 @@ def open_server(path: Path, credentials: Path | None = None) -> Iterator[OpenSer
     keys = credentials / SERVER_KEY if credentials is not None else home.server_key
     engine = make_engine(home, config)
     try:
+        # A command never migrates: a server of the version that is there may be running.
         must_be_current(engine)
         yield OpenServer(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
     finally:

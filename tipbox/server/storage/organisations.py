@@ -24,6 +24,7 @@ from tipbox.server.storage.transactions import Store
 LOOK_AGAIN: Final = 1.0
 """Seconds for which a worker believes that H/keys is as it was."""
 _FILE: Final = re.compile(r"[a-z0-9-]{1,32}\.json", re.ASCII)
+"""Not a file that is being written: those begin with a dot."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Roster:
     def listed(self) -> list[ManifestFile]:
         """All manifests, by organisation id."""
         if monotonic() - self._looked >= LOOK_AGAIN:
+            # Inodes too: a file that replaced another may have its name and its time.
             stamp = sorted(
                 (path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in self._folder.glob("*.json")
             )
@@ -122,6 +124,7 @@ def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
             return False
         except IdentityChanged:
             raise _changed(manifest) from None
+        # Until then sources would have no key of this organisation to seal to.
         if not listed.has_begun(today):
             return False
     if any(
@@ -131,6 +134,7 @@ def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
             f"taking the key manifest of {manifest.organisation}: another organisation shows the same name; "
             "ask both, sources could not tell them apart"
         )
+    # Before it is served. After a crash in between, the next start takes the same file again.
     store.write(lambda connection: _pin(connection, manifest))
     write_file(home.keys / f"{manifest.organisation}.json", listed.data, home.file_mode)
     return True
@@ -145,6 +149,7 @@ def pin_folder(home: Home, store: Store) -> None:
 def _pin(connection: Connection, manifest: Manifest) -> None:
     pinned = connection.execute(select(Organisation.name, Organisation.identity)).all()
     for name, identity in pinned:
+        # Neither a known name with another key, nor a known key under another name.
         if (name == manifest.organisation) != (identity == manifest.identity):
             raise _changed(manifest)
         if name == manifest.organisation:

@@ -130,6 +130,7 @@ def delete_named(connection: Connection, mailbox: bytes, replies: Sequence[bytes
     connection.execute(_COUNT_WRITERS_NAMED, named)  # while the rows that it sums up are still there
     connection.execute(_DELETE_OPENINGS, named)
     connection.execute(_DELETE, named)
+    # Also when nothing was there: a transaction that changes no page would be faster, and would tell.
     stir = int.from_bytes(random_bytes(8)) >> (64 - _STIR_BITS)
     connection.execute(_COUNT_NAMED, {"freed": sum(row[1] for row in gone), "random": stir})
     return [row[0] for row in gone if row[0] is not None]

@@ -36,6 +36,7 @@ class Deletion:
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
+"""Also a file system, or a limit, that takes no file of this size."""
 
 
 class Store:
@@ -79,6 +80,7 @@ class Store:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection that sees the database as it is now, for as long as it takes; nobody waits for it."""
+        # A transaction of SQLite sees one state by itself; PostgreSQL has to be asked for it.
         reader = self._reader if self._sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with reader.connect() as connection:
             yield connection
@@ -102,6 +104,7 @@ class Store:
 
     def _run_reads(self, reads: list[tuple[int, Work]]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
+        # Begun once the group is gathered: whoever asks after its write was answered sees that write.
         with self._reader.connect() as connection:
             for place, work in reads:
                 try:
@@ -111,6 +114,7 @@ class Store:
         return outcomes
 
     def _run_writes(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
+        # Alone, it is its own transaction: what it wrote before it failed goes with it.
         if len(writes) == 1:
             place, work = writes[0]
             try:

@@ -25,6 +25,7 @@ SETTLE_DAYS: Final = 2
 """One night may fail; after the second, somebody must look."""
 _DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
+"""Of each kind: enough to find a disk that loses files, and few enough for a large server."""
 
 
 def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None = None) -> list[Finding]:
@@ -88,6 +89,7 @@ def _database(server: OpenServer, _today: date) -> Finding:
     if server.store.engine.dialect.name != "sqlite":
         server.store.read(lambda connection: connection.execute(select(Ledger.id)).one())
         return Finding("database", ok=True, message="PostgreSQL answers")
+    # Not integrity_check, which compares all indexes with their tables and takes far longer.
     found = server.store.read(lambda connection: connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
     return Finding(
         "database",

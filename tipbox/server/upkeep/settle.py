@@ -114,6 +114,7 @@ def _settle_blobs(home: Home, blobs: LocalBlobs, today: date) -> _SettledFiles:
     folder.mkdir(mode=0o770 & ~home.umask, exist_ok=True)
     fsync_folder(home.blobs)
     names = [path for path in blobs.unsettled() if closed_before(path, today)]
+    # Copied in random order: inodes and places on the disk tell nothing.
     secrets.SystemRandom().shuffle(names)
     remaining = sum(not _settle_blob(path, folder / path.name, home.file_mode) for path in names)
     fsync_folder(home.blobs)
@@ -134,6 +135,7 @@ def _settle_blob(path: Path, settled: Path, mode: int) -> bool:
             with replacing(settled, mode) as out:
                 shutil.copyfileobj(file, out, PIECE)
                 out.flush()
+                # After the last write, which would set the time again.
                 os.utime(out.fileno(), ONE_TIME)
             path.unlink()
     except FileNotFoundError:
@@ -186,6 +188,7 @@ def _rewrite_database(home: Home, store: Store) -> bool:
     if disk.free - _VACUUM_COPIES * size < disk.floor:
         raise Full("settling: there is no room to rewrite the database; make room on the disk and settle again")
     with store.alone() as connection:
+        # VACUUM's copy may be larger than memory, and the unit may write nowhere but in H.
         connection.execute("PRAGMA temp_store=FILE")
         connection.execute(f"PRAGMA temp_store_directory='{_quoted(home.spool)}'")
         try:
@@ -193,6 +196,7 @@ def _rewrite_database(home: Home, store: Store) -> bool:
             connection.execute("VACUUM")
         finally:
             connection.execute("PRAGMA temp_store_directory=''")
+        # The log now holds all pages in the order in which they were written.
         return _empty_log(connection)
 
 

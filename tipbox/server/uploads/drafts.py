@@ -26,10 +26,12 @@ from tipbox.server.uploads.quota import admit
 from tipbox.server.uploads.ranges import Range
 
 LISTED_RANGES: Final = 100
+"""Of one answer; a source asks again once these have come."""
 FINISHED_DAYS: Final = 7
 
 # Statements that every upload runs, built once: building one costs more than running it.
 _TOKEN: Final = bindparam("token", type_=HASH)
+# One statement for both tables, because every request begins with it; -1: the Envelope is stored.
 _FIND: Final = (
     select(Draft.body_size, Draft.missing)
     .where(Draft.token == _TOKEN)
@@ -148,6 +150,7 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Adm
         return Change(_open_new(connection, opening, today, terms), used=True)
     if draft is not None:
         digest = connection.execute(select(Draft.digest).where(Draft.token == opening.token)).scalar_one()
+        # A token is for one Envelope: parts of two must never meet.
         if digest != opening.digest:
             raise Refusal("draft-differs")
     return Change(state_of(draft), used=False)
@@ -159,6 +162,7 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
     clock = tick(connection, today)
     if not header.body_size:
         envelope = EnvelopeId(header.encoded, opening.letter).digest()
+        # One that came before under another token is not stored twice, and the answer does not show it.
         if envelope_rows.is_new(connection, envelope):
             admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
             _store(connection, envelope, (header, opening.letter), None, clock)
@@ -185,6 +189,7 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
 def _check_organisations(connection: Connection, header: Header, known: set[bytes]) -> None:
     addressed = {slot.organisation for slot in header.slots}
     if not addressed <= known:
+        # Asked only for an id that was not seen: organisations come, and never go.
         known.update(connection.execute(select(Organisation.id)).scalars())
     if not addressed <= known:
         raise Refusal("unknown-organisation")
@@ -243,6 +248,7 @@ def run_size(body_size: int, first: int, count: int) -> int:
 
 def _compare(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes]) -> None:
     end = first + len(hashes)
+    # A run that begins further before this one has ended before it.
     overlapping = connection.execute(_OVERLAPPING, {"token": token, "after": first - MAX_RUN_PARTS, "end": end})
     for start, count, known in overlapping:
         for index in range(max(start, first), min(start + count, end)):
@@ -307,6 +313,7 @@ def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, tod
     header, letter = connection.execute(
         select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
     ).one()
+    # Another upload of the same Envelope may have come first; this one's token counts as finished anyway.
     used = envelope_rows.is_new(connection, envelope)
     if used:
         _store(connection, envelope, (Header.parse(header), letter), blob, clock)

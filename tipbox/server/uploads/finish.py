@@ -47,10 +47,13 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
             if state.stored:  # another request finished it and removed the runs
                 return STORED
             raise Refusal("incomplete", state=state.to_json()) from None
+        # Durable before a row names it: an Envelope that is answered for is on the disk.
         name = threads.disk(blob.keep, blob.size)
+        # Looks for the draft again: of two that finish it at once, the second stores nothing.
         end = store.write(lambda connection: drafts.commit(connection, token, envelope, name, today))
         if not end.used:
             blob.discard()
+    # Only now that no row names them.
     threads.disk(blobs.delete, end.old_blobs)
     return STORED
 

@@ -29,6 +29,7 @@ class InFlight:
 
     def take(self, size: int) -> None:
         """Hold ``size`` bytes more; Refusal ``slow-down`` when they are too many."""
+        # The first may always go on: with a bound below one request, nobody could send anything.
         if self._held and self._held + size > self._most:
             raise Refusal("slow-down")
         self._held += size

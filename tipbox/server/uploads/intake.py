@@ -78,6 +78,7 @@ class Intake:
         self._known: set[bytes] = set()
         """Ids of organisations that were seen in the database; they are never taken back."""
         quota, workers = config.quota, config.server.workers
+        # Each worker counts by itself, so each gets its share.
         self._letters = InFlight(quota.arriving_letter_bytes // workers)
         # On a small disk, what is on its way must not use up the room that is kept for texts.
         most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * MAX_RUN))
@@ -96,10 +97,12 @@ class Intake:
             raise Refusal("too-large")
         with (
             self._letters.request() as share,
+            # In H: what a source sends lies on the one disk that quotas watch, not in /tmp.
             tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self._home.spool)) as spool,
         ):
             prefix = exactly(body, min(length, MAGIC_READ))
             size = _sealed_header_size(prefix)
+            # Before the rest is read: nothing of what cannot be an Envelope is taken in.
             if size > length:
                 raise Truncated("the header ends too early")
             spool.write(prefix)
@@ -110,6 +113,7 @@ class Intake:
             if length != size + header.sealed_letter_size:
                 raise Malformed("the letter does not have the size that the header says")
             for piece in _pieces(body, header.sealed_letter_size):
+                # Small ones stay in memory; the number of connections is their bound.
                 if length > IN_MEMORY:
                     share.take(len(piece))
                 spool.write(piece)
@@ -139,6 +143,7 @@ class Intake:
             return drafts.STORED
         sizes = run_sizes(draft, first, length)
         disk = self._disk()
+        # Drafts were admitted when they were opened; the disk may have filled up since.
         if disk.free < disk.floor + length:
             raise Refusal("full")
         with self._bodies.request() as share, self._threads.disk(self._blobs.create) as blob:
@@ -179,6 +184,7 @@ def _sealed_header_size(prefix: bytes) -> int:
     try:
         return header_size(prefix)
     except NotTipbox as error:
+        # Somebody may have sent a plain file: what was read of it is overwritten, and no more is read.
         raise Refusal(error.code, NOT_SEALED, wipe=True) from None
 
 

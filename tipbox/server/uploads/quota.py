@@ -21,6 +21,7 @@ DAILY_SHARE: Final = 4
 """A day takes at most one in this many of the bytes that are left at its begin."""
 _TODAY: Final = bindparam("today", type_=Date())
 _COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
+# Bound and count in one statement; it changes no row where the bound is reached or the day is new.
 _COUNT: Final = (
     update(DayCount)
     .where(DayCount.day == _TODAY, DayCount.letters < bindparam("most", type_=Integer()))
@@ -31,6 +32,7 @@ _COUNT: Final = (
     )
 )
 _SHARES: Final = (4, 2)
+"""Then drafts with less than a quarter of their bytes, then with less than half."""
 _STALLED_SHARE: Final = 16
 """Drafts of an earlier day with less than one in this many of their bytes stand still."""
 _NO_MORE_TODAY: Final = N_("There is no room for more today. What is stored stays safe: come back tomorrow.")
@@ -89,6 +91,7 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> N
     First those that stand still; then those of which nothing is missing, for to finish takes one request and nobody has
     made it since; then those that came least far. So holding room for more than a day costs as many bytes.
     """
+    # While the clock is in doubt, nothing counts as of an earlier day.
     if clock.held:
         return
     earlier = Draft.seen_day < clock.days_seen
@@ -100,6 +103,7 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> N
         drafts, announced, _ = _drafts(connection)
         if drafts < quota.drafts and announced + size <= quota.draft_bytes:
             return
+        # Letters and runs go with them (ON DELETE CASCADE).
         connection.execute(delete(Draft).where(earlier, which))
 
 
@@ -113,6 +117,7 @@ def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, 
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
         raise Refusal("full")
     used = stored + announced
+    # Of what was there this morning: otherwise each upload of the day would shrink the share of the next.
     left_this_morning = max(0, quota.carry_capacity - max(0, used - body_today))
     if used + size > quota.carry_capacity or body_today + size > left_this_morning // DAILY_SHARE:
         raise Refusal("full")

@@ -47,6 +47,7 @@ def create_app(
         today: the day in UTC.
     """
     threads = threads or InPlaceThreads()
+    # No static folder: Flask's own route answers with times and tags of files.
     app = Flask("tipbox.server", static_folder=None, template_folder=str(templates_dir()))
     languages = available_languages()
     Babel(
@@ -55,6 +56,7 @@ def create_app(
     roster = Roster(home)
     store = Store(make_engine(home, config), threads)
     pages = Pages(roster, Collected(store).days, config, languages, today)
+    # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
     strict_headers(app)
     rates = Rates(app, config)

@@ -126,8 +126,10 @@ def _present_export(home: Home, organisation: str, today: date) -> list[dict[str
             volumes = [{"name": one.name, "size": one.sealed.size} for one in prepared]
             _drop_all_but_newest(folder)
             for one in prepared:
+                # Not synced: a head that a power cut takes is missed by _is_whole, and the export is made again.
                 with replacing(folder / f"{one.name}{_HEAD}", sync=False) as file:
                     file.write(one.save())
+            # Last: it says that all heads are there.
             with replacing(folder / EXPORT_DAY) as file:
                 file.write(json.dumps({"day": today.isoformat(), "volumes": volumes}).encode())
             return volumes
@@ -185,6 +187,7 @@ def _range(size: int) -> tuple[int, int]:
 
 def _read(threads: Threads, home: Home, prepared: PreparedVolume, begin: int, end: int) -> Iterator[bytes]:
     """The volume's bytes, made in blocks beside the loop; the connection is cut when an Envelope goes before that."""
+    # Entered and left by hand, because each step runs in a thread beside the loop.
     context = open_server(home.path)
     server = threads.disk(context.__enter__)
     try:
@@ -193,6 +196,7 @@ def _read(threads: Threads, home: Home, prepared: PreparedVolume, begin: int, en
             yield block[: end - begin]
             begin += len(block)
     except TipboxError as error:
+        # The head, with the full length, has gone out: only a cut says that not all follows.
         raise ConnectionAbortedError from error
     finally:
         context.__exit__(None, None, None)
@@ -240,5 +244,6 @@ def _import(home: Home, file: BinaryIO, today: date) -> ImportResult:
     folder = home.outgoing / taken.organisation
     if taken.has_changes and folder.is_dir():
         with exclusive(folder):
+            # So the next export is a new one, and reports what was taken just now.
             (folder / EXPORT_DAY).unlink(missing_ok=True)
     return taken

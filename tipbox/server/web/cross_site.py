@@ -21,6 +21,7 @@ def refuse_strangers(app: Flask) -> None:
         environ = request.environ
         if environ.get(CIRCUIT_DEMANDED) and not environ.get(CIRCUIT):
             raise Refusal("no-circuit")
+        # The command line, and browsers older than this header, do not send it; then Origin decides.
         if request.headers.get("Sec-Fetch-Site", "none") not in _OWN:
             raise Refusal("cross-site")
         if request.method not in _SAFE and not _own_origin(request.headers.get("Origin"), request.host):

@@ -30,6 +30,7 @@ HEADERS: Final[dict[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _OFF),
 }
+# What marks a visitor, tells when a file was made, or names the software.
 _NEVER: Final = ("Set-Cookie", "ETag", "Last-Modified", "Expires", "Server", "X-Powered-By")
 
 

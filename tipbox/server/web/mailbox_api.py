@@ -48,6 +48,7 @@ def mailbox_blueprint(mailboxes: Mailboxes, rates: Rates, limits: Limits) -> Blu
 
 def _answer(pieces: Iterable[bytes], size: int) -> Response:
     response = Response(pieces, content_type=_TYPE)
+    # Announced: chunked, the answer's sizes on the wire would show in which pieces it was read.
     response.content_length = size
     return response
 

@@ -44,6 +44,7 @@ class Page:
     @classmethod
     def of(cls, body: bytes, content_type: str) -> Page:
         """A page of ``body``."""
+        # Without a time, so that a page has the same bytes from every worker and after every start.
         packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
         return cls(body, content_type, packed)
 

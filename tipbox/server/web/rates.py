@@ -33,6 +33,7 @@ class Rates:
     """The budgets of an application."""
 
     def __init__(self, app: Flask, config: Config) -> None:
+        # Counts in memory are a worker's own: each allows its share of the budget.
         self._share = config.server.workers if config.limits.url.startswith("memory:") else 1
         together = f"{max(1, config.limits.all_per_second // self._share)} per 1 second"
         self._limiter = Limiter(
@@ -42,6 +43,7 @@ class Rates:
             strategy="fixed-window",
             key_prefix="tipbox",
             headers_enabled=False,
+            # A Valkey that is down must not close the server.
             in_memory_fallback_enabled=True,
             application_limits=[ApplicationLimit(together, key_function=lambda: "all")],
         )

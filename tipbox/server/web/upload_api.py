@@ -63,6 +63,7 @@ def token_hash() -> bytes:
         token = base64.urlsafe_b64decode(written.encode("ascii") + b"=")
     except (binascii.Error, UnicodeEncodeError, ValueError):
         raise Refusal("no-token") from None
+    # One spelling for each token: base64 would take several last characters for the same bytes.
     spelt = base64.urlsafe_b64encode(token).rstrip(b"=").decode()
     if scheme != "Bearer" or len(written) != _TOKEN_CHARACTERS or len(token) != HASH_SIZE or spelt != written:
         raise Refusal("no-token")
