@@ -17,7 +17,9 @@ from typing import Final
 import psutil
 
 from bench.figures import Ledger
-from support.server import Box, Client, Organisation, Server, bearer, inward, keys_folder, start, three
+from support.client import Client, bearer
+from support.sealed import Box, Organisation, inward, keys_folder, three
+from support.server import Server, start
 from tipbox.formats.base import days
 from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList
 from tipbox.server.bundles.export import write_volumes

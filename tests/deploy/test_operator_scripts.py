@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.server import Organisation
+from support.sealed import Organisation
 from support.world import ROOT
 from tipbox.courier.courier_key import CourierKey
 from tipbox.formats.manifest import id_digits

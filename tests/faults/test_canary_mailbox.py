@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from faults.memory_search import Found, Search
-from support.server import Box, Client, Organisation, Sent, Server, inward, keys_folder, start, three
+from support.client import Client
+from support.sealed import Box, Organisation, Sent, inward, keys_folder, three
+from support.server import Server, start
 from tipbox.formats.access_code import AccessCode
 from tipbox.server.bundles.export import write_volumes
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from faults import strace_log
 from faults.tracing import traced
-from support.server import Box, Client, Organisation, inward, keys_folder, start, three
+from support.client import Client
+from support.sealed import Box, Organisation, inward, keys_folder, three
+from support.server import start
 from tipbox.server.bundles.export import write_volumes
 
 

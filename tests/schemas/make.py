@@ -16,7 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from support.server import Box, Here, envelope, inward, keys_folder, three  # noqa: E402
+from support.sealed import Box, envelope, inward, keys_folder, three  # noqa: E402
+from support.server import Here  # noqa: E402
 from tipbox.formats.base import days  # noqa: E402
 from tipbox.formats.base.primitives import sha256  # noqa: E402
 from tipbox.formats.bundles.acknowledgement import acknowledge  # noqa: E402

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.server import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, running, three
+from support.client import Client, bearer
+from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from support.server import Server, running
 
 LETTERS = 300_000
 BODIES = 40 * PART

@@ -16,21 +16,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from support.client import Client, bearer
 from support.loopback import until
-from support.server import (
-    Client,
-    Here,
-    Organisation,
-    Sent,
-    Server,
-    bearer,
-    envelope,
-    here_server,
-    inward,
-    keys_folder,
-    start,
-    three,
-)
+from support.sealed import Organisation, Sent, envelope, inward, keys_folder, three
+from support.server import Here, Server, start
 from tipbox.errors import Expired, InputRefused, NotFound, TipboxError
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import SigningKey
@@ -49,8 +38,6 @@ from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.check_headers import headers
 from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.status import coarse, server_status
-
-__all__ = ["here_server"]
 
 
 @pytest.fixture(name="organisations")

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from support.server import Here, Organisation, Sent, envelope, here_server, inward, three
+from support.sealed import Organisation, Sent, envelope, inward, three
+from support.server import Here
 from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_read import Bundle
@@ -20,8 +21,6 @@ from tipbox.server.home import Home
 from tipbox.server.storage.models import Envelope
 from tipbox.server.storage.models import Organisation as Known
 from tipbox.server.web.app import create_app
-
-__all__ = ["here_server"]
 
 
 def ago(count: int) -> date:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from support.loopback import free_port
-from support.server import Organisation
+from support.sealed import Organisation
 from tipbox.errors import Full, InputRefused
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database_errors import explain

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from support.client import Client
 from support.loopback import until
-from support.server import Client, Organisation, Sent, Server, alive, envelope, keys_folder, start, three
+from support.sealed import Organisation, Sent, envelope, keys_folder, three
+from support.server import Server, alive, start
 from tipbox.server.storage.models import Draft, Envelope
 from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.upkeep.prune import prune_server

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from support.server import Box, Client, Organisation, Sent, Server, bearer, inward, keys_folder, start, three
+from support.client import Client, bearer
+from support.sealed import Box, Organisation, Sent, inward, keys_folder, three
+from support.server import Server, start
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_PIECE
 from tipbox.formats.bundles.acknowledgement import Report
@@ -248,7 +250,7 @@ def test_a_number_that_a_desk_used_twice_loses_no_reply(server: Server, desk: De
 def _bad_items(box: Box, organisation: Organisation) -> dict[str, tuple[bytes, str]]:
     reply = box.reply(100_000)
     whole = box.address + reply.whole
-    from support.server import envelope
+    from support.sealed import envelope
 
     return {
         "nothing behind the address": (box.address, "truncated"),

@@ -14,7 +14,9 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
-from support.server import Box, Here, Organisation, Sent, bearer, inward, keys_folder, three
+from support.client import bearer
+from support.sealed import Box, Organisation, Sent, inward, keys_folder, three
+from support.server import Here
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import MAX_REPLIES
 from tipbox.formats.base.primitives import random_bytes, sha256

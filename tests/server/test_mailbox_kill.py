@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from support.server import Box, Here, Organisation, Sent, inward, keys_folder, killed_at, three
+from support.killed import killed_at
+from support.sealed import Box, Organisation, Sent, inward, keys_folder, three
+from support.server import Here
 from tipbox.formats.base import days
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Answer, Client, bearer
 from support.loopback import until
-from support.server import Answer, Client, Organisation, Server, bearer, envelope, keys_folder, running, start, three
+from support.sealed import Organisation, envelope, keys_folder, three
+from support.server import Server, running, start
 from tipbox.formats.base import days
 from tipbox.formats.wordlists import PINS
 from tipbox.server.web.headers import HEADERS

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Client, bearer
 from support.loopback import until
-from support.server import PART, Client, Organisation, Server, bearer, envelope, keys_folder, running, start, three
+from support.sealed import PART, Organisation, envelope, keys_folder, three
+from support.server import Server, running, start
 from tipbox.errors import IdentityChanged, InputRefused, Malformed, NotFound, TipboxError, Usage
 from tipbox.formats.base import days
 from tipbox.server.home import Home, load_server_keys

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from support.client import Client, bearer
 from support.loopback import until
-from support.server import PART, Client, Organisation, Sent, Server, bearer, envelope, keys_folder, start, three
+from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from support.server import Server, start
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.storage.models import Draft, Envelope, Finished, Run, Slot
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from support.server import Organisation, Sent, envelope, three
+from support.sealed import Organisation, Sent, envelope, three
 from tipbox.formats.base.padding import sealed_size
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.envelope import EnvelopeId

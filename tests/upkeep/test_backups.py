@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.server import Here, Organisation, envelope, here_server, three
+from support.sealed import Organisation, envelope, three
+from support.server import Here
 from support.world import tipbox
 from tipbox.errors import Full, InputRefused
 from tipbox.formats.base import days
@@ -21,8 +22,6 @@ from tipbox.server.backup.operator_key import PublicKey, make
 from tipbox.server.backup.rotation import backup_into
 from tipbox.server.credentials import read_onion_credentials
 from tipbox.server.upkeep.prune import prune_server
-
-__all__ = ["here_server"]
 
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.server import Here, envelope, keys_folder, three
+from support.sealed import envelope, keys_folder, three
+from support.server import Here
 from support.world import tipbox
 from tipbox.formats.base import days
 from tipbox.server.upkeep import machine

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from support.server import Organisation, Sent, Server, envelope, keys_folder, start, three
+from support.sealed import Organisation, Sent, envelope, keys_folder, three
+from support.server import Server, start
 from tipbox.formats.base import days
 from tipbox.server.upkeep.seized import SeizureReport, report_seized
 

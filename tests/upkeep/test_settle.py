@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, insert, text
 
-from support.server import PART, Here, Organisation, Sent, envelope, keys_folder, killed_at, running, three
+from support.killed import killed_at
+from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from support.server import Here, running
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.server.bundles.export import write_volumes

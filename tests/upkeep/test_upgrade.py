@@ -15,7 +15,9 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
-from support.server import Organisation, bearer, killed_at
+from support.client import bearer
+from support.killed import killed_at
+from support.sealed import Organisation
 from tipbox.formats.base.primitives import new_seed, sha256, xwing_public
 from tipbox.formats.manifest import Manifest
 from tipbox.server.backup.create import make_backup
