@@ -235,7 +235,7 @@ def test_the_nightly_check_of_the_machine_fails_when_something_is_wrong(installe
     assert result == "exit-code"
 
 
-def test_an_open_couriers_door_is_found_at_night_and_by_hand(installed: Installed) -> None:
+def test_an_open_couriers_listener_is_found_at_night_and_by_hand(installed: Installed) -> None:
     machine = installed.machine
     clients = machine.path("/var/lib/tor/tipbox/couriers/authorized_clients")
     aside = clients.with_name("aside")
@@ -326,7 +326,7 @@ def test_sandbox_no_write_outside(probes: dict[str, Any], unit: str) -> None:
     assert probes[unit]["write"] == WRITES.get(unit, FOLDER)
 
 
-def test_sandbox_the_sources_door_replaces_neither_keys_nor_settings(probes: dict[str, Any]) -> None:
+def test_sandbox_the_sources_listener_replaces_neither_keys_nor_settings(probes: dict[str, Any]) -> None:
     found = probes["tipbox"]
     assert set(found["replace"].values()) == {"EBUSY"}
     assert set(found["overwrite"].values()) <= {"EBUSY", "EISDIR"}

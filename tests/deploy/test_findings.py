@@ -120,7 +120,7 @@ def test_a_server_that_cannot_be_opened_is_judged_by_nothing_before(tmp_path: Pa
     assert judged([bad("server", None)], [WELL, *AGED], tmp_path)[0] == 0
 
 
-def test_what_was_mended_is_said(tmp_path: Path) -> None:
+def test_what_was_fixed_is_said(tmp_path: Path) -> None:
     status, lines = judged([bad("database"), bad("gone")], [WELL], tmp_path)
 
     assert status == 0

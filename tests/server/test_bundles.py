@@ -504,7 +504,7 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     assert [finding for finding in findings if not (finding.ok and finding.message and not finding.remedy)] == []
 
 
-def test_each_trouble_has_a_finding_that_says_what_mends_it(server: Here, organisations: list[Organisation]) -> None:
+def test_each_trouble_has_a_finding_that_says_its_remedy(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000))
     (blob,) = blobs(server)
     (server.home / "blobs" / blob).unlink()

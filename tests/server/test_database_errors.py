@@ -24,7 +24,7 @@ def keys(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_full_disk_at_the_first_start_is_told_as_one(keys: Path, tmp_path: Path) -> None:
+def test_a_full_disk_at_the_first_start_is_reported_as_one(keys: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", home], check=True)
@@ -36,7 +36,7 @@ def test_a_full_disk_at_the_first_start_is_told_as_one(keys: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("damage", [b"no database" * 100, b"SQLite format 3\0" + bytes(84) + b"\xff" * 4000])
-def test_a_damaged_file_is_told_as_one(keys: Path, tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_file_is_reported_as_one(keys: Path, tmp_path: Path, damage: bytes) -> None:
     home = tmp_path / "home"
     prepare_server(home, keys)
     for path in home.glob("tipbox.db-*"):
@@ -47,7 +47,7 @@ def test_a_damaged_file_is_told_as_one(keys: Path, tmp_path: Path, damage: bytes
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "%2Fnonexistent"])
-def test_a_postgresql_that_does_not_answer_is_told_as_one(keys: Path, tmp_path: Path, host: str) -> None:
+def test_a_postgresql_that_does_not_answer_is_reported_as_one(keys: Path, tmp_path: Path, host: str) -> None:
     home = tmp_path / "home"
     home.mkdir()
     url = f"postgresql://someone:a-secret@{host}:{free_port()}/d1"

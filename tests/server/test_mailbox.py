@@ -290,7 +290,7 @@ def test_what_is_not_a_reply_is_returned_and_the_rest_is_taken(
     assert len(blobs(server)) == 1
 
 
-def test_a_reply_that_was_hurt_on_its_way_has_to_come_again(server: Server, desk: Desk) -> None:
+def test_a_reply_that_was_damaged_in_transit_has_to_come_again(server: Server, desk: Desk) -> None:
     box = Box()
     reply, other = box.reply(200_000), box.reply()
     path = desk.bundle([box.item(reply), box.item(other)])

@@ -277,7 +277,7 @@ def test_a_second_circuit_line_is_no_request(server: Server) -> None:
         assert client.receive().status == 400
 
 
-def test_tcp_does_not_demand_a_circuit_unless_told(organisations: list[Organisation], tmp_path: Path) -> None:
+def test_tcp_does_not_demand_a_circuit_unless_configured(organisations: list[Organisation], tmp_path: Path) -> None:
     keys = keys_folder(tmp_path / "keys", organisations)
     with running(tmp_path / "home", keys, settings={"server_proxy_protocol": "on"}) as server:
         with server.client() as client:
