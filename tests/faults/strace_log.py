@@ -1,8 +1,8 @@
 """Reads what strace wrote of a server: was everything durable before it was answered?
 
-The rule, per answer of 200 or 201: between a write to a file in H and the answer lies an fsync or fdatasync of that
-file, and between a new, renamed or linked name in H and the answer lies an fsync of its folder. All of it is read off
-the order of calls in one trace of all processes and threads.
+The rule, per answer of 200 or 201: between a write to a file in HOME and the answer lies an fsync or fdatasync of that
+file, and between a new, renamed or linked name in HOME and the answer lies an fsync of its folder. All of it is read
+off the order of calls in one trace of all processes and threads.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def blob_names(server: Server) -> set[str]:
     return {entry["path"] for page in obstore.list(store) for entry in page}
 
 
-def test_an_upload_from_its_opening_to_its_end(server: Server, organisations: list[Organisation], tmp_path: Path) -> None:
+def test_an_upload_from_opening_to_end(server: Server, organisations: list[Organisation], tmp_path: Path) -> None:
     text, files = envelope(organisations), envelope(organisations, 9_000_000)
     with server.client() as client:
         assert (client.open(text).status, client.open(text).status) == (201, 200)

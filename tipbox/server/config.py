@@ -1,4 +1,4 @@
-"""The server's configuration: one frozen value from ``H/tipbox.toml`` and the environment.
+"""The server's configuration: one frozen value from ``HOME/tipbox.toml`` and the environment.
 
 Environment variables are ``TIPBOX_<SECTION>_<KEY>`` and win over the file. An unknown key in either is an error that
 names the key and never its value. Nothing here lowers a check.
@@ -36,14 +36,14 @@ class Database(Section):
     """Where rows are kept."""
 
     url: SecretStr = SecretStr("")
-    """Empty: SQLite in H. Or ``postgresql://…``."""
+    """Empty: SQLite in HOME. Or ``postgresql://…``."""
 
 
 class Blobs(Section):
     """Where bodies are kept."""
 
     url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9._-]+)*/?)?$")
-    """Empty: a folder in H. Or ``s3://bucket/prefix``."""
+    """Empty: a folder in HOME. Or ``s3://bucket/prefix``."""
     endpoint: str = ""
     """Of the S3 service, when it is not Amazon's."""
     region: str = "us-east-1"

@@ -1,4 +1,4 @@
-"""The server's folder H: its layout, its mode, and the server's own keys."""
+"""The server's folder, HOME: its layout, its mode, and the server's own keys."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tipbox.formats.manifest import server_id
 
 MODE: Final = 0o700
 SHARED: Final = stat.S_ISGID | stat.S_IWGRP
-"""An H that the operator made so belongs to a group: the sources' and the couriers' process have users of their own."""
+"""Made so, HOME belongs to a group: the sources' and the couriers' process have a user each."""
 EXPORT_DAY: Final = ".day"
 """In the folder of an organisation's present export: the day on which it was made."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where everything lies in H."""
+    """Where everything lies in HOME."""
 
     path: Path
 
@@ -65,7 +65,7 @@ class Home:
 
     @property
     def restoring(self) -> Path:
-        """There while a restore fills H, and after one that was cut off."""
+        """There while a restore fills HOME, and after one that was cut off."""
         return self.path / "restoring"
 
     @property
@@ -75,7 +75,7 @@ class Home:
 
     @property
     def umask(self) -> int:
-        """What nobody else may do in H: others nothing, and the group nothing unless H was made for it (SHARED)."""
+        """What nobody else may do in HOME: others nothing, and the group only in a SHARED one."""
         try:
             shared = self.path.stat().st_mode & SHARED == SHARED
         except FileNotFoundError:
@@ -84,7 +84,7 @@ class Home:
 
     @property
     def file_mode(self) -> int:
-        """Of the files in H except its secret keys."""
+        """Of the files in HOME except its secret keys."""
         return 0o660 & ~self.umask
 
     def make(self) -> None:

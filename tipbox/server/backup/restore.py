@@ -1,8 +1,8 @@
-"""Restoring a backup into an empty H (``drill`` tries that out).
+"""Restoring a backup into an empty HOME (``drill`` tries that out).
 
 The file is read twice: the first time to its last byte, so that what was cut off or changed is refused before anything
-is written. Then H is filled, behind a mark that keeps every other command and the server out until all is there; after
-a crash the same command begins again. The rows come in one transaction, after the bodies that they name.
+is written. Then HOME is filled, behind a mark that keeps every other command and the server out until all is there;
+after a crash the same command begins again. The rows come in one transaction, after the bodies that they name.
 
 What has happened since the backup: a desk that acknowledged an Envelope then gets it once more, drops it, and
 acknowledges it again, for the sequence of the Bundles goes on far ahead of all that it has seen (``fill``). Which

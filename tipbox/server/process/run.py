@@ -1,4 +1,4 @@
-"""Starting the server: make H, migrate, take newer manifests, sweep, become the master."""
+"""Starting the server: make HOME, migrate, take newer manifests, sweep, become the master."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pools of its own: what was read, a token among it, is not found there later."""
 
 
 def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Config:
-    """Make and migrate H and take each manifest of ``keys`` whose serial is higher.
+    """Make and migrate HOME and take each manifest of ``keys`` whose serial is higher.
 
     Args:
         home: the server's folder.

@@ -103,7 +103,7 @@ class _LocalIncoming:
         self._name = secrets.token_hex(16)
         # Never a file or a link that somebody else has put there.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(folder / self._name, flags, 0o660)  # the umask is H's
+        self._descriptor = os.open(folder / self._name, flags, 0o660)  # the umask is HOME's
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._kept = False
         self.size = 0
@@ -263,7 +263,7 @@ def only_reader(file: io.FileIO) -> Iterator[io.FileIO]:
 
 
 class _S3Incoming:
-    """A nameless file in H that is uploaded when it is whole."""
+    """A nameless file in HOME that is uploaded when it is whole."""
 
     def __init__(self, spool: Path, store: S3Store) -> None:
         # Nameless: it is gone with its process, however that ends.

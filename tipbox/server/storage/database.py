@@ -1,4 +1,4 @@
-"""The database engine: SQLite in H, or PostgreSQL by URL; migrations."""
+"""The database engine: SQLite in HOME, or PostgreSQL by URL; migrations."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def make_engine(home: Home, config: Config) -> Engine:
     except ArgumentError:
         raise Usage("opening the database: database.url is not a URL; correct the configuration") from None
     if url.get_backend_name() != "postgresql":
-        raise Usage("opening the database: database.url must be postgresql://…, or empty for SQLite in H")
+        raise Usage("opening the database: database.url must be postgresql://…, or empty for SQLite in HOME")
     return create_engine(
         url.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True, hide_parameters=True
     )
 
 
 def make_file(home: Home) -> None:
-    """Make the SQLite file with the mode of H's files; its log gets the same."""
+    """Make the SQLite file with the mode of HOME's files; its log gets the same."""
     with suppress(FileExistsError):
         os.close(os.open(home.database, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, home.file_mode))
 
 
 def _sqlite(path: Path) -> Engine:
-    # Never creates the file: make_file does, with the mode of H.
+    # Never creates the file: make_file does, with the mode of HOME.
     address = f"{path.absolute().as_uri()}?mode=rw"
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),

@@ -1,4 +1,4 @@
-"""The disk that H lies on: how much is free, and how much of that is left to texts."""
+"""The disk that HOME lies on: how much is free, and how much of that is left to texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TINY_DISK: Final = 20
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes of the disk that H lies on. ``holds_bodies`` is False when they go to S3."""
+    """Bytes of the disk that HOME lies on. ``holds_bodies`` is False when they go to S3."""
 
     total: int
     free: int

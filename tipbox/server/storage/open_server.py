@@ -18,7 +18,7 @@ from tipbox.server.storage.transactions import Store
 
 @dataclass(frozen=True)
 class OpenServer:
-    """What a command needs of H."""
+    """What a command needs of HOME."""
 
     home: Home
     config: Config

@@ -1,4 +1,4 @@
-"""The organisations of this server: the manifests in ``H/keys``, and the identity keys pinned in the database."""
+"""The organisations of this server: the manifests in ``HOME/keys``, and the identity keys pinned in the database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tipbox.server.storage.models import Organisation
 from tipbox.server.storage.transactions import Store
 
 LOOK_AGAIN: Final = 1.0
-"""Seconds for which a worker believes that H/keys is as it was."""
+"""Seconds for which a worker believes that HOME/keys is as it was."""
 _FILE: Final = re.compile(r"[a-z0-9-]{1,32}\.json", re.ASCII)
 """Not a file that is being written: those begin with a dot."""
 
@@ -107,7 +107,7 @@ def find_by_name(home: Home, name: str) -> ManifestFile | None:
 
 
 def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
-    """Take a manifest into H/keys when its serial is higher than that of the one there; whether it was taken.
+    """Take a manifest into HOME/keys when its serial is higher than that of the one there; whether it was taken.
 
     One whose life has not begun does not take the place of another.
 
@@ -141,7 +141,7 @@ def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
 
 
 def pin_folder(home: Home, store: Store) -> None:
-    """Pin the identity keys of the manifests in H/keys: after a restore, which may have found newer ones there."""
+    """Pin the identity keys of the manifests in HOME/keys: after a restore, which may have found newer ones there."""
     for listed in read_folder(home.keys):
         store.write(partial(_pin, manifest=listed.manifest))
 

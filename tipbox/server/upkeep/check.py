@@ -79,7 +79,7 @@ def _modes(server: OpenServer, _today: date) -> Finding:
     return Finding(
         "modes",
         not open_to_others,
-        f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server can read H",
+        f"open to other users: {', '.join(open_to_others)}" if open_to_others else "only the server can read HOME",
         f"chmod -R {whom}-rwx {home.path}; chmod 600 {home.server_key}" if open_to_others else "",
         wrong=len(open_to_others),
     )

@@ -41,7 +41,7 @@ NEVER_THERE: Final = (
 )
 NOT_LOOKED_AT: Final = (
     (
-        "This looked at the files of H. It did not look at the journal and the unused blocks of the file system, "
+        "This looked at the files of HOME. It did not look at the journal and the unused blocks of the file system, "
         "at swap, at a log of the system or of Tor, at PostgreSQL's or S3's own files, or at copies that the host "
         "keeps: they may show more, also order and time of closed days."
     ),

@@ -188,7 +188,7 @@ def _rewrite_database(home: Home, store: Store) -> bool:
     if disk.free - _VACUUM_COPIES * size < disk.floor:
         raise Full("settling: there is no room to rewrite the database; make room on the disk and settle again")
     with store.alone() as connection:
-        # VACUUM's copy may be larger than memory, and the unit may write nowhere but in H.
+        # VACUUM's copy may be larger than memory, and the unit may write nowhere but in HOME.
         connection.execute("PRAGMA temp_store=FILE")
         connection.execute(f"PRAGMA temp_store_directory='{_quoted(home.spool)}'")
         try:

@@ -1,4 +1,4 @@
-"""What settles, backs up or restores H does so alone: one such command at a time, beside a running server."""
+"""What settles, backs up or restores HOME does so alone: one such command at a time, beside a running server."""
 
 from __future__ import annotations
 

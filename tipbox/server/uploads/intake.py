@@ -1,6 +1,6 @@
 """Taking in an upload, streamed (docs/protocol.md, section 3).
 
-Bodies are read from the connection in small pieces and go straight to a file in H: a source that sends one byte a
+Bodies are read from the connection in small pieces and go straight to a file in HOME: a source that sends one byte a
 second costs a file and a few kilobytes of memory, and the parts that arrived whole are kept when its connection breaks.
 """
 
@@ -36,7 +36,7 @@ MAX_RUN: Final = MAX_RUN_PARTS * SEALED_PART_SIZE
 PIECE: Final = 16 * 1024
 """Bytes read from a connection at a time."""
 IN_MEMORY: Final = 32 * 1024
-"""Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in H."""
+"""Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in HOME."""
 MAGIC_READ: Final = 16
 """Bytes read before it is decided that this is an Envelope at all."""
 NOT_SEALED: Final = N_(
@@ -97,7 +97,7 @@ class Intake:
             raise Refusal("too-large")
         with (
             self._letters.request() as share,
-            # In H: what a source sends lies on the one disk that quotas watch, not in /tmp.
+            # In HOME: what a source sends lies on the one disk that quotas watch, not in /tmp.
             tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self._home.spool)) as spool,
         ):
             prefix = exactly(body, min(length, MAGIC_READ))
