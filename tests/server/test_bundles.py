@@ -32,7 +32,7 @@ from tipbox.server.bundles.export import prepare_volumes as prepare_export
 from tipbox.server.bundles.importing import ImportResult, import_bundles
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
-from tipbox.server.storage.models import Draft, Envelope, Finished
+from tipbox.server.storage.models import Draft, Envelope, FinishedToken
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.check_headers import headers
@@ -443,7 +443,8 @@ def test_drafts_go_after_fourteen_days_and_records_after_seven(server: Here, org
     def rows() -> list[int]:
         return server.read(
             lambda connection: [
-                connection.execute(select(func.count()).select_from(table)).scalar_one() for table in (Draft, Finished)
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (Draft, FinishedToken)
             ]
         )
 

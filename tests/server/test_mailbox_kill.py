@@ -24,7 +24,7 @@ from tipbox.server.mailboxes.mailbox import Mailboxes
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import InPlaceThreads as InPlace
-from tipbox.server.storage.models import Inward, Reply, ReplyOpening
+from tipbox.server.storage.models import InwardBundle, Reply, ReplyOpening
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
@@ -129,7 +129,7 @@ def test_a_deposit(world: World, tmp_path: Path, call: str) -> None:
         assert held(home, world.box) == whole
         assert in_order(home)
         with open_server(home) as server:
-            assert server.store.read(lambda c: c.execute(select(Inward.sequence)).scalars().all()) == [1]
+            assert server.store.read(lambda c: c.execute(select(InwardBundle.sequence)).scalars().all()) == [1]
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "unlink", "fsync"])

@@ -18,7 +18,7 @@ from support.loopback import until
 from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
 from support.server import Server, start
 from tipbox.formats.envelopes.header import Header
-from tipbox.server.storage.models import Draft, Envelope, Finished, Run, Slot
+from tipbox.server.storage.models import Draft, Envelope, FinishedToken, Run, Slot
 
 STORED = {"state": "stored"}
 
@@ -153,7 +153,7 @@ def test_nothing_but_the_token_is_kept_of_a_finished_upload(server: Server, clie
         lambda connection: [
             connection.execute(select(func.count()).select_from(Draft).where(Draft.token == files.token_hash)).scalar(),
             connection.execute(select(func.count()).select_from(Run).where(Run.draft == files.token_hash)).scalar(),
-            connection.execute(select(Finished).where(Finished.token == files.token_hash)).one()._fields,
+            connection.execute(select(FinishedToken).where(FinishedToken.token == files.token_hash)).one()._fields,
         ]
     )
     assert counts == [0, 0, ("token", "day", "seen_day")]

@@ -237,8 +237,8 @@ def changes(source: str) -> Iterator[tuple[str, str, frozenset[str]]]:
 
 def strangers(source: str, path: str) -> list[tuple[str, str]]:
     """The statements of a file that change what another one owns."""
-    tables = {*OWNERS, *(table for table, _ in SUMS), "Draft", "DraftLetter", "Run", "Finished", "DayCount"}
-    tables |= {"Deposit", "RefusedItem", "Inward", "Series"}
+    tables = {*OWNERS, *(table for table, _ in SUMS), "Draft", "DraftLetter", "Run", "FinishedToken", "DayCount"}
+    tables |= {"Deposit", "RefusedItem", "InwardBundle", "Series"}
     found = []
     for verb, table, columns in changes(source):
         owners = {OWNERS[table]} if table in OWNERS else set()

@@ -21,7 +21,7 @@ from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.storage import clock, envelope_rows, reply_rows
-from tipbox.server.storage.blobs import Incoming, open_blobs
+from tipbox.server.storage.blobs import IncomingBlob, open_blobs
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.models import Base, Decoy, DecoyOpening, Ledger, Organisation, Series
@@ -173,7 +173,7 @@ class _Filling:
     def _envelope(self, reader: Reader, record: Record) -> Outcome:
         """Store one Envelope, unless it is damaged or its days have passed."""
         with ExitStack() as stack:
-            incoming: Incoming | None = None
+            incoming: IncomingBlob | None = None
 
             def take(piece: bytes) -> None:
                 nonlocal incoming

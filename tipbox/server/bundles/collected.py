@@ -38,7 +38,7 @@ def note_collected(connection: Connection, organisation: bytes, clock: Clock) ->
     )
 
 
-class Collected:
+class CollectedDays:
     """The days, by organisation id; read again every second at most."""
 
     def __init__(self, store: Store) -> None:

@@ -25,7 +25,7 @@ from tipbox.formats.bundles.bundle_write import Volume
 from tipbox.server.config import LARGEST_VOLUME
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.clock import tick
-from tipbox.server.storage.models import Envelope, Inward, RefusedItem, Series, Slot
+from tipbox.server.storage.models import Envelope, InwardBundle, RefusedItem, Series, Slot
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import find_by_name
 from tipbox.server.storage.transactions import DISK_FULL
@@ -224,9 +224,9 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> ExportSt
 
 def _report(connection: Connection, organisation: bytes) -> Report:
     taken = connection.execute(
-        select(Inward.sequence)
-        .where(Inward.organisation == organisation)
-        .order_by(Inward.sequence.desc())
+        select(InwardBundle.sequence)
+        .where(InwardBundle.organisation == organisation)
+        .order_by(InwardBundle.sequence.desc())
         .limit(MAX_REPORT_BUNDLES)
     ).scalars()
     refused = connection.execute(

@@ -37,7 +37,7 @@ from tipbox.server.bundles.collected import note_collected
 from tipbox.server.mailboxes.deposit import deposit
 from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
-from tipbox.server.storage.models import Inward, RefusedItem
+from tipbox.server.storage.models import InwardBundle, RefusedItem
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, read_folder
 
@@ -232,11 +232,11 @@ def acknowledge(server: OpenServer, organisation: bytes, envelopes: Sequence[byt
 def _note_taken(connection: Connection, bundle: Bundle) -> bool:
     """Note that a Bundle is done with; whether it was not noted yet."""
     key = {"organisation": bundle.index.organisation, "sequence": bundle.index.sequence}
-    known = connection.execute(select(Inward.header).filter_by(**key)).one_or_none()
+    known = connection.execute(select(InwardBundle.header).filter_by(**key)).one_or_none()
     if known is None:
-        connection.execute(insert(Inward).values(**key, header=bundle.header_hash))
+        connection.execute(insert(InwardBundle).values(**key, header=bundle.header_hash))
     elif known[0] != bundle.header_hash:
-        connection.execute(update(Inward).filter_by(**key).values(header=bundle.header_hash))
+        connection.execute(update(InwardBundle).filter_by(**key).values(header=bundle.header_hash))
     return known is None or known[0] not in {None, bundle.header_hash}
 
 

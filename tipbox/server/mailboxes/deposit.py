@@ -21,10 +21,10 @@ from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.formats.envelopes.header import MAGIC, Header, header_size
 from tipbox.formats.mailbox_list import LARGEST_LISTED, Entry
 from tipbox.server.storage import reply_rows
-from tipbox.server.storage.blobs import Incoming
+from tipbox.server.storage.blobs import IncomingBlob
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.models import Deposit, Inward, Ledger, Organisation, RefusedItem, Reply
+from tipbox.server.storage.models import Deposit, InwardBundle, Ledger, Organisation, RefusedItem, Reply
 from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.storage.reply_rows import MOST_BYTES_OF_ONE, MOST_OF_ONE, ReplyRow
 from tipbox.server.storage.transactions import DISK_FULL
@@ -46,7 +46,7 @@ class ReplyStart:
         return self.opening if len(self.opening) <= LARGEST_LISTED else b""
 
 
-class _Hashed:
+class _HashedStream:
     """The bytes of an item, hashed as they are read."""
 
     def __init__(self, stream: BufferedReader) -> None:
@@ -79,7 +79,7 @@ def deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock) -> boo
     if server.store.read(lambda connection: _was_taken(connection, bundle, item)):
         return False
     with bundle.open(item) as opened:
-        stream = _Hashed(opened)
+        stream = _HashedStream(opened)
         start = _read_start(stream, item)
         server.store.read(lambda connection: _admit(connection, server, writer, start))
         try:
@@ -91,12 +91,12 @@ def deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock) -> boo
 
 @dataclass(frozen=True)
 class _IncomingReply:
-    stream: _Hashed
+    stream: _HashedStream
     start: ReplyStart
-    blob: Incoming
+    blob: IncomingBlob
 
 
-def _read_start(stream: _Hashed, item: Item) -> ReplyStart:
+def _read_start(stream: _HashedStream, item: Item) -> ReplyStart:
     mailbox, prefix = stream.take(HASH_SIZE), stream.take(_PREFIX)
     header = Header.parse(prefix + stream.take(header_size(prefix) - _PREFIX))
     if [slot.organisation for slot in header.slots] != [mailbox[:ID_SIZE]]:
@@ -164,9 +164,9 @@ def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
     organisation = bundle.index.organisation
     deposited = exists().where(Deposit.item == item.entry.hash)
     bundle_taken = exists().where(
-        Inward.organisation == organisation,
-        Inward.sequence == bundle.index.sequence,
-        Inward.header.is_(None) | (Inward.header == bundle.header_hash),
+        InwardBundle.organisation == organisation,
+        InwardBundle.sequence == bundle.index.sequence,
+        InwardBundle.header.is_(None) | (InwardBundle.header == bundle.header_hash),
     )
     refused = exists().where(RefusedItem.organisation == organisation, RefusedItem.item == item.entry.hash)
     return bool(connection.execute(select(deposited | (bundle_taken & ~refused))).scalar_one())

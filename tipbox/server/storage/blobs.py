@@ -45,7 +45,7 @@ _S3_TIMEOUT: Final = timedelta(seconds=20)
 _S3_ABANDONED: Final = timedelta(days=1)
 
 
-class Incoming(Protocol):
+class IncomingBlob(Protocol):
     """A blob on its way in. A context manager: what was not kept when it closes is gone."""
 
     size: int
@@ -71,7 +71,7 @@ class BlobStore(Protocol):
 
     local: bool
 
-    def create(self) -> Incoming:
+    def create(self) -> IncomingBlob:
         """A new blob."""
 
     def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def open_blobs(home: Home, config: BlobsConfig) -> BlobStore:
     return S3Blobs(home.spool, config) if config.url else LocalBlobs(home.blobs)
 
 
-class _LocalIncoming:
+class _IncomingFile:
     """A locked file in the folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -163,9 +163,9 @@ class LocalBlobs:
         except FileNotFoundError:
             return open_plain(second)
 
-    def create(self) -> Incoming:
+    def create(self) -> IncomingBlob:
         """See BlobStore."""
-        return _LocalIncoming(self._folder)
+        return _IncomingFile(self._folder)
 
     def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
         """See BlobStore."""
@@ -262,7 +262,7 @@ def only_reader(file: io.FileIO) -> Iterator[io.FileIO]:
         yield file
 
 
-class _S3Incoming:
+class _IncomingObject:
     """A nameless file in HOME that is uploaded when it is whole."""
 
     def __init__(self, spool: Path, store: S3Store) -> None:
@@ -331,9 +331,9 @@ class S3Blobs:
             **options,
         )
 
-    def create(self) -> Incoming:
+    def create(self) -> IncomingBlob:
         """See BlobStore."""
-        return _S3Incoming(self._spool, self._store)
+        return _IncomingObject(self._spool, self._store)
 
     def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
         """See BlobStore."""

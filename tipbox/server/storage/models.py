@@ -115,7 +115,7 @@ class Run(Base):
     hashes: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Finished(Base):
+class FinishedToken(Base):
     """A draft token whose Envelope is stored, for seven days; not which Envelope."""
 
     __tablename__ = "finished"
@@ -198,7 +198,7 @@ class Series(Base):
     sequence: Mapped[int] = mapped_column(BigInteger)
 
 
-class Inward(Base):
+class InwardBundle(Base):
     """An inward Bundle that was taken in whole, by its sequence.
 
     ``header``: SHA-256 of its header, of the last one when a desk that was put back from a copy used a sequence twice;

@@ -126,7 +126,7 @@ class Store:
         try:
             with self._transaction() as connection:
                 return {place: self._in_group(connection, work) for place, work in writes}
-        except (DBAPIError, _Torn):
+        except (DBAPIError, _PartialWrite):
             # One of them broke the transaction: each gets its own, so that the others are not lost with it.
             return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
 
@@ -153,14 +153,14 @@ class Store:
             if savepoint is not None:
                 savepoint.rollback()
             elif _changes(connection) != before:
-                raise _Torn from None
+                raise _PartialWrite from None
             return None, error
         if savepoint is not None:
             savepoint.commit()
         return value, None
 
 
-class _Torn(Exception):
+class _PartialWrite(Exception):
     """One of a group failed after it had written."""
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 from tipbox.formats.base import days
 from tipbox.server.storage import clock, envelope_rows, reply_rows
 from tipbox.server.storage.clock import Clock
-from tipbox.server.storage.models import DayCount, Deposit, Draft, Finished, Run
+from tipbox.server.storage.models import DayCount, Deposit, Draft, FinishedToken, Run
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Deletion, Store
@@ -102,4 +102,6 @@ def _expire_draft(store: Store, token: bytes) -> list[str]:
 
 def _expire_records(connection: Connection, now: Clock) -> int:
     connection.execute(delete(DayCount).where(DayCount.day < now.today - timedelta(days=COUNTED_DAYS)))
-    return connection.execute(delete(Finished).where(Finished.seen_day <= now.days_seen - FINISHED_DAYS)).rowcount
+    return connection.execute(
+        delete(FinishedToken).where(FinishedToken.seen_day <= now.days_seen - FINISHED_DAYS)
+    ).rowcount

@@ -24,8 +24,8 @@ from tipbox.server.storage.models import (
     DayCount,
     Draft,
     Envelope,
-    Finished,
-    Inward,
+    FinishedToken,
+    InwardBundle,
     Ledger,
     Organisation,
     Reply,
@@ -170,7 +170,7 @@ def report_seized_of(server: OpenServer, today: date) -> SeizureReport:
             organisations=list(_organisations(connection)),
             uploads=_counts(connection, Draft.day, func.count()),
             uploads_announced=int(connection.execute(select(func.coalesce(func.sum(Draft.body_size), 0))).scalar_one()),
-            finished=_counts(connection, Finished.day, func.count()),
+            finished=_counts(connection, FinishedToken.day, func.count()),
             replies=_counts(connection, Reply.day, func.count()),
             mailboxes=connection.execute(select(func.count(Reply.mailbox.distinct()))).scalar_one(),
             counted=_counts(connection, DayCount.day, func.sum(DayCount.letters)),
@@ -216,7 +216,7 @@ def _organisations(connection: Connection) -> Iterator[SeizedOrganisation]:
     ):
         slots.setdefault(organisation, Counter())[bool(acknowledged)] = count
     bundles_out = _numbers(connection, Series.organisation, func.max(Series.sequence))
-    bundles_in = _numbers(connection, Inward.organisation, func.count())
+    bundles_in = _numbers(connection, InwardBundle.organisation, func.count())
     for organisation, name in connection.execute(
         select(Organisation.id, Organisation.name).order_by(Organisation.name)
     ):

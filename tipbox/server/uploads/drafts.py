@@ -20,7 +20,7 @@ from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.envelope_rows import EnvelopeRow
-from tipbox.server.storage.models import HASH, Draft, DraftLetter, Finished, Organisation, Run
+from tipbox.server.storage.models import HASH, Draft, DraftLetter, FinishedToken, Organisation, Run
 from tipbox.server.uploads import ranges
 from tipbox.server.uploads.quota import admit
 from tipbox.server.uploads.ranges import Range
@@ -35,9 +35,9 @@ _TOKEN: Final = bindparam("token", type_=HASH)
 _FIND: Final = (
     select(Draft.body_size, Draft.missing)
     .where(Draft.token == _TOKEN)
-    .union_all(select(literal(-1, BigInteger), null()).where(exists().where(Finished.token == _TOKEN)))
+    .union_all(select(literal(-1, BigInteger), null()).where(exists().where(FinishedToken.token == _TOKEN)))
 )
-_INSERT_FINISHED: Final = insert(Finished)
+_INSERT_FINISHED: Final = insert(FinishedToken)
 _INSERT_DRAFT: Final = insert(Draft)
 _INSERT_LETTER: Final = insert(DraftLetter)
 _INSERT_RUN: Final = insert(Run)

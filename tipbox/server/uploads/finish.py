@@ -13,7 +13,7 @@ from tipbox.formats.base.limits import HASH_SIZE, SEALED_PART_SIZE
 from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.server.refusal import Refusal
-from tipbox.server.storage.blobs import BlobStore, Incoming
+from tipbox.server.storage.blobs import BlobStore, IncomingBlob
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
@@ -58,7 +58,7 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
     return STORED
 
 
-def _merge(blobs: BlobStore, draft: CompleteDraft, merged: Incoming) -> bytes:
+def _merge(blobs: BlobStore, draft: CompleteDraft, merged: IncomingBlob) -> bytes:
     envelope = EnvelopeId(draft.header.encoded, draft.letter)
     for first, count, skip, blob, hashes in draft.runs:
         size = drafts.run_size(draft.header.body_size, first, count)

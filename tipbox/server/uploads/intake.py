@@ -20,7 +20,7 @@ from tipbox.formats.envelopes.header import Header, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import N_, Refusal
-from tipbox.server.storage.blobs import BlobStore, Incoming
+from tipbox.server.storage.blobs import BlobStore, IncomingBlob
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
@@ -155,7 +155,7 @@ class Intake:
                 raise run.cut
             return state or drafts.state_of(draft)
 
-    def _keep(self, token: bytes, first: int, hashes: list[bytes], blob: Incoming, size: int) -> State:
+    def _keep(self, token: bytes, first: int, hashes: list[bytes], blob: IncomingBlob, size: int) -> State:
         name = self._threads.disk(blob.keep, size)
         try:
             change = self._store.write(lambda connection: drafts.add_run(connection, token, first, hashes, name))
@@ -205,7 +205,7 @@ class ReceivedRun:
     cut: Cut | Refusal | None = None
 
 
-def _receive(body: Body, sizes: Sequence[int], blob: Incoming, share: Share) -> ReceivedRun:
+def _receive(body: Body, sizes: Sequence[int], blob: IncomingBlob, share: Share) -> ReceivedRun:
     """Write parts to ``blob`` as they come."""
     hashes: list[bytes] = []
     try:

@@ -10,7 +10,7 @@ from flask_babel import Babel
 
 from tipbox.formats.base import days
 from tipbox.resources import locale_dir, templates_dir
-from tipbox.server.bundles.collected import Collected
+from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.mailboxes.mailbox import Mailboxes
@@ -55,7 +55,7 @@ def create_app(
     )
     roster = Roster(home)
     store = Store(make_engine(home, config), threads)
-    pages = Pages(roster, Collected(store).days, config, languages, today)
+    pages = Pages(roster, CollectedDays(store).days, config, languages, today)
     # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
     strict_headers(app)
