@@ -87,6 +87,7 @@ put() {
     fi
     install -d -m 755 "$(dirname "$target")"
     install -m "$mode" -o root -g root "$source" "$target.tipbox-new"
+    # One rename: nobody ever reads half of it.
     mv -T "$target.tipbox-new" "$target"
     say "wrote $target"
 }
@@ -182,6 +183,7 @@ verify_folder() {
             die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
         ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$folder/SHA256SUMS.sig" \
             <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, through another channel"
+        # A line is 64 digits, two characters and the name.
         listed=$(cut -c 67- "$folder/SHA256SUMS" | LC_ALL=C sort)
         found=$(cd "$folder" && find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '%P\n' |
             LC_ALL=C sort)
@@ -213,11 +215,13 @@ install_release() {
     fi
     run rm -rf "$target"
     run install -d -m 755 "$OPT" "$OPT/releases"
+    # Wheels only: no package runs code of its own as root while it is installed.
     run python3 -m venv "$target"
     run "$target/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --no-cache-dir \
         --only-binary :all: --require-hashes "${source[@]}" -r "$lock"
     run "$target/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --no-cache-dir \
         --isolated --no-index --no-deps "$wheel"
+    # The services' users read it, and nobody but root changes it.
     run chmod -R go-w,a+rX "$target"
     run touch "$target/.complete"
     say "${DRY:+would have }installed release $(basename "$target")"

@@ -225,6 +225,7 @@ firewall_rules() {
             printf 'include "/etc/nftables.d/*.nft"\n' >>/etc/nftables.conf
         fi
     fi
+    # At the next start the rules are there before the network is.
     run systemctl enable --quiet nftables.service
     if booted; then
         run nft -f /etc/nftables.d/tipbox.nft
@@ -249,6 +250,7 @@ canary_address() {
 # The profile was never enforced in a test: when it is what keeps the server from starting, it only watches, and says so.
 without_apparmor() {
     [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] || return 1
+    # -C: complain, in place of enforce.
     apparmor_parser -C -r /etc/apparmor.d/tipbox
     systemctl restart "${LISTENERS[@]}"
     healthy || return 1
@@ -287,6 +289,7 @@ send_test_tip() {
     fi
     run "$OPT/current/bin/python" "$HERE/test_tip.py" --tipbox "$OPT/current/bin/tipbox" --keys "$STATE/keys" \
         --socket /run/tipbox/source.sock
+    # The day only: a finer time would help to find this tip among others.
     [[ $DRY ]] || date -u +%F >"$SETTINGS/test-tip"
 }
 

@@ -140,6 +140,7 @@ roll_back() {
         run rm -f "$UNITS/$unit"
     done
     run cp -a "$COPY/units/." "$UNITS/"
+    # What is in it, not itself: the folder keeps its owner and mode.
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
     verdict
@@ -149,6 +150,7 @@ roll_back() {
 # All except what was found: an upgrade that was cut off is judged by what was there before it.
 forget_copy() {
     [[ -d $COPY ]] || return 0
+    # Not bodies: they are links to those of the server, which would be overwritten with them.
     run find "$COPY" -type f -size -1048576k ! -path '*/blobs/*' ! -path "$FOUND" -exec shred -u {} +
     run find "$COPY" -mindepth 1 ! -path "$FOUND" -delete
 }
@@ -222,6 +224,7 @@ free=$(df --output=avail --block-size=1K /var/lib | tail -n 1)
 ((free > 2 * needed + bodies)) || die "the copy needs more room on the disk than there is; nothing was changed"
 shut_listeners
 trap 'exit 1' INT TERM
+# The terminal is gone: writing to it would end what takes the upgrade back.
 trap 'exec >/dev/null 2>&1; exit 1' HUP
 trap cut_off EXIT
 stop_all
