@@ -41,11 +41,15 @@ def level(request: pytest.FixtureRequest) -> Level:
 
 
 @pytest.fixture
-def browser(browsers: Callable[[Level], Browser], level: Level) -> Browser:
-    """A new private window at the level."""
+def browser(browsers: Callable[[Level], Browser], level: Level) -> Iterator[Browser]:
+    """A new private window at the level.
+
+    It is closed at the end of the test, not at the beginning of the next one: a page whose server is gone tries again
+    and again, and takes the processor from all other tests.
+    """
     browser = browsers(level)
+    yield browser
     browser.fresh()
-    return browser
 
 
 @pytest.fixture(scope="package")
