@@ -1,8 +1,7 @@
-"""Reference opener: opens Envelopes without any code of tipbox, written from docs/format.md alone.
+"""Reference opener: opens Envelopes without any code of tipbox, from docs/format.md alone; comments name sections.
 
 It shows that the page is enough to read every message without our software; it is for checking and holds all in memory.
-`reference_open.py CASE.json …` reads cases of tests/vectors/envelope and prints one line of JSON for each of them:
-`{"name": …, "code": "ok" or one of section 7, "output": …}`. Numbers in comments are sections.
+`reference_open.py CASE.json …` prints for each case `{"name": …, "code": "ok" or one of section 7, "output": …}`.
 """
 
 import hashlib
