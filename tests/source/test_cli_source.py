@@ -12,7 +12,8 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,9 @@ import httpx
 import pytest
 
 from support.commands import Done, Run
-from support.desk import PASSWORD, Desk, Desks, envelope_id, listed, opened
+from support.desk import Desk, Desks, envelope_id, listed, opened
 from support.socks_proxy import running_socks
 from tipbox import cli
-from tipbox.desk.keys import identity_file
 from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
@@ -688,21 +688,34 @@ def test_a_state_that_cannot_be_is_a_network_error(body: bytes) -> None:
         one.request("GET", "/")
 
 
-def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
+def test_an_organisation_with_a_broken_file_does_not_stop_tips_to_others(
     run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path
 ) -> None:
-    fidh = desks.desks[0]
-    identity = identity_file.load(identity_file.identity_path(fidh.vault), PASSWORD)
-    broken = tuple(
-        replace(key, public=b"\xff" * 1215 + bytes([number])) for number, key in enumerate(fidh.manifest.keys)
-    )
-    (keys / "fidh.json").write_bytes(replace(fidh.manifest, keys=broken).signed_by(identity).encode())
+    """It is named: when it was not chosen the tip goes without it, and when it was, alone or with all, nothing is."""
     common = ("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
-    done = run(*common, "--to", "fidh")
-    assert (done.code, done.error) == (3, "malformed")
-    assert "fidh" in done.err
-    assert run(*common, "--to", "kibhr").code == 0
-    assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+    for file in (b"", desks.desks[0].manifest.encode()[:-1]):
+        (keys / "fidh.json").write_bytes(file)
+        for to in (("--to", "fidh"), ("--to", "kibhr", "--to", "fidh"), ()):
+            done = run(*common, *to)
+            assert (done.code, done.error) == (3, "malformed")
+            assert "fidh.json" in done.err
+        done = run(*common, "--to", "kibhr")
+        assert done.code == 0
+        assert "fidh.json" in done.err
+        assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+        (tmp_path / "x.tip").unlink()
+
+
+def test_a_broken_key_that_a_server_gives_is_left_out_and_told(desks: Desks) -> None:
+    good = desks.desks[1].manifest
+    files = json.dumps(["{}", good.encode().decode()])
+    page = f"<main data-manifests='{escape(files)}'>"
+    told: list[str] = []
+    with answering(httpx.Response(200, content=iter([page.encode()]))) as one:
+        assert fetch_manifests(one, told.append) == [good]
+
+    assert len(told) == 1
+    assert "manifest 1 of 2" in told[0]
 
 
 @pytest.mark.parametrize(
@@ -720,5 +733,5 @@ def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
 )
 def test_a_page_without_manifests_gives_no_keys(page: bytes, code: int) -> None:
     with answering(httpx.Response(200, content=iter([page]))) as one, pytest.raises(TipboxError) as caught:
-        fetch_manifests(one)
+        fetch_manifests(one, print)
     assert caught.value.exit_code == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tipbox.errors import NotFound, TipboxError
@@ -9,8 +10,13 @@ from tipbox.formats.base.limits import MAX_MANIFEST
 from tipbox.formats.manifest import Manifest, as_set
 
 
-def load_folder(folder: Path) -> list[Manifest]:
-    """The manifests of a folder (``*.json``), by organisation id; an error names the file."""
+def load_folder(folder: Path, leave_out: Callable[[str, TipboxError], bool] = lambda *_: False) -> list[Manifest]:
+    """The manifests of a folder (``*.json``), by organisation id; an error names the file.
+
+    Args:
+        folder: where the files are.
+        leave_out: told the short name that a file which is not good has, and its error; whether to go on without it.
+    """
     manifests = []
     # One bad manifest fails all: left out in silence, its organisation would be missing from the source's choice.
     for path in sorted(folder.glob("*.json")):
@@ -18,7 +24,10 @@ def load_folder(folder: Path) -> list[Manifest]:
             with path.open("rb") as file:
                 manifest = Manifest.parse(file.read(MAX_MANIFEST + 1))
         except TipboxError as error:
-            raise type(error)(f"reading the key manifest {path.name}: {error}") from error
+            named = type(error)(f"reading the key manifest {path.name}: {error}")
+            if leave_out(path.stem, named):
+                continue
+            raise named from error
         manifests.append(manifest)
     if not manifests:
         raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")

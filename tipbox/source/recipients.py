@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,14 +24,24 @@ class Roster:
     chosen: frozenset[bytes]
 
     @classmethod
-    def load(cls, folder: Path, to: Iterable[str]) -> Roster:
+    def load(cls, folder: Path, to: Collection[str], remark: Callable[[str], None]) -> Roster:
         """Read a folder of manifests and choose ``to`` by short name; all when it is empty.
+
+        A manifest that is not good, of an organisation that was not chosen, does not keep tips from the others: it is
+        left out, and ``remark`` is told.
 
         Raises:
             NotFound: there is no manifest, or none of a chosen organisation.
-            TipboxError: a manifest is not good; the message names its file.
+            TipboxError: the manifest of a chosen organisation is not good; the message names its file.
         """
-        return cls.of(load_folder(folder), to, "--keys")
+
+        def leave_out(name: str, error: TipboxError) -> bool:
+            if not to or name in to:
+                return False
+            remark(f"{error} Going on without {name}, which was not chosen.")
+            return True
+
+        return cls.of(load_folder(folder, leave_out), to, "--keys")
 
     @classmethod
     def of(cls, manifests: Iterable[Manifest], to: Iterable[str], origin: str) -> Roster:

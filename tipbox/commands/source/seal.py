@@ -30,7 +30,7 @@ def seal(
     """Seal a message and files into a file, and print the access code. Opens no network connection."""
     must_be_shown()  # before sealing: without its code nobody ever reads the answer
     keep_inputs(out, message_file, *files, *keys.glob("*.json"))
-    roster = Roster.load(keys, to)
+    roster = Roster.load(keys, to, terminal.remark)
     attachments = measure(files)
     tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today())
     with terminal.progress("sealing", tip.size) as progress:

@@ -19,7 +19,6 @@ from tipbox.files.key_folder import load_folder
 from tipbox.files.printable import printable
 from tipbox.files.working import sweep
 from tipbox.formats.base import days
-from tipbox.formats.manifest import Manifest
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import seal_tip
 
@@ -42,14 +41,12 @@ _MAYBE: Final = "the message may have arrived"
 _THEN: Final = "keep the code, and look for a reply before you send it again"
 
 
-def _known(terminal: Terminal, keys: Path | None, *, trust: bool) -> list[Manifest] | None:
-    """The manifests of ``--keys``, read before anything is asked; None when the server's are to be taken."""
+def _check_whence(terminal: Terminal, keys: Path | None, *, trust: bool) -> None:
+    """That the manifests come from ``--keys`` or from the server, one of the two."""
     if (keys is not None) == trust:
         raise Usage("reading the keys: give --keys DIR; or, if you have no manifests from them, --trust-server-keys")
-    if keys is not None:
-        return load_folder(keys)
-    terminal.remark("the keys come from the server alone: whoever controls it can put in their own")
-    return None
+    if trust:
+        terminal.remark("the keys come from the server alone: whoever controls it can put in their own")
 
 
 @click.group()
@@ -88,8 +85,8 @@ def send(
 
     must_be_shown()  # before anything is sent: afterwards it would be too late to show the code
     access_code = read_access_code(terminal, passphrase_file) if passphrase_file is not None else None
-    known = _known(terminal, keys, trust=trust)
-    roster = Roster.of(known, to, "--keys") if known is not None else None
+    _check_whence(terminal, keys, trust=trust)
+    roster = Roster.load(keys, to, terminal.remark) if keys is not None else None
     if any(path.suffix == ".tip" for path in files):
         terminal.remark(
             "a .tip file among the files is sealed already: this sends it as a file of a new tip; "
@@ -100,7 +97,7 @@ def send(
         if roster is not None:
             roster = compare_keys(connection, roster)  # before sealing: it may bring newer keys
         else:
-            roster = Roster.of(fetch_manifests(connection), to, "the server")
+            roster = Roster.of(fetch_manifests(connection, terminal.remark), to, "the server")
         tip = seal_tip(roster, message, attachments, access_code, days.today())
         upload = Upload(connection)
         try:
@@ -149,10 +146,13 @@ def inbox(
     from tipbox.source.served import fetch_manifests
 
     secrets = read_access_code(terminal, passphrase_file).secrets()
-    known = _known(terminal, keys, trust=trust)
+    _check_whence(terminal, keys, trust=trust)
+    known = load_folder(keys) if keys is not None else None
     with Connection(url, socks, operation="reading the mailbox") as connection:
         mailbox = Mailbox(connection, secrets.mailbox_token)
-        found = read_inbox(mailbox, secrets, known if known is not None else fetch_manifests(connection))
+        if known is None:
+            known = fetch_manifests(connection, terminal.remark)
+        found = read_inbox(mailbox, secrets, known)
         unsaved = _save(terminal, mailbox, found, out) if out is not None else []
         _say_inbox(terminal, found)
         terminal.result({"replies": [_as_json(reply) for reply in found.replies]})
