@@ -58,6 +58,9 @@ GOOD: dict[str, canonical.Json] = {
     ("change", "error"),
     [
         ({"version": 2}, UnsupportedVersion),
+        ({"version": 0}, UnsupportedVersion),
+        ({"version": True}, Malformed),
+        ({"version": "1"}, Malformed),
         ({"kind": "backup-public"}, Malformed),
         ({"organisation": "00" * 15}, Malformed),
         ({"tokens": ["11" * 16, "11" * 16]}, Malformed),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tipbox.errors import LimitExceeded, Malformed, UnsupportedVersion
+from tipbox.errors import LimitExceeded, Malformed
 from tipbox.formats.base import canonical, fields
 from tipbox.formats.base.limits import ID_SIZE, MAX_CANARIES, MAX_CANARY_LIST, VERSION
 
@@ -61,8 +61,7 @@ class CanaryList:
         value = fields.members(canonical.decode(data, file_form=True), ("kind", "organisation", "tokens", "version"))
         if fields.text(value, "kind") != "canaries":
             raise Malformed("this is not a list of canaries")
-        if value["version"] != VERSION:
-            raise UnsupportedVersion
+        fields.check_version(fields.number(value, "version"))
         tokens = [fields.from_hex(token, ID_SIZE) for token in fields.array(value, "tokens")]
         if len(tokens) > MAX_CANARIES:
             raise LimitExceeded(f"a list has at most {MAX_CANARIES:,} canaries")

@@ -139,7 +139,7 @@ class ServerKeys:
     def parse(cls, data: bytes) -> ServerKeys:
         """The inverse of ``encode``."""
         value = fields.members(canonical.decode(data, file_form=True), ("signing", "version", "xwing"))
-        fields.integer(value, "version", 1, 1)
+        fields.check_version(fields.number(value, "version"))
         return cls(
             SigningKey(fields.binary(value, "signing", KEY_SIZE)), fields.binary(value, "xwing", XWING_SEED_SIZE)
         )

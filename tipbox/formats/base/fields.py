@@ -8,8 +8,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from tipbox.errors import Malformed
+from tipbox.errors import Malformed, UnsupportedVersion
 from tipbox.formats.base.canonical import Json
+from tipbox.formats.base.limits import VERSION
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", re.ASCII)
 
@@ -33,12 +34,26 @@ def text(value: Mapping[str, Json], name: str) -> str:
     return found
 
 
+def number(value: Mapping[str, Json], name: str) -> int:
+    """An integer member, of any size that canonical JSON takes."""
+    found = value[name]
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise Malformed(f"{name} is not a number")
+    return found
+
+
 def integer(value: Mapping[str, Json], name: str, low: int, high: int) -> int:
     """An integer member between ``low`` and ``high``, both included."""
-    found = value[name]
-    if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:
+    found = number(value, name)
+    if not low <= found <= high:
         raise Malformed(f"{name} is not a number in its bounds")
     return found
+
+
+def check_version(version: int) -> None:
+    """UnsupportedVersion for every number but the one that this software reads."""
+    if version != VERSION:
+        raise UnsupportedVersion
 
 
 def array(value: Mapping[str, Json], name: str) -> list[Json]:

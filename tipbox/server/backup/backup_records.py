@@ -36,7 +36,7 @@ class About:
     def parse(cls, data: bytes) -> Self:
         """The inverse of ``encode``."""
         value = fields.members(canonical.decode(data), ("day", "server", "version"))
-        fields.integer(value, "version", 1, 1)
+        fields.check_version(fields.number(value, "version"))
         return cls(fields.hexadecimal(value, "server", ID_SIZE), days.parse(value["day"]))
 
 

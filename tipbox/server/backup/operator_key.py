@@ -44,7 +44,7 @@ class PublicKey:
     def parse(cls, data: bytes) -> PublicKey:
         """The inverse of ``encode``."""
         value = fields.members(canonical.decode(data, file_form=True), ("id", "kind", "public", "version"))
-        fields.integer(value, "version", 1, 1)
+        fields.check_version(fields.number(value, "version"))
         key = cls(fields.binary(value, "public", XWING_PUBLIC_SIZE))
         if value["kind"] != _PUBLIC or fields.hexadecimal(value, "id", ID_SIZE) != key.id:
             raise Malformed("this is not the public half of an operator's key")
@@ -119,7 +119,7 @@ def _unlock(data: bytes, passphrase: bytes) -> bytes:
 
 def _parse(data: bytes) -> bytes:
     value = fields.members(canonical.decode(data, file_form=True), ("kind", "seed", "version"))
-    fields.integer(value, "version", 1, 1)
+    fields.check_version(fields.number(value, "version"))
     if value["kind"] != _PRIVATE:
         raise Malformed("this is not the private half of an operator's key")
     return fields.binary(value, "seed", XWING_SEED_SIZE)
