@@ -49,9 +49,6 @@ def read(page: Node, file: bytes) -> list[str]:
     return [answer["error"]] if "error" in answer else []
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: the receiving keys of a manifest are not looked at"
-)
 @pytest.mark.parametrize("how", ["ml-kem", "x25519-zero", "x25519-one"])
 def test_a_key_that_nobody_can_seal_to_is_refused_where_it_is_read(
     line: TipLine, page: Node, tmp_path: Path, how: str
@@ -65,9 +62,6 @@ def test_a_key_that_nobody_can_seal_to_is_refused_where_it_is_read(
     assert read(page, file) == ["malformed"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: libsodium and WebCrypto differ over keys of small order"
-)
 @pytest.mark.parametrize("how", SMALL_ORDER)
 def test_a_manifest_that_anybody_could_have_signed_reads_the_same_in_both(
     line: TipLine, page: Node, tmp_path: Path, how: str
@@ -75,13 +69,9 @@ def test_a_manifest_that_anybody_could_have_signed_reads_the_same_in_both(
     file = sign_with_small_order(Manifest.parse((line.keys / "ili.json").read_bytes()), SMALL_ORDER[how])
     answers = [verified(file, tmp_path), read(page, file)]
 
-    assert answers[0] == answers[1]
-    assert answers[0] in (["malformed"], ["bad-signature"])
+    assert answers == [["malformed"], ["malformed"]]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: libsodium and WebCrypto differ over signatures of small order"
-)
 def test_a_signature_of_small_order_reads_the_same_in_both(line: TipLine, page: Node, tmp_path: Path) -> None:
     file = sign_with_a_small_nonce(Manifest.parse((line.keys / "ili.json").read_bytes()), Captured(line.desks["ili"]))
     answers = [verified(file, tmp_path), read(page, file)]
@@ -89,7 +79,6 @@ def test_a_signature_of_small_order_reads_the_same_in_both(line: TipLine, page: 
     assert answers == [["bad-signature"], ["bad-signature"]]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: nothing bounds the life of a receiving key")
 def test_a_receiving_key_that_never_ends_is_refused(line: TipLine, page: Node, tmp_path: Path) -> None:
     """What is sealed to it can be opened for as long as somebody keeps its private half."""
     manifest = Manifest.parse((line.keys / "ili.json").read_bytes())
@@ -101,7 +90,6 @@ def test_a_receiving_key_that_never_ends_is_refused(line: TipLine, page: Node, t
     assert read(page, file) == ["malformed"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: two receiving keys may begin on one day")
 def test_no_day_has_two_receiving_keys_to_choose_from(line: TipLine, page: Node, tmp_path: Path) -> None:
     """Which one a source seals to would say which software it has, and decide who holds the private half."""
     manifest = Manifest.parse((line.keys / "ili.json").read_bytes())

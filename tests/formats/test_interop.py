@@ -20,6 +20,7 @@ from tipbox.formats.envelopes.letter import FileEntry, Letter
 
 SIZES = (0, 1, 65535, 65536, 65537, 200_000)
 DAY = date(2026, 11, 23)
+DESK = SigningKey(bytes(32)).verify_key.encode()
 
 
 def b64(data: bytes) -> str:
@@ -200,7 +201,7 @@ def test_manifest_signed_in_python_reads_in_the_client(node: Node, world: World)
         for at, one in enumerate(world.organisations)
     ]
     made = keys.Manifest(
-        "alpha", "Альфа", "KZ", ("kk", "ru"), b"", bytes(32), DAY, DAY + timedelta(42), (1, 1), tuple(receiving)
+        "alpha", "Альфа", "KZ", ("kk", "ru"), b"", DESK, DAY, DAY + timedelta(42), (1, 1), tuple(receiving)
     ).signed_by(SigningKey.generate())
     today = DAY + timedelta(20)
     found = node.ask("manifest", file=b64(made.encode()), day=today.isoformat())

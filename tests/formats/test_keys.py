@@ -29,7 +29,7 @@ DAY = date(2026, 11, 23)
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     start = draw(st.dates(max_value=date(9000, 1, 1)))
-    starts = sorted(draw(st.lists(st.integers(0, 90), min_size=1, max_size=4)))
+    starts = sorted(draw(st.sets(st.integers(0, 90), min_size=1, max_size=4)))
     receiving = tuple(
         ReceivingKey(start + timedelta(at), start + timedelta(at + draw(st.integers(1, 40))), PUBLIC[n])
         for n, at in enumerate(starts)

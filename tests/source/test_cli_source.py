@@ -12,7 +12,7 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,15 +22,17 @@ import httpx
 import pytest
 
 from support.commands import Done, Run
-from support.desk import Desk, Desks, envelope_id, listed, opened
+from support.desk import PASSWORD, Desk, Desks, envelope_id, listed, opened
 from support.socks_proxy import running_socks
 from tipbox import cli
+from tipbox.desk.keys import identity_file
 from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
 from tipbox.files.writer_thread import Stage
-from tipbox.formats.base import days
+from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import SEALED_PART_SIZE
+from tipbox.formats.base.primitives import sign
 from tipbox.net import http
 from tipbox.source import upload
 from tipbox.source.served import fetch_manifests
@@ -688,12 +690,21 @@ def test_a_state_that_cannot_be_is_a_network_error(body: bytes) -> None:
         one.request("GET", "/")
 
 
-def test_an_organisation_with_a_broken_file_does_not_stop_tips_to_others(
+def broken(desk: Desk) -> bytes:
+    """The manifest of an organisation that names receiving keys which are none, rightly signed."""
+    identity = identity_file.load(identity_file.identity_path(desk.vault), PASSWORD)
+    keys = tuple(replace(key, public=b"\xff" * 1215 + bytes([number])) for number, key in enumerate(desk.manifest.keys))
+    unsigned = replace(desk.manifest, keys=keys).unsigned()
+    signature = sign(labels.MANIFEST, canonical.encode(unsigned), identity)
+    return canonical.encode({**unsigned, "signature": fields.to_base64(signature)}, file_form=True)
+
+
+def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
     run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path
 ) -> None:
     """It is named: when it was not chosen the tip goes without it, and when it was, alone or with all, nothing is."""
     common = ("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "x.tip")
-    for file in (b"", desks.desks[0].manifest.encode()[:-1]):
+    for file in (broken(desks.desks[0]), desks.desks[0].manifest.encode()[:-1]):
         (keys / "fidh.json").write_bytes(file)
         for to in (("--to", "fidh"), ("--to", "kibhr", "--to", "fidh"), ()):
             done = run(*common, *to)
@@ -708,7 +719,7 @@ def test_an_organisation_with_a_broken_file_does_not_stop_tips_to_others(
 
 def test_a_broken_key_that_a_server_gives_is_left_out_and_told(desks: Desks) -> None:
     good = desks.desks[1].manifest
-    files = json.dumps(["{}", good.encode().decode()])
+    files = json.dumps([broken(desks.desks[0]).decode(), good.encode().decode()])
     page = f"<main data-manifests='{escape(files)}'>"
     told: list[str] = []
     with answering(httpx.Response(200, content=iter([page.encode()]))) as one:

@@ -11,6 +11,7 @@ from typing import Any
 
 import make_envelope
 import oracle
+from edwards import Twisted
 from oracle import (
     ALPHA,
     BETA,
@@ -106,7 +107,7 @@ def seal(
     length: int | None = None,
     padded: Callable[[bytes], bytes] = same,
     parts: int = 1,
-    signer: Signer | None = None,
+    signer: Signer | Twisted | None = None,
     sign_label: bytes = b"tipbox/v1/bundle",
     signed_hash: bytes | None = None,
     commit_to: bytes | None = None,
@@ -435,6 +436,14 @@ def indexes() -> Iterator[Case]:
         "the signature is over another header: an index taken from another Bundle",
         "bad-signature",
         signed_hash=random("another header"),
+    )
+    small_order = Twisted(0)
+    yield fails(
+        "sender-small",
+        "bad-signature",
+        "a sender of small order; the signature satisfies the equation",
+        seal("sender of small order", [small()], signer=small_order),
+        sender=small_order.public.hex(),
     )
     yield fails(
         "wrong-sender",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
+import edwards
 import oracle
+from edwards import ORDER, Twisted
 from oracle import ALPHA, BETA, Case, Signer, XWing, b64, case
 
-ORDER = 2**252 + 27742317777372353535851937790883648493  # of Ed25519's base point
+LABEL = b"tipbox/v1/manifest"
+Q = 3329  # ML-KEM's modulus
 
 
 def key(number: int = 0, start: str = "2026-11-23", end: str = "2026-12-07") -> dict[str, Any]:
-    pair = XWing(f"manifest key {number}")
-    return {"from": start, "id": pair.id.hex(), "public": b64(pair.public), "until": end}
+    return receiving(XWing(f"manifest key {number}").public, start, end)
+
+
+def receiving(public: bytes, start: str = "2026-11-23", end: str = "2026-12-07") -> dict[str, Any]:
+    ident = oracle.sha256(b"tipbox/v1/key", public)[:16].hex()
+    return {"from": start, "id": ident, "public": b64(public), "until": end}
+
+
+def after(days: int) -> str:
+    return (date(2026, 11, 23) + timedelta(days)).isoformat()
 
 
 KEYS = [
@@ -32,10 +46,21 @@ def unsigned(**change: Any) -> dict[str, Any]:
     return {**value, **change}
 
 
-def signed(
-    value: dict[str, Any], signer: Signer = ALPHA.identity, label: bytes = b"tipbox/v1/manifest"
-) -> dict[str, Any]:
+def signed(value: dict[str, Any], signer: Signer = ALPHA.identity, label: bytes = LABEL) -> dict[str, Any]:
     return {**value, "signature": b64(signer.sign(label, oracle.compact(value)))}
+
+
+def with_signature(
+    public: bytes, sign: Callable[[bytes], bytes], fits: Callable[[int], bool] = lambda _: True, **change: Any
+) -> dict[str, Any]:
+    """A manifest under the identity key ``public``, with a serial such that the challenge k of its signature fits."""
+    for index in range(1, 10_000):
+        value = unsigned(**{"identity": b64(public), "serial": [1, index], **change})
+        message = LABEL + b"\x00" + oracle.compact(value)
+        signature = sign(oracle.compact(value))
+        if fits(edwards.challenge(signature[:32], public, message)):
+            return {**value, "signature": b64(signature)}
+    raise AssertionError("no serial fits")
 
 
 def cases() -> Iterator[Case]:
@@ -51,7 +76,7 @@ def cases() -> Iterator[Case]:
         current: int = 0,
     ) -> Case:
         output = {
-            "id": oracle.sha256(b"tipbox/v1/organisation", ALPHA.identity.public)[:16].hex(),
+            "id": oracle.sha256(b"tipbox/v1/organisation", base64.b64decode(value["identity"]))[:16].hex(),
             "serial": value["serial"],
             "organisation": value["organisation"],
             "name": value["name"],
@@ -59,7 +84,8 @@ def cases() -> Iterator[Case]:
         }
         if day:
             output["current_key"] = value["keys"][current]["id"]
-        return case(f"manifest/{name}", "ok", comment, knows(oracle.file_form(signed(value)), day, holds), output)
+        file = oracle.file_form(value if "signature" in value else signed(value))
+        return case(f"manifest/{name}", "ok", comment, knows(file, day, holds), output)
 
     def knows(file: bytes, day: str, holds: dict[str, Any] | None) -> Case:
         given = {"file": b64(file)}
@@ -91,11 +117,14 @@ def cases() -> Iterator[Case]:
         unsigned(country="", languages=[], name="A", keys=KEYS[:1], serial=[1, 1]),
     )
     most = {
-        "keys": [key(number) for number in range(16)], "languages": ["ru-abcdefgh-abcdefgh-abcdefgh-abcde"] * 16,
+        "keys": [key(number, after(number), after(number + 91)) for number in range(16)],
+        "languages": ["ru-abcdefgh-abcdefgh-abcdefgh-abcde"] * 16,
         "name": "ы" * 100, "serial": [2**31 - 1] * 2, "until": "2027-02-22",
     }  # fmt: skip
     yield reads(
-        "most", "every bound reached: 16 keys and languages, 35 characters, 200 bytes, 91 days", unsigned(**most)
+        "most",
+        "every bound reached: 16 keys and languages, 35 characters, 200 bytes, lives of 91 days",
+        unsigned(**most),
     )
     later = {"contact": {"onion": "x", "list": [1, "2", None]}, "zzz": True}
     yield reads("other-members", "members that are not critical are passed over, and signed", unsigned(**later))
@@ -171,7 +200,7 @@ def cases() -> Iterator[Case]:
     yield bad("identity-short", "an identity key of 31 bytes", identity=b64(bytes(31)))
     yield bad("identity-hex", "an identity key in hex", identity=ALPHA.identity.public.hex())
     yield bad("keys-none", "no receiving key", keys=[])
-    yield bad("keys-17", "17 receiving keys", keys=[key(number) for number in range(17)])
+    yield bad("keys-17", "17 receiving keys", keys=[key(number, after(number)) for number in range(17)])
     yield bad("keys-order", "receiving keys out of order", keys=KEYS[1::-1])
     yield bad("keys-repeated", "one receiving key twice", keys=[key(0), key(0, "2026-12-07", "2026-12-21")])
     yield bad("keys-object", "keys is no list", keys={"0": key()})
@@ -183,6 +212,9 @@ def cases() -> Iterator[Case]:
         "key-one-day", "a receiving key that ends on the day it starts", keys=[key(0, "2026-11-23", "2026-11-23")]
     )
     yield bad("key-backwards", "a receiving key that ends before it starts", keys=[key(0, "2026-12-07", "2026-11-23")])
+    yield bad("key-92-days", "a receiving key that lives for 92 days", keys=[key(0, after(0), after(92))])
+    yield bad("keys-one-day", "two receiving keys that begin on one day", keys=[key(0), key(1)])
+    yield from receiving_keys(reads, bad)
     yield bad("languages-17", "17 languages", languages=["ru"] * 17)
     yield bad("language-36", "a language of 36 characters", languages=["ru-abcdefgh-abcdefgh-abcdefgh-abcdef"])
     yield bad("language-underscore", "a language with an underscore", languages=["ru_KZ"])
@@ -219,6 +251,9 @@ def cases() -> Iterator[Case]:
     yield bad("version-text", "a version that is text", version="1")
     yield bad("version-true", "a version that is true", version=True)
     yield bad("version-2", "version 2", "version", version=2)
+    yield bad("version-0", "version 0", "version", version=0)
+    yield bad("version-negative", "version -1", "version", version=-1)
+    yield bad("version-least", "the least version that canonical JSON can say", "version", version=1 - 2**53)
     yield bad("critical", "a critical member that nobody knows", "unknown-critical", critical=["quorum"], quorum=2)
     yield bad(
         "critical-known",
@@ -238,7 +273,8 @@ def cases() -> Iterator[Case]:
     yield fails("signature-no-label", "bad-signature", "signed without a label", signed(unsigned(), label=b""))
     yield fails("signature-name", "bad-signature", "the name changed after signing", {**good, "name": "Бета"})
     yield fails("signature-other-member", "bad-signature", "a member added after signing", {**good, "note": ""})
-    raw = bytearray(ALPHA.identity.sign(b"tipbox/v1/manifest", oracle.compact(unsigned())))
+    yield from signatures(reads, fails)
+    raw = bytearray(ALPHA.identity.sign(LABEL, oracle.compact(unsigned())))
     raw[32:] = (int.from_bytes(raw[32:], "little") + ORDER).to_bytes(32, "little")
     yield fails(
         "signature-malleable",
@@ -290,4 +326,135 @@ def cases() -> Iterator[Case]:
         "two days before the first receiving key",
         signed(unsigned(keys=KEYS[1:])),
         day="2026-12-05",
+    )
+
+
+def receiving_keys(reads: Callable[..., Case], bad: Callable[..., Case]) -> Iterator[Case]:
+    """X-Wing keys that can be sealed to and such that cannot."""
+    good = XWing("manifest key 0").public
+
+    def coefficient(number: int, value: int) -> bytes:
+        """The key with another coefficient: two of them in three bytes, the lower bits first."""
+        at = number // 2 * 3
+        pair: int = int.from_bytes(good[at : at + 3], "little")
+        shift = number % 2 * 12
+        pair = pair & ~(0xFFF << shift) | value << shift
+        changed: bytes = good[:at] + pair.to_bytes(3, "little") + good[at + 3 :]
+        return changed
+
+    yield reads("key-ml-kem-3328", "the greatest coefficient", unsigned(keys=[receiving(coefficient(0, Q - 1))]))
+    for number in (0, 1, 767):
+        yield bad(f"key-ml-kem-{number}", f"coefficient {number} is 3329", keys=[receiving(coefficient(number, Q))])
+    yield bad("key-ml-kem-4095", "a coefficient of 4095", keys=[receiving(coefficient(400, 4095))])
+    p = edwards.P
+    small = [
+        0, 1, p - 1, p, p + 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    ]  # fmt: skip
+    for number, u in enumerate(small):
+        for sign in (0, 1):
+            yield bad(
+                f"key-x25519-small-{number}" + "-high" * sign,
+                "an X25519 key of small order" + ", with the bit set that X25519 ignores" * sign,
+                keys=[receiving(good[:1184] + edwards.spell(u, sign))],
+            )
+    yield reads(
+        "key-x25519-p-2",
+        "an X25519 key that is not canonical, and not of small order",
+        unsigned(keys=[receiving(good[:1184] + edwards.spell(p + 2))]),
+    )
+
+
+def signatures(reads: Callable[..., Case], fails: Callable[..., Case]) -> Iterator[Case]:
+    """Ed25519 keys and R of small order, of mixed order, and in a second spelling (section 1)."""
+
+    def small_identity(number: int) -> Case:
+        signer = Twisted(0, key=number)
+        return fails(
+            f"identity-small-{number}",
+            "malformed",
+            f"an identity key of small order: {number} times a point of order 8; the signature satisfies the equation",
+            with_signature(signer.public, partial(signer.sign, LABEL), lambda k: k % ORDER % 8 == 0),
+        )
+
+    def small_r(number: int) -> Case:
+        # The key has the order of L times 8, so that the equation without the cofactor holds also with this R.
+        signer = Twisted(2**251 + 5, key=1, nonce=number)
+        return fails(
+            f"signature-r-small-{number}",
+            "bad-signature",
+            f"R is of small order: {number} times a point of order 8; the equation holds",
+            with_signature(
+                signer.public,
+                partial(signer.sign, LABEL, secret_nonce=0),
+                lambda k: (k % ORDER + number) % 8 == 0,
+            ),
+        )
+
+    yield from map(small_identity, range(8))
+    yield fails(
+        "desk-small", "malformed", "a desk key of small order", signed(unsigned(desk=b64(edwards.SMALL_ORDER[0])))
+    )
+    spellings = {
+        "zero": (edwards.spell(edwards.P), "y = p, which is 0"),
+        "one": (edwards.spell(edwards.P + 1), "y = p + 1, which is 1"),
+        "one-sign": (edwards.spell(1, 1), "y = 1 with the sign of an x that is 0"),
+        "minus-one-sign": (edwards.spell(edwards.P - 1, 1), "y = -1 with the sign of an x that is 0"),
+        "three": (edwards.spell(edwards.P + 3), "y = p + 3, a point of large order"),
+        "most": (edwards.spell(2**255 - 1, 1), "all bits are set"),
+    }
+    for name, (spelling, what) in spellings.items():
+        yield fails(
+            f"identity-spelling-{name}",
+            "malformed",
+            f"an identity key in a second spelling: {what}",
+            with_signature(spelling, partial(ALPHA.identity.sign, LABEL)),
+        )
+        yield fails(
+            f"desk-spelling-{name}",
+            "malformed",
+            f"a desk key in a second spelling: {what}",
+            signed(unsigned(desk=b64(spelling))),
+        )
+    yield from map(small_r, range(8))
+    plain = Twisted(2**251 + 5)
+    for name in ("one", "one-sign", "minus-one-sign", "three"):
+        spelling, what = spellings[name]
+
+        def respelled(value: bytes, spelling: bytes = spelling) -> bytes:
+            k = edwards.challenge(spelling, plain.public, LABEL + b"\x00" + value)
+            return spelling + (k * plain.secret % ORDER).to_bytes(32, "little")
+
+        yield fails(
+            f"signature-r-spelling-{name}",
+            "bad-signature",
+            f"R in a second spelling: {what}",
+            with_signature(plain.public, respelled),
+        )
+    mixed = Twisted(2**251 + 5, key=1)
+    value = with_signature(mixed.public, partial(mixed.sign, LABEL), lambda k: k % ORDER % 8 == 0 and k % 8 != 0)
+    yield reads(
+        "identity-mixed",
+        "an identity key of mixed order; the equation without the cofactor holds when k is reduced modulo L",
+        value,
+    )
+    yield fails(
+        "signature-mixed-key",
+        "bad-signature",
+        "the same key: the equation holds with the cofactor, or when k is not reduced, and so it does not hold",
+        with_signature(mixed.public, partial(mixed.sign, LABEL), lambda k: k % ORDER % 8 != 0 and k % 8 == 0),
+    )
+    other = Twisted(2**251 + 5, nonce=1)
+    yield fails(
+        "signature-mixed-r",
+        "bad-signature",
+        "an R of mixed order: the equation holds with the cofactor alone",
+        with_signature(other.public, partial(other.sign, LABEL)),
+    )
+    both = Twisted(2**251 + 5, key=1, nonce=1)
+    yield reads(
+        "signature-mixed-both",
+        "key and R of mixed order; what is of small order cancels, and the equation without the cofactor holds",
+        with_signature(both.public, partial(both.sign, LABEL), lambda k: (k % ORDER + 1) % 8 == 0),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import oracle
+from edwards import Twisted
 from nacl import pwhash
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as xchacha_seal
 from oracle import ALPHA, BETA, SERVER, Case, Signer, b64, case, random
@@ -243,12 +244,22 @@ def acknowledgement() -> Iterator[Case]:
     """Section 5.5."""
     ids = sorted(random(f"envelope id {n}").hex() for n in range(3))
 
-    def ack(envelopes: Any, signer: Signer = ALPHA.desk, label: bytes = b"tipbox/v1/ack", **more: Any) -> bytes:
+    def ack(
+        envelopes: Any, signer: Signer | Twisted = ALPHA.desk, label: bytes = b"tipbox/v1/ack", **more: Any
+    ) -> bytes:
         value = {"envelopes": envelopes, **more}
         return oracle.compact({**value, "signature": b64(signer.sign(label, oracle.compact(value)))})
 
-    def made(name: str, expect: str, comment: str, data: bytes, output: Case | None = None) -> Case:
-        given = {"data": b64(data), "desk": ALPHA.desk.public.hex()}
+    def made(
+        name: str,
+        expect: str,
+        comment: str,
+        data: bytes,
+        output: Case | None = None,
+        *,
+        desk: bytes = ALPHA.desk.public,
+    ) -> Case:
+        given = {"data": b64(data), "desk": desk.hex()}
         return case(f"acknowledgement/{name}", expect, comment, given, output)
 
     good = ack(ids)
@@ -269,6 +280,23 @@ def acknowledgement() -> Iterator[Case]:
     yield made("trailing", "malformed", "a line feed too many", good + b"\n")
     yield made("signature-other", "bad-signature", "signed by another desk", ack(ids, BETA.desk))
     yield made("signature-label", "bad-signature", "signed as a manifest", ack(ids, label=b"tipbox/v1/manifest"))
+    small, plain = Twisted(0), Twisted(2**251 + 5)
+    yield made(
+        "desk-small",
+        "bad-signature",
+        "a desk key of small order; the signature satisfies the equation",
+        ack(ids, small),
+        desk=small.public,
+    )
+    value = {"envelopes": ids}
+    signature = plain.sign(b"tipbox/v1/ack", oracle.compact(value), secret_nonce=0)
+    yield made(
+        "signature-r-small",
+        "bad-signature",
+        "R is of small order; the equation holds",
+        oracle.compact({**value, "signature": b64(signature)}),
+        desk=plain.public,
+    )
     yield made(
         "signature-fewer", "bad-signature", "an id taken out after signing", good.replace(f'"{ids[0]}",'.encode(), b"")
     )

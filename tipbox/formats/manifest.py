@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final
 
 from tipbox.errors import (
@@ -18,7 +19,6 @@ from tipbox.errors import (
     NotYetValid,
     OlderSerial,
     UnknownCritical,
-    UnsupportedVersion,
 )
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.canonical import Json
@@ -30,8 +30,8 @@ from tipbox.formats.base.limits import (
     MAX_MANIFEST,
     MAX_MANIFEST_DAYS,
     MAX_ORGANISATION_NAME,
+    MAX_RECEIVING_KEY_DAYS,
     MAX_RECEIVING_KEYS,
-    MAX_SAFE_INTEGER,
     MAX_SERIAL,
     MAX_SLOTS,
     SIGNATURE_SIZE,
@@ -39,7 +39,7 @@ from tipbox.formats.base.limits import (
     VERSION,
     XWING_PUBLIC_SIZE,
 )
-from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify
+from tipbox.formats.base.primitives import SigningKey, check_ed25519, check_xwing, sha256, sign, verify
 
 _ORGANISATION: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _COUNTRY: Final = re.compile(r"([A-Z]{2})?", re.ASCII)
@@ -110,10 +110,11 @@ class ReceivingKey:
         listed = fields.members(value, ("from", "id", "public", "until"))
         public = fields.binary(listed, "public", XWING_PUBLIC_SIZE)
         key = cls(days.parse(listed["from"]), days.parse(listed["until"]), public)
-        if key.end <= key.start:
-            raise Malformed("a receiving key ends before it starts")
+        if not timedelta(0) < key.end - key.start <= timedelta(days=MAX_RECEIVING_KEY_DAYS):
+            raise Malformed(f"a receiving key does not live for 1 to {MAX_RECEIVING_KEY_DAYS} days")
         if fields.hexadecimal(listed, "id", ID_SIZE) != key.id:
             raise Malformed("a receiving key has the id of another key")
+        check_xwing(public)
         return key
 
 
@@ -189,10 +190,9 @@ class Manifest:
             extra=tuple((name, member) for name, member in value.items() if name not in _MEMBERS),
             signature=fields.binary(value, "signature", SIGNATURE_SIZE),
         )
-        version = fields.integer(value, "version", 1, MAX_SAFE_INTEGER)
+        version = fields.number(value, "version")
         manifest._check_bounds()
-        if version != VERSION:
-            raise UnsupportedVersion
+        fields.check_version(version)
         if manifest.critical:
             raise UnknownCritical
         unsigned = {name: member for name, member in value.items() if name != "signature"}
@@ -200,13 +200,16 @@ class Manifest:
         return manifest
 
     def _check_bounds(self) -> None:
-        starts = [key.start for key in self.keys]
+        check_ed25519(self.identity)
+        check_ed25519(self.desk)
         if not _COUNTRY.fullmatch(self.country):
             raise Malformed("the country is not two capital letters")
         if len(self.languages) > MAX_LANGUAGES or not 1 <= len(self.keys) <= MAX_RECEIVING_KEYS:
             raise Malformed("the manifest has too many languages, or too many or no receiving keys")
-        if starts != sorted(starts) or len({key.id for key in self.keys}) != len(self.keys):
-            raise Malformed("the receiving keys are out of order or repeated")
+        if any(one.start >= other.start for one, other in pairwise(self.keys)):
+            raise Malformed("the receiving keys are out of order, or two begin on one day")
+        if len({key.id for key in self.keys}) != len(self.keys):
+            raise Malformed("a receiving key is repeated")
         if not timedelta(0) < self.end - self.start <= timedelta(days=MAX_MANIFEST_DAYS):
             raise Malformed(f"the manifest does not live for 1 to {MAX_MANIFEST_DAYS} days")
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from tipbox.errors import Malformed, NotFound, OlderSerial, TipboxError
 from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
-from tipbox.formats.base.primitives import hpke_seal, random_bytes
 from tipbox.formats.envelopes.envelope import Recipient
 from tipbox.formats.manifest import Manifest
 
@@ -69,7 +67,7 @@ class Roster:
         """One slot for each organisation with a manifest that is good today: with a filler for those not chosen.
 
         Raises:
-            Expired, NotYetValid, NoCurrentKey, Malformed: the manifest of one that is chosen is not good today.
+            Expired, NotYetValid, NoCurrentKey: the manifest of one that is chosen is not good today.
         """
         recipients = []
         for manifest in self.manifests:
@@ -77,8 +75,6 @@ class Roster:
             try:
                 manifest.check(today)
                 key = manifest.current_key(today)
-                # A trial: what is not a valid key fails here, where its organisation can be named.
-                hpke_seal(key.public, random_bytes(ID_SIZE), random_bytes(KEY_SIZE))
             except TipboxError as error:
                 if chosen:  # others only lose their filler: nobody's tip may depend on a manifest that was not chosen
                     raise type(error)(f"sealing to {manifest.organisation}: {error}") from error

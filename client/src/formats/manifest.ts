@@ -13,6 +13,7 @@ import {
   MAX_MANIFEST,
   MAX_MANIFEST_DAYS,
   MAX_ORGANISATION_NAME,
+  MAX_RECEIVING_KEY_DAYS,
   MAX_RECEIVING_KEYS,
   MAX_SERIAL,
   SIGNATURE_SIZE,
@@ -20,7 +21,7 @@ import {
   VERSION,
   XWING_PUBLIC_SIZE,
 } from "./base/limits.js";
-import { sha256, verify } from "./base/primitives.js";
+import { isEd25519, isXWing, sha256, verify } from "./base/primitives.js";
 
 const MEMBERS = [
   "country",
@@ -88,7 +89,9 @@ async function parseKey(value: Json): Promise<ReceivingKey> {
     from: parseDay(member["from"]),
     until: parseDay(member["until"]),
   };
-  demand(key.until > key.from, "malformed");
+  const span = key.until - key.from;
+  demand(0 < span && span <= MAX_RECEIVING_KEY_DAYS, "malformed");
+  demand(isXWing(key.publicKey), "malformed");
   demand(toHex(await keyId(key.publicKey)) === toHex(key.id), "malformed");
   return key;
 }
@@ -117,9 +120,10 @@ export async function parse(file: Bytes): Promise<Manifest> {
     extra: Object.fromEntries(Object.entries(value).filter(([name]) => !MEMBERS.some((known) => known === name))),
     signature: fields.base64(value["signature"], SIGNATURE_SIZE),
   };
-  const version = fields.integer(value["version"], 1, Number.MAX_SAFE_INTEGER);
+  const version = fields.integer(value["version"], -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   const nameSize = utf8(manifest.name).length;
   const span = manifest.until - manifest.from;
+  demand(isEd25519(identity) && isEd25519(manifest.desk), "malformed");
   demand(serial.length === 2, "malformed");
   demand(/^[a-z0-9-]{1,32}$/.test(manifest.organisation), "malformed");
   demand(
@@ -131,7 +135,7 @@ export async function parse(file: Bytes): Promise<Manifest> {
   demand(0 < span && span <= MAX_MANIFEST_DAYS, "malformed");
   demand(manifest.keys.length >= 1, "malformed");
   demand(
-    manifest.keys.every((key, i) => i === 0 || key.from >= (manifest.keys[i - 1]?.from ?? 0)),
+    manifest.keys.every((key, i) => i === 0 || key.from > (manifest.keys[i - 1]?.from ?? key.from)),
     "malformed",
   );
   demand(new Set(manifest.keys.map((key) => toHex(key.id))).size === manifest.keys.length, "malformed");

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -35,11 +36,25 @@ from tipbox.formats.base.limits import (
 )
 
 __all__ = [
-    "SigningKey", "equal", "hkdf", "hpke_open", "hpke_seal", "keystream", "new_seed", "open_part", "part_nonce",
-    "random_bytes", "seal_part", "sha256", "sign", "verify", "xwing_public",
+    "SigningKey", "check_ed25519", "check_xwing", "equal", "hkdf", "hpke_open", "hpke_seal", "keystream", "new_seed",
+    "open_part", "part_nonce", "random_bytes", "seal_part", "sha256", "sign", "verify", "xwing_public",
 ]  # fmt: skip
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_P: Final = 2**255 - 19
+_WITHOUT_SIGN: Final = 2**255 - 1
+_ED25519_SMALL_ORDER: Final = frozenset({
+    0, 1, _P - 1,
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+})  # fmt: skip
+"""Of the points whose order divides 8, the number y; the two last are those of order 8."""
+_X25519_SMALL_ORDER: Final = frozenset({
+    0, 1, _P - 1, _P, _P + 1,
+    0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+    0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+})  # fmt: skip
+"""The same of X25519's u, with its two spellings that are not canonical: with each, the shared secret is zero."""
 
 
 def random_bytes(size: int) -> bytes:
@@ -70,10 +85,30 @@ def sign(label: bytes, message: bytes, key: SigningKey) -> bytes:
     return key.sign(label + b"\x00" + message).signature
 
 
+def _without_sign(encoded: bytes) -> int:
+    """The coordinate that 32 bytes of Ed25519 or X25519 spell, whatever their highest bit is."""
+    return int.from_bytes(encoded, "little") & _WITHOUT_SIGN
+
+
+def _is_ed25519(encoded: bytes) -> bool:
+    """Whether 32 bytes are neither of small order nor a second spelling of a point (format.md, section 1)."""
+    y = _without_sign(encoded)
+    return y < _P and y not in _ED25519_SMALL_ORDER
+
+
+def check_ed25519(public: bytes) -> None:
+    """Malformed when an Ed25519 key (32 bytes) is of small order or not canonical: anybody could sign with it."""
+    if not _is_ed25519(public):
+        raise Malformed("an Ed25519 key is of small order, or not in its one spelling")
+
+
 def verify(label: bytes, message: bytes, signature: bytes, public: bytes) -> None:
-    """BadSignature unless ``signature`` is by ``public`` (32 bytes) over label ‖ 0x00 ‖ message."""
+    """BadSignature unless ``signature`` is by ``public`` (32 bytes) over label ‖ 0x00 ‖ message.
+
+    Libraries differ over keys and R of small order and over second spellings of points: both are looked at first.
+    """
     try:
-        if len(signature) != SIGNATURE_SIZE:
+        if len(signature) != SIGNATURE_SIZE or not (_is_ed25519(public) and _is_ed25519(signature[:KEY_SIZE])):
             raise BadSignature
         VerifyKey(public).verify(label + b"\x00" + message, signature)
     except (BadSignatureError, ValueError) as error:
@@ -97,18 +132,27 @@ def xwing_public(seed: bytes) -> bytes:
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
-def hpke_seal(public: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Seal: enc ‖ ciphertext of HPKE (RFC 9180, base mode, X-Wing, HKDF-SHA256, AES-256-GCM)."""
+def _xwing(public: bytes) -> MLKEM768X25519PublicKey:
     if len(public) != XWING_PUBLIC_SIZE:
         raise Malformed("a receiving key has the wrong size")
+    mlkem, x25519 = public[:MLKEM768_PUBLIC_SIZE], public[MLKEM768_PUBLIC_SIZE:]
+    if _without_sign(x25519) in _X25519_SMALL_ORDER:
+        raise Malformed("the X25519 half of a receiving key is of small order")
     try:
-        key = MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(public[:MLKEM768_PUBLIC_SIZE]),
-            X25519PublicKey.from_public_bytes(public[MLKEM768_PUBLIC_SIZE:]),
-        )
-        return _SUITE.encrypt(plaintext, key, info)
-    except ValueError as error:  # numbers of ML-KEM out of range, or a point of small order
-        raise Malformed("a receiving key is not a valid X-Wing key") from error
+        key = MLKEM768PublicKey.from_public_bytes(mlkem)
+    except ValueError as error:  # FIPS 203, 7.2: the modulus check
+        raise Malformed("the ML-KEM half of a receiving key has a coefficient out of range") from error
+    return MLKEM768X25519PublicKey(key, X25519PublicKey.from_public_bytes(x25519))
+
+
+def check_xwing(public: bytes) -> None:
+    """Malformed unless one can seal to ``public``: an X-Wing key that FIPS 203, 7.2, and X25519 take."""
+    _xwing(public)
+
+
+def hpke_seal(public: bytes, info: bytes, plaintext: bytes) -> bytes:
+    """Seal: enc ‖ ciphertext of HPKE (RFC 9180, base mode, X-Wing, HKDF-SHA256, AES-256-GCM)."""
+    return _SUITE.encrypt(plaintext, _xwing(public), info)
 
 
 def hpke_open(seed: bytes, info: bytes, sealed: bytes) -> bytes:

@@ -10,6 +10,10 @@ export const ID_SIZE = 16;
 export const TAG_SIZE = 16;
 export const SALT_SIZE = 32;
 export const SIGNATURE_SIZE = 64;
+export const MLKEM_PUBLIC_SIZE = 1184;
+/** Its 768 coefficients, 12 bits each; a seed follows. */
+export const MLKEM_COEFFICIENTS_SIZE = 1152;
+export const MLKEM_MODULUS = 3329;
 export const XWING_PUBLIC_SIZE = 1216;
 export const XWING_ENC_SIZE = 1120;
 
@@ -24,6 +28,7 @@ export const MAX_LANGUAGE = 35;
 export const MAX_ORGANISATION_NAME = 200;
 export const MAX_SERIAL = 2 ** 31 - 1;
 export const MAX_MANIFEST_DAYS = 91;
+export const MAX_RECEIVING_KEY_DAYS = 91;
 export const SKEW_DAYS = 1;
 
 // Access code

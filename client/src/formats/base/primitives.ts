@@ -4,10 +4,26 @@
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { XWing } from "@hpke/hybridkem-x-wing";
 import { demand, TipboxError } from "../../errors.js";
-import { type Bytes, concat, utf8 } from "./bytes.js";
-import { KEY_SIZE, SIGNATURE_SIZE, TAG_SIZE, XWING_ENC_SIZE, XWING_PUBLIC_SIZE } from "./limits.js";
+import { type Bytes, concat, toHex, utf8 } from "./bytes.js";
+import {
+  KEY_SIZE,
+  MLKEM_COEFFICIENTS_SIZE,
+  MLKEM_MODULUS,
+  MLKEM_PUBLIC_SIZE,
+  SIGNATURE_SIZE,
+  TAG_SIZE,
+  XWING_ENC_SIZE,
+  XWING_PUBLIC_SIZE,
+} from "./limits.js";
 
 const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
+
+/** y of the Ed25519 points of small order, and every y that is not canonical; the sign bit is cleared. */
+const ED25519_REFUSED =
+  /^(?:0[01](?:00){31}|(?:e[c-f]|f.)(?:ff){30}7f|26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05|c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a)$/;
+/** u of the X25519 points of small order, in every spelling; the highest bit, which X25519 ignores, is cleared. */
+const X25519_REFUSED =
+  /^(?:0[01](?:00){31}|e[c-e](?:ff){30}7f|e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800|5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157)$/;
 
 /** Random bytes from the browser's generator. */
 export function random(size: number): Bytes {
@@ -59,6 +75,32 @@ export async function open(key: CryptoKey, nonce: Bytes, sealed: Bytes): Promise
   }
 }
 
+/** The hex of 32 bytes with the highest bit of the last one cleared. */
+function withoutSign(encoded: Bytes): string {
+  const copy = encoded.slice();
+  copy[KEY_SIZE - 1] = (copy[KEY_SIZE - 1] ?? 0) & 0x7f;
+  return toHex(copy);
+}
+
+/** Whether 32 bytes are an Ed25519 key or R that is neither of small order nor a second spelling of a point. */
+export function isEd25519(encoded: Bytes): boolean {
+  return !ED25519_REFUSED.test(withoutSign(encoded));
+}
+
+/** Whether all coefficients of an ML-KEM key, two in three bytes, are below the modulus (FIPS 203, 7.2). */
+function isMlkem(key: Bytes): boolean {
+  for (let at = 0; at < MLKEM_COEFFICIENTS_SIZE; at += 3) {
+    const [low = 0, middle = 0, high = 0] = key.subarray(at, at + 3);
+    if ((low | ((middle & 15) << 8)) >= MLKEM_MODULUS || ((middle >> 4) | (high << 4)) >= MLKEM_MODULUS) return false;
+  }
+  return true;
+}
+
+/** Whether one can seal to these 1216 bytes: the modulus check of ML-KEM, and no X25519 key of small order. */
+export function isXWing(publicKey: Bytes): boolean {
+  return isMlkem(publicKey) && !X25519_REFUSED.test(withoutSign(publicKey.slice(MLKEM_PUBLIC_SIZE)));
+}
+
 /** Throws `bad-signature` unless `signature` is Ed25519 by `publicKey` over label ‖ 0x00 ‖ pieces. */
 export async function verify(
   label: string,
@@ -67,6 +109,8 @@ export async function verify(
   ...pieces: readonly Uint8Array[]
 ): Promise<void> {
   demand(signature.length === SIGNATURE_SIZE, "bad-signature");
+  // Browsers differ over keys and R of small order, and over second spellings of points.
+  demand(isEd25519(publicKey) && isEd25519(signature.slice(0, KEY_SIZE)), "bad-signature");
   let key: CryptoKey;
   try {
     key = await crypto.subtle.importKey("raw", publicKey, "Ed25519", false, ["verify"]);
@@ -86,14 +130,10 @@ export async function verify(
 
 /** HPKE (RFC 9180, base mode, X-Wing, HKDF-SHA256, AES-256-GCM): enc ‖ ciphertext. */
 export async function hpkeSeal(publicKey: Bytes, info: Bytes, plaintext: Bytes): Promise<Bytes> {
-  demand(publicKey.length === XWING_PUBLIC_SIZE, "malformed");
+  demand(publicKey.length === XWING_PUBLIC_SIZE && isXWing(publicKey), "malformed");
   const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey);
-  try {
-    const { enc, ct } = await suite.seal({ recipientPublicKey, info }, plaintext);
-    return concat(new Uint8Array(enc), new Uint8Array(ct));
-  } catch {
-    throw new TipboxError("malformed"); // only an ML-KEM key with coefficients out of range can still fail
-  }
+  const { enc, ct } = await suite.seal({ recipientPublicKey, info }, plaintext);
+  return concat(new Uint8Array(enc), new Uint8Array(ct));
 }
 
 /** What `hpkeSeal` sealed to the key of this seed. Throws `tampered` when it does not open. */
