@@ -40,8 +40,8 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.bundles.bundle import ItemEntry
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import ItemSource
-from tipbox.formats.envelopes.header import Header, header_size
-from tipbox.formats.envelopes.letter import Letter
+from tipbox.formats.envelopes.header import Header, body_commitment, content_commitment, header_size, seal_slot
+from tipbox.formats.envelopes.letter import Letter, seal_letter
 from tipbox.formats.manifest import Manifest
 
 SECRETS = AccessCode.generate().secrets()
@@ -330,6 +330,22 @@ def test_a_tip_file_cut_at_each_layer_is_an_error_and_leaves_nothing(desks: Desk
         paths[-1].write_bytes(tip.data[:size])
     outcome = desk.take(*paths)
     assert problems(outcome) == list(expected.values())
+    assert (outcome.done, listed(desk), remains(desk), carried(desk)) == (0, [], 0, [])
+
+
+def test_what_failed_first_is_named_also_when_the_end_is_missing(desk: Desk, tmp_path: Path) -> None:
+    """The letter lists no file and the header announces 2^40 bytes, none of which is there."""
+    (key, *_) = desk.manifest.keys
+    salt, content_key = random_bytes(32), random_bytes(32)
+    letter = Letter(b"text", (), random_bytes(32), random_bytes(16))
+    plaintext = letter.encode()
+    commitments = content_commitment(content_key, salt), body_commitment(letter.body_key, salt)
+    slot = seal_slot(desk.manifest.id, key.id, key.public, commitments, content_key + random_bytes(32))
+    header = Header(len(plaintext), 2**40, salt, *commitments, (slot,))
+    path = tmp_path / "sum.tip"
+    path.write_bytes(header.encoded + seal_letter(header, content_key, plaintext))
+    outcome = desk.take(path)
+    assert problems(outcome) == ["malformed"]
     assert (outcome.done, listed(desk), remains(desk), carried(desk)) == (0, [], 0, [])
 
 

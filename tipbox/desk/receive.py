@@ -18,6 +18,7 @@ from tipbox.desk.vault.records import Canary, Contents, Message, Tip, TipFile, V
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import (
     BadCommitment,
+    Incomplete,
     LimitExceeded,
     Malformed,
     NotAddressed,
@@ -25,6 +26,7 @@ from tipbox.errors import (
     Tampered,
     TipboxError,
     TooLate,
+    TrailingData,
     UnknownKey,
 )
 from tipbox.formats.access_code import thread_id
@@ -73,8 +75,8 @@ def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: Binary
     """Read the Envelope that takes up ``stream`` exactly.
 
     Raises:
-        TipboxError: it is not a complete Envelope (a header error, Truncated, Incomplete, TrailingData); nothing is
-            left of it.
+        TipboxError: it is not a complete Envelope (a header error, Truncated, Incomplete, TrailingData, or what was
+            found before its end was missed); nothing is left of it.
     """
     reading = read_envelope(stream)
     ident = EnvelopeId(reading.header.encoded, reading.letter)
@@ -99,9 +101,17 @@ def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: Binary
 
 
 def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> ReceivedEnvelope:
-    """Read the rest, for the id alone."""
-    for part in reading.parts:
-        ident.add(part)
+    """Read the rest, for the id alone.
+
+    Raises:
+        TipboxError: ``error`` itself, because the rest is not there or not the end. What failed first names the
+            outcome; what is not whole has no id, and so is neither kept nor acknowledged.
+    """
+    try:
+        for part in reading.parts:
+            ident.add(part)
+    except (Incomplete, TrailingData):
+        raise error from None
     return ReceivedEnvelope(ident.digest(), error.code, error)
 
 
