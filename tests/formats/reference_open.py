@@ -64,7 +64,7 @@ def allowed(value: object, depth: int = 8) -> bool:  # 1, what JSON may hold
     return value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**53)
 
 
-def parse_meta(data: bytes, body_size: int) -> dict[str, Any]:  # 1 (compact canonical form) and 4.3
+def parse_meta(data: bytes) -> dict[str, Any]:  # 1 (compact canonical form) and 4.3
     try:
         meta: dict[str, Any] = json.loads(data.decode())
         again = json.dumps(meta, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
@@ -72,33 +72,35 @@ def parse_meta(data: bytes, body_size: int) -> dict[str, Any]:  # 1 (compact can
         raise Failure("malformed") from None
     need(again == data and allowed(meta) and isinstance(meta, dict))
     need({*STRINGS, "files"} <= meta.keys() <= {*STRINGS, "files", "consent", "sections"})
+    need(isinstance(meta["files"], list))
+    need(len(meta["files"]) <= 1_000, "limit")
+    for f in meta["files"]:
+        need(type(f) is dict and [*f] == ["name", "size", "type"] and type(f["name"]) is type(f["type"]) is str)
+        need(1 <= len(f["name"].encode()) <= 255 and len(f["type"]) <= 127, "limit")
+        need("\0" not in f["name"] and re.fullmatch("[ -~]*", f["type"]))
+        need(type(f["size"]) is int and 0 <= f["size"] <= 2**40)
+    sections = meta.get("sections", [])
     need(all(isinstance(meta[name], str) and re.fullmatch(rule, meta[name]) for name, rule in STRINGS.items()))
-    files, consent, sections = meta["files"], meta.get("consent", {}), meta.get("sections", [])
-    need(isinstance(files, list) and isinstance(consent, dict) and isinstance(sections, list))
-    need(all(isinstance(section, str) and re.fullmatch(SECTION, section) for section in sections))
-    need((meta["mailbox"] == "") == (meta["reply_key"] == ""))
-    need(len(files) <= 1_000, "limit")
-    for file in files:
-        need(isinstance(file, dict) and {k: type(file[k]) for k in file} == {"name": str, "size": int, "type": str})
-        need("\0" not in file["name"] and file["size"] >= 0 and re.fullmatch("[ -~]*", file["type"]))
-        need(1 <= len(file["name"].encode()) <= 255 and len(file["type"]) <= 127, "limit")
-    need(padme(sum(file["size"] for file in files)) == body_size)
+    need((meta["mailbox"] == "") == (meta["reply_key"] == "") and isinstance(meta.get("consent", {}), dict))
+    need(isinstance(sections, list) and all(isinstance(one, str) and re.fullmatch(SECTION, one) for one in sections))
     return meta
 
 
 def open_envelope(data: bytes, reader: bytes, seeds: dict[bytes, bytes], destroyed: set[bytes]) -> dict[str, Any]:
     """Open it for `reader` (organisation id) with seeds by key id; raise Failure, and InvalidTag for `tampered`."""
-    need(len(data) >= 120, "truncated")  # 4.1
-    need(data[:8] == b"\x89tipbox\n", "not-tipbox")
+    need(data[:8] == b"\x89tipbox\n"[: len(data)], "not-tipbox")  # 4.1
+    need(len(data) >= 10, "truncated")
     need(data[8] == 1, "version")
     size, body_size, start = int.from_bytes(data[12:16]), int.from_bytes(data[16:24]), 120 + SLOT * data[9]
     salt, commitments, digest = data[24:56], data[56:120], hashlib.sha256(data[:start]).digest()
-    need(1 <= data[9] <= 32 and body_size <= 2**40, "limit")
+    need(1 <= data[9] <= 32, "limit")
     need(len(data) >= start, "truncated")
+    need(size <= 4 << 20 and body_size <= 2**40, "limit")
     need(data[10:12] == b"\0\0" and letter_size(size) == size and padme(body_size) == body_size)
     slots = {data[at : at + 16]: data[at : at + SLOT] for at in range(120, start, SLOT)}
     need(len(slots) == data[9] and sorted(slots) == list(slots))
-
+    letter, body = data[start : start + size + TAG], BytesIO(data[start + size + TAG :])
+    need(len(letter) == size + TAG, "truncated")  # 4.4, the order of all that follows
     need(reader in slots, "not-addressed")  # 4.2
     slot, key_id = slots[reader], slots[reader][16:32]
     need(key_id not in destroyed, "too-late")
@@ -108,18 +110,15 @@ def open_envelope(data: bytes, reader: bytes, seeds: dict[bytes, bytes], destroy
     secret = SUITE.decrypt(slot[32:], MLKEM768X25519PrivateKey(*pair), info=b"tipbox/v1/slot" + slot[:32] + commitments)
     content_key, pair_key = secret[:32], secret[32:]
     need(hmac.compare_digest(hkdf(content_key, salt, b"content-commitment"), commitments[:32]), "not-for-you")
-
-    letter, body = data[start : start + size + TAG], BytesIO(data[start + size + TAG :])  # 4.3
-    need(len(letter) == size + TAG, "truncated")
-    text = AESGCM(hkdf(content_key, digest, b"letter")).decrypt(bytes(12), letter, None)
+    text = AESGCM(hkdf(content_key, digest, b"letter")).decrypt(bytes(12), letter, None)  # 4.3
     split = 4 + int.from_bytes(text[:4])
     end = split + 4 + int.from_bytes(text[split : split + 4])
     need(split <= 4 + 2_097_152 and end <= split + 4 + 1_000_000, "limit")
     need(letter_size(end) == size and not any(text[end:]))
-    meta = parse_meta(text[4:split], body_size)
+    meta = parse_meta(text[4:split])
     body_key = b64decode(meta["body_key"])
     need(hmac.compare_digest(hkdf(body_key, salt, b"body-commitment"), commitments[32:]), "commitment")
-
+    need(padme(sum(file["size"] for file in meta["files"])) == body_size)
     parts, plain, part_count = AESGCM(hkdf(body_key, digest, b"parts")), bytearray(), -(-body_size // PART)  # 4.4, 4.5
     envelope_id = hashlib.sha256(data[:start] + letter)
     for index in range(part_count):

@@ -70,6 +70,8 @@ def cases() -> Iterator[Case]:
     yield made("two-parts", "ok", "records that run over the border of a part", of("large", large), records=large)
 
     yield made("magic", "not-tipbox", "the magic of a Bundle", b"\x89tipbdl\n" + good[8:])
+    yield made("nothing", "truncated", "no bytes", b"")
+    yield made("magic-cut", "truncated", "the file ends within the magic", good[:5])
     yield made("truncated-header", "truncated", "the file ends within the header", good[: HEADER - 1])
     yield made("truncated-empty", "truncated", "nothing after the header", good[:HEADER])
     yield made("version", "version", "version 2", sealed("v", header("v", version=2), plaintext(small("v"))))
@@ -86,10 +88,11 @@ def cases() -> Iterator[Case]:
     yield made("appended", "tampered", "a byte too many", good + b"\x00")
     yield made("order", "malformed", "settings before the secrets", of("o", [(1, ABOUT), (3, b""), (2, b""), (7, END)]))
     yield made("first", "malformed", "it does not begin with what it is about", of("f", [(2, b""), (7, END)]))
+    nonzero = bytes(len(plaintext(small("p"))) - len(plaintext(small("p"), padding=b"")) - 1) + b"\x01"
     yield made("kind", "malformed", "a record of kind 8", of("k", [(1, ABOUT), (8, b"")]))
     yield made("no-end", "malformed", "no record says that this is the end", of("n", [(1, ABOUT)]))
     yield made("large", "limit", "4,097 bytes of what it is about", of("l", [(1, bytes(4097))]))
-    yield made("padding", "malformed", "padding that is not zero", of("p", small("p"), padding=b"\x01"))
+    yield made("padding", "malformed", "padding that is not zero", of("p", small("p"), padding=nonzero))
     yield made("unpadded", "trailing", "more padding than Padmé's", of("u", small("u"), padding=bytes(8192)))
 
 

@@ -18,6 +18,7 @@ def cases() -> Iterator[Case]:
     for name, comment, text in (
         ("scalars", "null, true, false, numbers, text", '[null,true,false,0,-1,9007199254740991,-9007199254740991,""]'),
         ("empty", "an empty object", "{}"),
+        ("name-any", "names that are empty or hold control characters", '{"":0,"\\u0000":1,"\\n":2,"\x7f":3}'),
         ("order", "members by name, not as numbers", '{"":0,"1":1,"10":2,"2":3,"A":4,"B":5,"_":6,"__proto__":7,"a":8}'),
         ("escapes", "the only escapes", r'"\"\\\b\f\n\r\t\u0000\u001f"'),
         ("raw", "all else stands for itself", '"/\x7f\x80é\u2028\u2029\ufeff\uffff😀"'),

@@ -61,6 +61,13 @@ def to(organisation: Organisation, *, filler: bool = False) -> To:
     return To(organisation.id, organisation.receiving, pair_key)
 
 
+class SmallOrder(XWing):
+    """A receiving key to which one seals with zero for the ephemeral X25519 key: the shared secret is zeros."""
+
+    def encapsulate(self, randomness: bytes) -> tuple[bytes, bytes]:
+        return self.combine(randomness, bytes(32), bytes(32))
+
+
 def same(value: Any) -> Any:
     return value
 
@@ -355,6 +362,14 @@ def slots() -> Iterator[Case]:
         flip(data, mine + 32 + 1088),
     )
     yield fails(
+        "slot-x25519-small",
+        "tampered",
+        "the X25519 half of enc is of small order; X-Wing alone would open it",
+        seal(
+            "small enc", [To(ALPHA.id, SmallOrder("organisation alpha/receiving"), source().pair_key(ALPHA.id))], b"x"
+        ),
+    )
+    yield fails(
         "slot-ciphertext-flipped",
         "tampered",
         "a bit of the ciphertext changed in the reader's slot",
@@ -480,6 +495,7 @@ def letters() -> Iterator[Case]:
     yield letter("size-text", "a size that is text", **entry(size="1"))
     yield letter("size-true", "a size that is true", **entry(size=True))
     yield letter("size-sum", "the sizes do not add up to the body's", **entry(size=5))
+    yield letter("size-large", "a size of 2^40 + 1", **entry(size=2**40 + 1))
     yield letter("size-huge", "a size that the body cannot have", **entry(size=2**53 - 1))
     yield letter("id-short", "an id of 15 bytes", meta={"id": "00" * 15})
     yield letter("id-upper", "an id in upper case", meta={"id": "AB" * 16})
@@ -503,6 +519,63 @@ def letters() -> Iterator[Case]:
     yield letter("consent", "consent is no object", meta={"consent": True})
     yield letter("sections", "sections is no list", meta={"sections": "AAAA"})
     yield letter("sections-member", "a section is no text", meta={"sections": [1]})
+
+
+def orders() -> Iterator[Case]:
+    """Sections 4.3 and 4.4: two rules are broken at once, and the page's order says which is named."""
+    one, nul = File("a", b"x"), {"name": "\0", "size": 1, "type": ""}
+    long = {"name": "x" * 256, "size": 1, "type": ""}
+    many = tuple(File(str(n), b"") for n in range(1001))
+
+    def order(name: str, expect: str, comment: str, files: tuple[File, ...] = (one,), **breaks: Any) -> Case:
+        made = seal(f"order {name}", [to(ALPHA)], b"text", files, **breaks)
+        return fails(f"order-{name}", expect, comment, made)
+
+    yield order("files-kind", "limit", "1,001 files, and an unknown kind", many, meta={"kind": "ack"})
+    yield order("files-member", "malformed", "1,001 files, and a member is missing", many, without="kind")
+    for name, wrong in (("kind", "ack"), ("mailbox", ""), ("consent", []), ("id", ""), ("language", "_")):
+        yield order(
+            f"name-{name}", "limit", f"a name of 256 bytes, and {name} is wrong", meta={"files": [long], name: wrong}
+        )
+    yield order(
+        "type-name", "limit", "a type of 128 characters, and U+0000", meta={"files": [{**nul, "type": "x" * 128}]}
+    )
+    yield order(
+        "name-size", "limit", "a name of 256 bytes, and a size below zero", meta={"files": [{**long, "size": -1}]}
+    )
+    yield order(
+        "name-type",
+        "malformed",
+        "a name of 256 bytes, and a type that is no text",
+        meta={"files": [{**long, "type": 1}]},
+    )
+    yield order(
+        "two-files", "malformed", "U+0000 in the first name, 256 bytes in the second", meta={"files": [nul, long]}
+    )
+    yield order(
+        "commitment-sum",
+        "commitment",
+        "another body key than the committed one, and sizes that do not add up",
+        meta={"files": [{"name": "a", "size": 5, "type": ""}]},
+        committed_body_key=random("another body key"),
+    )
+    yield order(
+        "sum-parts", "malformed", "2^40 bytes announced, no file listed, no part there", (), fixed={"body": 2**40}
+    )
+    whole, two, other = seal("order", [to(ALPHA)], b"text", (one,)), two_parts(), {"organisation": "00" * 16}
+    start, data = len(whole.header + whole.letter), whole.whole
+    yield fails(
+        "order-cut-slot", "truncated", "the letter is cut, and no slot is the reader's", data[: start - 1], **other
+    )
+    yield fails(
+        "order-slot-parts", "not-addressed", "no slot is the reader's, and no part is there", data[:start], **other
+    )
+    changed = flip(data[:start], start - 1)
+    yield fails("order-letter-parts", "tampered", "the letter is changed, and no part is there", changed)
+    changed = flip(data, start)
+    yield fails("order-part-trailing", "tampered", "the last part is changed, and a byte behind it", changed + b"x")
+    changed = flip(two.whole[:-1], len(two.header + two.letter))
+    yield fails("order-part-parts", "tampered", "the first part is changed, and the second cut", changed)
 
 
 def bodies() -> Iterator[Case]:
@@ -670,5 +743,5 @@ def replies() -> Iterator[Case]:
 
 
 def cases() -> Iterator[Case]:
-    for group in (good, headers, slots, letters, bodies, replies):
+    for group in (good, headers, slots, letters, orders, bodies, replies):
         yield from group()

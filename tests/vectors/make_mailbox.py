@@ -70,6 +70,7 @@ def cases() -> Iterator[Case]:
 
     yield fails("magic", "the magic of an Envelope", encode([], magic=b"\x89tipbox\n"), "not-tipbox")
     yield made("nothing", "malformed", "no bytes", b"", 0)
+    yield made("magic-cut", "malformed", "the file ends within the magic", encode([])[:5], 5)
     yield made("short", "malformed", "a byte too few", encode([]), LIST - 1)
     yield made("long", "malformed", "a byte too many", encode([]), LIST + 1)
     yield fails("version", "version 2", encode([], version=2), "version")

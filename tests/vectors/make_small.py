@@ -378,6 +378,8 @@ def locked() -> Iterator[Case]:
         yield made(name, "ok", f"kind {kind}", seal(name, kind), kind)
     yield made("empty-payload", "ok", "nothing is locked in", seal("empty", data=b""), holds=b"")
     yield made("magic", "not-tipbox", "the magic of an Envelope", seal("magic", magic=b"\x89tipbox\n"))
+    yield made("nothing", "truncated", "no bytes", b"")
+    yield made("magic-cut", "truncated", "the file ends within the magic", vault[:5])
     yield made("truncated", "truncated", "the file ends within the nonce", vault[:40])
     yield made(
         "truncated-tag", "truncated", "the file ends within the tag of an empty payload", vault[: 8 + 2 + 16 + 24 + 15]

@@ -109,10 +109,13 @@ class XWing:
 
     def encapsulate(self, randomness: bytes) -> tuple[bytes, bytes]:
         """Shared secret and enc out of 64 bytes of randomness."""
-        mlkem_secret, mlkem_enc = ML_KEM_768._encaps_internal(self.mlkem, randomness[:32])
         ephemeral = X25519PrivateKey.from_private_bytes(randomness[32:])
-        x25519_enc = ephemeral.public_key().public_bytes_raw()
         x25519_secret = ephemeral.exchange(X25519PublicKey.from_public_bytes(self.x25519))
+        return self.combine(randomness, x25519_secret, ephemeral.public_key().public_bytes_raw())
+
+    def combine(self, randomness: bytes, x25519_secret: bytes, x25519_enc: bytes) -> tuple[bytes, bytes]:
+        """The same with what X25519 gives, and ML-KEM's randomness."""
+        mlkem_secret, mlkem_enc = ML_KEM_768._encaps_internal(self.mlkem, randomness[:32])
         label = rb"\.//^" + b"\\"
         secret = hashlib.sha3_256(mlkem_secret + x25519_secret + x25519_enc + self.x25519 + label).digest()
         return secret, mlkem_enc + x25519_enc

@@ -118,6 +118,7 @@ class Letter:
         files = fields.array(value, "files")
         if len(files) > MAX_FILES:
             raise LimitExceeded(f"the letter names more than {MAX_FILES:,} files")
+        entries = tuple(map(_file, files))  # before the other members, of which none can pass a limit
         mailbox, reply_key = fields.text(value, "mailbox"), fields.text(value, "reply_key")
         if bool(mailbox) != bool(reply_key):
             raise Malformed("the letter has a mailbox without a reply key, or the reverse")
@@ -126,7 +127,7 @@ class Letter:
             raise Malformed("the letter is of an unknown kind")
         return cls(
             message=message,
-            files=tuple(_file(file) for file in files),
+            files=entries,
             body_key=fields.binary(value, "body_key", KEY_SIZE),
             id=fields.hexadecimal(value, "id", ID_SIZE),
             kind=kind,

@@ -120,13 +120,14 @@ export function parseLetter(plaintext: Bytes): Letter {
   const value = fields.members(decode(meta), required, ["consent", "sections"]);
   const files = fields.list(value["files"]);
   demand(files.length <= MAX_FILES, "limit");
+  const entries = files.map(parseFile); // before the other members, of which none can pass a limit
   const { kind, language, mailbox, reply_key: replyKey } = value;
   demand((mailbox === "") === (replyKey === ""), "malformed");
   demand(kind === "tip" || kind === "reply", "malformed");
   const reserved = parseReserved(value);
   return {
     message,
-    files: files.map(parseFile),
+    files: entries,
     bodyKey: fields.base64(value["body_key"], KEY_SIZE),
     id: fields.hex(value["id"], ID_SIZE),
     kind,

@@ -49,12 +49,11 @@ export interface OpenEnvelope {
 
 /** Opens an Envelope as one of its readers; nothing of it is returned unless all of it opens. */
 export async function open(bytes: Bytes, organisation: Bytes, findKey: FindKey): Promise<OpenEnvelope> {
-  const sealed = readEnvelope(bytes);
+  const { head: sealed, rest } = splitHead(bytes); // what is missing behind it is found when the parts are opened
   const keys = await openSlot(sealed.header, organisation, findKey);
   const headerHash = await sha256(sealed.headerBytes);
   const letter = await openLetter(sealed.header, headerHash, keys.contentKey, sealed.letter);
   const pieces: Bytes[] = [];
-  for await (const piece of openBody(headerHash, letter.bodyKey, sealed.header.bodySize, sealed.parts))
-    pieces.push(piece);
+  for await (const piece of openBody(headerHash, letter.bodyKey, sealed.header.bodySize, rest)) pieces.push(piece);
   return { ...keys, letter, files: splitFiles(concat(...pieces), letter.files) };
 }
