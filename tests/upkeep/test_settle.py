@@ -323,8 +323,8 @@ REPEATED = """
 import sys
 from datetime import date
 from pathlib import Path
-from tipbox.server.upkeep.settle import settle
-done = [settle(Path(sys.argv[1]), today=date.fromisoformat(sys.argv[3])) for _ in range(int(sys.argv[2]))]
+from tipbox.server.upkeep.settle import settle_server
+done = [settle_server(Path(sys.argv[1]), today=date.fromisoformat(sys.argv[3])) for _ in range(int(sys.argv[2]))]
 print(sum(one.blobs for one in done))
 """
 
