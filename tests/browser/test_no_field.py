@@ -42,7 +42,7 @@ def test_without_scripts_no_field_exists(source: Source, path: str) -> None:
     assert_nothing_can_leave(source)
 
 
-@pytest.mark.parametrize(("path", "worker"), [("/send", "worker"), ("/inbox", "reader")])
+@pytest.mark.parametrize(("path", "worker"), [("/send", "sealer"), ("/inbox", "reader")])
 def test_without_the_worker_no_field_exists_and_the_page_says_so(source: Source, path: str, worker: str) -> None:
     source.wire.blocked = lambda target: worker in target
     source.go(path)
@@ -64,7 +64,7 @@ def test_with_half_a_script_no_field_exists(source: Source) -> None:
         source.browser.fresh()
         source.go("/send")
         source.browser.until(lambda: source.browser.run("return document.readyState;") == "complete", "the page")
-        if "worker" in target:
+        if "sealer" in target:
             source.browser.until(lambda: "cannot seal" in source.browser.text("#app"), "words about this browser")
         assert_nothing_can_leave(source)
         del wire.answers[target]
