@@ -124,6 +124,6 @@ def test_without_the_list_the_digits_are_enough(source: Source) -> None:
     digits = source.tell(WORDS)
     source.wire.answers["/static/words-en.txt"] = lying.answer(b"zoom\n" * 7_776)
     source.browser.click("#app [data-part=show-words]")
-    source.browser.until(lambda: "digits are enough" in source.browser.text("#app"), "a word about the list")
+    source.browser.until(lambda: "of your code are enough" in source.browser.text("#app"), "a word about the list")
     assert source.browser.count("#app [data-part=words] li") == 0
     assert " ".join(source.browser.text("#app [data-part=digits]").split()) == digits
