@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.clock import same
 from tipbox import demo
 
 
@@ -23,7 +24,7 @@ def command(temp: Path, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(temp), "LANG": "C.UTF-8"},
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(temp), "LANG": "C.UTF-8"} | same(),
     )
 
 

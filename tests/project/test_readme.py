@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.clock import same
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -41,7 +43,7 @@ def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         shell,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"} | same(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from support.clock import real
 from support.loopback import until
 
 
@@ -21,11 +22,12 @@ from support.loopback import until
 def service(
     *command: str | Path, cwd: Path, user: str | None = None, end: int = signal.SIGKILL
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of somebody else's, on loopback or a unix socket."""
+    """A server of somebody else's, on loopback or a unix socket, by the machine's clock."""
     with (cwd / "output").open("wb") as output:
         process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=user, cwd=cwd
-        )
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=user, cwd=cwd, env=real(),
+        )  # fmt: skip
     try:
         yield process
     finally:
@@ -54,7 +56,7 @@ def postgresql() -> Iterator[str]:
         data = folder / "data"
         subprocess.run(
             (programs / "initdb", "--auth=trust", "--username=tipbox", "--encoding=UTF8", "--no-sync", data),
-            user=user, cwd=folder, check=True, capture_output=True,
+            user=user, cwd=folder, check=True, capture_output=True, env=real(),
         )  # fmt: skip
         options = ("-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}")
         with service(programs / "postgres", "-D", data, *options, cwd=folder, user=user, end=signal.SIGQUIT):

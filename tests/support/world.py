@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import psutil
 
+from support.clock import same
 from support.commands import Done
 from support.loopback import free_port
 
@@ -41,7 +42,7 @@ NAMES: Final = {
 def environment(**more: str) -> dict[str, str]:
     """What a command finds in its environment: nothing of the tester's but the ways to programs and temp files."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    return kept | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"} | more
+    return kept | same() | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"} | more
 
 
 def tipbox(*arguments: str | Path, expect: int | None = 0, timeout: float = 600) -> Done:

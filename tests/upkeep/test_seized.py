@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from support import clock
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
 from support.server import Server, start
 from tipbox.formats.base import days
@@ -38,11 +39,9 @@ CHANCE = range(19, PAIRS - 18)
 @contextmanager
 def days_later(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[None]:
     """What is started in here lives so many days later."""
-    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
     with monkeypatch.context() as patch:
-        patch.setenv("LD_PRELOAD", str(library))
-        patch.setenv("FAKETIME", f"+{count}d")
-        patch.setenv("NO_FAKE_STAT", "1")
+        for name, value in clock.later(count * clock.DAY).items():
+            patch.setenv(name, value)
         yield
 
 
@@ -56,6 +55,7 @@ class Disk:
     open: list[Sent]
     before: dict[str, list[float]] = field(default_factory=dict)
     moments: list[float] = field(default_factory=list)
+    """When each closed day's first Envelope came, by the kernel's clock, which files show."""
 
     @property
     def closed(self) -> list[Sent]:
@@ -92,7 +92,7 @@ def _disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
                         assert json.loads(tipbox("server", "settle", "--home", disk.home, "--json"))["whole"]
                     disk.open = [upload(server, organisations, number) for number in range(2)]
                 else:
-                    disk.moments.append(time.time())
+                    disk.moments.append(time.time() - clock.shift())
                     disk.arrived.append([upload(server, organisations, number) for number in range(PER_DAY)])
             finally:
                 server.stop()
@@ -205,7 +205,8 @@ def test_after_the_settle_files_show_no_order_and_no_time(disk: Disk) -> None:
 def test_nothing_else_tells_the_second(disk: Disk) -> None:
     """No moment of a closed day stands anywhere, in text or as a number of seconds."""
     found = image(disk)
-    arrival = [int(moment) + seconds for moment in disk.moments for seconds in range(3)]
+    seen_by_server = [moment + clock.shift() + day * clock.DAY for day, moment in enumerate(disk.moments)]
+    arrival = [int(moment) + seconds for moment in (*disk.moments, *seen_by_server) for seconds in range(3)]
 
     assert not re.search(rb"\d\d:\d\d:\d\d", found)
     for moment in arrival:
