@@ -37,6 +37,7 @@ from tipbox.desk.vault.vault import INCOMING, REPLIES
 from tipbox.errors import WrongSender
 from tipbox.files.attachments import measure
 from tipbox.formats.access_code import AccessCode, Secrets
+from tipbox.formats.base import days
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.acknowledgement import Report
@@ -370,7 +371,8 @@ def test_nothing_is_queued_when_it_cannot_be_sealed(
 
 
 @pytest.fixture
-def command(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setattr(days, "today", lambda: TODAY)  # its keys are of that year
     return Command(desk, tmp_path, capsys)
 
 

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +43,11 @@ PAGE = 4096
 def tomorrow() -> date:
     """Asked for when it is needed: a run may go on past midnight."""
     return days.today() + timedelta(days=1)
+
+
+def written(path: Path) -> date:
+    """The day on which a file was written last, by the kernel's clock, which settling goes by."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
 
 
 @pytest.fixture(name="organisations", scope="module")
@@ -237,8 +242,9 @@ def birth(path: Path) -> str:
 
 def test_files_of_today_stay(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000))
+    (blob,) = files(server).values()
 
-    done = settle_server(server.home, today=days.today())
+    done = settle_server(server.home, today=written(blob))
 
     assert (done.blobs, done.is_complete) == (0, True)
     assert [path.parent.name for path in files(server).values()] == ["blobs"]
@@ -278,7 +284,6 @@ def test_a_body_that_is_still_coming_is_left(server: Here) -> None:
 
 
 def test_stale_files_and_exports_go(server: Here, organisations: list[Organisation]) -> None:
-    old = (datetime.now(UTC) - timedelta(days=3)).timestamp()
     stale = [
         server.home / "keys" / ".0123456789abcdef.part",
         server.home / "spool" / "tmpabc",
@@ -286,15 +291,17 @@ def test_stale_files_and_exports_go(server: Here, organisations: list[Organisati
     ]
     present = server.home / "outgoing" / organisations[0].name
     present.mkdir()
-    (present / ".day").write_text(days.today().isoformat(), encoding="ascii")
+    today = written(present)
+    (present / ".day").write_text(today.isoformat(), encoding="ascii")
+    old = datetime.combine(today - timedelta(days=3), time(), UTC).timestamp()
     for path in stale:
         path.write_bytes(b"left by a crash")
         os.utime(path, (old, old))
 
-    settle_server(server.home)
+    settle_server(server.home, today=today)
     assert not any(path.exists() for path in stale)
     assert present.exists()
-    settle_server(server.home, today=tomorrow())
+    settle_server(server.home, today=today + timedelta(days=1))
     assert not present.exists()
 
 
