@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check coverage mutants bench soak lint fuzz messages man lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench soak lint fuzz messages man lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -45,6 +45,10 @@ lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc
 
 check: lint  ## in a minute: lint, types, and the units that start no process and derive no vault key
 	$(PY) -m pytest tests --check $(PARALLEL) $(ARGS)
+
+clocks: setup $(VENV)/.stamp-test  ## the units on other days, over a midnight and in other time zones
+	tests/apt.sh
+	$(PY) tests/clocks.py $(ARGS)
 
 coverage: setup $(VENV)/.stamp-test  ## which lines and branches the units reach, in all and of tipbox/formats
 	$(PY) -m coverage run -m pytest $(UNITS) $(ARGS)

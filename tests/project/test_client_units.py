@@ -6,9 +6,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 
 
+@pytest.mark.real_clock("npm")
 def test_client_units(tmp_path: Path) -> None:
     """All of vitest's tests ran and passed; none was skipped or left to be written."""
     report = tmp_path / "report.json"

@@ -21,6 +21,8 @@ from tipbox.formats.wordlists import PINS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.real_clock("pip and npm ask registries, whose certificates are not valid in every year")
+
 BUNDLE = {"page.js", "sealer.js", "reader.js", "style.css"}
 
 LISTS = {f"{language}.txt" for language in PINS}
