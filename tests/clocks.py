@@ -1,7 +1,8 @@
-"""Runs the units by other clocks than the machine's: python tests/clocks.py [CLOCK...] [-- PYTEST...].
+"""Runs the units by other clocks than the machine's: python tests/clocks.py [--reads-date] [CLOCK...] [-- PYTEST...].
 
 By each of the clocks in turn, or by those that are named; the exit code says whether all runs were green. What is
-shifted and what is not: tests/support/clock.py. Tests that are marked ``real_clock`` are left out.
+shifted and what is not: tests/support/clock.py. Tests that are marked ``real_clock`` are left out, and with
+``--reads-date`` also all but those that are marked ``reads_date`` and not named in tests/clocks.txt.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ from typing import Final
 import pytest
 
 from support.clock import later
+from support.reads_date import UNITS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-UNITS: Final = ("faults", "upkeep", "server", "attackers", "desk", "source", "project", "formats")
-"""Folders of tests that start neither a browser nor Tor nor a Debian tree, from the longest on."""
 LEAP_DAY: Final = date(2028, 2, 29)
 BEFORE_MIDNIGHT: Final = 4
 """Seconds that are left of the day when the tests of a file begin."""
@@ -113,11 +113,12 @@ def main(arguments: Sequence[str]) -> int:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(description="Runs the units by other clocks; after -- come options of pytest.")
     parser.add_argument("clocks", nargs="*", metavar="CLOCK", help=f"one of {', '.join(CLOCKS)}; default: all")
+    parser.add_argument("--reads-date", action="store_true", help="only the tests that are marked so")
     parser.add_argument("--jobs", type=int, default=min(4, (os.cpu_count() or 1) + 1), help="how many processes")
     options = parser.parse_args(arguments[:end])
     if unknown := set(options.clocks) - CLOCKS.keys():
         parser.error(f"no such clock: {', '.join(sorted(unknown))}")
-    for_pytest = arguments[end + 1 :]
+    for_pytest = (*(("--reads-date",) if options.reads_date else ()), *arguments[end + 1 :])
 
     green = True
     for name in options.clocks or CLOCKS:

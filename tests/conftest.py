@@ -18,18 +18,25 @@ settings.load_profile("tipbox")
 # Node and npm of requirements-build.lock, never the machine's.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
-pytest_plugins = ["support.promises", "support.check", "support.commands", "support.fixtures", "support.services"]
+pytest_plugins = [
+    *("support.promises", "support.check", "support.reads_date"),
+    *("support.commands", "support.fixtures", "support.services"),
+]
 
 DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
 """They share Debian trees, which take minutes to make: one process runs them."""
 
+
+CLOCKS = "tests/project/test_clocks.py"
+"""It runs others once more."""
 
 LONG = ("deploy", "onion", "browser", "faults", "upkeep", "server")
 """Folders whose files take minutes: they begin first, so that no process is left with a long one at the end."""
 
 
 def _rank(item: pytest.Item) -> tuple[bool, int]:
-    file, folder = item.nodeid.partition("::")[0], item.path.parent.name
+    file = item.nodeid.partition("::")[0]
+    folder = "faults" if file == CLOCKS else item.path.parent.name
     return file not in DEBIAN, LONG.index(folder) if folder in LONG else len(LONG)
 
 

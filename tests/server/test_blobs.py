@@ -50,6 +50,7 @@ def test_a_row_names_nothing_but_blobs(blobs: LocalBlobs, tmp_path: Path, name: 
     assert (tmp_path / "server.key").read_bytes() == SECRET
 
 
+@pytest.mark.reads_date
 def test_settling_copies_no_file_that_a_link_leads_to(tmp_path: Path) -> None:
     organisations = three()
     server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))

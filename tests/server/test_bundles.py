@@ -39,6 +39,8 @@ from tipbox.server.upkeep.check_headers import headers
 from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.status import coarse, server_status
 
+pytestmark = pytest.mark.reads_date
+
 
 @pytest.fixture(name="organisations")
 def _organisations() -> list[Organisation]:

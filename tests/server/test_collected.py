@@ -22,6 +22,8 @@ from tipbox.server.storage.models import Envelope
 from tipbox.server.storage.models import Organisation as Known
 from tipbox.server.web.app import create_app
 
+pytestmark = pytest.mark.reads_date
+
 
 def ago(count: int) -> date:
     return days.today() - timedelta(days=count)

@@ -15,6 +15,8 @@ from tipbox.errors import Full, InputRefused
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database_errors import explain
 
+pytestmark = pytest.mark.reads_date
+
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:

@@ -26,6 +26,8 @@ from tipbox.server.log import where
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.process.run import prepare_server, run_server
 
+pytestmark = pytest.mark.reads_date
+
 CANARY = "canary-7f3a9"
 
 

@@ -28,6 +28,8 @@ from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import AdmissionTerms, Opening
 
+pytestmark = pytest.mark.reads_date
+
 GB = 10**9
 DAY = date(2026, 11, 23)
 ROOMY = Disk(total=1000 * GB, free=900 * GB, holds_bodies=True)

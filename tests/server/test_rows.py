@@ -184,6 +184,7 @@ def check_sums(connection: Connection) -> None:
         assert own == sum(row[1] for row in held if row[0] == organisation)
 
 
+@pytest.mark.reads_date
 def test_the_sums_are_those_of_the_rows_whatever_happens(empty: Path) -> None:
     Rows.empty = empty
 

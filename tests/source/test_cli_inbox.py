@@ -40,6 +40,8 @@ from tipbox.formats.mailbox_list import (
 from tipbox.formats.wordlists import PINS
 from tipbox.net import http
 
+pytestmark = pytest.mark.reads_date
+
 
 @dataclass(frozen=True)
 class Done(commands.Done):

@@ -47,6 +47,8 @@ from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.status import server_status
 
+pytestmark = pytest.mark.reads_date
+
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
 

@@ -23,6 +23,8 @@ from tipbox.server.backup.rotation import backup_into
 from tipbox.server.credentials import read_onion_credentials
 from tipbox.server.upkeep.prune import prune_server
 
+pytestmark = pytest.mark.reads_date
+
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 (as shutil's)

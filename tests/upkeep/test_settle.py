@@ -34,6 +34,8 @@ from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.settle import settle_server
 
+pytestmark = pytest.mark.reads_date
+
 LETTERS = 60
 COUNTERS = (slice(24, 28), slice(40, 44), slice(92, 96))
 """Of SQLite's header: how often the file changed. They tell how many nights were settled."""

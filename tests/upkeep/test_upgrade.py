@@ -34,6 +34,8 @@ from tipbox.server.storage.open_server import open_server
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.web.app import create_app
 
+pytestmark = pytest.mark.reads_date
+
 SCHEMAS = sorted(path.parent for path in (Path(__file__).parents[1] / "schemas").glob("*/expected.json"))
 LARGEST = 350_000
 FINDINGS = Path(__file__).parents[2] / "deploy" / "findings.py"
