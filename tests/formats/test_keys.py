@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tipbox.errors import TipboxError
 from tipbox.files.key_folder import load_folder
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, fields, labels
+from tipbox.formats.base.limits import MAX_SLOTS
 from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge, read_acknowledgement
 from tipbox.formats.bundles.bundle import signed_message
@@ -172,6 +174,42 @@ def test_folder_names_the_file_that_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "beta.json").write_bytes(FILE[:-2])
     with pytest.raises(TipboxError, match=r"^reading the key manifest beta\.json: "):
         load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ident", "digits"),
+    [
+        (bytes(16), "00000 00000 00000 00000 00000 00000"),
+        ((10**30 - 1).to_bytes(16), "99999 99999 99999 99999 99999 99999"),
+        ((10**30).to_bytes(16), "00000 00000 00000 00000 00000 00000"),
+        ((10**30 + 123456789012345).to_bytes(16), "00000 00000 00000 12345 67890 12345"),
+        (b"\xff" * 16, "92093 84634 63374 60743 17682 11455"),
+    ],
+)
+def test_an_id_is_read_aloud_as_thirty_digits(ident: bytes, digits: str) -> None:
+    assert keys.id_digits(ident) == digits
+
+
+def manifest_of(number: int, organisation: str | None = None) -> Manifest:
+    identity = SigningKey(number.to_bytes(32))
+    return replace(sample(), organisation=organisation or f"org-{number}").signed_by(identity)
+
+
+def test_a_set_has_each_organisation_once_in_the_order_of_ids() -> None:
+    many = [manifest_of(number) for number in range(1, MAX_SLOTS + 2)]
+    ordered = sorted(many[:-1], key=lambda manifest: manifest.id)
+    assert keys.as_set(many[:-1], "here") == keys.as_set(ordered[::-1], "here") == ordered
+    assert ordered != many[:-1]
+    assert keys.as_set([], "here") == []
+
+    assert refused(lambda: keys.as_set(many, "here")) == "limit"
+    for twice in ([many[0], manifest_of(1, "other")], [many[0], manifest_of(2, "org-1")], [many[0], many[0]]):
+        assert refused(lambda found=twice: keys.as_set(found, "here")) == "malformed"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["a", "0-9", "-", "a" * 32])
+def test_a_short_name_is_given_back(name: str) -> None:
+    assert keys.check_organisation_name(name) == name
 
 
 # --- one signature, one purpose ---------------------------------------------------------------------------------------

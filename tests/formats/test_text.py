@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -86,6 +87,31 @@ def test_binary_has_one_spelling(written: Any, size: int) -> None:
             assert error.code == "malformed"  # noqa: PT017
         else:
             assert (write(data), len(data)) == (written, size)
+
+
+@pytest.mark.parametrize(("value", "code"), [(1, "malformed"), (2, ""), (5, ""), (6, "malformed"), (True, "malformed")])
+def test_an_integer_lies_between_its_bounds(value: canonical.Json, code: str) -> None:
+    read = partial(fields.integer, {"n": value}, "n", 2, 5)
+
+    assert (refused(read) == code) if code else (read() == value)
+
+
+def test_an_object_has_the_members_that_it_must_and_may_have() -> None:
+    value: dict[str, canonical.Json] = {"a": 1, "b": 2}
+    for required, optional in ((("a", "b"), ()), (("a",), ("b",)), ((), ("a", "b", "c")), (("a",), None)):
+        assert fields.members(value, required, optional) == value
+    assert fields.members(value, ("a", "b")) == value
+    for required, optional in ((("a",), ()), (("a", "c"), ("b",)), (("a", "c"), None), ((), ("a",))):
+        assert refused(partial(fields.members, value, required, optional)) == "malformed"
+    assert refused(lambda: fields.members(value, ("a",))) == "malformed"
+    assert refused(lambda: fields.members(["a"], ("a",))) == "malformed"
+
+
+@pytest.mark.parametrize(("tag", "code"), [("abcdefgh", ""), ("abcdefghi", "malformed"), ("en-a1234567", "malformed")])
+def test_a_language_has_a_bound(tag: str, code: str) -> None:
+    read = partial(fields.language, tag, 8)
+
+    assert (refused(read) == code) if code else (read() == tag)
 
 
 @given(st.dates())

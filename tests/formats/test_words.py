@@ -152,7 +152,9 @@ def test_a_first_word_that_no_passphrase_has_is_pointed_out() -> None:
         ("", 0, ()),
         ("005192", 1, ()),
         ("005191 123456", 2, (0,)),
+        ("010384", 1, ()),
         ("010385", 1, (0,)),
+        ("006000 005191 999999", 3, ()),
         ("006000 12345 1234567 123456", 4, (1, 2)),
         ("006000-1234O6_123456", 3, (1,)),
         ("006000123456", 2, ()),
@@ -163,6 +165,45 @@ def test_a_first_word_that_no_passphrase_has_is_pointed_out() -> None:
 )
 def test_a_wrong_group_is_pointed_out_by_its_number(typed: str, count: int, wrong: tuple[int, ...]) -> None:
     assert doubt(typed) == Doubt("digits", "", count, 6, wrong)
+
+
+def test_words_are_held_to_the_first_list_of_those_that_fit_best() -> None:
+    spanish, french = load("es"), load("fr")
+    words = [word for word in spanish.words if french.find(fold(word)) is not None and "-" not in fold(word)][:3]
+    text = f"{spanish.spell(1 << 112)[0]} {' '.join(words)}"
+
+    assert doubt(" ".join(words[:1]), [french, spanish]).language == "fr"
+    assert doubt(" ".join(words[:1]), [spanish, french]).language == "es"
+    assert doubt(text, [french, spanish]).language == "es"
+
+
+@pytest.mark.parametrize("unit", ["6", "zoom"])
+def test_no_more_is_looked_at_than_a_code_can_take(unit: str) -> None:
+    """What is pasted by mistake may be of any size."""
+    text = f"{unit} " * 1024
+
+    assert doubt(text) == doubt(text[:1024])
+
+
+@pytest.mark.parametrize(("gap", "read"), [(1024, True), (1025, False)])
+def test_a_typed_code_has_a_bound(gap: int, read: bool) -> None:  # noqa: FBT001
+    passphrase = AccessCode._of(7)
+    text = passphrase.digits().ljust(gap)
+
+    if read:
+        assert AccessCode.parse(text) == passphrase
+    else:
+        with pytest.raises(BadPassphrase):
+            AccessCode.parse(text)
+
+
+def test_words_that_two_lists_share_are_read_in_the_one_where_the_check_holds() -> None:
+    """French is tried first, and these eleven are words, or beginnings of words, of both."""
+    words = ["abor", "sala", "pais", "util", "fila", "limite", "coco", "gamba", "paro", "placa", "copa"]
+    french, spanish = load("fr"), load("es")
+    assert all(french.find(word) is not None for word in words)
+
+    assert AccessCode.parse(" ".join(words)).value == spanish.value([spanish.find(word) or 0 for word in words])
 
 
 def test_what_is_right_leaves_no_doubt() -> None:
