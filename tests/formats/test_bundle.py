@@ -122,6 +122,26 @@ def test_index_of_many_items_takes_several_parts() -> None:
     assert refused(lambda: Index.parse(too_many, OUTWARD)) == "limit"
 
 
+def test_a_volume_holds_up_to_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [item_of("report", b"%d" % n) for n in range(4)]
+    with monkeypatch.context() as patched:
+        patched.setattr(bundle_write, "MAX_ITEMS", 3)
+        assert len(read(write(items[:3])).items) == 3
+        assert refused(lambda: write(items)) == "limit"
+    data = write(items)
+    with monkeypatch.context() as patched:
+        patched.setattr(bundle, "MAX_ITEMS", 4)
+        assert len(read(data).items) == 4
+        patched.setattr(bundle, "MAX_ITEMS", 3)
+        assert refused(lambda: read(data)) == "limit"
+    many = [item_of("report", b"%d" % n) for n in range(700)]
+    with monkeypatch.context() as patched:
+        patched.setattr(bundle_write, "MAX_INDEX_PARTS", 2)
+        assert read(write(many)).header.index_parts == 2
+        patched.setattr(bundle_write, "MAX_INDEX_PARTS", 1)
+        assert refused(lambda: write(many)) == "limit"
+
+
 @pytest.mark.parametrize("actual", [b"", b"12", b"1234", bytes(PART_SIZE + 4)])
 def test_item_of_another_size_than_announced_is_not_written(actual: bytes) -> None:
     with pytest.raises(Malformed):
@@ -322,6 +342,18 @@ def test_acknowledgement_has_a_bound() -> None:
     for wrong in ([], envelopes):
         with pytest.raises(LimitExceeded):
             acknowledge(wrong, SIGNER)
+
+
+def test_acknowledgement_holds_from_one_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [acknowledge([n.to_bytes(32) for n in range(count)], SIGNER) for count in range(1, 5)]
+    with monkeypatch.context() as patched:
+        patched.setattr(acknowledgement, "MAX_ACKS", 3)
+        for count in (1, 3):
+            assert acknowledge([n.to_bytes(32) for n in range(count)], SIGNER) == made[count - 1]
+            assert len(read_acknowledgement(made[count - 1], DESK)) == count
+        assert refused(lambda: acknowledge([n.to_bytes(32) for n in range(4)], SIGNER)) == "limit"
+        assert refused(lambda: read_acknowledgement(made[3], DESK)) == "limit"
+    assert refused(lambda: acknowledge([], SIGNER)) == "limit"
 
 
 reports = st.builds(

@@ -14,6 +14,7 @@ from support.organisations import QUICK, refused
 from tipbox.formats.base.limits import MAILBOX_LIST, MAX_REPLIES
 from tipbox.formats.mailbox_list import (
     DELETE_REQUEST,
+    ENTRY_SIZE,
     MOST_LISTED,
     SMALLEST_OPENING,
     Entry,
@@ -47,6 +48,15 @@ def test_a_list_comes_back_as_it_was_and_has_one_size(rows: list[Entry]) -> None
 
     assert len(made.encode()) == MAILBOX_LIST
     assert MailboxList.parse(made.encode()) == made
+
+
+@QUICK
+@given(ENTRY)
+def test_an_entry_is_read_exactly_or_refused(entry: Entry) -> None:
+    assert len(entry.encode()) == ENTRY_SIZE
+    assert Entry.parse(entry.encode()) == entry
+    assert refused(lambda: Entry.parse(entry.encode()[:-1])) == "malformed"
+    assert refused(lambda: Entry.parse(entry.encode() + b"\x00")) == "malformed"
 
 
 def test_a_list_holds_as_many_letters_as_fit_and_names_all() -> None:
