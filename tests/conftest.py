@@ -19,7 +19,7 @@ settings.load_profile("tipbox")
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 pytest_plugins = [
-    *("support.promises", "support.check", "support.reads_date"),
+    *("support.promises", "support.check", "support.reads_date", "support.mutants"),
     *("support.commands", "support.fixtures", "support.services"),
 ]
 
