@@ -76,6 +76,7 @@ def test_every_byte_of_a_volume_can_be_made_again(sizes: tuple[int, ...]) -> Non
     assert intact(read(whole)) == contents
     again = bundle_write.Volume.load(volume.save())
     assert again == volume
+    assert volume.save().endswith(b"}"), "the padding is not kept"
     edges = [0, 1, 1279, 1280, 1281, 66_831, 66_832, 66_833, 132_384, 300_000, 600_001, len(whole) - 1, len(whole)]
     edges += [len(whole) - 65_552 + step for step in (-1, 0, 1)]
     for begin in edges:

@@ -244,6 +244,34 @@ def test_body_padding_is_zeros(files: list[bytes], zeros: int, step: int, data: 
     assert refused(lambda: list(body.split_files(pieces, map(len, files)))) == "malformed"
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [(), (1,), (5,), (PART_SIZE,), (PART_SIZE - 1, 1, 1), (5, PART_SIZE, PART_SIZE, 1), (0, 2 * PART_SIZE, 0, 3)],
+)
+@pytest.mark.parametrize("zeros", [0, 1, 7, PART_SIZE + 1])
+def test_body_is_the_files_and_then_zeros(sizes: tuple[int, ...], zeros: int) -> None:
+    files = [(io.BytesIO(content(at, size)), size) for at, size in enumerate(sizes)]
+    pieces = list(body.read_padded(files, sum(sizes) + zeros))
+
+    assert b"".join(pieces) == b"".join(content(at, size) for at, size in enumerate(sizes)) + bytes(zeros)
+    assert all(len(piece) == PART_SIZE for piece in pieces[:-1])
+    assert all(0 < len(piece) <= PART_SIZE for piece in pieces[-1:])
+
+
+def test_a_file_is_read_by_parts_and_one_byte_past_its_end() -> None:
+    """A file that grows while it is sealed is not read into memory."""
+    asked: list[int | None] = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size)
+            return super().read(size)
+
+    list(body.read_padded([(Watched(content(0, PART_SIZE + 2)), PART_SIZE + 2)], PART_SIZE + 2))
+
+    assert asked == [PART_SIZE, 2, 1]
+
+
 @pytest.mark.parametrize("actual", [b"", b"12", b"1234"])
 def test_file_that_changed_since_it_was_measured_is_not_sealed(actual: bytes) -> None:
     sealed = envelope.seal(recipients(), letter_of(b"", (3,)))

@@ -15,6 +15,7 @@ from tipbox.formats.base.limits import MAILBOX_LIST, MAX_REPLIES
 from tipbox.formats.mailbox_list import (
     DELETE_REQUEST,
     ENTRY_SIZE,
+    LARGEST_LISTED,
     MOST_LISTED,
     SMALLEST_OPENING,
     Entry,
@@ -63,6 +64,14 @@ def test_a_list_holds_as_many_letters_as_fit_and_names_all() -> None:
     assert [how_many_fit(entries(count)) for count in (0, 1, 6, 7, 48, 400, MAX_REPLIES)] == [0, 1, 6, 6, 6, 4, 4]
     assert how_many_fit(entries(1, MAILBOX_LIST)) == 0
     assert MOST_LISTED == 6
+
+
+def test_a_letter_fits_to_the_last_byte() -> None:
+    assert how_many_fit(entries(1, LARGEST_LISTED)) == 1
+    assert how_many_fit(entries(1, LARGEST_LISTED + 1)) == 0
+    assert how_many_fit(entries(1, LARGEST_LISTED), 1) == 1
+    assert how_many_fit(entries(1, LARGEST_LISTED), 2) == 0
+    assert how_many_fit(entries(1, LARGEST_LISTED - ENTRY_SIZE), 2) == 1
 
 
 def _put(at: int, value: bytes) -> Callable[[bytes], bytes]:

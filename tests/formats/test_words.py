@@ -156,6 +156,9 @@ def test_a_first_word_that_no_passphrase_has_is_pointed_out() -> None:
         ("010385", 1, (0,)),
         ("006000 005191 999999", 3, ()),
         ("006000 12345 1234567 123456", 4, (1, 2)),
+        ("006000 1234 123456", 3, (2,)),  # not in groups of six: these are 006000 123412 3456
+        ("006000 123456 12", 3, (2,)),
+        ("006000-12345.123456", 3, (1,)),
         ("006000-1234O6_123456", 3, (1,)),
         ("006000123456", 2, ()),
         ("00600012345", 2, (1,)),
@@ -164,7 +167,7 @@ def test_a_first_word_that_no_passphrase_has_is_pointed_out() -> None:
     ],
 )
 def test_a_wrong_group_is_pointed_out_by_its_number(typed: str, count: int, wrong: tuple[int, ...]) -> None:
-    assert doubt(typed) == Doubt("digits", "", count, 6, wrong)
+    assert repr(doubt(typed)) == repr(Doubt("digits", "", count, 6, wrong))
 
 
 def test_words_are_held_to_the_first_list_of_those_that_fit_best() -> None:
