@@ -116,6 +116,10 @@ def test_a_tip_is_no_reply() -> None:
             read(seal(source, what))
         with pytest.raises(Malformed):
             reply(SOURCE.pair_key(KIBHR), what)
+    half = letter("reply")
+    for what in (replace(half, mailbox=SOURCE.mailbox_address), replace(half, reply_key=key)):
+        with pytest.raises(Malformed):
+            reply(SOURCE.pair_key(KIBHR), what)
     with pytest.raises(Malformed, match="one slot"):
         read(tip({KIBHR: SOURCE.pair_key(KIBHR)}, letter("tip", source=SOURCE)))
     with pytest.raises(InputRefused):
