@@ -452,6 +452,20 @@ def test_reading_takes_no_more_than_the_header_says() -> None:
     assert max(asked) == PART_SIZE + 16
 
 
+def test_one_byte_past_the_end_is_read_and_no_more() -> None:
+    asked: list[int | None] = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size)
+            return super().read(size)
+
+    reading = envelope.read_envelope(Watched(sample() + bytes(100)))
+
+    assert refused(lambda: list(reading.parts)) == "trailing"
+    assert asked[-1] == 1
+
+
 def test_two_slots_for_one_organisation_are_not_sealed() -> None:
     """No reader would take the Envelope."""
     with pytest.raises(InputRefused):
