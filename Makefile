@@ -55,9 +55,9 @@ coverage: setup $(VENV)/.stamp-test  ## which lines and branches the units reach
 	$(PY) -m coverage report --skip-covered
 	$(PY) -m coverage report --include='tipbox/formats/*'
 
-mutants: setup $(VENV)/.stamp-test  ## changes tipbox/formats in small ways and lists the changes that no test notices
+mutants: setup $(VENV)/.stamp-test  ## changes tipbox/formats in small ways; fails when no test notices one without a reason
 	$(PY) -m mutmut run $(ARGS)
-	$(PY) -m mutmut results
+	$(PY) tests/project/survivors.py
 
 bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
 	tests/apt.sh

@@ -72,6 +72,8 @@ def test_a_letter_fits_to_the_last_byte() -> None:
     assert how_many_fit(entries(1, LARGEST_LISTED), 1) == 1
     assert how_many_fit(entries(1, LARGEST_LISTED), 2) == 0
     assert how_many_fit(entries(1, LARGEST_LISTED - ENTRY_SIZE), 2) == 1
+    full = listed(entries(1, LARGEST_LISTED))
+    assert MailboxList.parse(full.encode()) == full
 
 
 def _put(at: int, value: bytes) -> Callable[[bytes], bytes]:
