@@ -152,6 +152,22 @@ def test_days_of_manifests(made: Manifest, today: date) -> None:
         assert key.start == (max(begun) if begun else today + timedelta(1))
 
 
+@pytest.mark.parametrize("days", [1, 91])
+def test_a_manifest_and_a_key_may_live_as_short_and_as_long(days: int) -> None:
+    made = sample(end=DAY + timedelta(days), keys=(ReceivingKey(DAY, DAY + timedelta(days), PUBLIC[0]),))
+    made.check(DAY)
+    made.check(DAY + timedelta(days - 1))
+
+    assert made.current_key(DAY) == made.current_key(DAY + timedelta(days - 1)) == made.keys[0]
+    assert refused(lambda: made.check(DAY + timedelta(days))) == "expired"
+    assert refused(lambda: made.current_key(DAY + timedelta(days))) == "no-current-key"
+    for wrong in (0, 92):
+        end = DAY + timedelta(wrong)
+        assert refused(lambda end=end: sample(end=end)) == "malformed"  # type: ignore[misc]
+        key = ReceivingKey(DAY, end, PUBLIC[0])
+        assert refused(lambda key=key: sample(keys=(key,))) == "malformed"  # type: ignore[misc]
+
+
 @given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.tuples(st.integers(1, 9), st.integers(1, 9)))
 def test_serials_order_by_generation_then_index(one: tuple[int, int], other: tuple[int, int]) -> None:
     held, offered = sample(serial=one), sample(serial=other)
