@@ -17,7 +17,7 @@ from tipbox.errors import TipboxError
 from tipbox.files.key_folder import load_folder
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, fields, labels
-from tipbox.formats.base.limits import MAX_SLOTS
+from tipbox.formats.base.limits import MAX_MANIFEST, MAX_SLOTS
 from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge, read_acknowledgement
 from tipbox.formats.bundles.bundle import signed_message
@@ -204,6 +204,11 @@ def test_folder_names_the_file_that_is_wrong(tmp_path: Path) -> None:
 )
 def test_an_id_is_read_aloud_as_thirty_digits(ident: bytes, digits: str) -> None:
     assert keys.id_digits(ident) == digits
+
+
+def test_a_manifest_of_the_largest_size_is_read() -> None:
+    assert refused(lambda: Manifest.parse(b" " * MAX_MANIFEST)) == "malformed"
+    assert refused(lambda: Manifest.parse(b" " * (MAX_MANIFEST + 1))) == "limit"
 
 
 def manifest_of(number: int, organisation: str | None = None) -> Manifest:
