@@ -11,7 +11,7 @@ def padme(size: int) -> int:
         return size
     exponent = size.bit_length() - 1
     zeros = exponent - exponent.bit_length()
-    return -(-size >> zeros) << zeros if zeros > 0 else size
+    return -(-size >> zeros) << zeros
 
 
 def letter_size(content: int) -> int:
