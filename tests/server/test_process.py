@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.client import Client, bearer
-from support.loopback import until
+from support.loopback import takes_calls, until
 from support.sealed import PART, Organisation, envelope, keys_folder, three
 from support.server import Server, running, start
 from tipbox.errors import IdentityChanged, InputRefused, Malformed, NotFound, TipboxError, Usage
@@ -78,7 +78,7 @@ def test_couriers_can_have_a_process_of_their_own(
         assert client.upload(envelope(organisations)).status in {200, 201}
         process = subprocess.Popen((sys.executable, "-m", *command), stdin=subprocess.DEVNULL)
         try:
-            until(Path(path).exists)
+            until(lambda: takes_calls(Path(path)))
             with Client(server, address=path) as courier:
                 listed = courier.request("GET", "/courier/bundles/fidh")
                 page = courier.request("GET", "/")

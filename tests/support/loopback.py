@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def free_ports(count: int) -> list[int]:
@@ -30,3 +31,9 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < limit, "it did not happen"
         time.sleep(0.02)
+
+
+def takes_calls(path: Path) -> bool:
+    """Whether a process listens at this UNIX socket: its file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as line:
+        return line.connect_ex(str(path)) == 0
