@@ -61,6 +61,11 @@ def test_says_so():
     days.today()
 
 
+@pytest.mark.real_clock("a reason")
+def test_runs_by_no_other():
+    days.today()
+
+
 def test_does_not():
     subprocess.run([sys.executable, "-c", ""])
 
@@ -131,6 +136,7 @@ def test_one_that_reads_the_date_and_does_not_say_so_fails(tmp_path: Path) -> No
         "test_is_given_what_comes_of_it": "FAILED",
         "test_starts_a_tipbox": "FAILED",
         "test_says_so": "PASSED",
+        "test_runs_by_no_other": "PASSED",
         "test_does_not": "PASSED",
         "test_has_a_clock_of_its_own": "PASSED",
     }

@@ -2,8 +2,9 @@
 
 A test that asks for the day, in a fixture, in itself or in the code under test, or that starts a tipbox, which may ask,
 is marked ``reads_date``, and `make test` runs it by a second clock as well. Where that takes long, tests/clocks.txt
-names the test or its file with the reason, and only `make clocks` runs it by others. Any other that reads the date
-fails: the marks stay true by themselves.
+names the test or its file with the reason, and only `make clocks` runs it by others. What is marked ``real_clock``
+gives its reason there, and no other clock runs it. Any other that reads the date fails: the marks stay true by
+themselves.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tipbox.formats.base import days
 
 LIST: Final = Path(__file__).parents[1] / "clocks.txt"
 MARK: Final = "reads_date"
+MARKS: Final = (MARK, "real_clock")
 UNITS: Final = ("faults", "upkeep", "server", "attackers", "desk", "source", "project", "formats")
 """Folders of tests that start neither a browser nor Tor nor a Debian tree, from the longest on."""
 
@@ -103,7 +105,8 @@ class Watch:
         reads = any(self._open) or any(
             name in names and item.nodeid.startswith(place) for name, place in self._fixtures
         )
-        if reads and item.path.parent.name in UNITS and not item.get_closest_marker(MARK) and not self._is_named(item):
+        marked = any(map(item.get_closest_marker, MARKS))
+        if reads and item.path.parent.name in UNITS and not marked and not self._is_named(item):
             raise AssertionError(
                 f"{item.nodeid} reads the date: mark it {MARK}, or name it in tests/{LIST.name} with a reason"
             )
