@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from support.check import APART, load
+from support.outcomes import outcomes
 from support.tree import ROOT
 
 TESTS = """
@@ -52,19 +50,9 @@ def test_does_neither():
 
 
 def test_a_test_that_starts_a_process_or_derives_a_key_fails(tmp_path: Path) -> None:
-    (tmp_path / "test_these.py").write_text(TESTS, encoding="utf-8")
-    done = subprocess.run(
-        (
-            *(sys.executable, "-m", "pytest", "--check", "-p", "support.check", "-p", "no:cacheprovider"),
-            *("-o", f"pythonpath={ROOT / 'tests'}", "--rootdir", tmp_path, "-rA", tmp_path),
-        ),
-        cwd=ROOT / "tests",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended, _ = outcomes(tmp_path, TESTS, "--check", "-p", "support.check")
 
-    assert {test: outcome for outcome, test in re.findall(r"(?m)^([A-Z]+) \S+::(test_\w+)", done.stdout)} == {
+    assert ended == {
         "test_starts_a_process": "FAILED",
         "test_starts_a_process_and_hides_it": "FAILED",
         "test_starts_a_process_before_it_begins": "ERROR",

@@ -18,6 +18,7 @@ import pytest
 
 import clocks
 from support.check import load
+from support.outcomes import outcomes
 from support.reads_date import LIST, UNITS
 from support.tree import ROOT
 
@@ -73,6 +74,15 @@ def test_does_not():
 def test_has_a_clock_of_its_own(monkeypatch):
     monkeypatch.setattr(days, "today", lambda: None)
     days.today()
+
+
+class TestNearer:
+    @pytest.fixture
+    def day(self):
+        return None
+
+    def test_is_given_another_of_its_name(self, day):
+        pass
 """
 LOOK = """
 import json, os, time
@@ -118,19 +128,9 @@ def test_what_reads_the_date_is_green_in_sixty_days() -> None:
 def test_one_that_reads_the_date_and_does_not_say_so_fails(tmp_path: Path) -> None:
     folder = tmp_path / "formats"
     folder.mkdir()
-    (folder / "test_these.py").write_text(TESTS, encoding="utf-8")
-    done = subprocess.run(
-        (
-            *(sys.executable, "-m", "pytest", "-p", "support.reads_date", "-p", "no:cacheprovider"),
-            *("-o", f"pythonpath={ROOT / 'tests'}", "-o", "markers=reads_date", "--rootdir", tmp_path, "-rA", folder),
-        ),
-        cwd=ROOT / "tests",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended, output = outcomes(folder, TESTS, "-p", "support.reads_date", "-o", "markers=reads_date")
 
-    assert {test: outcome for outcome, test in re.findall(r"(?m)^([A-Z]+) \S+::(test_\w+)", done.stdout)} == {
+    assert ended == {
         "test_asks_for_it": "FAILED",
         "test_is_given_it": "FAILED",
         "test_is_given_what_comes_of_it": "FAILED",
@@ -139,8 +139,9 @@ def test_one_that_reads_the_date_and_does_not_say_so_fails(tmp_path: Path) -> No
         "test_runs_by_no_other": "PASSED",
         "test_does_not": "PASSED",
         "test_has_a_clock_of_its_own": "PASSED",
+        "test_is_given_another_of_its_name": "PASSED",
     }
-    assert done.stdout.count("reads the date: mark it reads_date, or name it in tests/clocks.txt") >= 4
+    assert output.count("reads the date: mark it reads_date, or name it in tests/clocks.txt") >= 4
 
 
 @pytest.mark.parametrize("name", load(LIST))

@@ -43,8 +43,8 @@ class Watch:
         self._names = names
         """What tests/clocks.txt names."""
         self._only_marked = only_marked
-        self._fixtures: set[tuple[str, str]] = set()
-        """Those that read the date while they were set up, unseen by later tests: name, and where it is known."""
+        self._fixtures: dict[tuple[str, str], bool] = {}
+        """Whether each read the date while it was set up, unseen by later tests: by name, and where it is known."""
         self._open: list[bool] = []
         """For the running test and each fixture that is being set up for it: whether the date was read."""
 
@@ -94,17 +94,20 @@ class Watch:
         try:
             return (yield)
         finally:
-            if self._open.pop():
-                self._fixtures.add((fixturedef.argname, fixturedef.baseid))
+            fixture = fixturedef.argname, fixturedef.baseid
+            self._fixtures[fixture] = self._open.pop() or self._fixtures.get(fixture, False)
+
+    def _is_given(self, item: pytest.Item) -> bool:
+        """Whether a fixture of the test read the date; of those of one name, a test has the nearest."""
+        from_afar = sorted(self._fixtures.items(), key=lambda fixture: len(fixture[0][1]))
+        reads = {name: read for (name, place), read in from_afar if item.nodeid.startswith(place)}
+        return any(reads.get(name, False) for name in getattr(item, "fixturenames", ()))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         """Fail the test that has read the date and does not say so."""
         yield
-        names = getattr(item, "fixturenames", ())
-        reads = any(self._open) or any(
-            name in names and item.nodeid.startswith(place) for name, place in self._fixtures
-        )
+        reads = any(self._open) or self._is_given(item)
         marked = any(map(item.get_closest_marker, MARKS))
         if reads and item.path.parent.name in UNITS and not marked and not self._is_named(item):
             raise AssertionError(
