@@ -282,6 +282,11 @@ def test_index_plaintext_is_read_exactly_or_refused(index: bytes, data: Any) -> 
     assert bundle.index_plaintext(signature, found, bundle.index_parts(found)) == written
 
 
+def test_an_index_takes_as_many_parts_as_it_must() -> None:
+    """Before it stand a signature of 64 bytes and a length of four."""
+    assert [bundle.index_parts(bytes(size)) for size in (0, PART_SIZE - 68, PART_SIZE - 67)] == [1, 1, 2]
+
+
 def test_memory_does_not_grow_with_items(tmp_path: Path) -> None:
     """48 MiB through writer and reader in a few MiB of memory."""
     size = 48 * MIB
@@ -419,6 +424,17 @@ def test_locked_has_a_bound() -> None:
     with pytest.raises(LimitExceeded):
         locked.lock(Kind.VAULT, TYPED, bytes(MAX_LOCKED))
     assert refused(lambda: locked.unlock(Kind.VAULT, TYPED, LOCKED + bytes(MAX_LOCKED))) == "limit"
+
+
+def test_locked_holds_up_to_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = locked.lock(Kind.VAULT, TYPED, b"x" * 34)
+    assert len(data) == 100
+    with monkeypatch.context() as patched:
+        patched.setattr(locked, "MAX_LOCKED", 100)
+        assert locked.unlock(Kind.VAULT, TYPED, locked.lock(Kind.VAULT, TYPED, b"x" * 34)) == b"x" * 34
+        assert refused(lambda: locked.lock(Kind.VAULT, TYPED, b"x" * 35)) == "limit"
+        patched.setattr(locked, "MAX_LOCKED", 99)
+        assert refused(lambda: locked.unlock(Kind.VAULT, TYPED, data)) == "limit"
 
 
 # --- durable files ----------------------------------------------------------------------------------------------------

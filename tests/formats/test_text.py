@@ -62,6 +62,36 @@ def test_canonical_changes_never_read_as_another_spelling(data: Any, value: cano
     read_or_refuse(data.draw(changed(encoded)), file_form=file_form)
 
 
+@pytest.mark.parametrize("file_form", [False, True])
+@pytest.mark.parametrize("inner", [lambda value: [value], lambda value: {"a": value}, lambda value: [0, {"a": value}]])
+def test_canonical_writes_what_it_reads_and_no_deeper(inner: Any, file_form: bool) -> None:  # noqa: FBT001
+    """What lies within is held to the same rules, and depth counts through lists and objects alike."""
+    steps = 2 if len(inner(0)) == 2 else 1
+    value: Any = 1
+    for _ in range(7 // steps):
+        value = inner(value)
+        read_or_refuse(canonical.encode(value, file_form=file_form), file_form=file_form)
+        for wrong in (1.5, 2**53, float("nan")):
+            assert refused(partial(canonical.encode, inner(wrong), file_form=file_form)) == "malformed"
+    for _ in range(2):
+        value = inner(value)
+    assert refused(lambda: canonical.encode(value, file_form=file_form)) == "malformed"
+
+
+@pytest.mark.parametrize(("depth", "code"), [(8, ""), (9, "malformed")])
+@pytest.mark.parametrize("inner", [lambda value: [value], lambda value: {"a": value}])
+def test_canonical_nests_eight_deep(inner: Any, depth: int, code: str) -> None:
+    """The innermost value is a level of its own."""
+    value: Any = 1
+    for _ in range(depth - 1):
+        value = inner(value)
+
+    if code:
+        assert refused(lambda: canonical.encode(value)) == code
+    else:
+        assert canonical.decode(canonical.encode(value)) == value
+
+
 @pytest.mark.parametrize(
     "value", [1.0, float("nan"), 2**53, -(2**53), "\ud800", {"\ud800": 1}, {"é": 1}, b"", [[[[[[[[[]]]]]]]]]]
 )

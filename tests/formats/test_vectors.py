@@ -27,8 +27,9 @@ def test_case(case: Case) -> None:
 
 
 def test_cases_say_what_they_are() -> None:
+    named = {name(case): case for case in ALL}
     for path in VECTORS.glob("*/*.json"):
-        found = next(case for case in ALL if name(case) == f"{path.parent.name}/{path.stem}")
+        found = named[f"{path.parent.name}/{path.stem}"]
 
         assert found["comment"]
         assert found["expect"] in {"ok", *BY_CODE}

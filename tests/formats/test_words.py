@@ -75,6 +75,21 @@ def test_other_words_are_refused_without_a_word_of_them(words: list[str], behind
     assert caught.value.__context__ is None
 
 
+def test_two_letters_are_enough_where_one_word_begins_with_them() -> None:
+    found = 0
+    for listed in map(load, PINS):
+        folded = [fold(word) for word in listed.words]
+        for start in {word[:2] for word in folded}:
+            begun = [number for number, word in enumerate(folded) if word.startswith(start)]
+            if len(begun) == 1:
+                assert listed.find(start) == begun[0]
+                found += 1
+            elif start not in folded:
+                assert listed.find(start) is None
+
+    assert found > 20
+
+
 @pytest.mark.parametrize("language", PINS)
 def test_lists_are_unambiguous_and_what_the_build_checked(language: str) -> None:
     listed = load(language)

@@ -82,7 +82,8 @@ def test_each_change_has_one_reason_and_its_function_is_there(tmp_path: Path) ->
     for change in reasons():
         *place, function = change.partition(": ")[0].split(".")
         folder = ROOT.joinpath("tipbox", "formats", *place)
-        modules = [folder.with_suffix(".py"), folder.parent.with_suffix(".py"), folder / "__init__.py"]
+        modules = [place.with_suffix(".py") for place in (folder, folder.parent)]
+        modules += [place / "__init__.py" for place in (folder, folder.parent)]
         text = "".join(path.read_text(encoding="utf-8") for path in modules if path.exists())
         assert f"def {function}(" in text, change
 
