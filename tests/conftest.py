@@ -45,9 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: many tests wait for disks, browsers and circuits."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors: many tests wait for disks, browsers and circuits. Those of --check do not."""
+    return (os.cpu_count() or 1) + (not config.getoption("check"))
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types

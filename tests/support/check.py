@@ -54,13 +54,13 @@ class Check:
         raise AuditError(f"{self._running} {what}: name it in tests/{APART.name}, or do without")
 
     def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> bool | None:
-        """Do not even import a file that the list names as a whole: drivers of browsers alone take seconds."""
+        """Do not even import what the list names as a whole, with its conftest: drivers of browsers take seconds."""
         from support.promises import matches  # only now: pytest loads the plugins in any order
 
-        if collection_path.is_dir() or config.rootpath not in collection_path.parents:
+        if config.rootpath not in collection_path.parents:
             return None
-        file = collection_path.relative_to(config.rootpath).as_posix()
-        return True if any("::" not in name and matches(name, file) for name in load()) else None
+        path = collection_path.relative_to(config.rootpath).as_posix() + ("/" if collection_path.is_dir() else "")
+        return True if any("::" not in name and matches(name, path) for name in load()) else None
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what the list names."""
