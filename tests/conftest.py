@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -27,17 +28,35 @@ DEBIAN = ("tests/deploy/test_booted.py", "tests/deploy/test_kit.py")
 """They share Debian trees, which take minutes to make: one process runs them."""
 
 
-CLOCKS = "tests/project/test_clocks.py"
-"""It runs others once more."""
+LONG = (
+    "deploy",
+    "onion",
+    "browser",
+    "faults",
+    "project/test_clocks.py",
+    "project/test_cli_demo.py",
+    "project/test_client_units.py",
+    "project/test_promises.py",
+    "project/test_package.py",
+    "source/test_courier.py",
+    "desk/test_crash.py",
+    "source/test_conversation.py",
+    "desk/test_ceremony.py",
+    "upkeep",
+    "server",
+)
+"""Folders and files that take minutes: they begin first, so that no process is left with a long one at the end."""
 
-LONG = ("deploy", "onion", "browser", "faults", "upkeep", "server")
-"""Folders whose files take minutes: they begin first, so that no process is left with a long one at the end."""
+EACH = ("tests/faults/test_cuts_and_kills.py", "tests/project/test_cli_demo.py")
+"""Their tests take minutes and share nothing but what a whole run shares: any process takes any of them."""
+
+_BROWSER = re.compile(r"tests/browser/.*\[.*\b(chromium|firefox-standard|firefox-safer|firefox-safest)\b")
 
 
 def _rank(item: pytest.Item) -> tuple[bool, int]:
-    file = item.nodeid.partition("::")[0]
-    folder = "faults" if file == CLOCKS else item.path.parent.name
-    return file not in DEBIAN, LONG.index(folder) if folder in LONG else len(LONG)
+    file, folder = item.nodeid.partition("::")[0], item.path.parent.name
+    places = [LONG.index(name) for name in (folder, f"{folder}/{item.path.name}") if name in LONG]
+    return file not in DEBIAN, min(places, default=len(LONG))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,9 +72,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     def _split_scope(self, nodeid: str) -> str:
         scope: str = super()._split_scope(nodeid)
-        return DEBIAN[0] if scope in DEBIAN else scope
+        if scope in DEBIAN:
+            return DEBIAN[0]
+        if scope in EACH:
+            return nodeid
+        # A process starts one browser and keeps it, in place of each file's process starting all of them.
+        browser = _BROWSER.match(nodeid)
+        return f"tests/browser {browser[1]}" if browser else scope
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
-    """With ``--dist loadfile``: whole files to a process, and those that share what is dear to one."""
+    """With ``--dist loadfile``: whole files to a process, but for those that share what is dear, or nothing."""
     return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
