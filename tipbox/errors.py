@@ -5,9 +5,9 @@
     TipboxError                 the root: all that a command reports in one line
     ├── (section 7 of docs/format.md, FORMAT_ERRORS)
     │   NotTipbox, UnsupportedVersion, LimitExceeded, Truncated, TrailingData, Malformed, NotAddressed, UnknownKey,
-    │   TooLate, NotForYou, Tampered, BadCommitment, Incomplete, BadSignature, UnknownCritical, Expired, NotYetValid,
-    │   OlderSerial, IdentityChanged, NoCurrentKey, BadPassphrase, WrongPassphrase, WrongReader, WrongSender,
-    │   DamagedItem
+    │   TooLate, NotForYou, Tampered, BadCommitment, Incomplete, Forged, BadSignature, UnknownCritical, Expired,
+    │   NotYetValid, OlderSerial, IdentityChanged, NoCurrentKey, BadPassphrase, WrongPassphrase, WrongReader,
+    │   WrongSender, DamagedItem
     ├── Bug                     the program is wrong, not its user
     ├── Usage                   the command line or the configuration is wrong
     │   └── NotInstalled        an extra of the package is missing
@@ -149,6 +149,12 @@ class Incomplete(TipboxError):
     code = "incomplete"
 
 
+class Forged(TipboxError):
+    """This does not carry the seal of the thread in whose name it came; do not act on it."""
+
+    code = "forged"
+
+
 class BadSignature(TipboxError):
     """The signature does not verify."""
 
@@ -227,8 +233,8 @@ class DamagedItem(TipboxError):
 
 FORMAT_ERRORS: tuple[type[TipboxError], ...] = (
     NotTipbox, UnsupportedVersion, LimitExceeded, Truncated, TrailingData, Malformed, NotAddressed, UnknownKey, TooLate,
-    NotForYou, Tampered, BadCommitment, Incomplete, BadSignature, UnknownCritical, Expired, NotYetValid, OlderSerial,
-    IdentityChanged, NoCurrentKey, BadPassphrase, WrongPassphrase, WrongReader, WrongSender, DamagedItem,
+    NotForYou, Tampered, BadCommitment, Incomplete, Forged, BadSignature, UnknownCritical, Expired, NotYetValid,
+    OlderSerial, IdentityChanged, NoCurrentKey, BadPassphrase, WrongPassphrase, WrongReader, WrongSender, DamagedItem,
 )  # fmt: skip
 BY_CODE: dict[str, type[TipboxError]] = {error.code: error for error in FORMAT_ERRORS}
 

@@ -6,18 +6,21 @@ It is made by the client and never sent. Keys derive from the integer, never fro
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
-import unicodedata
-from collections.abc import Sequence
+import string
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
-from tipbox.errors import BadPassphrase
+from tipbox.errors import BadPassphrase, LimitExceeded
 from tipbox.formats import wordlists
 from tipbox.formats.base import labels
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
-from tipbox.formats.base.primitives import hkdf, sha256, xwing_public
+from tipbox.formats.base.characters import ascii_digits, divide
+from tipbox.formats.base.digits import in_groups
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, MAILBOX_TOKENS
+from tipbox.formats.base.primitives import hkdf, sha256
 from tipbox.formats.wordlists import WordList
 
 _VERSION: Final = 1
@@ -26,7 +29,7 @@ _CHECK_BITS: Final = 12
 _DIGITS: Final = 36
 _GROUP: Final = 6
 _ROUNDS: Final = 600_000
-_SEPARATORS: Final = frozenset("-._")
+_FIGURES: Final = re.compile("[0-9]*")
 _MAX_INPUT: Final = 1024
 _LOWEST: Final = _VERSION << _RANDOM_BITS + _CHECK_BITS
 _HIGHEST: Final = (_VERSION + 1 << _RANDOM_BITS + _CHECK_BITS) - 1
@@ -35,16 +38,6 @@ _HIGHEST: Final = (_VERSION + 1 << _RANDOM_BITS + _CHECK_BITS) - 1
 def _check(version: int, random: int) -> int:
     digest = sha256(labels.PASSPHRASE_CHECK, bytes([version]), random.to_bytes(13))
     return int.from_bytes(digest[:2]) >> 4
-
-
-def _groups(digits: str, size: int) -> str:
-    return " ".join(digits[start : start + size] for start in range(0, len(digits), size))
-
-
-def _figures(text: str) -> list[int]:
-    """The digits of a text; -1 for each letter that is none."""
-    kept = [letter for letter in text if not (letter.isspace() or letter in _SEPARATORS)]
-    return [unicodedata.decimal(letter, -1) for letter in kept]
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,8 @@ class Doubt:
 def doubt(text: str, lists: Sequence[WordList] | None = None) -> Doubt:
     """Where a typed text cannot be right. Words are held against the list that fits them best, the first of equals."""
     text = text[:_MAX_INPUT]
-    if sum(map(str.isalpha, text)) <= sum(map(str.isdecimal, text)):
+    text = ascii_digits(text)
+    if sum(map(str.isalpha, text)) <= sum(letter in string.digits for letter in text):
         return _doubt_digits(text)
     return min(
         (_doubt_words(text, words) for words in lists or wordlists.load_all()), key=lambda found: len(found.wrong)
@@ -75,18 +69,17 @@ def doubt(text: str, lists: Sequence[WordList] | None = None) -> Doubt:
 
 
 def _doubt_digits(text: str) -> Doubt:
-    dashes = str.maketrans(dict.fromkeys(_SEPARATORS, " "))
-    groups = [_figures(group) for group in text.translate(dashes).split()]
+    groups = divide(text)
     if len(groups) == 1 or any(abs(len(group) - _GROUP) > 1 for group in groups[:-1]):  # not in groups of six
-        figures = [figure for group in groups for figure in group]
+        figures = "".join(groups)
         groups = [figures[at : at + _GROUP] for at in range(0, len(figures), _GROUP)]
     rest = 10 ** (_DIGITS - _GROUP)
     wrong = [
         number
         for number, group in enumerate(groups)
         if len(group) != _GROUP
-        or -1 in group
-        or (number == 0 and not _LOWEST // rest <= int("".join(map(str, group))) <= _HIGHEST // rest)
+        or not _FIGURES.fullmatch(group)
+        or (number == 0 and not _LOWEST // rest <= int(group) <= _HIGHEST // rest)
     ]
     return Doubt("digits", "", len(groups), _DIGITS // _GROUP, tuple(wrong))
 
@@ -108,25 +101,31 @@ class Secrets:
 
     root: bytes = field(repr=False)
 
-    @cached_property
-    def mailbox_token(self) -> bytes:
-        """Opens the mailbox."""
-        return hkdf(self.root, b"", labels.MAILBOX_TOKEN)
+    def mailbox_token(self, organisation: bytes) -> bytes:
+        """Opens the mailbox in which the organisation with this id (16 bytes) answers."""
+        return hkdf(self.root, b"", labels.MAILBOX_TOKEN + organisation)
 
-    @cached_property
-    def mailbox_address(self) -> bytes:
-        """Names the mailbox: SHA-256 of its token."""
-        return sha256(self.mailbox_token)
+    def mailbox_address(self, organisation: bytes) -> bytes:
+        """Names that mailbox: SHA-256 of its token. Only the organisation's slot holds it."""
+        return sha256(self.mailbox_token(organisation))
 
-    @cached_property
-    def reply_seed(self) -> bytes:
-        """The private X-Wing key that opens replies."""
-        return hkdf(self.root, b"", labels.REPLY_KEY)
+    def mailbox_decoy(self, organisation: bytes, number: int) -> bytes:
+        """The token number ``number`` (from 0) that fills up a request for that organisation; it opens nothing."""
+        return hkdf(self.root, b"", labels.MAILBOX_DECOY + organisation + bytes([number]))
 
-    @cached_property
-    def reply_public(self) -> bytes:
-        """The public half of the reply key, 1216 bytes."""
-        return xwing_public(self.reply_seed)
+    def mailbox_request(self, organisations: Collection[bytes]) -> dict[bytes, bytes | None]:
+        """The 32 tokens of one request for the mailboxes of ``organisations`` (ids, 1 to 32), and whose each is.
+
+        Ascending, filled up with decoys (None) of the lowest id: equal requests are equal, and those for different
+        single organisations share nothing.
+        """
+        if not 1 <= len(organisations) <= MAILBOX_TOKENS:
+            raise LimitExceeded(f"a request is for the mailboxes of 1 to {MAILBOX_TOKENS} organisations")
+        tokens: dict[bytes, bytes | None] = {self.mailbox_token(one): one for one in organisations}
+        lowest = min(organisations)
+        for number in range(MAILBOX_TOKENS - len(tokens)):
+            tokens[self.mailbox_decoy(lowest, number)] = None
+        return dict(sorted(tokens.items()))
 
     @cached_property
     def resume(self) -> bytes:
@@ -158,11 +157,12 @@ class AccessCode:
         """Read what a person typed, digits or words; BadPassphrase, without repeating any of it, when it is none."""
         if len(text) > _MAX_INPUT:
             raise BadPassphrase
-        figures = _figures(text)
-        if -1 not in figures:
+        text = ascii_digits(text)
+        figures = "".join(divide(text))
+        if _FIGURES.fullmatch(figures):
             if len(figures) != _DIGITS:
                 raise BadPassphrase
-            return cls._checked(int("".join(map(str, figures))))
+            return cls._checked(int(figures))
         for words in wordlists.load_all():
             numbers = [words.find(word) for word in words.divide(text)]
             known = [number for number in numbers if number is not None]
@@ -187,7 +187,7 @@ class AccessCode:
 
     def digits(self) -> str:
         """36 digits in six groups of six."""
-        return _groups(f"{self.value:0{_DIGITS}d}", _GROUP)
+        return in_groups(f"{self.value:0{_DIGITS}d}", _GROUP)
 
     def secrets(self) -> Secrets:
         """Stretch and derive (600,000 rounds of PBKDF2)."""
@@ -197,9 +197,3 @@ class AccessCode:
 def thread_id(pair_key: bytes) -> bytes:
     """The id (16 bytes) of the conversation that a pair key stands for."""
     return sha256(labels.THREAD, pair_key)[:ID_SIZE]
-
-
-def check_digits(pair_key: bytes, header_hash: bytes) -> str:
-    """What source and organisation compare, read aloud: 20 digits in groups of five."""
-    number = int.from_bytes(hkdf(pair_key, header_hash, labels.CHECK_WORDS)) % 10**20
-    return _groups(f"{number:020d}", 5)

@@ -13,64 +13,76 @@ from tipbox.errors import LimitExceeded, Malformed, NotTipbox, UnsupportedVersio
 from tipbox.formats.base.limits import (
     HASH_SIZE,
     HEADER_FIXED,
+    KEY_SIZE,
     LETTER_BUCKETS,
     MAILBOX_LIST,
-    MAX_HEADER,
-    MAX_ITEM,
+    MAILBOX_TOKENS,
     MAX_LETTER,
     MAX_REPLIES,
-    SLOT_SIZE,
+    MAX_REPLY,
     TAG_SIZE,
     VERSION,
 )
 
 MAGIC: Final = b"\x89tipmbx\n"
 _FIXED: Final = struct.Struct(">8sBBHHH")
-_ENTRY: Final = struct.Struct(">32sIQI")
+_ENTRY: Final = struct.Struct(">32sIQIB3s")
 _PIECE: Final = struct.Struct(">32sI")
 ENTRY_SIZE: Final = _ENTRY.size
 """Bytes of one entry."""
 _EPOCH: Final = date(1970, 1, 1)
 _LAST_DAY: Final = (date.max - _EPOCH).days
-PIECE_REQUEST: Final = _PIECE.size
-"""Bytes of a request for a piece: reply id and number."""
-DELETE_REQUEST: Final = MAX_REPLIES * HASH_SIZE
-"""Bytes of a request to delete: reply ids, then zeros."""
+LIST_REQUEST: Final = MAILBOX_TOKENS * KEY_SIZE
+"""Bytes of a request for the list: tokens."""
+PIECE_REQUEST: Final = LIST_REQUEST + _PIECE.size
+"""Bytes of a request for a piece: tokens, reply id and number."""
+DELETE_REQUEST: Final = LIST_REQUEST + MAX_REPLIES * HASH_SIZE
+"""Bytes of a request to delete: tokens, reply ids, then zeros."""
 DELETE_ANSWER: Final = bytes(HASH_SIZE)
 """What a request to delete is answered with."""
-SMALLEST_OPENING: Final = HEADER_FIXED + SLOT_SIZE + LETTER_BUCKETS[0] + TAG_SIZE
+SMALLEST_OPENING: Final = HEADER_FIXED + LETTER_BUCKETS[0] + TAG_SIZE
 """Bytes of the smallest header ‖ letter of a reply."""
 LARGEST_LISTED: Final = MAILBOX_LIST - _FIXED.size - _ENTRY.size
 """Bytes of the largest header ‖ letter that a list can hold."""
 MOST_LISTED: Final = LARGEST_LISTED // SMALLEST_OPENING
 """Headers and letters that a list can hold."""
-_LARGEST_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE
+_LARGEST_OPENING: Final = HEADER_FIXED + MAX_LETTER + TAG_SIZE
+_RESERVED: Final = bytes(3)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One reply: Envelope id, day of the deposit, bytes of the Envelope, and of header ‖ letter."""
+    """One reply.
+
+    Attributes:
+        id: the Envelope's.
+        day: of the deposit.
+        size: bytes of the Envelope.
+        opening_size: bytes of header ‖ letter.
+        place: of the token whose mailbox it lies in, among those of the request, from 0.
+    """
 
     id: bytes
     day: date
     size: int
     opening_size: int
+    place: int = 0
 
     def encode(self) -> bytes:
-        """The 48 bytes of the entry."""
-        return _ENTRY.pack(self.id, (self.day - _EPOCH).days, self.size, self.opening_size)
+        """The 52 bytes of the entry."""
+        return _ENTRY.pack(self.id, (self.day - _EPOCH).days, self.size, self.opening_size, self.place, _RESERVED)
 
     @classmethod
     def parse(cls, data: bytes) -> Entry:
         """The inverse of ``encode``."""
         if len(data) != ENTRY_SIZE:
             raise Malformed("an entry of a mailbox's list has a wrong size")
-        return _entry(*_ENTRY.unpack(data))
+        return _entry(_ENTRY.unpack(data))
 
 
 @dataclass(frozen=True)
 class MailboxList:
-    """The replies of a mailbox. ``openings``: header ‖ letter of the first of them."""
+    """The replies of the mailboxes asked for. ``openings``: header ‖ letter of the first of them."""
 
     entries: tuple[Entry, ...]
     openings: tuple[bytes, ...] = field(repr=False)
@@ -94,7 +106,7 @@ class MailboxList:
         if zero or reserved:
             raise Malformed("reserved bytes of a mailbox's list are not zero")
         at = _FIXED.size + count * _ENTRY.size
-        entries = tuple(_entry(*row) for row in _ENTRY.iter_unpack(data[_FIXED.size : at]))
+        entries = tuple(map(_entry, _ENTRY.iter_unpack(data[_FIXED.size : at])))
         if any(_order(one) >= _order(other) for one, other in pairwise(entries)):
             raise Malformed("the list of a mailbox is out of order")
         if len({entry.id for entry in entries}) != count:
@@ -110,10 +122,17 @@ class MailboxList:
         return cls(entries, tuple(openings))
 
 
-def _entry(identifier: bytes, day: int, size: int, opening_size: int) -> Entry:
-    if day > _LAST_DAY or not SMALLEST_OPENING <= opening_size <= min(size, _LARGEST_OPENING) or size > MAX_ITEM:
+def _entry(row: tuple[bytes, int, int, int, int, bytes]) -> Entry:
+    identifier, day, size, opening_size, place, reserved = row
+    if (
+        day > _LAST_DAY
+        or not SMALLEST_OPENING <= opening_size <= min(size, _LARGEST_OPENING)
+        or size > MAX_REPLY
+        or place >= MAILBOX_TOKENS
+        or reserved != _RESERVED
+    ):
         raise Malformed("an entry of a mailbox's list has values that cannot be")
-    return Entry(identifier, _EPOCH + timedelta(days=day), size, opening_size)
+    return Entry(identifier, _EPOCH + timedelta(days=day), size, opening_size, place)
 
 
 def _order(entry: Entry) -> tuple[int, bytes]:
@@ -142,32 +161,51 @@ def how_many_fit(entries: Sequence[Entry], count: int | None = None) -> int:
     return len(entries)
 
 
-def encode_piece(reply: bytes, number: int) -> bytes:
+def encode_tokens(tokens: Collection[bytes]) -> bytes:
+    """The body of a request for the list, and the beginning of the two others: 32 tokens, which it puts in order."""
+    if len(tokens) != MAILBOX_TOKENS:
+        raise LimitExceeded(f"a request has {MAILBOX_TOKENS} tokens")
+    return b"".join(sorted(tokens))
+
+
+def parse_tokens(data: bytes | bytearray) -> list[bytes]:
+    """The 32 tokens at the beginning of a request."""
+    view = memoryview(data)
+    if len(view) < LIST_REQUEST:
+        raise Malformed("a request has too few tokens")
+    tokens = [bytes(view[at : at + KEY_SIZE]) for at in range(0, LIST_REQUEST, KEY_SIZE)]
+    if any(one >= other for one, other in pairwise(tokens)):
+        raise Malformed("the tokens of a request are out of order or repeated")
+    return tokens
+
+
+def encode_piece(tokens: Collection[bytes], reply: bytes, number: int) -> bytes:
     """The body of a request for a piece of a reply."""
-    return _PIECE.pack(reply, number)
+    return encode_tokens(tokens) + _PIECE.pack(reply, number)
 
 
-def parse_piece(data: bytes) -> tuple[bytes, int]:
-    """Reply id and number of a request for a piece."""
+def parse_piece(data: bytes | bytearray) -> tuple[bytes, int]:
+    """Reply id and number of a request for a piece, whose tokens ``parse_tokens`` reads."""
     if len(data) != PIECE_REQUEST:
         raise Malformed("a request for a piece of a reply has a wrong size")
-    reply, number = _PIECE.unpack(data)
+    reply, number = _PIECE.unpack_from(data, LIST_REQUEST)
     return reply, number
 
 
-def encode_delete(replies: Collection[bytes]) -> bytes:
+def encode_delete(tokens: Collection[bytes], replies: Collection[bytes]) -> bytes:
     """The body of a request to delete replies."""
     if len(replies) > MAX_REPLIES:
         raise LimitExceeded(f"a mailbox has at most {MAX_REPLIES} replies")
-    return b"".join(replies).ljust(DELETE_REQUEST, b"\x00")
+    return (encode_tokens(tokens) + b"".join(replies)).ljust(DELETE_REQUEST, b"\x00")
 
 
-def parse_delete(data: bytes) -> list[bytes]:
-    """The reply ids of a request to delete."""
-    if len(data) != DELETE_REQUEST:
+def parse_delete(data: bytes | bytearray) -> list[bytes]:
+    """The reply ids of a request to delete, whose tokens ``parse_tokens`` reads."""
+    view = memoryview(data)
+    if len(view) != DELETE_REQUEST:
         raise Malformed("a request to delete replies has a wrong size")
-    ids = [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
-    named = list(dict.fromkeys(one for one in ids if any(one)))
-    if b"".join(one for one in ids if any(one)).ljust(DELETE_REQUEST, b"\x00") != data:
+    ids = [bytes(view[at : at + HASH_SIZE]) for at in range(LIST_REQUEST, DELETE_REQUEST, HASH_SIZE)]
+    named = [one for one in ids if any(one)]
+    if ids[: len(named)] != named:
         raise Malformed("a request to delete replies has an id behind its padding")
-    return named
+    return list(dict.fromkeys(named))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -22,6 +21,8 @@ from tipbox.errors import (
 )
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.canonical import Json
+from tipbox.formats.base.characters import has_unseen
+from tipbox.formats.base.digits import in_groups
 from tipbox.formats.base.limits import (
     ID_SIZE,
     KEY_SIZE,
@@ -47,8 +48,6 @@ _MEMBERS: Final = (
     "country", "critical", "desk", "from", "identity", "keys", "languages", "name", "organisation", "serial",
     "signature", "until", "version",
 )  # fmt: skip
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""Unicode categories of what a name could hide, or turn around, what people see of it by."""
 _SKEW: Final = timedelta(days=SKEW_DAYS)
 _ID_DIGITS: Final = 30
 _ID_GROUP: Final = 5
@@ -71,8 +70,7 @@ def server_id(public: bytes) -> bytes:
 
 def id_digits(ident: bytes) -> str:
     """What people compare, read aloud: an id (16 bytes) modulo 10^30, in groups of five digits."""
-    digits = f"{int.from_bytes(ident) % 10**_ID_DIGITS:0{_ID_DIGITS}d}"
-    return " ".join(digits[start : start + _ID_GROUP] for start in range(0, _ID_DIGITS, _ID_GROUP))
+    return in_groups(f"{int.from_bytes(ident) % 10**_ID_DIGITS:0{_ID_DIGITS}d}", _ID_GROUP)
 
 
 def check_organisation_name(name: str) -> str:
@@ -244,9 +242,7 @@ def _begins_later(start: date, today: date) -> bool:
 
 
 def _people_name(name: str) -> str:
-    if not 1 <= len(name.encode()) <= MAX_ORGANISATION_NAME or any(
-        unicodedata.category(letter) in _UNSEEN for letter in name
-    ):
+    if not 1 <= len(name.encode()) <= MAX_ORGANISATION_NAME or has_unseen(name):
         raise Malformed("the organisation's name is empty, too long, or has characters that are not seen")
     return name
 

@@ -1,4 +1,8 @@
-"""Domain separation: every label of docs/format.md, each for one use."""
+"""Domain separation: every label of docs/format.md, each for one use.
+
+Of the labels that are followed by data, none is the beginning of another: two uses never hash the same bytes.
+Reserved for what is to come: ``capsule``, ``custody``, ``notice``, ``piece``, ``place``, ``site`` and ``toll``.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,27 @@ MANIFEST: Final = b"tipbox/v1/manifest"
 PASSPHRASE_CHECK: Final = b"tipbox/v1/passphrase-check"
 ROOT: Final = b"tipbox/v1/root"
 MAILBOX_TOKEN: Final = b"tipbox/v1/mailbox-token"
-REPLY_KEY: Final = b"tipbox/v1/reply-key"
+MAILBOX_DECOY: Final = b"tipbox/v1/mailbox-decoy"
 PAIR_KEY: Final = b"tipbox/v1/pair-key"
 RESUME: Final = b"tipbox/v1/resume"
 THREAD: Final = b"tipbox/v1/thread"
-CHECK_WORDS: Final = b"tipbox/v1/check-words"
 
 CONTENT_COMMITMENT: Final = b"tipbox/v1/content-commitment"
 BODY_COMMITMENT: Final = b"tipbox/v1/body-commitment"
 SLOT: Final = b"tipbox/v1/slot"
 LETTER: Final = b"tipbox/v1/letter"
 PARTS: Final = b"tipbox/v1/parts"
+ENVELOPE_HASH: Final = b"tipbox/v1/envelope-hash"
+ENVELOPE_ID: Final = b"tipbox/v1/envelope-id"
+SEAL: Final = b"tipbox/v1/seal"
+CHECK_DIGITS: Final = b"tipbox/v1/check-digits"
+REPLY_CONTENT: Final = b"tipbox/v1/reply-content"
+REPLY_SALT: Final = b"tipbox/v1/reply-salt"
 
-BUNDLE: Final = b"tipbox/v1/bundle"
+BUNDLE_OUT: Final = b"tipbox/v1/bundle-out"
+BUNDLE_IN: Final = b"tipbox/v1/bundle-in"
+STAMP: Final = b"tipbox/v1/stamp"
+HEAD: Final = b"tipbox/v1/head"
 BUNDLE_COMMITMENT: Final = b"tipbox/v1/bundle-commitment"
 BUNDLE_KEY: Final = b"tipbox/v1/bundle-key"
 BUNDLE_STREAM: Final = b"tipbox/v1/bundle-stream"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tipbox.formats.base.limits import LETTER_BUCKETS, PART_SIZE, TAG_SIZE
+from tipbox.formats.base.limits import LETTER_BUCKETS, PART_SIZE, SESSION_NONCE_SIZE, TAG_SIZE
 
 
 def padme(size: int) -> int:
@@ -25,10 +25,20 @@ def parts(size: int) -> int:
 
 
 def sealed_size(size: int) -> int:
-    """The size in bytes of the sealed parts of a plaintext of ``size`` bytes."""
+    """The size in bytes of the sealed parts of a plaintext of ``size`` bytes, in Bundles and backups."""
     return size + TAG_SIZE * parts(size)
 
 
 def sealed_part_size(size: int, index: int) -> int:
-    """The size in bytes of sealed part ``index`` of a plaintext of ``size`` bytes."""
+    """The size in bytes of sealed part ``index`` of a plaintext of ``size`` bytes, in Bundles and backups."""
     return min(PART_SIZE, size - index * PART_SIZE) + TAG_SIZE
+
+
+def sealed_body_size(size: int) -> int:
+    """The size in bytes of the sealed parts of an Envelope's body of ``size`` bytes; each begins with a nonce."""
+    return sealed_size(size) + SESSION_NONCE_SIZE * parts(size)
+
+
+def sealed_body_part_size(size: int, index: int) -> int:
+    """The size in bytes of sealed part ``index`` of an Envelope's body of ``size`` bytes."""
+    return sealed_part_size(size, index) + SESSION_NONCE_SIZE

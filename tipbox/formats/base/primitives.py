@@ -36,8 +36,8 @@ from tipbox.formats.base.limits import (
 )
 
 __all__ = [
-    "SigningKey", "check_ed25519", "check_xwing", "equal", "hkdf", "hpke_open", "hpke_seal", "keystream", "new_seed",
-    "open_part", "part_nonce", "random_bytes", "seal_part", "sha256", "sign", "verify", "xwing_public",
+    "SigningKey", "check_ed25519", "check_xwing", "equal", "hkdf", "hmac_sha256", "hpke_open", "hpke_seal", "keystream",
+    "new_seed", "open_part", "part_nonce", "random_bytes", "seal_part", "sha256", "sign", "verify", "xwing_public",
 ]  # fmt: skip
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
@@ -78,6 +78,11 @@ def sha256(*pieces: bytes) -> bytes:
 def hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
     """32 bytes of HKDF-SHA256 (RFC 5869)."""
     return HKDF(algorithm=hashes.SHA256(), length=KEY_SIZE, salt=salt, info=info).derive(key)
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """32 bytes of HMAC-SHA-256 (RFC 2104)."""
+    return hmac.digest(key, message, "sha256")
 
 
 def sign(label: bytes, message: bytes, key: SigningKey) -> bytes:

@@ -1,15 +1,14 @@
-"""Acknowledgements and reports: the small items that cross the air gap (docs/format.md, 5.4 and 5.5)."""
+"""Acknowledgements: what a desk has carried home (docs/format.md, 5.5)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from itertools import pairwise
 
 from tipbox.errors import LimitExceeded, Malformed
 from tipbox.formats.base import canonical, fields, labels
 from tipbox.formats.base.canonical import Json
-from tipbox.formats.base.limits import HASH_SIZE, MAX_ACKS, MAX_REPORT_BUNDLES, MAX_SAFE_INTEGER, SIGNATURE_SIZE
+from tipbox.formats.base.limits import HASH_SIZE, MAX_ACKS, SIGNATURE_SIZE
 from tipbox.formats.base.primitives import SigningKey, sign, verify
 
 
@@ -38,35 +37,3 @@ def read_acknowledgement(data: bytes, desk: bytes) -> list[bytes]:
     signature = fields.binary(value, "signature", SIGNATURE_SIZE)
     verify(labels.ACK, canonical.encode({"envelopes": listed}), signature, desk)
     return envelopes
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a server took: sequences of inward Bundles taken whole, and (item hash, code) of refused replies."""
-
-    bundles: tuple[int, ...]
-    refused: tuple[tuple[bytes, str], ...] = ()
-
-    def encode(self) -> bytes:
-        """The item's bytes; only the newest sequences are listed."""
-        newest = sorted(set(self.bundles))[-MAX_REPORT_BUNDLES:]
-        refused: list[Json] = [{"code": code, "item": item.hex()} for item, code in sorted(self.refused)]
-        return canonical.encode({"bundles": list(newest), "refused": refused})
-
-    @classmethod
-    def parse(cls, data: bytes) -> Report:
-        """Read a report."""
-        value = fields.members(canonical.decode(data), ("bundles", "refused"))
-        bundles = [
-            fields.integer({"bundle": number}, "bundle", 1, MAX_SAFE_INTEGER)
-            for number in fields.array(value, "bundles")
-        ]
-        if len(bundles) > MAX_REPORT_BUNDLES:
-            raise LimitExceeded(f"a report lists at most {MAX_REPORT_BUNDLES:,} Bundles")
-        if bundles != sorted(set(bundles)):
-            raise Malformed("a report's list of Bundles is out of order, or names one twice")
-        refused = [fields.members(entry, ("code", "item")) for entry in fields.array(value, "refused")]
-        return cls(
-            tuple(bundles),
-            tuple((fields.hexadecimal(entry, "item", HASH_SIZE), fields.text(entry, "code")) for entry in refused),
-        )

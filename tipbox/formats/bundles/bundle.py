@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,10 +28,12 @@ from tipbox.formats.base.limits import (
     HASH_SIZE,
     ID_SIZE,
     KEY_SIZE,
+    MAX_EFFORT,
     MAX_INDEX_PARTS,
     MAX_ITEM,
     MAX_ITEMS,
     MAX_SAFE_INTEGER,
+    MAX_SLOTS,
     PART_SIZE,
     SIGNATURE_SIZE,
     SMALLEST_VOLUME,
@@ -43,27 +46,93 @@ MAGIC: Final = b"\x89tipbdl\n"
 OUTWARD: Final = 1
 INWARD: Final = 2
 DIRECTIONS: Final = {OUTWARD: "out", INWARD: "in"}
-KINDS: Final = {OUTWARD: frozenset({"envelope", "report"}), INWARD: frozenset({"ack", "manifest", "reply"})}
+ENVELOPE: Final = "envelope"
+KINDS: Final = {OUTWARD: frozenset({ENVELOPE, "report"}), INWARD: frozenset({"ack", "manifest", "reply"})}
 INDEX_STREAM: Final = 0
 PADDING_STREAM: Final = 0xFFFFFFFE
 COPY_STREAM: Final = 0xFFFFFFFF
 _FIXED: Final = struct.Struct(">8sBBHI16s16s32s32s")
 _INDEX_LENGTH: Final = 4
 _MEMBERS: Final = ("day", "direction", "items", "organisation", "sender", "sequence", "server_key", "volume", "volumes")
+_OWN_MEMBERS: Final = {OUTWARD: ("heads",), INWARD: ("head",)}
+_LABELS: Final = {OUTWARD: labels.BUNDLE_OUT, INWARD: labels.BUNDLE_IN}
+_ITEM: Final = ("hash", "kind", "size")
+_ENVELOPE_ITEM: Final = ("day", "effort", *_ITEM, "stamp")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the server says of an Envelope in an outward Bundle.
+
+    Attributes:
+        day: on which it was stored.
+        effort: the class of what was paid for it, 0 to 7.
+        stamp: the server's signature over the Envelope's hash and the day, 64 bytes (stamps.py).
+    """
+
+    day: date
+    stamp: bytes = field(repr=False)
+    effort: int = 0
 
 
 @dataclass(frozen=True)
 class ItemEntry:
-    """One line of the index: kind, size in bytes, hash (32 bytes: the Envelope id, or SHA-256 of the bytes)."""
+    """One line of the index: kind, size in bytes, hash (32 bytes: the Envelope id, or SHA-256 of the bytes).
+
+    ``receipt``: of items of kind ``envelope``, and of no others.
+    """
 
     kind: str
     size: int
     hash: bytes
+    receipt: Receipt | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """As the index lists it."""
+        line: dict[str, Json] = {"hash": self.hash.hex(), "kind": self.kind, "size": self.size}
+        if self.receipt is not None:
+            line["day"] = self.receipt.day.isoformat()
+            line["effort"] = self.receipt.effort
+            line["stamp"] = fields.to_base64(self.receipt.stamp)
+        return line
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of an organisation's chain of custody as the server got it, and the server's stamp over it.
+
+    Attributes:
+        organisation: its id, 16 bytes.
+        head: 32 bytes.
+        day: on which the server got it.
+        stamp: 64 bytes (stamps.py).
+    """
+
+    organisation: bytes
+    head: bytes
+    day: date
+    stamp: bytes = field(repr=False)
+
+    def to_json(self) -> dict[str, Json]:
+        """As the index lists it."""
+        return {
+            "day": self.day.isoformat(),
+            "head": self.head.hex(),
+            "organisation": self.organisation.hex(),
+            "stamp": fields.to_base64(self.stamp),
+        }
 
 
 @dataclass(frozen=True)
 class Index:
-    """What a Bundle says of itself. ``sender`` is an Ed25519 key, ``server_key`` an X-Wing key or empty (inward)."""
+    """What a Bundle says of itself.
+
+    Attributes:
+        sender: an Ed25519 key.
+        server_key: an X-Wing key; empty in inward ones.
+        heads: of outward ones, those of all organisations, at most 32, ascending by their ids.
+        head: of inward ones, the desk's own (32 bytes), or empty.
+    """
 
     day: date
     direction: int
@@ -74,32 +143,52 @@ class Index:
     server_key: bytes = field(default=b"", repr=False)
     volume: int = 1
     volumes: int = 1
+    heads: tuple[Head, ...] = ()
+    head: bytes = b""
 
     def encode(self) -> bytes:
         """The canonical JSON of the index."""
-        return canonical.encode(
-            {
-                "day": self.day.isoformat(),
-                "direction": DIRECTIONS[self.direction],
-                "items": [{"hash": item.hash.hex(), "kind": item.kind, "size": item.size} for item in self.items],
-                "organisation": self.organisation.hex(),
-                "sender": fields.to_base64(self.sender),
-                "sequence": self.sequence,
-                "server_key": fields.to_base64(self.server_key),
-                "volume": self.volume,
-                "volumes": self.volumes,
-            }
-        )
+        value: dict[str, Json] = {
+            "day": self.day.isoformat(),
+            "direction": DIRECTIONS[self.direction],
+            "items": [item.to_json() for item in self.items],
+            "organisation": self.organisation.hex(),
+            "sender": fields.to_base64(self.sender),
+            "sequence": self.sequence,
+            "server_key": fields.to_base64(self.server_key),
+            "volume": self.volume,
+            "volumes": self.volumes,
+        }
+        if self.direction == OUTWARD:
+            value["heads"] = [head.to_json() for head in self.heads]
+        else:
+            value["head"] = self.head.hex()
+        return canonical.encode(value)
+
+    def signed(self, header_hash: bytes) -> tuple[bytes, bytes]:
+        """Label and message of the sender's signature.
+
+        Inward, the list of items is left out: server and desk share the key that authenticates it, and so either could
+        have written it. What a desk carried to a server proves nothing about it to a third party.
+        """
+        said = self if self.direction == OUTWARD else replace(self, items=())
+        return _LABELS[self.direction], header_hash + said.encode()
 
     @classmethod
     def parse(cls, data: bytes, direction: int) -> Index:
         """Read the index of a Bundle whose header says ``direction``."""
-        value = fields.members(canonical.decode(data), _MEMBERS)
+        value = fields.members(canonical.decode(data), (*_MEMBERS, *_OWN_MEMBERS[direction]))
         if value["direction"] != DIRECTIONS[direction]:
             raise Malformed("the Bundle's index and header name different directions")
         items = fields.array(value, "items")
         if len(items) > MAX_ITEMS:
             raise LimitExceeded(f"the Bundle has more than {MAX_ITEMS:,} items")
+        heads = fields.array(value, "heads") if direction == OUTWARD else []
+        if len(heads) > MAX_SLOTS:
+            raise LimitExceeded(f"the Bundle has the heads of more than {MAX_SLOTS} organisations")
+        parsed = tuple(map(_head, heads))
+        if any(one.organisation >= other.organisation for one, other in pairwise(parsed)):
+            raise Malformed("the Bundle's heads are out of order, or name an organisation twice")
         volumes = fields.integer(value, "volumes", 1, MAX_SAFE_INTEGER)
         return cls(
             day=days.parse(value["day"]),
@@ -111,15 +200,39 @@ class Index:
             server_key=fields.binary(value, "server_key", XWING_PUBLIC_SIZE if direction == OUTWARD else 0),
             volume=fields.integer(value, "volume", 1, volumes),
             volumes=volumes,
+            heads=parsed,
+            head=fields.hexadecimal(value, "head", HASH_SIZE) if value.get("head", "") != "" else b"",
         )
 
 
 def _item(value: Json, direction: int) -> ItemEntry:
-    entry = fields.members(value, ("hash", "kind", "size"))
+    entry = fields.members(value, _ITEM, _ENVELOPE_ITEM)
     kind = fields.text(entry, "kind")
     if kind not in KINDS[direction]:
         raise Malformed("the Bundle has an item of a kind that does not belong there")
-    return ItemEntry(kind, fields.integer(entry, "size", 1, MAX_ITEM), fields.hexadecimal(entry, "hash", HASH_SIZE))
+    entry = fields.members(entry, _ENVELOPE_ITEM if kind == ENVELOPE else _ITEM)
+    size = fields.integer(entry, "size", 1, MAX_ITEM)
+    return ItemEntry(
+        kind, size, fields.hexadecimal(entry, "hash", HASH_SIZE), _receipt(entry) if kind == ENVELOPE else None
+    )
+
+
+def _receipt(entry: dict[str, Json]) -> Receipt:
+    return Receipt(
+        days.parse(entry["day"]),
+        fields.binary(entry, "stamp", SIGNATURE_SIZE),
+        fields.integer(entry, "effort", 0, MAX_EFFORT),
+    )
+
+
+def _head(value: Json) -> Head:
+    entry = fields.members(value, ("day", "head", "organisation", "stamp"))
+    return Head(
+        fields.hexadecimal(entry, "organisation", ID_SIZE),
+        fields.hexadecimal(entry, "head", HASH_SIZE),
+        days.parse(entry["day"]),
+        fields.binary(entry, "stamp", SIGNATURE_SIZE),
+    )
 
 
 @dataclass(frozen=True)
@@ -214,11 +327,6 @@ def split_index(plaintext: bytes) -> tuple[bytes, bytes]:
     if plaintext.count(0, end) != len(plaintext) - end:
         raise Malformed("the padding of the Bundle's index is not zero")
     return plaintext[:SIGNATURE_SIZE], plaintext[start:end]
-
-
-def signed_message(header_hash: bytes, index: bytes) -> bytes:
-    """What the sender signs, after the label."""
-    return header_hash + index
 
 
 def volume_class(size: int) -> int:

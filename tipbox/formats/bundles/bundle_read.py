@@ -10,9 +10,9 @@ from typing import BinaryIO
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import DamagedItem, TipboxError, TooLate, Truncated, UnknownKey, WrongReader
-from tipbox.formats.base import labels, padding
+from tipbox.formats.base import padding
 from tipbox.formats.base.limits import BUNDLE_HEADER, PART_SIZE, TAG_SIZE
-from tipbox.formats.base.primitives import equal, keystream, open_part, verify
+from tipbox.formats.base.primitives import equal, keystream, open_part, sha256, verify
 from tipbox.formats.bundles.bundle import (
     COPY_STREAM,
     INDEX_STREAM,
@@ -21,7 +21,6 @@ from tipbox.formats.bundles.bundle import (
     BundleKeys,
     Index,
     ItemEntry,
-    signed_message,
     split_index,
     unpadded_size,
     volume_class,
@@ -39,7 +38,12 @@ class Item:
 
 
 class Bundle:
-    """A Bundle with a verified index. ``file`` must be seekable; nothing is read ahead."""
+    """A Bundle with a verified index. ``file`` must be seekable; nothing is read ahead.
+
+    Attributes:
+        index: as its sender wrote it.
+        index_hash: SHA-256 of its JSON, items included.
+    """
 
     def __init__(self, file: BinaryIO, reader: bytes, find_key: FindKey) -> None:
         """Open header and index for ``reader`` (id, 16 bytes) and verify the sender's signature.
@@ -58,7 +62,7 @@ class Bundle:
         self._keys: BundleKeys = self.header.unwrap(seed)
         self._index_size = padding.sealed_size(self.header.index_parts * PART_SIZE)
         self.index_damage: list[str] = []
-        self.index = self._read_index()
+        self.index, self.index_hash = self._read_index()
         self.items = tuple(self._layout())
 
     @property
@@ -66,9 +70,9 @@ class Bundle:
         """SHA-256 of the header: which Bundle this is, whatever number it has."""
         return self._keys.header_hash
 
-    def _read_index(self) -> Index:
+    def _read_index(self) -> tuple[Index, bytes]:
         end = self._file.seek(0, io.SEEK_END)
-        found: Index | None = None
+        found: tuple[Index, bytes] | None = None
         first_error: TipboxError = Truncated("the Bundle ends within its index; copy it again")
         for name, number, offset in (
             ("index", INDEX_STREAM, BUNDLE_HEADER),
@@ -85,12 +89,13 @@ class Bundle:
             raise first_error
         return found
 
-    def _open_index(self, number: int, offset: int) -> Index:
+    def _open_index(self, number: int, offset: int) -> tuple[Index, bytes]:
         plaintext = b"".join(self._stream(number, offset, self.header.index_parts * PART_SIZE))
         signature, encoded = split_index(plaintext)
         index = Index.parse(encoded, self.header.direction)
-        verify(labels.BUNDLE, signed_message(self._keys.header_hash, encoded), signature, index.sender)
-        return index
+        label, message = index.signed(self._keys.header_hash)
+        verify(label, message, signature, index.sender)
+        return index, sha256(encoded)
 
     def _layout(self) -> Iterator[Item]:
         offset = BUNDLE_HEADER + self._index_size

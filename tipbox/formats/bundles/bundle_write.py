@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import LimitExceeded, Malformed
-from tipbox.formats.base import labels, padding
+from tipbox.formats.base import padding
 from tipbox.formats.base.limits import (
     BUNDLE_HEADER,
     KEY_SIZE,
@@ -31,7 +31,6 @@ from tipbox.formats.bundles.bundle import (
     bundle_commitment,
     index_parts,
     index_plaintext,
-    signed_message,
     split_index,
     unpadded_size,
     volume_class,
@@ -78,16 +77,18 @@ class Volume:
     ) -> Volume:
         """A new one for ``reader`` (id, 16 bytes; X-Wing key, 1216).
 
-        ``index`` gives day, direction, organisation, sequence, server key and volume; sender and items are filled in.
+        ``index`` gives all but sender and items, which are filled in.
         """
         if len(entries) > MAX_ITEMS:
             raise LimitExceeded(f"a volume has at most {MAX_ITEMS:,} items")
-        encoded = replace(index, sender=signer.verify_key.encode(), items=tuple(entries)).encode()
+        index = replace(index, sender=signer.verify_key.encode(), items=tuple(entries))
+        encoded = index.encode()
         parts = index_parts(encoded)
         if parts > MAX_INDEX_PARTS:
             raise LimitExceeded("the Bundle's index is larger than tipbox accepts")
         header, keys = _wrap(index.direction, parts, reader, reader_public)
-        signature = sign(labels.BUNDLE, signed_message(keys.header_hash, encoded), signer)
+        label, message = index.signed(keys.header_hash)
+        signature = sign(label, message, signer)
         return cls(header, keys.key, index_plaintext(signature, encoded, parts), tuple(entries))
 
     @classmethod

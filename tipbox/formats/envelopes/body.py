@@ -1,4 +1,4 @@
-"""The body: the files' bytes in sealed parts of one size (docs/format.md, 4.4). A part is sealed once."""
+"""The body: the files' bytes in sealed parts of one size (docs/format.md, 4.4). A session seals each part once."""
 
 from __future__ import annotations
 
@@ -9,29 +9,41 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import InputRefused, Malformed
 from tipbox.formats.base import labels
-from tipbox.formats.base.limits import PART_SIZE
-from tipbox.formats.base.primitives import hkdf, open_part, seal_part
+from tipbox.formats.base.limits import PART_SIZE, SESSION_NONCE_SIZE
+from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part
 from tipbox.formats.envelopes.header import Header
 
 
-def _cipher(header: Header, body_key: bytes) -> AESGCM:
-    return AESGCM(hkdf(body_key, header.hash, labels.PARTS))
+def _cipher(header: Header, body_key: bytes, session_nonce: bytes) -> AESGCM:
+    return AESGCM(hkdf(body_key, header.hash, labels.PARTS + session_nonce))
 
 
-def seal_body(header: Header, body_key: bytes, plaintext: Iterable[bytes]) -> Iterator[bytes]:
-    """Seal the padded body, given in pieces of PART_SIZE (the last may be shorter), part by part."""
-    cipher = _cipher(header, body_key)
+def seal_body(
+    header: Header, body_key: bytes, plaintext: Iterable[bytes], session_nonce: bytes | None = None
+) -> Iterator[bytes]:
+    """Seal the padded body, given in pieces of PART_SIZE (the last may be shorter), part by part.
+
+    Each part begins with the session nonce (16 bytes), which is new when none is given: whoever begins again after the
+    parts of a session were lost seals under another key, whatever has changed since. To give one is for comparing what
+    is stored with what would have been sealed; parts that are made so are never sent.
+    """
+    nonce = random_bytes(SESSION_NONCE_SIZE) if session_nonce is None else session_nonce
+    cipher = _cipher(header, body_key, nonce)
     last = header.parts - 1
     for index, piece in enumerate(plaintext):
-        yield seal_part(cipher, index, piece, last=index == last)
+        yield nonce + seal_part(cipher, index, piece, last=index == last)
 
 
 def open_body(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Iterator[bytes]:
     """Open the parts in order; Tampered at the first that does not open. The caller counts them to the last."""
-    cipher = _cipher(header, body_key)
+    # The key of the last session nonce only: who has the body key could change nonces at each part.
+    nonce, cipher = b"", None
     last = header.parts - 1
     for index, part in enumerate(sealed):
-        yield open_part(cipher, index, part, last=index == last)
+        if cipher is None or part[:SESSION_NONCE_SIZE] != nonce:
+            nonce = part[:SESSION_NONCE_SIZE]
+            cipher = _cipher(header, body_key, nonce)
+        yield open_part(cipher, index, part[SESSION_NONCE_SIZE:], last=index == last)
 
 
 def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[bytes]:

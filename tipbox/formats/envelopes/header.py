@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from functools import cached_property
 from itertools import pairwise
 from typing import Final
@@ -30,14 +30,25 @@ from tipbox.formats.base.limits import (
     MAX_BODY,
     MAX_LETTER,
     MAX_SLOTS,
+    SEAL_SIZE,
+    SLOT_SECRETS,
     SLOT_SIZE,
     TAG_SIZE,
     VERSION,
 )
-from tipbox.formats.base.primitives import equal, hkdf, hpke_open, hpke_seal, sha256
+from tipbox.formats.base.primitives import equal, hkdf, hpke_open, hpke_seal, random_bytes, sha256
 
 MAGIC: Final = b"\x89tipbox\n"
-_FIXED: Final = struct.Struct(">8sBBHIQ32s32s32s")
+PREFIX: Final = 12
+"""Bytes from which the size of a header follows."""
+_FIXED: Final = struct.Struct(">8sBBBBIQ32s32s32s")
+
+
+class Kind(IntEnum):
+    """Who writes to whom: a tip is from a source, a reply from an organisation."""
+
+    TIP = 0
+    REPLY = 1
 
 
 class KeyState(Enum):
@@ -53,43 +64,69 @@ FindKey = Callable[[bytes], bytes | KeyState]
 
 @dataclass(frozen=True)
 class Slot:
-    """One reader's slot: organisation id (16 bytes), key id (16), enc ‖ ciphertext (1200)."""
+    """One reader's slot: organisation id (16 bytes), key id (16), enc ‖ ciphertext (1264)."""
 
     organisation: bytes
     key: bytes
     sealed: bytes
 
     def encode(self) -> bytes:
-        """The 1232 bytes of the slot."""
+        """The 1296 bytes of the slot."""
         return self.organisation + self.key + self.sealed
 
 
 @dataclass(frozen=True)
 class OpenedSlot:
-    """The contents of a slot: content key and pair key, 32 bytes each."""
+    """The contents of a slot, 32 bytes each. None of them ever leaves the two who share the slot.
+
+    Attributes:
+        content_key: opens the letter; all organisations that were chosen have the same.
+        pair_key: the organisation's and this source's.
+        mailbox: the address of the mailbox in which the organisation answers.
+        seal_secret: new for each slot; without it nobody can test whose an Envelope is.
+    """
 
     content_key: bytes = field(repr=False)
     pair_key: bytes = field(repr=False)
+    mailbox: bytes = field(repr=False)
+    seal_secret: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls, content_key: bytes, pair_key: bytes, mailbox: bytes) -> OpenedSlot:
+        """One to seal, with a seal secret of its own."""
+        return cls(content_key, pair_key, mailbox, random_bytes(KEY_SIZE))
+
+    @classmethod
+    def parse(cls, plaintext: bytes) -> OpenedSlot:
+        """Cut the 128 bytes of a slot."""
+        if len(plaintext) != SLOT_SECRETS:
+            raise Malformed("a slot has the wrong size")
+        return cls(*(plaintext[at : at + KEY_SIZE] for at in range(0, SLOT_SECRETS, KEY_SIZE)))
+
+    def encode(self) -> bytes:
+        """The 128 bytes that are sealed."""
+        return self.content_key + self.pair_key + self.mailbox + self.seal_secret
 
 
 @dataclass(frozen=True)
 class Header:
-    """A header; sizes are plaintext bytes of the padded letter and body."""
+    """A header; sizes are plaintext bytes of the padded letter and body. A reply has no slots."""
 
+    kind: Kind
     letter_size: int
     body_size: int
     salt: bytes
     content_commitment: bytes
     body_commitment: bytes
-    slots: tuple[Slot, ...]
+    slots: tuple[Slot, ...] = ()
 
-    @cached_property
-    def encoded(self) -> bytes:
-        """The header's bytes."""
-        fixed = _FIXED.pack(
+    def fixed(self, slots: int) -> bytes:
+        """The first 120 bytes, for so many slots: each slot is sealed under them, and so are there first."""
+        return _FIXED.pack(
             MAGIC,
             VERSION,
-            len(self.slots),
+            slots,
+            self.kind,
             0,
             self.letter_size,
             self.body_size,
@@ -97,11 +134,15 @@ class Header:
             self.content_commitment,
             self.body_commitment,
         )
-        return fixed + b"".join(slot.encode() for slot in self.slots)
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The header's bytes."""
+        return self.fixed(len(self.slots)) + b"".join(slot.encode() for slot in self.slots)
 
     @cached_property
     def hash(self) -> bytes:
-        """SHA-256 of the whole header: the salt of the letter key and of the part key."""
+        """SHA-256 of the whole header: the salt of the letter key and of the part keys."""
         return sha256(self.encoded)
 
     @property
@@ -110,18 +151,33 @@ class Header:
         return self.letter_size + TAG_SIZE
 
     @property
+    def opening_size(self) -> int:
+        """Bytes of header ‖ letter."""
+        return len(self.encoded) + self.sealed_letter_size
+
+    @property
     def parts(self) -> int:
         """How many parts the body has."""
         return padding.parts(self.body_size)
 
+    def part_size(self, index: int) -> int:
+        """Bytes of sealed part ``index``."""
+        return padding.sealed_body_part_size(self.body_size, index)
+
+    @property
+    def sealed_body_size(self) -> int:
+        """Bytes of all sealed parts."""
+        return padding.sealed_body_size(self.body_size)
+
+    @property
+    def trailer_size(self) -> int:
+        """Bytes of the trailer: one tag for each slot."""
+        return SEAL_SIZE * len(self.slots)
+
     @property
     def envelope_size(self) -> int:
         """Bytes of the whole Envelope."""
-        return len(self.encoded) + self.sealed_letter_size + padding.sealed_size(self.body_size)
-
-    def part_size(self, index: int) -> int:
-        """Bytes of sealed part ``index``."""
-        return padding.sealed_part_size(self.body_size, index)
+        return self.opening_size + self.sealed_body_size + self.trailer_size
 
     @classmethod
     def parse(cls, data: bytes) -> Header:
@@ -131,7 +187,7 @@ class Header:
             raise Truncated("the header ends too early")
         if len(data) > size:
             raise TrailingData("there are bytes after the header")
-        _, _, _, reserved, letter_size, body_size, salt, content, body = _FIXED.unpack_from(data)
+        _, _, _, kind, reserved, letter_size, body_size, salt, content, body = _FIXED.unpack_from(data)
         if body_size > MAX_BODY or letter_size > MAX_LETTER:
             raise LimitExceeded("the header announces a larger letter or body than tipbox accepts")
         if reserved:
@@ -144,21 +200,31 @@ class Header:
         )
         if any(one.organisation >= other.organisation for one, other in pairwise(slots)):
             raise Malformed("the header's slots are out of order or repeated")
-        return cls(letter_size, body_size, salt, content, body, slots)
+        return cls(Kind(kind), letter_size, body_size, salt, content, body, slots)
+
+    def expect(self, kind: Kind) -> None:
+        """Malformed when this is of another kind: a reply is never read as a tip, nor a tip as a reply."""
+        if self.kind is not kind:
+            raise Malformed(
+                "this Envelope is a reply; it belongs to a source" if kind is Kind.TIP else "this Envelope is no reply"
+            )
 
 
 def header_size(prefix: bytes) -> int:
-    """The size of the header that starts with ``prefix``; its first ten bytes are enough."""
+    """The size of the header that starts with ``prefix``; its first twelve bytes are enough."""
     start = prefix[: len(MAGIC)]
     if start != MAGIC[: len(start)]:
         raise NotTipbox
-    if len(prefix) < len(MAGIC) + 2:
+    if len(prefix) < PREFIX:
         raise Truncated("the header ends too early")
-    version, slots = prefix[len(MAGIC)], prefix[len(MAGIC) + 1]
+    version, slots, kind = prefix[len(MAGIC) : len(MAGIC) + 3]
     if version != VERSION:
         raise UnsupportedVersion
-    if not 1 <= slots <= MAX_SLOTS:
-        raise LimitExceeded(f"the header has {slots} slots; 1 to {MAX_SLOTS} are accepted")
+    if kind > max(Kind):
+        raise Malformed("the header is of an unknown kind")
+    least, most = (1, MAX_SLOTS) if kind == Kind.TIP else (0, 0)
+    if not least <= slots <= most:
+        raise LimitExceeded(f"the header has {slots} slots; a tip has 1 to {MAX_SLOTS}, a reply none")
     return HEADER_FIXED + slots * SLOT_SIZE
 
 
@@ -172,15 +238,13 @@ def body_commitment(body_key: bytes, salt: bytes) -> bytes:
     return hkdf(body_key, salt, labels.BODY_COMMITMENT)
 
 
-def _info(organisation: bytes, key: bytes, content: bytes, body: bytes) -> bytes:
-    return labels.SLOT + organisation + key + content + body
+def _info(fixed: bytes, organisation: bytes, key: bytes) -> bytes:
+    return labels.SLOT + fixed + organisation + key
 
 
-def seal_slot(
-    organisation: bytes, key: bytes, public: bytes, commitments: tuple[bytes, bytes], plaintext: bytes
-) -> Slot:
-    """Seal 64 bytes (content key ‖ pair key, or random ones for a filler) to a receiving key."""
-    return Slot(organisation, key, hpke_seal(public, _info(organisation, key, *commitments), plaintext))
+def seal_slot(fixed: bytes, organisation: bytes, key: bytes, public: bytes, plaintext: bytes) -> Slot:
+    """Seal 128 bytes (an ``OpenedSlot``, or random ones for a filler) to a receiving key, under the fixed header."""
+    return Slot(organisation, key, hpke_seal(public, _info(fixed, organisation, key), plaintext))
 
 
 def open_slot(header: Header, organisation: bytes, find_key: FindKey) -> OpenedSlot:
@@ -198,11 +262,8 @@ def open_slot(header: Header, organisation: bytes, find_key: FindKey) -> OpenedS
         raise TooLate
     if isinstance(seed, KeyState):
         raise UnknownKey
-    info = _info(slot.organisation, slot.key, header.content_commitment, header.body_commitment)
-    plaintext = hpke_open(seed, info, slot.sealed)
-    content_key, pair_key = plaintext[:KEY_SIZE], plaintext[KEY_SIZE:]
-    if len(pair_key) != KEY_SIZE:
-        raise Malformed("a slot has the wrong size")
-    if not equal(content_commitment(content_key, header.salt), header.content_commitment):
+    info = _info(header.encoded[:HEADER_FIXED], slot.organisation, slot.key)
+    opened = OpenedSlot.parse(hpke_open(seed, info, slot.sealed))
+    if not equal(content_commitment(opened.content_key, header.salt), header.content_commitment):
         raise NotForYou
-    return OpenedSlot(content_key, pair_key)
+    return opened

@@ -1,16 +1,17 @@
-"""The letter: message, file table and what the reader needs to answer (docs/format.md, 4.3)."""
+"""The letter: message, file table and what belongs to them (docs/format.md, 4.3)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import BadCommitment, InputRefused, LimitExceeded, Malformed, Tampered
-from tipbox.formats.base import canonical, fields, labels, padding
+from tipbox.formats.base import canonical, days, fields, labels, padding
 from tipbox.formats.base.canonical import Json
 from tipbox.formats.base.limits import (
     HASH_SIZE,
@@ -18,20 +19,21 @@ from tipbox.formats.base.limits import (
     KEY_SIZE,
     MAX_BODY,
     MAX_FILES,
+    MAX_FILES_FOLLOW,
     MAX_LANGUAGE,
     MAX_MESSAGE,
     MAX_META,
     MAX_NAME,
     MAX_TYPE,
-    XWING_PUBLIC_SIZE,
 )
 from tipbox.formats.base.primitives import equal, hkdf
-from tipbox.formats.envelopes.header import Header, body_commitment
+from tipbox.formats.envelopes.consent import Consent
+from tipbox.formats.envelopes.header import Header, Kind, body_commitment
 
-KINDS: Final = ("tip", "reply")
 _NONCE: Final = bytes(12)
-_REQUIRED: Final = ("body_key", "files", "id", "kind", "language", "mailbox", "reply_key")
-_OPTIONAL: Final = ("consent", "sections")
+_COMMON: Final = ("body_key", "files", "id", "language")
+_REQUIRED: Final = {Kind.TIP: _COMMON, Kind.REPLY: ("answers", *_COMMON, "day")}
+_OPTIONAL: Final = {Kind.TIP: ("consent", "continues", "files_follow", "sections"), Kind.REPLY: ()}
 _TYPE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _UNSENDABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _LENGTH: Final = 4
@@ -48,17 +50,32 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Letter:
-    """What a letter says. ``mailbox`` (32 bytes) and ``reply_key`` (1216) are both there or both empty."""
+    """What a letter says.
+
+    Attributes:
+        message: meant as UTF-8.
+        files: in the order of their bytes in the body.
+        body_key: 32 bytes, opens the body.
+        id: the message id, 16 bytes.
+        language: a BCP 47 tag, or empty.
+        answers: of a reply, the message id that it answers (16 bytes), or empty.
+        day: of a reply, the day on which it was sealed.
+        consent: of a tip, what its source allows; None when it does not say.
+        continues: of a tip, the Envelope hash (32 bytes) of the one stored before it in the same tip, or empty.
+        files_follow: of a tip, how many files were to come after this Envelope.
+        sections: of a tip, reserved.
+    """
 
     message: bytes = field(repr=False)
     files: tuple[FileEntry, ...] = field(repr=False)
     body_key: bytes = field(repr=False)
     id: bytes
-    kind: str = "tip"
     language: str = ""
-    mailbox: bytes = field(default=b"", repr=False)
-    reply_key: bytes = field(default=b"", repr=False)
-    consent: dict[str, Json] | None = field(default=None, repr=False)
+    answers: bytes = b""
+    day: date | None = None
+    consent: Consent | None = field(default=None, repr=False)
+    continues: bytes = b""
+    files_follow: int = 0
     sections: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
@@ -88,53 +105,59 @@ class Letter:
         if not self.message and not self.files:
             raise InputRefused("there is nothing to send: the message is empty and there is no file")
 
-    def encode(self) -> bytes:
+    def encode(self, kind: Kind) -> bytes:
         """The padded plaintext."""
         meta: dict[str, Json] = {
             "body_key": fields.to_base64(self.body_key),
             "files": [{"name": file.name, "size": file.size, "type": file.type} for file in self.files],
             "id": self.id.hex(),
-            "kind": self.kind,
             "language": self.language,
-            "mailbox": self.mailbox.hex(),
-            "reply_key": fields.to_base64(self.reply_key),
         }
-        if self.consent is not None:
-            meta["consent"] = self.consent
-        if self.sections is not None:
-            meta["sections"] = list(self.sections)
+        meta |= self._tip_members() if kind is Kind.TIP else self._reply_members()
         encoded = canonical.encode(meta)
         content = len(encoded).to_bytes(_LENGTH) + encoded + len(self.message).to_bytes(_LENGTH) + self.message
         return content.ljust(padding.letter_size(len(content)), b"\x00")
 
+    def _tip_members(self) -> dict[str, Json]:
+        members: dict[str, Json] = {}
+        if self.consent is not None:
+            members["consent"] = self.consent.to_json()
+        if self.continues:
+            members["continues"] = self.continues.hex()
+        if self.files_follow:
+            members["files_follow"] = self.files_follow
+        if self.sections is not None:
+            members["sections"] = list(self.sections)
+        return members
+
+    def _reply_members(self) -> dict[str, Json]:
+        if self.day is None:
+            raise Malformed("a reply has no day")
+        return {"answers": self.answers.hex(), "day": self.day.isoformat()}
+
     @classmethod
-    def parse(cls, plaintext: bytes) -> Letter:
-        """Read a padded plaintext."""
+    def parse(cls, plaintext: bytes, kind: Kind) -> Letter:
+        """Read the padded plaintext of a letter of that kind."""
         meta, at = _counted(plaintext, 0, MAX_META, "the letter's file table")
         message, at = _counted(plaintext, at, MAX_MESSAGE, "the message")
         if padding.letter_size(at) != len(plaintext) or plaintext.count(0, at) != len(plaintext) - at:
             raise Malformed("the letter's padding breaks the rules")
-        value = fields.members(canonical.decode(meta), _REQUIRED, _OPTIONAL)
+        value = fields.members(canonical.decode(meta), _REQUIRED[kind], _OPTIONAL[kind])
         files = fields.array(value, "files")
         if len(files) > MAX_FILES:
             raise LimitExceeded(f"the letter names more than {MAX_FILES:,} files")
         entries = tuple(map(_file, files))  # before the other members, of which none can pass a limit
-        mailbox, reply_key = fields.text(value, "mailbox"), fields.text(value, "reply_key")
-        if bool(mailbox) != bool(reply_key):
-            raise Malformed("the letter has a mailbox without a reply key, or the reverse")
-        kind = fields.text(value, "kind")
-        if kind not in KINDS:
-            raise Malformed("the letter is of an unknown kind")
         return cls(
             message=message,
             files=entries,
             body_key=fields.binary(value, "body_key", KEY_SIZE),
             id=fields.hexadecimal(value, "id", ID_SIZE),
-            kind=kind,
             language=fields.language(value["language"], MAX_LANGUAGE) if value["language"] != "" else "",
-            mailbox=fields.from_hex(mailbox, HASH_SIZE) if mailbox else b"",
-            reply_key=fields.from_base64(reply_key, XWING_PUBLIC_SIZE) if reply_key else b"",
-            consent=fields.members(value["consent"], (), None) if "consent" in value else None,
+            answers=fields.hexadecimal(value, "answers", ID_SIZE) if value.get("answers", "") != "" else b"",
+            day=days.parse(value["day"]) if "day" in value else None,
+            consent=Consent.from_json(value["consent"]) if "consent" in value else None,
+            continues=fields.hexadecimal(value, "continues", HASH_SIZE) if "continues" in value else b"",
+            files_follow=fields.integer(value, "files_follow", 1, MAX_FILES_FOLLOW) if "files_follow" in value else 0,
             sections=_sections(value),
         )
 
@@ -142,6 +165,8 @@ class Letter:
 def _counted(data: bytes, at: int, limit: int, what: str) -> tuple[bytes, int]:
     """A u32 length and that many bytes from ``at``; the bytes and where they end."""
     start = at + _LENGTH
+    if start > len(data):
+        raise Malformed(f"the letter ends before the size of {what}")
     size = int.from_bytes(data[at:start])
     if size > limit:
         raise LimitExceeded(f"{what} is larger than {limit:,} bytes")
@@ -153,7 +178,7 @@ def _counted(data: bytes, at: int, limit: int, what: str) -> tuple[bytes, int]:
 def _file(value: Json) -> FileEntry:
     entry = fields.members(value, ("name", "size", "type"))
     name, kind = fields.text(entry, "name"), fields.text(entry, "type")
-    if not 1 <= len(name.encode()) <= MAX_NAME or len(kind) > MAX_TYPE:
+    if not 1 <= len(name.encode()) <= MAX_NAME or len(kind.encode()) > MAX_TYPE:
         raise LimitExceeded("a file's name or type is too long")
     if "\x00" in name or not _TYPE.fullmatch(kind):
         raise Malformed("a file's name or type has characters that do not belong there")
@@ -185,7 +210,7 @@ def open_letter(header: Header, content_key: bytes, sealed: bytes) -> Letter:
         plaintext = _cipher(header, content_key).decrypt(_NONCE, sealed, None)
     except (InvalidTag, ValueError) as error:
         raise Tampered from error
-    letter = Letter.parse(plaintext)
+    letter = Letter.parse(plaintext, header.kind)
     if not equal(body_commitment(letter.body_key, header.salt), header.body_commitment):
         raise BadCommitment
     if letter.body_size != header.body_size:

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Final
 
 from tipbox.errors import NotFound
+from tipbox.formats.base.characters import divide
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ PINS: Final[Mapping[str, Pin]] = {
 }
 _SHORTEST_PREFIX: Final = 2
 _KAZAKH: Final = str.maketrans("әғқңөұүһі", "агкноуухи")
-_DIVIDERS: Final = re.compile(r"[\s\-._,]+")
+_MARKS: Final = re.compile("[\u0300-\u036f]")
+_NUMBER: Final = re.compile("[0-9]{1,2}")
 
 
 def fold(text: str) -> str:
     """Lower case, without accents and dots, Kazakh letters as a Russian keyboard has them."""
-    letters = unicodedata.normalize("NFD", text.lower())
-    return "".join(letter for letter in letters if not unicodedata.category(letter).startswith("M")).translate(_KAZAKH)
+    return _MARKS.sub("", unicodedata.normalize("NFD", text.lower())).translate(_KAZAKH)
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,11 @@ class WordList:
         return {(one, other): word for word in hyphened for one, other in [word.split("-")]}
 
     def divide(self, text: str) -> list[str]:
-        """The typed words, folded; the halves of a word with a hyphen are one."""
+        """The typed words, folded, without the numbers of a list; the halves of a word with a hyphen are one."""
         words: list[str] = []
-        for word in filter(None, _DIVIDERS.split(fold(text))):
+        for word in divide(fold(text)):
+            if _NUMBER.fullmatch(word):
+                continue
             whole = self._halves.get((words[-1], word)) if words else None
             if whole is None:
                 words.append(word)
