@@ -22,12 +22,23 @@ from tipbox.files import durable
 from tipbox.formats import locked_file as locked
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, fields, labels
-from tipbox.formats.base.limits import MAX_ACKS, MAX_ITEMS, MAX_LOCKED, MAX_REPORT_BUNDLES, MIB, PART_SIZE
+from tipbox.formats.base.limits import (
+    MAX_ACKS,
+    MAX_ITEMS,
+    MAX_LOCKED,
+    MAX_REPORT_BUNDLES,
+    MAX_REPORT_VOLUMES,
+    MAX_SAFE_INTEGER,
+    MAX_SLOTS,
+    MIB,
+    PART_SIZE,
+)
 from tipbox.formats.base.primitives import SigningKey, sha256, sign, xwing_public
 from tipbox.formats.bundles import acknowledgement, bundle, bundle_read, bundle_write
-from tipbox.formats.bundles.acknowledgement import Report, acknowledge, read_acknowledgement
-from tipbox.formats.bundles.bundle import INWARD, OUTWARD, BundleHeader, Index, ItemEntry
+from tipbox.formats.bundles.acknowledgement import acknowledge, read_acknowledgement
+from tipbox.formats.bundles.bundle import INWARD, OUTWARD, BundleHeader, Head, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of
+from tipbox.formats.bundles.report import Report, TakenBundle
 from tipbox.formats.envelopes.header import KeyState
 from tipbox.formats.locked_file import Kind
 
@@ -35,6 +46,7 @@ READER, SEED = bytes(16), bytes(32)
 PUBLIC = xwing_public(SEED)
 SIGNER = SigningKey(bytes(32))
 INDEX = Index(date(2026, 11, 23), OUTWARD, READER, b"", 1, (), PUBLIC)
+RECEIPT = Receipt(date(2026, 11, 20), bytes(64))
 
 
 def write(items: list[ItemSource], index: Index = INDEX) -> bytes:
@@ -64,7 +76,7 @@ def intact(found: bundle_read.Bundle) -> list[bytes | None]:
 @pytest.mark.parametrize("sizes", [(), (1,), (PART_SIZE, 5), (3 * PART_SIZE + 7, PART_SIZE - 1, 400_000)])
 def test_every_byte_of_a_volume_can_be_made_again(sizes: tuple[int, ...]) -> None:
     contents = [os.urandom(size) for size in sizes]
-    entries = [ItemEntry("envelope", len(data), sha256(data)) for data in contents]
+    entries = [ItemEntry("envelope", len(data), sha256(data), RECEIPT) for data in contents]
     volume = bundle_write.Volume.begin(INDEX, entries, reader=READER, reader_public=PUBLIC, signer=SIGNER)
 
     def open_item(number: int, start: int) -> list[bytes]:
@@ -99,6 +111,8 @@ def test_bundle_round_trip(sizes: list[int], direction: int) -> None:
     assert found.check_padding()
     assert found.index_damage == []
     assert found.index.sender == SIGNER.verify_key.encode()
+    assert found.index_hash == sha256(found.index.encode())
+    assert found.header_hash == sha256(found.header.encode()) == sha256(data[:1280])
     assert replace(found.index, items=(), sender=b"") == index
     assert found.header.key == keys.key_id(PUBLIC)
 
@@ -223,47 +237,110 @@ def test_bundle_for_others(reader: bytes, state: KeyState | bytes, code: str) ->
     assert refused(lambda: bundle_read.Bundle(io.BytesIO(sample()), reader, lambda _: state)) == code
 
 
-@pytest.mark.parametrize("label", [labels.MANIFEST, labels.ACK])
-def test_bundle_refuses_signatures_of_other_kinds(label: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("direction", [OUTWARD, INWARD])
+@pytest.mark.parametrize("label", [labels.MANIFEST, labels.ACK, labels.STAMP, labels.HEAD, "the other direction's"])
+def test_bundle_refuses_signatures_of_other_kinds(
+    direction: int, label: bytes | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = replace(INDEX, direction=direction, server_key=PUBLIC if direction == OUTWARD else b"")
+    assert read(write([], index)).index.direction == direction
+    other = bundle._LABELS[OUTWARD + INWARD - direction] if isinstance(label, str) else label
     with monkeypatch.context() as patched:
-        patched.setattr(labels, "BUNDLE", label)
-        data = write([])
+        patched.setitem(bundle._LABELS, direction, other)
+        data = write([], index)
 
     assert refused(lambda: read(data)) == "bad-signature"
 
 
-entries = st.builds(
-    ItemEntry,
-    st.sampled_from(("envelope", "report")),
-    st.integers(1, 2**40),
-    st.binary(min_size=32, max_size=32),
+def rewritten(data: bytes, change: bytes, into: bytes) -> bytes:
+    """A Bundle whose index was sealed again by somebody who has the key of the stick, with the signature it had."""
+    header = BundleHeader.parse(data[:1280])
+    cipher = header.unwrap(SEED).cipher(bundle.INDEX_STREAM)
+    plaintext = cipher.decrypt(bytes(11) + b"\x01", data[1280 : 1280 + PART_SIZE + 16], None)
+    signature, index = bundle.split_index(plaintext)
+    assert index.count(change) == 1
+    again = bundle.index_plaintext(signature, index.replace(change, into), 1)
+    return data[:1280] + cipher.encrypt(bytes(11) + b"\x01", again, None) + data[1280 + PART_SIZE + 16 :]
+
+
+def test_who_has_the_server_key_changes_an_inward_list_of_items_and_nothing_else() -> None:
+    """So the list proves nothing, and the desk is told what was read: SHA-256 of the whole index."""
+    inward = replace(INDEX, direction=INWARD, server_key=b"", head=bytes(32))
+    data = write([item_of("ack", b"true")], inward)
+    forged = rewritten(data, sha256(b"true").hex().encode(), sha256(b"lies").hex().encode())
+
+    assert read(forged).index_damage == []
+    assert read(forged).index.items[0].hash == sha256(b"lies")
+    assert read(forged).index_hash == sha256(read(forged).index.encode()) != read(data).index_hash
+    for change, into in (
+        (b'"sequence":1', b'"sequence":2'),
+        (b'"volumes":1', b'"volumes":2'),
+        (b"00" * 32, b"01" * 32),
+    ):
+        assert read(rewritten(data, change, into)).index_damage == ["index"], "the copy still says what was signed"
+        assert read(rewritten(data, change, into)).index == read(data).index
+    outward = write([item_of("report", b"true")])
+    forged = rewritten(outward, sha256(b"true").hex().encode(), sha256(b"lies").hex().encode())
+    assert read(forged).index_damage == ["index"]
+
+
+hashes, days = st.binary(min_size=32, max_size=32), st.dates()
+stamps = st.integers(0, 255).map(lambda byte: bytes([byte]) * 64)
+heads = st.lists(
+    st.builds(Head, st.binary(min_size=16, max_size=16), hashes, days, stamps),
+    max_size=MAX_SLOTS,
+    unique_by=lambda head: head.organisation,
+).map(lambda made: tuple(sorted(made, key=lambda head: head.organisation)))
+receipts = st.builds(Receipt, days, stamps, st.integers(0, 7))
+outward_entries = st.one_of(
+    st.builds(ItemEntry, st.just("envelope"), st.integers(1, 2**40), hashes, receipts),
+    st.builds(ItemEntry, st.just("report"), st.integers(1, 2**40), hashes),
 )
-indexes = st.builds(
-    Index,
-    st.dates(),
-    st.just(OUTWARD),
-    st.binary(min_size=16, max_size=16),
-    st.binary(min_size=32, max_size=32),
-    st.integers(1, 2**53 - 1),
-    st.lists(entries, max_size=5).map(tuple),
-    st.just(PUBLIC),
-    st.integers(1, 9),
-    st.integers(9, 99),
+inward_entries = st.builds(
+    ItemEntry, st.sampled_from(("ack", "manifest", "reply")), st.integers(1, 2**40), hashes, st.none()
 )
+
+
+@st.composite
+def indexes(draw: st.DrawFn) -> Index:
+    direction = draw(st.sampled_from((OUTWARD, INWARD)))
+    made = Index(
+        draw(days),
+        direction,
+        draw(st.binary(min_size=16, max_size=16)),
+        draw(hashes),
+        draw(st.integers(1, MAX_SAFE_INTEGER)),
+        tuple(draw(st.lists(outward_entries if direction == OUTWARD else inward_entries, max_size=5))),
+        volume=draw(st.integers(1, 9)),
+        volumes=draw(st.integers(9, 99)),
+    )
+    if direction == OUTWARD:
+        return replace(made, server_key=PUBLIC, heads=draw(heads))
+    return replace(made, head=draw(st.just(b"") | hashes))
 
 
 @QUICK
-@given(indexes, st.data())
+@given(indexes(), st.data())
 def test_index_is_read_exactly_or_refused(made: Index, data: Any) -> None:
     encoded = made.encode()
-    assert Index.parse(encoded, OUTWARD) == made
+    assert Index.parse(encoded, made.direction) == made
+    assert refused(lambda: Index.parse(encoded, OUTWARD + INWARD - made.direction)) == "malformed"
 
     written = data.draw(changed(encoded))
     try:
-        found = Index.parse(written, OUTWARD)
+        found = Index.parse(written, made.direction)
     except TipboxError:
         return
     assert found.encode() == written
+
+
+def test_an_index_has_the_heads_of_at_most_32_organisations() -> None:
+    def made(count: int) -> bytes:
+        heads = tuple(Head(n.to_bytes(16), bytes(32), date(2026, 11, 21), bytes(64)) for n in range(count))
+        return replace(INDEX, sender=bytes(32), heads=heads).encode()
+
+    assert len(Index.parse(made(MAX_SLOTS), OUTWARD).heads) == MAX_SLOTS
+    assert refused(lambda: Index.parse(made(MAX_SLOTS + 1), OUTWARD)) == "limit"
 
 
 @QUICK
@@ -298,7 +375,7 @@ def test_memory_does_not_grow_with_items(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with path.open("wb") as out:
-            items = [ItemSource(ItemEntry("envelope", size, bytes(32)), chunks)]
+            items = [ItemSource(ItemEntry("envelope", size, bytes(32), RECEIPT), chunks)]
             bundle_write.write_bundle(out, INDEX, items, reader=READER, reader_public=PUBLIC, signer=SIGNER)
         with path.open("rb") as file:
             found = bundle_read.Bundle(file, READER, lambda _: SEED)
@@ -362,10 +439,13 @@ def test_acknowledgement_holds_from_one_to_its_bound(monkeypatch: pytest.MonkeyP
     assert refused(lambda: acknowledge([], SIGNER)) == "limit"
 
 
+taken = st.builds(TakenBundle, st.integers(1, MAX_SAFE_INTEGER), st.lists(hashes, min_size=1, max_size=3).map(tuple))
 reports = st.builds(
     Report,
-    st.sets(st.integers(1, 2**53 - 1), max_size=6).map(lambda made: tuple(sorted(made))),
-    st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.sampled_from(("full", "not-found"))), max_size=4).map(
+    st.lists(taken, max_size=6, unique_by=lambda one: one.sequence).map(
+        lambda made: tuple(sorted(made, key=lambda one: one.sequence))
+    ),
+    st.lists(st.tuples(hashes, st.sampled_from(("full", "not-found"))), max_size=4).map(
         lambda made: tuple(sorted(made))
     ),
 )
@@ -378,17 +458,30 @@ def test_report_is_read_exactly_or_refused(made: Report, data: Any) -> None:
 
     written = data.draw(changed(made.encode()))
     try:
-        acknowledgement.Report.parse(written)
+        Report.parse(written)
     except TipboxError as error:
         assert error.code in {"malformed", "limit"}  # noqa: PT017
 
 
 def test_report_lists_the_newest_thousand() -> None:
-    found = Report.parse(Report(tuple(range(1, 2001))).encode())
+    found = Report.parse(Report(tuple(TakenBundle(number, (bytes(32),)) for number in range(1, 2001))).encode())
 
-    assert found.bundles == tuple(range(2001 - MAX_REPORT_BUNDLES, 2001))
-    too_many = canonical.encode({"bundles": list(range(1, MAX_REPORT_BUNDLES + 2)), "refused": []})
-    assert refused(lambda: Report.parse(too_many)) == "limit"
+    assert [one.sequence for one in found.bundles] == list(range(2001 - MAX_REPORT_BUNDLES, 2001))
+    too_many: list[canonical.Json] = [
+        {"indexes": ["00" * 32], "sequence": number} for number in range(1, MAX_REPORT_BUNDLES + 2)
+    ]
+    written = canonical.encode({"bundles": too_many, "refused": []})
+    assert refused(lambda: Report.parse(written)) == "limit"
+
+
+@pytest.mark.parametrize(("volumes", "code"), [(0, "malformed"), (MAX_REPORT_VOLUMES + 1, "malformed")])
+def test_a_bundle_of_a_report_has_one_volume_to_its_bound(volumes: int, code: str) -> None:
+    def made(count: int) -> Report:
+        return Report((TakenBundle(1, tuple(bytes([number]) * 32 for number in range(count))),))
+
+    assert Report.parse(made(1).encode()) == made(1)
+    assert Report.parse(made(MAX_REPORT_VOLUMES).encode()) == made(MAX_REPORT_VOLUMES)
+    assert refused(lambda: Report.parse(made(volumes).encode())) == code
 
 
 # --- locked files -----------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
-"""Header, slots, letter, body and whole Envelopes: round trips, and that no change of a byte goes unseen."""
+"""Header, slots, letter, body, trailer and whole Envelopes: round trips, and that no change of a byte goes unseen."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from functools import cache, partial
 from typing import Any
 
@@ -11,24 +13,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.organisations import FEW, QUICK, b64, case, changed, json_values, languages, refused, text
+from support.organisations import FEW, QUICK, case, changed, languages, read_files, refused, text
+from support.pieces import envelope_bytes
 from tipbox.errors import InputRefused, LimitExceeded, TipboxError
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import padding
-from tipbox.formats.base.limits import MAX_BODY, MAX_FILES, MAX_LETTER, MAX_MESSAGE, MAX_SLOTS, PART_SIZE
-from tipbox.formats.base.primitives import seal_part, xwing_public
-from tipbox.formats.envelopes import body, envelope, header, letter
-from tipbox.formats.envelopes.header import Header, KeyState, Slot
+from tipbox.formats.base.limits import (
+    ENVELOPE_PART_SIZE,
+    MAX_BODY,
+    MAX_FILES,
+    MAX_FILES_FOLLOW,
+    MAX_LETTER,
+    MAX_MESSAGE,
+    MAX_NEVER,
+    MAX_NEVER_TEXT,
+    MAX_SLOTS,
+    PART_SIZE,
+    SEAL_SIZE,
+    SESSION_NONCE_SIZE,
+    SLOT_SIZE,
+)
+from tipbox.formats.base.primitives import sha256, xwing_public
+from tipbox.formats.envelopes import body, envelope, header, letter, seals
+from tipbox.formats.envelopes.consent import Consent
+from tipbox.formats.envelopes.header import Header, KeyState, Kind, OpenedSlot, Slot
 from tipbox.formats.envelopes.letter import FileEntry, Letter
+from tipbox.formats.envelopes.reply import open_reply, seal_reply
 
 SEEDS = [bytes([n]) * 32 for n in range(3)]
 READERS = [(bytes([n]) * 16, xwing_public(seed)) for n, seed in enumerate(SEEDS, 1)]
-PAIR = bytes(range(32))
+PAIR, MAILBOX = bytes(range(32)), bytes(range(100, 132))
 
 
 def recipients(chosen: int = 1, slots: int = 3) -> list[envelope.Recipient]:
     return [
-        envelope.Recipient(ident, keys.key_id(public), public, PAIR if at < chosen else None)
+        envelope.Recipient(ident, keys.key_id(public), public, *((PAIR, MAILBOX) if at < chosen else (None,)))
         for at, (ident, public) in enumerate(READERS[:slots])
     ]
 
@@ -42,22 +61,36 @@ def content(at: int, size: int) -> bytes:
     return (bytes([at + 1, 7, 0, 255]) * (size // 4 + 1))[:size]
 
 
+def parts_of(sealed: envelope.Sealed, contents: Sequence[bytes]) -> list[bytes]:
+    """The parts of a new session."""
+    return list(sealed.parts((io.BytesIO(one), len(one)) for one in contents))
+
+
+def hash_of(sealed: envelope.Sealed, parts: Sequence[bytes] = ()) -> bytes:
+    found = seals.EnvelopeHash(sealed.header.encoded, sealed.letter)
+    for part in parts:
+        found.add(part)
+    return found.digest()
+
+
+def whole(sealed: envelope.Sealed, parts: Sequence[bytes] = ()) -> bytes:
+    """The Envelope with these parts, as its source ends it."""
+    return sealed.opening + b"".join(parts) + sealed.trailer(hash_of(sealed, parts))
+
+
 def seal(message: bytes = b"", sizes: tuple[int, ...] = (), chosen: int = 1, slots: int = 3) -> bytes:
     sealed = envelope.seal(recipients(chosen, slots), letter_of(message, sizes))
-    parts = sealed.parts((io.BytesIO(content(at, size)), size) for at, size in enumerate(sizes))
-    return sealed.header.encoded + sealed.letter + b"".join(parts)
+    return whole(sealed, parts_of(sealed, [content(at, size) for at, size in enumerate(sizes)]))
 
 
-def open_as(data: bytes, reader: int = 0) -> tuple[Letter, list[bytes], bytes]:
-    """Open an Envelope to its last byte: the letter, the files' bytes, the pair key."""
+def open_as(data: bytes, reader: int = 0) -> tuple[Letter, list[bytes], OpenedSlot]:
+    """Read an Envelope to its last byte, as a desk does: the letter, the files' bytes, the slot."""
     reading = envelope.read_envelope(io.BytesIO(data))
     opened = header.open_slot(reading.header, READERS[reader][0], lambda _: SEEDS[reader])
     found = letter.open_letter(reading.header, opened.content_key, reading.letter)
-    files = [b""] * len(found.files)
-    pieces = body.open_body(reading.header, found.body_key, reading.parts)
-    for index, piece in body.split_files(pieces, [file.size for file in found.files]):
-        files[index] += piece
-    return found, files, opened.pair_key
+    files, _ = read_files(reading, found)
+    seals.check_seal(reading.header, READERS[reader][0], opened, reading.end())
+    return found, files, opened
 
 
 # --- header -----------------------------------------------------------------------------------------------------------
@@ -69,21 +102,38 @@ slots = st.lists(
         Slot,
         st.binary(min_size=16, max_size=16),
         st.binary(min_size=16, max_size=16),
-        st.integers(0, 255).map(lambda byte: bytes([byte]) * 1200),
+        st.integers(0, 255).map(lambda byte: bytes([byte]) * (SLOT_SIZE - 32)),
     ),
     min_size=1,
     max_size=MAX_SLOTS,
     unique_by=lambda slot: slot.organisation,
 ).map(lambda made: tuple(sorted(made, key=lambda slot: slot.organisation)))
 secrets = st.binary(min_size=32, max_size=32)
-headers = st.builds(Header, sizes, bodies, secrets, secrets, secrets, slots)
+headers = st.one_of(
+    st.builds(Header, st.just(Kind.TIP), sizes, bodies, secrets, secrets, secrets, slots),
+    st.builds(Header, st.just(Kind.REPLY), sizes, bodies, secrets, secrets, secrets),
+)
 
 
 @QUICK
 @given(headers)
 def test_header_round_trip(made: Header) -> None:
     assert Header.parse(made.encoded) == made
-    assert header.header_size(made.encoded[:10]) == len(made.encoded)
+    assert header.header_size(made.encoded[: header.PREFIX]) == len(made.encoded)
+    assert refused(lambda: made.expect(Kind.REPLY if made.kind is Kind.TIP else Kind.TIP)) == "malformed"
+    made.expect(made.kind)
+
+
+@QUICK
+@given(headers)
+def test_sizes_that_a_header_announces(made: Header) -> None:
+    """Part by part, what it says of the whole; a reply has no trailer."""
+    few = replace(made, body_size=padding.padme(made.body_size % (5 * PART_SIZE)))
+
+    assert sum(map(few.part_size, range(few.parts))) == few.sealed_body_size
+    assert few.sealed_body_size == few.body_size + few.parts * (SESSION_NONCE_SIZE + 16)
+    assert few.trailer_size == SEAL_SIZE * len(few.slots)
+    assert few.envelope_size == len(few.encoded) + few.letter_size + 16 + few.sealed_body_size + few.trailer_size
 
 
 @QUICK
@@ -99,10 +149,13 @@ def test_header_is_read_exactly_or_refused(data: Any, made: Header) -> None:
 
 
 def test_no_slot_of_another_size_opens() -> None:
-    """A slot whose plaintext is not 64 bytes is not read as two keys."""
+    """A slot whose plaintext is not 128 bytes is not read as four secrets."""
     reading = envelope.read_envelope(io.BytesIO(seal(b"x")))
 
     assert refused(lambda: header.open_slot(reading.header, b"short", lambda _: SEEDS[0])) == "malformed"
+    for size in (0, 127, 129):
+        assert refused(partial(OpenedSlot.parse, bytes(size))) == "malformed"
+    assert OpenedSlot.parse(bytes(range(128))).encode() == bytes(range(128))
 
 
 def test_slot_is_opened_with_the_key_that_it_names() -> None:
@@ -125,61 +178,83 @@ entries = st.builds(
     st.integers(0, 2**32),
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=127),
 )
-replies = st.one_of(
-    st.just((b"", b"")),
-    st.tuples(st.binary(min_size=32, max_size=32), st.integers(0, 255).map(lambda n: bytes([n]) * 1216)),
+exceptions = text(MAX_NEVER_TEXT, exclude="".join(map(chr, (*range(0x20), *range(0x7F, 0xA0)))))
+consents = st.builds(
+    Consent,
+    st.integers(0, 5),
+    st.booleans(),
+    st.lists(exceptions, max_size=MAX_NEVER).map(tuple),
+    st.none() | st.dates(),
 )
 
 
 @st.composite
-def letters(draw: st.DrawFn) -> Letter:
-    mailbox, reply_key = draw(replies)
-    consent = draw(st.none() | st.dictionaries(st.sampled_from("abc"), json_values, max_size=2))
-    return Letter(
+def letters(draw: st.DrawFn, kind: Kind, files: Sequence[FileEntry] | None = None) -> Letter:
+    common = Letter(
         message=draw(st.binary(max_size=300)) * draw(st.sampled_from((1, 1, 1, 40, 400))),
-        files=tuple(draw(st.lists(entries, max_size=5))),
+        files=tuple(draw(st.lists(entries, max_size=5)) if files is None else files),
         body_key=draw(st.binary(min_size=32, max_size=32)),
         id=draw(st.binary(min_size=16, max_size=16)),
-        kind=draw(st.sampled_from(letter.KINDS)),
         language=draw(st.just("") | languages),
-        mailbox=mailbox,
-        reply_key=reply_key,
-        consent=consent,
+    )
+    if kind is Kind.REPLY:
+        return replace(common, answers=draw(st.just(b"") | st.binary(min_size=16, max_size=16)), day=draw(st.dates()))
+    return replace(
+        common,
+        consent=draw(st.none() | consents),
+        continues=draw(st.just(b"") | secrets),
+        files_follow=draw(st.integers(0, MAX_FILES_FOLLOW)),
         sections=draw(st.none() | st.lists(text(20), max_size=3).map(tuple)),
     )
 
 
-@QUICK
-@given(letters())
-def test_letter_round_trip(made: Letter) -> None:
-    try:
-        plaintext = made.encode()
-    except TipboxError as error:  # a consent nested too deeply
-        assert error.code == "malformed"  # noqa: PT017
-        return
+kinds = st.sampled_from(Kind)
 
-    assert Letter.parse(plaintext) == made
+
+@QUICK
+@given(kinds, st.data())
+def test_letter_round_trip(kind: Kind, data: Any) -> None:
+    made = data.draw(letters(kind))
+    plaintext = made.encode(kind)
+
+    assert Letter.parse(plaintext, kind) == made
     assert padding.letter_size(len(plaintext)) == len(plaintext)
+    other = Kind.TIP if kind is Kind.REPLY else Kind.REPLY
+    assert refused(lambda: Letter.parse(plaintext, other)) == "malformed"
+
+
+CONSENT = Consent(2, ask_me=True, never=("the army",), until=date(2027, 1, 18))
+FULL = {
+    Kind.TIP: replace(letter_of(b"message", (1, 2)), consent=CONSENT, continues=PAIR, files_follow=2, sections=("AA",)),
+    Kind.REPLY: replace(letter_of(b"message", (1, 2)), answers=bytes(16), day=date(2026, 11, 23)),
+}
 
 
 @QUICK
-@given(st.data())
-def test_letter_is_read_exactly_or_refused(data: Any) -> None:
+@given(kinds, st.data())
+def test_letter_is_read_exactly_or_refused(kind: Kind, data: Any) -> None:
     """Also whoever seals is a stranger: their plaintext has one reading or none."""
-    made = letter_of(b"message", (1, 2)).encode()
-    written = data.draw(changed(made[:500]).map(lambda start: start.ljust(8192, b"\x00")) | changed(made) | st.binary())
+    made = FULL[kind].encode(kind)
+    written = data.draw(changed(made[:600]).map(lambda start: start.ljust(8192, b"\x00")) | changed(made) | st.binary())
     try:
-        found = Letter.parse(written)
+        found = Letter.parse(written, kind)
     except TipboxError:
         return
 
-    assert found.encode() == written
+    assert found.encode(kind) == written
+
+
+def test_no_reply_is_written_without_a_day() -> None:
+    assert refused(lambda: letter_of(b"text").encode(Kind.REPLY)) == "malformed"
 
 
 def test_letter_does_not_show_in_repr() -> None:
-    made = replace(letter_of(b"who did it", (12345,)), mailbox=bytes(32), reply_key=bytes(1216))
+    made = replace(letter_of(b"who did it", (12345,)), consent=CONSENT, sections=("who",))
 
-    assert repr(made) == f"Letter(id={bytes(16)!r}, kind='tip', language='')"
+    assert repr(made) == (
+        f"Letter(id={bytes(16)!r}, language='', answers=b'', day=None, continues=b'', files_follow=0)"
+    )
+    assert repr(CONSENT) == "Consent(level=2, ask_me=True, until=datetime.date(2027, 1, 18))"
 
 
 @pytest.mark.parametrize(
@@ -258,18 +333,25 @@ def test_body_is_the_files_and_then_zeros(sizes: tuple[int, ...], zeros: int) ->
     assert all(0 < len(piece) <= PART_SIZE for piece in pieces[-1:])
 
 
+class Watched(io.BytesIO):
+    """A file that keeps the sizes that it was asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.asked: list[int | None] = []
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.asked.append(size)
+        return super().read(size)
+
+
 def test_a_file_is_read_by_parts_and_one_byte_past_its_end() -> None:
     """A file that grows while it is sealed is not read into memory."""
-    asked: list[int | None] = []
+    file = Watched(content(0, PART_SIZE + 2))
 
-    class Watched(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            asked.append(size)
-            return super().read(size)
+    list(body.read_padded([(file, PART_SIZE + 2)], PART_SIZE + 2))
 
-    list(body.read_padded([(Watched(content(0, PART_SIZE + 2)), PART_SIZE + 2)], PART_SIZE + 2))
-
-    assert asked == [PART_SIZE, 2, 1]
+    assert file.asked == [PART_SIZE, 2, 1]
 
 
 @pytest.mark.parametrize("actual", [b"", b"12", b"1234"])
@@ -284,13 +366,13 @@ def test_memory_does_not_grow_with_the_body() -> None:
     """Parts come one by one: the second file is not read before the first part is out."""
     read: list[int] = []
 
-    class Watched(io.BytesIO):
+    class Measured(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             read.append(self.getbuffer().nbytes)
             return super().read(size)
 
     sealed = envelope.seal(recipients(), letter_of(b"", (PART_SIZE, 1)))
-    parts = sealed.parts([(Watched(content(0, PART_SIZE)), PART_SIZE), (Watched(b"\x02"), 1)])
+    parts = sealed.parts([(Measured(content(0, PART_SIZE)), PART_SIZE), (Measured(b"\x02"), 1)])
     next(parts)
 
     assert set(read) == {PART_SIZE}
@@ -307,10 +389,10 @@ def test_envelope_round_trip_at_the_borders_of_parts(size: int, slots: int) -> N
     data = seal(b"text", (size, 0, 5), slots, slots)
 
     for reader in range(slots):
-        found, files, pair_key = open_as(data, reader)
+        found, files, slot = open_as(data, reader)
         assert found == letter_of(b"text", (size, 0, 5))
         assert files == [content(0, size), b"", content(2, 5)]
-        assert pair_key == PAIR
+        assert (slot.pair_key, slot.mailbox) == (PAIR, MAILBOX)
 
 
 @FEW
@@ -326,18 +408,82 @@ def test_envelope_round_trip(message: bytes, lengths: list[int], chosen: int) ->
         assert refused(partial(open_as, data, reader)) == "not-for-you"
 
 
+# Contents of files, in few bytes that Hypothesis draws; the longest of them makes a body of two parts.
+file_contents = st.lists(
+    st.binary(max_size=300).flatmap(lambda some: st.sampled_from((some, some, some * 30, some * 500))), max_size=4
+)
+
+
+@FEW
+@given(kinds, file_contents, st.data())
+def test_any_letter_with_any_files_in_any_sessions(kind: Kind, contents: list[bytes], data: Any) -> None:
+    """Each part may come from a session of its own; the reader gets the same letter and the same bytes."""
+    named = [replace(data.draw(entries), size=len(one)) for one in contents]
+    made = data.draw(letters(kind, named).filter(lambda made: made.message or made.files))
+    sealed = envelope.seal(recipients(), made) if kind is Kind.TIP else seal_reply(PAIR, made)
+    sessions = [parts_of(sealed, contents) for _ in range(3)]
+    parts = [data.draw(st.sampled_from(same)) for same in zip(*sessions, strict=True)]
+    written = whole(sealed, parts)
+    if kind is Kind.TIP:
+        found, files, slot = open_as(written)
+        assert seals.check_digits(slot, hash_of(sealed, parts)) == sealed.check_digits(
+            READERS[0][0], hash_of(sealed, parts)
+        )
+    else:
+        reading = envelope.read_envelope(io.BytesIO(written), Kind.REPLY)
+        found = open_reply(reading, PAIR)
+        files, _ = read_files(reading, found)
+        assert reading.end().id == seals.envelope_id(hash_of(sealed, parts))
+
+    assert found == made
+    assert files == contents
+
+
+def test_a_session_seals_under_a_nonce_of_its_own() -> None:
+    """16 bytes at the start of each part, one for all parts of a session; no two sessions have a byte in common."""
+    sealed = envelope.seal(recipients(), letter_of(b"", (2 * PART_SIZE,)))
+    one, other = (parts_of(sealed, [bytes(2 * PART_SIZE)]) for _ in range(2))
+
+    assert [len(part) for part in one] == [ENVELOPE_PART_SIZE] * 2
+    assert len({part[:SESSION_NONCE_SIZE] for part in one}) == len({part[:SESSION_NONCE_SIZE] for part in other}) == 1
+    assert one[0][:SESSION_NONCE_SIZE] != other[0][:SESSION_NONCE_SIZE]
+    assert one[0][SESSION_NONCE_SIZE:] != other[0][SESSION_NONCE_SIZE:]
+
+
+def test_parts_are_made_again_under_a_nonce_that_is_given() -> None:
+    """For comparing with what a server has stored: the same bytes when the file is the same, and only then."""
+    sealed = envelope.seal(recipients(), letter_of(b"", (2 * PART_SIZE,)))
+    data = content(0, 2 * PART_SIZE)
+    stored = parts_of(sealed, [data])
+    nonce = stored[0][:SESSION_NONCE_SIZE]
+
+    assert list(sealed.parts([(io.BytesIO(data), len(data))], nonce)) == stored
+    changed_file = data[:-1] + b"\x01"
+    again = list(sealed.parts([(io.BytesIO(changed_file), len(data))], nonce))
+    assert [one == other for one, other in zip(again, stored, strict=True)] == [True, False]
+
+
+def test_a_nonce_does_not_pass_to_another_part() -> None:
+    """Whoever has no key cannot put the nonce of one session before a part of another."""
+    sealed = envelope.seal(recipients(), letter_of(b"text", (2 * PART_SIZE,)))
+    one, other = (parts_of(sealed, [bytes(2 * PART_SIZE)]) for _ in range(2))
+    for at in range(2):
+        mixed = [*one[:at], other[at][:SESSION_NONCE_SIZE] + one[at][SESSION_NONCE_SIZE:], *one[at + 1 :]]
+        assert refused(partial(open_as, whole(sealed, mixed))) == "tampered"
+
+
 def test_who_opens_the_files_also_sees_each_sealed_part() -> None:
     lengths = (PART_SIZE + 5, 0, 7)
     data = seal(b"text", lengths)
-    _, parts = cut_up(data)
-    seen: list[bytes] = []
-    for see in ((), (seen.append,)):
+    _, parts, _ = cut_up(data)
+    for see in (None, list[bytes]()):
         reading = envelope.read_envelope(io.BytesIO(data))
         files = [b""] * len(lengths)
-        for index, piece in envelope.open_files(reading, letter_of(b"text", lengths), *see):
+        arguments = () if see is None else (see.append,)
+        for index, piece in envelope.open_files(reading, letter_of(b"text", lengths), *arguments):
             files[index] += piece
         assert files == [content(at, size) for at, size in enumerate(lengths)]
-    assert seen == parts
+        assert see in (None, parts)
 
 
 @cache
@@ -345,21 +491,94 @@ def sample() -> bytes:
     return seal(b"text", (100_000, 3))
 
 
+OTHER_TAGS = 2 * SEAL_SIZE
+"""Bytes of the sample, at its end, that are not its first reader's."""
+
+
 @QUICK
 @given(st.data())
 def test_envelope_refuses_every_change(data: Any) -> None:
+    """But one of the other readers' tags alone, which says nothing to this one."""
     written = data.draw(changed(sample()))
+    if len(written) == len(sample()) and written[:-OTHER_TAGS] == sample()[:-OTHER_TAGS]:
+        assert open_as(written) == open_as(sample())
+        return
 
     refused(lambda: open_as(written))
 
 
-@pytest.mark.parametrize("at", range(0, 8192 + 3816 + 32, 97))
-def test_envelope_refuses_every_flipped_bit(at: int) -> None:
-    """All over header, slots of all readers, letter and first part: opened by the one reader, nothing opens."""
+def flipped(at: int) -> bytes:
     data = bytearray(sample())
     data[at] ^= 0x10
+    return bytes(data)
 
-    refused(lambda: open_as(bytes(data)))
+
+@pytest.mark.parametrize("at", [*range(0, 12_216, 97), *range(12_216, len(sample()) - 3 * SEAL_SIZE, 4999)])
+def test_envelope_refuses_every_flipped_bit(at: int) -> None:
+    """All over header, slots of all readers, letter and parts: opened by the one reader, nothing opens."""
+    refused(lambda: open_as(flipped(at)))
+
+
+@pytest.mark.parametrize("at", range(-3 * SEAL_SIZE, 0))
+def test_each_reader_looks_at_its_own_tag_alone(at: int) -> None:
+    hurt = (at + 3 * SEAL_SIZE) // SEAL_SIZE
+    data = bytearray(seal(b"text", chosen=3))
+    data[at] ^= 0x01
+
+    for reader in range(3):
+        if reader == hurt:
+            assert refused(partial(open_as, bytes(data), reader)) == "forged"
+        else:
+            assert open_as(bytes(data), reader)[0].message == b"text"
+
+
+def test_who_opens_one_slot_makes_no_other_reader_take_other_words() -> None:
+    """It has content key and body key: letter and parts that it seals open, and have nobody's seal but its own."""
+    sealed = envelope.seal(recipients(chosen=2), letter_of(b"text", (5,)))
+    mine, theirs = sealed.slots[1], sealed.slots[0]
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.content_key, mine.seal_secret == theirs.seal_secret) == (theirs.content_key, False)
+    lies = letter.seal_letter(sealed.header, mine.content_key, letter_of(b"lies", (5,)).encode(Kind.TIP))
+    for other in (replace(sealed, letter=lies), sealed):
+        parts = parts_of(other, [b"false"])
+        tags = [seals.tag(sealed.header, mine, hash_of(other, parts))] * 3
+        forged = other.opening + b"".join([*parts, *tags])
+        assert refused(partial(open_as, forged, 0)) == "forged"
+        assert open_as(forged, 1)[1] == [b"false"], "what it says to itself"
+
+
+def test_check_digits_are_of_one_organisation_and_all_bytes_but_the_trailer() -> None:
+    sealed = envelope.seal(recipients(chosen=2), letter_of(b"text", (5,)))
+    one, other = ([part] for part in (parts_of(sealed, [b"words"])[0], parts_of(sealed, [b"words"])[0]))
+    ids = [ident for ident, _ in READERS]
+    digits = {sealed.check_digits(ident, hash_of(sealed, parts)) for ident in ids[:2] for parts in (one, other)}
+
+    assert len(digits) == 4
+    assert sealed.check_digits(ids[0], hash_of(sealed, one)) == sealed.check_digits(ids[0], hash_of(sealed, one))
+    with pytest.raises(InputRefused):
+        sealed.check_digits(ids[2], hash_of(sealed, one))
+
+
+def test_the_tag_of_a_filler_looks_like_a_tag() -> None:
+    """32 bytes for each slot, and those of fillers are new at each call."""
+    sealed = envelope.seal(recipients(chosen=1), letter_of(b"text"))
+    one, other = (sealed.trailer(hash_of(sealed)) for _ in range(2))
+
+    assert len(one) == len(other) == 3 * SEAL_SIZE
+    assert one[:SEAL_SIZE] == other[:SEAL_SIZE]
+    assert len({trailer[at : at + SEAL_SIZE] for trailer in (one, other) for at in (32, 64)}) == 4
+
+
+def test_hash_leaves_the_trailer_out_and_the_id_does_not() -> None:
+    ends = []
+    for data in (sample(), flipped(-1), flipped(-SEAL_SIZE * 3), flipped(-SEAL_SIZE * 3 - 1)):
+        reading = envelope.read_envelope(io.BytesIO(data))
+        ends.append(reading.end())
+    hashes, ids = [end.hash for end in ends], [end.id for end in ends]
+
+    assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+    assert len(set(ids)) == 4
 
 
 @QUICK
@@ -368,38 +587,42 @@ def test_envelope_cut_short_is_never_whole(size: int) -> None:
     assert refused(lambda: open_as(sample()[:size])) in {"truncated", "incomplete"}
 
 
-def cut_up(data: bytes) -> tuple[bytes, list[bytes]]:
+def cut_up(data: bytes) -> tuple[bytes, list[bytes], bytes]:
+    """Header and letter, the parts, the trailer."""
     reading = envelope.read_envelope(io.BytesIO(data))
-    return data[: len(reading.header.encoded) + len(reading.letter)], list(reading.parts)
+    return data[: reading.header.opening_size], list(reading.parts), reading.end().trailer
 
 
 def test_parts_of_two_envelopes_do_not_mix() -> None:
     """The same letter, files and readers, sealed twice: no part of one opens in the other."""
-    start, parts = cut_up(seal(b"text", (200_000,)))
-    _, others = cut_up(seal(b"text", (200_000,)))
+    start, parts, trailer = cut_up(seal(b"text", (200_000,)))
+    _, others, _ = cut_up(seal(b"text", (200_000,)))
 
     for at, other in enumerate(others):
         mixed = [*parts[:at], other, *parts[at + 1 :]]
-        assert refused(partial(open_as, start + b"".join(mixed))) == "tampered"
+        assert refused(partial(open_as, start + b"".join(mixed) + trailer)) == "tampered"
 
 
 def test_parts_open_in_their_order_only() -> None:
-    start, parts = cut_up(seal(b"text", (4 * PART_SIZE,)))
+    start, parts, trailer = cut_up(seal(b"text", (4 * PART_SIZE,)))
     one, two, three, four = parts
 
     for order in ([two, one, three, four], [one, one, three, four], [one, two, three, three], [four, two, three, one]):
-        assert refused(partial(open_as, start + b"".join(order))) == "tampered"
-    assert refused(lambda: open_as(start + b"".join([one, two, three]))) == "incomplete"
-    assert refused(lambda: open_as(start + b"".join([*parts, four]))) == "trailing"
+        assert refused(partial(open_as, start + b"".join(order) + trailer)) == "tampered"
+    assert refused(lambda: open_as(start + b"".join([one, two, three]) + trailer)) == "incomplete"
+    assert refused(lambda: open_as(start + b"".join(parts) + trailer[:-1])) == "incomplete"
+    assert refused(lambda: open_as(start + b"".join([*parts, four]) + trailer)) == "trailing"
+    assert refused(lambda: open_as(start + b"".join(parts) + trailer + b"\x00")) == "trailing"
 
 
 def test_first_part_with_the_last_flag_does_not_open() -> None:
     """Who seals may not end the body early: the count of parts is the header's."""
     sealed = envelope.seal(recipients(), letter_of(b"", (2 * PART_SIZE,)))
-    cipher = body._cipher(sealed.header, sealed.body_key)
-    parts = [seal_part(cipher, at, bytes(PART_SIZE), last=True) for at in range(2)]
+    short = replace(sealed.header, body_size=PART_SIZE)  # whose first part is its last
+    short.__dict__["hash"] = sealed.header.hash
+    [last] = body.seal_body(short, sealed.body_key, [bytes(PART_SIZE)])
 
-    assert refused(lambda: open_as(sealed.header.encoded + sealed.letter + b"".join(parts))) == "tampered"
+    assert refused(lambda: open_as(whole(sealed, [last, last]))) == "tampered"
 
 
 def test_sealing_twice_shares_no_byte_that_matters() -> None:
@@ -409,6 +632,7 @@ def test_sealing_twice_shares_no_byte_that_matters() -> None:
     assert one.header.salt != other.header.salt
     assert one.header.content_commitment != other.header.content_commitment
     assert one.letter != other.letter
+    assert one.end().hash != other.end().hash
     assert all(a.sealed != b.sealed for a, b in zip(one.header.slots, other.header.slots, strict=True))
 
 
@@ -417,7 +641,7 @@ def test_fillers_look_like_slots() -> None:
     for chosen in (1, 2, 3):
         head = envelope.read_envelope(io.BytesIO(seal(b"text", chosen=chosen))).header
         assert [slot.organisation for slot in head.slots] == [ident for ident, _ in READERS]
-        assert {len(slot.encode()) for slot in head.slots} == {1232}
+        assert {len(slot.encode()) for slot in head.slots} == {SLOT_SIZE}
 
 
 @pytest.mark.parametrize(("chosen", "slots", "error"), [(0, 3, InputRefused), (0, 0, LimitExceeded)])
@@ -428,42 +652,36 @@ def test_envelope_needs_a_reader(chosen: int, slots: int, error: type[TipboxErro
 
 def test_envelope_id_needs_no_key() -> None:
     given_case = case("envelope", "parts-two")
-    reading = envelope.read_envelope(io.BytesIO(b64(given_case["input"]["envelope"])))
-    found = envelope.EnvelopeId(reading.header.encoded, reading.letter)
+    reading = envelope.read_envelope(io.BytesIO(envelope_bytes(given_case["input"])))
+    found, by_hashes = (seals.EnvelopeHash(reading.header.encoded, reading.letter) for _ in range(2))
     for part in reading.parts:
         found.add(part)
+        by_hashes.add_hash(sha256(part))
+    end = reading.end()
 
-    assert found.digest().hex() == given_case["output"]["id"]
+    assert found.digest() == by_hashes.digest() == end.hash
+    assert end.hash.hex() == given_case["output"]["hash"]
+    assert seals.envelope_id(end.hash, end.trailer).hex() == end.id.hex() == given_case["output"]["id"]
 
 
 def test_reading_takes_no_more_than_the_header_says() -> None:
     """A header that announces 2^40 bytes costs nothing: parts are read one by one."""
-    made = Header(8192, MAX_BODY, PAIR, PAIR, PAIR, (Slot(bytes(16), bytes(16), bytes(1200)),))
-    asked: list[int] = []
+    made = Header(Kind.TIP, 8192, MAX_BODY, PAIR, PAIR, PAIR, (Slot(bytes(16), bytes(16), bytes(SLOT_SIZE - 32)),))
+    file = Watched(made.encoded + bytes(8208) + bytes(100))
 
-    class Watched(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            asked.append(size or 0)
-            return super().read(size)
-
-    reading = envelope.read_envelope(Watched(made.encoded + bytes(8208) + bytes(100)))
+    reading = envelope.read_envelope(file)
 
     assert refused(lambda: list(reading.parts)) == "incomplete"
-    assert max(asked) == PART_SIZE + 16
+    assert max(size or 0 for size in file.asked) == ENVELOPE_PART_SIZE
 
 
 def test_one_byte_past_the_end_is_read_and_no_more() -> None:
-    asked: list[int | None] = []
+    file = Watched(sample() + bytes(100))
 
-    class Watched(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            asked.append(size)
-            return super().read(size)
+    reading = envelope.read_envelope(file)
 
-    reading = envelope.read_envelope(Watched(sample() + bytes(100)))
-
-    assert refused(lambda: list(reading.parts)) == "trailing"
-    assert asked[-1] == 1
+    assert refused(reading.end) == "trailing"
+    assert file.asked[-1] == 1
 
 
 def test_two_slots_for_one_organisation_are_not_sealed() -> None:
@@ -473,9 +691,11 @@ def test_two_slots_for_one_organisation_are_not_sealed() -> None:
 
 
 def test_largest_letter_that_the_rules_allow() -> None:
-    """1,000 files, with the names and types that JSON makes longest, and the longest message."""
+    """1,000 files, with the names and types that JSON makes longest, the longest message and the longest consent."""
     worst = FileEntry("\x01" * 255, MAX_BODY // MAX_FILES, '"' * 127)
-    made = replace(letter_of(b"x" * MAX_MESSAGE), files=(worst,) * MAX_FILES, mailbox=PAIR, reply_key=READERS[0][1])
+    consent = replace(CONSENT, never=('"' * MAX_NEVER_TEXT,) * MAX_NEVER)
+    full = letter_of(b"x" * MAX_MESSAGE)
+    made = replace(full, files=(worst,) * MAX_FILES, consent=consent, continues=PAIR, files_follow=MAX_FILES_FOLLOW)
     sealed = envelope.seal(recipients(), made)
     head = Header.parse(sealed.header.encoded)
     opened = header.open_slot(head, READERS[0][0], lambda _: SEEDS[0])

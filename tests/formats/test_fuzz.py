@@ -33,8 +33,8 @@ def test_there_is_a_target_for_each_decoder() -> None:
     names = {path.stem.removeprefix("fuzz_") for path in TARGETS}
 
     assert names == {
-        "acknowledgement", "backup", "body", "bundle", "bundle_header", "canary", "canonical", "envelope", "header",
-        "letter", "locked", "mailbox", "manifest", "passphrase", "reply", "report",
+        "acknowledgement", "backup", "body", "bundle", "bundle_header", "canary", "canonical", "consent", "envelope",
+        "header", "letter", "locked", "mailbox", "manifest", "passphrase", "reply", "report", "trailer",
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, fields, labels
 from tipbox.formats.base.limits import MAX_MANIFEST, MAX_SLOTS
 from tipbox.formats.base.primitives import SigningKey, sha256, sign, verify, xwing_public
+from tipbox.formats.bundles import stamps
 from tipbox.formats.bundles.acknowledgement import acknowledge, read_acknowledgement
-from tipbox.formats.bundles.bundle import signed_message
+from tipbox.formats.bundles.bundle import INWARD, OUTWARD, Index, ItemEntry, Receipt
 from tipbox.formats.manifest import Manifest, ReceivingKey
 
 IDENTITY, DESK = SigningKey(bytes(32)), SigningKey(b"\x01" * 32)
@@ -235,23 +237,38 @@ def test_a_short_name_is_given_back(name: str) -> None:
 
 # --- one signature, one purpose ---------------------------------------------------------------------------------------
 
-KINDS = {"manifest": labels.MANIFEST, "bundle": labels.BUNDLE, "ack": labels.ACK}
+KINDS = {
+    "manifest": labels.MANIFEST,
+    "bundle-out": labels.BUNDLE_OUT,
+    "bundle-in": labels.BUNDLE_IN,
+    "ack": labels.ACK,
+    "stamp": labels.STAMP,
+    "head": labels.HEAD,
+}
+OTHERS = sorted(KINDS)
+# Names that the page keeps for what is to come.
+RESERVED = {b"capsule", b"custody", b"notice", b"piece", b"place", b"site", b"toll"}
 
 
 def test_labels_are_different_and_none_starts_another() -> None:
-    """Label ‖ 0x00 ‖ message: two labels can never give one string, nor can two uses of SHA-256 and HKDF."""
+    """Label ‖ data: two labels can never give one string, whatever follows them, nor can one that is reserved."""
     known = [value for name, value in vars(labels).items() if name.isupper()]
     text_of_labels = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
 
     assert len(known) == len(set(known)) > 20
     assert all(label.startswith(b"tipbox/v1/") and b"\x00" not in label for label in known)
+    told = re.search(r"Reserved: (.*)\.", text_of_labels)
+    assert told is not None
+    assert {name.encode() for name in re.findall("`([a-z]+)`", told[1])} == RESERVED
+    every = [*known, *(b"tipbox/v1/" + name for name in RESERVED)]
+    assert [(one, other) for one in every for other in every if one != other and other.startswith(one)] == []
     listed = {label.encode() for label in re.findall(r"`(tipbox/v1/[a-z-]+)`", text_of_labels)}
     listed |= {label.encode() for label in re.findall(r"`?\"?(tipbox/v1/[a-z-]+)", text_of_labels)}
     assert listed <= set(known)
 
 
-@pytest.mark.parametrize("made", KINDS)
-@pytest.mark.parametrize("checked", KINDS)
+@pytest.mark.parametrize("made", OTHERS)
+@pytest.mark.parametrize("checked", OTHERS)
 def test_signature_of_one_kind_holds_for_no_other(made: str, checked: str) -> None:
     """The same message under the same key, signed for one purpose, verifies for that one alone."""
     public = IDENTITY.verify_key.encode()
@@ -268,16 +285,16 @@ def manifest_with(signature: bytes) -> bytes:
     return canonical.encode({**unsigned, "signature": fields.to_base64(signature)}, file_form=True)
 
 
-@pytest.mark.parametrize("kind", ["bundle", "ack"])
+@pytest.mark.parametrize("kind", [kind for kind in OTHERS if kind != "manifest"])
 def test_manifest_refuses_signatures_of_other_kinds(kind: str) -> None:
-    """One key for all three purposes, which nobody should have: still no signature moves."""
+    """One key for all purposes, which nobody should have: still no signature moves."""
     unsigned = canonical.encode(sample().unsigned())
 
     assert Manifest.parse(manifest_with(sign(labels.MANIFEST, unsigned, IDENTITY))) == sample()
     assert refused(lambda: Manifest.parse(manifest_with(sign(KINDS[kind], unsigned, IDENTITY)))) == "bad-signature"
 
 
-@pytest.mark.parametrize("kind", ["manifest", "bundle"])
+@pytest.mark.parametrize("kind", [kind for kind in OTHERS if kind != "ack"])
 def test_acknowledgement_refuses_signatures_of_other_kinds(kind: str) -> None:
     good = acknowledge([sha256(b"x")], DESK)
     unsigned: dict[str, canonical.Json] = {"envelopes": [sha256(b"x").hex()]}
@@ -290,12 +307,54 @@ def test_acknowledgement_refuses_signatures_of_other_kinds(kind: str) -> None:
     assert refused(lambda: read_acknowledgement(with_label(KINDS[kind]), DESK.verify_key.encode())) == "bad-signature"
 
 
-@FEW
-@given(st.binary(min_size=32, max_size=32), st.binary(max_size=50))
-def test_index_signature_holds_for_one_header(header_hash: bytes, index: bytes) -> None:
-    public = DESK.verify_key.encode()
-    signature = sign(labels.BUNDLE, signed_message(header_hash, index), DESK)
-    verify(labels.BUNDLE, signed_message(header_hash, index), signature, public)
+def index_of(direction: int, **change: Any) -> Index:
+    item = ItemEntry("envelope", 1, bytes(32), Receipt(DAY, bytes(64))) if direction == OUTWARD else None
+    items = (item or ItemEntry("ack", 1, bytes(32)),)
+    made = Index(DAY, direction, bytes(16), DESK.verify_key.encode(), 1, items)
+    return replace(made, **change)
 
-    other = signed_message(sha256(header_hash), index)
-    assert refused(lambda: verify(labels.BUNDLE, other, signature, public)) == "bad-signature"
+
+@FEW
+@given(st.binary(min_size=32, max_size=32), st.sampled_from((OUTWARD, INWARD)))
+def test_index_signature_holds_for_one_header_and_one_direction(header_hash: bytes, direction: int) -> None:
+    public, made = DESK.verify_key.encode(), index_of(direction)
+    signature = sign(*made.signed(header_hash), DESK)
+    label, message = made.signed(header_hash)
+    verify(label, message, signature, public)
+
+    for other, said in (
+        made.signed(sha256(header_hash)),
+        index_of(OUTWARD + INWARD - direction).signed(header_hash),
+    ):
+        assert refused(partial(verify, other, said, signature, public)) == "bad-signature"
+    for change in ({"sequence": 2}, {"volumes": 2}, {"day": DAY + timedelta(1)}, {"organisation": bytes(15) + b"\x01"}):
+        assert replace(made, **change).signed(header_hash) != (label, message)
+
+
+def test_an_inward_index_is_signed_without_its_items_and_an_outward_one_with_them() -> None:
+    """Server and desk share the key that authenticates an inward list: to a third party it proves nothing."""
+    for direction, covered in ((OUTWARD, True), (INWARD, False)):
+        made = index_of(direction)
+        label, message = replace(made, items=()).signed(bytes(32))
+        assert ((label, message) != made.signed(bytes(32))) == covered
+    assert index_of(INWARD, head=bytes(32)).signed(bytes(32)) != index_of(INWARD).signed(bytes(32))
+
+
+def test_a_stamp_holds_for_one_hash_one_day_and_one_server() -> None:
+    server, made = DESK.verify_key.encode(), stamps.stamp(bytes(32), DAY, DESK)
+    stamps.check_stamp(bytes(32), DAY, made, server)
+    head = stamps.stamp_head(bytes(16), bytes(32), DAY, DESK)
+    stamps.check_head_stamp(bytes(16), bytes(32), DAY, head, server)
+
+    other, later = b"\x01" + bytes(31), DAY + timedelta(1)
+    for read in (
+        lambda: stamps.check_stamp(other, DAY, made, server),
+        lambda: stamps.check_stamp(bytes(32), later, made, server),
+        lambda: stamps.check_stamp(bytes(32), DAY, made, IDENTITY.verify_key.encode()),
+        lambda: stamps.check_stamp(bytes(32), DAY, head, server),
+        lambda: stamps.check_head_stamp(other[:16], bytes(32), DAY, head, server),
+        lambda: stamps.check_head_stamp(bytes(16), other, DAY, head, server),
+        lambda: stamps.check_head_stamp(bytes(16), bytes(32), later, head, server),
+        lambda: stamps.check_head_stamp(bytes(16), bytes(32), DAY, made, server),
+    ):
+        assert refused(read) == "bad-signature"

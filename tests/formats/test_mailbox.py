@@ -11,26 +11,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.organisations import QUICK, refused
-from tipbox.formats.base.limits import MAILBOX_LIST, MAX_REPLIES
+from tipbox.formats.access_code import AccessCode
+from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_TOKENS, MAX_REPLIES, MAX_REPLY
+from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.mailbox_list import (
     DELETE_REQUEST,
     ENTRY_SIZE,
     LARGEST_LISTED,
+    LIST_REQUEST,
     MOST_LISTED,
+    PIECE_REQUEST,
     SMALLEST_OPENING,
     Entry,
     MailboxList,
     encode_delete,
     encode_piece,
+    encode_tokens,
     how_many_fit,
     in_order,
     parse_delete,
     parse_piece,
+    parse_tokens,
 )
 
 DAY = date(2026, 11, 25)
 ID = st.binary(min_size=32, max_size=32)
-ENTRY = st.builds(Entry, ID, st.dates(date(1970, 1, 1)), st.just(50_000), st.integers(SMALLEST_OPENING, 30_000))
+ENTRY = st.builds(
+    Entry,
+    ID,
+    st.dates(date(1970, 1, 1)),
+    st.integers(30_000, MAX_REPLY),
+    st.integers(SMALLEST_OPENING, 30_000),
+    st.integers(0, MAILBOX_TOKENS - 1),
+)
 
 
 def entries(count: int, opening: int = SMALLEST_OPENING) -> list[Entry]:
@@ -61,9 +74,9 @@ def test_an_entry_is_read_exactly_or_refused(entry: Entry) -> None:
 
 
 def test_a_list_holds_as_many_letters_as_fit_and_names_all() -> None:
-    assert [how_many_fit(entries(count)) for count in (0, 1, 6, 7, 48, 400, MAX_REPLIES)] == [0, 1, 6, 6, 6, 4, 4]
+    assert [how_many_fit(entries(count)) for count in (0, 1, 6, 7, 48, 400, MAX_REPLIES)] == [0, 1, 6, 7, 7, 5, 4]
     assert how_many_fit(entries(1, MAILBOX_LIST)) == 0
-    assert MOST_LISTED == 6
+    assert MOST_LISTED == 7
 
 
 def test_a_letter_fits_to_the_last_byte() -> None:
@@ -81,11 +94,11 @@ def _put(at: int, value: bytes) -> Callable[[bytes], bytes]:
 
 
 def _swap_entries(data: bytes) -> bytes:
-    return data[:16] + data[64:112] + data[16:64] + data[112:]
+    return data[:16] + data[68:120] + data[16:68] + data[120:]
 
 
 def _twice(data: bytes) -> bytes:
-    return data[:64] + data[16:48] + bytes(4) + data[100:]
+    return data[:68] + data[16:48] + bytes(4) + data[104:]
 
 
 @pytest.mark.parametrize(
@@ -99,8 +112,12 @@ def _twice(data: bytes) -> bytes:
         (_put(14, b"\x01"), "malformed"),
         (_put(48, b"\xff"), "malformed"),  # a day that no calendar has
         (_put(56, (SMALLEST_OPENING - 1).to_bytes(4)), "malformed"),  # an Envelope that is smaller than its letter
+        (_put(52, (MAX_REPLY + 1).to_bytes(8)), "malformed"),
         (_put(60, (1).to_bytes(4)), "malformed"),
         (_put(60, (MAILBOX_LIST).to_bytes(4)), "malformed"),
+        (_put(64, bytes([MAILBOX_TOKENS])), "malformed"),
+        (_put(65, b"\x01"), "malformed"),
+        (_put(67, b"\x01"), "malformed"),
         (_swap_entries, "malformed"),
         (_twice, "malformed"),
         (_put(MAILBOX_LIST - 1, b"\x01"), "malformed"),
@@ -116,13 +133,59 @@ def test_another_list_is_refused(change: Callable[[bytes], bytes], code: str) ->
     assert refused(lambda: MailboxList.parse(change(data))) == code
 
 
+TOKENS = [number.to_bytes(32) for number in range(1, MAILBOX_TOKENS + 1)]
+
+
 def test_requests_come_back_as_they_were_and_have_one_size() -> None:
     ids = [number.to_bytes(32) for number in range(1, MAX_REPLIES + 1)]
     for named in ([], ids[:1], ids):
-        assert len(encode_delete(named)) == DELETE_REQUEST
-        assert parse_delete(encode_delete(named)) == named
-    assert parse_piece(encode_piece(ids[0], 7)) == (ids[0], 7)
-    assert refused(lambda: encode_delete([*ids, bytes(31) + b"\x00"])) == "limit"
-    for data in (b"", bytes(DELETE_REQUEST - 1), bytes(32) + ids[0].ljust(DELETE_REQUEST - 32, b"\x00")):
+        assert len(encode_delete(TOKENS, named)) == DELETE_REQUEST == 17_408
+        assert parse_delete(encode_delete(TOKENS, named)) == named
+    assert parse_piece(encode_piece(TOKENS, ids[0], 7)) == (ids[0], 7)
+    for body in (encode_tokens(TOKENS), encode_piece(TOKENS, ids[0], 7), encode_delete(TOKENS, ids)):
+        assert parse_tokens(body) == parse_tokens(bytearray(body)) == TOKENS
+    assert refused(lambda: encode_delete(TOKENS, [*ids, bytes(31) + b"\x00"])) == "limit"
+    whole = encode_delete(TOKENS, [])
+    for data in (b"", whole[:-1], whole + b"\x00", whole[:-16_384] + bytes(32) + ids[0].ljust(16_352, b"\x00")):
         assert refused(partial(parse_delete, data)) == "malformed"
-    assert refused(lambda: parse_piece(bytes(35))) == "malformed"
+    for data in (b"", bytes(PIECE_REQUEST - 1), bytes(PIECE_REQUEST + 1)):
+        assert refused(partial(parse_piece, data)) == "malformed"
+
+
+def test_a_request_has_32_tokens_in_order() -> None:
+    """Whoever asks for fewer mailboxes, or in another order, would be known by it."""
+    assert encode_tokens(TOKENS[::-1]) == b"".join(TOKENS)
+    assert len(encode_tokens(TOKENS)) == LIST_REQUEST == 1_024
+    for wrong in (TOKENS[1:], [*TOKENS, bytes(32)]):
+        assert refused(partial(encode_tokens, wrong)) == "limit"
+    swapped = [TOKENS[1], TOKENS[0], *TOKENS[2:]]
+    for data in (b"", b"".join(TOKENS)[:-1], b"".join(swapped), b"".join([TOKENS[0], *TOKENS[:-1]])):
+        assert refused(partial(parse_tokens, data)) == "malformed"
+
+
+SECRETS = AccessCode.generate().secrets()
+
+
+@QUICK
+@given(st.sets(st.binary(min_size=16, max_size=16), min_size=1, max_size=MAILBOX_TOKENS))
+def test_equal_requests_are_equal_and_say_nothing_of_who_is_asked_for(organisations: set[bytes]) -> None:
+    """32 tokens, those that are meant among decoys of the lowest id."""
+    asked = SECRETS.mailbox_request(organisations)
+    decoys = {SECRETS.mailbox_decoy(min(organisations), number) for number in range(32 - len(organisations))}
+
+    assert list(asked) == sorted(asked)
+    assert {token: one for token, one in asked.items() if one} == {
+        SECRETS.mailbox_token(one): one for one in organisations
+    }
+    assert {token for token, one in asked.items() if not one} == decoys
+    assert list(SECRETS.mailbox_request(sorted(organisations)[::-1])) == list(asked)
+    assert parse_tokens(encode_tokens(asked)) == list(asked)
+
+
+def test_requests_for_one_organisation_each_share_no_token() -> None:
+    """A server that sees two of them cannot tell that they are of one source."""
+    asked = [set(SECRETS.mailbox_request([random_bytes(16)])) for _ in range(20)]
+
+    assert len(set[bytes]().union(*asked)) == 20 * MAILBOX_TOKENS
+    for wrong in ([], [random_bytes(16) for _ in range(33)]):
+        assert refused(partial(SECRETS.mailbox_request, wrong)) == "limit"

@@ -59,7 +59,7 @@ def test_hpke_refuses_other_info_and_key() -> None:
     ids=["empty", "short", "long", "numbers out of range", "zeros", "X25519 of small order"],
 )
 def test_hpke_refuses_keys_that_are_none(public: bytes) -> None:
-    """A source's reply key is a stranger's word."""
+    """A receiving key is a stranger's word."""
     assert refused(lambda: hpke_seal(public, b"info", b"secret")) == "malformed"
 
 

@@ -260,6 +260,10 @@ def test_parts_add_up(size: int) -> None:
     assert sum(sizes) == padding.sealed_size(size)
     assert all(part == PART_SIZE + 16 for part in sizes[:-1])
     assert all(16 < part <= PART_SIZE + 16 for part in sizes)
+    # Those of an Envelope's body begin with a session nonce.
+    in_envelopes = [padding.sealed_body_part_size(size, index) for index in range(padding.parts(size))]
+    assert in_envelopes == [part + 16 for part in sizes]
+    assert sum(in_envelopes) == padding.sealed_body_size(size)
 
 
 @given(st.integers(1, 2**50))

@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["tipbox"]):
 
 from harness import VECTORS, run
 
-from tipbox.formats.base import canonical, fields, labels
+from tipbox.formats.base import canonical, fields
 from tipbox.formats.base.primitives import SigningKey, sign, xwing_public
 from tipbox.formats.bundles import bundle_write
 
@@ -26,10 +26,13 @@ SENDER = fields.to_base64(SIGNER.verify_key.encode())
 def sealed(direction: int, index: bytes) -> bytes:
     """A Bundle with ``index``, signed by the sender that it must name, and 1,000 bytes behind it."""
     value = canonical.decode(index)
+    said = index
     if isinstance(value, dict):
-        index = canonical.encode({**value, "sender": SENDER})
+        value = {**value, "sender": SENDER}
+        index = canonical.encode(value)
+        said = index if direction == bundle.OUTWARD else canonical.encode({**value, "items": []})
     header, keys = bundle_write._wrap(direction, bundle.index_parts(index), READER, PUBLIC)
-    signature = sign(labels.BUNDLE, bundle.signed_message(keys.header_hash, index), SIGNER)
+    signature = sign(bundle._LABELS[direction], keys.header_hash + said, SIGNER)
     plaintext = bundle.index_plaintext(signature, index, bundle.index_parts(index))
     out = io.BytesIO(header)
     out.seek(0, io.SEEK_END)
@@ -52,7 +55,15 @@ def target(data: bytes) -> None:
         raise AssertionError("an item was read out of zeros")
 
 
-ENTRIES = (bundle.ItemEntry("report", 5, bytes(32)), bundle.ItemEntry("envelope", 1 << 40, bytes(32)))
-INDEX = bundle.Index(date(2026, 11, 23), bundle.OUTWARD, READER, bytes(32), 1, ENTRIES, PUBLIC)
+DAY = date(2026, 11, 23)
+RECEIPT = bundle.Receipt(DAY, bytes(64), 7)
+ENTRIES = (bundle.ItemEntry("report", 5, bytes(32)), bundle.ItemEntry("envelope", 1 << 40, bytes(32), RECEIPT))
+HEADS = (bundle.Head(READER, bytes(32), DAY, bytes(64)),)
+INDEX = bundle.Index(DAY, bundle.OUTWARD, READER, bytes(32), 1, ENTRIES, PUBLIC, heads=HEADS)
+INWARD = bundle.Index(
+    DAY, bundle.INWARD, READER, bytes(32), 1, (bundle.ItemEntry("ack", 5, bytes(32)),), head=bytes(32)
+)
 CASES = (json.loads(path.read_bytes()) for path in sorted(VECTORS.glob("bundle/*.json")))
-run(target, [INDEX.encode(), *(case["output"]["index"].encode() for case in CASES if "output" in case)])
+run(
+    target, [INDEX.encode(), INWARD.encode(), *(case["output"]["index"].encode() for case in CASES if "output" in case)]
+)

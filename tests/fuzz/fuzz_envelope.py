@@ -6,12 +6,12 @@ import json
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.formats.envelopes.body import open_body, split_files
-    from tipbox.formats.envelopes.envelope import EnvelopeId, read_envelope
+    from tipbox.formats.envelopes.envelope import open_files, read_envelope
     from tipbox.formats.envelopes.header import open_slot
     from tipbox.formats.envelopes.letter import open_letter
+    from tipbox.formats.envelopes.seals import check_seal
 
-from harness import VECTORS, run, vectors
+from harness import VECTORS, envelopes, run
 
 GIVEN = json.loads((VECTORS / "envelope" / "files.json").read_bytes())["input"]
 READER, SEED = bytes.fromhex(GIVEN["organisation"]), bytes.fromhex(GIVEN["keys"][0]["seed"])
@@ -19,15 +19,14 @@ READER, SEED = bytes.fromhex(GIVEN["organisation"]), bytes.fromhex(GIVEN["keys"]
 
 def target(data: bytes) -> None:
     reading = read_envelope(io.BytesIO(data))
-    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
     opened = open_slot(reading.header, READER, lambda _: SEED)
     letter = open_letter(reading.header, opened.content_key, reading.letter)
-    parts = list(reading.parts)
-    for part in parts:
-        envelope_id.add(part)
-    for _ in split_files(open_body(reading.header, letter.body_key, parts), [file.size for file in letter.files]):
+    parts: list[bytes] = []
+    for _ in open_files(reading, letter, parts.append):
         pass
-    assert reading.header.encoded + reading.letter + b"".join(parts) == data
+    end = reading.end()
+    check_seal(reading.header, READER, opened, end)
+    assert reading.header.encoded + reading.letter + b"".join(parts) + end.trailer == data
 
 
-run(target, [envelope for envelope in vectors("envelope", "envelope") if len(envelope) < 1 << 16])
+run(target, [envelope for envelope in envelopes("envelope") if len(envelope) < 1 << 16])

@@ -1,6 +1,8 @@
 """Fuzzes the list of a mailbox and the requests to it."""
 
-from collections.abc import Callable
+import base64
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import atheris
@@ -10,17 +12,24 @@ with atheris.instrument_imports(include=["tipbox"]):
     from tipbox.formats import mailbox_list as mailbox
     from tipbox.formats.base.limits import MAILBOX_LIST
 
-import base64
-import json
-from collections.abc import Iterator
-
 from harness import VECTORS, run
+
+TOKENS = [bytes([number]) * 32 for number in range(32)]
+FIXED = b"".join(TOKENS)
 
 
 def target(data: bytes) -> None:
+    # The fuzzer need not find sizes, nor 32 tokens in order.
     pairs: tuple[tuple[Callable[[bytes], Any], Callable[[Any], bytes]], ...] = (
-        (mailbox.parse_piece, lambda found: mailbox.encode_piece(*found)),
-        (lambda data: mailbox.parse_delete(data.ljust(mailbox.DELETE_REQUEST, b"\x00")), mailbox.encode_delete),
+        (lambda data: mailbox.parse_tokens(data[: mailbox.LIST_REQUEST]), mailbox.encode_tokens),
+        (
+            lambda data: mailbox.parse_piece((FIXED + data)[: mailbox.PIECE_REQUEST]),
+            lambda found: mailbox.encode_piece(TOKENS, *found)[mailbox.LIST_REQUEST :],
+        ),
+        (
+            lambda data: mailbox.parse_delete((FIXED + data).ljust(mailbox.DELETE_REQUEST, b"\x00")),
+            lambda found: mailbox.encode_delete(TOKENS, found)[mailbox.LIST_REQUEST :],
+        ),
     )
     for read, encode in pairs:
         try:
@@ -28,7 +37,7 @@ def target(data: bytes) -> None:
         except TipboxError:
             continue
         assert read(encode(found)) == found
-    padded = data.ljust(MAILBOX_LIST, b"\x00")  # the fuzzer need not find the size
+    padded = data.ljust(MAILBOX_LIST, b"\x00")
     assert mailbox.MailboxList.parse(padded).encode() == padded
 
 
@@ -37,4 +46,4 @@ def seeds() -> Iterator[bytes]:
         yield base64.b64decode(json.loads(path.read_bytes())["input"]["pieces"][0]["base64"])
 
 
-run(target, seeds())
+run(target, [*seeds(), FIXED, bytes(32), bytes(36), TOKENS[1] * 3])

@@ -1,4 +1,4 @@
-"""Fuzzes replies as a source reads them, with the access code of the vectors."""
+"""Fuzzes replies as a source reads them, with the pair key of the vectors."""
 
 import io
 import json
@@ -6,21 +6,27 @@ import json
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.formats.access_code import AccessCode
-    from tipbox.formats.envelopes.envelope import read_envelope
+    from tipbox.formats.envelopes.envelope import open_files, read_envelope
+    from tipbox.formats.envelopes.header import Kind
     from tipbox.formats.envelopes.reply import open_reply
+    from tipbox.formats.envelopes.seals import envelope_id
 
-from harness import VECTORS, run, vectors
+from harness import VECTORS, envelopes, run
 
-GIVEN = json.loads((VECTORS / "reply" / "plain.json").read_bytes())["input"]
-SECRETS = AccessCode(int.from_bytes(bytes.fromhex(GIVEN["passphrase"]))).secrets()
-KNOWN = [bytes.fromhex(one) for one in GIVEN["organisations"]]
+PAIR_KEY = bytes.fromhex(json.loads((VECTORS / "reply" / "plain.json").read_bytes())["input"]["pair_key"])
 
 
 def target(data: bytes) -> None:
-    found = open_reply(read_envelope(io.BytesIO(data)), SECRETS, KNOWN)
-    assert found.letter.kind == "reply"
-    assert found.organisation is None or found.organisation in KNOWN
+    reading = read_envelope(io.BytesIO(data), Kind.REPLY)
+    letter = open_reply(reading, PAIR_KEY)
+    assert letter.day is not None
+    assert letter.consent is None
+    parts: list[bytes] = []
+    for _ in open_files(reading, letter, parts.append):
+        pass
+    end = reading.end()
+    assert (end.trailer, end.id) == (b"", envelope_id(end.hash))
+    assert reading.header.encoded + reading.letter + b"".join(parts) == data
 
 
-run(target, vectors("reply", "envelope"))
+run(target, envelopes("reply"))

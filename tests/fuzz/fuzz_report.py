@@ -3,7 +3,7 @@
 import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
-    from tipbox.formats.bundles.acknowledgement import Report
+    from tipbox.formats.bundles.report import Report
 
 from harness import run, vectors
 

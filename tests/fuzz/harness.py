@@ -14,10 +14,12 @@ from pathlib import Path
 
 import atheris
 
-from tipbox.errors import TipboxError
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 VECTORS = ROOT / "tests" / "vectors"
+sys.path.append(str(ROOT / "tests"))
+
+from support.pieces import envelope_bytes  # noqa: E402
+from tipbox.errors import TipboxError  # noqa: E402
 
 
 def vectors(kind: str, member: str) -> Iterator[bytes]:
@@ -25,6 +27,12 @@ def vectors(kind: str, member: str) -> Iterator[bytes]:
     for path in sorted(VECTORS.glob(f"{kind}/*.json")):
         given = json.loads(path.read_bytes())["input"]
         yield given[member].encode() if member == "text" else base64.b64decode(given[member])
+
+
+def envelopes(kind: str) -> Iterator[bytes]:
+    """The Envelopes of all cases of a kind, ``envelope`` or ``reply``."""
+    for path in sorted(VECTORS.glob(f"{kind}/*.json")):
+        yield envelope_bytes(json.loads(path.read_bytes())["input"])
 
 
 def run(target: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:

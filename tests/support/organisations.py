@@ -12,23 +12,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
-from tipbox.errors import DamagedItem, TipboxError, WrongSender
+from support.pieces import envelope_bytes, expand
+from tipbox.errors import DamagedItem, Malformed, TipboxError, WrongSender
 from tipbox.formats import access_code
 from tipbox.formats import locked_file as locked
 from tipbox.formats import mailbox_list as mailbox
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, padding
-from tipbox.formats.bundles import acknowledgement, bundle, bundle_read
+from tipbox.formats.bundles import acknowledgement, bundle, bundle_read, report
 from tipbox.formats.bundles.bundle import volume_class
-from tipbox.formats.envelopes import header, letter
+from tipbox.formats.envelopes import header, letter, seals
 from tipbox.formats.envelopes import reply as replies
-from tipbox.formats.envelopes.body import open_body, seal_body, split_files
-from tipbox.formats.envelopes.envelope import EnvelopeId, read_envelope
+from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, KeyState
 from tipbox.formats.wordlists import PINS
 from tipbox.server.backup import backup_records
@@ -84,6 +82,7 @@ def run_padding(given: Case) -> Case:
         "letter": [padding.letter_size(size) for size in sizes],
         "parts": [padding.parts(size) for size in sizes],
         "sealed": [padding.sealed_size(size) for size in sizes],
+        "sealed_body": [padding.sealed_body_size(size) for size in sizes],
         "volume": [volume_class(size) for size in sizes],
     }
 
@@ -101,17 +100,15 @@ def run_derivations(given: Case) -> Case:
     pair = secrets.pair_key(organisation)
     return {
         "root": secrets.root.hex(),
-        "mailbox_token": secrets.mailbox_token.hex(),
-        "mailbox_address": secrets.mailbox_address.hex(),
-        "reply_seed": secrets.reply_seed.hex(),
-        "reply_public": base64.b64encode(secrets.reply_public).decode(),
+        "mailbox_token": secrets.mailbox_token(organisation).hex(),
+        "mailbox_address": secrets.mailbox_address(organisation).hex(),
+        "mailbox_decoys": [secrets.mailbox_decoy(organisation, number).hex() for number in (0, 31)],
         "resume": secrets.resume.hex(),
         "organisation": organisation.hex(),
         "server_id": keys.server_id(b64(given["server"])).hex(),
         "key_id": keys.key_id(b64(given["public"])).hex(),
         "pair_key": pair.hex(),
         "thread_id": access_code.thread_id(pair).hex(),
-        "check_digits": access_code.check_digits(pair, bytes.fromhex(given["header_hash"])),
     }
 
 
@@ -136,56 +133,59 @@ def run_manifest(given: Case) -> Case:
 
 
 def run_envelope(given: Case) -> Case:
-    data = b64(given["envelope"])
+    data = envelope_bytes(given)
+    organisation = bytes.fromhex(given["organisation"])
     reading = read_envelope(io.BytesIO(data))
-    opened = header.open_slot(reading.header, bytes.fromhex(given["organisation"]), find_key(given))
+    opened = header.open_slot(reading.header, organisation, find_key(given))
     found = letter.open_letter(reading.header, opened.content_key, reading.letter)
-    sealed: list[bytes] = []
-
-    def kept() -> Any:
-        for part in reading.parts:
-            sealed.append(part)
-            yield part
-
-    files = [b""] * len(found.files)
-    opened_body = open_body(reading.header, found.body_key, kept())
-    for index, piece in split_files(opened_body, [file.size for file in found.files]):
-        files[index] += piece
-    _check_envelope_again(data, reading.header, opened.content_key, found, files)
-    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
-    for part in sealed:
-        envelope_id.add(part)
+    files, sealed = read_files(reading, found)
+    end = reading.end()
+    seals.check_seal(reading.header, organisation, opened, end)
+    _check_envelope_again(data, reading.header, opened.content_key, found, [*sealed, end.trailer])
     return {
-        "id": envelope_id.digest().hex(),
+        "id": end.id.hex(),
+        "hash": end.hash.hex(),
         "header_hash": reading.header.hash.hex(),
         "content_key": opened.content_key.hex(),
         "pair_key": opened.pair_key.hex(),
+        "mailbox": opened.mailbox.hex(),
+        "seal_secret": opened.seal_secret.hex(),
         "thread_id": access_code.thread_id(opened.pair_key).hex(),
-        "check_digits": access_code.check_digits(opened.pair_key, reading.header.hash),
-        "meta": _meta(found),
+        "check_digits": seals.check_digits(opened, end.hash),
+        "meta": _meta(found, header.Kind.TIP),
         "message_sha256": sha256(found.message).hexdigest(),
-        "files": [
-            {"name": file.name, "size": file.size, "type": file.type, "sha256": sha256(contents).hexdigest()}
-            for file, contents in zip(found.files, files, strict=True)
-        ],
+        "files": _files(found, files),
         "parts": reading.header.parts,
     }
 
 
-def _meta(found: letter.Letter) -> str:
-    plaintext = found.encode()
+def read_files(reading: Reading, found: letter.Letter) -> tuple[list[bytes], list[bytes]]:
+    """The files of an Envelope, and its sealed parts."""
+    files, sealed = [b""] * len(found.files), list[bytes]()
+    for index, piece in open_files(reading, found, sealed.append):
+        files[index] += piece
+    return files, sealed
+
+
+def _files(found: letter.Letter, files: Sequence[bytes]) -> list[Case]:
+    return [
+        {"name": file.name, "size": file.size, "type": file.type, "sha256": sha256(contents).hexdigest()}
+        for file, contents in zip(found.files, files, strict=True)
+    ]
+
+
+def _meta(found: letter.Letter, kind: header.Kind) -> str:
+    plaintext = found.encode(kind)
     return plaintext[4 : 4 + int.from_bytes(plaintext[:4])].decode()
 
 
 def _check_envelope_again(
-    data: bytes, head: header.Header, content_key: bytes, found: letter.Letter, files: Sequence[bytes]
+    data: bytes, head: header.Header, content_key: bytes, found: letter.Letter, rest: Sequence[bytes]
 ) -> None:
     """What was read gives the same bytes when it is encoded and sealed again under the same keys."""
     assert header.Header.parse(head.encoded) == head
-    padded = b"".join(files).ljust(head.body_size, b"\x00")
-    pieces = [padded[at : at + 65536] for at in range(0, len(padded), 65536)]
-    again = [head.encoded, letter.seal_letter(head, content_key, found.encode())]
-    assert b"".join([*again, *seal_body(head, found.body_key, pieces)]) == data
+    again = [head.encoded, letter.seal_letter(head, content_key, found.encode(head.kind))]
+    assert b"".join([*again, *rest]) == data
     assert len(data) == head.envelope_size
 
 
@@ -196,28 +196,15 @@ def secrets_of(value: str) -> access_code.Secrets:
 
 
 def run_reply(given: Case) -> Case:
-    reading = read_envelope(io.BytesIO(b64(given["envelope"])))
-    organisations = [bytes.fromhex(one) for one in given["organisations"]]
-    found = replies.open_reply(reading, secrets_of(given["passphrase"]), organisations)
-    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
-    files = [b""] * len(found.letter.files)
-
-    def kept() -> Any:
-        for part in reading.parts:
-            envelope_id.add(part)
-            yield part
-
-    opened_body = open_body(reading.header, found.letter.body_key, kept())
-    for index, piece in split_files(opened_body, [file.size for file in found.letter.files]):
-        files[index] += piece
+    data = envelope_bytes(given)
+    reading = read_envelope(io.BytesIO(data), header.Kind.REPLY)
+    found = replies.open_reply(reading, bytes.fromhex(given["pair_key"]))
+    files, _ = read_files(reading, found)
     return {
-        "id": envelope_id.digest().hex(),
-        "organisation": (found.organisation or b"").hex(),
-        "message_sha256": sha256(found.letter.message).hexdigest(),
-        "files": [
-            {"name": file.name, "size": file.size, "type": file.type, "sha256": sha256(contents).hexdigest()}
-            for file, contents in zip(found.letter.files, files, strict=True)
-        ],
+        "id": reading.end().id.hex(),
+        "meta": _meta(found, header.Kind.REPLY),
+        "message_sha256": sha256(found.message).hexdigest(),
+        "files": _files(found, files),
     }
 
 
@@ -228,7 +215,7 @@ def run_acknowledgement(given: Case) -> Case:
 
 def run_report(given: Case) -> Case:
     data = b64(given["data"])
-    found = acknowledgement.Report.parse(data)
+    found = report.Report.parse(data)
     assert found.encode() == data
     return canonical.decode(data)  # type: ignore[return-value]
 
@@ -236,23 +223,6 @@ def run_report(given: Case) -> Case:
 def run_locked(given: Case) -> Case:
     payload = locked.unlock(locked.Kind(given["holds"]), b64(given["passphrase"]), b64(given["file"]))
     return {"payload": base64.b64encode(payload).decode()}
-
-
-def expand(pieces: Sequence[Case]) -> bytes:
-    """The bytes that the pieces of a Bundle's case stand for (tests/vectors/README.md)."""
-
-    def one(piece: Case) -> bytes:
-        if "zeros" in piece:
-            return bytes(piece["zeros"])
-        if "ctr" in piece:
-            cipher = Cipher(algorithms.AES(bytes.fromhex(piece["ctr"])), modes.CTR(bytes(16)))
-            return cipher.encryptor().update(bytes(piece["size"]))
-        if "gcm" in piece:
-            key = AESGCM(bytes.fromhex(piece["gcm"]))
-            return key.encrypt(bytes.fromhex(piece["nonce"]), expand(piece["plain"]), None)
-        return b64(piece["base64"])
-
-    return b"".join(map(one, pieces))
 
 
 def bundle_file(given: Case) -> bytes:
@@ -267,11 +237,7 @@ def item_hash(kind: str, data: bytes) -> bytes:
     """The hash that an index must give for an item: an Envelope's id, or the SHA-256."""
     if kind != "envelope":
         return sha256(data).digest()
-    reading = read_envelope(io.BytesIO(data))
-    envelope_id = EnvelopeId(reading.header.encoded, reading.letter)
-    for part in reading.parts:
-        envelope_id.add(part)
-    return envelope_id.digest()
+    return read_envelope(io.BytesIO(data)).end().id
 
 
 def run_bundle(given: Case) -> Case:
@@ -315,11 +281,33 @@ def run_mailbox(given: Case) -> Case:
                 "day": (entry.day - date(1970, 1, 1)).days,
                 "size": entry.size,
                 "opening_size": entry.opening_size,
+                "place": entry.place,
             }
             for entry in found.entries
         ],
         "openings": [base64.b64encode(opening).decode() for opening in found.openings],
     }
+
+
+def run_request(given: Case) -> Case:
+    """As a server reads a request to a mailbox, which must have its size."""
+    body = expand(given["pieces"])
+    if given["of"] == "list" and len(body) != mailbox.LIST_REQUEST:
+        raise Malformed("a request for the list of a mailbox has a wrong size")
+    tokens = mailbox.parse_tokens(body)
+    output: Case = {"tokens": [token.hex() for token in tokens]}
+    if given["of"] == "list":
+        again = mailbox.encode_tokens(tokens)
+    elif given["of"] == "piece":
+        reply, number = mailbox.parse_piece(body)
+        output |= {"reply": reply.hex(), "number": number}
+        again = mailbox.encode_piece(tokens, reply, number)
+    else:
+        replies_named = mailbox.parse_delete(body)
+        output["replies"] = [one.hex() for one in replies_named]
+        again = mailbox.encode_delete(tokens, replies_named)
+    assert again == body
+    return output
 
 
 def run_backup(given: Case) -> Case:
@@ -346,6 +334,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "locked": run_locked,
     "bundle": run_bundle,
     "mailbox": run_mailbox,
+    "request": run_request,
     "backup": run_backup,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -40,6 +40,16 @@ class Item:
     kind: str
     data: bytes
     hash: bytes
+    stamped: bytes = b""
+    """The Envelope hash of an Envelope."""
+
+    def line(self) -> Piece:
+        """As the index lists it."""
+        line = {"hash": self.hash.hex(), "kind": self.kind, "size": len(self.data)}
+        if self.kind != "envelope":
+            return line
+        stamp = SERVER.sign(b"tipbox/v1/stamp", self.stamped + b"2026-11-20")
+        return {**line, "day": "2026-11-20", "effort": 0, "stamp": b64(stamp)}
 
 
 def item(kind: str, data: bytes) -> Item:
@@ -108,7 +118,7 @@ def seal(
     padded: Callable[[bytes], bytes] = same,
     parts: int = 1,
     signer: Signer | Twisted | None = None,
-    sign_label: bytes = b"tipbox/v1/bundle",
+    sign_label: bytes | None = None,
     signed_hash: bytes | None = None,
     commit_to: bytes | None = None,
     info: Callable[[bytes], bytes] = same,
@@ -142,7 +152,11 @@ def seal(
     value = {
         "day": "2026-11-23",
         "direction": "out" if outward else "in",
-        "items": [{"hash": item.hash.hex(), "kind": item.kind, "size": len(item.data)} for item in items],
+        "items": [item.line() for item in items],
+        **(
+            {"heads": [head(ALPHA), head(BETA)] if ALPHA.id < BETA.id else [head(BETA), head(ALPHA)]} if outward else {}
+        ),
+        **({} if outward else {"head": random(f"{label}/head").hex()}),
         "organisation": ALPHA.id.hex(),
         "sender": b64(signer.public),
         "sequence": 7,
@@ -153,7 +167,9 @@ def seal(
     }
     value.pop(without, None)
     index = encoded(oracle.compact(value))
-    signature = signer.sign(sign_label, (signed_hash or header_hash) + index)
+    signed = index if outward or "items" not in value else encoded(oracle.compact({**value, "items": []}))
+    sign_label = sign_label or (b"tipbox/v1/bundle-out" if outward else b"tipbox/v1/bundle-in")
+    signature = signer.sign(sign_label, (signed_hash or header_hash) + signed)
     size = len(index) if length is None else length
     content = padded(signature + size.to_bytes(4) + index)
     plaintext = [[literal(content), {"zeros": PART - len(content)}], *([{"zeros": PART}] for _ in range(1, parts))]
@@ -175,6 +191,13 @@ def seal(
         items=items,
         outward=outward,
     )
+
+
+def head(organisation: oracle.Organisation) -> Piece:
+    """The head of an organisation, with the server's stamp."""
+    value = random(f"head of {organisation.name}")
+    stamp = SERVER.sign(b"tipbox/v1/head", organisation.id + value + b"2026-11-21")
+    return {"day": "2026-11-21", "head": value.hex(), "organisation": organisation.id.hex(), "stamp": b64(stamp)}
 
 
 def given(bundle: Bundle, **change: Any) -> Case:
@@ -229,15 +252,15 @@ def outward() -> Bundle:
     return seal(
         "outward",
         [
-            Item("envelope", tip.whole, tip.id),
-            item("report", oracle.compact({"bundles": [1, 2], "refused": []})),
-            Item("envelope", more.whole, more.id),
+            Item("envelope", tip.whole, tip.id, tip.hash),
+            item("report", oracle.compact({"bundles": [], "refused": []})),
+            Item("envelope", more.whole, more.id, more.hash),
         ],
     )
 
 
 def small(kind: str = "report") -> Item:
-    return item(kind, oracle.compact({"bundles": [1], "refused": []}))
+    return item(kind, oracle.compact({"bundles": [], "refused": []}))
 
 
 def plain(label: str, **breaks: Any) -> Bundle:
@@ -253,13 +276,13 @@ def whole() -> Iterator[Case]:
     value = {"envelopes": sorted(envelopes)}
     ack = oracle.compact({**value, "signature": b64(ALPHA.desk.sign(b"tipbox/v1/ack", oracle.compact(value)))})
     manifest = oracle.file_form({"stands for": "a manifest"})
-    recipient = make_envelope.To(make_envelope.source().address[:16], make_envelope.source().reply, random("pair"))
+    source = make_envelope.source()
     reply = make_envelope.seal(
-        "bundled reply", [recipient], b"Thanks.", meta={"kind": "reply", "mailbox": "", "reply_key": ""}
+        "bundled reply", [], b"Thanks.", kind=make_envelope.REPLY, reply_key=source.pair_key(ALPHA.id)
     )
     inward = seal(
         "inward",
-        [item("manifest", manifest), item("ack", ack), item("reply", make_envelope.source().address + reply.whole)],
+        [item("manifest", manifest), item("ack", ack), item("reply", source.address(ALPHA.id) + reply.whole)],
         outward=False,
     )
     yield reads("inward", "desk to server: a manifest, an acknowledgement and a reply", inward)
@@ -341,7 +364,7 @@ def whole() -> Iterator[Case]:
     yield reads(
         "item-envelope-hash",
         "an Envelope's hash is its id, not the SHA-256 of its bytes",
-        seal("envelope hash", [item("envelope", with_body.data)]),
+        seal("envelope hash", [replace(item("envelope", with_body.data), stamped=with_body.stamped)]),
         damaged=(1,),
     )
     swapped = seal("swapped", [item("report", b"[1]"), item("report", b"[2]")])
@@ -431,6 +454,19 @@ def indexes() -> Iterator[Case]:
         told={"sender": b64(BETA.desk.public)},
     )
     yield bad("signature-label", "signed as an acknowledgement", "bad-signature", sign_label=b"tipbox/v1/ack")
+    yield bad("signature-inward", "signed as an outward Bundle", "bad-signature", sign_label=b"tipbox/v1/bundle-out")
+    yield bad(
+        "signature-outward",
+        "signed as an inward Bundle",
+        "bad-signature",
+        outward=True,
+        sign_label=b"tipbox/v1/bundle-in",
+    )
+    yield reads(
+        "items-unsigned",
+        "an inward Bundle whose list of items its desk did not sign: nobody else can tell",
+        seal("items unsigned", [small("ack"), small("ack")], outward=False),
+    )
     yield bad(
         "signature-header",
         "the signature is over another header: an index taken from another Bundle",
@@ -475,6 +511,47 @@ def indexes() -> Iterator[Case]:
     yield bad("item-kind-inward", "an acknowledgement in an outward Bundle", outward=True, items=[small("ack")])
     yield bad("item-kind-outward", "an Envelope in an inward Bundle", items=[item("envelope", b"x")])
     yield bad("item-kind", "an unknown kind", items=[small("letter")])
+    for name in ("head", "heads"):
+        outside = name == "heads"
+        yield bad(f"without-{name}", f"the member {name} is missing", outward=outside, without=name)
+        yield bad(
+            f"other-{name}",
+            f"the member {name} of the other direction",
+            outward=not outside,
+            told={name: "" if name == "head" else []},
+        )
+    yield bad("head-short", "a head of 31 bytes", told={"head": "00" * 31})
+    yield bad("head-number", "a head that is a number", told={"head": 0})
+    two = sorted((head(ALPHA), head(BETA)), key=lambda one: one["organisation"])
+    yield bad("heads-order", "heads in descending order", outward=True, told={"heads": two[::-1]})
+    yield bad("heads-twice", "two heads of one organisation", outward=True, told={"heads": [two[0], two[0]]})
+    yield bad("heads-33", "33 heads", "limit", outward=True, told={"heads": [two[0]] * 33})
+    yield bad("heads-object", "heads is no list", outward=True, told={"heads": {}})
+    for name, value in (("day", "2026-02-30"), ("head", ""), ("organisation", "00" * 15), ("stamp", b64(bytes(63)))):
+        yield bad(
+            f"heads-{name}", f"a head with a wrong {name}", outward=True, told={"heads": [{**two[0], name: value}]}
+        )
+    yield bad("heads-member", "a head with another member", outward=True, told={"heads": [{**two[0], "sequence": 1}]})
+    line = Item("envelope", b"x", sha256(b"x"), bytes(32)).line()
+    for name in ("day", "effort", "stamp"):
+        lacking = {key: value for key, value in line.items() if key != name}
+        yield bad(
+            f"receipt-without-{name}", f"an Envelope without {name}", outward=True, items=[], told={"items": [lacking]}
+        )
+    wrongs: tuple[tuple[str, str, str | int], ...] = (
+        ("day", "a day that does not exist", "2026-02-30"),
+        ("effort-8", "effort 8", 8),
+        ("effort-negative", "an effort below zero", -1),
+        ("effort-true", "an effort that is true", True),
+        ("stamp", "a stamp of 63 bytes", b64(bytes(63))),
+    )
+    for name, wrong, found in wrongs:
+        told = {"items": [{**line, name.split("-")[0]: found}]}
+        yield bad(f"receipt-{name}", wrong, outward=True, items=[], told=told)
+    bare = {"hash": sha256(b"x").hex(), "kind": "report", "size": 1}
+    yield bad(
+        "receipt-report", "a report with a day", outward=True, items=[], told={"items": [{**bare, "day": "2026-11-20"}]}
+    )
     entry = {"hash": sha256(b"x").hex(), "kind": "ack", "size": 1}
     yield bad("item-size-0", "an item of no bytes", items=[], told={"items": [{**entry, "size": 0}]})
     yield bad(

@@ -21,6 +21,7 @@ class To:
     organisation: bytes
     key: XWing
     pair_key: bytes | None
+    mailbox: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,40 @@ class File:
     name: str
     data: bytes
     type: str = ""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What something sealed was made from."""
+
+    key: bytes
+    nonce: bytes
+    plaintext: bytes
+
+    @property
+    def sealed(self) -> bytes:
+        return oracle.gcm(self.key, self.nonce, self.plaintext)
+
+
+FEW_ZEROS = 1000
+
+
+def in_short(whole: bytes, made_from: tuple[Made, ...]) -> Case:
+    """An Envelope as a case gives it: in pieces where they are shorter, else as it is."""
+    pieces: list[Case] = []
+    at = 0
+    for made in made_from:
+        text = made.plaintext.rstrip(b"\x00")
+        if len(made.plaintext) - len(text) < FEW_ZEROS or (start := whole.find(made.sealed, at)) < 0:
+            continue  # not worth it; or another was put in its place
+        plain: list[Case] = [{"base64": b64(text)}] if text else []
+        plain.append({"zeros": len(made.plaintext) - len(text)})
+        pieces.append({"base64": b64(whole[at:start])})
+        pieces.append({"gcm": made.key.hex(), "nonce": made.nonce.hex(), "plain": plain})
+        at = start + len(made.sealed)
+    if not pieces:
+        return {"envelope": b64(whole)}
+    return {"pieces": [*pieces, {"base64": b64(whole[at:])}] if at < len(whole) else pieces}
 
 
 @dataclass(frozen=True)
@@ -41,14 +76,54 @@ class Envelope:
     meta: bytes
     message: bytes
     files: tuple[File, ...]
+    label: str = ""
+    slots: tuple[To, ...] = ()
+    """In the order of the header."""
+    made_trailer: bytes | None = None
+    """Another trailer than the right one."""
+    made_from: tuple[Made, ...] = ()
+    """What letter and parts were sealed from."""
+
+    def as_input(self) -> Case:
+        """The bytes as a case gives them: letter and parts as what they are made from where that is mostly zeros."""
+        return in_short(self.whole, self.made_from)
 
     @property
     def whole(self) -> bytes:
-        return self.header + self.letter + b"".join(self.parts)
+        return self.header + self.letter + b"".join(self.parts) + self.trailer
+
+    @property
+    def hash(self) -> bytes:
+        pieces = (sha256(self.header), sha256(self.letter), *map(sha256, self.parts))
+        return sha256(b"tipbox/v1/envelope-hash", *pieces)
+
+    @property
+    def trailer(self) -> bytes:
+        if self.made_trailer is not None:
+            return self.made_trailer
+        return b"".join(
+            random(f"{self.label}/tag {number}")
+            if slot.pair_key is None
+            else oracle.tag(slot.pair_key, self.secret_of(number), self.header[24:56], self.hash)
+            for number, slot in enumerate(self.slots)
+        )
 
     @property
     def id(self) -> bytes:
-        return sha256(self.header, self.letter, *map(sha256, self.parts))
+        return sha256(b"tipbox/v1/envelope-id", self.hash, self.trailer)
+
+    def secret_of(self, number: int) -> bytes:
+        """The seal secret of a slot."""
+        return random(f"{self.label}/seal secret {number}")
+
+    def with_tag_flipped(self, organisation: Organisation) -> Envelope:
+        """With a bit of that organisation's tag changed."""
+        place = 32 * [slot.organisation for slot in self.slots].index(organisation.id)
+        return replace(self, made_trailer=flip(self.trailer, place))
+
+    def sealed_again(self, **changes: Any) -> Envelope:
+        """With other bytes, and the tags that the source made over those before."""
+        return replace(self, **changes, made_trailer=self.trailer)
 
 
 @cache
@@ -57,8 +132,10 @@ def source() -> oracle.Source:
 
 
 def to(organisation: Organisation, *, filler: bool = False) -> To:
-    pair_key = None if filler else source().pair_key(organisation.id)
-    return To(organisation.id, organisation.receiving, pair_key)
+    if filler:
+        return To(organisation.id, organisation.receiving, None)
+    pair_key, mailbox = source().pair_key(organisation.id), source().address(organisation.id)
+    return To(organisation.id, organisation.receiving, pair_key, mailbox)
 
 
 class SmallOrder(XWing):
@@ -72,32 +149,43 @@ def same(value: Any) -> Any:
     return value
 
 
+TIP, REPLY = 0, 1
+
+
 def seal(
     label: str,
     recipients: list[To],
     message: bytes = b"",
     files: tuple[File, ...] = (),
     *,
+    kind: int = TIP,
+    reply_key: bytes = b"",
     meta: dict[str, Any] | None = None,
     without: str = "",
     encoded: Callable[[bytes], bytes] = same,
     letter: Callable[[bytes], bytes] = same,
     body: Callable[[bytes], bytes] = same,
     flags: Callable[[int, int], bool] = lambda index, count: index == count - 1,
+    sessions: Callable[[int], str] = lambda _: "session nonce",
     fixed: dict[str, Any] | None = None,
     committed_body_key: bytes | None = None,
     sort: bool = True,
 ) -> Envelope:
-    """Seal; the keyword arguments break one rule each and leave everything else in order."""
-    content_key, body_key, salt = (random(f"{label}/{name}") for name in ("content key", "body key", "salt"))
+    """Seal; the keyword arguments break one rule each and leave everything else in order.
+
+    A reply has no recipients: its content key comes from ``reply_key``, the pair key. ``sessions`` names the session
+    nonce of each part.
+    """
+    body_key, salt = random(f"{label}/body key"), random(f"{label}/salt")
+    content_key = (
+        oracle.hkdf(reply_key, salt, b"tipbox/v1/reply-content") if reply_key else random(f"{label}/content key")
+    )
     told = {
         "body_key": b64(body_key),
         "files": [{"name": file.name, "size": len(file.data), "type": file.type} for file in files],
         "id": random(f"{label}/message id", 16).hex(),
-        "kind": "tip",
         "language": "ru",
-        "mailbox": source().address.hex(),
-        "reply_key": b64(source().reply.public),
+        **({"answers": random(f"{label}/answers", 16).hex(), "day": "2026-11-23"} if kind == REPLY else {}),
         **(meta or {}),
     }
     told.pop(without, None)
@@ -109,55 +197,75 @@ def seal(
     content_commitment = oracle.hkdf(content_key, salt, b"tipbox/v1/content-commitment")
     body_commitment = oracle.hkdf(committed_body_key or body_key, salt, b"tipbox/v1/body-commitment")
     values = {
-        "magic": MAGIC, "version": 1, "slots": len(recipients), "reserved": 0, "letter": len(plaintext),
+        "magic": MAGIC, "version": 1, "slots": len(recipients), "kind": kind, "reserved": 0, "letter": len(plaintext),
         "body": len(padded), **(fixed or {}),
     }  # fmt: skip
-    header = struct.pack(">8sBBHIQ", *values.values()) + salt + content_commitment + body_commitment
+    start = struct.pack(">8sBBBBIQ", *values.values()) + salt + content_commitment + body_commitment
+    header = start
     ordered = sorted(recipients, key=lambda to: to.organisation) if sort else recipients
     for number, recipient in enumerate(ordered):
-        info = b"tipbox/v1/slot" + recipient.organisation + recipient.key.id + content_commitment + body_commitment
+        info = b"tipbox/v1/slot" + start + recipient.organisation + recipient.key.id
         secret = (
-            random(f"{label}/filler {number}", 64) if recipient.pair_key is None else content_key + recipient.pair_key
+            random(f"{label}/filler {number}", 128)
+            if recipient.pair_key is None
+            else content_key + recipient.pair_key + recipient.mailbox + random(f"{label}/seal secret {number}")
         )
         sealed = oracle.hpke_seal(recipient.key, info, secret, f"{label}/slot {number}")
         header += recipient.organisation + recipient.key.id + sealed
     header_hash = sha256(header)
-    part_key = oracle.hkdf(body_key, header_hash, b"tipbox/v1/parts")
+    letter_key = oracle.hkdf(content_key, header_hash, b"tipbox/v1/letter")
     pieces = oracle.cut(padded)
-    return Envelope(
-        header=header,
-        letter=oracle.gcm(oracle.hkdf(content_key, header_hash, b"tipbox/v1/letter"), bytes(12), plaintext),
-        parts=tuple(
-            oracle.gcm(part_key, oracle.part_nonce(index, flags(index, len(pieces))), piece)
+    nonces = [random(f"{label}/{sessions(index)}", 16) for index in range(len(pieces))]
+    made_from = (
+        Made(letter_key, bytes(12), plaintext),
+        *(
+            Made(
+                oracle.hkdf(body_key, header_hash, b"tipbox/v1/parts" + nonces[index]),
+                oracle.part_nonce(index, flags(index, len(pieces))),
+                piece,
+            )
             for index, piece in enumerate(pieces)
         ),
+    )
+    return Envelope(
+        header=header,
+        letter=made_from[0].sealed,
+        parts=tuple(nonce + made.sealed for nonce, made in zip(nonces, made_from[1:], strict=True)),
         content_key=content_key,
         meta=table,
         message=message,
         files=files,
+        label=label,
+        slots=tuple(ordered),
+        made_from=made_from,
     )
 
 
-def given(data: bytes, organisation: bytes = ALPHA.id, keys: list[XWing] | None = None) -> Case:
+def given(data: Envelope | bytes, organisation: bytes = ALPHA.id, keys: list[XWing] | None = None) -> Case:
     held = [ALPHA.receiving] if keys is None else keys
     return {
-        "envelope": b64(data),
+        **({"envelope": b64(data)} if isinstance(data, bytes) else data.as_input()),
         "organisation": organisation.hex(),
         "keys": [{"id": key.id.hex(), "seed": key.seed.hex()} for key in held],
         "destroyed": [],
     }
 
 
-def ok(name: str, comment: str, envelope: Envelope, reader: Case | None = None, pair_key: bytes | None = None) -> Case:
-    pair = pair_key or source().pair_key(ALPHA.id)
-    header_hash = sha256(envelope.header)
+def ok(
+    name: str, comment: str, envelope: Envelope, reader: Case | None = None, organisation: Organisation = ALPHA
+) -> Case:
+    pair = source().pair_key(organisation.id)
+    secret = envelope.secret_of([slot.organisation for slot in envelope.slots].index(organisation.id))
     output = {
         "id": envelope.id.hex(),
-        "header_hash": header_hash.hex(),
+        "hash": envelope.hash.hex(),
+        "header_hash": sha256(envelope.header).hex(),
         "content_key": envelope.content_key.hex(),
         "pair_key": pair.hex(),
+        "mailbox": source().address(organisation.id).hex(),
+        "seal_secret": secret.hex(),
         "thread_id": oracle.thread_id(pair).hex(),
-        "check_digits": oracle.check_digits(pair, header_hash),
+        "check_digits": oracle.check_digits(pair, secret, envelope.hash),
         "meta": envelope.meta.decode(),
         "message_sha256": sha256(envelope.message).hex(),
         "files": [
@@ -166,7 +274,7 @@ def ok(name: str, comment: str, envelope: Envelope, reader: Case | None = None, 
         ],
         "parts": len(envelope.parts),
     }
-    return case(f"envelope/{name}", "ok", comment, reader or given(envelope.whole), output)
+    return case(f"envelope/{name}", "ok", comment, reader or given(envelope), output)
 
 
 def fails(name: str, expect: str, comment: str, data: Envelope | bytes, **reader: Any) -> Case:
@@ -174,7 +282,7 @@ def fails(name: str, expect: str, comment: str, data: Envelope | bytes, **reader
         f"envelope/{name}",
         expect,
         comment,
-        {**given(data if isinstance(data, bytes) else data.whole), **reader},
+        {**given(data), **reader},
     )
 
 
@@ -187,8 +295,8 @@ def good() -> Iterator[Case]:
         "text-only-second-reader",
         "the same Envelope, read by the other organisation that it is addressed to",
         text,
-        given(text.whole, BETA.id, [BETA.receiving]),
-        source().pair_key(BETA.id),
+        given(text, BETA.id, [BETA.receiving]),
+        BETA,
     )
     yield fails(
         "filler",
@@ -219,19 +327,33 @@ def good() -> Iterator[Case]:
     )
     bounds = (File("ы" * 127 + "x", b"x", "~" * 127),)
     yield ok("name-255", "a name of 255 bytes and a type of 127", seal("bounds", [to(ALPHA)], files=bounds))
+    yield ok("no-language", "a tip in no language", seal("no language", [to(ALPHA)], b"!", meta={"language": ""}))
+    members = {
+        "consent": {"ask_me": True, "level": 2, "never": ["police", "ы" * 100], "until": "2027-02-28"},
+        "continues": random("an Envelope before it").hex(),
+        "files_follow": 1000,
+        "sections": ["AAAA", ""],
+    }
     yield ok(
-        "no-mailbox",
-        "a tip without a way to answer, in no language",
-        seal("no mailbox", [to(ALPHA)], b"!", meta={"language": "", "mailbox": "", "reply_key": ""}),
+        "members", "consent, continues, files that follow, sections", seal("members", [to(ALPHA)], b"!", meta=members)
     )
-    reserved = {"consent": {"later": [1, None, True, {"a": "b"}]}, "sections": ["AAAA", ""]}
-    yield ok("reserved", "consent and sections are kept, not read", seal("reserved", [to(ALPHA)], b"!", meta=reserved))
+    least = {"consent": {"ask_me": False, "level": 0, "never": [], "until": ""}, "files_follow": 1}
+    yield ok("consent-least", "a consent that allows nothing", seal("least", [to(ALPHA)], b"!", meta=least))
+    most = {"consent": {"ask_me": False, "level": 5, "never": ["x" * 200] * 8, "until": "9999-12-31"}}
+    yield ok("consent-most", "a consent at its bounds", seal("most", [to(ALPHA)], b"!", meta=most))
     edge = seal("letter edge", [to(ALPHA)], b"x")
     room = 8192 - (4 + len(edge.meta) + 4)
     yield ok(
         "letter-full",
         "a message that fills the smallest letter to the last byte",
         seal("letter edge", [to(ALPHA)], b"x" * room),
+    )
+    bare = seal("letter edge", [to(ALPHA)], files=(files[1],), meta={"sections": [""]})
+    filling = {"sections": ["x" * (8192 - (4 + len(bare.meta) + 4))]}
+    yield ok(
+        "letter-full-meta",
+        "no message, and a meta that fills the smallest letter to the last byte",
+        seal("letter edge", [to(ALPHA)], files=(files[1],), meta=filling),
     )
     yield ok("letter-second", "one byte more takes the next size", seal("letter edge", [to(ALPHA)], b"x" * (room + 1)))
     yield ok(
@@ -240,29 +362,40 @@ def good() -> Iterator[Case]:
         seal("letter edge", [to(ALPHA)], b"x" * 69_700),
     )
     yield ok("parts-two", "one byte more than a part; padding makes the second part longer", two_parts())
-    reply = seal(
-        "reply",
-        [To(source().address[:16], source().reply, source().pair_key(ALPHA.id))],
-        "Спасибо. Когда это было?".encode(),
-        (File("form.pdf", random("form", 300), "application/pdf"),),
-        meta={"kind": "reply", "mailbox": "", "reply_key": ""},
+    yield ok(
+        "two-sessions",
+        "a body that two sessions sealed: the first part, and the second after the upload was begun again",
+        zeros("two sessions", 2, sessions=lambda index: f"session {index}"),
     )
-    mailbox = given(reply.whole, source().address[:16], [source().reply])
-    yield ok("reply", "a reply, read by the source", reply, mailbox)
+    yield ok(
+        "sessions-in-turn",
+        "a body whose parts come from two sessions in turn",
+        zeros("sessions in turn", 4, sessions=lambda index: f"session {index % 2}"),
+    )
+    yield ok(
+        "other-tag-changed",
+        "a bit of another organisation's tag changed: it is not the reader's, and the id is another",
+        text.with_tag_flipped(BETA),
+    )
     old = XWing("organisation alpha/earlier")
     yield ok(
         "two-keys",
         "a reader with two keys takes the one that the slot names",
         text,
-        given(text.whole, keys=[old, ALPHA.receiving]),
+        given(text, keys=[old, ALPHA.receiving]),
     )
     crowd = [To(random(f"crowd {n}", 16), BETA.receiving, None) for n in range(31)]
     yield ok("slots-32", "as many slots as there can be", seal("crowd", [to(ALPHA), *crowd], b"many"))
 
 
-@cache
-def two_parts() -> Envelope:
-    return seal("two parts", [to(ALPHA)], files=(File("long", random("long", 65537)),))
+def two_parts(label: str = "two parts", **breaks: Any) -> Envelope:
+    return seal(label, [to(ALPHA)], files=(File("long", random("long", 65537)),), **breaks)
+
+
+def zeros(label: str, parts: int, **breaks: Any) -> Envelope:
+    """With a body of whole parts, which are zeros but for their numbers."""
+    data = b"".join(bytes([index + 1]).ljust(oracle.PART, b"\x00") for index in range(parts))
+    return seal(label, [to(ALPHA)], files=(File("long", data),), **breaks)
 
 
 def headers() -> Iterator[Case]:
@@ -275,10 +408,20 @@ def headers() -> Iterator[Case]:
     yield fails("header-empty", "truncated", "no bytes at all", b"")
     yield fails("header-magic-cut", "truncated", "the file ends within the magic", whole.whole[:5])
     yield fails("header-version-missing", "truncated", "the file ends after the magic", whole.whole[:8])
+    yield fails(
+        "header-prefix-cut", "truncated", "eleven bytes, of version 2: too few to look at it", MAGIC + b"\x02\x01\x00"
+    )
     yield fails("header-fixed-cut", "truncated", "the file ends within the fixed fields", whole.whole[:60])
     yield fails("header-slots-cut", "truncated", "the file ends one byte before the header does", whole.header[:-1])
     yield fails("letter-missing", "truncated", "the file ends after the header", whole.header)
-    yield fails("letter-cut", "truncated", "the file ends one byte before the letter does", whole.whole[:-1])
+    yield fails(
+        "letter-cut", "truncated", "the file ends one byte before the letter does", (whole.header + whole.letter)[:-1]
+    )
+    yield fails("header-kind-2", "malformed", "an unknown kind", broken("kind", kind=2))
+    yield fails("header-kind-255", "malformed", "an unknown kind, and no slots", broken("kind 255", kind=255, slots=0))
+    yield fails("header-reply-slots", "limit", "a reply with a slot", broken("reply with a slot", kind=REPLY))
+    reply = seal("a reply", [], b"text", kind=REPLY, reply_key=source().pair_key(ALPHA.id))
+    yield fails("reply", "malformed", "a reply in the place of a tip", reply.whole)
     yield fails("header-magic", "not-tipbox", "another magic: a PNG", broken("magic", magic=b"\x89PNG\r\n\x1a\n"))
     yield fails("header-magic-bundle", "not-tipbox", "the magic of a Bundle", broken("magic", magic=b"\x89tipbdl\n"))
     yield fails(
@@ -301,11 +444,12 @@ def headers() -> Iterator[Case]:
     yield fails(
         "header-body-huge", "limit", "the largest body size that the field can hold", broken("body", body=2**64 - 1)
     )
+    yield fails("header-reserved", "malformed", "the reserved byte is not zero", broken("reserved", reserved=1))
     yield fails(
-        "header-reserved-first", "malformed", "the first reserved byte is not zero", broken("reserved", reserved=0x0100)
-    )
-    yield fails(
-        "header-reserved-last", "malformed", "the second reserved byte is not zero", broken("reserved", reserved=1)
+        "header-letter-limit",
+        "limit",
+        "a letter of 4 MiB + 128 KiB, a size of Padmé above the bound",
+        broken("letter", letter=2**22 + 2**17),
     )
     yield fails("header-letter-0", "malformed", "a letter size of zero", broken("letter", letter=0))
     yield fails("header-letter-size", "malformed", "a letter size between two sizes", broken("letter", letter=8193))
@@ -331,7 +475,7 @@ def slots() -> Iterator[Case]:
     """Section 4.2: the outcomes of opening a slot."""
     recipients = [to(ALPHA), to(BETA)]
     whole = seal("slots", recipients, b"text")
-    mine, theirs = (120 + 1232 * at for at in ((0, 1) if ALPHA.id < BETA.id else (1, 0)))
+    mine, theirs = (120 + 1296 * at for at in ((0, 1) if ALPHA.id < BETA.id else (1, 0)))
     yield fails(
         "not-addressed", "not-addressed", "no slot has the reader's organisation id", whole, organisation=GAMMA.id.hex()
     )
@@ -366,7 +510,9 @@ def slots() -> Iterator[Case]:
         "tampered",
         "the X25519 half of enc is of small order; X-Wing alone would open it",
         seal(
-            "small enc", [To(ALPHA.id, SmallOrder("organisation alpha/receiving"), source().pair_key(ALPHA.id))], b"x"
+            "small enc",
+            [replace(to(ALPHA), key=SmallOrder("organisation alpha/receiving"))],
+            b"x",
         ),
     )
     yield fails(
@@ -376,7 +522,7 @@ def slots() -> Iterator[Case]:
         flip(data, mine + 1152),
     )
     yield fails(
-        "slot-tag-flipped", "tampered", "a bit of the tag changed in the reader's slot", flip(data, mine + 1231)
+        "slot-tag-flipped", "tampered", "a bit of the tag changed in the reader's slot", flip(data, mine + 1295)
     )
     yield fails(
         "slot-other-reader-flipped",
@@ -388,14 +534,9 @@ def slots() -> Iterator[Case]:
         "slot-other-key-id-flipped", "tampered", "a bit of another reader's key id changed", flip(data, theirs + 16)
     )
     again = seal("slots again", recipients, b"text")
-    moved = data[:mine] + again.whole[mine : mine + 1232] + data[mine + 1232 :]
+    moved = data[:mine] + again.whole[mine : mine + 1296] + data[mine + 1296 :]
     yield fails("slot-moved", "tampered", "the reader's slot comes from another Envelope to the same readers", moved)
-    yield fails(
-        "salt-flipped",
-        "not-for-you",
-        "a bit of the salt changed: the slot opens, and no key is the committed one",
-        flip(data, 24),
-    )
+    yield fails("salt-flipped", "tampered", "a bit of the salt changed: the slots cover it", flip(data, 24))
     yield fails(
         "content-commitment-flipped",
         "tampered",
@@ -408,9 +549,10 @@ def slots() -> Iterator[Case]:
         "a bit of the body commitment changed: the slots cover it",
         flip(data, 88),
     )
-    resized = data[:16] + (2).to_bytes(8) + data[24:] + bytes(18)
+    end = len(whole.header + whole.letter)
+    resized = data[:16] + (2).to_bytes(8) + data[24:end] + bytes(34) + data[end:]
     yield fails("body-size-changed", "tampered", "the body size changed after sealing", resized)
-    removed = data[:9] + b"\x01" + data[10:120] + data[mine : mine + 1232] + data[120 + 2 * 1232 :]
+    removed = data[:9] + b"\x01" + data[10:120] + data[mine : mine + 1296] + data[120 + 2 * 1296 : -32]
     yield fails("slot-removed", "tampered", "the other reader's slot was taken out", removed)
 
 
@@ -431,17 +573,20 @@ def letters() -> Iterator[Case]:
     )
     again = seal("letter again", [to(ALPHA)], b"text")
     yield fails(
-        "letter-moved", "tampered", "the letter of another Envelope of the same size", whole.header + again.letter
+        "letter-moved",
+        "tampered",
+        "the letter of another Envelope of the same size",
+        whole.sealed_again(letter=again.letter),
     )
 
     yield letter(
         "body-key", "the body key is not the committed one", "commitment", committed_body_key=random("another body key")
     )
-    for name in ("body_key", "files", "id", "kind", "language", "mailbox", "reply_key"):
+    for name in ("body_key", "files", "id", "language"):
         yield letter(f"without-{name.replace('_', '-')}", f"the member {name} is missing", without=name)
     yield letter("other-member", "a member that does not belong there", meta={"priority": 1})
     yield letter("space", "meta is not in canonical form: a space", encoded=lambda meta: meta.replace(b":", b": ", 1))
-    yield letter("duplicate", "meta names a member twice", encoded=lambda meta: meta[:-1] + b',"reply_key":""}')
+    yield letter("duplicate", "meta names a member twice", encoded=lambda meta: meta[:-1] + b',"language":"ru"}')
     yield letter("not-json", "meta is no JSON", encoded=lambda meta: meta[:-1])
     yield letter("array", "meta is no object", encoded=lambda meta: b"[" + meta + b"]")
     yield letter("meta-empty", "meta has no byte", encoded=lambda _: b"")
@@ -465,6 +610,11 @@ def letters() -> Iterator[Case]:
         "no-message-size",
         "the letter ends before the message's size",
         letter=lambda _: (8188).to_bytes(4) + bytes(8188),
+    )
+    yield letter(
+        "message-size-cut",
+        "the letter ends within the message's size, of which three large bytes are there",
+        letter=lambda _: (8185).to_bytes(4) + bytes(8185) + b"\xff" * 3,
     )
     yield letter("padding-first", "the first byte of the padding is not zero", letter=message_size(3))
     yield letter("padding-last", "the last byte of the padding is not zero", letter=lambda text: text[:-1] + b"\x01")
@@ -506,23 +656,79 @@ def letters() -> Iterator[Case]:
         "base64 without padding",
         meta={"body_key": b64(random("letter body-key-unpadded/body key")).rstrip("=")},
     )
-    yield letter("kind", "an unknown kind", meta={"kind": "ack"})
+    for name, value in (("kind", "tip"), ("mailbox", ""), ("reply_key", "")):
+        yield letter(
+            f"former-{name.replace('_', '-')}", f"the member {name}, which letters once had", meta={name: value}
+        )
+    yield letter("answers", "a member of replies", meta={"answers": ""})
+    yield letter("day", "a member of replies", meta={"day": "2026-11-23"})
     yield letter("language", "a language that is no tag", meta={"language": "ru_RU"})
+    yield letter("language-letter", "a language of one letter", meta={"language": "r"})
+    yield letter("language-digits", "a language of digits", meta={"language": "12"})
+    yield letter("language-nine", "a language whose first subtag has nine letters", meta={"language": "abcdefghi"})
     yield letter(
         "language-long", "a language of 36 characters", meta={"language": "ru-abcdefgh-abcdefgh-abcdefgh-abcdef"}
     )
-    yield letter("mailbox-alone", "a mailbox without a reply key", meta={"reply_key": ""})
-    yield letter("reply-key-alone", "a reply key without a mailbox", meta={"mailbox": ""})
-    yield letter("mailbox-short", "a mailbox of 31 bytes", meta={"mailbox": "00" * 31})
-    yield letter("reply-key-short", "a reply key of 1215 bytes", meta={"reply_key": b64(bytes(1215))})
-    yield letter("mailbox-null", "a mailbox that is null", meta={"mailbox": None})
+    yield letter("continues-short", "an Envelope hash of 31 bytes", meta={"continues": "00" * 31})
+    yield letter("continues-empty", "an Envelope hash of no bytes", meta={"continues": ""})
+    yield letter("files-follow-0", "no files follow", meta={"files_follow": 0})
+    yield letter("files-follow-1001", "1,001 files follow", meta={"files_follow": 1001})
+    yield letter("files-follow-true", "a number of files that is true", meta={"files_follow": True})
+
+    def consent(name: str, comment: str, without: str = "", **change: Any) -> Case:
+        said = {"ask_me": True, "level": 2, "never": ["x"], "until": "2027-01-18", **change}
+        said.pop(without, None)
+        return letter(f"consent-{name}", comment, meta={"consent": said})
+
     yield letter("consent", "consent is no object", meta={"consent": True})
+    for name in ("ask_me", "level", "never", "until"):
+        yield consent(f"without-{name.replace('_', '-')}", f"a consent without {name}", without=name)
+    yield consent("other-member", "a consent with another member", note="")
+    yield consent("ask-me", "ask_me is a number", ask_me=1)
+    yield consent("level-6", "level 6", level=6)
+    yield consent("level-negative", "a level below zero", level=-1)
+    yield consent("level-true", "a level that is true", level=True)
+    yield consent("never-9", "nine exceptions", never=["x"] * 9)
+    yield consent("never-object", "never is no list", never={})
+    yield consent("ask-me-null", "ask_me is null", ask_me=None)
+    yield consent("level-text", "a level that is text", level="2")
+    yield consent("never-bytes", "an exception of 101 letters, which are 202 bytes", never=["ы" * 101])
+    yield consent("never-delete", "an exception with U+007F", never=["a\x7fb"])
+    yield consent("never-empty", "an exception of no bytes", never=[""])
+    yield consent("never-201", "an exception of 201 bytes", never=["x" * 201])
+    yield consent("never-control", "an exception with a control character", never=["a\x1fb"])
+    yield consent("never-c1", "an exception with U+0085", never=["a\x85b"])
+    yield consent("never-number", "an exception that is no text", never=[1])
+    yield consent("until", "a day that does not exist", until="2027-02-29")
+    yield consent("until-year-0", "a day of the year 0", until="0000-01-01")
+    yield consent("until-time", "a day with a time", until="2027-02-28T00:00:00Z")
+    yield consent("until-null", "an end that is null", until=None)
     yield letter("sections", "sections is no list", meta={"sections": "AAAA"})
     yield letter("sections-member", "a section is no text", meta={"sections": [1]})
 
 
 def orders() -> Iterator[Case]:
     """Sections 4.3 and 4.4: two rules are broken at once, and the page's order says which is named."""
+    head = seal("header order", [to(ALPHA)], b"text").header
+
+    def header(name: str, expect: str, comment: str, size: int = len(head), **changes: bytes) -> Case:
+        changed = bytearray(head)
+        for at, data in changes.items():
+            changed[int(at[2:]) : int(at[2:]) + len(data)] = data
+        return fails(f"order-{name}", expect, comment, bytes(changed[:size]))
+
+    much = (2**64 - 1).to_bytes(8)
+    yield header("magic-prefix", "not-tipbox", "another magic, and eight bytes in all", 8, at0=b"PK")
+    yield header("prefix-version", "truncated", "eleven bytes, and version 2", 11, at8=b"\x02")
+    yield header("version-kind", "version", "version 2, and an unknown kind", at8=b"\x02", at10=b"\x02")
+    yield header("kind-slots", "malformed", "an unknown kind, and 33 slots", at9=b"\x21\x02")
+    yield header("slots-cut", "limit", "33 slots, and the header is cut", 200, at9=b"\x21")
+    yield header("reply-slots-cut", "limit", "a reply with a slot, and the header is cut", 12, at10=b"\x01")
+    yield header("cut-body", "truncated", "the header is cut, and the body too large", 1000, at16=much)
+    yield header(
+        "body-reserved", "limit", "the body is too large, and the reserved byte not zero", at11=b"\x01", at16=much
+    )
+    yield header("reserved-letter", "malformed", "the reserved byte is not zero, and the letter missing", at11=b"\x01")
     one, nul = File("a", b"x"), {"name": "\0", "size": 1, "type": ""}
     long = {"name": "x" * 256, "size": 1, "type": ""}
     many = tuple(File(str(n), b"") for n in range(1001))
@@ -531,12 +737,21 @@ def orders() -> Iterator[Case]:
         made = seal(f"order {name}", [to(ALPHA)], b"text", files, **breaks)
         return fails(f"order-{name}", expect, comment, made)
 
-    yield order("files-kind", "limit", "1,001 files, and an unknown kind", many, meta={"kind": "ack"})
-    yield order("files-member", "malformed", "1,001 files, and a member is missing", many, without="kind")
-    for name, wrong in (("kind", "ack"), ("mailbox", ""), ("consent", []), ("id", ""), ("language", "_")):
+    yield order("files-language", "limit", "1,001 files, and no language", many, meta={"language": "_"})
+    yield order("files-member", "malformed", "1,001 files, and a member is missing", many, without="language")
+    for name, wrong in (("continues", ""), ("consent", []), ("files_follow", 0), ("id", ""), ("language", "_")):
         yield order(
-            f"name-{name}", "limit", f"a name of 256 bytes, and {name} is wrong", meta={"files": [long], name: wrong}
+            f"name-{name.replace('_', '-')}",
+            "limit",
+            f"a name of 256 bytes, and {name} is wrong",
+            meta={"files": [long], name: wrong},
         )
+    yield order(
+        "type-ascii",
+        "limit",
+        "a type of 64 letters, which are 128 bytes, and are not ASCII",
+        meta={"files": [{"name": "a", "size": 1, "type": "ы" * 64}]},
+    )
     yield order(
         "type-name", "limit", "a type of 128 characters, and U+0000", meta={"files": [{**nul, "type": "x" * 128}]}
     )
@@ -572,9 +787,15 @@ def orders() -> Iterator[Case]:
     )
     changed = flip(data[:start], start - 1)
     yield fails("order-letter-parts", "tampered", "the letter is changed, and no part is there", changed)
-    changed = flip(data, start)
+    changed = flip(data, start + 16)
     yield fails("order-part-trailing", "tampered", "the last part is changed, and a byte behind it", changed + b"x")
-    changed = flip(two.whole[:-1], len(two.header + two.letter))
+    yield fails(
+        "order-part-tag", "tampered", "the last part is changed, and so is the tag", flip(changed, len(data) - 1)
+    )
+    yield fails(
+        "order-trailing-tag", "trailing", "the tag is changed, and a byte behind it", flip(data, len(data) - 1) + b"x"
+    )
+    changed = flip(two.whole[: -32 - 1], len(two.header + two.letter))
     yield fails("order-part-parts", "tampered", "the first part is changed, and the second cut", changed)
 
 
@@ -583,20 +804,25 @@ def bodies() -> Iterator[Case]:
     small = seal("small body", [to(ALPHA)], b"text", (File("a", random("a", 1000)),))
     start = len(small.header + small.letter)
     yield fails("part-flipped", "tampered", "a bit of the only part changed", flip(small.whole, start + 500))
-    yield fails(
-        "part-tag-flipped", "tampered", "a bit of a part's tag changed", flip(small.whole, len(small.whole) - 1)
-    )
-    yield fails("part-cut", "incomplete", "the file ends one byte before the last part does", small.whole[:-1])
+    end = len(small.whole) - 32
+    yield fails("part-tag-flipped", "tampered", "a bit of a part's tag changed", flip(small.whole, end - 1))
+    yield fails("part-nonce-flipped", "tampered", "a bit of a part's session nonce changed", flip(small.whole, start))
+    yield fails("part-cut", "incomplete", "the file ends one byte before the last part does", small.whole[: end - 1])
     yield fails("part-missing", "incomplete", "the file ends before the only part", small.whole[:start])
-    yield fails("part-trailing", "trailing", "one byte after the last part", small.whole + b"\x00")
-    yield fails("part-twice", "trailing", "the last part comes again", small.whole + small.parts[0])
+    yield fails("trailer-missing", "incomplete", "the file ends before the trailer", small.whole[:end])
+    yield fails("trailer-cut", "incomplete", "the file ends one byte before the trailer does", small.whole[:-1])
+    yield fails("trailer-trailing", "trailing", "one byte after the trailer", small.whole + b"\x00")
+    yield fails("part-twice", "trailing", "the trailer comes again", small.whole + small.trailer)
     no_body = seal("no body", [to(ALPHA)], b"text")
     yield fails(
-        "letter-trailing", "trailing", "one byte after the letter of an Envelope without a body", no_body.whole + b"\n"
+        "letter-trailing", "trailing", "one byte after the trailer of an Envelope without a body", no_body.whole + b"\n"
     )
     again = seal("small body again", [to(ALPHA)], b"text", small.files)
     yield fails(
-        "part-moved", "tampered", "the part of another Envelope of the same sizes", replace(small, parts=again.parts)
+        "part-moved",
+        "tampered",
+        "the part of another Envelope of the same sizes",
+        small.sealed_again(parts=again.parts),
     )
     yield fails(
         "part-not-last",
@@ -616,48 +842,84 @@ def bodies() -> Iterator[Case]:
         "parts-last-missing",
         "incomplete",
         "the file ends after the first of two parts",
-        replace(two, parts=two.parts[:1]),
+        two.header + two.letter + two.parts[0],
     )
-    equal = seal("equal parts", [to(ALPHA)], files=(File("b", random("b", 131072)),))
+    equal = zeros("equal parts", 2)
     one, other = equal.parts
     yield fails(
-        "parts-swapped", "tampered", "two parts of one size in the wrong order", replace(equal, parts=(other, one))
+        "parts-swapped", "tampered", "two parts of one size in the wrong order", equal.sealed_again(parts=(other, one))
     )
     yield fails(
         "parts-repeated",
         "tampered",
         "the first part stands in the place of the second",
-        replace(equal, parts=(one, one)),
+        equal.sealed_again(parts=(one, one)),
+    )
+    mixed = zeros("mixed sessions", 2, sessions=lambda index: f"session {index}")
+    one, other = mixed.parts
+    yield fails(
+        "parts-nonces-swapped",
+        "tampered",
+        "two parts of two sessions, each with the session nonce of the other",
+        mixed.sealed_again(parts=(other[:16] + one[16:], one[:16] + other[16:])),
     )
 
 
+def tags() -> Iterator[Case]:
+    """Section 4.5: what the reader's own tag covers. Each of these opens, and none is the source's."""
+    recipients = [to(ALPHA), to(BETA)]
+    files = (File("a", random("sealed", 1000)),)
+    text, whole = seal("tags", recipients, b"text"), seal("tags of files", recipients, b"text", files)
+    yield fails("tag-flipped", "forged", "a bit of the reader's own tag changed", text.with_tag_flipped(ALPHA))
+    yield fails(
+        "tags-swapped",
+        "forged",
+        "the two tags in the other's place",
+        replace(text, made_trailer=text.trailer[32:] + text.trailer[:32]),
+    )
+    yield fails("tag-zero", "forged", "a trailer of zeros", replace(text, made_trailer=bytes(64)))
+    # As an organisation does that shares the tip: it has the content key and the body key, and makes its own tag.
+    other = seal("tags", recipients, b"other words")
+    yield fails(
+        "tag-other-letter", "forged", "another letter under the same header", text.sealed_again(letter=other.letter)
+    )
+    changed = seal(
+        "tags of files", recipients, b"text", (File("a", random("forged", 1000)),), sessions=lambda _: "again"
+    )
+    yield fails(
+        "tag-other-parts", "forged", "other files under the same header", whole.sealed_again(parts=changed.parts)
+    )
+    again = seal("tags of files", recipients, b"text", files, sessions=lambda _: "again")
+    yield fails(
+        "tag-other-session",
+        "forged",
+        "the same files, sealed by a session whose parts the source never named",
+        whole.sealed_again(parts=again.parts),
+    )
+    spoiled = text.secret_of([slot.organisation for slot in text.slots].index(BETA.id))
+    pair = source().pair_key(ALPHA.id)
+    place = 32 * [slot.organisation for slot in text.slots].index(ALPHA.id)
+    for name, comment, key, secret in (
+        ("pair-key", "a tag with the reader's pair key and the other's seal secret", pair, spoiled),
+        ("no-secret", "a tag with the pair key alone, as a found access code gives it", pair, bytes(32)),
+    ):
+        made = oracle.tag(key, secret, text.header[24:56], text.hash)
+        trailer = text.trailer[:place] + made + text.trailer[place + 32 :]
+        yield fails(f"tag-{name}", "forged", comment, replace(text, made_trailer=trailer))
+
+
 def replies() -> Iterator[Case]:
-    """Section 4.6: what a source is told of a reply, and from whom."""
-    known, told = [ALPHA.id, BETA.id], {"kind": "reply", "mailbox": "", "reply_key": ""}
+    """Section 4.6: what a source is told of a reply in the mailbox of ALPHA."""
+    pair_key = source().pair_key(ALPHA.id)
 
-    def slot(pair_key: bytes, place: bytes = b"", key: XWing | None = None) -> To:
-        return To(place or source().address[:16], key or source().reply, pair_key)
-
-    def mine(organisation: Organisation = ALPHA) -> To:
-        return slot(source().pair_key(organisation.id))
-
-    def made(
-        name: str,
-        comment: str,
-        envelope: Envelope | bytes,
-        expect: str = "ok",
-        organisation: bytes = b"",
-    ) -> Case:
-        read = {
-            "envelope": b64(envelope if isinstance(envelope, bytes) else envelope.whole),
-            "passphrase": source().passphrase.hex(),
-            "organisations": [one.hex() for one in known],
-        }
+    def made(name: str, comment: str, envelope: Envelope | bytes, expect: str = "ok") -> Case:
+        data = {"envelope": b64(envelope)} if isinstance(envelope, bytes) else envelope.as_input()
+        read = {**data, "pair_key": pair_key.hex()}
         if isinstance(envelope, bytes) or expect != "ok":
             return case(f"reply/{name}", expect, comment, read)
         output = {
             "id": envelope.id.hex(),
-            "organisation": organisation.hex(),
+            "meta": envelope.meta.decode(),
             "message_sha256": sha256(envelope.message).hex(),
             "files": [
                 {"name": file.name, "size": len(file.data), "type": file.type, "sha256": sha256(file.data).hex()}
@@ -666,82 +928,83 @@ def replies() -> Iterator[Case]:
         }
         return case(f"reply/{name}", expect, comment, read, output)
 
-    def sealed(label: str, *recipients: To, **breaks: Any) -> Envelope:
-        meta = {**told, **breaks.pop("meta", {})}
-        return seal(f"reply {label}", list(recipients), "Когда это было?".encode(), meta=meta, **breaks)
+    def sealed(label: str, message: bytes = b"Thank you.", files: tuple[File, ...] = (), **breaks: Any) -> Envelope:
+        breaks = {"kind": REPLY, "reply_key": pair_key, **breaks}
+        return seal(f"reply {label}", breaks.pop("recipients", []), message, files, **breaks)
 
-    form = (File("form.pdf", random("form", 300), "application/pdf"), File("empty", b""))
-    plain = sealed("plain", mine())
-    yield made("plain", "from the first organisation", plain, organisation=ALPHA.id)
-    yield made("second", "from the second organisation", sealed("second", mine(BETA)), organisation=BETA.id)
-    yield made("files", "with files", sealed("files", mine(), files=form), organisation=ALPHA.id)
+    form = (File("form.pdf", random("form", 300), "application/pdf"),)
+    plain = sealed("plain", "Спасибо. Когда это было?".encode())
+    yield made("plain", "a reply with a message alone", plain)
+    yield made("files", "a reply with a file", sealed("files", files=form))
+    yield made("answers-nothing", "a reply that names no message", sealed("no answers", meta={"answers": ""}))
+    yield made("no-language", "a reply in no language", sealed("no language", meta={"language": ""}))
+    two = (File("long", random("long reply", 65537)),)
     yield made(
-        "unknown-organisation",
-        "the pair key of an organisation whose manifest the source does not hold: from nobody",
-        sealed("unknown organisation", mine(GAMMA)),
+        "two-sessions",
+        "a file that two sessions sealed",
+        sealed("two sessions", files=two, sessions=lambda at: f"{at}"),
     )
+    for name, comment, key in (
+        ("pair-key-other", "sealed with the pair key of another organisation", source().pair_key(BETA.id)),
+        ("pair-key-random", "sealed with a made-up pair key", random("no pair key")),
+        ("pair-key-zero", "sealed with a pair key of zeros", bytes(32)),
+        ("pair-key-flipped", "one bit of the pair key is another", flip(pair_key, 31)),
+    ):
+        yield made(name, f"{comment}: from nobody", sealed(name, reply_key=key), "not-for-you")
+    yield made("salt-flipped", "a bit of the salt changed: from nobody", flip(plain.whole, 24), "not-for-you")
     yield made(
-        "pair-key-other-source",
-        "the first organisation's pair key with another source: from nobody",
-        sealed("other source", slot(oracle.Source("low", secret=0).pair_key(ALPHA.id))),
+        "commitment-flipped",
+        "a bit of the content commitment changed: from nobody",
+        flip(plain.whole, 56),
+        "not-for-you",
     )
-    yield made("pair-key-random", "a made-up pair key: from nobody", sealed("random", slot(random("no pair key"))))
-    yield made("pair-key-zero", "a pair key of zeros: from nobody", sealed("zero", slot(bytes(32))))
-    yield made(
-        "pair-key-flipped",
-        "one bit of the pair key is another: from nobody",
-        sealed("flipped", slot(flip(source().pair_key(ALPHA.id), 31))),
-    )
-    yield made(
-        "named-in-text",
-        "the text names the first organisation and the pair key is the second's: from the second",
-        seal("reply named", [mine(BETA)], b"This is alpha.", meta=told),
-        organisation=BETA.id,
-    )
-    yield made("version", "version 2", sealed("version", mine(), fixed={"version": 2}), "version")
-    yield made("kind-tip", "a tip in the place of a reply", sealed("tip", mine(), meta={"kind": "tip"}), "malformed")
-    yield made(
-        "mailbox",
-        "a reply that names a mailbox and a reply key",
-        sealed("mailbox", mine(), meta={"mailbox": source().address.hex(), "reply_key": b64(source().reply.public)}),
-        "malformed",
-    )
-    yield made(
-        "slot-other-mailbox",
-        "the slot is for another mailbox",
-        sealed("other mailbox", slot(source().pair_key(ALPHA.id), random("mailbox", 16))),
-        "not-addressed",
-    )
-    yield made(
-        "slot-organisation",
-        "the slot has the organisation's id in the place of the mailbox's",
-        sealed("organisation", slot(source().pair_key(ALPHA.id), ALPHA.id)),
-        "not-addressed",
-    )
-    yield made(
-        "slot-other-key",
-        "the slot names another key",
-        sealed("other key", slot(source().pair_key(ALPHA.id), key=ALPHA.receiving)),
-        "unknown-key",
-    )
-    yield made(
-        "slots-two",
-        "a slot more than one",
-        sealed("two", mine(), To(random("second", 16), BETA.receiving, None)),
-        "malformed",
-    )
-    filler = To(source().address[:16], source().reply, None)
-    yield made("filler", "the slot holds a filler", sealed("filler", filler), "not-for-you")
+    yield made("body-commitment-flipped", "a bit of the body commitment changed", flip(plain.whole, 88), "tampered")
+    yield made("version", "version 2", sealed("version", fixed={"version": 2}), "version")
+    yield made("kind-2", "an unknown kind", sealed("kind", fixed={"kind": 2}), "malformed")
+    yield made("tip", "a tip in the place of a reply", seal("tip in a mailbox", [to(ALPHA)], b"text"), "malformed")
+    yield made("slots", "a reply with a slot", sealed("slots", fixed={"slots": 1}), "limit")
+    for name in ("answers", "body_key", "day", "files", "id", "language"):
+        yield made(
+            f"without-{name.replace('_', '-')}",
+            f"the member {name} is missing",
+            sealed(f"no {name}", without=name),
+            "malformed",
+        )
+    for name, value in (
+        ("consent", {"ask_me": False, "level": 0, "never": [], "until": ""}),
+        ("continues", "00" * 32),
+        ("files_follow", 1),
+        ("sections", []),
+    ):
+        yield made(
+            f"member-{name.replace('_', '-')}", "a member of tips", sealed(name, meta={name: value}), "malformed"
+        )
+    yield made("answers-short", "a message id of 15 bytes", sealed("answers", meta={"answers": "00" * 15}), "malformed")
+    yield made("day", "a day that does not exist", sealed("day", meta={"day": "2026-02-30"}), "malformed")
+    yield made("day-year-0", "a day of the year 0", sealed("year 0", meta={"day": "0000-12-31"}), "malformed")
+    yield made("day-empty", "a day that is empty", sealed("day empty", meta={"day": ""}), "malformed")
     data = plain.whole
-    yield made("slot-flipped", "a bit of the slot changed", flip(data, 120 + 1152), "tampered")
     yield made("letter-flipped", "a bit of the letter changed", flip(data, len(plain.header) + 9), "tampered")
     yield made("letter-cut", "the file ends within the letter", data[:-1], "truncated")
-    files = sealed("files", mine(), files=form)
+    other = sealed("order", reply_key=random("no pair key"))
+    cut = other.whole[:-1]
+    yield made("order-cut-commitment", "the letter is cut, and the pair key is another's", cut, "truncated")
+    changed = flip(other.whole, len(other.header))
+    yield made(
+        "order-commitment-letter", "the pair key is another's, and the letter is changed", changed, "not-for-you"
+    )
+    yield made(
+        "order-kind-letter",
+        "a tip in the place of a reply, and its letter is cut",
+        seal("x", [to(ALPHA)]).header,
+        "malformed",
+    )
+    files = sealed("files", files=form)
     yield made("part-cut", "the file ends within the only part", files.whole[:-1], "incomplete")
     yield made("part-flipped", "a bit of the only part changed", flip(files.whole, len(files.whole) - 20), "tampered")
     yield made("trailing", "a byte after the end", data + b"\x00", "trailing")
 
 
 def cases() -> Iterator[Case]:
-    for group in (good, headers, slots, letters, orders, bodies, replies):
+    for group in (good, headers, slots, letters, orders, bodies, tags, replies):
         yield from group()

@@ -1,4 +1,7 @@
-"""Cases of the list of a mailbox (docs/protocol.md, 3.1). What stands in the openings is not looked into here."""
+"""Cases of the list of a mailbox and of the requests to it (docs/protocol.md, 3.1).
+
+What stands in the openings is not looked into here.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,28 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from oracle import Case, b64, case, random
+import oracle
+from oracle import ALPHA, BETA, Case, b64, case, random
 
 LIST = 65536
-OPENING = 120 + 1232 + 8192 + 16
+OPENING = 120 + 8192 + 16
 """The smallest header ‖ letter of a reply."""
-Row = tuple[bytes, int, int, int]
+LARGEST = 2**28
+IDS = 512 * 32
+"""Bytes of the ids in a request to delete."""
+Row = tuple[bytes, int, int, int, int, bytes]
 
 
-def row(label: str, day: int = 20_780, size: int = OPENING, opening: int = OPENING) -> Row:
-    return random(f"mailbox {label}", 32), day, size, opening
+def row(
+    label: str,
+    day: int = 20_780,
+    size: int = OPENING,
+    opening: int = OPENING,
+    *,
+    place: int = 0,
+    zeros: bytes = bytes(3),
+) -> Row:
+    return random(f"mailbox {label}", 32), day, size, opening, place, zeros
 
 
 def encode(rows: Sequence[Row], openings: Sequence[bytes] = (), **changed: Any) -> bytes:
@@ -30,11 +45,11 @@ def encode(rows: Sequence[Row], openings: Sequence[bytes] = (), **changed: Any) 
         **changed,
     }
     return struct.pack(">8sBBHHH", *fixed.values()) + b"".join(
-        [*(struct.pack(">32sIQI", *one) for one in rows), *openings]
+        [*(struct.pack(">32sIQIB3s", *one) for one in rows), *openings]
     )
 
 
-def cases() -> Iterator[Case]:
+def lists() -> Iterator[Case]:
     def made(name: str, expect: str, comment: str, content: bytes, size: int) -> Case:
         pieces: list[Case] = [{"base64": b64(content)}]
         if size > len(content):
@@ -44,7 +59,8 @@ def cases() -> Iterator[Case]:
     def reads(name: str, comment: str, rows: Sequence[Row], openings: Sequence[bytes] = ()) -> Case:
         output = {
             "entries": [
-                {"id": one.hex(), "day": day, "size": size, "opening_size": opening} for one, day, size, opening in rows
+                {"id": one.hex(), "day": day, "size": size, "opening_size": opening, "place": place}
+                for one, day, size, opening, place, _ in rows
             ],
             "openings": [b64(opening) for opening in openings],
         }
@@ -56,7 +72,7 @@ def cases() -> Iterator[Case]:
     new, old = row("new"), row("old", 20_700)
     first, second = sorted((row("one"), row("two")))
     opening = random("mailbox opening", OPENING)
-    large = 4 * 2**20 + 120 + 32 * 1232 + 16
+    large = 4 * 2**20 + 120 + 16
     many = sorted((row(f"many {number}") for number in range(513)), key=lambda one: one[0])
 
     yield reads("empty", "no reply, or no mailbox", [])
@@ -65,8 +81,9 @@ def cases() -> Iterator[Case]:
     yield reads("newest-first", "the newest day first", [new, old], [opening])
     yield reads("one-day", "replies of one day, by id", [first, second])
     yield reads("full", "512 replies", many[:512], [opening])
+    yield reads("places", "the first and the last token", [row("place 0", 20_780), row("place 31", 20_779, place=31)])
     yield reads("days", "the first and the last day", [row("last", 2_932_896), row("first", 0)])
-    yield reads("largest", "the largest sizes", [row("largest", size=2**40 + 2**34, opening=large)])
+    yield reads("largest", "the largest sizes", [row("largest", size=LARGEST, opening=large)])
 
     yield fails("magic", "the magic of an Envelope", encode([], magic=b"\x89tipbox\n"), "not-tipbox")
     yield made("nothing", "malformed", "no bytes", b"", 0)
@@ -84,15 +101,70 @@ def cases() -> Iterator[Case]:
     yield fails("twice-days", "a reply on two days", encode([new, (new[0], *old[1:])]))
     yield fails("day", "a day after the year 9999", encode([row("day", 2_932_897)]))
     yield fails("size-small", "an Envelope smaller than its opening", encode([row("small", size=OPENING - 1)]))
-    yield fails("size-large", "an Envelope above the limit", encode([row("large", size=2**40 + 2**34 + 1)]))
+    yield fails("size-large", "an Envelope above the limit", encode([row("large", size=LARGEST + 1)]))
     yield fails("size-huge", "an Envelope of 2^64 - 1 bytes", encode([row("huge", size=2**64 - 1)]))
     yield fails(
         "opening-small", "an opening that no letter has", encode([row("tiny", opening=OPENING - 1)], [opening[:-1]])
     )
-    yield fails("opening-large", "an opening above the limit", encode([row("vast", size=2**30, opening=large + 1)]))
+    yield fails("opening-large", "an opening above the limit", encode([row("vast", size=2**28, opening=large + 1)]))
+    yield fails("place-32", "a token that no request has", encode([row("place", place=32)]))
+    for at in range(3):
+        zeros = bytes(number == at for number in range(3))
+        yield fails(f"zeros-{at}", f"reserved byte {at} of an entry is one", encode([row("zeros", zeros=zeros)]))
     yield fails("opening-past", "an opening that runs past the end", encode([row("past", 1, 70_000, 70_000)], m=1))
     yield fails("padding", "padding that is not zero", encode([new], [opening]) + b"\x01")
     yield fails(
         "padding-end", "a last byte that is not zero", encode([new], [opening]).ljust(LIST - 1, b"\x00") + b"\x01"
     )
     yield fails("opening-unannounced", "an opening that is not counted", encode([new], [opening], m=0))
+
+
+def requests() -> Iterator[Case]:
+    """What a server reads: 32 tokens, and what is asked for."""
+    source, asked = oracle.Source("one"), sorted((ALPHA.id, BETA.id))
+    tokens = [source.token(one) for one in asked] + [source.decoy(asked[0], number) for number in range(30)]
+    single = sorted([source.token(ALPHA.id)] + [source.decoy(ALPHA.id, number) for number in range(31)])
+    tokens.sort()
+    start = b"".join(tokens)
+    reply, ids = random("a reply"), [random(f"reply {number}") for number in range(3)]
+
+    def read(name: str, comment: str, what: str, used: list[bytes], rest: bytes = b"", **output: Any) -> Case:
+        body = b"".join(used) + rest
+        told = {"tokens": [token.hex() for token in used], **output}
+        return case(f"request/{name}", "ok", comment, {"of": what, "pieces": in_pieces(body)}, told)
+
+    def fails(name: str, comment: str, what: str, body: bytes) -> Case:
+        return case(f"request/{name}", "malformed", comment, {"of": what, "pieces": in_pieces(body)})
+
+    yield read("list", "the lists of the mailboxes of two organisations", "list", tokens)
+    yield read("list-one", "the list of the mailbox of one organisation", "list", single)
+    last = (2**32 - 1).to_bytes(4)
+    yield read("piece", "a piece of a reply", "piece", tokens, reply + last, reply=reply.hex(), number=2**32 - 1)
+    some = b"".join(ids).ljust(IDS, b"\x00")
+    yield read("delete", "three replies", "delete", tokens, some, replies=[one.hex() for one in ids])
+    yield read("delete-nothing", "no reply", "delete", tokens, bytes(IDS), replies=[])
+
+    yield fails("list-nothing", "no bytes", "list", b"")
+    yield fails("list-short", "a byte too few", "list", start[:-1])
+    yield fails("list-long", "a byte too many", "list", start + b"\x00")
+    yield fails("list-31", "31 tokens", "list", start[32:])
+    yield fails("list-33", "33 tokens", "list", start + b"\xff" * 32)
+    yield fails("list-order", "two tokens in the other's place", "list", start[32:64] + start[:32] + start[64:])
+    yield fails("list-twice", "a token twice", "list", start[:32] + start[:32] + start[64:])
+    yield fails("piece-list", "a request for a list", "piece", start)
+    yield fails("piece-long", "a byte too many", "piece", start + reply + last + b"\x00")
+    yield fails("piece-order", "tokens in descending order", "piece", b"".join(tokens[::-1]) + reply + last)
+    yield fails("delete-short", "a byte too few", "delete", start + some[:-1])
+    yield fails("delete-long", "513 places for ids", "delete", start + some + bytes(32))
+    yield fails("delete-behind", "an id behind a place that is empty", "delete", start + bytes(32) + some[:-32])
+
+
+def in_pieces(body: bytes) -> list[Case]:
+    text = body.rstrip(b"\x00")
+    zeros: list[Case] = [{"zeros": len(body) - len(text)}] if len(text) < len(body) else []
+    return [{"base64": b64(text)}, *zeros]
+
+
+def cases() -> Iterator[Case]:
+    yield from lists()
+    yield from requests()

@@ -225,6 +225,12 @@ def cases() -> Iterator[Case]:
     yield bad("name-control", "a name with a line feed", name="A\nB")
     yield bad("name-c1", "a name with U+009B, which terminals obey", name="A\x9bB")
     yield bad("name-format", "a name with U+202E, which turns the rest around", name="A\u202eB")
+    for name, letter in (
+        ("egyptian", 0x13439), ("joiner", 0x34F), ("selector", 0xE0100), ("filler", 0x3164), ("unassigned", 0xE0FFF),
+    ):  # fmt: skip
+        yield bad(f"name-unseen-{name}", f"a name with U+{letter:04X}, which is not seen", name=f"A{chr(letter)}B")
+    for name, letter in (("mark", 0x13440), ("private", 0xE000), ("new", 0x1FAE9)):
+        yield reads(f"name-{name}", f"a name with U+{letter:04X}", unsigned(name=f"A{chr(letter)}B"))
     yield bad("organisation-empty", "an empty short name", organisation="")
     yield bad("organisation-33", "a short name of 33 characters", organisation="a" * 33)
     yield bad("organisation-upper", "a short name with a capital letter", organisation="Alpha")

@@ -23,6 +23,7 @@ def padding() -> Iterator[Case]:
             "letter": [oracle.letter_size(size) for size in sizes],
             "parts": parts,
             "sealed": [size + 16 * count for size, count in zip(sizes, parts, strict=True)],
+            "sealed_body": [size + 32 * count for size, count in zip(sizes, parts, strict=True)],
             "volume": [oracle.volume(size) for size in sizes],
         }
         return case(f"padding/{name}", "ok", comment, {"sizes": sizes}, output)
@@ -38,6 +39,21 @@ def padding() -> Iterator[Case]:
     yield table("volumes", "around the volume classes of Bundles", [size + d for size in volumes for d in (-1, 0, 1)])
     scattered = [int.from_bytes(random(f"size {n}", 8)) >> 24 for n in range(200)]
     yield table("scattered", "200 sizes below 2^40", scattered)
+
+
+DIVIDERS = (
+    ("comma", "commas", ","),
+    ("lines", "line feeds", "\r\n"),
+    ("em", "em dashes", " \u2014 "),
+    ("minus", "minus signs", "\u2212"),
+    ("non-breaking", "hyphens that do not break", "\u2011"),
+    ("soft", "soft hyphens", "\u00ad"),
+    ("quotes", "quotation marks", "\u00bb \u00ab"),
+    ("apostrophes", "apostrophes", "' '"),
+    ("directions", "direction marks", "\u200f\u202b\u2066"),
+    ("zero-width", "zero width spaces", "\u200b"),
+    ("bom", "byte order marks", "\ufeff"),
+)
 
 
 def passphrase() -> Iterator[Case]:
@@ -71,6 +87,10 @@ def passphrase() -> Iterator[Case]:
         ("burmese", 0x1040),
         ("fullwidth", 0xFF10),
         ("bold", 0x1D7CE),
+        ("kawi", 0x11F50),
+        ("nag-mundari", 0x1E4F0),
+        ("garay", 0x10D40),
+        ("gurung-khema", 0x16130),
     ):
         yield reads(
             f"digits-{name}", f"digits from U+{zero:04X}", "".join(chr(zero + int(digit)) for digit in bare), one
@@ -90,8 +110,12 @@ def passphrase() -> Iterator[Case]:
     yield fails("roman", "a Roman numeral is no decimal digit", bare[:-1] + "\u2160")
     yield fails("circled", "a circled digit is no decimal digit", bare[:-1] + "\u2460")
     yield fails("sign", "a plus sign", "+" + bare[1:])
-    yield fails("comma", "commas are not dropped", digits.replace(" ", ","))
-    yield fails("zero-width", "a zero width space is no white space", bare + "\u200b")
+    for name, comment, divider in DIVIDERS:
+        yield reads(f"dividers-{name}", f"{comment} between the groups", digits.replace(" ", divider), one)
+    yield reads(
+        "dividers-around", "a byte order mark in front, quotation marks around", f"\ufeff\u201c{digits}\u201d", one
+    )
+    yield fails("semicolon", "a semicolon is not dropped", digits.replace(" ", ";"))
     yield fails("nul", "a U+0000 at the end", bare + "\x00")
     yield fails("version-0", "version 0 with a right check", f"{oracle.numbered(5, 0):036d}")
     yield fails("version-2", "version 2 with a right check", f"{oracle.numbered(5, 2):036d}")
@@ -155,7 +179,18 @@ def words(reads: Callable[..., Case], fails: Callable[..., Case]) -> Iterator[Ca
     yield fails("words-prefix-short", "one letter for a word", " ".join([english[0][0], *english[1:]]))
     yield fails("words-prefix-two", "a prefix of two words", " ".join([english[0][:2], *english[1:]]))
     yield fails("words-behind", "letters behind a word", " ".join([english[0] + "x", *english[1:]]))
-    yield fails("words-zero-width", "a zero width space divides nothing", one.words("en").replace(" ", "\u200b"))
+    for name, comment, divider in DIVIDERS:
+        yield reads(
+            f"words-dividers-{name}", f"{comment} between the words", one.words("en").replace(" ", divider), one
+        )
+    numbered = "\n".join(f"{at}. {word}" for at, word in enumerate(english, 1))
+    yield reads("words-numbered", "a list with numbers, a word on a line", numbered, one)
+    arabic = numbered.translate({0x30 + digit: 0x660 + digit for digit in range(10)})
+    yield reads("words-numbered-arabic", "the same with Arabic numbers", arabic, one)
+    brackets = " ".join(f"{at}) {word}" for at, word in enumerate(russian, 1))
+    yield reads("words-numbered-brackets", "numbers with brackets", brackets, one)
+    yield fails("words-numbered-hundred", "a number of three digits is no number of a list", "100. " + one.words("en"))
+    yield fails("words-mark", "a mark that is not dropped: U+20DD", one.words("en") + "\u20dd")
     yield fails("words-semicolon", "a semicolon divides nothing", one.words("en").replace(" ", ";"))
     yield fails("words-latin-a", "a Latin letter in a Russian word", " ".join(["a" + russian[0][1:], *russian[1:]]))
 
@@ -215,27 +250,24 @@ def derivations() -> Iterator[Case]:
         ("lowest", "the lowest access code", oracle.Source("low", secret=0), BETA),
         ("highest", "the highest access code", oracle.Source("high", secret=2**100 - 1), ALPHA),
     ):
-        pair, header_hash = source.pair_key(organisation.id), random(f"{name}/header hash")
+        pair = source.pair_key(organisation.id)
         given = {
             "passphrase": source.passphrase.hex(),
             "identity": b64(organisation.identity.public),
             "server": b64(SERVER.public),
             "public": b64(organisation.receiving.public),
-            "header_hash": header_hash.hex(),
         }
         output = {
             "root": source.root.hex(),
-            "mailbox_token": source.token.hex(),
-            "mailbox_address": source.address.hex(),
-            "reply_seed": source.reply.seed.hex(),
-            "reply_public": b64(source.reply.public),
+            "mailbox_token": source.token(organisation.id).hex(),
+            "mailbox_address": source.address(organisation.id).hex(),
+            "mailbox_decoys": [source.decoy(organisation.id, number).hex() for number in (0, 31)],
             "resume": source.resume.hex(),
             "organisation": organisation.id.hex(),
             "server_id": oracle.sha256(b"tipbox/v1/server", SERVER.public)[:16].hex(),
             "key_id": organisation.receiving.id.hex(),
             "pair_key": pair.hex(),
             "thread_id": oracle.thread_id(pair).hex(),
-            "check_digits": oracle.check_digits(pair, header_hash),
         }
         yield case(f"derivations/{name}", "ok", comment, given, output)
 
@@ -310,22 +342,40 @@ def report() -> Iterator[Case]:
         data = value if isinstance(value, bytes) else oracle.compact(value)
         return case(f"report/{name}", expect, comment, {"data": b64(data)}, value if expect == "ok" else None)
 
+    def taken(*sequences: Any, indexes: Any = None) -> list[Case]:
+        hashes = [random("index").hex()] if indexes is None else indexes
+        return [{"indexes": hashes, "sequence": sequence} for sequence in sequences]
+
     yield made(
         "plain",
         "three Bundles and two refused replies",
         {
-            "bundles": [3, 4, 2**53 - 1],
+            "bundles": taken(3, 4, 2**53 - 1),
             "refused": [{"code": "full", "item": items[0]}, {"code": "not-found", "item": items[1]}],
         },
         "ok",
     )
     yield made("nothing", "nothing taken, nothing refused", {"bundles": [], "refused": []}, "ok")
-    yield made("thousand", "1,000 Bundles", {"bundles": list(range(5, 1005)), "refused": []}, "ok")
-    yield made("order", "sequences out of order", {"bundles": [4, 3], "refused": []})
-    yield made("repeated", "one sequence twice", {"bundles": [3, 3], "refused": []})
-    yield made("zero", "a sequence of zero", {"bundles": [0], "refused": []})
-    yield made("true", "a sequence that is true", {"bundles": [True], "refused": []})
-    yield made("text", "a sequence that is text", {"bundles": ["3"], "refused": []})
+    most = [random(f"index {n}").hex() for n in range(64)]
+    yield made("volumes", "a Bundle of 64 volumes", {"bundles": taken(1, indexes=most), "refused": []}, "ok")
+    yield made("thousand", "1,000 entries that are no Bundles", {"bundles": [0] * 1000, "refused": []})
+    yield made("thousand-one", "1,001 entries that are no Bundles", {"bundles": [0] * 1001, "refused": []}, "limit")
+    yield made("order", "sequences out of order", {"bundles": taken(4, 3), "refused": []})
+    yield made("repeated", "one sequence twice", {"bundles": taken(3, 3), "refused": []})
+    yield made("zero", "a sequence of zero", {"bundles": taken(0), "refused": []})
+    yield made("true", "a sequence that is true", {"bundles": taken(True), "refused": []})
+    yield made("text", "a sequence that is text", {"bundles": taken("3"), "refused": []})
+    yield made("number", "a Bundle that is a number", {"bundles": [3], "refused": []})
+    yield made("indexes-none", "a Bundle without a volume", {"bundles": taken(3, indexes=[]), "refused": []})
+    more = [*most, most[0]]
+    yield made("indexes-65", "a Bundle of 65 volumes", {"bundles": taken(3, indexes=more), "refused": []})
+    yield made("index-short", "a hash of 31 bytes", {"bundles": taken(3, indexes=["00" * 31]), "refused": []})
+    yield made("index-upper", "a hash in upper case", {"bundles": taken(3, indexes=["AB" * 32]), "refused": []})
+    yield made(
+        "bundle-member",
+        "a Bundle with another member",
+        {"bundles": [{**taken(3)[0], "volume": 1}], "refused": []},
+    )
     yield made(
         "other-member", "a member that does not belong there", {"bundles": [], "refused": [], "day": "2026-11-23"}
     )

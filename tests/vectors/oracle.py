@@ -180,17 +180,14 @@ class Source:
     def root(self) -> bytes:
         return hashlib.pbkdf2_hmac("sha256", self.passphrase, b"tipbox/v1/root", 600_000)
 
-    @cached_property
-    def token(self) -> bytes:
-        return hkdf(self.root, b"", b"tipbox/v1/mailbox-token")
+    def token(self, organisation: bytes) -> bytes:
+        return hkdf(self.root, b"", b"tipbox/v1/mailbox-token" + organisation)
 
-    @cached_property
-    def address(self) -> bytes:
-        return sha256(self.token)
+    def address(self, organisation: bytes) -> bytes:
+        return sha256(self.token(organisation))
 
-    @cached_property
-    def reply(self) -> XWing:
-        return XWing(seed=hkdf(self.root, b"", b"tipbox/v1/reply-key"))
+    def decoy(self, organisation: bytes, number: int) -> bytes:
+        return hkdf(self.root, b"", b"tipbox/v1/mailbox-decoy" + organisation + bytes([number]))
 
     @cached_property
     def resume(self) -> bytes:
@@ -251,9 +248,13 @@ def thread_id(pair_key: bytes) -> bytes:
     return sha256(b"tipbox/v1/thread", pair_key)[:16]
 
 
-def check_digits(pair_key: bytes, header_hash: bytes) -> str:
-    number = int.from_bytes(hkdf(pair_key, header_hash, b"tipbox/v1/check-words"))
+def check_digits(pair_key: bytes, seal_secret: bytes, envelope_hash: bytes) -> str:
+    number = int.from_bytes(hkdf(pair_key + seal_secret, envelope_hash, b"tipbox/v1/check-digits"))
     return groups(f"{number % 10**20:020d}", 5)
+
+
+def tag(pair_key: bytes, seal_secret: bytes, salt: bytes, envelope_hash: bytes) -> bytes:
+    return hmac.digest(hkdf(pair_key + seal_secret, salt, b"tipbox/v1/seal"), envelope_hash, "sha256")
 
 
 def flip(data: bytes, *offsets: int) -> bytes:
