@@ -17,6 +17,7 @@ export const FORMAT_CODES = [
   "tampered",
   "commitment",
   "incomplete",
+  "forged",
   "bad-signature",
   "unknown-critical",
   "expired",

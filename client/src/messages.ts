@@ -26,7 +26,13 @@ export interface Addresses {
 
 export type ToWorker =
   /** Check the manifests (their files, as text) and whether this browser can seal. */
-  | { readonly kind: "start"; readonly manifests: readonly string[]; readonly addresses: Addresses }
+  | {
+      readonly kind: "start";
+      readonly manifests: readonly string[];
+      /** Ids in hex of all organisations whose replies the server may hold. */
+      readonly named: readonly string[];
+      readonly addresses: Addresses;
+    }
   | { readonly kind: "send"; readonly order: Order }
   | { readonly kind: "stop" }
   /** Spell the access code of these digits as words. */
@@ -61,7 +67,9 @@ export type FromWorker =
    * Header and letter are stored: from now on a new access code may have answers. `null` for a message under the one
    * that opened the mailbox.
    */
-  | { readonly kind: "letter"; readonly accessCode: string | null; readonly checks: readonly CheckDigits[] }
+  | { readonly kind: "letter"; readonly accessCode: string | null }
+  /** Everything is sealed: the check digits, and how many files they cover beside the words. */
+  | { readonly kind: "checks"; readonly checks: readonly CheckDigits[]; readonly files: number }
   | {
       readonly kind: "progress";
       readonly bytes: number;
@@ -85,6 +93,7 @@ export type FromWorker =
       readonly replies: readonly Answer[];
       readonly pending: readonly PendingReply[];
       readonly others: number;
+      readonly leftOut: number;
     }
   /** A letter was fetched; `null` if it cannot be shown. */
   | { readonly kind: "loaded"; readonly reply: string; readonly answer: Answer | null }
@@ -107,13 +116,16 @@ export interface CheckDigits {
   readonly digits: string;
 }
 
-/** A reply from an organisation that is known. */
+/** A reply from the organisation whose pair key opened it. */
 export interface Answer {
   /** The Envelope's id in hex. */
   readonly id: string;
-  /** The day of its deposit, according to the server. */
+  /** The day on which it was sealed, according to its writer. */
   readonly day: Day;
-  readonly organisation: Organisation;
+  /** The organisation's id in hex. */
+  readonly organisation: string;
+  /** Its name by a manifest of this page, `null` without one. */
+  readonly from: string | null;
   readonly text: string;
   readonly files: readonly { readonly name: string; readonly size: number }[];
 }

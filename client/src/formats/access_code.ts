@@ -1,10 +1,11 @@
 // The source's access code (docs/format.md, section 3): one integer, and what follows from it.
 
 import { demand, TipboxError } from "../errors.js";
-import { type Bytes, uint, utf8 } from "./base/bytes.js";
+import { type Bytes, compare, uint, utf8 } from "./base/bytes.js";
+import { asciiDigits, divide } from "./base/characters.js";
 import * as labels from "./base/labels.js";
-import { ACCESS_CODE_DIGITS, ROOT_ROUNDS } from "./base/limits.js";
-import { hkdf, pbkdf2, random, sha256, xwingPublic } from "./base/primitives.js";
+import { ACCESS_CODE_DIGITS, MAILBOX_TOKENS, ROOT_ROUNDS } from "./base/limits.js";
+import { hkdf, pbkdf2, random, sha256 } from "./base/primitives.js";
 import type { WordList } from "./wordlists.js";
 
 const VERSION = 1n;
@@ -51,28 +52,21 @@ function group(text: string, size: number): string {
   return (text.match(new RegExp(`.{${size}}`, "g")) ?? []).join(" ");
 }
 
-/** Any decimal digit of Unicode as ASCII: such digits stand in runs of ten, from zero to nine. */
-export function asciiDigit(char: string): string {
-  let start = char.codePointAt(0) ?? 0;
-  const end = start;
-  while (/^\p{Nd}$/u.test(String.fromCodePoint(start - 1))) start--;
-  return String((end - start) % 10);
-}
-
 /**
  * The access code that a person typed: digits, or words of one of `lists`. Throws `bad-passphrase`, and never says what
  * was typed.
  */
 export async function parse(typed: string, lists: readonly WordList[] = []): Promise<Bytes> {
   demand(typed.length <= 2 * MAX_TYPED && [...typed].length <= MAX_TYPED, "bad-passphrase");
-  const figures = typed.replace(/[\s\x1c-\x1f\x85\-._]/g, "").replace(/\p{Nd}/gu, asciiDigit);
+  const text = asciiDigits(typed);
+  const figures = divide(text).join("");
   if (/^[0-9]*$/.test(figures)) {
     const accessCode = figures.length === ACCESS_CODE_DIGITS ? await checked(BigInt(figures)) : null;
     demand(accessCode !== null, "bad-passphrase");
     return accessCode;
   }
   for (const list of lists) {
-    const numbers = list.divide(typed).map((word) => list.find(word));
+    const numbers = list.divide(text).map((word) => list.find(word));
     const known = numbers.filter((number) => number !== null);
     if (known.length !== list.length || numbers.length !== list.length) continue;
     const accessCode = await checked(list.value(known));
@@ -87,32 +81,9 @@ async function checked(value: bigint): Promise<Bytes | null> {
   return toInteger(accessCode) === value ? accessCode : null;
 }
 
-/** What follows from an access code; `root` must be wiped when no pair key is needed any more. */
-export interface Secrets {
-  readonly root: Bytes;
-  readonly mailboxToken: Bytes;
-  readonly mailboxAddress: Bytes;
-  readonly replySeed: Bytes;
-  readonly replyPublic: Bytes;
-}
-
-/** Derives the secrets; takes some tenths of a second. */
-export async function secrets(accessCode: Bytes): Promise<Secrets> {
-  const root = await pbkdf2(accessCode, utf8(labels.ROOT), ROOT_ROUNDS);
-  const mailboxToken = await hkdf(root, EMPTY, labels.MAILBOX_TOKEN);
-  const replySeed = await hkdf(root, EMPTY, labels.REPLY_KEY);
-  return {
-    root,
-    mailboxToken,
-    mailboxAddress: await sha256(mailboxToken),
-    replySeed,
-    replyPublic: await xwingPublic(replySeed),
-  };
-}
-
-/** Overwrites the secrets. */
-export function wipe(from: Secrets): void {
-  for (const secret of [from.root, from.mailboxToken, from.replySeed]) secret.fill(0);
+/** The root of all that follows from an access code; takes some tenths of a second. It must be wiped. */
+export function rootOf(accessCode: Bytes): Promise<Bytes> {
+  return pbkdf2(accessCode, utf8(labels.ROOT), ROOT_ROUNDS);
 }
 
 /** The key that a source and one organisation share. */
@@ -120,8 +91,40 @@ export function pairKey(root: Bytes, organisation: Bytes): Promise<Bytes> {
   return hkdf(root, EMPTY, labels.PAIR_KEY, organisation);
 }
 
-/** The check digits of an Envelope for one organisation: 20 digits in groups of five. */
-export async function checkDigits(pair: Bytes, headerHash: Bytes): Promise<string> {
-  const number = toInteger(await hkdf(pair, headerHash, labels.CHECK_WORDS)) % 10n ** 20n;
-  return group(number.toString().padStart(20, "0"), 5);
+/** What opens the mailbox in which an organisation answers. */
+export function mailboxToken(root: Bytes, organisation: Bytes): Promise<Bytes> {
+  return hkdf(root, EMPTY, labels.MAILBOX_TOKEN, organisation);
+}
+
+/** What names that mailbox. */
+export async function mailboxAddress(root: Bytes, organisation: Bytes): Promise<Bytes> {
+  return sha256(await mailboxToken(root, organisation));
+}
+
+/** What stands in a request for a mailbox of this organisation beside tokens; `number` counts from 0. */
+export function mailboxDecoy(root: Bytes, organisation: Bytes, number: number): Promise<Bytes> {
+  return hkdf(root, EMPTY, labels.MAILBOX_DECOY, organisation, uint(number, 1));
+}
+
+/** A token, and the organisation whose mailbox it opens; `null` for a decoy. */
+export interface RequestToken {
+  readonly token: Bytes;
+  readonly organisation: Bytes | null;
+}
+
+/**
+ * The tokens of one request for the mailboxes of these organisations (1 to 32), ascending. Decoys of the lowest id fill
+ * it up: equal requests are equal, and those for different single organisations share nothing.
+ */
+export async function mailboxRequest(root: Bytes, organisations: readonly Bytes[]): Promise<RequestToken[]> {
+  const ascending = [...organisations].sort(compare);
+  const [lowest] = ascending;
+  demand(lowest !== undefined && ascending.length <= MAILBOX_TOKENS, "limit");
+  const own = ascending.map(async (organisation) => ({ token: await mailboxToken(root, organisation), organisation }));
+  const decoys = Array.from({ length: MAILBOX_TOKENS - ascending.length }, async (_, number) => ({
+    token: await mailboxDecoy(root, lowest, number),
+    organisation: null,
+  }));
+  const tokens: RequestToken[] = await Promise.all([...own, ...decoys]);
+  return tokens.sort((one, other) => compare(one.token, other.token));
 }

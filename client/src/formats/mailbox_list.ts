@@ -1,5 +1,5 @@
-// The list that answers a mailbox token (docs/protocol.md, section 3.1): which replies there are, and the letters that
-// fit.
+// The list that answers a request for mailboxes (docs/protocol.md, section 3.1): which replies there are, and the
+// letters that fit.
 
 import { demand } from "../errors.js";
 import { type Bytes, compare, isZero, toHex } from "./base/bytes.js";
@@ -12,18 +12,19 @@ import {
   LIST_HEADER,
   LIST_SIZE,
   MAILBOX_MAGIC,
-  MAX_ITEM,
+  MAILBOX_TOKENS,
   MAX_LETTER,
   MAX_REPLIES,
-  MAX_SLOTS,
-  SLOT_SIZE,
+  MAX_REPLY,
   TAG_SIZE,
   VERSION,
 } from "./base/limits.js";
 
 const MAGIC = Uint8Array.from(MAILBOX_MAGIC, (char) => char.charCodeAt(0));
-const SMALLEST_OPENING = HEADER_FIXED + SLOT_SIZE + (LETTER_BUCKETS[0] ?? 0) + TAG_SIZE;
-const LARGEST_OPENING = HEADER_FIXED + MAX_SLOTS * SLOT_SIZE + MAX_LETTER + TAG_SIZE;
+const SMALLEST_OPENING = HEADER_FIXED + (LETTER_BUCKETS[0] ?? 0) + TAG_SIZE;
+const LARGEST_OPENING = HEADER_FIXED + MAX_LETTER + TAG_SIZE;
+/** Where the place of a token stands in an entry; zeros follow. */
+const PLACE = HASH_SIZE + 16;
 
 /** One reply in a mailbox, as the server has it. */
 export interface Entry {
@@ -35,9 +36,11 @@ export interface Entry {
   readonly size: number;
   /** Bytes of its header ‖ letter. */
   readonly openingSize: number;
+  /** The place of the token whose mailbox it lies in, among those of the request, from 0. */
+  readonly place: number;
 }
 
-/** The replies of a mailbox; `openings` are header ‖ letter of the first of them. */
+/** The replies of the mailboxes asked for; `openings` are header ‖ letter of the first of them. */
 export interface MailboxList {
   readonly entries: readonly Entry[];
   readonly openings: readonly Bytes[];
@@ -48,9 +51,11 @@ function parseEntry(row: Bytes): Entry {
   const day = view.getUint32(HASH_SIZE);
   const size = view.getBigUint64(HASH_SIZE + 4);
   const openingSize = view.getUint32(HASH_SIZE + 12);
-  demand(day <= LAST_DAY && size <= BigInt(MAX_ITEM), "malformed");
+  const place = row[PLACE] ?? 0;
+  demand(day <= LAST_DAY && size <= BigInt(MAX_REPLY), "malformed");
+  demand(place < MAILBOX_TOKENS && isZero(row.subarray(PLACE + 1)), "malformed");
   demand(SMALLEST_OPENING <= openingSize && openingSize <= Math.min(Number(size), LARGEST_OPENING), "malformed");
-  return { id: row.slice(0, HASH_SIZE), day, size: Number(size), openingSize };
+  return { id: row.slice(0, HASH_SIZE), day, size: Number(size), openingSize, place };
 }
 
 /** Newest day first, those of one day by id. */

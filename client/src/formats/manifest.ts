@@ -3,6 +3,7 @@
 import { demand } from "../errors.js";
 import { type Bytes, toHex, utf8 } from "./base/bytes.js";
 import { decode, encode, type Json, type JsonObject } from "./base/canonical.js";
+import { hasUnseen } from "./base/characters.js";
 import { type Day, parse as parseDay } from "./base/days.js";
 import * as fields from "./base/fields.js";
 import * as labels from "./base/labels.js";
@@ -126,10 +127,7 @@ export async function parse(file: Bytes): Promise<Manifest> {
   demand(isEd25519(identity) && isEd25519(manifest.desk), "malformed");
   demand(serial.length === 2, "malformed");
   demand(/^[a-z0-9-]{1,32}$/.test(manifest.organisation), "malformed");
-  demand(
-    1 <= nameSize && nameSize <= MAX_ORGANISATION_NAME && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(manifest.name),
-    "malformed",
-  );
+  demand(1 <= nameSize && nameSize <= MAX_ORGANISATION_NAME && !hasUnseen(manifest.name), "malformed");
   demand(/^(?:[A-Z]{2})?$/.test(manifest.country), "malformed");
   demand(manifest.languages.length <= MAX_LANGUAGES, "malformed");
   demand(0 < span && span <= MAX_MANIFEST_DAYS, "malformed");

@@ -3,6 +3,7 @@
 
 import { demand } from "../errors.js";
 import { type Bytes, fromUtf8, toHex } from "./base/bytes.js";
+import { divide } from "./base/characters.js";
 import { sha256 } from "./base/primitives.js";
 
 /** How many words an access code has in a list, and the SHA-256 of the list: words in NFC, a line feed after each. */
@@ -20,11 +21,13 @@ const SHORTEST_PREFIX = 2;
 const KAZAKH: ReadonlyMap<string, string> = new Map(
   [..."әғқңөұүһі"].map((letter, at) => [letter, "агкноуухи"[at] ?? letter]),
 );
-const DIVIDERS = /[\s\x1c-\x1f\x85\-._,]+/;
 
 /** Lower case without accents; Kazakh letters become those that a Russian keyboard has. */
 export function fold(text: string): string {
-  const letters = text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
+  const letters = text
+    .toLowerCase()
+    .normalize("NFD")
+    .replace(/[\u0300-\u036f]/g, "");
   return letters.replace(/[әғқңөұүһі]/g, (letter) => KAZAKH.get(letter) ?? letter);
 }
 
@@ -58,11 +61,11 @@ export class WordList {
     return new WordList(name, pin.length, text.trimEnd().split("\n"));
   }
 
-  /** The typed words, folded; the halves of a word with a hyphen are one. */
+  /** The typed words, folded, without the numbers of a list; the halves of a word with a hyphen are one. */
   divide(typed: string): string[] {
     const words: string[] = [];
-    for (const word of fold(typed).split(DIVIDERS)) {
-      if (word === "") continue;
+    for (const word of divide(fold(typed))) {
+      if (/^[0-9]{1,2}$/.test(word)) continue;
       const whole = this.#halves.get(`${words.at(-1) ?? ""} ${word}`);
       if (whole === undefined) words.push(word);
       else words[words.length - 1] = whole;

@@ -1,40 +1,55 @@
-// A source's side of a mailbox: the list, letters that did not fit into it, files, and deleting. Requests and answers
-// of a kind always have the same size, so that traffic does not show whether there are replies (docs/protocol.md,
-// section 3.1).
+// A source's side of its mailboxes: the list, letters that did not fit into it, files, and deleting. Requests and
+// answers of a kind always have the same size, so that traffic does not show whether there are replies
+// (docs/protocol.md, section 3.1).
 
 import { codeOf, demand, TipboxError } from "../errors.js";
-import type { Secrets } from "../formats/access_code.js";
-import { type Bytes, concat, equal, isZero, toHex, uint } from "../formats/base/bytes.js";
+import { mailboxRequest, pairKey, type RequestToken } from "../formats/access_code.js";
+import { type Bytes, compare, concat, equal, isZero, toHex, uint } from "../formats/base/bytes.js";
 import {
-  DELETE_SIZE,
   DELETED_SIZE,
+  ENVELOPE_PART_SIZE,
+  HASH_SIZE,
   LIST_SIZE,
+  MAILBOX_TOKENS,
   MAX_REPLIES,
+  MOST_MAILBOX_REQUESTS,
   PART_SIZE,
   PIECE_SIZE,
-  SEALED_PART_SIZE,
 } from "../formats/base/limits.js";
-import { sealedSize } from "../formats/base/padding.js";
+import { sealedBodySize } from "../formats/base/padding.js";
 import { sha256 } from "../formats/base/primitives.js";
 import { BodyOpener } from "../formats/envelopes/body.js";
-import { envelopeId, readHead } from "../formats/envelopes/envelope.js";
-import { type OpenedReply, openReply } from "../formats/envelopes/reply.js";
+import { readHead } from "../formats/envelopes/envelope.js";
+import { REPLY } from "../formats/envelopes/header.js";
+import type { ReplyLetter } from "../formats/envelopes/letter.js";
+import { openReply } from "../formats/envelopes/reply.js";
+import { envelopeHash, envelopeId } from "../formats/envelopes/seals.js";
 import { type Entry, parseList } from "../formats/mailbox_list.js";
 import { Connection, type ConnectionOptions } from "./http.js";
 
-/** A reply from an organisation that is known. */
-export interface ReadableReply extends OpenedReply {
+/** A reply, with the tokens of the request that it came with. */
+export interface ListedReply {
   readonly entry: Entry;
+  readonly tokens: readonly RequestToken[];
+}
+
+/** A reply whose letter is open. */
+export interface ReadableReply extends ListedReply {
+  /** The id of the organisation in whose mailbox it lay, and whose pair key opened it. */
   readonly organisation: Bytes;
+  readonly letter: ReplyLetter;
+  readonly headerHash: Bytes;
   /** Padded bytes of the body. */
   readonly bodySize: number;
 }
 
-/** Replies that can be shown, entries whose letter did not fit into the list, and how many cannot be shown. */
+/** Replies that can be shown, those whose letter did not fit into the list, and how many cannot be shown. */
 export interface MailboxContents {
   readonly shown: readonly ReadableReply[];
-  readonly pending: readonly Entry[];
+  readonly pending: readonly ListedReply[];
   readonly others: number;
+  /** Organisations that were not asked for: the server names more than anybody asks for. */
+  readonly leftOut: number;
 }
 
 /** Whether an error means that a reply cannot be shown; others are errors of the connection or of this software. */
@@ -45,20 +60,24 @@ function isOfTheReply(error: unknown): boolean {
 export class MailboxClient {
   readonly #connection: Connection;
   readonly #api: string;
-  readonly #secrets: Secrets;
+  readonly #root: Bytes;
   readonly #organisations: readonly Bytes[];
   /** SHA-256 of each letter that was looked at: a server cannot show one reply twice under two ids. */
   readonly #seen = new Set<string>();
 
-  /** `api` is the address of `/api/mailbox`. The secrets must not be wiped while replies are opened. */
-  constructor(api: string, secrets: Secrets, organisations: readonly Bytes[], options: ConnectionOptions) {
+  /**
+   * `api` is the address of `/api/mailbox`; `organisations` are the ids of all whose replies may be there. The root
+   * must not be wiped while replies are opened.
+   */
+  constructor(api: string, root: Bytes, organisations: readonly Bytes[], options: ConnectionOptions) {
     this.#api = api;
-    this.#secrets = secrets;
-    this.#organisations = organisations;
-    this.#connection = new Connection(secrets.mailboxToken, options);
+    this.#root = root;
+    this.#organisations = [...organisations].sort(compare);
+    this.#connection = new Connection(null, options);
   }
 
-  async #ask(path: string, body: Bytes, expected: number): Promise<Bytes> {
+  async #ask(path: string, tokens: readonly RequestToken[], rest: Bytes, expected: number): Promise<Bytes> {
+    const body = concat(...tokens.map(({ token }) => token), rest);
     return this.#connection.retry(async () => {
       const answer = await this.#connection.request({ method: "POST", url: this.#api + path, body, expected });
       demand(answer.length === expected, "network");
@@ -66,39 +85,58 @@ export class MailboxClient {
     });
   }
 
-  /** Fetches the list and opens what it holds. Throws for a malformed list, never for a reply in it. */
+  /** Fetches the lists and opens what they hold. Throws for a malformed list, never for a reply in it. */
   async open(): Promise<MailboxContents> {
-    const { entries, openings } = parseList(await this.#ask("", new Uint8Array(0), LIST_SIZE));
-    const read: (ReadableReply | null)[] = [];
-    for (const [i, entry] of entries.entries()) {
-      const opening = openings[i];
-      if (opening !== undefined) read.push(await this.#read(entry, opening));
+    const shown: ReadableReply[] = [];
+    const pending: ListedReply[] = [];
+    let others = 0;
+    const most = MAILBOX_TOKENS * MOST_MAILBOX_REQUESTS;
+    const asked = this.#organisations.slice(0, most);
+    for (let at = 0; at < asked.length; at += MAILBOX_TOKENS) {
+      const tokens = await mailboxRequest(this.#root, asked.slice(at, at + MAILBOX_TOKENS));
+      const { entries, openings } = parseList(await this.#ask("", tokens, new Uint8Array(0), LIST_SIZE));
+      for (const [i, entry] of entries.entries()) {
+        const opening = openings[i];
+        if (opening === undefined) pending.push({ entry, tokens });
+        else {
+          const reply = await this.#read({ entry, tokens }, opening);
+          if (reply === null) others++;
+          else shown.push(reply);
+        }
+      }
     }
-    const shown = read.filter((reply) => reply !== null);
-    return { shown, pending: entries.slice(openings.length), others: read.length - shown.length };
+    return { shown, pending, others, leftOut: this.#organisations.length - asked.length };
   }
 
   /** Fetches a letter that did not fit into the list; `null` when it cannot be shown. */
-  async load(entry: Entry): Promise<ReadableReply | null> {
+  async load(listed: ListedReply): Promise<ReadableReply | null> {
     const pieces: Bytes[] = [];
-    for await (const piece of this.#stream(entry, 0, entry.openingSize)) pieces.push(piece);
-    return this.#read(entry, concat(...pieces));
+    for await (const piece of this.#stream(listed, 0, listed.entry.openingSize)) pieces.push(piece);
+    return this.#read(listed, concat(...pieces));
   }
 
-  /** Opens a letter; `null` if it does not open, was seen before, or is not from a known organisation. */
-  async #read(entry: Entry, opening: Bytes): Promise<ReadableReply | null> {
+  /** Opens a letter; `null` if it does not open, was seen before, or lies in a mailbox that no organisation has. */
+  async #read(listed: ListedReply, opening: Bytes): Promise<ReadableReply | null> {
+    const { entry, tokens } = listed;
     try {
-      const head = readHead(opening);
+      const organisation = tokens[entry.place]?.organisation ?? null;
+      demand(organisation !== null, "not-for-you");
+      const head = readHead(opening, REPLY);
       const { bodySize } = head.header;
-      demand(entry.size === opening.length + sealedSize(bodySize), "malformed");
+      demand(entry.size === opening.length + sealedBodySize(bodySize), "malformed");
       // The id of an Envelope with a body covers parts that are not here yet; each of them is authenticated when it
       // comes.
-      if (bodySize === 0) demand(equal(await envelopeId({ ...head, parts: new Uint8Array(0) }), entry.id), "malformed");
+      if (bodySize === 0) {
+        const hash = await envelopeHash(await sha256(head.headerBytes), head.letter, []);
+        demand(equal(await envelopeId(hash), entry.id), "malformed");
+      }
       const hash = toHex(await sha256(opening));
       demand(!this.#seen.has(hash), "trailing");
       this.#seen.add(hash);
-      const { organisation, ...reply } = await openReply(head, this.#secrets, this.#organisations);
-      return organisation === null ? null : { ...reply, organisation, entry, bodySize };
+      const shared = await pairKey(this.#root, organisation);
+      const { letter, headerHash } = await openReply(head, shared);
+      shared.fill(0);
+      return { ...listed, organisation, letter, headerHash, bodySize };
     } catch (error) {
       if (isOfTheReply(error)) return null;
       throw error;
@@ -118,11 +156,11 @@ export class MailboxClient {
     if (size > 0) {
       const first = Math.floor(start / PART_SIZE);
       const last = Math.floor((start + size - 1) / PART_SIZE);
-      const from = reply.entry.openingSize + first * SEALED_PART_SIZE;
-      const to = reply.entry.openingSize + last * SEALED_PART_SIZE + opener.sealedSize(last);
+      const from = reply.entry.openingSize + first * ENVELOPE_PART_SIZE;
+      const to = reply.entry.openingSize + last * ENVELOPE_PART_SIZE + opener.sealedSize(last);
       let held: Bytes = new Uint8Array(0);
       let counter = first;
-      for await (const bytes of this.#stream(reply.entry, from, to)) {
+      for await (const bytes of this.#stream(reply, from, to)) {
         onBytes(bytes.length);
         held = concat(held, bytes);
         let used = 0;
@@ -150,18 +188,21 @@ export class MailboxClient {
     return blob;
   }
 
-  /** Deletes replies. They are gone for good when this returns. */
-  async delete(entries: readonly Entry[]): Promise<void> {
-    if (entries.length > MAX_REPLIES) throw new TipboxError("internal");
-    const body = new Uint8Array(DELETE_SIZE);
-    body.set(concat(...entries.map(({ id }) => id)));
-    demand(isZero(await this.#ask("/delete", body, DELETED_SIZE)), "network");
+  /** Deletes replies, all of those that came with one request by one. They are gone for good when this returns. */
+  async delete(replies: readonly ListedReply[]): Promise<void> {
+    for (const tokens of new Set(replies.map((reply) => reply.tokens))) {
+      const ids = replies.filter((reply) => reply.tokens === tokens).map(({ entry }) => entry.id);
+      if (ids.length > MAX_REPLIES) throw new TipboxError("internal");
+      const named = new Uint8Array(MAX_REPLIES * HASH_SIZE);
+      named.set(concat(...ids));
+      demand(isZero(await this.#ask("/delete", tokens, named, DELETED_SIZE)), "network");
+    }
   }
 
   /** The bytes of an Envelope between two offsets, piece by piece. */
-  async *#stream(entry: Entry, from: number, to: number): AsyncGenerator<Bytes> {
+  async *#stream({ entry, tokens }: ListedReply, from: number, to: number): AsyncGenerator<Bytes> {
     for (let number = Math.floor(from / PIECE_SIZE); number * PIECE_SIZE < to; number++) {
-      const piece = await this.#ask("/piece", concat(entry.id, uint(number, 4)), PIECE_SIZE);
+      const piece = await this.#ask("/piece", tokens, concat(entry.id, uint(number, 4)), PIECE_SIZE);
       const offset = number * PIECE_SIZE;
       yield piece.slice(Math.max(0, from - offset), Math.min(PIECE_SIZE, to - offset));
     }

@@ -3,8 +3,9 @@
 
 import { demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
-import { MAX_RUN_PARTS, SEALED_PART_SIZE } from "../formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
+import type { EnvelopeEnd } from "../formats/envelopes/envelope.js";
 import { Connection, type ConnectionOptions, parseJson, type Request, type Timing } from "./http.js";
 
 const TOKEN_SIZE = 32;
@@ -12,6 +13,8 @@ const TOKEN_SIZE = 32;
 const FINISH_TIMEOUT = 180_000;
 /** The most ranges that a state lists; when it lists this number, nothing is known of what lies behind the last. */
 const LISTED_RANGES = 100;
+/** Bytes of a part among those that the server names. */
+const LISTED_SIZE = SESSION_NONCE_SIZE + HASH_SIZE;
 
 /** What the server has: everything, or all but the listed ranges of parts. */
 export type UploadState = { readonly stored: true } | { readonly stored: false; readonly missing: readonly Range[] };
@@ -93,9 +96,12 @@ export class Upload {
     this.#connection.onCut = () => this.length.cut();
   }
 
-  /** Sends header and letter. They are stored when this returns; true if that was the whole Envelope. */
-  async open(header: Bytes, letter: Bytes): Promise<boolean> {
-    const body = concat(header, letter);
+  /**
+   * Sends header and letter, and the trailer of an Envelope without a body. They are stored when this returns; true if
+   * that was the whole Envelope.
+   */
+  async open(...pieces: readonly Bytes[]): Promise<boolean> {
+    const body = concat(...pieces);
     const state = await this.#connection.retry(() => this.#request("PUT", "", body));
     this.#options.onAcknowledged?.(body.length);
     return state.stored;
@@ -108,7 +114,7 @@ export class Upload {
     const acknowledge = (still: number): void => {
       const before = bytesLeft;
       left = still;
-      bytesLeft = Math.min(bytesLeft, still * SEALED_PART_SIZE); // the last part of a body may be shorter
+      bytesLeft = Math.min(bytesLeft, still * ENVELOPE_PART_SIZE); // the last part of a body may be shorter
       this.#options.onAcknowledged?.(before - bytesLeft);
     };
     await this.#connection.retry(async (attempt) => {
@@ -122,9 +128,9 @@ export class Upload {
         const end = range[0] + range[1];
         for (let first = range[0]; first < end; ) {
           const count = Math.min(this.length.parts, end - first);
-          const from = (first - run.first) * SEALED_PART_SIZE;
+          const from = (first - run.first) * ENVELOPE_PART_SIZE;
           const started = performance.now();
-          await this.#request("PUT", `/parts/${first}`, run.sealed.subarray(from, from + count * SEALED_PART_SIZE));
+          await this.#request("PUT", `/parts/${first}`, run.sealed.subarray(from, from + count * ENVELOPE_PART_SIZE));
           this.length.answered(count, performance.now() - started, this.#connection.timing);
           acknowledge(left - count);
           first += count;
@@ -133,10 +139,29 @@ export class Upload {
     });
   }
 
-  /** Commits the Envelope; idempotent. */
-  async finish(): Promise<void> {
-    const state = await this.#connection.retry(() => this.#request("POST", "/finish", undefined, FINISH_TIMEOUT));
+  /**
+   * Commits the Envelope; idempotent. Throws `part-differs` when what lies there is not the Envelope with this hash.
+   */
+  async finish({ hash, trailer }: EnvelopeEnd): Promise<void> {
+    const body = concat(hash, trailer);
+    const state = await this.#connection.retry(() => this.#request("POST", "/finish", body, FINISH_TIMEOUT));
     demand(state.stored, "network");
+    this.#options.onAcknowledged?.(trailer.length);
+  }
+
+  /** Session nonce and SHA-256 of each of `count` parts, as the server says; zeros for one that is missing. */
+  async storedParts(count: number): Promise<{ readonly nonce: Bytes; readonly hash: Bytes }[]> {
+    const stored: { readonly nonce: Bytes; readonly hash: Bytes }[] = [];
+    while (stored.length < count) {
+      const url = `${this.#options.api}/parts/${stored.length}`;
+      const listed = await this.#connection.retry(() => this.#connection.request({ method: "GET", url }));
+      demand(listed.length > 0 && listed.length % LISTED_SIZE === 0, "network");
+      for (let at = 0; at < listed.length; at += LISTED_SIZE) {
+        const nonce = listed.slice(at, at + SESSION_NONCE_SIZE);
+        stored.push({ nonce, hash: listed.slice(at + SESSION_NONCE_SIZE, at + LISTED_SIZE) });
+      }
+    }
+    return stored.slice(0, count);
   }
 
   async #request(method: Request["method"], path: string, body?: Bytes, extra = 0): Promise<UploadState> {

@@ -24,6 +24,7 @@ export class Delivery {
   #view: View = view("view-sending");
   #accessCode: string | null = null;
   #checks: readonly CheckDigits[] = [];
+  #files = 0;
   #codeField: CodeField | null = null;
 
   constructor(texts: Texts, ask: (message: ToWorker) => void) {
@@ -38,10 +39,15 @@ export class Delivery {
     return this.#accessCode !== null;
   }
 
-  letter(digits: string | null, checks: readonly CheckDigits[]): void {
+  letter(digits: string | null): void {
     this.#accessCode = digits;
-    this.#checks = checks;
     if (digits !== null) this.#view.part("access-code").replaceChildren(accessCode(digits));
+  }
+
+  /** Everything is sealed; the check digits cover the words and so many files. */
+  sealed(checks: readonly CheckDigits[], files: number): void {
+    this.#checks = checks;
+    this.#files = files;
   }
 
   progress(news: FromWorker & { kind: "progress" }): void {
@@ -79,8 +85,16 @@ export class Delivery {
       value.dir = "ltr";
       checks.append(term, value);
     }
+    this.#view.part("covered").textContent = this.#covered();
     if (this.#accessCode !== null) this.#typeBack(this.#accessCode);
     show(this.#view.content);
+  }
+
+  /** What the check digits are of: the same words as at a desk. */
+  #covered(): string {
+    if (this.#files === 0) return this.#texts.get("coversWords");
+    if (this.#files === 1) return this.#texts.get("coversFile");
+    return this.#texts.get("coversFiles", { count: this.#texts.number(this.#files) });
   }
 
   #typeBack(digits: string): void {

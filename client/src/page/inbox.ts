@@ -69,12 +69,15 @@ export class Inbox {
     this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
   }
 
-  opened({ accessCode, replies, pending, others }: FromWorker & { kind: "opened" }): void {
+  opened({ accessCode, replies, pending, others, leftOut }: FromWorker & { kind: "opened" }): void {
     this.#view = view("view-mailbox");
     const { part } = this.#view;
     for (const answer of replies) part("replies").append(this.#reply(answer));
     for (const one of pending) part("waiting").append(this.#wait(one));
     this.#count(others);
+    if (leftOut > 0) {
+      part("left-out").textContent = this.#texts.get("leftOut", { count: this.#texts.number(leftOut) });
+    }
     part("none").hidden = replies.length + pending.length > 0;
     part("deleting").hidden = replies.length === 0;
     part("write").addEventListener("click", () => this.#write([...this.#answered], accessCode));
@@ -143,8 +146,8 @@ export class Inbox {
 
   #reply(answer: Answer): DocumentFragment {
     const { content, part } = view("view-reply");
-    this.#answered.add(answer.organisation.id);
-    part("from").textContent = answer.organisation.name;
+    this.#answered.add(answer.organisation);
+    part("from").textContent = answer.from ?? this.#texts.get("unknownOrganisation");
     part("day").textContent = this.#texts.day(answer.day);
     part("text").textContent = answer.text;
     breakLongText(part("text"), answer.text);

@@ -74,6 +74,8 @@ class Page {
     readonly texts: Texts,
     readonly addresses: Addresses,
     readonly manifests: readonly string[],
+    /** Ids in hex of all organisations whose answers may be here. */
+    readonly named: readonly string[],
     /** The script of the worker that seals, on a page whose first worker only reads; else empty. */
     readonly sealerScript: string,
   ) {}
@@ -83,7 +85,8 @@ class Page {
     const started = new Worker(script);
     started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data);
     started.onerror = failed;
-    started.postMessage({ kind: "start", manifests: this.manifests, addresses: this.addresses } satisfies ToWorker);
+    const { manifests, named, addresses } = this;
+    started.postMessage({ kind: "start", manifests, named, addresses } satisfies ToWorker);
     return started;
   }
 
@@ -150,7 +153,9 @@ class Page {
       case "ready":
         return this.#ready(news.organisations);
       case "letter":
-        return delivery?.letter(news.accessCode, news.checks);
+        return delivery?.letter(news.accessCode);
+      case "checks":
+        return delivery?.sealed(news.checks, news.files);
       case "progress":
         return delivery?.progress(news);
       case "connection":
@@ -187,6 +192,7 @@ class Page {
 function start(main: HTMLElement): void {
   const source = document.getElementById("words");
   const { worker: script, sealer: sealerScript = "", manifests, envelope, mailbox = "", lists } = main.dataset;
+  const { organisations: named = "[]" } = main.dataset;
   if (
     source === null ||
     script === undefined ||
@@ -202,7 +208,13 @@ function start(main: HTMLElement): void {
   }
   const absolute = (path: string): string => (path === "" ? "" : location.origin + path);
   const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
-  const page = new Page(texts, addresses, JSON.parse(manifests) as string[], sealerScript);
+  const page = new Page(
+    texts,
+    addresses,
+    JSON.parse(manifests) as string[],
+    JSON.parse(named) as string[],
+    sealerScript,
+  );
   worker = page.startWorker(script, () =>
     showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null),
   );

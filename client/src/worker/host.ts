@@ -2,15 +2,15 @@
 
 import { type Code, codeOf, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
-import { toHex, utf8 } from "../formats/base/bytes.js";
-import { today } from "../formats/base/days.js";
+import { type Bytes, toHex, utf8 } from "../formats/base/bytes.js";
+import { type Day, today } from "../formats/base/days.js";
 import type { Manifest } from "../formats/manifest.js";
 import { type ListName, languageOf, PINS, WordList } from "../formats/wordlists.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
 import { Connection } from "../net/http.js";
 import { FileError } from "./files.js";
 import { isWords, judge } from "./judge.js";
-import { readManifests } from "./recipients.js";
+import { isValid } from "./names.js";
 
 /** Bytes of a list of words, roughly: how long a request for one may take depends on it. */
 const LIST_SIZE_ESTIMATE = 60_000;
@@ -22,7 +22,10 @@ interface WorkerScope extends EventTarget {
 }
 
 export const scope = globalThis as unknown as WorkerScope;
+/** Those that `serve` was asked to read. */
 export let manifests: readonly Manifest[] = [];
+/** Ids in hex of all organisations whose replies the server may hold. */
+export let named: readonly string[] = [];
 export let addresses: Addresses = { envelope: "", mailbox: "", lists: "" };
 
 export function tell(news: FromWorker): void {
@@ -46,11 +49,16 @@ export function organisationOf({ id, name, country, languages }: Manifest): Orga
   return { id: toHex(id), name, country, languages };
 }
 
-async function start(files: readonly string[], where: Addresses): Promise<void> {
+/** Reads the manifests of a page; throws a `TipboxError` when nothing can be done with them. */
+export type ReadManifests = (files: readonly Bytes[], today: Day) => Promise<Manifest[]>;
+
+async function start(message: ToWorker & { kind: "start" }, read: ReadManifests): Promise<void> {
   if (!globalThis.isSecureContext || globalThis.crypto?.subtle === undefined) throw new TipboxError("unsupported");
-  addresses = where;
-  manifests = await readManifests(files.map(utf8), today());
-  tell({ kind: "ready", organisations: manifests.map(organisationOf) });
+  addresses = message.addresses;
+  named = message.named;
+  manifests = await read(message.manifests.map(utf8), today());
+  const valid = manifests.filter((manifest) => isValid(manifest, today()));
+  tell({ kind: "ready", organisations: valid.map(organisationOf) });
 }
 
 /** Lists of words, each fetched once. */
@@ -109,13 +117,16 @@ export function fail(error: unknown): void {
   tell({ kind: "failed", code: codeOf(error), file: error instanceof FileError ? error.index : null });
 }
 
-/** Listens to the page. `hear` gets the messages that only one of the workers handles, once the manifests are read. */
-export function serve(hear: (message: ToWorker) => void): void {
+/**
+ * Listens to the page. `read` reads its manifests; `hear` gets the messages that only one of the workers handles, once
+ * they are read.
+ */
+export function serve(read: ReadManifests, hear: (message: ToWorker) => void): void {
   let started = Promise.resolve();
   scope.onmessage = ({ data }) => {
     switch (data.kind) {
       case "start":
-        started = start(data.manifests, data.addresses);
+        started = start(data, read);
         started.catch(fail);
         break;
       case "spell":

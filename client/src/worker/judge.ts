@@ -3,13 +3,12 @@
 import { codeOf } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, equal } from "../formats/base/bytes.js";
+import { asciiDigits, divide } from "../formats/base/characters.js";
 import { ACCESS_CODE_DIGITS } from "../formats/base/limits.js";
 import { fold, type WordList } from "../formats/wordlists.js";
 import type { Judgement } from "../messages.js";
 
 const GROUP_SIZE = 6;
-/** What separates groups of digits (docs/format.md, section 3). */
-const DIVIDERS = /[\s\x1c-\x1f\x85\-._]+/;
 
 /** Whether words are typed, not digits. */
 export function isWords(typed: string): boolean {
@@ -74,8 +73,7 @@ function wrongGroup(groups: readonly string[], expected: readonly string[] | nul
 
 /** Judges digits. `expected` is what they should be, in groups, where that is known. */
 export async function judgeDigits(typed: string, expected: string | null): Promise<Judgement> {
-  const ascii = typed.replace(/\p{Nd}/gu, accessCodes.asciiDigit);
-  const pieces = ascii.split(DIVIDERS).filter((piece) => piece !== "");
+  const pieces = divide(asciiDigits(typed));
   const joined = pieces.join("");
   // Digits that are not typed in groups of six are divided into such groups.
   const asWritten =

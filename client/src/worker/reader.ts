@@ -2,19 +2,19 @@
 
 import { codeOf, demand } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
-import { toHex } from "../formats/base/bytes.js";
-import { PIECE_SIZE } from "../formats/base/limits.js";
-import type { Entry } from "../formats/mailbox_list.js";
+import { type Bytes, fromHex, toHex } from "../formats/base/bytes.js";
+import { ID_SIZE, PIECE_SIZE } from "../formats/base/limits.js";
 import type { Answer, ToWorker } from "../messages.js";
-import { MailboxClient, type ReadableReply } from "../net/mailbox_client.js";
-import { addresses, connectionOptions, listsFor, manifests, organisationOf, serve, tell } from "./host.js";
+import { type ListedReply, MailboxClient, type ReadableReply } from "../net/mailbox_client.js";
+import { addresses, connectionOptions, listsFor, manifests, named, serve, tell } from "./host.js";
 import { readTyped } from "./judge.js";
+import { readNames } from "./names.js";
 
-/** An open mailbox: replies that are shown, and entries whose letter is still to be fetched, by id in hex. */
+/** Open mailboxes: replies that are shown, and those whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
   readonly client: MailboxClient;
   readonly shown: Map<string, ReadableReply>;
-  readonly pending: Map<string, Entry>;
+  readonly pending: Map<string, ListedReply>;
 }
 
 let mailbox: OpenMailbox | null = null;
@@ -22,51 +22,53 @@ let mailbox: OpenMailbox | null = null;
 let reading = Promise.resolve();
 
 function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
-  const manifest = manifests.find(({ id }) => toHex(id) === toHex(organisation));
-  demand(manifest !== undefined, "internal");
+  const id = toHex(organisation);
   return {
     id: toHex(entry.id),
-    day: entry.day,
-    organisation: organisationOf(manifest),
+    day: letter.day,
+    organisation: id,
+    from: manifests.find((manifest) => toHex(manifest.id) === id)?.name ?? null,
     text: new TextDecoder().decode(letter.message),
     files: letter.files.map(({ name, size }) => ({ name, size })),
   };
+}
+
+/** Ids of all organisations that the server names, by a manifest or by the id alone: ids need no trust. */
+function organisations(): Bytes[] {
+  const ids = new Set([...manifests.map(({ id }) => toHex(id)), ...named]);
+  return [...ids].map(fromHex).filter((id) => id !== null && id.length === ID_SIZE) as Bytes[];
 }
 
 async function open(typed: string): Promise<void> {
   const accessCode = await readTyped(typed, await listsFor(typed));
   demand(accessCode !== null, "bad-passphrase");
   tell({ kind: "opening" });
-  const secrets = await accessCodes.secrets(accessCode);
-  const client = new MailboxClient(
-    addresses.mailbox,
-    secrets,
-    manifests.map(({ id }) => id),
-    connectionOptions(),
-  );
-  const { shown, pending, others } = await client.open();
+  const root = await accessCodes.rootOf(accessCode);
+  const client = new MailboxClient(addresses.mailbox, root, organisations(), connectionOptions());
+  const { shown, pending, others, leftOut } = await client.open();
   mailbox = {
     client,
     shown: new Map(shown.map((one) => [toHex(one.entry.id), one])),
-    pending: new Map(pending.map((one) => [toHex(one.id), one])),
+    pending: new Map(pending.map((one) => [toHex(one.entry.id), one])),
   };
   tell({
     kind: "opened",
     accessCode: accessCodes.digits(accessCode),
     replies: shown.map(answerOf),
-    pending: pending.map(({ id, day, openingSize }) => ({
+    pending: pending.map(({ entry: { id, day, openingSize } }) => ({
       id: toHex(id),
       day,
       size: Math.ceil(openingSize / PIECE_SIZE) * PIECE_SIZE,
     })),
     others,
+    leftOut,
   });
 }
 
 async function load(reply: string): Promise<void> {
-  const entry = mailbox?.pending.get(reply);
-  if (mailbox === null || entry === undefined) return;
-  const shown = await mailbox.client.load(entry);
+  const listed = mailbox?.pending.get(reply);
+  if (mailbox === null || listed === undefined) return;
+  const shown = await mailbox.client.load(listed);
   mailbox.pending.delete(reply);
   if (shown !== null) mailbox.shown.set(reply, shown);
   tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
@@ -91,7 +93,7 @@ async function fetchFile(reply: string, file: number): Promise<void> {
 
 async function deleteShown(): Promise<void> {
   if (mailbox === null) return;
-  await mailbox.client.delete([...mailbox.shown.values()].map(({ entry }) => entry));
+  await mailbox.client.delete([...mailbox.shown.values()]);
   mailbox = null;
   tell({ kind: "deleted" });
 }
@@ -114,4 +116,4 @@ function hear(message: ToWorker): void {
   }
 }
 
-serve(hear);
+serve(readNames, hear);

@@ -3,8 +3,9 @@
 import { codeOf, TipboxError } from "../errors.js";
 import { type Bytes, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
+import { hpkeSeal } from "../formats/base/hpke.js";
 import { ID_SIZE, KEY_SIZE } from "../formats/base/limits.js";
-import { hpkeSeal, random } from "../formats/base/primitives.js";
+import { random } from "../formats/base/primitives.js";
 import * as keys from "../formats/manifest.js";
 
 /**

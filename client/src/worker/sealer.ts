@@ -5,6 +5,7 @@ import * as accessCodes from "../formats/access_code.js";
 import { today } from "../formats/base/days.js";
 import type { Order, ToWorker } from "../messages.js";
 import { fail, manifests, scope, serve, tell } from "./host.js";
+import { readManifests } from "./recipients.js";
 import { send } from "./send.js";
 
 let stop = new AbortController();
@@ -22,4 +23,4 @@ function hear(message: ToWorker): void {
   else if (message.kind === "stop") stop.abort(new TipboxError("stopped"));
 }
 
-serve(hear);
+serve(readManifests, hear);

@@ -1,15 +1,23 @@
 // Sending one tip: a new access code, then header and letter, then the body, sealed and uploaded run by run.
 
-import { demand, TipboxError } from "../errors.js";
+import { codeOf, demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
-import { type Bytes, toHex } from "../formats/base/bytes.js";
+import { type Bytes, equal, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { ID_SIZE, MAX_TYPE, PART_SIZE } from "../formats/base/limits.js";
-import { partsOf, sealedSize } from "../formats/base/padding.js";
+import { ID_SIZE, MAX_RUN_PARTS, MAX_TYPE, PART_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
+import { partsOf, sealedBodySize } from "../formats/base/padding.js";
 import { random } from "../formats/base/primitives.js";
 import type { BodySealer } from "../formats/envelopes/body.js";
-import { type Recipient, seal } from "../formats/envelopes/envelope.js";
+import {
+  type EnvelopeEnd,
+  endOf,
+  type OutgoingEnvelope,
+  type Recipient,
+  seal,
+  wipeSeals,
+} from "../formats/envelopes/envelope.js";
 import type { FileEntry } from "../formats/envelopes/letter.js";
+import { checkDigits } from "../formats/envelopes/seals.js";
 import * as keys from "../formats/manifest.js";
 import type { CheckDigits, FromWorker, Order } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
@@ -19,6 +27,8 @@ import { BodyReader, probe } from "./files.js";
 
 /** Runs of parts handled at once: one is sealed while another is uploaded. */
 const LANES = 2;
+/** Sessions of others whose parts are sealed again for comparing; each reads all files once. */
+const MOST_SESSIONS = 4;
 
 /**
  * A file as the letter lists it. Lone surrogates in its name are replaced, and a type that the format cannot hold is
@@ -39,8 +49,18 @@ async function recipientsOf(
   return Promise.all(
     manifests.map(async (manifest) => {
       const { id: key, publicKey } = keys.currentKey(manifest, today);
-      const pairKey = chosen.includes(toHex(manifest.id)) ? await accessCodes.pairKey(root, manifest.id) : null;
-      return { organisation: manifest.id, key, publicKey, pairKey };
+      const isChosen = chosen.includes(toHex(manifest.id));
+      return {
+        organisation: manifest.id,
+        key,
+        publicKey,
+        chosen: isChosen
+          ? {
+              pairKey: await accessCodes.pairKey(root, manifest.id),
+              mailbox: await accessCodes.mailboxAddress(root, manifest.id),
+            }
+          : null,
+      };
     }),
   );
 }
@@ -87,6 +107,64 @@ export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyR
   await Promise.all(Array.from({ length: LANES }, lane));
 }
 
+/** The check digits of an Envelope with this hash, for each organisation that was chosen. */
+async function checksOf(
+  envelope: OutgoingEnvelope,
+  manifests: readonly keys.Manifest[],
+  hash: Bytes,
+): Promise<CheckDigits[]> {
+  const checks: CheckDigits[] = [];
+  for (const { organisation, secrets } of envelope.seals) {
+    if (!secrets) continue;
+    const name = manifests.find(({ id }) => equal(id, organisation))?.name ?? "";
+    checks.push({ name, digits: await checkDigits(secrets, hash) });
+  }
+  return checks;
+}
+
+/** The hashes of a body's parts as the session with this nonce seals them. Nothing of it is kept or sent. */
+async function hashesUnder(
+  nonce: Bytes,
+  own: BodySealer,
+  files: readonly Blob[],
+  bodySize: number,
+): Promise<readonly Bytes[]> {
+  const sealer = await own.again(nonce);
+  const reader = new BodyReader(files, bodySize);
+  while (reader.left > 0) {
+    const plaintext = await reader.read(MAX_RUN_PARTS * PART_SIZE);
+    await sealer.seal(plaintext);
+    plaintext.fill(0);
+  }
+  return sealer.hashes;
+}
+
+/**
+ * The hashes of the parts that the server has, when all of them are this body's, by whatever session they were sealed;
+ * else `null`. What the server names is only compared: parts of another session are sealed again here, without being
+ * sent, and the source's seal is over what was sealed here. Else a server could have it seal somebody else's bytes.
+ */
+async function compareStored(
+  upload: Upload,
+  own: BodySealer,
+  files: readonly Blob[],
+  bodySize: number,
+): Promise<Bytes[] | null> {
+  const stored = await upload.storedParts(own.parts);
+  const others = new Map(stored.map(({ nonce }) => [toHex(nonce), nonce]));
+  others.delete(toHex(own.sessionNonce));
+  if (others.size > MOST_SESSIONS) return null;
+  const known = new Map<string, readonly Bytes[]>([[toHex(own.sessionNonce), own.hashes]]);
+  for (const [name, nonce] of others) known.set(name, await hashesUnder(nonce, own, files, bodySize));
+  const hashes: Bytes[] = [];
+  for (const [number, { nonce, hash }] of stored.entries()) {
+    const sealed = known.get(toHex(nonce))?.[number];
+    if (sealed === undefined || !equal(sealed, hash)) return null;
+    hashes.push(sealed);
+  }
+  return hashes;
+}
+
 /**
  * Sends one tip under a new access code, or under a `known` one, in whose conversations it continues. Returns when the
  * tip is stored; throws a `TipboxError`.
@@ -101,55 +179,93 @@ export async function send(
 ): Promise<void> {
   await probe(order.files);
   const accessCode = known?.slice() ?? (await accessCodes.generate());
-  const secrets = await accessCodes.secrets(accessCode);
-  const recipients = await recipientsOf(manifests, order.chosen, secrets.root, today);
+  const root = await accessCodes.rootOf(accessCode);
+  const recipients = await recipientsOf(manifests, order.chosen, root, today);
+  root.fill(0);
   const envelope = await seal(recipients, {
     message: order.message,
     files: order.files.map(entryOf),
     id: random(ID_SIZE),
-    kind: "tip",
     language: order.language,
-    mailbox: secrets.mailboxAddress,
-    replyKey: secrets.replyPublic,
   });
   order.message.fill(0);
-  const checks: CheckDigits[] = [];
-  for (const [i, { pairKey }] of recipients.entries()) {
-    if (pairKey === null) continue;
-    checks.push({
-      name: manifests[i]?.name ?? "",
-      digits: await accessCodes.checkDigits(pairKey, envelope.headerHash),
-    });
-    pairKey.fill(0);
-  }
-  accessCodes.wipe(secrets);
+  for (const { chosen } of recipients) chosen?.pairKey.fill(0);
   const digits = known === null ? accessCodes.digits(accessCode) : null;
   accessCode.fill(0);
 
-  const total = envelope.header.length + envelope.letter.length + sealedSize(envelope.bodySize);
-  const meter = new Meter(total);
+  const trailerSize = SEAL_SIZE * envelope.seals.length;
+  const total = envelope.header.length + envelope.letter.length + sealedBodySize(envelope.bodySize) + trailerSize;
   const failure = new AbortController(); // ends the other lanes when one fails
-  const upload = new Upload({
-    api: order.api,
-    ...connection,
-    signal: AbortSignal.any([connection.signal, failure.signal]),
-    onAcknowledged: (bytes) => {
-      const now = performance.now();
-      meter.add(bytes, now);
-      tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
-    },
-    onTrouble: (trouble) => tell({ kind: "connection", trouble }),
-  });
+  const begin = (): Upload => {
+    const meter = new Meter(total);
+    return new Upload({
+      api: order.api,
+      ...connection,
+      signal: AbortSignal.any([connection.signal, failure.signal]),
+      onAcknowledged: (bytes) => {
+        const now = performance.now();
+        meter.add(bytes, now);
+        tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
+      },
+      onTrouble: (trouble) => tell({ kind: "connection", trouble }),
+    });
+  };
+  const opened = (): void => tell({ kind: "letter", accessCode: digits });
   try {
-    const whole = await upload.open(envelope.header, envelope.letter);
-    demand(whole === (envelope.bodySize === 0), "internal");
-    tell({ kind: "letter", accessCode: digits, checks });
-    if (!whole) {
-      await sendBody(upload, envelope.body, new BodyReader(order.files, envelope.bodySize));
-      await upload.finish();
-    }
+    const hash =
+      envelope.bodySize === 0
+        ? await sendWords(envelope, begin(), opened)
+        : await sendFiles(envelope, order.files, begin, opened);
+    tell({ kind: "checks", checks: await checksOf(envelope, manifests, hash), files: order.files.length });
   } catch (error) {
     failure.abort(new TipboxError("stopped"));
     throw error;
+  } finally {
+    wipeSeals(envelope);
+  }
+}
+
+/** Sends an Envelope without a body, and returns its hash; `opened` is called when it is stored. */
+async function sendWords(envelope: OutgoingEnvelope, upload: Upload, opened: () => void): Promise<Bytes> {
+  const { hash, trailer } = await endOf(envelope, []);
+  demand(await upload.open(envelope.header, envelope.letter, trailer), "internal");
+  opened();
+  return hash;
+}
+
+/** Ends an Envelope: `true` when it is stored, `false` when the server has other parts than these. */
+async function finish(upload: Upload, end: EnvelopeEnd): Promise<boolean> {
+  try {
+    await upload.finish(end);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "part-differs") return false;
+    throw error;
+  }
+}
+
+/**
+ * Sends header, letter and body, ends the Envelope, and returns its hash; `opened` is called when header and letter are
+ * stored. Throws `part-differs` when the server has other parts than were sent, in a second upload too.
+ */
+async function sendFiles(
+  envelope: OutgoingEnvelope,
+  files: readonly File[],
+  begin: () => Upload,
+  opened: () => void,
+): Promise<Bytes> {
+  for (let sealer = envelope.body, first = true; ; first = false) {
+    const upload = begin();
+    demand(!(await upload.open(envelope.header, envelope.letter)), "internal");
+    if (first) opened();
+    await sendBody(upload, sealer, new BodyReader(files, envelope.bodySize));
+    const end = await endOf(envelope, sealer.hashes);
+    if (await finish(upload, end)) return end.hash;
+    demand(first, "part-differs");
+    // Parts of another session under the same token; or a server that lies.
+    const hashes = await compareStored(upload, sealer, files, envelope.bodySize);
+    const other = hashes && (await endOf(envelope, hashes));
+    if (other !== null && (await finish(upload, other))) return other.hash;
+    sealer = await sealer.again();
   }
 }

@@ -2,8 +2,19 @@ import { createHash, hkdfSync, pbkdf2Sync } from "node:crypto";
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkDigits, digits, generate, pairKey, parse, secrets, wipe } from "../../src/formats/access_code.js";
-import { toHex } from "../../src/formats/base/bytes.js";
+import {
+  digits,
+  generate,
+  mailboxAddress,
+  mailboxDecoy,
+  mailboxRequest,
+  mailboxToken,
+  pairKey,
+  parse,
+  rootOf,
+} from "../../src/formats/access_code.js";
+import { type Bytes, compare, toHex } from "../../src/formats/base/bytes.js";
+import { random } from "../../src/formats/base/primitives.js";
 import { threadId } from "./derivations.js";
 
 describe("access code", () => {
@@ -85,35 +96,64 @@ describe("access code", () => {
 
   it("derives what the format says", async () => {
     const accessCode = await generate();
-    const derived = await secrets(accessCode);
+    const derived = await rootOf(accessCode);
     const root = pbkdf2Sync(accessCode, "tipbox/v1/root", 600_000, 32, "sha256");
-    const token = Buffer.from(hkdfSync("sha256", root, "", "tipbox/v1/mailbox-token", 32));
     const organisation = new Uint8Array(16).fill(7);
-    const info = Buffer.concat([Buffer.from("tipbox/v1/pair-key"), organisation]);
-    const pair = await pairKey(derived.root, organisation);
+    const expected = (label: string, ...context: readonly Uint8Array[]): string => {
+      const info = Buffer.concat([Buffer.from(`tipbox/v1/${label}`), organisation, ...context]);
+      return Buffer.from(hkdfSync("sha256", root, "", info, 32)).toString("hex");
+    };
+    const pair = await pairKey(derived, organisation);
 
-    expect(Buffer.from(derived.root)).toEqual(root);
-    expect(Buffer.from(derived.mailboxToken)).toEqual(token);
-    expect(toHex(derived.mailboxAddress)).toBe(createHash("sha256").update(token).digest("hex"));
-    expect(derived.replyPublic.length).toBe(1216);
-    expect(Buffer.from(pair)).toEqual(Buffer.from(hkdfSync("sha256", root, "", info, 32)));
+    expect(Buffer.from(derived)).toEqual(root);
+    expect(toHex(pair)).toBe(expected("pair-key"));
+    expect(toHex(await mailboxToken(derived, organisation))).toBe(expected("mailbox-token"));
+    expect(toHex(await mailboxAddress(derived, organisation))).toBe(
+      createHash("sha256")
+        .update(Buffer.from(expected("mailbox-token"), "hex"))
+        .digest("hex"),
+    );
+    expect(toHex(await mailboxDecoy(derived, organisation, 30))).toBe(expected("mailbox-decoy", Uint8Array.of(30)));
     expect(toHex(await threadId(pair))).toBe(
       createHash("sha256").update("tipbox/v1/thread").update(pair).digest("hex").slice(0, 32),
     );
+  });
+});
 
-    wipe(derived);
-    expect(derived.root.every((byte) => byte === 0) && derived.replySeed.every((byte) => byte === 0)).toBe(true);
+describe("a request for mailboxes", () => {
+  const root = random(32);
+  const ids = Array.from({ length: 33 }, (_, i) => new Uint8Array(16).fill(i + 1));
+  const tokensOf = async (organisations: readonly Bytes[]): Promise<string[]> =>
+    (await mailboxRequest(root, organisations)).map(({ token }) => toHex(token));
+
+  it.each([1, 2, 31, 32])("of %d organisations has 32 tokens, strictly ascending", async (count) => {
+    const asked = ids.slice(0, count);
+    const request = await mailboxRequest(root, asked.toReversed());
+    const own = request.filter(({ organisation }) => organisation !== null);
+
+    expect(request.length).toBe(32);
+    expect(request.every(({ token }, i) => i === 0 || compare(request[i - 1]?.token ?? token, token) < 0)).toBe(true);
+    expect(own.map(({ organisation }) => toHex(organisation ?? root)).sort()).toEqual(asked.map(toHex).sort());
+    for (const { token, organisation } of own)
+      expect(token).toEqual(await mailboxToken(root, organisation ?? new Uint8Array(0)));
+    expect(await tokensOf(asked)).toEqual(request.map(({ token }) => toHex(token)));
   });
 
-  it("makes check digits that belong to one Envelope and one organisation", async () => {
-    const pair = new Uint8Array(32).fill(1);
-    const hash = new Uint8Array(32).fill(2);
-    const expected =
-      BigInt(`0x${Buffer.from(hkdfSync("sha256", pair, hash, "tipbox/v1/check-words", 32)).toString("hex")}`) %
-      10n ** 20n;
+  it("has decoys of the lowest id, so that those for single organisations share nothing", async () => {
+    const [lowest, other] = ids as [Bytes, Bytes];
+    const first = await tokensOf([lowest]);
+    const both = await tokensOf([other, lowest]);
 
-    expect((await checkDigits(pair, hash)).replace(/ /g, "")).toBe(expected.toString().padStart(20, "0"));
-    expect(await checkDigits(pair, hash)).toMatch(/^[0-9]{5}( [0-9]{5}){3}$/);
-    expect(await checkDigits(pair, new Uint8Array(32))).not.toBe(await checkDigits(pair, hash));
+    expect(first).toContain(toHex(await mailboxDecoy(root, lowest, 30)));
+    expect(both).toContain(toHex(await mailboxDecoy(root, lowest, 29)));
+    expect(both).not.toContain(toHex(await mailboxDecoy(root, lowest, 30)));
+    expect(first.filter((token) => both.includes(token)).length).toBe(31);
+    const second = await tokensOf([other]);
+    expect(first.filter((token) => second.includes(token))).toEqual([]);
+  });
+
+  it("is never for more than 32, or for nobody", async () => {
+    await expect(mailboxRequest(root, ids)).rejects.toThrow("limit");
+    await expect(mailboxRequest(root, [])).rejects.toThrow("limit");
   });
 });

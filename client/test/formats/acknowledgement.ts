@@ -3,7 +3,7 @@
 
 import { demand } from "../../src/errors.js";
 import { type Bytes, compare, toBase64, toHex } from "../../src/formats/base/bytes.js";
-import { decode, encode } from "../../src/formats/base/canonical.js";
+import { decode, encode, type Json } from "../../src/formats/base/canonical.js";
 import * as fields from "../../src/formats/base/fields.js";
 import { HASH_SIZE, SIGNATURE_SIZE } from "../../src/formats/base/limits.js";
 import { verify } from "../../src/formats/base/primitives.js";
@@ -11,6 +11,7 @@ import { verify } from "../../src/formats/base/primitives.js";
 const ACK = "tipbox/v1/ack";
 const MAX_ACKS = 100_000;
 const MAX_REPORT_BUNDLES = 1000;
+const MAX_REPORT_VOLUMES = 64;
 
 /** What a desk has carried: Envelope ids (32 bytes each), ascending. */
 export interface Acknowledgement {
@@ -44,24 +45,44 @@ export interface Refusal {
   readonly code: string;
 }
 
-/** What a server took: sequences of inward Bundles taken in whole, ascending, and the replies that it refused. */
+/** An inward Bundle that was taken whole, and SHA-256 of each volume's index as it was read. */
+export interface TakenBundle {
+  readonly sequence: number;
+  readonly indexes: readonly Bytes[];
+}
+
+/** What a server took: inward Bundles, ascending by sequence, and the replies that it refused. */
 export interface Report {
-  readonly bundles: readonly number[];
+  readonly bundles: readonly TakenBundle[];
   readonly refused: readonly Refusal[];
 }
 
 /** The item's bytes. */
 export function encodeReport({ bundles, refused }: Report): Bytes {
-  return encode({ bundles, refused: refused.map(({ item, code }) => ({ code, item: toHex(item) })) });
+  return encode({
+    bundles: bundles.map(({ sequence, indexes }) => ({ indexes: indexes.map(toHex), sequence })),
+    refused: refused.map(({ item, code }) => ({ code, item: toHex(item) })),
+  });
+}
+
+function parseTaken(value: Json): TakenBundle {
+  const entry = fields.members(value, ["indexes", "sequence"]);
+  const indexes = fields.list(entry["indexes"]);
+  demand(1 <= indexes.length && indexes.length <= MAX_REPORT_VOLUMES, "malformed");
+  return {
+    sequence: fields.integer(entry["sequence"], 1, Number.MAX_SAFE_INTEGER),
+    indexes: indexes.map((index) => fields.hex(index, HASH_SIZE)),
+  };
 }
 
 /** Reads a report. Throws `limit`, `malformed`. */
 export function parseReport(data: Bytes): Report {
   const value = fields.members(decode(data), ["bundles", "refused"]);
-  const bundles = fields.list(value["bundles"]).map((sequence) => fields.integer(sequence, 1, Number.MAX_SAFE_INTEGER));
-  demand(bundles.length <= MAX_REPORT_BUNDLES, "limit");
+  const listed = fields.list(value["bundles"]);
+  demand(listed.length <= MAX_REPORT_BUNDLES, "limit");
+  const bundles = listed.map(parseTaken);
   demand(
-    bundles.every((sequence, i) => i === 0 || (bundles[i - 1] ?? sequence) < sequence),
+    bundles.every(({ sequence }, i) => i === 0 || (bundles[i - 1]?.sequence ?? sequence) < sequence),
     "malformed",
   );
   const refused = fields.list(value["refused"]).map((entry) => {

@@ -3,28 +3,38 @@
 // import it, and its labels and bounds stand here and not with theirs.
 
 import { demand, TipboxError } from "../../src/errors.js";
-import { type Bytes, concat, equal, isZero, toBase64, toHex, uint, utf8 } from "../../src/formats/base/bytes.js";
-import { decode, encode, type Json } from "../../src/formats/base/canonical.js";
+import {
+  type Bytes,
+  compare,
+  concat,
+  equal,
+  isZero,
+  toBase64,
+  toHex,
+  uint,
+  utf8,
+} from "../../src/formats/base/bytes.js";
+import { decode, encode, type Json, type JsonObject } from "../../src/formats/base/canonical.js";
 import { type Day, format as formatDay, parse as parseDay } from "../../src/formats/base/days.js";
 import * as fields from "../../src/formats/base/fields.js";
 import {
   HASH_SIZE,
   ID_SIZE,
   KEY_SIZE,
+  MAX_SLOTS,
   PART_SIZE,
-  SEALED_PART_SIZE,
   SIGNATURE_SIZE,
+  TAG_SIZE,
   VERSION,
   XWING_PUBLIC_SIZE,
 } from "../../src/formats/base/limits.js";
-import { partsOf, sealedSize } from "../../src/formats/base/padding.js";
-import { aesKey, hkdf, hpkeOpen, open, sha256, verify } from "../../src/formats/base/primitives.js";
+import { partsOf } from "../../src/formats/base/padding.js";
+import { aesKey, hkdf, open, sha256, verify } from "../../src/formats/base/primitives.js";
 import { partNonce } from "../../src/formats/envelopes/body.js";
-import { envelopeId } from "../../src/formats/envelopes/envelope.js";
-import type { FindKey } from "../../src/formats/envelopes/header.js";
+import { hpkeOpen } from "./base/hpke_opening.js";
 import { readEnvelope } from "./envelopes/envelope_opening.js";
+import type { FindKey } from "./envelopes/slot_opening.js";
 
-const BUNDLE = "tipbox/v1/bundle";
 const BUNDLE_COMMITMENT = "tipbox/v1/bundle-commitment";
 const BUNDLE_KEY = "tipbox/v1/bundle-key";
 const BUNDLE_STREAM = "tipbox/v1/bundle-stream";
@@ -36,6 +46,8 @@ const BUNDLE_PREFIX = 112;
 const MAX_INDEX_PARTS = 64;
 const MAX_ITEMS = 4096;
 const MAX_ITEM = 2 ** 40 + 2 ** 34;
+const MAX_EFFORT = 7;
+const SEALED_PART_SIZE = PART_SIZE + TAG_SIZE;
 const INDEX_LENGTH = 4;
 const AES_BLOCK = 16;
 
@@ -52,6 +64,7 @@ const KINDS: Readonly<Record<Direction, readonly string[]>> = {
   out: ["envelope", "report"],
   in: ["ack", "manifest", "reply"],
 };
+const LABELS: Readonly<Record<Direction, string>> = { out: "tipbox/v1/bundle-out", in: "tipbox/v1/bundle-in" };
 const MEMBERS = [
   "day",
   "direction",
@@ -63,6 +76,14 @@ const MEMBERS = [
   "volume",
   "volumes",
 ] as const;
+const OWN_MEMBERS: Readonly<Record<Direction, readonly string[]>> = { out: ["heads"], in: ["head"] };
+const ITEM = ["hash", "kind", "size"];
+const RECEIPT = ["day", "effort", "stamp"];
+
+/** The size of a stream on the wire: sealed part by part, without session nonces. */
+export function sealedSize(size: number): number {
+  return size + partsOf(size) * TAG_SIZE;
+}
 
 /** The first 1,280 bytes. */
 export interface BundleHeader {
@@ -119,11 +140,31 @@ export function parseBundleHeader(bytes: Bytes): BundleHeader {
   };
 }
 
+/** What the server says of an Envelope in an outward Bundle. */
+export interface Receipt {
+  /** On which it was stored. */
+  readonly day: Day;
+  /** The class of what was paid for it. */
+  readonly effort: number;
+  /** The server's signature over the Envelope's hash and the day. */
+  readonly stamp: Bytes;
+}
+
 /** One line of the index: kind, size in bytes, hash (the Envelope id, or SHA-256 of the bytes). */
 export interface ItemEntry {
   readonly kind: string;
   readonly size: number;
   readonly hash: Bytes;
+  /** Of items of kind `envelope`; `null` of all others. */
+  readonly receipt: Receipt | null;
+}
+
+/** The head of an organisation's chain of custody as the server got it on `day`, and the server's stamp over it. */
+export interface Head {
+  readonly organisation: Bytes;
+  readonly head: Bytes;
+  readonly day: Day;
+  readonly stamp: Bytes;
 }
 
 /** What a Bundle says of itself. */
@@ -139,6 +180,19 @@ export interface Index {
   readonly serverKey: Bytes;
   readonly volume: number;
   readonly volumes: number;
+  /** Of outward ones: those of all organisations, ascending by their ids. */
+  readonly heads: readonly Head[];
+  /** Of inward ones: the desk's own, or empty. */
+  readonly head: Bytes;
+}
+
+function itemOf({ kind, size, hash, receipt }: ItemEntry): JsonObject {
+  const said = receipt && { day: formatDay(receipt.day), effort: receipt.effort, stamp: toBase64(receipt.stamp) };
+  return { kind, size, hash: toHex(hash), ...said };
+}
+
+function headOf({ organisation, head, day, stamp }: Head): JsonObject {
+  return { day: formatDay(day), head: toHex(head), organisation: toHex(organisation), stamp: toBase64(stamp) };
 }
 
 /** The canonical JSON of an index. */
@@ -146,30 +200,60 @@ export function encodeIndex(index: Index): Bytes {
   return encode({
     day: formatDay(index.day),
     direction: index.direction,
-    items: index.items.map(({ kind, size, hash }) => ({ kind, size, hash: toHex(hash) })),
+    items: index.items.map(itemOf),
     organisation: toHex(index.organisation),
     sender: toBase64(index.sender),
     sequence: index.sequence,
     server_key: toBase64(index.serverKey),
     volume: index.volume,
     volumes: index.volumes,
+    ...(index.direction === "out" ? { heads: index.heads.map(headOf) } : { head: toHex(index.head) }),
   });
 }
 
 function parseEntry(value: Json, direction: Direction): ItemEntry {
-  const entry = fields.members(value, ["hash", "kind", "size"]);
-  const kind = fields.text(entry["kind"]);
+  const kind = fields.text(fields.members(value, ITEM, RECEIPT)["kind"]);
   demand(KINDS[direction].includes(kind), "malformed");
-  return { kind, size: fields.integer(entry["size"], 1, MAX_ITEM), hash: fields.hex(entry["hash"], HASH_SIZE) };
+  const entry = fields.members(value, kind === "envelope" ? [...ITEM, ...RECEIPT] : ITEM);
+  return {
+    kind,
+    size: fields.integer(entry["size"], 1, MAX_ITEM),
+    hash: fields.hex(entry["hash"], HASH_SIZE),
+    receipt:
+      kind === "envelope"
+        ? {
+            day: parseDay(entry["day"]),
+            effort: fields.integer(entry["effort"], 0, MAX_EFFORT),
+            stamp: fields.base64(entry["stamp"], SIGNATURE_SIZE),
+          }
+        : null,
+  };
+}
+
+function parseHead(value: Json): Head {
+  const entry = fields.members(value, ["day", "head", "organisation", "stamp"]);
+  return {
+    organisation: fields.hex(entry["organisation"], ID_SIZE),
+    head: fields.hex(entry["head"], HASH_SIZE),
+    day: parseDay(entry["day"]),
+    stamp: fields.base64(entry["stamp"], SIGNATURE_SIZE),
+  };
 }
 
 /** Reads the index of a Bundle whose header says `direction`. */
 export function parseIndex(bytes: Bytes, direction: Direction): Index {
-  const value = fields.members(decode(bytes), MEMBERS);
+  const value = fields.members(decode(bytes), [...MEMBERS, ...OWN_MEMBERS[direction]]);
   demand(value["direction"] === direction, "malformed");
   const items = fields.list(value["items"]);
-  demand(items.length <= MAX_ITEMS, "limit");
+  const heads = direction === "out" ? fields.list(value["heads"]) : [];
+  demand(items.length <= MAX_ITEMS && heads.length <= MAX_SLOTS, "limit");
+  const parsed = heads.map(parseHead);
+  demand(
+    parsed.every(({ organisation }, i) => i === 0 || compare(parsed[i - 1]?.organisation ?? magic, organisation) < 0),
+    "malformed",
+  );
   const volumes = fields.integer(value["volumes"], 1, Number.MAX_SAFE_INTEGER);
+  const { head } = value;
   return {
     day: parseDay(value["day"]),
     direction,
@@ -180,7 +264,17 @@ export function parseIndex(bytes: Bytes, direction: Direction): Index {
     serverKey: fields.base64(value["server_key"], direction === "out" ? XWING_PUBLIC_SIZE : 0),
     volume: fields.integer(value["volume"], 1, volumes),
     volumes,
+    heads: parsed,
+    head: head === undefined || head === "" ? new Uint8Array(0) : fields.hex(head, HASH_SIZE),
   };
+}
+
+/**
+ * What the sender of an index signed after the hash of the header. Inward, the list of items is left out: server and
+ * desk share the key that authenticates it, so it proves nothing to others.
+ */
+function signedOf(index: Index): Bytes {
+  return encodeIndex(index.direction === "out" ? index : { ...index, items: [] });
 }
 
 /** Signature and JSON out of the plaintext of an index. */
@@ -246,7 +340,7 @@ export interface Item {
 }
 
 async function itemHash(kind: string, data: Bytes): Promise<Bytes> {
-  return kind === "envelope" ? envelopeId(readEnvelope(data)) : sha256(data);
+  return kind === "envelope" ? (await readEnvelope(data)).id : sha256(data);
 }
 
 /** Index and index copy, whichever opens first, and the names of those that do not. */
@@ -259,7 +353,7 @@ async function readIndex(
   const openAt = async (stream: number, offset: number): Promise<Index> => {
     const [signature, json] = splitIndex(await openStream(file, keys, stream, offset, size));
     const index = parseIndex(json, header.direction);
-    await verify(BUNDLE, signature, index.sender, keys.headerHash, json);
+    await verify(LABELS[index.direction], signature, index.sender, keys.headerHash, signedOf(index));
     return index;
   };
   const copy = Math.max(BUNDLE_HEADER, file.length - sealedSize(size));

@@ -1,7 +1,7 @@
 // What can be said of a typed access code without knowing it (docs/format.md, section 3), by the rules of the commands
 // (`tipbox/formats/access_code.py`). The page has its own (`src/worker/judge.ts`), which knows what was shown.
 
-import { asciiDigit } from "../../src/formats/access_code.js";
+import { asciiDigits, divide } from "../../src/formats/base/characters.js";
 import { ACCESS_CODE_DIGITS } from "../../src/formats/base/limits.js";
 import type { WordList } from "../../src/formats/wordlists.js";
 
@@ -26,9 +26,9 @@ export interface Doubt {
 
 /** Where a typed text cannot be right. Words are held against the list that fits them best, the first of equals. */
 export function doubt(typed: string, lists: readonly WordList[]): Doubt {
-  const text = [...typed.slice(0, 2 * MAX_TYPED)].slice(0, MAX_TYPED).join("");
+  const text = asciiDigits([...typed.slice(0, 2 * MAX_TYPED)].slice(0, MAX_TYPED).join(""));
   const letters = text.match(/\p{L}/gu)?.length ?? 0;
-  if (letters <= (text.match(/\p{Nd}/gu)?.length ?? 0)) return doubtDigits(text);
+  if (letters <= (text.match(/[0-9]/g)?.length ?? 0)) return doubtDigits(text);
   const found = lists.map((list) => doubtWords(text, list)).sort((one, other) => one.wrong.length - other.wrong.length);
   return found[0] ?? { unit: "words", language: "", count: 0, expected: 0, wrong: [] };
 }
@@ -38,8 +38,7 @@ function indexes<T>(pieces: readonly T[], wrong: (piece: T, at: number) => boole
 }
 
 function doubtDigits(text: string): Doubt {
-  const ascii = text.replace(/\p{Nd}/gu, asciiDigit);
-  let groups = ascii.split(/[\s\x1c-\x1f\x85\-._]+/).filter((piece) => piece !== "");
+  let groups = divide(text);
   const asTyped = groups.length > 1 && groups.slice(0, -1).every((piece) => Math.abs([...piece].length - GROUP) <= 1);
   if (!asTyped) groups = groups.join("").match(/.{1,6}/gsu) ?? []; // not in groups of six
   const rest = 10n ** BigInt(ACCESS_CODE_DIGITS - GROUP);

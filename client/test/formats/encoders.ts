@@ -36,10 +36,10 @@ export function encodeManifest(manifest: Manifest): Bytes {
 /** The bytes of a list; entries in their order. */
 export function encodeList({ entries, openings }: MailboxList): Bytes {
   const magic = Uint8Array.from(MAILBOX_MAGIC, (char) => char.charCodeAt(0));
-  const table = entries.map(({ id, day, size, openingSize }) => {
+  const table = entries.map(({ id, day, size, openingSize, place }) => {
     const long = new Uint8Array(8);
     new DataView(long.buffer).setBigUint64(0, BigInt(size));
-    return concat(id, uint(day, 4), long, uint(openingSize, 4));
+    return concat(id, uint(day, 4), long, uint(openingSize, 4), uint(place, 1), new Uint8Array(3));
   });
   const fixed = [magic, uint(VERSION, 1), uint(0, 1), uint(entries.length, 2), uint(openings.length, 2), uint(0, 2)];
   const content = concat(...fixed, ...table, ...openings);

@@ -1,38 +1,52 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Code } from "../../src/errors.js";
-import { generate, pairKey, type Secrets, secrets } from "../../src/formats/access_code.js";
-import { type Bytes, concat, equal, fromUtf8, toHex } from "../../src/formats/base/bytes.js";
-import { PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
+import { mailboxAddress, mailboxRequest, pairKey } from "../../src/formats/access_code.js";
+import { type Bytes, concat, equal, fromUtf8, toHex, uint, utf8 } from "../../src/formats/base/bytes.js";
+import { ENTRY_SIZE, ENVELOPE_PART_SIZE, LIST_HEADER, PART_SIZE, PIECE_SIZE } from "../../src/formats/base/limits.js";
 import { random } from "../../src/formats/base/primitives.js";
+import { endOf, seal } from "../../src/formats/envelopes/envelope.js";
+import { envelopeId } from "../../src/formats/envelopes/seals.js";
+import { currentKey } from "../../src/formats/manifest.js";
 import { MailboxClient, type MailboxContents, type ReadableReply } from "../../src/net/mailbox_client.js";
-import { type Deposit, deposit, Postbox, reply } from "../support/postbox.js";
-import { contentOf, flip } from "../support/tools.js";
+import { type Deposit, deposit, openingSize, Postbox, reply } from "../support/postbox.js";
+import { contentOf, flip, makeOrganisation } from "../support/tools.js";
 
 const TEXT = "Мы получили. Спасибо.";
-const FIDH = random(16);
-const KIBHR = random(16);
-let source: Secrets;
+const ROOT = random(32);
+const FIDH = new Uint8Array(16).fill(1);
+const KIBHR = new Uint8Array(16).fill(2);
 let ofKibhr: Bytes;
+let atKibhr: Bytes;
 let postbox: Postbox;
 let troubles: (Code | null)[];
 
 beforeAll(async () => {
-  source = await secrets(await generate());
-  ofKibhr = await pairKey(source.root, KIBHR);
+  ofKibhr = await pairKey(ROOT, KIBHR);
+  atKibhr = await mailboxAddress(ROOT, KIBHR);
 });
 beforeEach(async () => {
-  postbox = await Postbox.start(source.mailboxToken);
+  postbox = await Postbox.start();
   troubles = [];
 });
 afterEach(() => postbox.stop());
 
-function mailbox(api = postbox.api): MailboxClient {
+function mailbox(organisations: readonly Bytes[] = [FIDH, KIBHR]): MailboxClient {
   const timing = { firstPause: 1, longestPause: 5, retryFor: 600_000 };
-  return new MailboxClient(api, source, [FIDH, KIBHR], {
+  return new MailboxClient(postbox.api, ROOT, organisations, {
     signal: new AbortController().signal,
     timing,
     onTrouble: (trouble) => troubles.push(trouble),
   });
+}
+
+/** A reply of this organisation in its mailbox. */
+async function replyOf(organisation: Bytes, text = TEXT, day = 20_000): Promise<Deposit> {
+  return deposit(await mailboxAddress(ROOT, organisation), await reply(await pairKey(ROOT, organisation), text), day);
+}
+
+/** A reply in the mailbox of `KIBHR`, whoever sealed it. */
+async function inKibhrs(envelope: Promise<Bytes>): Promise<Deposit> {
+  return deposit(atKibhr, await envelope);
 }
 
 async function open(...deposits: Deposit[]): Promise<MailboxContents> {
@@ -52,46 +66,65 @@ async function bytesOf(blob: Blob): Promise<Bytes> {
 
 describe("what a mailbox shows", () => {
   it("is nothing when it is empty", async () => {
-    expect(await open()).toEqual({ shown: [], pending: [], others: 0 });
+    expect(await open()).toEqual({ shown: [], pending: [], others: 0, leftOut: 0 });
   });
 
-  it("is a reply whose pair key is that of an organisation of the page, with its name", async () => {
-    const shown = only(await open(await deposit(await reply(source, ofKibhr, TEXT), 20_001)));
+  it("is a reply in the mailbox of the organisation whose pair key opens it", async () => {
+    const shown = only(await open(await deposit(atKibhr, await reply(ofKibhr, TEXT, [], { day: 19_999 }), 20_001)));
 
     expect(toHex(shown.organisation)).toBe(toHex(KIBHR));
     expect(fromUtf8(shown.letter.message)).toBe(TEXT);
+    expect(shown.letter.day).toBe(19_999);
     expect(shown.entry.day).toBe(20_001);
   });
 
   it.each<[string, () => Promise<Deposit>]>([
-    ["of the server, which has no pair key", async () => deposit(await reply(source, random(32), TEXT))],
-    ["of the server, with a pair key of zeros", async () => deposit(await reply(source, new Uint8Array(32), TEXT))],
+    ["of the server, which has no pair key", () => inKibhrs(reply(random(32), TEXT))],
+    ["of the server, with a pair key of zeros", () => inKibhrs(reply(new Uint8Array(32), TEXT))],
+    ["of another organisation, in this one's mailbox", async () => inKibhrs(reply(await pairKey(ROOT, FIDH), TEXT))],
     [
-      "of an organisation that is not on the page",
-      async () => deposit(await reply(source, await pairKey(source.root, random(16)), TEXT)),
+      "of this organisation, in another's mailbox",
+      async () => ({ ...(await replyOf(KIBHR)), mailbox: await atFidhs() }),
     ],
-    [
-      "with the pair key of another source",
-      async () => deposit(await reply(source, await pairKey(random(32), KIBHR), TEXT)),
-    ],
-    ["with a pair key that is nearly right", async () => deposit(await reply(source, flip(ofKibhr, 31), TEXT))],
-    ["that is no reply", async () => deposit(await reply(source, ofKibhr, TEXT, [], { kind: "tip" }))],
-    ["with a flipped bit in its slot", async () => spoilt((opening) => flip(opening, 300))],
+    ["with the pair key of another source", async () => inKibhrs(reply(await pairKey(random(32), KIBHR), TEXT))],
+    ["with a pair key that is nearly right", () => inKibhrs(reply(flip(ofKibhr, 31), TEXT))],
+    ["that is a tip", tip],
+    ["with a flipped bit in its salt", async () => spoilt((opening) => flip(opening, 30))],
     ["with a flipped bit in its letter", async () => spoilt((opening) => flip(opening, opening.length - 1))],
     ["of another version", async () => spoilt((opening) => opening.map((byte, i) => (i === 8 ? 2 : byte)))],
+    ["with a slot", async () => spoilt((opening) => opening.map((byte, i) => (i === 9 ? 1 : byte)))],
+    ["that says it is a tip", async () => spoilt((opening) => opening.map((byte, i) => (i === 10 ? 0 : byte)))],
     ["that is cut", async () => spoilt((opening) => opening.slice(0, -1), TEXT.repeat(400))],
     ["with bytes after it", async () => spoilt((opening) => concat(opening, new Uint8Array(1)))],
     ["that is not an Envelope", async () => spoilt((opening) => opening.fill(0))],
-    ["under another id", async () => ({ ...(await deposit(await reply(source, ofKibhr, TEXT))), id: random(32) })],
+    ["under another id", async () => ({ ...(await replyOf(KIBHR)), id: random(32) })],
   ])("is not a reply %s; it is counted", async (_, make) => {
     const bad = await make();
 
-    expect(await open(bad)).toEqual({ shown: [], pending: [], others: 1 });
-    expect((await open(bad, await deposit(await reply(source, ofKibhr, TEXT)))).shown.length).toBe(1);
+    expect(await open(bad)).toEqual({ shown: [], pending: [], others: 1, leftOut: 0 });
+    expect((await open(bad, await replyOf(KIBHR))).shown.length).toBe(1);
+  });
+
+  it("is a reply only where a server says that it lies in its writer's mailbox", async () => {
+    const tokens = await mailboxRequest(ROOT, [FIDH, KIBHR]);
+    const shown: number[] = [];
+    for (const place of tokens.keys()) {
+      postbox.spoil = (answer) => {
+        answer[LIST_HEADER + ENTRY_SIZE - 4] = place;
+        return answer;
+      };
+      const found = await open(await replyOf(KIBHR));
+      expect(found.shown.length + found.others).toBe(1);
+      if (found.shown.length === 1) shown.push(place);
+    }
+
+    expect(shown).toEqual([
+      tokens.findIndex(({ organisation }) => organisation !== null && equal(organisation, KIBHR)),
+    ]);
   });
 
   it("is each reply once, also when the server has it under two ids", async () => {
-    const first = await deposit(await reply(source, ofKibhr, TEXT, [{ name: "a", content: contentOf(10) }]));
+    const first = await inKibhrs(reply(ofKibhr, TEXT, [{ name: "a", content: contentOf(10) }]));
     const found = await open(first, { ...first, id: random(32) });
 
     expect(found.shown.length).toBe(1);
@@ -100,9 +133,7 @@ describe("what a mailbox shows", () => {
 
   it("is a letter that did not fit, when it is asked for", async () => {
     const long = "Подробно. ".repeat(9000); // 153 kB: no list holds it
-    const envelope = await deposit(await reply(source, ofKibhr, long));
-    const forged = await deposit(await reply(source, random(32), long));
-    postbox.deposits = [envelope, forged];
+    postbox.deposits = [await replyOf(KIBHR, long), await inKibhrs(reply(random(32), long))];
     const reader = mailbox();
     const found = await reader.open();
     const loaded = await Promise.all(found.pending.map((entry) => reader.load(entry)));
@@ -115,7 +146,7 @@ describe("what a mailbox shows", () => {
 });
 
 async function spoilt(change: (opening: Bytes) => Bytes, text = TEXT): Promise<Deposit> {
-  const good = await deposit(await reply(source, ofKibhr, text));
+  const good = await replyOf(KIBHR, text);
   const opening = change(good.opening.slice());
   return { ...good, envelope: opening, opening };
 }
@@ -129,7 +160,7 @@ describe("files of a reply", () => {
   ];
 
   it("come one by one, whole, and only in the pieces that hold them", async () => {
-    postbox.deposits = [await deposit(await reply(source, ofKibhr, TEXT, files))];
+    postbox.deposits = [await inKibhrs(reply(ofKibhr, TEXT, files))];
     const reader = mailbox();
     const shown = only(await reader.open());
     for (const [i, { content }] of files.entries()) {
@@ -146,11 +177,16 @@ describe("files of a reply", () => {
   });
 
   it.each<[string, number, (envelope: Bytes) => Bytes]>([
-    ["a flipped bit in its last part", 2, (envelope) => flip(envelope, bodyOf(envelope) + 9 * (PART_SIZE + 16) - 1)],
+    [
+      "a flipped bit in its last part",
+      2,
+      (envelope) => flip(envelope, openingSize(envelope) + 9 * ENVELOPE_PART_SIZE - 1),
+    ],
+    ["the session nonce of another part", 2, (envelope) => flip(envelope, openingSize(envelope) + ENVELOPE_PART_SIZE)],
     ["an end that is not there", 3, (envelope) => envelope.fill(0, envelope.length - 16)],
     ["two parts that changed places", 2, swap],
   ])("are not given out with %s", async (_, index, change) => {
-    const whole = await deposit(await reply(source, ofKibhr, TEXT, files));
+    const whole = await inKibhrs(reply(ofKibhr, TEXT, files));
     postbox.deposits = [{ ...whole, envelope: change(whole.envelope.slice()) }];
     const reader = mailbox();
     const shown = only(await reader.open());
@@ -160,36 +196,82 @@ describe("files of a reply", () => {
   });
 });
 
-function bodyOf(envelope: Bytes): number {
-  return 120 + 1232 + new DataView(envelope.buffer).getUint32(12) + 16;
-}
-
 function swap(envelope: Bytes): Bytes {
-  const at = bodyOf(envelope) + PART_SIZE + 16;
-  const size = PART_SIZE + 16;
+  const at = openingSize(envelope) + ENVELOPE_PART_SIZE;
+  const size = ENVELOPE_PART_SIZE;
   const [one, other] = [envelope.slice(at, at + size), envelope.slice(at + size, at + 2 * size)];
   envelope.set(other, at);
   envelope.set(one, at + size);
   return envelope;
 }
 
+async function atFidhs(): Promise<Bytes> {
+  return mailboxAddress(ROOT, FIDH);
+}
+
+/** A tip with the pair key of an organisation, in its mailbox. */
+async function tip(): Promise<Deposit> {
+  const { manifest } = await makeOrganisation("kibhr");
+  const { id: key, publicKey } = currentKey(manifest, manifest.from);
+  const recipient = { organisation: KIBHR, key, publicKey, chosen: { pairKey: ofKibhr, mailbox: atKibhr } };
+  const sealed = await seal([recipient], { message: utf8(TEXT), files: [], id: random(16), language: "" });
+  const { hash, trailer } = await endOf(sealed, []);
+  const opening = concat(sealed.header, sealed.letter);
+  return {
+    mailbox: atKibhr,
+    id: await envelopeId(hash, trailer),
+    day: 20_000,
+    envelope: concat(opening, trailer),
+    opening,
+  };
+}
+
 describe("a mailbox on the line", () => {
   it("asks and is answered in constant sizes, whatever is in it", async () => {
-    postbox.deposits = [await deposit(await reply(source, ofKibhr, TEXT, [{ name: "a", content: contentOf(5) }]))];
+    postbox.deposits = [await inKibhrs(reply(ofKibhr, TEXT, [{ name: "a", content: contentOf(5) }]))];
     const reader = mailbox();
     const shown = only(await reader.open());
     await reader.file(shown, 0, () => undefined);
-    await reader.delete([shown.entry]);
+    await reader.delete([shown]);
     await mailbox().open();
 
-    expect(postbox.seen).toEqual([" 0 65536", "/piece 36 262144", "/delete 16384 32", " 0 65536"]);
+    expect(postbox.seen).toEqual([" 1024 65536", "/piece 1060 262144", "/delete 17408 32", " 1024 65536"]);
     expect(postbox.deposits).toEqual([]);
+  });
+
+  it("asks for the mailboxes of all organisations at once, and deletes in them at once", async () => {
+    const ids = Array.from({ length: 32 }, (_, i) => new Uint8Array(16).fill(i + 1));
+    postbox.deposits = await Promise.all(ids.slice(0, 3).map((id) => replyOf(id)));
+    const reader = mailbox(ids);
+    const { shown } = await reader.open();
+    await reader.delete(shown);
+
+    expect(shown.map(({ organisation }) => toHex(organisation)).sort()).toEqual(ids.slice(0, 3).map(toHex));
+    expect(postbox.seen).toEqual([" 1024 65536", "/delete 17408 32"]);
+    expect(postbox.deposits).toEqual([]);
+    expect(new Set(postbox.tokens.map(String)).size).toBe(1);
+  });
+
+  it("makes at most four requests, of the lowest ids, and says how many are left out", async () => {
+    const ids = Array.from({ length: 130 }, (_, i) => concat(uint(i + 1, 2), new Uint8Array(14)));
+    postbox.deposits = [await replyOf(ids[32] ?? FIDH), await replyOf(ids[129] ?? FIDH), await replyOf(ids[0] ?? FIDH)];
+    const reader = mailbox(ids.toReversed());
+    const { shown, leftOut } = await reader.open();
+    await reader.delete(shown);
+
+    expect(shown.map(({ organisation }) => toHex(organisation))).toEqual(
+      [ids[0], ids[32]].map((id) => toHex(id ?? FIDH)),
+    );
+    expect(leftOut).toBe(2);
+    expect(postbox.seen).toEqual([...new Array(4).fill(" 1024 65536"), ...new Array(2).fill("/delete 17408 32")]);
+    expect(postbox.deposits.length).toBe(1);
+    expect(new Set(postbox.tokens.slice(0, 4).flat()).size).toBe(128);
   });
 
   it("asks again when answers are lost, and says so", async () => {
     postbox.losses = 2;
 
-    expect(await open()).toEqual({ shown: [], pending: [], others: 0 });
+    expect(await open()).toEqual({ shown: [], pending: [], others: 0, leftOut: 0 });
     expect(troubles).toEqual(["network", "network", null]);
   });
 
@@ -201,7 +283,7 @@ describe("a mailbox on the line", () => {
   ])("refuses a list with %s", async (_, spoil, code) => {
     postbox.spoil = spoil;
 
-    await expect(open(await deposit(await reply(source, ofKibhr, TEXT)))).rejects.toThrow(code);
+    await expect(open(await replyOf(KIBHR))).rejects.toThrow(code);
   });
 
   it("takes an answer of another size for a broken line", async () => {

@@ -1,8 +1,12 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Code } from "../../src/errors.js";
-import { type Bytes, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import * as accessCodes from "../../src/formats/access_code.js";
+import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { today } from "../../src/formats/base/days.js";
-import { MAX_RUN_PARTS, PART_SIZE, SEALED_PART_SIZE } from "../../src/formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../../src/formats/base/limits.js";
+import { padme } from "../../src/formats/base/padding.js";
+import { BodySealer } from "../../src/formats/envelopes/body.js";
+import { checkDigits } from "../../src/formats/envelopes/seals.js";
 import type { FromWorker, Order } from "../../src/messages.js";
 import { askedPause, TIMING } from "../../src/net/http.js";
 import { RunLength, stillMissing } from "../../src/net/upload.js";
@@ -10,7 +14,7 @@ import { readManifests } from "../../src/worker/recipients.js";
 import { send } from "../../src/worker/send.js";
 import { open } from "../formats/envelopes/envelope_opening.js";
 import { type Fault, Intake } from "../support/intake.js";
-import { contentOf, makeOrganisation, type TestOrganisation } from "../support/tools.js";
+import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const TIMING_OF_TESTS = { firstPause: 1, longestPause: 5 };
 const MESSAGE = "Что я видел 5 января";
@@ -96,8 +100,9 @@ async function deliver(
     wake,
   }: { chosen?: readonly TestOrganisation[]; signal?: AbortSignal; wake?: EventTarget } = {},
   timing: object = TIMING_OF_TESTS,
+  contents: readonly Bytes[] = sizes.map(contentOf),
 ): Promise<Sent> {
-  const files = sizes.map((size, i) => new CountedFile(contentOf(size), `видео ${i}.mp4`));
+  const files = contents.map((content, i) => new CountedFile(content, `видео ${i}.mp4`));
   const order: Order = {
     api: intake.api,
     message: utf8(MESSAGE),
@@ -115,9 +120,15 @@ async function deliver(
   return { news, files };
 }
 
-async function expectArrived(files: readonly CountedFile[]): Promise<void> {
+/** Everything is stored, opens for all, and has the check digits that the source was told. */
+async function expectArrived({ files, news }: Sent): Promise<void> {
+  const told = news.filter((one) => one.kind === "checks");
+  expect(told.map((one) => one.files)).toEqual([files.length]);
   for (const { manifest, findKey } of organisations) {
     const opened = await open(intake.stored, manifest.id, findKey);
+    const digits = await checkDigits(opened, opened.whole.hash);
+    const named = told[0]?.checks.find(({ name }) => name === manifest.name);
+    if (named !== undefined) expect(named.digits).toBe(digits);
 
     expect(new TextDecoder().decode(opened.letter.message)).toBe(MESSAGE);
     expect(opened.letter.files.map(({ name }) => name)).toEqual(files.map(({ name }) => name));
@@ -127,31 +138,37 @@ async function expectArrived(files: readonly CountedFile[]): Promise<void> {
 
 describe("a tip without files", () => {
   it("is stored by one request, and costs no more than 16 kB", async () => {
-    const { news } = await deliver([]);
+    const sent = await deliver([]);
 
-    await expectArrived([]);
+    await expectArrived(sent);
     expect(intake.seen.map(({ method, path }) => `${method} ${path}`)).toEqual(["PUT "]);
     expect(intake.seen[0]?.size).toBeLessThan(16_000);
-    expect(news.map(({ kind }) => kind)).toEqual(["progress", "letter"]);
+    expect(intake.seen[0]?.size).toBe(120 + 3 * 1296 + 8192 + 16 + 3 * 32);
+    expect(sent.news.map(({ kind }) => kind)).toEqual(["progress", "letter", "checks"]);
   });
 
-  it("shows an access code whose mailbox is in the letter, and check digits for those chosen only", async () => {
+  it("shows an access code whose mailbox is in the slot, and check digits for those chosen only", async () => {
     const [first] = organisations as [TestOrganisation];
     const { news } = await deliver([], { chosen: [first] });
     const letter = news.find((one) => one.kind === "letter");
+    const told = news.find((one) => one.kind === "checks");
+    const opened = await open(intake.stored, first.manifest.id, first.findKey);
+    const root = await accessCodes.rootOf(await accessCodes.parse(letter?.accessCode ?? ""));
 
     expect(letter?.accessCode).toMatch(/^(?:[0-9]{6} ){5}[0-9]{6}$/);
-    expect(letter?.checks.map(({ name }) => name)).toEqual([first.manifest.name]);
-    expect(letter?.checks[0]?.digits).toMatch(/^[0-9]{5}( [0-9]{5}){3}$/);
+    expect(opened.mailbox).toEqual(await accessCodes.mailboxAddress(root, first.manifest.id));
+    expect(opened.pairKey).toEqual(await accessCodes.pairKey(root, first.manifest.id));
+    expect(told?.checks).toEqual([{ name: first.manifest.name, digits: await checkDigits(opened, opened.whole.hash) }]);
+    expect(told?.checks[0]?.digits).toMatch(/^[0-9]{5}( [0-9]{5}){3}$/);
   });
 
   it("is stored once although its answer is lost again and again", async () => {
     intake.fault = (_, number) => (number < 5 ? "lost-answer" : null);
-    const { news } = await deliver([]);
+    const sent = await deliver([]);
 
-    await expectArrived([]);
+    await expectArrived(sent);
     expect(intake.seen.length).toBe(6);
-    expect(news.filter(({ kind }) => kind === "connection")).toEqual([
+    expect(sent.news.filter(({ kind }) => kind === "connection")).toEqual([
       ...Array.from({ length: 5 }, () => ({ kind: "connection", trouble: "network" })),
       { kind: "connection", trouble: null },
     ]);
@@ -162,24 +179,20 @@ describe("a tip with files", () => {
   it.each([[[1]], [[0, 0]], [[PART_SIZE]], [[PART_SIZE + 1, 0, 3 * PART_SIZE]]])(
     "arrives bit-exact: %j",
     async (sizes) => {
-      const { files } = await deliver(sizes);
+      const sent = await deliver(sizes);
 
-      await expectArrived(files);
+      await expectArrived(sent);
     },
   );
 
   it("grows its runs while requests are quick, to 64 parts", async () => {
-    const { files, news } = await deliver(
-      [300 * PART_SIZE],
-      {},
-      { ...TIMING_OF_TESTS, quick: 3_600_000, slow: 7_200_000 },
-    );
+    const sent = await deliver([300 * PART_SIZE], {}, { ...TIMING_OF_TESTS, quick: 3_600_000, slow: 7_200_000 });
     const runs = intake.seen
       .filter(({ path }) => path.startsWith("/parts"))
-      .map(({ size }) => Math.ceil(size / SEALED_PART_SIZE));
-    const last = news.findLast((one) => one.kind === "progress");
+      .map(({ size }) => Math.ceil(size / ENVELOPE_PART_SIZE));
+    const last = sent.news.findLast((one) => one.kind === "progress");
 
-    await expectArrived(files);
+    await expectArrived(sent);
     expect(runs[0]).toBe(4);
     expect(Math.max(...runs)).toBe(MAX_RUN_PARTS);
     expect(last?.bytes).toBe(last?.total);
@@ -194,27 +207,27 @@ describe("a tip with files", () => {
       cuts++;
       return { cutAfter: Math.floor(size * 0.7) };
     };
-    const { files, news } = await deliver([20 * PART_SIZE, 60 * PART_SIZE + 7]);
+    const sent = await deliver([20 * PART_SIZE, 60 * PART_SIZE + 7]);
     const arrived = intake.seen
       .filter(({ path }) => path.startsWith("/parts"))
       .reduce((sum, { size }) => sum + size, 0);
 
     expect(cuts).toBe(20);
-    await expectArrived(files);
+    await expectArrived(sent);
     expect(intake.differing).toBe(0);
     expect(arrived).toBeLessThan(2 * intake.stored.length);
     expect(intake.seen.filter(({ method }) => method === "GET").length).toBeGreaterThanOrEqual(20);
-    expect(news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length);
+    expect(sent.news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length);
   });
 
   it("reads and seals every slice exactly once, however often it is sent", async () => {
     intake.fault = ({ method, path }, number) =>
       method === "PUT" && path !== "" && number % 2 === 0 ? "lost-answer" : null;
-    const { files } = await deliver([5 * PART_SIZE + 1, 30 * PART_SIZE]);
+    const sent = await deliver([5 * PART_SIZE + 1, 30 * PART_SIZE]);
 
-    await expectArrived(files);
+    await expectArrived(sent);
     expect(intake.differing).toBe(0);
-    expect(files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
+    expect(sent.files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
   });
 
   it("arrives where Blobs are no byte streams, each slice read once", async () => {
@@ -226,10 +239,10 @@ describe("a tip with files", () => {
       return piece;
     };
     try {
-      const { files } = await deliver([5 * PART_SIZE + 1, 0, 30 * PART_SIZE]);
+      const sent = await deliver([5 * PART_SIZE + 1, 0, 30 * PART_SIZE]);
 
-      await expectArrived(files);
-      expect(files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
+      await expectArrived(sent);
+      expect(sent.files.every(({ reads }) => reads.every((count) => count === 1))).toBe(true);
     } finally {
       CountedFile.prototype.slice = real;
     }
@@ -238,9 +251,9 @@ describe("a tip with files", () => {
   it("asks again for the end when that answer is lost", async () => {
     let lost = 0;
     intake.fault = ({ path }) => (path === "/finish" && lost++ < 3 ? "lost-answer" : null);
-    const { files } = await deliver([PART_SIZE]);
+    const sent = await deliver([PART_SIZE]);
 
-    await expectArrived(files);
+    await expectArrived(sent);
     expect(intake.seen.filter(({ path }) => path === "/finish").length).toBe(4);
   });
 
@@ -250,10 +263,10 @@ describe("a tip with files", () => {
     [{ status: 502, error: "" }, "network"],
   ] as const)("waits when the server says %j", async (fault, trouble) => {
     intake.fault = (_, number) => (number % 2 === 0 && number < 8 ? fault : null);
-    const { files, news } = await deliver([10 * PART_SIZE]);
+    const sent = await deliver([10 * PART_SIZE]);
 
-    await expectArrived(files);
-    expect(news).toContainEqual({ kind: "connection", trouble });
+    await expectArrived(sent);
+    expect(sent.news).toContainEqual({ kind: "connection", trouble });
   });
 
   it("waits as long as the server asks", async () => {
@@ -269,10 +282,10 @@ describe("a tip with files", () => {
     intake.fault = (_, number) => (number === 0 ? "lost-answer" : null);
     const delivered = deliver([], { wake }, { firstPause: 3_600_000, longestPause: 3_600_000 });
     const knock = setInterval(() => wake.dispatchEvent(new Event("online")), 5);
-    await delivered;
+    const sent = await delivered;
     clearInterval(knock);
 
-    await expectArrived([]);
+    await expectArrived(sent);
   });
 
   it.each<[number, string, Code]>([
@@ -332,14 +345,13 @@ describe("a tip with files", () => {
       );
     };
     try {
-      await deliver([], {}, { ...TIMING_OF_TESTS, timeout: 1, slack: 0 });
+      const sent = await deliver([], {}, { ...TIMING_OF_TESTS, timeout: 1, slack: 0 });
       await hung;
       expect(calls).toBeGreaterThan(1);
+      await expectArrived(sent);
     } finally {
       globalThis.fetch = real;
     }
-
-    await expectArrived([]);
   });
 
   it.each([
@@ -363,6 +375,78 @@ describe("a tip with files", () => {
     } finally {
       CountedFile.prototype.slice = real;
     }
+    expect([...intake.drafts.values()].some(({ stored }) => stored)).toBe(false);
+  });
+});
+
+describe("a server that has other parts than were sent", () => {
+  const SIZES = [PART_SIZE + 5, 2 * PART_SIZE];
+  let sealers: BodySealer[];
+
+  beforeEach(() => {
+    sealers = [];
+    const create = BodySealer.create;
+    vi.spyOn(BodySealer, "create").mockImplementation(async (...given) => {
+      const sealer = await create(...given);
+      sealers.push(sealer);
+      return sealer;
+    });
+  });
+  afterEach(() => vi.restoreAllMocks());
+
+  /** A part as another session would have sealed it, of the same files or of others. */
+  async function sealedElsewhere(body: Bytes, part: number): Promise<Bytes> {
+    const session = await sealers[0]?.again();
+    const sealed = await session?.seal(body);
+    if (sealed === undefined) throw new Error("nothing was sealed yet");
+    return sealed.slice(part * ENVELOPE_PART_SIZE, (part + 1) * ENVELOPE_PART_SIZE);
+  }
+
+  function paths(): string[] {
+    return intake.seen.map(({ method, path }) => `${method} ${path}`).filter((one) => !/^PUT \/parts/.test(one));
+  }
+
+  it("is taken at its word when they are the same files, sealed by another session", async () => {
+    const contents = SIZES.map(contentOf);
+    const body = new Uint8Array(padme(3 * PART_SIZE + 5));
+    body.set(concat(...contents));
+    intake.meddle = async (parts) => {
+      parts[1] = await sealedElsewhere(body, 1);
+    };
+    const sent = await deliver(SIZES, {}, TIMING_OF_TESTS, contents);
+
+    await expectArrived(sent);
+    expect(paths()).toEqual(["PUT ", "POST /finish", "GET /parts/0", "POST /finish"]);
+    expect(intake.drafts.size).toBe(1);
+  });
+
+  it("gets everything once more, sealed anew, when they are others", async () => {
+    intake.meddle = async (parts) => {
+      if (intake.drafts.size === 1) parts[0] = await sealedElsewhere(contentOf(padme(3 * PART_SIZE + 5)), 0);
+    };
+    const sent = await deliver(SIZES);
+    const [first, second] = [...intake.drafts.values()];
+    const nonces = [first, second].map((draft) => toHex(draft?.parts[1]?.slice(0, 16) ?? new Uint8Array(0)));
+
+    await expectArrived(sent);
+    expect(paths()).toEqual(["PUT ", "POST /finish", "GET /parts/0", "PUT ", "POST /finish"]);
+    expect([first?.stored, second?.stored]).toEqual([false, true]);
+    expect(second?.front).toEqual(first?.front);
+    expect(new Set(nonces).size).toBe(2);
+    expect(sent.news.filter(({ kind }) => kind === "letter").length).toBe(1);
+    expect(sent.news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length);
+  });
+
+  it.each<[string, (parts: (Bytes | undefined)[]) => void]>([
+    ["spoils them", (parts) => parts.splice(0, 1, flip(parts[0] ?? new Uint8Array(99), 50))],
+    ["exchanges two", (parts) => parts.splice(0, 2, parts[1], parts[0])],
+    ["loses one", (parts) => parts.splice(2, 1, undefined)],
+    ["names many sessions", (parts) => parts.splice(0, 8, ...parts.map((_, i) => new Uint8Array(65_568).fill(i)))],
+  ])("is given up the second time when it %s", async (_, meddle) => {
+    intake.meddle = meddle;
+
+    await expect(deliver([8 * PART_SIZE])).rejects.toThrow(/^part-differs$/);
+    expect(paths()).toEqual(["PUT ", "POST /finish", "GET /parts/0", "PUT ", "POST /finish"]);
     expect([...intake.drafts.values()].some(({ stored }) => stored)).toBe(false);
   });
 });

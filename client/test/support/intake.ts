@@ -4,16 +4,27 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 
 import { type Bytes, concat, equal } from "../../src/formats/base/bytes.js";
-import { PART_SIZE, SEALED_PART_SIZE, TAG_SIZE } from "../../src/formats/base/limits.js";
-import { partsOf } from "../../src/formats/base/padding.js";
-import { headerSize, parseHeader } from "../../src/formats/envelopes/header.js";
+import { HASH_SIZE, SESSION_NONCE_SIZE, TAG_SIZE } from "../../src/formats/base/limits.js";
+import { partsOf, sealedBodyPartSize } from "../../src/formats/base/padding.js";
+import { sha256 } from "../../src/formats/base/primitives.js";
+import { headerSize, parseHeader, trailerSize } from "../../src/formats/envelopes/header.js";
+import { envelopeHash } from "../../src/formats/envelopes/seals.js";
 
 interface Draft {
+  /** What was sent first. */
   readonly front: Bytes;
+  readonly header: Bytes;
+  readonly letter: Bytes;
   readonly parts: (Bytes | undefined)[];
   readonly bodySize: number;
+  readonly trailerSize: number;
+  trailer: Bytes;
+  meddled: boolean;
   stored: boolean;
 }
+
+/** Parts that one answer lists. */
+const LISTED_PARTS = 100;
 
 /** One request as the intake saw it. */
 export interface Seen {
@@ -36,6 +47,8 @@ export class Intake {
   readonly seen: Seen[] = [];
   /** Decides for each request, by its number from 0. */
   fault: (request: Seen, number: number) => Fault | null = () => null;
+  /** Changes what lies there, once for each draft, when somebody finishes it. */
+  meddle: (parts: (Bytes | undefined)[]) => void | Promise<void> = () => undefined;
   /** Parts that came again with other bytes. */
   differing = 0;
   readonly #server: Server;
@@ -65,7 +78,7 @@ export class Intake {
   get stored(): Bytes {
     const [draft, ...others] = [...this.drafts.values()].filter((one) => one.stored);
     if (draft === undefined || others.length > 0) throw new Error("not exactly one Envelope is stored");
-    return concat(draft.front, ...draft.parts.map((part) => part ?? new Uint8Array(0)));
+    return concat(draft.header, draft.letter, ...wholeParts(draft), draft.trailer);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -79,8 +92,10 @@ export class Intake {
     this.seen.push(seen);
     const fault = this.fault(seen, number);
     const token = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? "")?.[1];
-    const answer = (status: number, content: object, headers: Record<string, string> = {}): void => {
+    const answer: Answer = (status, content, headers = {}) => {
       if (fault === "lost-answer") request.socket.destroy();
+      else if (content instanceof Uint8Array)
+        response.writeHead(status, { "Content-Type": "application/octet-stream" }).end(content);
       else response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(content));
     };
     const body = await this.#read(request, fault);
@@ -95,7 +110,7 @@ export class Intake {
     else if (seen.path === "" && method === "PUT") {
       if (cut) request.socket.destroy();
       else this.#open(token, body, answer);
-    } else this.#draft(token, seen, body, cut, request, answer);
+    } else await this.#draft(token, seen, body, cut, request, answer);
   }
 
   async #read(request: IncomingMessage, fault: Fault | null): Promise<Bytes> {
@@ -111,40 +126,50 @@ export class Intake {
     return concat(...chunks).slice(0, limit);
   }
 
-  #open(token: string, body: Bytes, answer: (status: number, body: object) => void): void {
+  #open(token: string, body: Bytes, answer: Answer): void {
     const known = this.drafts.get(token);
     if (known !== undefined && !equal(known.front, body)) {
       answer(409, { error: "draft-differs", message: "" });
       return;
     }
-    const { bodySize } = parseHeader(body.slice(0, headerSize(body)));
+    const start = headerSize(body);
+    const header = parseHeader(body.slice(0, start));
+    const end = start + header.letterSize + TAG_SIZE;
+    const trailer = body.slice(end);
+    if (trailer.length !== (header.bodySize === 0 ? trailerSize(header) : 0)) {
+      answer(400, { error: "malformed", message: "" });
+      return;
+    }
     const draft = known ?? {
       front: body,
-      parts: new Array<Bytes | undefined>(partsOf(bodySize)).fill(undefined),
-      bodySize,
-      stored: bodySize === 0,
+      header: body.slice(0, start),
+      letter: body.slice(start, end),
+      parts: new Array<Bytes | undefined>(partsOf(header.bodySize)).fill(undefined),
+      bodySize: header.bodySize,
+      trailerSize: trailerSize(header),
+      trailer,
+      meddled: false,
+      stored: header.bodySize === 0,
     };
     this.drafts.set(token, draft);
     answer(known === undefined ? 201 : 200, state(draft));
   }
 
-  #draft(
+  async #draft(
     token: string,
     { method, path }: Seen,
     body: Bytes,
     cut: boolean,
     request: IncomingMessage,
-    answer: (status: number, body: object) => void,
-  ): void {
+    answer: Answer,
+  ): Promise<void> {
     const draft = this.drafts.get(token);
     const first = /^\/parts\/([0-9]+)$/.exec(path)?.[1];
     if (draft === undefined) answer(404, { error: "no-draft", message: "" });
+    else if (method === "GET" && first !== undefined) answer(200, await this.#listed(draft, Number(first)));
     else if (method === "GET") answer(200, state(draft));
-    else if (method === "POST" && path === "/finish") {
-      const whole = draft.parts.every((part) => part !== undefined);
-      draft.stored ||= whole;
-      answer(whole ? 200 : 409, whole ? state(draft) : { error: "incomplete", message: "", ...state(draft) });
-    } else if (first === undefined) answer(404, { error: "not-found", message: "" });
+    else if (method === "POST" && path === "/finish") await this.#finish(draft, body, answer);
+    else if (first === undefined) answer(404, { error: "not-found", message: "" });
     else {
       const differs = keep(draft, Number(first), body, cut);
       this.differing += differs ? 1 : 0;
@@ -152,6 +177,39 @@ export class Intake {
       else answer(differs ? 409 : 200, differs ? { error: "part-differs", message: "" } : state(draft));
     }
   }
+
+  async #listed(draft: Draft, first: number): Promise<Bytes> {
+    const rows = draft.parts
+      .slice(first, first + LISTED_PARTS)
+      .map(async (part) =>
+        part === undefined
+          ? new Uint8Array(SESSION_NONCE_SIZE + HASH_SIZE)
+          : concat(part.slice(0, SESSION_NONCE_SIZE), await sha256(part)),
+      );
+    return concat(...(await Promise.all(rows)));
+  }
+
+  async #finish(draft: Draft, body: Bytes, answer: Answer): Promise<void> {
+    const whole = wholeParts(draft);
+    if (body.length !== HASH_SIZE + draft.trailerSize) answer(400, { error: "malformed", message: "" });
+    else if (draft.stored) answer(200, state(draft));
+    else if (whole.length < draft.parts.length) answer(409, { error: "incomplete", message: "", ...state(draft) });
+    else {
+      if (!draft.meddled) await this.meddle(draft.parts);
+      draft.meddled = true;
+      const hashes = await Promise.all(wholeParts(draft).map((part) => sha256(part)));
+      const hash = await envelopeHash(await sha256(draft.header), draft.letter, hashes);
+      draft.stored = equal(hash, body.slice(0, HASH_SIZE));
+      draft.trailer = body.slice(HASH_SIZE);
+      answer(draft.stored ? 200 : 409, draft.stored ? state(draft) : { error: "part-differs", message: "" });
+    }
+  }
+}
+
+type Answer = (status: number, content: object, headers?: Record<string, string>) => void;
+
+function wholeParts({ parts }: Draft): Bytes[] {
+  return parts.filter((part) => part !== undefined);
 }
 
 function state(draft: Draft): object {
@@ -170,7 +228,7 @@ function state(draft: Draft): object {
 function keep(draft: Draft, first: number, body: Bytes, cut: boolean): boolean {
   let differs = false;
   for (let index = first, offset = 0; offset < body.length; index++) {
-    const size = Math.min(SEALED_PART_SIZE, draft.bodySize - index * PART_SIZE + TAG_SIZE);
+    const size = sealedBodyPartSize(draft.bodySize, index);
     const part = body.slice(offset, offset + size);
     offset += size;
     if (part.length < size) {

@@ -7,11 +7,12 @@ import { type Bytes, concat, toHex, utf8 } from "../../src/formats/base/bytes.js
 import { decode, encode } from "../../src/formats/base/canonical.js";
 import { type Day, today } from "../../src/formats/base/days.js";
 import { MANIFEST } from "../../src/formats/base/labels.js";
-import { random, xwingPublic } from "../../src/formats/base/primitives.js";
-import type { FindKey } from "../../src/formats/envelopes/header.js";
+import { random } from "../../src/formats/base/primitives.js";
 import { keyId, type Manifest, organisationId, type ReceivingKey } from "../../src/formats/manifest.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
+import { xwingPublic } from "../formats/base/hpke_opening.js";
 import { encodeManifest } from "../formats/encoders.js";
+import type { FindKey } from "../formats/envelopes/slot_opening.js";
 
 /** An organisation with its private keys. */
 export interface TestOrganisation {

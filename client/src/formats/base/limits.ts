@@ -38,7 +38,11 @@ export const ROOT_ROUNDS = 600_000;
 // Envelope
 export const MAGIC = "\x89tipbox\n";
 export const HEADER_FIXED = 120;
-export const SLOT_SEALED = XWING_ENC_SIZE + 2 * KEY_SIZE + TAG_SIZE;
+/** Bytes from which the size of a header follows. */
+export const HEADER_PREFIX = 12;
+/** Content key, pair key, mailbox address and seal secret. */
+export const SLOT_SECRETS = 4 * KEY_SIZE;
+export const SLOT_SEALED = XWING_ENC_SIZE + SLOT_SECRETS + TAG_SIZE;
 export const SLOT_SIZE = 2 * ID_SIZE + SLOT_SEALED;
 export const MAX_SLOTS = 32;
 export const LETTER_BUCKETS: readonly number[] = [8 * KIB, 20 * KIB, 68 * KIB];
@@ -48,8 +52,15 @@ export const MAX_MESSAGE = 1_000_000;
 export const MAX_FILES = 1000;
 export const MAX_NAME = 255;
 export const MAX_TYPE = 127;
+export const MAX_FILES_FOLLOW = 1000;
+export const MAX_CONSENT_LEVEL = 5;
+export const MAX_NEVER = 8;
+export const MAX_NEVER_TEXT = 200;
 export const PART_SIZE = 64 * KIB;
-export const SEALED_PART_SIZE = PART_SIZE + TAG_SIZE;
+export const SESSION_NONCE_SIZE = 16;
+export const ENVELOPE_PART_SIZE = SESSION_NONCE_SIZE + PART_SIZE + TAG_SIZE;
+/** A tag of the trailer. */
+export const SEAL_SIZE = 32;
 export const MAX_BODY = 2 ** 40;
 /** Parts in one request (docs/protocol.md, section 3). */
 export const MAX_RUN_PARTS = 64;
@@ -58,10 +69,14 @@ export const MAX_RUN_PARTS = 64;
 export const MAILBOX_MAGIC = "\x89tipmbx\n";
 export const LIST_SIZE = 64 * KIB;
 export const PIECE_SIZE = 256 * KIB;
-export const DELETE_SIZE = 16 * KIB;
+/** Tokens in one request; with decoys always as many. */
+export const MAILBOX_TOKENS = 32;
+export const LIST_REQUEST = MAILBOX_TOKENS * KEY_SIZE;
+/** The most requests of one kind: a server that names more organisations only wants to see requests. */
+export const MOST_MAILBOX_REQUESTS = 4;
 export const DELETED_SIZE = 32;
 export const LIST_HEADER = 16;
-export const ENTRY_SIZE = 48;
+export const ENTRY_SIZE = 52;
 export const MAX_REPLIES = 512;
-/** The most that an Envelope can be. */
-export const MAX_ITEM = 2 ** 40 + 2 ** 34;
+/** The most that a reply can be. */
+export const MAX_REPLY = 256 * MIB;

@@ -1,6 +1,6 @@
 // Padding: the sizes that an observer may see (docs/format.md, sections 4.3 and 4.4).
 
-import { LETTER_BUCKETS, PART_SIZE, TAG_SIZE } from "./limits.js";
+import { LETTER_BUCKETS, PART_SIZE, SESSION_NONCE_SIZE, TAG_SIZE } from "./limits.js";
 
 /** Padmé (Nikitin et al., PoPETs 2019): the size that `size` bytes are padded to. Exact up to 2^52. */
 export function padme(size: number): number {
@@ -21,7 +21,12 @@ export function partsOf(bodySize: number): number {
   return Math.ceil(bodySize / PART_SIZE);
 }
 
-/** The size of a body on the wire: padded, sealed part by part. */
-export function sealedSize(bodySize: number): number {
-  return bodySize + partsOf(bodySize) * TAG_SIZE;
+/** The size of a body on the wire: padded, sealed part by part, each behind its session nonce. */
+export function sealedBodySize(bodySize: number): number {
+  return bodySize + partsOf(bodySize) * (SESSION_NONCE_SIZE + TAG_SIZE);
+}
+
+/** The size of one part of a body on the wire. */
+export function sealedBodyPartSize(bodySize: number, index: number): number {
+  return SESSION_NONCE_SIZE + Math.min(PART_SIZE, bodySize - index * PART_SIZE) + TAG_SIZE;
 }

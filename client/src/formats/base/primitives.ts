@@ -1,8 +1,6 @@
-// The primitives of docs/format.md, section 1, each as one call into WebCrypto or hpke-js. Nothing is implemented
-// here, and nothing replaces what a browser lacks.
+// The primitives of docs/format.md, section 1, each as one call into WebCrypto (those of HPKE are in hpke.ts). Nothing
+// is implemented here, and nothing replaces what a browser lacks.
 
-import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
-import { XWing } from "@hpke/hybridkem-x-wing";
 import { demand, TipboxError } from "../../errors.js";
 import { type Bytes, concat, toHex, utf8 } from "./bytes.js";
 import {
@@ -12,11 +10,7 @@ import {
   MLKEM_PUBLIC_SIZE,
   SIGNATURE_SIZE,
   TAG_SIZE,
-  XWING_ENC_SIZE,
-  XWING_PUBLIC_SIZE,
 } from "./limits.js";
-
-const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 
 /** y of the Ed25519 points of small order, and every y that is not canonical; the sign bit is cleared. */
 const ED25519_REFUSED =
@@ -35,17 +29,28 @@ export async function sha256(...pieces: readonly Uint8Array[]): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", concat(...pieces)));
 }
 
+/** A handle of a key to derive from, which cannot be exported from WebCrypto. */
+export function derivingKey(key: Bytes): Promise<CryptoKey> {
+  return crypto.subtle.importKey("raw", key, "HKDF", false, ["deriveBits"]);
+}
+
 /** 32 bytes of HKDF-SHA256 (RFC 5869) with a label, and context after it, as `info`. */
 export async function hkdf(
-  key: Bytes,
+  key: Bytes | CryptoKey,
   salt: Uint8Array,
   label: string,
   ...context: readonly Uint8Array[]
 ): Promise<Bytes> {
-  const base = await crypto.subtle.importKey("raw", key, "HKDF", false, ["deriveBits"]);
+  const base = key instanceof Uint8Array ? await derivingKey(key) : key;
   const info = concat(utf8(label), ...context);
   const algorithm = { name: "HKDF", hash: "SHA-256", salt: concat(salt), info };
   return new Uint8Array(await crypto.subtle.deriveBits(algorithm, base, KEY_SIZE * 8));
+}
+
+/** 32 bytes of HMAC-SHA-256 (RFC 2104). */
+export async function hmac(key: Bytes, message: Bytes): Promise<Bytes> {
+  const handle = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", handle, message));
 }
 
 /** 32 bytes of PBKDF2-HMAC-SHA-256. */
@@ -126,29 +131,4 @@ export async function verify(
     concat(utf8(label), new Uint8Array(1), ...pieces),
   );
   demand(valid, "bad-signature");
-}
-
-/** HPKE (RFC 9180, base mode, X-Wing, HKDF-SHA256, AES-256-GCM): enc ‖ ciphertext. */
-export async function hpkeSeal(publicKey: Bytes, info: Bytes, plaintext: Bytes): Promise<Bytes> {
-  demand(publicKey.length === XWING_PUBLIC_SIZE && isXWing(publicKey), "malformed");
-  const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey);
-  const { enc, ct } = await suite.seal({ recipientPublicKey, info }, plaintext);
-  return concat(new Uint8Array(enc), new Uint8Array(ct));
-}
-
-/** What `hpkeSeal` sealed to the key of this seed. Throws `tampered` when it does not open. */
-export async function hpkeOpen(seed: Bytes, info: Bytes, sealed: Bytes): Promise<Bytes> {
-  const recipientKey = await suite.kem.deserializePrivateKey(seed);
-  try {
-    const enc = sealed.slice(0, XWING_ENC_SIZE);
-    return new Uint8Array(await suite.open({ recipientKey, enc, info }, sealed.slice(XWING_ENC_SIZE)));
-  } catch {
-    throw new TipboxError("tampered");
-  }
-}
-
-/** The 1216-byte public X-Wing key of a 32-byte seed. */
-export async function xwingPublic(seed: Bytes): Promise<Bytes> {
-  const pair = await new XWing().generateKeyPairDerand(seed);
-  return new Uint8Array(await suite.kem.serializePublicKey(pair.publicKey));
 }

@@ -2,23 +2,30 @@
 
 import { demand } from "../../errors.js";
 import { type Bytes, compare, concat, equal, uint, utf8 } from "../base/bytes.js";
+import { hpkeSeal } from "../base/hpke.js";
 import * as labels from "../base/labels.js";
 import {
   HEADER_FIXED,
+  HEADER_PREFIX,
   ID_SIZE,
-  KEY_SIZE,
   MAGIC,
   MAX_BODY,
   MAX_LETTER,
   MAX_SLOTS,
+  SEAL_SIZE,
   SLOT_SEALED,
   SLOT_SIZE,
   VERSION,
 } from "../base/limits.js";
 import { letterSize, padme } from "../base/padding.js";
-import { hkdf, hpkeOpen, hpkeSeal } from "../base/primitives.js";
+import { hkdf } from "../base/primitives.js";
 
 const magic = Uint8Array.from(MAGIC, (char) => char.charCodeAt(0));
+
+/** Who writes to whom: a tip is from a source, a reply from an organisation. */
+export const TIP = 0;
+export const REPLY = 1;
+export type Kind = typeof TIP | typeof REPLY;
 
 /** One reader's slot: organisation id, key id, enc ‖ ciphertext. */
 export interface Slot {
@@ -27,8 +34,9 @@ export interface Slot {
   readonly sealed: Bytes;
 }
 
-/** A header; sizes are padded plaintext bytes. */
+/** A header; sizes are padded plaintext bytes. A reply has no slots. */
 export interface Header {
+  readonly kind: Kind;
   readonly letterSize: number;
   readonly bodySize: number;
   readonly salt: Bytes;
@@ -37,14 +45,13 @@ export interface Header {
   readonly slots: readonly Slot[];
 }
 
-/** What a slot holds. */
-export interface SlotKeys {
+/** What a slot holds, 32 bytes each. */
+export interface SlotSecrets {
   readonly contentKey: Bytes;
   readonly pairKey: Bytes;
+  readonly mailbox: Bytes;
+  readonly sealSecret: Bytes;
 }
-
-/** Given a key id: the private seed, or why there is none. */
-export type FindKey = (keyId: Bytes) => Bytes | "unknown-key" | "too-late";
 
 /** The bytes that bind a header to its content key. */
 export function contentCommitment(contentKey: Bytes, salt: Bytes): Promise<Bytes> {
@@ -56,32 +63,49 @@ export function bodyCommitment(bodyKey: Bytes, salt: Bytes): Promise<Bytes> {
   return hkdf(bodyKey, salt, labels.BODY_COMMITMENT);
 }
 
-/** The header's bytes. */
-export function encodeHeader(header: Header): Bytes {
+/** The first 120 bytes of a header with so many slots: each slot is sealed under them. */
+export function encodeFixed(header: Omit<Header, "slots">, slots: number): Bytes {
   const bodySize = new Uint8Array(8);
   new DataView(bodySize.buffer).setBigUint64(0, BigInt(header.bodySize));
   return concat(
     magic,
     uint(VERSION, 1),
-    uint(header.slots.length, 1),
-    uint(0, 2),
+    uint(slots, 1),
+    uint(header.kind, 1),
+    uint(0, 1),
     uint(header.letterSize, 4),
     bodySize,
     header.salt,
     header.contentCommitment,
     header.bodyCommitment,
+  );
+}
+
+/** The header's bytes. */
+export function encodeHeader(header: Header): Bytes {
+  return concat(
+    encodeFixed(header, header.slots.length),
     ...header.slots.flatMap((slot) => [slot.organisation, slot.key, slot.sealed]),
   );
 }
 
-/** The size of the header that starts with `prefix`; its first ten bytes are enough. */
+/** The bytes of the trailer that ends an Envelope with this header. */
+export function trailerSize(header: Header): number {
+  return SEAL_SIZE * header.slots.length;
+}
+
+/** The size of the header that starts with `prefix`; its first twelve bytes are enough. */
 export function headerSize(prefix: Bytes): number {
   const start = prefix.slice(0, magic.length);
   demand(equal(start, magic.slice(0, start.length)), "not-tipbox");
-  const [version, slots] = prefix.slice(magic.length);
-  demand(version !== undefined && slots !== undefined, "truncated");
+  const [version, slots, kind] = prefix.slice(magic.length, HEADER_PREFIX);
+  demand(
+    prefix.length >= HEADER_PREFIX && version !== undefined && slots !== undefined && kind !== undefined,
+    "truncated",
+  );
   demand(version === VERSION, "version");
-  demand(1 <= slots && slots <= MAX_SLOTS, "limit");
+  demand(kind === TIP || kind === REPLY, "malformed");
+  demand(kind === TIP ? 1 <= slots && slots <= MAX_SLOTS : slots === 0, "limit");
   return HEADER_FIXED + slots * SLOT_SIZE;
 }
 
@@ -97,15 +121,16 @@ export function parseHeader(bytes: Bytes): Header {
   while (offset < size) slots.push({ organisation: take(ID_SIZE), key: take(ID_SIZE), sealed: take(SLOT_SEALED) });
   const body = view.getBigUint64(16);
   const header = {
+    kind: bytes[10] === TIP ? TIP : REPLY,
     letterSize: view.getUint32(12),
     bodySize: Number(body),
     salt: bytes.slice(24, 56),
     contentCommitment: bytes.slice(56, 88),
     bodyCommitment: bytes.slice(88, HEADER_FIXED),
     slots,
-  };
+  } as const;
   demand(body <= BigInt(MAX_BODY) && header.letterSize <= MAX_LETTER, "limit");
-  demand(view.getUint16(10) === 0, "malformed");
+  demand(bytes[11] === 0, "malformed");
   demand(letterSize(header.letterSize) === header.letterSize, "malformed");
   demand(padme(header.bodySize) === header.bodySize, "malformed");
   demand(
@@ -115,38 +140,17 @@ export function parseHeader(bytes: Bytes): Header {
   return header;
 }
 
-function info(organisation: Bytes, key: Bytes, content: Bytes, body: Bytes): Bytes {
-  return concat(utf8(labels.SLOT), organisation, key, content, body);
+/** What a slot's HPKE is bound to: the fixed header, and whose slot it is. */
+export function slotInfo(fixed: Bytes, organisation: Bytes, key: Bytes): Bytes {
+  return concat(utf8(labels.SLOT), fixed, organisation, key);
 }
 
-/** Seals 64 bytes (content key ‖ pair key, or random ones for a filler) to a receiving key. */
+/** Seals 128 bytes (those of `SlotSecrets`, or random ones for a filler) to a receiving key, under the fixed header. */
 export async function sealSlot(
   to: { readonly organisation: Bytes; readonly key: Bytes; readonly publicKey: Bytes },
-  content: Bytes,
-  body: Bytes,
+  fixed: Bytes,
   plaintext: Bytes,
 ): Promise<Slot> {
-  const sealed = await hpkeSeal(to.publicKey, info(to.organisation, to.key, content, body), plaintext);
+  const sealed = await hpkeSeal(to.publicKey, slotInfo(fixed, to.organisation, to.key), plaintext);
   return { organisation: to.organisation, key: to.key, sealed };
-}
-
-/**
- * Opens the slot of an organisation (or of a mailbox). Returns only for MINE; throws `not-addressed`, `unknown-key`,
- * `too-late`, `tampered` or `not-for-you`: the outcomes of section 4.2.
- */
-export async function openSlot(header: Header, organisation: Bytes, findKey: FindKey): Promise<SlotKeys> {
-  const slot = header.slots.find((one) => equal(one.organisation, organisation));
-  demand(slot !== undefined, "not-addressed");
-  const seed = findKey(slot.key);
-  demand(seed !== "unknown-key", "unknown-key");
-  demand(seed !== "too-late", "too-late");
-  const keys = await hpkeOpen(
-    seed,
-    info(slot.organisation, slot.key, header.contentCommitment, header.bodyCommitment),
-    slot.sealed,
-  );
-  const contentKey = keys.slice(0, KEY_SIZE);
-  // Before any AEAD call under the content key: GCM alone does not bind a ciphertext to one key.
-  demand(equal(await contentCommitment(contentKey, header.salt), header.contentCommitment), "not-for-you");
-  return { contentKey, pairKey: keys.slice(KEY_SIZE) };
 }

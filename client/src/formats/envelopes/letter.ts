@@ -1,8 +1,9 @@
-// The letter: message, file table and what the reader needs to answer (docs/format.md, section 4.3).
+// The letter: message, file table and what belongs to them (docs/format.md, section 4.3).
 
 import { demand } from "../../errors.js";
 import { type Bytes, concat, equal, isZero, toBase64, toHex, uint, utf8 } from "../base/bytes.js";
 import { decode, encode as encodeJson, type Json, type JsonObject } from "../base/canonical.js";
+import { type Day, format as formatDay, parse as parseDay } from "../base/days.js";
 import * as fields from "../base/fields.js";
 import * as labels from "../base/labels.js";
 import {
@@ -11,18 +12,18 @@ import {
   KEY_SIZE,
   MAX_BODY,
   MAX_FILES,
+  MAX_FILES_FOLLOW,
   MAX_MESSAGE,
   MAX_META,
   MAX_NAME,
   MAX_TYPE,
-  XWING_PUBLIC_SIZE,
 } from "../base/limits.js";
 import { letterSize, padme } from "../base/padding.js";
 import { aesKey, hkdf, open, seal } from "../base/primitives.js";
-import { bodyCommitment, type Header } from "./header.js";
+import { type Consent, encodeConsent, parseConsent } from "./consent.js";
+import { bodyCommitment, type Header, type Kind, REPLY, TIP } from "./header.js";
 
 const NONCE = new Uint8Array(12);
-const NOTHING = new Uint8Array(0);
 
 /** A file as its sender named it: neither name nor type can be trusted. */
 export interface FileEntry {
@@ -31,19 +32,37 @@ export interface FileEntry {
   readonly type: string;
 }
 
-/** What a letter says. `mailbox` and `replyKey` are both there or both empty. */
-export interface Letter {
+/** What letters of both kinds say. */
+interface Contents {
   readonly message: Bytes;
   readonly files: readonly FileEntry[];
   readonly bodyKey: Bytes;
   readonly id: Bytes;
-  readonly kind: "tip" | "reply";
   readonly language: string;
-  readonly mailbox: Bytes;
-  readonly replyKey: Bytes;
-  /** Members of later versions: kept, not read. */
-  readonly reserved?: { readonly consent?: JsonObject; readonly sections?: readonly string[] };
 }
+
+/** What a letter of a tip says. */
+export interface TipLetter extends Contents {
+  readonly kind: typeof TIP;
+  readonly consent?: Consent;
+  /** The Envelope hash of the one stored before it in the same tip. */
+  readonly continues?: Bytes;
+  /** How many files were to come after it. */
+  readonly filesFollow?: number;
+  /** Reserved: kept, not read. */
+  readonly sections?: readonly string[];
+}
+
+/** What a letter of a reply says. */
+export interface ReplyLetter extends Contents {
+  readonly kind: typeof REPLY;
+  /** The message id that it answers, or nothing. */
+  readonly answers: Bytes;
+  /** The day on which it was sealed. */
+  readonly day: Day;
+}
+
+export type Letter = TipLetter | ReplyLetter;
 
 /** The padded plaintext bytes of the body of these files. */
 export function bodySize(files: readonly FileEntry[]): number {
@@ -61,17 +80,25 @@ export function checkSendable(message: Bytes, files: readonly FileEntry[]): void
   demand(message.length > 0 || files.length > 0, "malformed");
 }
 
+function membersOf(letter: Letter): JsonObject {
+  if (letter.kind === REPLY) return { answers: toHex(letter.answers), day: formatDay(letter.day) };
+  const { consent, continues, filesFollow, sections } = letter;
+  return {
+    ...(consent && { consent: encodeConsent(consent) }),
+    ...(continues && { continues: toHex(continues) }),
+    ...(filesFollow !== undefined && { files_follow: filesFollow }),
+    ...(sections && { sections }),
+  };
+}
+
 /** The padded plaintext of a letter. */
 export function encodeLetter(letter: Letter): Bytes {
   const meta = encodeJson({
     body_key: toBase64(letter.bodyKey),
     files: letter.files.map(({ name, size, type }) => ({ name, size, type })),
     id: toHex(letter.id),
-    kind: letter.kind,
     language: letter.language,
-    mailbox: toHex(letter.mailbox),
-    reply_key: toBase64(letter.replyKey),
-    ...letter.reserved,
+    ...membersOf(letter),
   });
   const used = 4 + meta.length + 4 + letter.message.length;
   const plaintext = concat(
@@ -90,20 +117,36 @@ function parseFile(value: Json): FileEntry {
   const name = fields.text(entry["name"]);
   const type = fields.text(entry["type"]);
   const nameSize = utf8(name).length;
-  demand(1 <= nameSize && nameSize <= MAX_NAME && type.length <= MAX_TYPE, "limit");
+  demand(1 <= nameSize && nameSize <= MAX_NAME && utf8(type).length <= MAX_TYPE, "limit");
   demand(!name.includes("\0") && /^[\x20-\x7e]*$/.test(type), "malformed");
   return { name, size: fields.integer(entry["size"], 0, MAX_BODY), type };
 }
 
-function parseReserved(value: JsonObject): { consent?: JsonObject; sections?: string[] } {
+const COMMON = ["body_key", "files", "id", "language"];
+const REQUIRED = { [TIP]: COMMON, [REPLY]: [...COMMON, "answers", "day"] };
+const OPTIONAL = { [TIP]: ["consent", "continues", "files_follow", "sections"], [REPLY]: [] };
+
+function parseTip(value: JsonObject): Omit<TipLetter, keyof Contents> {
+  const { consent, continues, files_follow: follow, sections } = value;
   return {
-    ...(value["consent"] === undefined ? {} : { consent: fields.members(value["consent"], [], null) }),
-    ...(value["sections"] === undefined ? {} : { sections: fields.list(value["sections"]).map(fields.text) }),
+    kind: TIP,
+    ...(consent !== undefined && { consent: parseConsent(consent) }),
+    ...(continues !== undefined && { continues: fields.hex(continues, HASH_SIZE) }),
+    ...(follow !== undefined && { filesFollow: fields.integer(follow, 1, MAX_FILES_FOLLOW) }),
+    ...(sections !== undefined && { sections: fields.list(sections).map(fields.text) }),
   };
 }
 
-/** Reads a padded plaintext. */
-export function parseLetter(plaintext: Bytes): Letter {
+function parseReply({ answers, day }: JsonObject): Omit<ReplyLetter, keyof Contents> {
+  return {
+    kind: REPLY,
+    answers: answers === "" ? new Uint8Array(0) : fields.hex(answers, ID_SIZE),
+    day: parseDay(day),
+  };
+}
+
+/** Reads the padded plaintext of a letter of that kind. */
+export function parseLetter(plaintext: Bytes, kind: Kind): Letter {
   const view = new DataView(plaintext.buffer, plaintext.byteOffset, plaintext.length);
   let offset = 0;
   const counted = (limit: number): Bytes => {
@@ -116,25 +159,18 @@ export function parseLetter(plaintext: Bytes): Letter {
   const meta = counted(MAX_META);
   const message = counted(MAX_MESSAGE);
   demand(letterSize(offset) === plaintext.length && isZero(plaintext.subarray(offset)), "malformed");
-  const required = ["body_key", "files", "id", "kind", "language", "mailbox", "reply_key"];
-  const value = fields.members(decode(meta), required, ["consent", "sections"]);
+  const value = fields.members(decode(meta), REQUIRED[kind], OPTIONAL[kind]);
   const files = fields.list(value["files"]);
   demand(files.length <= MAX_FILES, "limit");
   const entries = files.map(parseFile); // before the other members, of which none can pass a limit
-  const { kind, language, mailbox, reply_key: replyKey } = value;
-  demand((mailbox === "") === (replyKey === ""), "malformed");
-  demand(kind === "tip" || kind === "reply", "malformed");
-  const reserved = parseReserved(value);
+  const { language } = value;
   return {
     message,
     files: entries,
     bodyKey: fields.base64(value["body_key"], KEY_SIZE),
     id: fields.hex(value["id"], ID_SIZE),
-    kind,
     language: language === "" ? "" : fields.language(language),
-    mailbox: mailbox === "" ? NOTHING : fields.hex(mailbox, HASH_SIZE),
-    replyKey: replyKey === "" ? NOTHING : fields.base64(replyKey, XWING_PUBLIC_SIZE),
-    ...(Object.keys(reserved).length > 0 ? { reserved } : {}),
+    ...(kind === TIP ? parseTip(value) : parseReply(value)),
   };
 }
 
@@ -152,7 +188,7 @@ export async function sealLetter(headerHash: Bytes, contentKey: Bytes, plaintext
 
 /** Opens a letter and checks it against its header. */
 export async function openLetter(header: Header, headerHash: Bytes, contentKey: Bytes, sealed: Bytes): Promise<Letter> {
-  const letter = parseLetter(await open(await letterKey(headerHash, contentKey), NONCE, sealed));
+  const letter = parseLetter(await open(await letterKey(headerHash, contentKey), NONCE, sealed), header.kind);
   demand(equal(await bodyCommitment(letter.bodyKey, header.salt), header.bodyCommitment), "commitment");
   demand(bodySize(letter.files) === header.bodySize, "malformed");
   return letter;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { MAX_BODY, PART_SIZE } from "../../../src/formats/base/limits.js";
-import { letterSize, padme, partsOf, sealedSize } from "../../../src/formats/base/padding.js";
+import { letterSize, padme, partsOf, sealedBodyPartSize, sealedBodySize } from "../../../src/formats/base/padding.js";
 
 /** Padmé once more, on integers of any size. */
 function reference(size: bigint): bigint {
@@ -51,6 +51,11 @@ describe("padding", () => {
 
   it("counts parts", () => {
     expect([0, 1, PART_SIZE, PART_SIZE + 1].map(partsOf)).toEqual([0, 1, 1, 2]);
-    expect(sealedSize(PART_SIZE + 1)).toBe(PART_SIZE + 33);
+  });
+
+  it("adds a session nonce and a tag to each part", () => {
+    expect(sealedBodySize(0)).toBe(0);
+    expect(sealedBodySize(PART_SIZE + 1)).toBe(PART_SIZE + 65);
+    expect([0, 1].map((index) => sealedBodyPartSize(PART_SIZE + 1, index))).toEqual([PART_SIZE + 32, 33]);
   });
 });

@@ -2,9 +2,9 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Bytes, concat, isZero, toHex } from "../../../src/formats/base/bytes.js";
-import { PART_SIZE, TAG_SIZE } from "../../../src/formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, PART_SIZE, SESSION_NONCE_SIZE } from "../../../src/formats/base/limits.js";
 import { partsOf } from "../../../src/formats/base/padding.js";
-import { open, random } from "../../../src/formats/base/primitives.js";
+import { open, random, sha256 } from "../../../src/formats/base/primitives.js";
 import { BodySealer } from "../../../src/formats/envelopes/body.js";
 import { TIMING } from "../../../src/net/http.js";
 import { type Run, Upload } from "../../../src/net/upload.js";
@@ -105,9 +105,10 @@ describe("sending a body", () => {
         const nonce = new Uint8Array(12);
         new DataView(nonce.buffer).setUint32(7, first + i);
         nonce[11] = first + i === parts - 1 ? 1 : 0;
-        opened.push(
-          await open(handle, nonce, sealed.slice(i * (PART_SIZE + TAG_SIZE), (i + 1) * (PART_SIZE + TAG_SIZE))),
-        );
+        const part = sealed.slice(i * ENVELOPE_PART_SIZE, (i + 1) * ENVELOPE_PART_SIZE);
+        expect(toHex(part.slice(0, SESSION_NONCE_SIZE))).toBe(toHex(sealer.sessionNonce));
+        expect(toHex(sealer.hashes[first + i] ?? nonce)).toBe(toHex(await sha256(part)));
+        opened.push(await open(handle, nonce, part.slice(SESSION_NONCE_SIZE)));
       }
     }
     const body = concat(...contents);

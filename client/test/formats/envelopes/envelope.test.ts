@@ -1,25 +1,44 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Bytes, concat, equal, toHex, utf8 } from "../../../src/formats/base/bytes.js";
+import { type Bytes, concat, equal, isZero, toHex, uint, utf8 } from "../../../src/formats/base/bytes.js";
 import { today } from "../../../src/formats/base/days.js";
-import { HEADER_FIXED, PART_SIZE, SEALED_PART_SIZE, SLOT_SIZE } from "../../../src/formats/base/limits.js";
+import {
+  ENVELOPE_PART_SIZE,
+  HEADER_FIXED,
+  PART_SIZE,
+  SEAL_SIZE,
+  SLOT_SIZE,
+  TAG_SIZE,
+} from "../../../src/formats/base/limits.js";
 import { padme } from "../../../src/formats/base/padding.js";
 import { random, sha256 } from "../../../src/formats/base/primitives.js";
 import { BodySealer, partNonce } from "../../../src/formats/envelopes/body.js";
-import { envelopeId, type Recipient, seal } from "../../../src/formats/envelopes/envelope.js";
-import { encodeHeader, headerSize, openSlot, parseHeader } from "../../../src/formats/envelopes/header.js";
+import {
+  endOf,
+  type OutgoingEnvelope,
+  type Recipient,
+  readHead,
+  seal,
+  splitHead,
+  wipeSeals,
+} from "../../../src/formats/envelopes/envelope.js";
+import { encodeHeader, headerSize, parseHeader, REPLY, TIP } from "../../../src/formats/envelopes/header.js";
 import {
   checkSendable,
   encodeLetter,
   type FileEntry,
   type Letter,
   parseLetter,
+  type ReplyLetter,
   sealLetter,
+  type TipLetter,
 } from "../../../src/formats/envelopes/letter.js";
 import { currentKey } from "../../../src/formats/manifest.js";
 import { BodyReader } from "../../../src/worker/files.js";
 import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../../support/tools.js";
 import { open, readEnvelope } from "./envelope_opening.js";
+import { sealReply } from "./reply_sealing.js";
+import { openSlot } from "./slot_opening.js";
 
 const MESSAGE = utf8("Свидетельство: я видел это сам.\n");
 let organisations: TestOrganisation[];
@@ -32,11 +51,16 @@ beforeAll(async () => {
 
 function recipient({ manifest }: TestOrganisation, chosen: boolean): Recipient {
   const { id: key, publicKey } = currentKey(manifest, today());
-  return { organisation: manifest.id, key, publicKey, pairKey: chosen ? random(32) : null };
+  return {
+    organisation: manifest.id,
+    key,
+    publicKey,
+    chosen: chosen ? { pairKey: random(32), mailbox: random(32) } : null,
+  };
 }
 
-function letter(message: Bytes, files: readonly FileEntry[] = []): Omit<Letter, "bodyKey"> {
-  return { message, files, id: random(16), kind: "tip", language: "ru", mailbox: random(32), replyKey: random(1216) };
+function letter(message: Bytes, files: readonly FileEntry[] = []): Omit<TipLetter, "bodyKey" | "kind"> {
+  return { message, files, id: random(16), language: "ru" };
 }
 
 interface Made {
@@ -44,7 +68,10 @@ interface Made {
   readonly header: Bytes;
   readonly letter: Bytes;
   readonly parts: readonly Bytes[];
+  readonly trailer: Bytes;
+  readonly hash: Bytes;
   readonly recipients: readonly Recipient[];
+  readonly sealed: OutgoingEnvelope;
 }
 
 async function make(contents: readonly Bytes[], chosen: readonly boolean[] = [true, true, true]): Promise<Made> {
@@ -57,12 +84,16 @@ async function make(contents: readonly Bytes[], chosen: readonly boolean[] = [tr
   );
   const parts: Bytes[] = [];
   while (sealed.body.next < sealed.body.parts) parts.push(await sealed.body.seal(await reader.read(PART_SIZE)));
+  const { hash, trailer } = await endOf(sealed, sealed.body.hashes);
   return {
-    bytes: concat(sealed.header, sealed.letter, ...parts),
+    bytes: concat(sealed.header, sealed.letter, ...parts, trailer),
     header: sealed.header,
     letter: sealed.letter,
     parts,
+    trailer,
+    hash,
     recipients,
+    sealed,
   };
 }
 
@@ -88,7 +119,7 @@ describe("Envelope", () => {
         sizes.map((size, at) => [`файл ${at}.jpg`, size]),
       );
       expect(opened.files.every((file, at) => equal(file, contents[at] ?? MESSAGE))).toBe(true);
-      expect(opened.pairKey).toEqual(made.recipients[i]?.pairKey);
+      expect({ pairKey: opened.pairKey, mailbox: opened.mailbox }).toEqual(made.recipients[i]?.chosen);
     }
   });
 
@@ -97,7 +128,7 @@ describe("Envelope", () => {
       const chosen = [0, 1, 2].map((bit) => (ways & (1 << bit)) !== 0);
       const made = await make([], chosen);
 
-      expect(made.bytes.length).toBe(HEADER_FIXED + 3 * SLOT_SIZE + 8192 + 16);
+      expect(made.bytes.length).toBe(HEADER_FIXED + 3 * SLOT_SIZE + 8192 + TAG_SIZE + 3 * SEAL_SIZE);
       for (const [i, organisation] of organisations.entries()) {
         if (chosen[i]) expect((await openAs(organisation, made.bytes)).letter.message).toEqual(MESSAGE);
         else await expect(openAs(organisation, made.bytes)).rejects.toThrow("not-for-you");
@@ -114,6 +145,24 @@ describe("Envelope", () => {
     await expect(open(made.bytes, fidhId, stranger.findKey)).rejects.toThrow("unknown-key");
     await expect(open(made.bytes, fidhId, () => "too-late")).rejects.toThrow("too-late");
     await expect(open(made.bytes, fidhId, () => random(32))).rejects.toThrow("tampered");
+  });
+
+  it("has slots with a secret of their own each, which is kept for the trailer and can be wiped", async () => {
+    const made = await make([], [true, true, false]);
+    const slots = await Promise.all(organisations.slice(0, 2).map((one) => openAs(one, made.bytes)));
+    const kept = made.sealed.seals.map(({ secrets }) => secrets);
+
+    expect(
+      new Set(
+        slots.flatMap(({ contentKey, pairKey, mailbox, sealSecret }) =>
+          [contentKey, pairKey, mailbox, sealSecret].map(toHex),
+        ),
+      ).size,
+    ).toBe(7);
+    expect(kept.filter((secrets) => secrets === null).length).toBe(1);
+    for (const { pairKey, sealSecret } of slots) expect(kept).toContainEqual({ pairKey, sealSecret });
+    wipeSeals(made.sealed);
+    expect(kept.every((secrets) => secrets === null || isZero(concat(secrets.pairKey, secrets.sealSecret)))).toBe(true);
   });
 
   it("opens for nobody when any byte of header or letter is changed", async () => {
@@ -138,13 +187,17 @@ describe("Envelope", () => {
     const other = await make(contents);
     const front = concat(made.header, made.letter);
     const [one, two, three, ...rest] = made.parts as [Bytes, Bytes, Bytes, Bytes];
-    const opened = (...parts: readonly Bytes[]): ReturnType<typeof open> => openAs(fidh, concat(front, ...parts));
+    const opened = (...parts: readonly Bytes[]): ReturnType<typeof open> =>
+      openAs(fidh, concat(front, ...parts, made.trailer));
 
     expect((await opened(one, two, three, ...rest)).files).toEqual(contents);
     await expect(opened(two, one, three, ...rest)).rejects.toThrow("tampered");
     await expect(opened(one, one, three, ...rest)).rejects.toThrow("tampered");
+    await expect(openAs(fidh, concat(front, one, two, three))).rejects.toThrow("incomplete");
+    await expect(openAs(fidh, front)).rejects.toThrow("incomplete");
+    await expect(openAs(fidh, made.bytes.slice(0, -1))).rejects.toThrow("incomplete");
+    await expect(openAs(fidh, concat(front, one, flip(two, 99)))).rejects.toThrow("tampered"); // what failed first
     await expect(opened(one, two, three)).rejects.toThrow("incomplete");
-    await expect(opened()).rejects.toThrow("incomplete");
     await expect(opened(one, two, three, ...rest, Uint8Array.of(0))).rejects.toThrow("trailing");
     await expect(opened(one, two, other.parts[2] ?? one, ...rest)).rejects.toThrow("tampered");
     await expect(opened(...other.parts)).rejects.toThrow("tampered");
@@ -154,17 +207,84 @@ describe("Envelope", () => {
     await expect(openAs(fidh, made.bytes.slice(0, 50))).rejects.toThrow("truncated");
   });
 
-  it("has one id, whoever computes it", async () => {
+  it("has one hash and one id, whoever computes them", async () => {
     const made = await make([contentOf(PART_SIZE + 1)]);
+    const whole = await readEnvelope(made.bytes);
     const hashes = await Promise.all(made.parts.map((part) => sha256(part)));
+    const hash = await sha256(
+      utf8("tipbox/v1/envelope-hash"),
+      await sha256(made.header),
+      await sha256(made.letter),
+      ...hashes,
+    );
 
-    expect(await envelopeId(readEnvelope(made.bytes))).toEqual(await sha256(made.header, made.letter, ...hashes));
+    expect(made.hash).toEqual(hash);
+    expect(whole.hash).toEqual(hash);
+    expect(whole.id).toEqual(await sha256(utf8("tipbox/v1/envelope-id"), hash, made.trailer));
+  });
+
+  it("is forged when another's bytes stand in it, whoever could seal them", async () => {
+    const made = await make([contentOf(10)]);
+    const whole = await readEnvelope(made.bytes);
+    const { contentKey, letter: real } = await openAs(fidh, made.bytes); // any of the three can do this
+    const words = await sealLetter(whole.headerHash, contentKey, encodeLetter({ ...real, message: utf8("Ложь.") }));
+    const again = await BodySealer.create(whole.headerHash, real.bodyKey, whole.header.bodySize);
+    const files = await again.seal(new Uint8Array(whole.header.bodySize));
+    for (const organisation of organisations) {
+      const read = (...rest: readonly Bytes[]): ReturnType<typeof open> =>
+        openAs(organisation, concat(made.header, ...rest));
+
+      await expect(read(words, ...made.parts, made.trailer)).rejects.toThrow(/^forged$/);
+      await expect(read(made.letter, files, made.trailer)).rejects.toThrow(/^forged$/);
+      await expect(read(made.letter, ...made.parts, random(3 * SEAL_SIZE))).rejects.toThrow(/^forged$/);
+    }
+  });
+
+  it("has a tag for each, and one's is nothing to the others", async () => {
+    const made = await make([]);
+    for (const [i, { organisation }] of made.sealed.seals.entries()) {
+      const spoilt = flip(made.bytes, made.bytes.length - made.trailer.length + i * SEAL_SIZE);
+      for (const one of organisations) {
+        if (equal(one.manifest.id, organisation)) await expect(openAs(one, spoilt)).rejects.toThrow(/^forged$/);
+        else expect((await openAs(one, spoilt)).whole.hash).toEqual(made.hash);
+      }
+    }
+  });
+
+  it("has random bytes for those who were not chosen, in the same place", async () => {
+    const made = await make([], [true, false, false]);
+    const again = await endOf(made.sealed, []);
+    const place = made.sealed.seals.findIndex(({ secrets }) => secrets !== null);
+
+    expect(again.hash).toEqual(made.hash);
+    for (let i = 0; i < 3; i++) {
+      const tags = [again.trailer, made.trailer].map((one) => toHex(one.slice(i * SEAL_SIZE, (i + 1) * SEAL_SIZE)));
+      expect(tags[0] === tags[1]).toBe(i === place);
+    }
+  });
+
+  it("opens when its parts are of several sessions", async () => {
+    const content = contentOf(3 * PART_SIZE + 5);
+    const sealed = await seal(
+      [recipient(fidh, true)],
+      letter(MESSAGE, [{ name: "a", size: content.length, type: "" }]),
+    );
+    const body = concat(content, new Uint8Array(sealed.bodySize - content.length));
+    const other = await sealed.body.again();
+    const both = [await sealed.body.seal(body), await other.seal(body)];
+    const at = (i: number): readonly [number, number] => [i * ENVELOPE_PART_SIZE, (i + 1) * ENVELOPE_PART_SIZE];
+    const parts = [0, 1, 1, 0].map((session, i) => both[session]?.slice(...at(i)) ?? body);
+    const hashes = await Promise.all(parts.map((part) => sha256(part)));
+    const { trailer } = await endOf(sealed, hashes);
+
+    expect(other.sessionNonce).not.toEqual(sealed.body.sessionNonce);
+    expect((await openAs(fidh, concat(sealed.header, sealed.letter, ...parts, trailer))).files).toEqual([content]);
   });
 
   it("is not made without a recipient, without content, or beyond the limits", async () => {
     const [first, second] = organisations.map((organisation) => recipient(organisation, false));
     if (first === undefined || second === undefined) throw new Error("three were made");
-    const chosen = { ...first, pairKey: random(32) };
+    const chosen = { ...first, chosen: { pairKey: random(32), mailbox: random(32) } };
 
     await expect(seal([], letter(MESSAGE))).rejects.toThrow("limit");
     await expect(seal([first, second], letter(MESSAGE))).rejects.toThrow("malformed");
@@ -181,6 +301,32 @@ describe("header", () => {
     expect(encodeHeader(parseHeader(header))).toEqual(header);
   });
 
+  it("of a reply has no slots", async () => {
+    const header = (await sealReply(random(32), { ...letter(MESSAGE), answers: random(16), day: 20_000 })).slice(
+      0,
+      HEADER_FIXED,
+    );
+    const parsed = parseHeader(header);
+
+    expect(parsed.kind).toBe(REPLY);
+    expect(parsed.slots).toEqual([]);
+    expect(headerSize(header)).toBe(HEADER_FIXED);
+    expect(encodeHeader(parsed)).toEqual(header);
+    expect(() => parseHeader(header.map((byte, i) => (i === 9 ? 1 : byte)))).toThrow(/^limit$/);
+    expect(() => parseHeader(header.map((byte, i) => (i === 10 ? TIP : byte)))).toThrow(/^limit$/);
+  });
+
+  it("is read as what it says it is, and as nothing else", async () => {
+    const tip = await make([]);
+    const reply = await sealReply(random(32), { ...letter(MESSAGE), answers: new Uint8Array(0), day: 20_000 });
+
+    expect(() => splitHead(tip.bytes, REPLY)).toThrow(/^malformed$/);
+    expect(() => readHead(reply, TIP)).toThrow(/^malformed$/);
+    expect(readHead(reply, REPLY).header.kind).toBe(REPLY);
+    expect(() => readHead(concat(reply, MESSAGE), REPLY)).toThrow(/^trailing$/);
+    expect(() => readHead(reply.slice(0, -1), REPLY)).toThrow(/^truncated$/);
+  });
+
   it("holds sizes above 4 GiB", async () => {
     const { header } = await make([]);
     for (const size of [2 ** 32, padme(5 * 2 ** 30 + 1), 2 ** 40]) {
@@ -195,7 +341,7 @@ describe("header", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 4000 }), fc.boolean(), (bytes, withMagic) => {
         const input = concat(
-          withMagic ? Uint8Array.of(0x89, 0x74, 0x69, 0x70, 0x62, 0x6f, 0x78, 0x0a, 1, 1) : utf8(""),
+          withMagic ? Uint8Array.of(0x89, 0x74, 0x69, 0x70, 0x62, 0x6f, 0x78, 0x0a, 1, 1, 0) : utf8(""),
           bytes,
         );
         expect(() => parseHeader(input)).toThrow(/^(?:not-tipbox|truncated|trailing|version|limit|malformed)$/);
@@ -207,7 +353,11 @@ describe("header", () => {
     ["another version", (header) => header.fill(2, 8, 9), "version"],
     ["no slot", (header) => header.fill(0, 9, 10), "limit"],
     ["33 slots", (header) => header.fill(33, 9, 10), "limit"],
-    ["reserved bytes", (header) => header.fill(1, 11, 12), "malformed"],
+    ["a kind that is none", (header) => header.fill(2, 10, 11), "malformed"],
+    ["a kind that is none, before 33 slots", (header) => header.set([33, 2], 9), "malformed"],
+    ["a reply's kind", (header) => header.fill(1, 10, 11), "limit"],
+    ["a byte that is not zero", (header) => header.fill(1, 11, 12), "malformed"],
+    ["a letter that is too large, before that byte", (header) => header.set([1, 0x7f], 11), "limit"],
     ["a letter size between two buckets", (header) => header.fill(1, 15, 16), "malformed"],
     ["a letter that is too large", (header) => header.fill(0x7f, 12, 13), "limit"],
     ["a body above 2^40", (header) => header.set([0, 0, 1, 0, 0, 0, 0, 1], 16), "limit"],
@@ -237,17 +387,30 @@ describe("header", () => {
 });
 
 describe("letter", () => {
-  const whole: Letter = {
+  const whole: TipLetter = {
     ...letter(MESSAGE, [{ name: "../‮\u001b[31mй.jpg", size: 4_294_967_297, type: "" }]),
     bodyKey: random(32),
+    kind: TIP,
   };
+  const reply: ReplyLetter = { ...whole, kind: REPLY, answers: random(16), day: 20_785 };
 
-  it("reads and writes itself, reserved members too", () => {
-    const reserved = { ...whole, reserved: { consent: { public: false }, sections: ["AA=="] } };
-
-    expect(parseLetter(encodeLetter(whole))).toEqual(whole);
-    expect(parseLetter(encodeLetter(reserved))).toEqual(reserved);
+  it("reads and writes itself, with all that may be in it", () => {
+    const consent = { level: 4, askMe: true, never: ["Полиции", "я".repeat(100)], until: 20_800 };
+    const letters: readonly Letter[] = [
+      whole,
+      { ...whole, sections: ["AA=="] },
+      { ...whole, consent, continues: random(32), filesFollow: 1000 },
+      { ...whole, consent: { level: 0, askMe: false, never: [], until: null } },
+      reply,
+      { ...reply, answers: new Uint8Array(0) },
+    ];
+    for (const one of letters) expect(parseLetter(encodeLetter(one), one.kind)).toEqual(one);
     expect(encodeLetter(whole).length).toBe(8192);
+  });
+
+  it("of a tip is none of a reply, nor the other way round", () => {
+    expect(() => parseLetter(encodeLetter(whole), REPLY)).toThrow(/^malformed$/);
+    expect(() => parseLetter(encodeLetter(reply), TIP)).toThrow(/^malformed$/);
   });
 
   it("holds a thousand files with names of 255 bytes and a million bytes of text", () => {
@@ -257,9 +420,9 @@ describe("letter", () => {
       type: "video/mp4",
     }));
     const message = new Uint8Array(1_000_000).fill(97);
-    const large: Letter = { ...whole, files, message };
+    const large: TipLetter = { ...whole, files, message };
 
-    expect(parseLetter(encodeLetter(large))).toEqual(large);
+    expect(parseLetter(encodeLetter(large), TIP)).toEqual(large);
     expect(() => checkSendable(message, files)).not.toThrow();
     expect(() => checkSendable(message, [...files, { name: "a", size: 0, type: "" }])).toThrow("limit");
     expect(() => checkSendable(message, [{ name: "я".repeat(128), size: 0, type: "" }])).toThrow("limit");
@@ -270,7 +433,7 @@ describe("letter", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 8, maxLength: 300 }), (bytes) => {
         const plaintext = concat(bytes, new Uint8Array(8192 - bytes.length));
-        expect(() => parseLetter(plaintext)).toThrow(/^(?:malformed|limit)$/);
+        expect(() => parseLetter(plaintext, TIP)).toThrow(/^(?:malformed|limit)$/);
       }),
     );
   });
@@ -283,31 +446,62 @@ describe("letter", () => {
     ["a length above the limit", (plaintext) => concat(Uint8Array.of(1, 0, 0, 0), plaintext.slice(4)), "limit"],
     ["nothing", () => new Uint8Array(0), "malformed"],
   ])("rejects %s", (_, change, code) => {
-    expect(() => parseLetter(change(encodeLetter(whole)))).toThrow(new RegExp(`^${code}$`));
+    expect(() => parseLetter(change(encodeLetter(whole)), TIP)).toThrow(new RegExp(`^${code}$`));
   });
 
-  it.each<[string, Partial<Letter>, string]>([
+  const free = { level: 5, askMe: false, never: [], until: null };
+  const never = (...texts: readonly string[]): Partial<TipLetter> => ({ consent: { ...free, never: texts } });
+  it.each<[string, Partial<TipLetter>, string]>([
     ["a name of nothing", { files: [{ name: "", size: 0, type: "" }] }, "limit"],
     ["a name with a zero", { files: [{ name: "a\0b", size: 0, type: "" }] }, "malformed"],
     ["a size below zero", { files: [{ name: "a", size: -1, type: "" }] }, "malformed"],
     ["a type that is not ASCII", { files: [{ name: "a", size: 1, type: "é" }] }, "malformed"],
-    ["a mailbox without a reply key", { replyKey: new Uint8Array(0) }, "malformed"],
     ["a body key of another size", { bodyKey: random(31) }, "malformed"],
     ["a language that is none", { language: "r" }, "malformed"],
+    ["a hash of another size", { continues: random(31) }, "malformed"],
+    ["an empty hash", { continues: new Uint8Array(0) }, "malformed"],
+    ["no file that follows", { filesFollow: 0 }, "malformed"],
+    ["1,001 files that follow", { filesFollow: 1001 }, "malformed"],
+    ["a consent beyond public", { consent: { ...free, level: 6 } }, "malformed"],
+    ["a consent below internal", { consent: { ...free, level: -1 } }, "malformed"],
+    ["nine exceptions", never(..."abcdefghi"), "malformed"],
+    ["an empty exception", never(""), "malformed"],
+    ["an exception of 201 bytes", never(`${"я".repeat(100)}a`), "malformed"],
+    ["an exception with a line break", never("a\nb"), "malformed"],
+    ["an exception with a control character", never("a\u009fb"), "malformed"],
   ])("rejects %s", (_, changes, code) => {
-    expect(() => parseLetter(encodeLetter({ ...whole, ...changes }))).toThrow(new RegExp(`^${code}$`));
+    expect(() => parseLetter(encodeLetter({ ...whole, ...changes }), TIP)).toThrow(new RegExp(`^${code}$`));
+  });
+
+  it.each<[string, string, string]>([
+    ["a member that it does not know", '"id"', '"ix":1,"id"'],
+    ["a key to answer to", '"language"', '"kind":"tip","language"'],
+    ["a day that is none", '"2026-11-28"', '"2026-02-29"'],
+    ["an end of consent that is no text", '"until":""', '"until":null'],
+    ["a consent with another member", '"until"', '"uncle":1,"until"'],
+    ["a consent without an end", ',"until":""', ""],
+    ["an answer to whom it may be", '"ask_me":false', '"ask_me":0'],
+    ["half a level", '"level":5', '"level":5.5'],
+  ])("rejects %s", (_, found, instead) => {
+    const one = found.includes("2026") ? reply : { ...whole, consent: free };
+    const meta = metaOf(one);
+    expect(meta).toContain(found);
+    const changed = meta.replace(found, instead);
+
+    expect(parseLetter(letterOf(meta), one.kind).id).toEqual(one.id);
+    expect(() => parseLetter(letterOf(changed), one.kind)).toThrow(/^malformed$/);
   });
 
   it("is refused when its body key or its sizes are not what the header says", async () => {
     const made = await make([random(100)]);
-    const reading = readEnvelope(made.bytes);
     const headerHash = await sha256(made.header);
     const { contentKey, letter: real } = await openAs(fidh, made.bytes);
     const swap = async (changes: Partial<Letter>): Promise<Bytes> =>
       concat(
         made.header,
-        await sealLetter(headerHash, contentKey, encodeLetter({ ...real, ...changes })),
-        reading.parts,
+        await sealLetter(headerHash, contentKey, encodeLetter({ ...real, ...changes } as Letter)),
+        ...made.parts,
+        made.trailer,
       );
 
     await expect(openAs(fidh, await swap({ bodyKey: random(32) }))).rejects.toThrow(/^commitment$/);
@@ -315,6 +509,18 @@ describe("letter", () => {
     expect((await openAs(fidh, await swap({}))).letter).toEqual(real);
   });
 });
+
+/** The JSON of a letter. */
+function metaOf(one: Letter): string {
+  const plaintext = encodeLetter(one);
+  return new TextDecoder().decode(plaintext.slice(4, 4 + new DataView(plaintext.buffer).getUint32(0)));
+}
+
+/** The plaintext of a letter with this JSON. */
+function letterOf(meta: string): Bytes {
+  const content = concat(uint(utf8(meta).length, 4), utf8(meta), uint(MESSAGE.length, 4), MESSAGE);
+  return concat(content, new Uint8Array(8192 - content.length));
+}
 
 describe("body", () => {
   it("numbers its parts and marks the last", () => {
@@ -327,7 +533,9 @@ describe("body", () => {
     const part = new Uint8Array(PART_SIZE);
     const first = await sealer.seal(part);
 
-    expect(first.length).toBe(SEALED_PART_SIZE);
+    expect(first.length).toBe(ENVELOPE_PART_SIZE);
+    expect(first.slice(0, 16)).toEqual(sealer.sessionNonce);
+    expect(sealer.hashes).toEqual([await sha256(first)]);
     expect(sealer.next).toBe(1);
     expect(() => sealer.seal(concat(part, part))).toThrow("internal");
     await sealer.seal(new Uint8Array(8));
@@ -340,6 +548,17 @@ describe("body", () => {
     const parts = await sealed.body.seal(plaintext);
 
     expect(sealed.bodySize).toBeGreaterThan(1023);
-    await expect(openAs(fidh, concat(sealed.header, sealed.letter, parts))).rejects.toThrow(/^malformed$/);
+    const { trailer } = await endOf(sealed, sealed.body.hashes);
+    await expect(openAs(fidh, concat(sealed.header, sealed.letter, parts, trailer))).rejects.toThrow(/^malformed$/);
+  });
+
+  it("is sealed again in another session under another key, and in a known one to the same bytes", async () => {
+    const plaintext = contentOf(PART_SIZE + 8);
+    const sealer = await BodySealer.create(random(32), random(32), plaintext.length);
+    const first = await sealer.seal(plaintext);
+    const second = await (await sealer.again()).seal(plaintext);
+
+    expect(equal(await (await sealer.again(sealer.sessionNonce)).seal(plaintext), first)).toBe(true);
+    expect(equal(second.slice(16, 32), first.slice(16, 32))).toBe(false);
   });
 });
