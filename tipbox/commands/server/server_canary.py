@@ -40,7 +40,7 @@ def canary(terminal: Terminal, *, url: str, keys: Path, lists: Path, socks: str 
         # A connection each: two canaries on one circuit would tell the server that one person sent both.
         try:
             with Connection(url, socks, operation="sending a canary", retry_seconds=_RETRY_SECONDS) as connection:
-                sent.append(send_canary(connection, manifests, path, days.today()))
+                sent.append(send_canary(connection, manifests, path, days.today(), terminal.remark))
         except TipboxError as error:  # the others still go: one desk's empty list must not silence all
             failed.append(error)
     for spent in sent:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +20,10 @@ from sqlalchemy import Connection, func, select
 
 from tipbox.errors import InputRefused, TipboxError
 from tipbox.files.durable import replacing
-from tipbox.formats.base import days, padding
-from tipbox.formats.base.limits import MAX_ONION_FILE, MAX_SETTINGS, SEALED_PART_SIZE
-from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.base import days
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MAX_ONION_FILE, MAX_SETTINGS
 from tipbox.formats.envelopes.header import Header
+from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.server.backup.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
 from tipbox.server.backup.container import MAGIC, Kind, Writer
 from tipbox.server.backup.operator_key import PublicKey
@@ -167,6 +168,7 @@ class _StoredEnvelope:
     blob: str | None
     header: bytes = field(repr=False)
     letter: bytes = field(repr=False)
+    trailer: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,15 @@ class _Envelopes:
         """Write those whose announced days have not passed."""
         last = self._days_seen - self._server.config.retention.days
         rows = self._connection.execute(
-            select(Envelope.id, Envelope.day, Envelope.seen_day, Envelope.blob, Envelope.header, Envelope.letter)
+            select(
+                Envelope.id,
+                Envelope.day,
+                Envelope.seen_day,
+                Envelope.blob,
+                Envelope.header,
+                Envelope.letter,
+                Envelope.trailer,
+            )
             # What the next prune removes must not live on in a backup.
             .where(Envelope.seen_day > last)
             .order_by(Envelope.id),
@@ -198,7 +208,7 @@ class _Envelopes:
         )
         envelopes = damaged = 0
         for row in rows:
-            written = self._write_one(_StoredEnvelope(row[0], row[1], row[2], row[3], row[4], row[5]))
+            written = self._write_one(_StoredEnvelope(*row))
             envelopes += written.envelopes
             damaged += written.damaged
         return _Written(envelopes, damaged)
@@ -208,21 +218,22 @@ class _Envelopes:
             header = Header.parse(row.header)
         except TipboxError:
             return _Written(envelopes=0, damaged=1)
-        body = _Body(self._server.blobs, row.blob, padding.sealed_size(header.body_size))
-        if len(row.letter) != header.sealed_letter_size or not body.is_there:
+        body = _Body(self._server.blobs, row.blob, header.sealed_body_size)
+        sizes = len(row.letter), len(row.trailer)
+        if sizes != (header.sealed_letter_size, header.trailer_size) or not body.is_there:
             return _Written(envelopes=0, damaged=int(self._is_still_here(row.id)))
         acknowledged = self._connection.execute(
             select(Slot.organisation).where(Slot.envelope == row.id, Slot.acknowledged.is_(True))
         ).scalars()
         age = self._days_seen - row.seen_day
         facts = EnvelopeFacts(row.id, row.day, age, frozenset(acknowledged)).encode(header)
-        found = EnvelopeId(row.header, row.letter)
+        found = EnvelopeHash(row.header, row.letter)
         self._writer.record(
             Kind.ENVELOPE,
             ENVELOPE_FIXED + header.envelope_size,
-            _pieces((facts, row.header, row.letter), body, found),
+            chain(_pieces((facts, row.header, row.letter), body, found), [row.trailer]),
         )
-        return _Written(envelopes=1, damaged=int(found.digest() != row.id))
+        return _Written(envelopes=1, damaged=int(envelope_id(found.digest(), row.trailer) != row.id))
 
     def _is_still_here(self, ident: bytes) -> bool:
         """Whether it is here now: what all have carried since the snapshot goes with its body."""
@@ -262,15 +273,15 @@ class _Body:
             raise InputRefused("backing up: Envelopes were acknowledged while they were read; back up again") from None
 
 
-def _pieces(begin: tuple[bytes, ...], body: _Body, found: EnvelopeId) -> Iterator[bytes]:
+def _pieces(begin: tuple[bytes, ...], body: _Body, found: EnvelopeHash) -> Iterator[bytes]:
     """The bytes of a record; ``found`` learns the parts as they pass."""
     yield from begin
     buffer = bytearray()
     for piece in body.pieces():
         yield piece
         buffer += piece
-        while len(buffer) >= SEALED_PART_SIZE:
-            found.add(bytes(buffer[:SEALED_PART_SIZE]))
-            del buffer[:SEALED_PART_SIZE]
+        while len(buffer) >= ENVELOPE_PART_SIZE:
+            found.add(bytes(buffer[:ENVELOPE_PART_SIZE]))
+            del buffer[:ENVELOPE_PART_SIZE]
     if buffer:
         found.add(bytes(buffer))

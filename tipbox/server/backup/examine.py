@@ -8,16 +8,16 @@ from datetime import date, timedelta
 from typing import Final
 
 from tipbox.errors import InputRefused, Malformed
-from tipbox.formats.base.limits import MAX_SLOTS, SEALED_PART_SIZE
-from tipbox.formats.base.padding import sealed_size
-from tipbox.formats.envelopes.envelope import EnvelopeId
-from tipbox.formats.envelopes.header import Header, header_size
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MAX_SLOTS
+from tipbox.formats.envelopes.header import PREFIX, Header, header_size
+from tipbox.formats.envelopes.header import Kind as EnvelopeKind
+from tipbox.formats.envelopes.seals import End as EnvelopeEnd
+from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.formats.manifest import Manifest
 from tipbox.server.backup.backup_records import ENVELOPE_FIXED, About, End, EnvelopeFacts, KnownOrganisation, Secrets
 from tipbox.server.backup.container import Kind, Reader, Record
 from tipbox.server.storage.organisations import ManifestFile
 
-_PREFIX: Final = 10
 _PIECES: Final = 16
 """Parts of a body in memory at a time."""
 
@@ -83,29 +83,33 @@ class BackupEnvelope:
     facts: EnvelopeFacts
     header: Header
     letter: bytes = field(repr=False)
+    end: EnvelopeEnd = field(repr=False)
     damaged: bool
 
 
 def read_envelope(reader: Reader, record: Record, take: Callable[[bytes], object]) -> BackupEnvelope:
     """Read one Envelope; ``take`` gets its body in pieces, before it is known whether the Envelope is whole."""
     fixed = reader.exactly(ENVELOPE_FIXED)
-    prefix = reader.exactly(_PREFIX)
-    header = Header.parse(prefix + reader.exactly(header_size(prefix) - _PREFIX))
+    prefix = reader.exactly(PREFIX)
+    header = Header.parse(prefix + reader.exactly(header_size(prefix) - PREFIX))
+    header.expect(EnvelopeKind.TIP)
     if record.size != ENVELOPE_FIXED + header.envelope_size:
         raise Malformed("an Envelope's record has another size than the Envelope")
     facts = EnvelopeFacts.parse(fixed, header)
     letter = reader.exactly(header.sealed_letter_size)
-    found = EnvelopeId(header.encoded, letter)
+    found = EnvelopeHash(header.encoded, letter)
     for piece in _body(reader, header):
-        for at in range(0, len(piece), SEALED_PART_SIZE):
-            found.add(piece[at : at + SEALED_PART_SIZE])
+        for at in range(0, len(piece), ENVELOPE_PART_SIZE):
+            found.add(piece[at : at + ENVELOPE_PART_SIZE])
         take(piece)
-    return BackupEnvelope(facts, header, letter, found.digest() != facts.id)
+    trailer = reader.exactly(header.trailer_size)
+    end = EnvelopeEnd(found.digest(), trailer, envelope_id(found.digest(), trailer))
+    return BackupEnvelope(facts, header, letter, end, end.id != facts.id)
 
 
 def _body(reader: Reader, header: Header) -> Iterator[bytes]:
-    remaining = sealed_size(header.body_size)
+    remaining = header.sealed_body_size
     while remaining:
-        piece = reader.exactly(min(remaining, _PIECES * SEALED_PART_SIZE))
+        piece = reader.exactly(min(remaining, _PIECES * ENVELOPE_PART_SIZE))
         remaining -= len(piece)
         yield piece

@@ -197,5 +197,5 @@ class _Filling:
         seen_day = self._seen - self._passed - facts.age
         envelope_rows.store(
             self._connection,
-            EnvelopeRow(facts.id, facts.day, seen_day, read.header, read.letter, blob, facts.acknowledged),
+            EnvelopeRow(read.end, facts.day, seen_day, read.header, read.letter, blob, facts.acknowledged),
         )

@@ -39,19 +39,29 @@ def note_collected(connection: Connection, organisation: bytes, clock: Clock) ->
 
 
 class CollectedDays:
-    """The days, by organisation id; read again every second at most."""
+    """The days, by organisation id, and who has replies here; read again every second at most."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._looked = -LOOK_AGAIN
         self._days: Mapping[bytes, date] = {}
+        self._writers: frozenset[bytes] = frozenset()
 
     def days(self) -> Mapping[bytes, date]:
         """Organisations that have collected something, each with its day."""
-        if monotonic() - self._looked >= LOOK_AGAIN:
-            rows = self._store.read(
-                lambda connection: connection.execute(select(Organisation.id, Organisation.collected)).all()
-            )
-            self._days = {row[0]: row[1] for row in rows if row[1] is not None}
-            self._looked = monotonic()
+        self._look()
         return self._days
+
+    def writers(self) -> frozenset[bytes]:
+        """Ids of organisations that have replies here."""
+        self._look()
+        return self._writers
+
+    def _look(self) -> None:
+        if monotonic() - self._looked < LOOK_AGAIN:
+            return
+        columns = select(Organisation.id, Organisation.collected, Organisation.reply_bytes)
+        rows = self._store.read(lambda connection: connection.execute(columns).all())
+        self._days = {row[0]: row[1] for row in rows if row[1] is not None}
+        self._writers = frozenset(row[0] for row in rows if row[2])
+        self._looked = monotonic()

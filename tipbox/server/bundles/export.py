@@ -6,9 +6,11 @@ import errno
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -17,15 +19,17 @@ from sqlalchemy import Connection, func, insert, select, update
 from tipbox.errors import TOO_LARGE_A_FILE, Full, InputRefused, NotFound
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base import days, padding
-from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES
+from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS
 from tipbox.formats.base.primitives import sha256
-from tipbox.formats.bundles.acknowledgement import Report
-from tipbox.formats.bundles.bundle import OUTWARD, Index, ItemEntry
+from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, Head, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_write import Volume
+from tipbox.formats.bundles.report import Report, TakenBundle
+from tipbox.formats.bundles.stamps import stamp
 from tipbox.server.config import LARGEST_VOLUME
+from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.clock import tick
-from tipbox.server.storage.models import Envelope, InwardBundle, RefusedItem, Series, Slot
+from tipbox.server.storage.models import CustodyHead, Envelope, InwardBundle, RefusedItem, Series, Slot
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import find_by_name
 from tipbox.server.storage.transactions import DISK_FULL
@@ -33,8 +37,8 @@ from tipbox.server.storage.transactions import DISK_FULL
 _FIRST_ITEMS: Final = MAX_ITEMS - 1
 """Envelopes in a volume; one item is left for the report."""
 MOST_VOLUMES: Final = 1000
-MOST_ENVELOPES: Final = 2**18
-"""Of one export: what the couriers' process keeps of each (about 115 bytes) fits below the floor of the disk."""
+MOST_ENVELOPES: Final = 2**17
+"""Of one export: what couriers' process keeps of two (about 240 bytes an Envelope) fits below the floor of the disk."""
 _REPORT_LENGTH: Final = 4
 _BATCH: Final = 500
 """Ids in one statement: databases bound the number of its values."""
@@ -42,21 +46,25 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True)
 class PendingEnvelope:
-    """An Envelope that an organisation has not acknowledged."""
+    """An Envelope that an organisation has not acknowledged. ``receipt``: None while it was never exported."""
 
     id: bytes
     size: int
     blob: str | None
     body_size: int
+    hash: bytes = b""
+    day: date = date.min
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True)
 class ExportStart:
-    """What the transaction of an export says: its sequence, all that is not acknowledged, and the report."""
+    """What the transaction of an export says: its sequence, all that is not acknowledged, the report and the heads."""
 
     sequence: int
     pending: list[PendingEnvelope]
     report: Report
+    heads: tuple[Head, ...] = ()
 
 
 def write_volumes(home: Path, organisation: str, out: Path, *, today: date | None = None) -> list[Path]:
@@ -128,7 +136,7 @@ class PreparedVolume:
     @property
     def envelopes(self) -> list[bytes]:
         """The ids of its Envelopes."""
-        return [entry.hash for entry in self.sealed.entries if entry.kind == "envelope"]
+        return [entry.hash for entry in self.sealed.entries if entry.kind == ENVELOPE]
 
     def pieces(self, server: OpenServer, begin: int = 0) -> Iterator[bytes]:
         """Its bytes from ``begin`` on.
@@ -158,11 +166,11 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
     manifest.check(today)
     key = manifest.current_key(today)
     start = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    intact = [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)]
+    intact = _stamped(server, [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)])
     volumes = _bounded(plan(intact))
     prepared = []
     for number, volume in enumerate(volumes, 1):
-        entries = [ItemEntry("envelope", envelope.size, envelope.id) for envelope in volume]
+        entries = [ItemEntry(ENVELOPE, envelope.size, envelope.id, envelope.receipt) for envelope in volume]
         report = start.report.encode() if number == 1 else b""
         if report:
             entries.insert(0, ItemEntry("report", len(report), sha256(report)))
@@ -177,10 +185,20 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
             server_key=server.keys.public,
             volume=number,
             volumes=len(volumes),
+            heads=start.heads,
         )
         sealed = Volume.begin(index, entries, reader=manifest.id, reader_public=key.public, signer=server.keys.signing)
         prepared.append(PreparedVolume(f"{organisation}-{start.sequence}-{number}.bundle", sealed, report))
     return prepared
+
+
+def _stamped(server: OpenServer, pending: Sequence[PendingEnvelope]) -> list[PendingEnvelope]:
+    """The same with a receipt each. A stamp is made once: here, away from the process that strangers talk to."""
+    made = {one.id: stamp(one.hash, one.day, server.keys.signing) for one in pending if one.receipt is None}
+    for at in range(0, len(made), _BATCH):
+        stamps = {ident: made[ident] for ident in list(made)[at : at + _BATCH]}
+        server.store.write(partial(envelope_rows.keep_stamps, stamps=stamps))
+    return [one if one.receipt else replace(one, receipt=Receipt(one.day, made[one.id])) for one in pending]
 
 
 def are_there(server: OpenServer, envelopes: Sequence[bytes]) -> bool:
@@ -213,22 +231,54 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> ExportSt
         connection.execute(update(Series).where(*series).values(sequence=sequence))
     rows = connection.execute(
         select(
-            Envelope.id, Envelope.body_size, Envelope.blob, func.length(Envelope.header), func.length(Envelope.letter)
+            Envelope.id,
+            Envelope.body_size,
+            Envelope.blob,
+            func.length(Envelope.header) + func.length(Envelope.letter) + func.length(Envelope.trailer),
+            Envelope.hash,
+            Envelope.day,
+            Envelope.stamp,
+            Envelope.effort,
         )
         .join(Slot, Slot.envelope == Envelope.id)
         .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
     ).all()
-    waiting = [PendingEnvelope(row[0], row[3] + row[4] + padding.sealed_size(row[1]), row[2], row[1]) for row in rows]
-    return ExportStart(sequence, waiting, _report(connection, organisation))
+    waiting = [
+        PendingEnvelope(
+            id=row[0],
+            size=row[3] + padding.sealed_body_size(row[1]),
+            blob=row[2],
+            body_size=row[1],
+            hash=row[4],
+            day=row[5],
+            receipt=Receipt(row[5], row[6], row[7]) if row[6] is not None else None,
+        )
+        for row in rows
+    ]
+    return ExportStart(sequence, waiting, _report(connection, organisation), _heads(connection))
+
+
+def _heads(connection: Connection) -> tuple[Head, ...]:
+    """Those of all organisations, also of the one that the Bundle is for."""
+    rows = connection.execute(
+        select(CustodyHead.organisation, CustodyHead.head, CustodyHead.day, CustodyHead.stamp).order_by(
+            CustodyHead.organisation
+        )
+    ).all()
+    return tuple(Head(row[0], row[1], row[2], row[3]) for row in rows[:MAX_SLOTS])
 
 
 def _report(connection: Connection, organisation: bytes) -> Report:
-    taken = connection.execute(
-        select(InwardBundle.sequence)
+    rows = connection.execute(
+        select(InwardBundle.sequence, InwardBundle.index)
         .where(InwardBundle.organisation == organisation)
-        .order_by(InwardBundle.sequence.desc())
+        .order_by(InwardBundle.sequence.desc(), InwardBundle.volume)
         .limit(MAX_REPORT_BUNDLES)
-    ).scalars()
+    ).all()
+    taken = [
+        TakenBundle(sequence, tuple(row[1] for row in volumes)[:MAX_REPORT_VOLUMES])
+        for sequence, volumes in groupby(rows, key=itemgetter(0))
+    ]
     refused = connection.execute(
         select(RefusedItem.item, RefusedItem.code)
         .where(RefusedItem.organisation == organisation)
@@ -261,7 +311,7 @@ def plan(waiting: Sequence[PendingEnvelope]) -> list[list[PendingEnvelope]]:
 
 def _is_there(blobs: BlobStore, blob: str | None, body_size: int) -> bool:
     """Whether a body is whole. One that the disk lost must not keep the others here; ``check`` names it."""
-    return blob is None or blobs.size(blob) == padding.sealed_size(body_size)
+    return blob is None or blobs.size(blob) == padding.sealed_body_size(body_size)
 
 
 def _bounded(volumes: list[list[PendingEnvelope]]) -> list[list[PendingEnvelope]]:
@@ -278,7 +328,9 @@ def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:
     """An Envelope from its byte ``start`` on."""
     found = server.store.read(
         lambda connection: connection.execute(
-            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.body_size).where(Envelope.id == envelope)
+            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.body_size, Envelope.trailer).where(
+                Envelope.id == envelope
+            )
         ).one_or_none()
     )
     if found is None:
@@ -287,8 +339,10 @@ def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:
     if start < len(opening):
         yield opening[start:]
     at = max(0, start - len(opening))
-    if found[2] is not None:
+    body = padding.sealed_body_size(found[3])
+    if found[2] is not None and at < body:
         try:
-            yield from server.blobs.read(found[2], at, padding.sealed_size(found[3]) - at)
+            yield from server.blobs.read(found[2], at, body - at)
         except (FileNotFoundError, EOFError):
             raise InputRefused("exporting: a stored body is gone; run tipbox server check") from None
+    yield found[4][max(0, at - body) :]

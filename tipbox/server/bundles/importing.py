@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from tipbox.errors import (
     FORMAT_ERRORS,
@@ -31,13 +31,14 @@ from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.bundles.acknowledgement import read_acknowledgement
 from tipbox.formats.bundles.bundle import INWARD
 from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
+from tipbox.formats.bundles.stamps import stamp_head
 from tipbox.formats.envelopes.header import KeyState
 from tipbox.formats.manifest import Manifest, key_id
 from tipbox.server.bundles.collected import note_collected
 from tipbox.server.mailboxes.deposit import deposit
 from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
-from tipbox.server.storage.models import InwardBundle, RefusedItem
+from tipbox.server.storage.models import CustodyHead, InwardBundle, RefusedItem
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, read_folder
 
@@ -119,7 +120,12 @@ def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) ->
     taken = ImportResult(name)
     try:
         bundle = _open(server, file)
-        _accept_sender(server, bundle, taken, today)
+        newer = _accept_sender(server, bundle, taken, today)
+        # Before any item has an effect, a manifest included.
+        server.store.read(lambda connection: _refuse_second(connection, bundle))
+        for one in newer:
+            if adopt(server.home, server.store, one, today):
+                taken.manifests.append(taken.organisation)
         clock = server.store.write(lambda connection: tick(connection, today))
         for item in bundle.items:
             try:
@@ -128,7 +134,7 @@ def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) ->
                 taken.refused.append(error)
         # Only then: a Bundle of which items were refused has to come again.
         if taken.is_complete:
-            taken.is_first_time = server.store.write(lambda connection: _note_taken(connection, bundle))
+            taken.is_first_time = server.store.write(lambda connection: _finish(connection, bundle, server, clock))
     except TipboxError as error:
         taken.refused.append(error)
     return taken
@@ -142,8 +148,8 @@ def _open(server: OpenServer, file: BinaryIO) -> Bundle:
     return bundle
 
 
-def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, today: date) -> None:
-    """The sender is the desk key of the manifest in force, or of a newer one in the Bundle; newer ones are taken."""
+def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, today: date) -> list[ManifestFile]:
+    """The sender is the desk key of the manifest in force, or of a newer one in the Bundle: the newer ones to take."""
     held = _in_force(server, bundle.index.organisation)
     if held is None:
         raise WrongSender("this Bundle is from an organisation that this server does not know")
@@ -161,9 +167,7 @@ def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, toda
             "ask the desk for a new outbox"
         )
     # The lowest serial first: each replaces the one before it.
-    for one in sorted(newer, key=lambda one: one.manifest.serial):
-        if adopt(server.home, server.store, one, today):
-            taken.manifests.append(held.organisation)
+    return sorted(newer, key=lambda one: one.manifest.serial)
 
 
 def _in_force(server: OpenServer, organisation: bytes) -> Manifest | None:
@@ -229,15 +233,59 @@ def acknowledge(server: OpenServer, organisation: bytes, envelopes: Sequence[byt
     return AckEffect(marked, deleted)
 
 
+def _finish(connection: Connection, bundle: Bundle, server: OpenServer, clock: Clock) -> bool:
+    """Note that a Bundle is done with, and its head; whether it was not noted yet."""
+    is_first_time = _note_taken(connection, bundle)
+    if is_first_time:
+        _note_head(connection, bundle, server, clock)
+    return is_first_time
+
+
+def _numbered(bundle: Bundle) -> dict[str, Any]:
+    index = bundle.index
+    return {"organisation": index.organisation, "sequence": index.sequence, "volume": index.volume}
+
+
+def _refuse_second(connection: Connection, bundle: Bundle) -> None:
+    """WrongSender when another Bundle was taken under the same number: only one of the two can be the desk's."""
+    known = connection.execute(select(InwardBundle.header).filter_by(**_numbered(bundle))).scalar_one_or_none()
+    if known not in {None, bundle.header_hash}:
+        raise WrongSender(
+            f"another Bundle was taken as number {bundle.index.sequence} of this organisation; this one was not read: "
+            "either the desk was put back from a copy, or somebody has this server's key; ask the desk"
+        )
+
+
 def _note_taken(connection: Connection, bundle: Bundle) -> bool:
     """Note that a Bundle is done with; whether it was not noted yet."""
-    key = {"organisation": bundle.index.organisation, "sequence": bundle.index.sequence}
-    known = connection.execute(select(InwardBundle.header).filter_by(**key)).one_or_none()
-    if known is None:
-        connection.execute(insert(InwardBundle).values(**key, header=bundle.header_hash))
-    elif known[0] != bundle.header_hash:
-        connection.execute(update(InwardBundle).filter_by(**key).values(header=bundle.header_hash))
-    return known is None or known[0] not in {None, bundle.header_hash}
+    _refuse_second(connection, bundle)
+    key = _numbered(bundle)
+    if connection.execute(select(InwardBundle.header).filter_by(**key)).one_or_none() is not None:
+        return False
+    connection.execute(insert(InwardBundle).values(**key, header=bundle.header_hash, index=bundle.index_hash))
+    return True
+
+
+def _note_head(connection: Connection, bundle: Bundle, server: OpenServer, clock: Clock) -> None:
+    """Keep the head of the newest Bundle, stamped with today; it goes out to all with every export."""
+    index = bundle.index
+    if not index.head or index.volume != 1:
+        return
+    newest = connection.execute(
+        select(CustodyHead.sequence).where(CustodyHead.organisation == index.organisation)
+    ).scalar_one_or_none()
+    if newest is not None and newest >= index.sequence:
+        return
+    connection.execute(delete(CustodyHead).where(CustodyHead.organisation == index.organisation))
+    connection.execute(
+        insert(CustodyHead).values(
+            organisation=index.organisation,
+            sequence=index.sequence,
+            head=index.head,
+            day=clock.today,
+            stamp=stamp_head(index.organisation, index.head, clock.today, server.keys.signing),
+        )
+    )
 
 
 def _note_refused(connection: Connection, organisation: bytes, item: bytes, code: str) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from io import BufferedReader
-from typing import Final
 
 from sqlalchemy import Connection, delete, exists, func, insert, select
 
-from tipbox.errors import Full, Malformed, Truncated
-from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE
+from tipbox.errors import Full, LimitExceeded, Malformed, Truncated
+from tipbox.formats.base.limits import HASH_SIZE, MAX_REPLY
 from tipbox.formats.base.primitives import equal
 from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
-from tipbox.formats.envelopes.envelope import EnvelopeId
-from tipbox.formats.envelopes.header import MAGIC, Header, header_size
+from tipbox.formats.envelopes.header import PREFIX, Header, Kind, header_size
+from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.formats.mailbox_list import LARGEST_LISTED, Entry
 from tipbox.server.storage import reply_rows
 from tipbox.server.storage.blobs import IncomingBlob
@@ -28,8 +27,6 @@ from tipbox.server.storage.models import Deposit, InwardBundle, Ledger, Organisa
 from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.storage.reply_rows import MOST_BYTES_OF_ONE, MOST_OF_ONE, ReplyRow
 from tipbox.server.storage.transactions import DISK_FULL
-
-_PREFIX: Final = len(MAGIC) + 2
 
 
 @dataclass(frozen=True)
@@ -97,10 +94,11 @@ class _IncomingReply:
 
 
 def _read_start(stream: _HashedStream, item: Item) -> ReplyStart:
-    mailbox, prefix = stream.take(HASH_SIZE), stream.take(_PREFIX)
-    header = Header.parse(prefix + stream.take(header_size(prefix) - _PREFIX))
-    if [slot.organisation for slot in header.slots] != [mailbox[:ID_SIZE]]:
-        raise Malformed("a reply has one slot, for its mailbox; this one has others")
+    mailbox, prefix = stream.take(HASH_SIZE), stream.take(PREFIX)
+    header = Header.parse(prefix + stream.take(header_size(prefix) - PREFIX))
+    header.expect(Kind.REPLY)
+    if header.envelope_size > MAX_REPLY:
+        raise LimitExceeded("a reply is larger than a mailbox takes")
     if item.entry.size != HASH_SIZE + header.envelope_size:
         raise Malformed("a reply does not have the size that its header says")
     return ReplyStart(mailbox, header, header.encoded + stream.take(header.sealed_letter_size))
@@ -109,7 +107,7 @@ def _read_start(stream: _HashedStream, item: Item) -> ReplyStart:
 def _deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock, arriving: _IncomingReply) -> bool:
     start, blob = arriving.start, arriving.blob
     header = start.header
-    envelope = EnvelopeId(header.encoded, start.opening[len(header.encoded) :])
+    envelope = EnvelopeHash(header.encoded, start.opening[len(header.encoded) :])
     if not start.listed:
         blob.write(start.opening)
     for index in range(header.parts):
@@ -120,7 +118,7 @@ def _deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock, arriv
     if not equal(arriving.stream.digest(), item.entry.hash):
         raise damaged(item, "not what the index says")
     name = blob.keep(blob.size) if blob.size else None
-    identifier = envelope.digest()
+    identifier = envelope_id(envelope.digest())
     row = ReplyRow(
         mailbox=start.mailbox,
         id=identifier,
@@ -166,7 +164,7 @@ def _was_taken(connection: Connection, bundle: Bundle, item: Item) -> bool:
     bundle_taken = exists().where(
         InwardBundle.organisation == organisation,
         InwardBundle.sequence == bundle.index.sequence,
-        InwardBundle.header.is_(None) | (InwardBundle.header == bundle.header_hash),
+        InwardBundle.volume == bundle.index.volume,
     )
     refused = exists().where(RefusedItem.organisation == organisation, RefusedItem.item == item.entry.hash)
     return bool(connection.execute(select(deposited | (bundle_taken & ~refused))).scalar_one())
@@ -177,17 +175,20 @@ def _admit(connection: Connection, server: OpenServer, writer: bytes, start: Rep
     size, quota = start.header.envelope_size, server.config.quota
     disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
     count, held = connection.execute(
-        select(func.count(), func.coalesce(func.sum(Reply.size), 0)).where(
-            Reply.mailbox == start.mailbox, Reply.organisation == writer
-        )
+        select(func.count(), func.coalesce(func.sum(Reply.size), 0)).where(Reply.mailbox == start.mailbox)
     ).one()
+    # A mailbox is of one organisation; whoever learned its address must not fill it up.
+    of_another = connection.execute(
+        select(exists().where(Reply.mailbox == start.mailbox, Reply.organisation != writer))
+    ).scalar_one()
     stored = connection.execute(select(Ledger.reply_bytes)).scalar_one()
     own = connection.execute(select(Organisation.reply_bytes).where(Organisation.id == writer)).scalar_one()
     organisations = connection.execute(select(func.count()).select_from(Organisation)).scalar_one()
     has_blob = start.header.parts or not start.listed
     reserve = disk.reserve(quota) if has_blob and disk.holds_bodies else 0
     if (
-        count >= MOST_OF_ONE
+        of_another
+        or count >= MOST_OF_ONE
         or int(held) + size > MOST_BYTES_OF_ONE
         or stored + size > quota.reply_bytes
         or own + size > quota.reply_bytes // organisations  # no organisation shuts the mailboxes of the others

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Integer, bindparam, func, select
+from sqlalchemy import Connection, Integer, bindparam, func, or_, select
 
 from tipbox.formats.base.limits import KIB, MAILBOX_PIECE, MAX_REPLIES
 from tipbox.formats.mailbox_list import MOST_LISTED, Entry, encode_list, how_many_fit
@@ -19,52 +19,61 @@ from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.decoys import decoy_ids
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.models import HASH, Decoy, DecoyOpening, Organisation, Reply, ReplyOpening
-from tipbox.server.storage.reply_rows import MOST_OF_ONE, numbered_ids, padded_ids
+from tipbox.server.storage.reply_rows import (
+    MOST_OF_ONE,
+    mailbox_values,
+    mailboxes,
+    numbered_ids,
+    padded_ids,
+)
 from tipbox.server.storage.transactions import Store
 
 CHUNK: Final = 64 * KIB
 """Bytes of a piece that are in memory at a time, so that slow readers cost little."""
 _DECOY_IDS: Final = decoy_ids(MOST_LISTED)
-_MAILBOX: Final = bindparam("mailbox", type_=HASH)
 _ID: Final = bindparam("id", type_=HASH)
+_PLACE: Final = slice(48, 49)
+"""Where an entry has the place of its mailbox's token, which each request counts anew."""
+_DAY: Final = slice(32, 36)
 
 
 # Fixed statements: each has one text and one number of values, whatever is asked for.
-_ENTRIES: Final = (
-    select(Reply.entry).where(Reply.mailbox == _MAILBOX).order_by(Reply.day.desc(), Reply.id).limit(MAX_REPLIES)
-)
+_ENTRIES: Final = select(Reply.mailbox, Reply.entry).where(Reply.mailbox.in_(mailboxes())).limit(MAX_REPLIES)
 _ORGANISATIONS: Final = select(func.count()).select_from(Organisation)
 # How many is a value, not text of the statement, which is the same for every mailbox.
-_DECOYS: Final = select(Decoy.entry).order_by(Decoy.day.desc(), Decoy.id).limit(bindparam("rest", type_=Integer()))
+_DECOYS: Final = select(Decoy.entry).limit(bindparam("rest", type_=Integer()))
 _DECOY_OPENINGS: Final = select(DecoyOpening.id, DecoyOpening.opening).where(
     DecoyOpening.id.in_(numbered_ids(MOST_LISTED))
 )
-_OPENINGS: Final = select(ReplyOpening.id, ReplyOpening.opening).where(
-    ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id.in_(numbered_ids(MOST_LISTED))
-)
+_OPENINGS: Final = select(ReplyOpening.mailbox, ReplyOpening.id, ReplyOpening.opening).where(
+    or_(*(
+        (ReplyOpening.mailbox == bindparam(f"of_{number}", type_=HASH)) & (ReplyOpening.id == one)
+        for number, one in enumerate(numbered_ids(MOST_LISTED))
+    ))
+)  # fmt: skip
 _PIECE: Final = (
     select(Reply.size, Reply.blob, ReplyOpening.opening)
     .outerjoin(ReplyOpening, (ReplyOpening.mailbox == Reply.mailbox) & (ReplyOpening.id == Reply.id))
-    .where(Reply.mailbox == _MAILBOX, Reply.id == _ID)
+    .where(Reply.mailbox.in_(mailboxes()), Reply.id == _ID)
 )
 
 
 @dataclass(frozen=True)
 class Mailboxes:
-    """The three requests. ``address``: SHA-256 of the mailbox token."""
+    """The three requests. ``addresses``: SHA-256 of each of the 32 tokens, in their order."""
 
     store: Store
     blobs: BlobStore
     threads: Threads
 
-    def list(self, address: bytes) -> bytes:
+    def list(self, addresses: Sequence[bytes]) -> bytes:
         """``POST /api/mailbox``."""
-        return self.store.read(lambda connection: _list(connection, address))
+        return self.store.read(lambda connection: _list(connection, addresses))
 
-    def piece(self, address: bytes, reply: bytes, number: int) -> Iterator[bytes]:
+    def piece(self, addresses: Sequence[bytes], reply: bytes, number: int) -> Iterator[bytes]:
         """``POST /api/mailbox/piece``: 262,144 bytes, as they are read."""
         row = self.store.read(
-            lambda connection: connection.execute(_PIECE, {"mailbox": address, "id": reply}).one_or_none()
+            lambda connection: connection.execute(_PIECE, {**mailbox_values(addresses), "id": reply}).first()
         )
         size, blob, opening = row if row is not None else (0, None, None)
         return _padded(self._bytes(number * MAILBOX_PIECE, size, blob, opening or b""))
@@ -78,28 +87,43 @@ class Mailboxes:
             if blob is not None:
                 yield self.threads.disk(_read, self.blobs, blob, at - len(opening), min(CHUNK, end - at))
 
-    def delete(self, address: bytes, replies: Sequence[bytes]) -> None:
+    def delete(self, addresses: Sequence[bytes], replies: Sequence[bytes]) -> None:
         """``POST /api/mailbox/delete``: what is named is durably gone on return."""
-        blobs = self.store.write(lambda connection: reply_rows.delete_named(connection, address, replies))
+        blobs = self.store.write(lambda connection: reply_rows.delete_named(connection, addresses, replies))
         # After the rows, and before the answer, which promises a source that they are gone.
         self.threads.disk(self.blobs.delete_durably, blobs)
 
 
-def _list(connection: Connection, address: bytes) -> bytes:
-    """The list: read with as many decoys as it takes to read what the fullest mailbox has."""
+def _list(connection: Connection, addresses: Sequence[bytes]) -> bytes:
+    """The list: read with as many decoys as it takes to read what the fullest mailboxes have."""
     most = min(MAX_REPLIES, MOST_OF_ONE * connection.execute(_ORGANISATIONS).scalar_one())
-    entries = connection.execute(_ENTRIES, {"mailbox": address}).scalars().all()
-    count = len(entries)
-    decoys = connection.execute(_DECOYS, {"rest": max(0, most - count)}).scalars().all()
-    # Decoys are parsed like replies, or the time would tell how many replies there are.
-    first = [Entry.parse(entry) for entry in (*entries, *decoys)[:MOST_LISTED]]
-    fit = how_many_fit(first[:count], count)
-    wanted, made_up = [one.id for one in first[:fit]], _DECOY_IDS[fit:]
-    found = connection.execute(_OPENINGS, {"mailbox": address, **padded_ids(wanted, MOST_LISTED)}).all()
-    # Read and dropped: letters that this mailbox does not have cost as much as those that it has.
-    connection.execute(_DECOY_OPENINGS, padded_ids(made_up, MOST_LISTED)).all()
-    openings = {row[0]: row[1] for row in found}
-    return encode_list(entries, [openings[one] for one in wanted])
+    found = connection.execute(_ENTRIES, mailbox_values(addresses)).all()
+    places = {address: place for place, address in enumerate(addresses)}
+    real = [(_placed(entry, places[mailbox]), mailbox) for mailbox, entry in found]
+    decoys = connection.execute(_DECOYS, {"rest": max(0, most - len(real))}).scalars().all()
+    # Sorted and parsed together with the decoys, or the time would tell how many replies there are.
+    ordered = sorted([*real, *((_placed(entry, 0), b"") for entry in decoys)], key=_order)
+    listed = [one for one in ordered if one[1]]
+    first = [Entry.parse(entry) for entry, _ in (*listed, *(one for one in ordered if not one[1]))[:MOST_LISTED]]
+    fit = how_many_fit(first[: len(listed)], len(listed))
+    wanted = [(mailbox, entry.id) for (_, mailbox), entry in zip(listed[:fit], first[:fit], strict=True)]
+    rest = MOST_LISTED - fit
+    asked = padded_ids([ident for _, ident in wanted], MOST_LISTED)
+    of = {f"of_{number}": one for number, one in enumerate([*(mailbox for mailbox, _ in wanted), *addresses[:rest]])}
+    openings = {(row[0], row[1]): row[2] for row in connection.execute(_OPENINGS, {**asked, **of})}
+    # Read and dropped: letters that these mailboxes do not have cost as much as those that they have.
+    connection.execute(_DECOY_OPENINGS, padded_ids(_DECOY_IDS[fit:], MOST_LISTED)).all()
+    return encode_list([entry for entry, _ in listed], [openings[one] for one in wanted])
+
+
+def _placed(entry: bytes, place: int) -> bytes:
+    return entry[: _PLACE.start] + bytes([place]) + entry[_PLACE.stop :]
+
+
+def _order(one: tuple[bytes, bytes]) -> tuple[int, bytes]:
+    """Newest day first, those of one day by id: as a list has them."""
+    entry = one[0]
+    return -int.from_bytes(entry[_DAY]), entry[: _DAY.start]
 
 
 def _read(blobs: BlobStore, blob: str, start: int, size: int) -> bytes:

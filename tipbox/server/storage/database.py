@@ -19,6 +19,8 @@ from tipbox.server.storage.database_errors import explain
 
 BUSY_SECONDS: Final = 30
 READ_ONLY: Final = "tipbox_read_only"
+_BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
+"""Revisions of databases with Envelopes that no desk can open any more."""
 _PRAGMAS: Final = (
     "journal_mode=WAL",  # readers do not wait for the writer, nor it for them
     "synchronous=FULL",  # a commit is on the disk when it returns
@@ -128,6 +130,7 @@ def must_be_current(engine: Engine) -> None:
             current = MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
         raise explain("opening the database", error) from None
+    _refuse_before(current)
     if current != ScriptDirectory.from_config(_alembic()).get_current_head():
         raise InputRefused("opening the database: it is of another version of tipbox; start tipbox server run once")
 
@@ -138,5 +141,15 @@ def _refuse_newer(connection: Connection) -> None:
 
     current = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    _refuse_before(current)
     if current is not None and current not in known:
         raise InputRefused("migrating the database: a newer version of tipbox made it; upgrade tipbox")
+
+
+def _refuse_before(revision: str | None) -> None:
+    """InputRefused for what was made before the formats were settled: no release ever made one."""
+    if revision in _BEFORE:
+        raise InputRefused(
+            "opening the database: it was made by tipbox before its first release, and cannot be read any more; "
+            "begin with an empty --home"
+        )

@@ -6,7 +6,7 @@ function here changes rows and sum in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, delete, exists, insert
 
 from tipbox.formats.base import padding
 from tipbox.formats.envelopes.header import Header
+from tipbox.formats.envelopes.seals import End
 from tipbox.server.storage.models import HASH, Envelope, Ledger, Slot
 from tipbox.server.storage.transactions import Deletion
 
@@ -22,6 +23,9 @@ from tipbox.server.storage.transactions import Deletion
 _FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
 _INSERT_ENVELOPE: Final = insert(Envelope)
 _INSERT_SLOTS: Final = insert(Slot)
+_KEEP_STAMP: Final = (
+    update(Envelope).where(Envelope.id == bindparam("envelope", type_=HASH)).values(stamp=bindparam("made"))
+)
 _COUNT_BODIES: Final = update(Ledger).values(body_bytes=Ledger.body_bytes + bindparam("size", type_=BigInteger()))
 
 
@@ -30,7 +34,7 @@ class EnvelopeRow:
     """An Envelope to store.
 
     Attributes:
-        id: its id, 32 bytes.
+        end: its hash, trailer and id.
         day: the day on which it came, UTC.
         seen_day: the same as a number of days that the server has seen.
         header: its header, with the slots.
@@ -39,7 +43,7 @@ class EnvelopeRow:
         acknowledged: ids of organisations that have carried it already, as a backup says.
     """
 
-    id: bytes
+    end: End = field(repr=False)
     day: date
     seen_day: int
     header: Header
@@ -67,7 +71,10 @@ def store(connection: Connection, row: EnvelopeRow) -> None:
     connection.execute(
         _INSERT_ENVELOPE,
         {
-            "id": row.id,
+            "id": row.end.id,
+            "hash": row.end.hash,
+            "trailer": row.end.trailer,
+            "effort": 0,
             "day": row.day,
             "seen_day": row.seen_day,
             "body_size": header.body_size,
@@ -80,14 +87,14 @@ def store(connection: Connection, row: EnvelopeRow) -> None:
         _INSERT_SLOTS,
         [
             {
-                "envelope": row.id,
+                "envelope": row.end.id,
                 "organisation": slot.organisation,
                 "acknowledged": slot.organisation in row.acknowledged,
             }
             for slot in header.slots
         ],
     )
-    _count(connection, padding.sealed_size(header.body_size))
+    _count(connection, padding.sealed_body_size(header.body_size))
 
 
 def acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence[bytes]) -> Marking:
@@ -101,6 +108,11 @@ def acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence
     open_slot = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
     done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~open_slot)).scalars().all()
     return Marking(marked, _delete(connection, done))
+
+
+def keep_stamps(connection: Connection, stamps: Mapping[bytes, bytes]) -> None:
+    """Keep the server's stamps (64 bytes) on these Envelopes, by id."""
+    connection.execute(_KEEP_STAMP, [{"envelope": ident, "made": made} for ident, made in stamps.items()])
 
 
 def delete_old(connection: Connection, last: int, most: int) -> Deletion:
@@ -126,7 +138,7 @@ def _delete(connection: Connection, envelopes: Sequence[bytes]) -> Deletion:
         connection.execute(delete(Envelope).where(Envelope.id == envelope))
         if blob is not None:
             blobs.append(blob)
-        _count(connection, -padding.sealed_size(body_size))
+        _count(connection, -padding.sealed_body_size(body_size))
     return Deletion(len(envelopes), blobs)
 
 

@@ -53,17 +53,25 @@ class Organisation(Base):
 
 
 class Envelope(Base):
-    """A stored Envelope. ``blob``: where the sealed parts lie, None without a body."""
+    """A stored Envelope.
+
+    ``hash``: of all but its trailer. ``blob``: where the sealed parts lie, None without a body. ``stamp``: the server's
+    signature over hash and day, made by the first export. ``effort``: the class of what was paid for it.
+    """
 
     __tablename__ = "envelope"
 
     id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
+    hash: Mapped[bytes] = mapped_column(HASH)
     day: Mapped[dt.date] = mapped_column(Date)
     seen_day: Mapped[int]
     body_size: Mapped[int] = mapped_column(BigInteger)
     blob: Mapped[str | None] = mapped_column(String(64))
     header: Mapped[bytes] = mapped_column(LargeBinary)
     letter: Mapped[bytes] = mapped_column(LargeBinary)
+    trailer: Mapped[bytes] = mapped_column(LargeBinary)
+    stamp: Mapped[bytes | None] = mapped_column(LargeBinary(64))
+    effort: Mapped[int]
 
 
 class Slot(Base):
@@ -113,6 +121,8 @@ class Run(Base):
     skip: Mapped[int]
     blob: Mapped[str] = mapped_column(String(64))
     hashes: Mapped[bytes] = mapped_column(LargeBinary)
+    nonces: Mapped[bytes] = mapped_column(LargeBinary)
+    """The session nonce of each part."""
 
 
 class FinishedToken(Base):
@@ -141,7 +151,7 @@ class Reply(Base):
     day: Mapped[dt.date] = mapped_column(Date)
     seen_day: Mapped[int]
     size: Mapped[int] = mapped_column(BigInteger)
-    entry: Mapped[bytes] = mapped_column(LargeBinary(48))
+    entry: Mapped[bytes] = mapped_column(LargeBinary(52))
     blob: Mapped[str | None] = mapped_column(String(64))
 
 
@@ -166,7 +176,7 @@ class Decoy(Base):
 
     id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
     day: Mapped[dt.date] = mapped_column(Date)
-    entry: Mapped[bytes] = mapped_column(LargeBinary(48))
+    entry: Mapped[bytes] = mapped_column(LargeBinary(52))
 
 
 class DecoyOpening(Base):
@@ -199,17 +209,31 @@ class Series(Base):
 
 
 class InwardBundle(Base):
-    """An inward Bundle that was taken in whole, by its sequence.
+    """An inward Bundle that was taken in whole, by its sequence and volume.
 
-    ``header``: SHA-256 of its header, of the last one when a desk that was put back from a copy used a sequence twice;
-    None when an older release took it.
+    ``header``: SHA-256 of its header; another one under the same number is not read. ``index``: SHA-256 of its index as
+    it was read, which the desk compares with its own.
     """
 
     __tablename__ = "inward"
 
     organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    header: Mapped[bytes | None] = mapped_column(HASH)
+    volume: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    header: Mapped[bytes] = mapped_column(HASH)
+    index: Mapped[bytes] = mapped_column(HASH)
+
+
+class CustodyHead(Base):
+    """The newest head that an organisation's desk sent, and the server's stamp over it."""
+
+    __tablename__ = "head"
+
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    head: Mapped[bytes] = mapped_column(HASH)
+    day: Mapped[dt.date] = mapped_column(Date)
+    stamp: Mapped[bytes] = mapped_column(LargeBinary(64))
 
 
 class RefusedItem(Base):

@@ -116,7 +116,7 @@ def _blobs(server: OpenServer, _today: date) -> Finding:
             .limit(_SAMPLE)
         ).all()
     )
-    damaged = sum(server.blobs.size(blob or "") != padding.sealed_size(size) for blob, size in bodies)
+    damaged = sum(server.blobs.size(blob or "") != padding.sealed_body_size(size) for blob, size in bodies)
     damaged += sum(server.blobs.size(blob or "") != size for blob, size in replies)
     damaged += sum(server.blobs.size(blob) is None for blob in runs)
     return Finding(
@@ -145,7 +145,7 @@ def _ledger(server: OpenServer, _today: date) -> Finding:
         )
     )
     right = (
-        bodies == sum(padding.sealed_size(size) for size in sizes)
+        bodies == sum(padding.sealed_body_size(size) for size in sizes)
         and replies == sum(int(row[1]) for row in held)
         and [tuple(row) for row in shares] == [(row[0], int(row[1])) for row in held]
     )

@@ -10,10 +10,10 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, exists, insert, literal, null, select, update
 
 from tipbox.formats.base import padding
-from tipbox.formats.base.limits import HASH_SIZE, MAX_RUN_PARTS, SEALED_PART_SIZE
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import sha256
-from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.formats.envelopes.header import Header
+from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
 from tipbox.server.config import Quota
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage import envelope_rows
@@ -27,6 +27,8 @@ from tipbox.server.uploads.ranges import Range
 
 LISTED_RANGES: Final = 100
 """Of one answer; a source asks again once these have come."""
+LISTED_PARTS: Final = 4096
+"""Of one answer that names what is stored of an upload."""
 FINISHED_DAYS: Final = 7
 
 # Statements that every upload runs, built once: building one costs more than running it.
@@ -86,16 +88,28 @@ class Commit:
 
 @dataclass(frozen=True)
 class Opening:
-    """A header and letter as they came, to be opened under a token (by its SHA-256)."""
+    """A header and letter as they came, to be opened under a token (by its SHA-256).
+
+    ``trailer``: of an Envelope without a body, which comes whole; empty otherwise.
+    """
 
     token: bytes
     header: Header
     letter: bytes = field(repr=False)
+    trailer: bytes = field(default=b"", repr=False)
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of header ‖ letter."""
-        return sha256(self.header.encoded, self.letter)
+        """SHA-256 of all that was sent."""
+        return sha256(self.header.encoded, self.letter, self.trailer)
+
+
+@dataclass(frozen=True)
+class PartsReceived:
+    """Parts of one run: SHA-256 and session nonce (16 bytes) of each."""
+
+    hashes: list[bytes] = field(default_factory=list)
+    nonces: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -161,11 +175,12 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
     _check_organisations(connection, header, terms.known)
     clock = tick(connection, today)
     if not header.body_size:
-        envelope = EnvelopeId(header.encoded, opening.letter).digest()
+        digest = EnvelopeHash(header.encoded, opening.letter).digest()
+        end = End(digest, opening.trailer, envelope_id(digest, opening.trailer))
         # One that came before under another token is not stored twice, and the answer does not show it.
-        if envelope_rows.is_new(connection, envelope):
+        if envelope_rows.is_new(connection, end.id):
             admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
-            _store(connection, envelope, (header, opening.letter), None, clock)
+            _store(connection, end, (header, opening.letter), None, clock)
         _note_finished(connection, opening.token, clock)
         return STORED
     admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
@@ -195,14 +210,14 @@ def _check_organisations(connection: Connection, header: Header, known: set[byte
         raise Refusal("unknown-organisation")
 
 
-def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes], blob: str) -> Change:
+def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str) -> Change:
     """Note the parts of a durable blob.
 
     Args:
         connection: the transaction.
         token: SHA-256 of the draft token.
         first: index of the blob's first part.
-        hashes: SHA-256 of each of its parts.
+        parts: its parts.
         blob: its name.
 
     Raises:
@@ -211,6 +226,7 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
     draft = find(connection, token)
     if draft is None:
         return Change(STORED, used=False)
+    hashes, nonces = parts.hashes, parts.nonces
     count = len(hashes)
     _compare(connection, token, first, hashes)
     added, missing = ranges.split(draft.missing, first, count)
@@ -222,9 +238,10 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
                 "draft": token,
                 "first": start,
                 "count": size,
-                "skip": at * SEALED_PART_SIZE,
+                "skip": at * ENVELOPE_PART_SIZE,
                 "blob": blob,
                 "hashes": b"".join(hashes[at : at + size]),
+                "nonces": b"".join(nonces[at : at + size]),
             },
         )
     if added:
@@ -237,13 +254,40 @@ def add_run(connection: Connection, token: bytes, first: int, hashes: Sequence[b
 
 def _received(body_size: int, missing: Sequence[Range]) -> int:
     to_come = sum(run_size(body_size, first, count) for first, count in missing)
-    return padding.sealed_size(body_size) - to_come
+    return padding.sealed_body_size(body_size) - to_come
 
 
 def run_size(body_size: int, first: int, count: int) -> int:
     """Sealed bytes of ``count`` parts from ``first`` on."""
-    last = padding.sealed_part_size(body_size, first + count - 1)
-    return (count - 1) * SEALED_PART_SIZE + last
+    last = padding.sealed_body_part_size(body_size, first + count - 1)
+    return (count - 1) * ENVELOPE_PART_SIZE + last
+
+
+def stored_parts(connection: Connection, token: bytes, first: int) -> bytes:
+    """Session nonce ‖ SHA-256 of each part from ``first`` on, zeros for one that is missing; at most LISTED_PARTS.
+
+    Raises:
+        Refusal: ``no-draft``, also when it is stored: then nothing is left to compare.
+    """
+    draft = find(connection, token)
+    if draft is None:
+        raise Refusal("no-draft")
+    end = min(draft.parts, first + LISTED_PARTS)
+    size = SESSION_NONCE_SIZE + HASH_SIZE
+    listed = bytearray(size * max(0, end - first))
+    rows = connection.execute(
+        select(Run.first, Run.count, Run.nonces, Run.hashes).where(
+            Run.draft == token, Run.first > first - MAX_RUN_PARTS, Run.first < end
+        )
+    )
+    for start, count, nonces, hashes in rows:
+        for index in range(max(start, first), min(start + count, end)):
+            at, place = index - start, (index - first) * size
+            listed[place : place + size] = (
+                nonces[at * SESSION_NONCE_SIZE : (at + 1) * SESSION_NONCE_SIZE]
+                + hashes[at * HASH_SIZE : (at + 1) * HASH_SIZE]
+            )
+    return bytes(listed)
 
 
 def _compare(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes]) -> None:
@@ -305,7 +349,7 @@ def drop_run(connection: Connection, token: bytes, first: int) -> State:
     return State(stored=False, missing=missing)
 
 
-def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, today: date) -> Commit:
+def commit(connection: Connection, token: bytes, envelope: End, blob: str, today: date) -> Commit:
     """Store a merged draft's Envelope once and end the draft."""
     if find(connection, token) is None:
         return Commit(used=False)
@@ -314,7 +358,7 @@ def commit(connection: Connection, token: bytes, envelope: bytes, blob: str, tod
         select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
     ).one()
     # Another upload of the same Envelope may have come first; this one's token counts as finished anyway.
-    used = envelope_rows.is_new(connection, envelope)
+    used = envelope_rows.is_new(connection, envelope.id)
     if used:
         _store(connection, envelope, (Header.parse(header), letter), blob, clock)
     _note_finished(connection, token, clock)
@@ -330,9 +374,7 @@ def delete_draft(connection: Connection, token: bytes) -> None:
     connection.execute(delete(Draft).where(Draft.token == token))
 
 
-def _store(
-    connection: Connection, envelope: bytes, sealed: tuple[Header, bytes], blob: str | None, clock: Clock
-) -> None:
+def _store(connection: Connection, envelope: End, sealed: tuple[Header, bytes], blob: str | None, clock: Clock) -> None:
     header, letter = sealed
     envelope_rows.store(connection, EnvelopeRow(envelope, clock.today, clock.days_seen, header, letter, blob))
 

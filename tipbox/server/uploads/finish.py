@@ -7,17 +7,37 @@ runs' blobs. ``sweep`` removes both. Asked again, the answer is the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date
 
-from tipbox.formats.base.limits import HASH_SIZE, SEALED_PART_SIZE
+from tipbox.errors import Malformed
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HASH_SIZE
 from tipbox.formats.base.primitives import equal, sha256
-from tipbox.formats.envelopes.envelope import EnvelopeId
+from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.blobs import BlobStore, IncomingBlob
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import STORED, CompleteDraft, State
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload, by SHA-256 of its draft token, and where it lies."""
+
+    store: Store
+    blobs: BlobStore
+    threads: Threads
+    token: bytes
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a source ends an Envelope: its hash (32 bytes) and trailer, as the source computed them."""
+
+    hash: bytes
+    trailer: bytes = field(repr=False)
 
 
 class _DamagedRun(Exception):
@@ -28,25 +48,33 @@ class _DamagedRun(Exception):
         self.first = first
 
 
-def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today: date) -> State:
+def finish(upload: Upload, ending: Ending, today: date) -> State:
     """Store the Envelope of a draft that has all of its parts.
 
     Raises:
-        Refusal: ``no-draft``, ``incomplete``.
+        Malformed: the trailer has not one tag for each slot.
+        Refusal: ``no-draft``, ``incomplete``; ``part-differs`` when the source means another Envelope: the draft stays.
         Full: the disk has no room for the merged blob; the draft stays.
     """
+    store, blobs, threads, token = upload.store, upload.blobs, upload.threads, upload.token
     draft = store.read(lambda connection: drafts.gather(connection, token))
     if draft is None:
         return STORED
+    if len(ending.trailer) != draft.header.trailer_size:
+        raise Malformed("an Envelope ends with one tag for each slot; this has another size")
     with threads.disk(blobs.create) as blob:
         try:
-            envelope = threads.disk(_merge, blobs, draft, blob)
+            digest = threads.disk(_merge, blobs, draft, blob)
         except _DamagedRun as damaged:
             first = damaged.first
             state = store.write(lambda connection: drafts.drop_run(connection, token, first))
             if state.stored:  # another request finished it and removed the runs
                 return STORED
             raise Refusal("incomplete", state=state.to_json()) from None
+        # What the source sealed is not what lies here: its tags would make of that what every desk calls forged.
+        if not equal(digest, ending.hash):
+            raise Refusal("part-differs")
+        envelope = End(digest, ending.trailer, envelope_id(digest, ending.trailer))
         # Durable before a row names it: an Envelope that is answered for is on the disk.
         name = threads.disk(blob.keep, blob.size)
         # Looks for the draft again: of two that finish it at once, the second stores nothing.
@@ -59,7 +87,7 @@ def finish(store: Store, blobs: BlobStore, threads: Threads, token: bytes, today
 
 
 def _merge(blobs: BlobStore, draft: CompleteDraft, merged: IncomingBlob) -> bytes:
-    envelope = EnvelopeId(draft.header.encoded, draft.letter)
+    envelope = EnvelopeHash(draft.header.encoded, draft.letter)
     for first, count, skip, blob, hashes in draft.runs:
         size = drafts.run_size(draft.header.body_size, first, count)
         expected = (hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE))
@@ -78,9 +106,9 @@ def _parts(pieces: Iterator[bytes]) -> Iterator[bytes]:
     buffer = bytearray()
     for piece in pieces:
         buffer += piece
-        end = len(buffer) - len(buffer) % SEALED_PART_SIZE
-        for at in range(0, end, SEALED_PART_SIZE):
-            yield bytes(buffer[at : at + SEALED_PART_SIZE])
+        end = len(buffer) - len(buffer) % ENVELOPE_PART_SIZE
+        for at in range(0, end, ENVELOPE_PART_SIZE):
+            yield bytes(buffer[at : at + ENVELOPE_PART_SIZE])
         del buffer[:end]
     if buffer:
         yield bytes(buffer)

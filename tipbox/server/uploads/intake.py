@@ -15,8 +15,18 @@ from typing import Final, Protocol
 
 from tipbox.errors import Malformed, NotTipbox, Truncated
 from tipbox.formats.base import padding
-from tipbox.formats.base.limits import MAX_HEADER, MAX_LETTER, MAX_RUN_PARTS, SEALED_PART_SIZE, TAG_SIZE
-from tipbox.formats.envelopes.header import Header, header_size
+from tipbox.formats.base.limits import (
+    ENVELOPE_PART_SIZE,
+    HASH_SIZE,
+    MAX_HEADER,
+    MAX_LETTER,
+    MAX_RUN_PARTS,
+    MAX_SLOTS,
+    SEAL_SIZE,
+    SESSION_NONCE_SIZE,
+    TAG_SIZE,
+)
+from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import N_, Refusal
@@ -25,13 +35,16 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
-from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, State
-from tipbox.server.uploads.finish import finish
+from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, PartsReceived, State
+from tipbox.server.uploads.finish import Ending, Upload, finish
 from tipbox.server.uploads.in_flight import InFlight, Share
 
-MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE
-"""Bytes of the largest header and letter."""
-MAX_RUN: Final = MAX_RUN_PARTS * SEALED_PART_SIZE
+MAX_TRAILER: Final = MAX_SLOTS * SEAL_SIZE
+MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE + MAX_TRAILER
+"""Bytes of the largest header, letter and trailer."""
+MAX_ENDING: Final = HASH_SIZE + MAX_TRAILER
+"""Bytes of the largest end of an upload: Envelope hash and trailer."""
+MAX_RUN: Final = MAX_RUN_PARTS * ENVELOPE_PART_SIZE
 """Bytes of the largest run."""
 PIECE: Final = 16 * 1024
 """Bytes read from a connection at a time."""
@@ -85,7 +98,7 @@ class Intake:
         self._bodies = InFlight(most // workers)
 
     def open(self, token: bytes, body: Body, length: int) -> Change:
-        """``PUT /api/envelope``: header ‖ letter of ``length`` bytes.
+        """``PUT /api/envelope``: header ‖ letter, and the trailer when there is no body: ``length`` bytes.
 
         Raises:
             TipboxError: a format error.
@@ -110,15 +123,17 @@ class Intake:
                 spool.write(piece)
             spool.seek(0)
             header = Header.parse(spool.read(size))
-            if length != size + header.sealed_letter_size:
-                raise Malformed("the letter does not have the size that the header says")
-            for piece in _pieces(body, header.sealed_letter_size):
+            header.expect(Kind.TIP)
+            trailer_size = 0 if header.body_size else header.trailer_size
+            if length != header.opening_size + trailer_size:
+                raise Malformed("what was sent does not have the size that the header says")
+            for piece in _pieces(body, header.sealed_letter_size + trailer_size):
                 # Small ones stay in memory; the number of connections is their bound.
                 if length > IN_MEMORY:
                     share.take(len(piece))
                 spool.write(piece)
             spool.seek(size)
-            opening = Opening(token, header, spool.read())
+            opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
         terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
         return self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
 
@@ -149,16 +164,24 @@ class Intake:
         with self._bodies.request() as share, self._threads.disk(self._blobs.create) as blob:
             run = _receive(body, sizes, blob, share)
             state = None
-            if run.hashes:
-                state = self._keep(token, first, run.hashes, blob, sum(sizes[: len(run.hashes)]))
+            if run.parts.hashes:
+                state = self._keep(token, first, run.parts, blob, sum(sizes[: len(run.parts.hashes)]))
             if run.cut is not None:  # only now: what came whole before the cut is kept
                 raise run.cut
             return state or drafts.state_of(draft)
 
-    def _keep(self, token: bytes, first: int, hashes: list[bytes], blob: IncomingBlob, size: int) -> State:
+    def stored_parts(self, token: bytes, first: int) -> bytes:
+        """``GET /api/envelope/parts/<first>``: which parts are here, by session nonce and hash.
+
+        Raises:
+            Refusal: ``no-draft``.
+        """
+        return self._store.read(lambda connection: drafts.stored_parts(connection, token, first))
+
+    def _keep(self, token: bytes, first: int, parts: PartsReceived, blob: IncomingBlob, size: int) -> State:
         name = self._threads.disk(blob.keep, size)
         try:
-            change = self._store.write(lambda connection: drafts.add_run(connection, token, first, hashes, name))
+            change = self._store.write(lambda connection: drafts.add_run(connection, token, first, parts, name))
         except Refusal:
             blob.discard()
             raise
@@ -166,15 +189,20 @@ class Intake:
             blob.discard()
         return change.state
 
-    def finish(self, token: bytes) -> State:
-        """``POST /api/envelope/finish``.
+    def finish(self, token: bytes, body: Body, length: int) -> State:
+        """``POST /api/envelope/finish``: Envelope hash ‖ trailer, ``length`` bytes.
 
         Raises:
-            Refusal: ``no-draft``, ``incomplete`` with the state.
+            Malformed: no Envelope ends so.
+            Refusal: ``no-draft``, ``incomplete`` with the state, ``part-differs``.
             Full: the disk has no room for it; the draft stays.
         """
+        if length < HASH_SIZE + SEAL_SIZE or (length - HASH_SIZE) % SEAL_SIZE:
+            raise Malformed("the end of an upload is its Envelope hash and one tag for each slot")
+        data = exactly(body, length)
+        ending = Ending(data[:HASH_SIZE], data[HASH_SIZE:])
         with self._threads.alone(token):
-            return finish(self._store, self._blobs, self._threads, token, self._today())
+            return finish(Upload(self._store, self._blobs, self._threads, token), ending, self._today())
 
     def _disk(self) -> Disk:
         return Disk.of(self._home.path, holds_bodies=self._blobs.local)
@@ -190,8 +218,8 @@ def _sealed_header_size(prefix: bytes) -> int:
 
 def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
     """The sizes of the parts in a run of ``length`` bytes; Malformed when no run has that length."""
-    count = min(-(-length // SEALED_PART_SIZE), max(0, draft.parts - first))
-    sizes = [padding.sealed_part_size(draft.body_size, index) for index in range(first, first + count)]
+    count = min(-(-length // ENVELOPE_PART_SIZE), max(0, draft.parts - first))
+    sizes = [padding.sealed_body_part_size(draft.body_size, index) for index in range(first, first + count)]
     if not 1 <= count <= MAX_RUN_PARTS or sum(sizes) != length:
         raise Malformed("a run has 1 to 64 whole sealed parts of this Envelope; this one has another length")
     return sizes
@@ -199,26 +227,29 @@ def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
 
 @dataclass(frozen=True)
 class ReceivedRun:
-    """SHA-256 of each part that came whole, and why the run ended before its last part, if it did."""
+    """The parts that came whole, and why the run ended before its last part, if it did."""
 
-    hashes: list[bytes]
+    parts: PartsReceived
     cut: Cut | Refusal | None = None
 
 
 def _receive(body: Body, sizes: Sequence[int], blob: IncomingBlob, share: Share) -> ReceivedRun:
     """Write parts to ``blob`` as they come."""
-    hashes: list[bytes] = []
+    parts = PartsReceived()
     try:
         for size in sizes:
             digest = hashlib.sha256()
+            nonce = b""
             for piece in _pieces(body, size):
                 share.take(len(piece))
+                nonce = nonce or piece[:SESSION_NONCE_SIZE]  # a piece is at least as long: parts are
                 digest.update(piece)
                 blob.write(piece)
-            hashes.append(digest.digest())
+            parts.hashes.append(digest.digest())
+            parts.nonces.append(nonce)
     except (Cut, Refusal) as error:
-        return ReceivedRun(hashes, error)
-    return ReceivedRun(hashes)
+        return ReceivedRun(parts, error)
+    return ReceivedRun(parts)
 
 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ def admit(
     """
     if disk.free < disk.floor:
         raise Refusal("full")
-    size = padding.sealed_size(body_size)
+    size = padding.sealed_body_size(body_size)
     if size:
         _admit_body(connection, quota, disk, clock, size)
     long = letter_size if letter_size > LONG_LETTER else 0

@@ -55,7 +55,7 @@ def create_app(
     )
     roster = Roster(home)
     store = Store(make_engine(home, config), threads)
-    pages = Pages(roster, CollectedDays(store).days, config, languages, today)
+    pages = Pages(roster, CollectedDays(store), config, languages, today)
     # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
     strict_headers(app)

@@ -9,12 +9,21 @@ from flask import Blueprint, Response, request
 
 from tipbox.errors import Malformed
 from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_PIECE
-from tipbox.formats.mailbox_list import DELETE_ANSWER, DELETE_REQUEST, PIECE_REQUEST, parse_delete, parse_piece
+from tipbox.formats.base.primitives import sha256
+from tipbox.formats.mailbox_list import (
+    DELETE_ANSWER,
+    DELETE_REQUEST,
+    LIST_REQUEST,
+    PIECE_REQUEST,
+    parse_delete,
+    parse_piece,
+    parse_tokens,
+)
 from tipbox.server.config import Limits
 from tipbox.server.mailboxes.mailbox import Mailboxes
 from tipbox.server.uploads.intake import exactly
 from tipbox.server.web.rates import Rates
-from tipbox.server.web.upload_api import announced_length, token_hash
+from tipbox.server.web.upload_api import announced_length
 
 _TYPE: Final = "application/octet-stream"
 
@@ -27,23 +36,28 @@ def mailbox_blueprint(mailboxes: Mailboxes, rates: Rates, limits: Limits) -> Blu
     @blueprint.post("")
     @limited
     def list_replies() -> Response:
-        address, _ = token_hash(), _body(0)
-        return _answer([mailboxes.list(address)], MAILBOX_LIST)
+        return _answer([mailboxes.list(_addresses(_body(LIST_REQUEST)))], MAILBOX_LIST)
 
     @blueprint.post("/piece")
     @limited
     def get_piece() -> Response:
-        address, (reply, number) = token_hash(), parse_piece(_body(PIECE_REQUEST))
-        return _answer(mailboxes.piece(address, reply, number), MAILBOX_PIECE)
+        body = _body(PIECE_REQUEST)
+        reply, number = parse_piece(body)
+        return _answer(mailboxes.piece(_addresses(body), reply, number), MAILBOX_PIECE)
 
     @blueprint.post("/delete")
     @limited
     def delete_replies() -> Response:
-        address, replies = token_hash(), parse_delete(_body(DELETE_REQUEST))
-        mailboxes.delete(address, replies)
+        body = _body(DELETE_REQUEST)
+        mailboxes.delete(_addresses(body), parse_delete(body))
         return _answer([DELETE_ANSWER], len(DELETE_ANSWER))
 
     return blueprint
+
+
+def _addresses(body: bytes) -> list[bytes]:
+    """The addresses of the mailboxes that a request has the tokens of. The tokens themselves go no further."""
+    return [sha256(token) for token in parse_tokens(body)]
 
 
 def _answer(pieces: Iterable[bytes], size: int) -> Response:
@@ -54,9 +68,7 @@ def _answer(pieces: Iterable[bytes], size: int) -> Response:
 
 
 def _body(size: int) -> bytes:
-    """The body, which has one size; a request that announces none has no body."""
-    if request.content_length is None and not request.headers.get("Transfer-Encoding") and not size:
-        return b""
+    """The body, which has one size."""
     if announced_length(size) != size:
         raise Malformed("the body of this request has another size")
     return exactly(request.environ["wsgi.input"], size)

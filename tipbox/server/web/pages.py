@@ -17,6 +17,7 @@ from werkzeug.datastructures import LanguageAccept
 
 from tipbox.formats import wordlists
 from tipbox.resources import static_dir
+from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.config import Config, Limits
 from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.organisations import ManifestFile, Roster
@@ -65,7 +66,7 @@ class Pages:
     def __init__(
         self,
         roster: Roster,
-        collected: Callable[[], Mapping[bytes, date]],
+        collected: CollectedDays,
         config: Config,
         languages: list[str],
         today: Callable[[], date],
@@ -75,8 +76,8 @@ class Pages:
         self._collected = collected
         self._config = config
         self._today = today
-        self._kept: dict[tuple[str, str], Page] = {}
-        self._kept_for: object = None
+        self._kept: dict[tuple[str, str], tuple[object, Page]] = {}
+        """Each page with what it was made from."""
 
     def language(self, prefix: str | None) -> str:
         """The language of this request: the path's, or what the visitor accepts, or the configured one."""
@@ -104,34 +105,37 @@ class Pages:
 
     def _page(self, name: str, language: str, prefix: str | None) -> Response:
         serving = self._roster.serving(self._today())
-        if not serving:
+        # Whoever comes for an answer asks for those of former organisations as well, while there are any.
+        writers = self._collected.writers() if name == "inbox" else frozenset()
+        named = [one for one in self._roster.listed() if one in serving or one.manifest.id in writers]
+        # An answer outlives the manifest of who wrote it, on this server too.
+        ids = sorted({one.manifest.id for one in named} | writers)
+        if not ids:
             raise Refusal("unavailable", N_("No organisation has a valid key here just now; come back in some days."))
-        collected = self._collected()
-        stamp = [(one.data, collected.get(one.manifest.id)) for one in serving]
-        if stamp != self._kept_for:
-            self._kept, self._kept_for = {}, stamp
+        collected = self._collected.days()
+        stamp = [ids, [one.data for one in named], [(one.data, collected.get(one.manifest.id)) for one in serving]]
         key = (name, f"{language}{prefix is not None}")
-        if key not in self._kept:
-            self._kept[key] = self._render(name, language, prefix, serving, collected)
-        response = self._kept[key].response()
+        kept_for, page = self._kept.get(key, (None, None))
+        if page is None or kept_for != stamp:
+            context = {
+                "organisations": sorted(
+                    (_organisation(one, language, collected.get(one.manifest.id)) for one in serving),
+                    key=lambda one: str(one["name"]).casefold(),
+                ),
+                "manifests": [one.data.decode() for one in named],
+                "named": [one.hex() for one in ids],
+            }
+            page = self._render(name, language, prefix, context)
+            self._kept[key] = stamp, page
+        response = page.response()
         if prefix is None:
             response.vary.add("Accept-Language")
         return response
 
-    def _render(
-        self, name: str, language: str, prefix: str | None, serving: list[ManifestFile], collected: Mapping[bytes, date]
-    ) -> Page:
+    def _render(self, name: str, language: str, prefix: str | None, context: Mapping[str, object]) -> Page:
         with force_locale(language):
             titles = {"start": gettext("Start"), "send": gettext("Send a message"), "inbox": gettext("Messages")}
-            body = render_template(
-                f"source/{name}.html",
-                **frame(language, prefix, titles[name]),
-                organisations=sorted(
-                    (_organisation(one, language, collected.get(one.manifest.id)) for one in serving),
-                    key=lambda one: str(one["name"]).casefold(),
-                ),
-                manifests=[one.data.decode() for one in serving],
-            )
+            body = render_template(f"source/{name}.html", **frame(language, prefix, titles[name]), **context)
         return Page.of(body.encode(), TYPES[".html"])
 
     def error(self, refusal: Refusal, status: int) -> Response:

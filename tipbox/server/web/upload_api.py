@@ -8,20 +8,22 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
 
-from tipbox.formats.base.limits import HASH_SIZE
+from tipbox.formats.base.limits import HASH_SIZE, MAX_BODY, PART_SIZE
 from tipbox.formats.base.primitives import sha256
 from tipbox.server.config import Limits
 from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.drafts import State
-from tipbox.server.uploads.intake import MAX_OPENING, MAX_RUN, Intake
+from tipbox.server.uploads.intake import MAX_ENDING, MAX_OPENING, MAX_RUN, Intake
 from tipbox.server.web.rates import Rates
 
 PREFIX: Final = "/api/"
 _TOKEN_CHARACTERS: Final = 43
+MAX_PARTS: Final = MAX_BODY // PART_SIZE
+"""No Envelope has more."""
 
 
 def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
-    """The four requests."""
+    """The five requests."""
     blueprint = Blueprint("api", __name__, url_prefix="/api/envelope")
 
     @blueprint.put("")
@@ -42,10 +44,17 @@ def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
         token, length = token_hash(), announced_length(MAX_RUN)
         return _answer(intake.parts(token, first, _body(), length))
 
+    @blueprint.get("/parts/<int:first>")
+    @rates.limit(limits.state)
+    def get_parts(first: int) -> Response:
+        listed = intake.stored_parts(token_hash(), min(first, MAX_PARTS))
+        return Response(listed, content_type="application/octet-stream")
+
     @blueprint.post("/finish")
     @rates.limit(limits.finish)
     def finish() -> Response:
-        return _answer(intake.finish(token_hash()))
+        token, length = token_hash(), announced_length(MAX_ENDING)
+        return _answer(intake.finish(token, _body(), length))
 
     return blueprint
 
