@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
+from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
 from tipbox.desk.replies import letter_of
-from tipbox.desk.vault.records import Organisation, Reply, ReplyText, Tip, TipFile
+from tipbox.desk.tips import consent_of
+from tipbox.desk.vault.records import ForgedEnvelope, Organisation, Reply, ReplyText, Thread, Tip, TipFile
 from tipbox.desk.vault.vault import Vault
+
+_BETWEEN = "\n\n"
 
 
 def thread_of(vault: Vault, organisation: Organisation, tip: Tip) -> dict[str, Any]:
     """The thread of a tip as ``desk thread --json`` prints it. Within a day: first the tips, then the replies."""
+    thread = Thread.find(vault, tip.thread)
+    mailbox = tip.mailbox if thread is None else thread.mailbox
+    tips = joined_tips(vault, tip.thread)
     said = [
-        *(
-            (found.received, 0, 0, found.id, _tip(vault, found))
-            for found in Tip.all(vault)
-            if found.thread == tip.thread
-        ),
+        *((found.received, 0, 0, found.id, _tip(vault, found, mailbox)) for found in tips),
         *(
             (reply.day, 1, reply.number, reply.id, _reply(vault, reply))
             for reply in Reply.all(vault)
@@ -26,6 +29,8 @@ def thread_of(vault: Vault, organisation: Organisation, tip: Tip) -> dict[str, A
     ]
     said.sort(key=lambda entry: entry[:4])
     return {
+        "consent": consent_of(thread),
+        "forged": sum(forged.thread == tip.thread for forged in ForgedEnvelope.all(vault)),
         "messages": [entry[4] for entry in said],
         "organisation": organisation.name,
         "thread": tip.thread.hex(),
@@ -36,15 +41,17 @@ def _files(files: tuple[TipFile, ...]) -> list[dict[str, Any]]:
     return [{"name": file.name, "size": file.size} for file in files]
 
 
-def _tip(vault: Vault, tip: Tip) -> dict[str, Any]:
+def _tip(vault: Vault, tip: JoinedTip, mailbox: bytes) -> dict[str, Any]:
+    messages = [letter_of(vault, one).message.decode(errors="replace") for one in tip.envelopes]
     return {
         "day": tip.received.isoformat(),
         "files": _files(tip.files),
         "id": tip.id.hex(),
         "kind": "tip",
+        "other_mailbox": any(one.mailbox != mailbox for one in tip.envelopes),
         "state": tip.state,
-        "text": letter_of(vault, tip).message.decode(errors="replace"),
-    }
+        "text": _BETWEEN.join(filter(None, messages)),
+    } | tip.facts()
 
 
 def _reply(vault: Vault, reply: Reply) -> dict[str, Any]:
@@ -60,19 +67,19 @@ def _reply(vault: Vault, reply: Reply) -> dict[str, Any]:
     }
 
 
-def mark_read(vault: Vault, thread: bytes) -> None:
-    """Record that staff has read all tips of a thread. It changes nothing that leaves the desk."""
-    _set(vault, thread, "opened", only=("new",))
+def first_line(vault: Vault, tip: Tip) -> str:
+    """The first line of a tip's message with anything in it; empty when it has no words."""
+    message = letter_of(vault, joined_tip(vault, tip).first).message.decode(errors="replace")
+    return next((line for line in map(str.strip, message.splitlines()) if line), "")
+
+
+def mark_read(vault: Vault, tips: Iterable[JoinedTip]) -> None:
+    """Record that staff has read these tips. It changes nothing that leaves the desk."""
+    with vault.transaction():
+        set_state(vault, tips, "opened", only=("new",))
 
 
 def close(vault: Vault, thread: bytes) -> int:
     """Set aside a thread: how many tips it has. A follow-up that comes later is still new."""
-    return _set(vault, thread, "closed", only=("new", "opened", "answered", "closed"))
-
-
-def _set(vault: Vault, thread: bytes, state: str, only: tuple[str, ...]) -> int:
     with vault.transaction():
-        found = [tip for tip in Tip.all(vault) if tip.thread == thread and tip.state in only]
-        for tip in found:
-            replace(tip, state=state).save(vault)
-    return len(found)
+        return set_state(vault, joined_tips(vault, thread), "closed", only=("new", "opened", "answered", "closed"))

@@ -36,7 +36,13 @@ class NoBundleYet(NotFound):
     code = "no-bundle"
 
 
-class NoReplyKey(InputRefused):
-    """This source gave no reply key: it can write again, but nobody can answer it."""
+class OtherVaultVersion(InputRefused):
+    """The vault was made by another version of tipbox."""
 
-    code = "no-reply-key"
+    code = "vault-version"
+
+
+class ShortId(InputRefused):
+    """An answer cannot be taken back: give at least eight digits of the tip's id."""
+
+    code = "short-id"

@@ -13,16 +13,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
-from tipbox.desk import replies
+from tipbox.desk import replies, sentences
 from tipbox.desk.pinned_server import server_digits
-from tipbox.desk.receive import FOR_OTHERS, ReceivedEnvelope, receive
-from tipbox.desk.vault.records import EnvelopeRecord, Organisation, Reply, Server, Tip, Traffic
+from tipbox.desk.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
+from tipbox.desk.vault.records import (
+    Copy,
+    EnvelopeRecord,
+    ForgedEnvelope,
+    KeptHeads,
+    Organisation,
+    Reply,
+    SentOutbox,
+    Server,
+    Stamp,
+    Thread,
+    Tip,
+    Traffic,
+    outbox_key,
+)
 from tipbox.desk.vault.vault import TIPS, Vault
 from tipbox.errors import (
     NO_ROOM,
+    BadSignature,
     DamagedItem,
+    Forged,
     Full,
     InputRefused,
     Malformed,
@@ -38,8 +54,10 @@ from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder
 from tipbox.files.printable import printable
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.bundles import bundle as bundle_format
-from tipbox.formats.bundles.acknowledgement import Report
+from tipbox.formats.bundles.bundle import Head, Index, Receipt
 from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
+from tipbox.formats.bundles.report import Report
+from tipbox.formats.bundles.stamps import check_head_stamp, check_stamp
 from tipbox.formats.envelopes import header as envelope_format
 from tipbox.formats.envelopes.header import FindKey
 
@@ -52,6 +70,9 @@ MAX_AHEAD: Final = 10_000
 MAX_SEQUENCE: Final = 2**40
 """No server gets there. Above it a number is never taken: the sum of those of several servers must stay exact."""
 
+MAX_STORED_DAYS: Final = 400
+"""No server keeps an Envelope for so long: a day further back is no day on which it was stored."""
+
 # A commit waits for the disk several times, so it serves many items; a killed import reads one batch again at most.
 _BATCH_ITEMS: Final = 64
 _BATCH_BYTES: Final = 16 << 20
@@ -62,6 +83,7 @@ _MAX_VOLUMES: Final = 10_000
 _SUFFIXES: Final = (".tip", ".bundle")
 _TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
 """What did not open for lack of a key: another copy of the key stick may have it."""
+_Dated = TypeVar("_Dated", bound=Tip | Copy)
 
 
 @dataclass
@@ -70,6 +92,7 @@ class ImportOutcome:
 
     Attributes:
         counts: how many Envelopes came to each outcome; ``known`` are those that were here already.
+        forged: of those that are ``forged``, how many came in the name of each thread (id) that is known here.
         notices: one-line remarks for staff.
         problems: what failed, each with the name of the file as it was given.
         replies: those that a server's report decided: delivered or refused.
@@ -78,6 +101,7 @@ class ImportOutcome:
     """
 
     counts: Counter[str] = field(default_factory=Counter)
+    forged: Counter[bytes] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
     problems: list[tuple[str, TipboxError]] = field(default_factory=list)
     unconfirmed: int = 0
@@ -223,7 +247,7 @@ class Importer:
         with self._committing():
             carried = EnvelopeRecord.find(self._vault, received.id)
             if carried is None:
-                self._keep(received, by_bundle=False)
+                self._keep(received)
             elif carried.outcome in _TRIED_AGAIN and received.error is None:
                 self._open_late(carried, received)
             else:
@@ -242,6 +266,8 @@ class Importer:
         if server is not None and (server.sender, server.server_key) != (index.sender, index.server_key):
             raise WrongSender("this Bundle is from another server than the one that this vault knows; ask its operator")
         self._check_sequence(index.sequence)
+        if odd := sum(item.receipt is not None and not _is_stored_day(item.receipt.day, index) for item in index.items):
+            self.outcome.notices += [sentences.ODD_DAYS] * odd
         broken: list[DamagedItem] = []
         with self._committing() as commit:
             # In the transaction of the first items: an import that is killed before they are kept pins nothing.
@@ -250,6 +276,7 @@ class Importer:
                 server.save(self._vault)
                 self.outcome.pinned = server_digits(server)
             self._note_traffic(index)
+            self._note_heads(index)
             for item in bundle.items:
                 try:
                     self._item(bundle, item)
@@ -285,11 +312,10 @@ class Importer:
         if item.entry.kind == "report":
             self._report(bundle, item)
             return
-        sequence = self._number(bundle)
         # What is known is not opened again: a Bundle repeats all that is not acknowledged yet.
         carried = EnvelopeRecord.find(self._vault, item.entry.hash)
         if carried is not None and carried.outcome not in _TRIED_AGAIN:
-            self._see_again(carried, item.entry.hash, sequence)
+            self._see_again(carried, item, bundle)
             return
         try:
             with bundle.open(item) as stream:
@@ -301,12 +327,18 @@ class Importer:
         if received.id != item.entry.hash:
             received.drop()
             raise damaged(item, "not what the index says")
+        if item.entry.receipt is not None:
+            received = replace(
+                received,
+                tip=received.tip and self._dated(received.tip, item.entry.receipt, bundle.index),
+                copy=received.copy and self._dated(received.copy, item.entry.receipt, bundle.index),
+            )
         if carried is None:
-            self._keep(received, by_bundle=True)
+            self._keep(received, bundle)
         elif received.error is None:
             self._open_late(carried, received)
         else:
-            self._see_again(carried, item.entry.hash, sequence)
+            self._see_again(carried, item, bundle)
 
     def _open_late(self, carried: EnvelopeRecord, received: ReceivedEnvelope) -> None:
         """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
@@ -318,14 +350,39 @@ class Importer:
             found.save(self._vault)
         self._count(received)
 
-    def _see_again(self, carried: EnvelopeRecord, ident: bytes, sequence: int) -> None:
+    def _see_again(self, carried: EnvelopeRecord, item: Item, bundle: Bundle) -> None:
         """An Envelope that was here before; the server still has it."""
         self.outcome.counts["known"] += 1
         if not carried.by_bundle:
             replace(carried, by_bundle=True).save(self._vault)
         # A Bundle later than the report: the server was restored from a backup, so it is acknowledged once more.
-        elif carried.taken and sequence > carried.taken:
-            replace(carried, id=ident, confirmed=True, outbox=0, taken=0).save(self._vault)
+        elif carried.taken and self._number(bundle) > carried.taken:
+            replace(carried, id=item.entry.hash, confirmed=True, outbox=0, taken=0).save(self._vault)
+        if item.entry.receipt is not None:
+            self._date_again(carried.outcome, item.entry.hash, item.entry.receipt, bundle.index)
+
+    def _date_again(self, outcome: str, ident: bytes, receipt: Receipt, index: Index) -> None:
+        """The server's day of a tip that came as a file first, or whose day could not be believed before."""
+        kinds: dict[str, type[Tip | Copy]] = {MINE: Tip, DUPLICATE: Copy}
+        known = kinds[outcome].find(self._vault, ident) if outcome in kinds else None
+        if known is None:
+            return
+        if not known.dated:
+            self._dated(known, receipt, index).save(self._vault)
+        elif receipt.day != known.received and _is_stored_day(receipt.day, index):
+            self.outcome.notices.append(sentences.OTHER_DAY)
+
+    def _dated(self, record: _Dated, receipt: Receipt, index: Index) -> _Dated:
+        """A tip, or the note of a copy, with what the server says of it; as it was when its day cannot be one."""
+        if not _is_stored_day(receipt.day, index):
+            return record
+        stamp = Stamp(receipt.day, receipt.stamp, index.sender)
+        try:
+            check_stamp(record.hash, stamp.day, stamp.signature, stamp.server)
+        except BadSignature:
+            self.outcome.notices.append(sentences.BAD_STAMP)
+            return replace(record, received=receipt.day, dated=True)
+        return replace(record, received=receipt.day, dated=True, stamp=stamp)
 
     def _report(self, bundle: Bundle, item: Item) -> None:
         if item.entry.size > _MAX_REPORT:
@@ -337,23 +394,31 @@ class Importer:
             report = Report.parse(data)
         except TipboxError as error:
             raise damaged(item, "not a report") from error
-        newest = max(report.bundles, default=0)
         traffic = Traffic.of(self._vault)
-        if newest > traffic.sent + MAX_AHEAD:
+        if max((taken.sequence for taken in report.bundles), default=0) > traffic.sent + MAX_AHEAD:
             raise damaged(item, "of outboxes that this desk never wrote")
+        newest = 0
+        for taken in report.bundles:
+            sent = SentOutbox.find(self._vault, outbox_key(taken.sequence))
+            # One that this vault does not know was written after the copy was made from which it was restored.
+            if sent is None or taken.indexes == (sent.index,):
+                newest = taken.sequence
+            elif not sent.disputed:
+                replace(sent, disputed=True).save(self._vault)
+                self.outcome.notices.append(sentences.disputed(taken.sequence))
         for carried in EnvelopeRecord.all(self._vault):
             if carried.due and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, self._number(bundle))
-        self.outcome.replies += replies.note_report(self._vault, report)
+        self.outcome.replies += replies.note_report(self._vault, newest, dict(report.refused))
         # The server knows later outboxes than this vault, which was restored from a copy: no number is used twice.
-        if newest > traffic.sent:
-            replace(traffic, sent=newest).save(self._vault)
+        if report.bundles and report.bundles[-1].sequence > traffic.sent:
+            replace(traffic, sent=report.bundles[-1].sequence).save(self._vault)
 
     def _number(self, bundle: Bundle) -> int:
         """A number that grows from Bundle to Bundle, also from one server to the next."""
         return Traffic.of(self._vault).base + bundle.index.sequence
 
-    def _note_traffic(self, index: bundle_format.Index) -> None:
+    def _note_traffic(self, index: Index) -> None:
         if index.volumes <= _MAX_VOLUMES:
             self._volumes.setdefault(index.sequence, set(range(1, index.volumes + 1))).discard(index.volume)
         traffic = Traffic.of(self._vault)
@@ -371,18 +436,37 @@ class Importer:
         if newest != traffic.seen:
             replace(traffic, seen=newest).save(self._vault)
 
+    def _note_heads(self, index: Index) -> None:
+        """Keep the heads that the newest Bundle names, where their stamps verify."""
+        kept = KeptHeads.find(self._vault)
+        number = Traffic.of(self._vault).base + index.sequence
+        if kept is not None and kept.number >= number:
+            return
+        good = tuple(head for head in index.heads if _is_stamped(head, index.sender))
+        if len(good) < len(index.heads):
+            self.outcome.notices.append(sentences.BAD_HEAD)
+        if kept is not None or good:
+            KeptHeads(number, good).save(self._vault)
+
     # --- Envelopes --------------------------------------------------------------------------------------------------
 
     def _receive(self, stream: BinaryIO) -> ReceivedEnvelope:
         return receive(self._vault, self._organisation.id, self._find_key, stream, self._today)
 
-    def _keep(self, received: ReceivedEnvelope, *, by_bundle: bool) -> None:
+    def _keep(self, received: ReceivedEnvelope, bundle: Bundle | None = None) -> None:
+        """Keep an Envelope that is not known; ``bundle`` brought it, unless it was a file."""
         received.keep(self._vault)
-        EnvelopeRecord(received.id, received.outcome, by_bundle).save(self._vault)
+        EnvelopeRecord(received.id, received.outcome, bundle is not None).save(self._vault)
+        if received.outcome == Forged.code and bundle is not None:
+            number = self._number(bundle)
+            ForgedEnvelope(received.id, self._today, number, received.thread).save(self._vault)
         self._count(received)
 
     def _count(self, received: ReceivedEnvelope) -> None:
         self.outcome.counts[received.outcome] += 1
+        self.outcome.notices += received.notices
+        if received.outcome == Forged.code and Thread.find(self._vault, received.thread) is not None:
+            self.outcome.forged[received.thread] += 1
         if (canary := received.canary) is not None:
             if canary.tip == received.id:
                 self.outcome.canaries.append(canary.number)
@@ -408,6 +492,19 @@ class Importer:
         fsync_folder(self._vault.path / TIPS)
         self._vault.checkpoint()
         self._batch.clear()
+
+
+def _is_stored_day(day: date, index: Index) -> bool:
+    """Whether the server can have stored an Envelope of this Bundle on that day."""
+    return 0 <= (index.day - day).days <= MAX_STORED_DAYS
+
+
+def _is_stamped(head: Head, server: bytes) -> bool:
+    try:
+        check_head_stamp(head.organisation, head.head, head.day, head.stamp, server)
+    except BadSignature:
+        return False
+    return True
 
 
 def total_size(paths: Iterable[Path]) -> int:

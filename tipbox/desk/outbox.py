@@ -8,20 +8,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.keys.ceremony import manifests
 from tipbox.desk.replies import OutboxLoad, items_of, note_sent, outbox_load
-from tipbox.desk.vault.records import EnvelopeRecord, Organisation, Server, SignedManifest, Traffic
+from tipbox.desk.vault.records import (
+    EnvelopeRecord,
+    Organisation,
+    SentOutbox,
+    Server,
+    SignedManifest,
+    Traffic,
+    outbox_key,
+)
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import Expired, NoCurrentKey
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
-from tipbox.formats.base.limits import MAX_ACKS
-from tipbox.formats.base.primitives import SigningKey
+from tipbox.formats.base.limits import MAX_ACKS, MAX_REPORT_BUNDLES
+from tipbox.formats.base.primitives import SigningKey, random_bytes, sha256
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle import INWARD, Index
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundle
 from tipbox.formats.manifest import server_id
+
+_FRESH: Final = 16
+"""Random bytes in each head: it changes with every outbox, and tells nobody whether anything happened between."""
 
 
 @dataclass(frozen=True)
@@ -79,26 +91,31 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
     with vault.transaction():
         traffic = Traffic.of(vault)
         sequence = traffic.sent + 1
-        replace(traffic, sent=sequence).save(vault)
+        head = sha256(traffic.head, random_bytes(_FRESH))
+        replace(traffic, sent=sequence, head=head).save(vault)
         due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
         for carried in due:
             # The first one stays: a report of any later outbox speaks for what this one held as well.
             if not carried.outbox:
                 replace(carried, outbox=sequence).save(vault)
         note_sent(vault, load, sequence)
-    items = [
-        *_acknowledgements(due, desk_key),
-        item_of("manifest", signed.file.encode()),
-        *items_of(vault, load.replies),
-    ]
-    index = Index(
-        day=today,
-        direction=INWARD,
-        organisation=organisation.id,
-        sender=desk_key.verify_key.encode(),
-        sequence=sequence,
-        items=(),
-    )
+        items = [
+            *_acknowledgements(due, desk_key),
+            item_of("manifest", signed.file.encode()),
+            *items_of(vault, load.replies),
+        ]
+        index = Index(
+            day=today,
+            direction=INWARD,
+            organisation=organisation.id,
+            sender=desk_key.verify_key.encode(),
+            sequence=sequence,
+            items=tuple(item.entry for item in items),
+            head=head,
+        )
+        # With the number: what the server reports is compared with it, and no report names more outboxes than these.
+        SentOutbox(sequence, sha256(index.encode())).save(vault)
+        vault.delete(SentOutbox.kind, outbox_key(max(0, sequence - MAX_REPORT_BUNDLES)))
     make_stick_folder(out.parent)
     with replacing(out, SEALED_MODE) as file:
         write_bundle(

@@ -13,11 +13,13 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from tipbox.desk import sentences
 from tipbox.desk.canaries import canary_of
-from tipbox.desk.vault.records import Canary, Contents, Message, Tip, TipFile, VaultRecord
+from tipbox.desk.vault.records import Canary, Contents, Copy, Message, Thread, Tip, TipFile, VaultRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import (
     BadCommitment,
+    Forged,
     Incomplete,
     LimitExceeded,
     Malformed,
@@ -31,38 +33,51 @@ from tipbox.errors import (
 )
 from tipbox.formats.access_code import thread_id
 from tipbox.formats.base.limits import KEY_SIZE
-from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, open_files, read_envelope
-from tipbox.formats.envelopes.header import FindKey, OpenedSlot, open_slot
+from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
+from tipbox.formats.envelopes.header import FindKey, Kind, OpenedSlot, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
+from tipbox.formats.envelopes.seals import End, check_seal
 
 MINE: Final = "mine"
 DUPLICATE: Final = "duplicate"
 FOR_OTHERS: Final = frozenset({NotForYou.code, NotAddressed.code})
 # Errors of an Envelope that is complete and stays closed; all others mean that it is no complete Envelope.
-_CLOSED: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered, BadCommitment, Malformed, LimitExceeded)
+_SLOT: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered)
+_LETTER: Final = (Tampered, LimitExceeded, Malformed, BadCommitment)
+_PARTS: Final = (Tampered, Malformed)
 
 
 @dataclass(frozen=True)
 class ReceivedEnvelope:
-    """A complete Envelope: its id, what became of it, why, and the tip when it is kept.
+    """A complete Envelope: its id, what became of it, why, and what is kept.
 
-    ``canary``: the canary whose token this is; its ``tip`` is another one when the token came before.
+    Attributes:
+        tip: the tip, when it is kept.
+        copy: what is noted of one that says the same as a tip in the vault.
+        thread: the thread in whose name a forged one came.
+        canary: the canary whose token this is; its ``tip`` is another one when the token came before.
+        notices: one-line remarks for staff.
     """
 
     id: bytes
     outcome: str
     error: TipboxError | None = None
     tip: Tip | None = field(default=None, repr=False)
+    copy: Copy | None = None
     file: Path | None = None
     notes: tuple[VaultRecord, ...] = field(default=(), repr=False)
+    thread: bytes = b""
     canary: Canary | None = None
+    notices: tuple[str, ...] = ()
 
     def keep(self, vault: Vault) -> None:
         """Move the file into place and write the records. The caller syncs ``tips/`` and then commits."""
-        if self.tip is None or self.file is None:
-            return
-        self.file.rename(vault.tip_path(self.id))
-        for record in (self.tip, *self.notes):
+        if self.tip is not None and self.file is not None:
+            self.file.rename(vault.tip_path(self.id))
+            self.tip.save(vault)
+        if self.copy is not None:
+            self.copy.save(vault)
+        for record in self.notes:
             record.save(vault)
 
     def drop(self) -> None:
@@ -72,35 +87,33 @@ class ReceivedEnvelope:
 
 
 def receive(vault: Vault, organisation: bytes, find_key: FindKey, stream: BinaryIO, today: date) -> ReceivedEnvelope:
-    """Read the Envelope that takes up ``stream`` exactly.
+    """Read the Envelope that takes up ``stream`` exactly, in the order of docs/format.md, 4.5.
+
+    The first failure names the outcome. Nothing that the letter says counts before the seal of this organisation's own
+    thread was checked: whoever opens another slot of the same Envelope can seal another letter.
 
     Raises:
         TipboxError: it is not a complete Envelope (a header error, Truncated, Incomplete, TrailingData, or what was
             found before its end was missed); nothing is left of it.
     """
     reading = read_envelope(stream)
-    ident = EnvelopeId(reading.header.encoded, reading.letter)
     try:
         slot = open_slot(reading.header, organisation, find_key)
+    except _SLOT as error:
+        return _closed(reading, error)
+    try:
         letter = open_letter(reading.header, slot.content_key, reading.letter)
-        if letter.kind != "tip":
-            raise Malformed("this Envelope is a reply; it belongs to a source")
-    except _CLOSED as error:
-        return _closed(reading, ident, error)
+    except _LETTER as error:
+        return _closed(reading, error)
     path = vault.incoming_path()
     try:
-        try:
-            _store(reading, ident, letter, path)
-        except (Tampered, Malformed) as error:
-            path.unlink()
-            return _closed(reading, ident, error)
-        return _opened(vault, ident.digest(), slot, letter, path=path, today=today)
+        return _read_body(vault, reading, slot, letter, path=path, organisation=organisation, today=today)
     except BaseException:  # also when the command is stopped: what is half read is of no use
         path.unlink(missing_ok=True)
         raise
 
 
-def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> ReceivedEnvelope:
+def _closed(reading: Reading, error: TipboxError) -> ReceivedEnvelope:
     """Read the rest, for the id alone.
 
     Raises:
@@ -108,57 +121,83 @@ def _closed(reading: Reading, ident: EnvelopeId, error: TipboxError) -> Received
             outcome; what is not whole has no id, and so is neither kept nor acknowledged.
     """
     try:
-        for part in reading.parts:
-            ident.add(part)
+        return ReceivedEnvelope(reading.end().id, error.code, error)
     except (Incomplete, TrailingData):
         raise error from None
-    return ReceivedEnvelope(ident.digest(), error.code, error)
 
 
-def _store(reading: Reading, ident: EnvelopeId, letter: Letter, path: Path) -> None:
+def _read_body(
+    vault: Vault, reading: Reading, slot: OpenedSlot, letter: Letter, *, path: Path, organisation: bytes, today: date
+) -> ReceivedEnvelope:
+    """Read parts, trailer and seal; the file at ``path`` is there afterwards only when it belongs to a tip."""
+    try:
+        end = _store(reading, letter, path)
+    except _PARTS as error:
+        path.unlink()
+        return _closed(reading, error)
+    thread = thread_id(slot.pair_key)
+    try:
+        check_seal(reading.header, organisation, slot, end)
+    except Forged:
+        path.unlink()
+        return ReceivedEnvelope(end.id, Forged.code, Forged(sentences.FORGED), thread=thread)
+    tip = Tip(
+        id=end.id,
+        hash=end.hash,
+        thread=thread,
+        message_id=letter.id,
+        received=today,
+        imported=today,
+        state="new",
+        content_key=slot.content_key,
+        pair_key=slot.pair_key,
+        mailbox=slot.mailbox,
+        seal_secret=slot.seal_secret,
+        files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
+        words=bool(letter.message),
+        consent=letter.consent,
+        continues=letter.continues,
+        files_follow=letter.files_follow,
+    )
+    return _accepted(vault, tip, letter, path)
+
+
+def _store(reading: Reading, letter: Letter, path: Path) -> End:
+    """Write the Envelope durably as it came, to its last byte."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb", buffering=1 << 20) as out:  # parts are small, and each write is a call
         out.write(reading.header.encoded)
         out.write(reading.letter)
-
-        def keep(part: bytes) -> None:
-            ident.add(part)
-            out.write(part)
-
-        for _ in open_files(reading, letter, keep):
+        for _ in open_files(reading, letter, out.write):
             pass
+        end = reading.end()
+        out.write(end.trailer)
         # Before the file gets its name and its record: nobody acknowledges what a power cut could still take.
         out.flush()
         os.fsync(out.fileno())
+    return end
 
 
-def _opened(
-    vault: Vault, ident: bytes, slot: OpenedSlot, letter: Letter, *, path: Path, today: date
-) -> ReceivedEnvelope:
-    tip = Tip(
-        id=ident,
-        thread=thread_id(slot.pair_key),
-        message_id=letter.id,
-        received=today,
-        state="new",
-        content_key=slot.content_key,
-        pair_key=slot.pair_key,
-        files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
-    )
+def _accepted(vault: Vault, tip: Tip, letter: Letter, path: Path) -> ReceivedEnvelope:
+    """What carries its thread's seal: a tip, or a copy of one."""
     # Only what has been verified to its end is compared: an Envelope that breaks off may begin like any other.
-    notes = _notes(vault, tip, path)
-    if notes is None:
+    notes, same = _compared(vault, tip, path)
+    if same is not None:
         path.unlink()
-        return ReceivedEnvelope(ident, DUPLICATE)
+        copy = Copy(tip.id, tip.hash, same, tip.received, tip.imported)
+        return ReceivedEnvelope(tip.id, DUPLICATE, copy=copy)
+    thread = Thread.find(vault, tip.thread) or Thread(tip.thread, tip.mailbox)
+    notices = () if thread.mailbox == tip.mailbox else (sentences.OTHER_MAILBOX,)
     canary = canary_of(vault, letter)
     if canary is not None and not canary.tip:  # the first with its token is ticked off: nobody needs to answer it
-        canary = replace(canary, tip=ident)
-        tip, notes = replace(tip, state="closed"), (*notes, canary)
-    return ReceivedEnvelope(ident, MINE, tip=tip, file=path, notes=notes, canary=canary)
+        canary = replace(canary, tip=tip.id)
+        tip, notes = replace(tip, state="closed", first=tip.id), (*notes, canary)
+    notes = (*notes, thread.joined_by(tip))
+    return ReceivedEnvelope(tip.id, MINE, tip=tip, file=path, notes=notes, canary=canary, notices=notices)
 
 
-def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[VaultRecord, ...] | None:
-    """What to note beside a new tip; None when the vault has one with the same message id that says the same.
+def _compared(vault: Vault, tip: Tip, path: Path) -> tuple[tuple[VaultRecord, ...], bytes | None]:
+    """What to note beside a new tip; the id of the one in the vault that says the same, if there is one.
 
     Anybody may send as many tips as they like under one message id: each is read for its contents once or twice,
     however many there are.
@@ -166,19 +205,19 @@ def _notes(vault: Vault, tip: Tip, path: Path) -> tuple[VaultRecord, ...] | None
     message = Message.find(vault, tip.message_id)
     if message is None:
         # Nearly all come once: their contents, gigabytes perhaps, are not read again for a hash that nobody asks for.
-        return (Message(tip.message_id, (tip.id,)),)
+        return (Message(tip.message_id, (tip.id,)),), None
     contents = _contents(path, tip)
     notes: list[VaultRecord] = [Contents(contents, tip.id), Message(tip.message_id, ())]
     for first in message.tips:
         known = _stored_contents(vault, first)
         if known == contents:
-            return None
+            return (), first
         if known is not None:
             notes.append(Contents(known, first))
     twin = Contents.find(vault, contents)
     if twin is not None and _stored_contents(vault, twin.tip) == contents:
-        return None
-    return tuple(notes)
+        return (), twin.tip
+    return tuple(notes), None
 
 
 def _stored_contents(vault: Vault, ident: bytes) -> bytes | None:
@@ -195,8 +234,12 @@ def _contents(path: Path, tip: Tip) -> bytes:
     with path.open("rb") as file:
         reading = read_envelope(file)
         letter = open_letter(reading.header, tip.content_key, reading.letter)
-        # The body's key is random: without it, the same words sealed twice give the same hash.
-        digest = hashlib.sha256(tip.pair_key + replace(letter, body_key=bytes(KEY_SIZE)).encode())
+        # Without what is new each time that the same words are sealed: the body's key, and the hash of what was sealed
+        # before them.
+        said = replace(letter, body_key=bytes(KEY_SIZE), continues=b"")
+        digest = hashlib.sha256(tip.pair_key + said.encode(Kind.TIP))
         for _, piece in open_files(reading, letter):
             digest.update(piece)
+        if reading.end().id != tip.id:
+            raise Tampered  # in the vault: a copy of it is worth keeping
     return digest.digest()

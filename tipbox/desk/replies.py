@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,23 +16,21 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from tipbox.desk.desk_errors import NoReplyKey, VaultDamaged
-from tipbox.desk.vault.records import Reply, ReplyText, Tip, TipFile
+from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
+from tipbox.desk.vault.records import Reply, ReplyText, Thread, Tip, TipFile
 from tipbox.desk.vault.vault import INCOMING, REPLIES, Vault
-from tipbox.errors import LimitExceeded, Malformed, TipboxError
+from tipbox.errors import LimitExceeded, TipboxError
 from tipbox.files.attachments import Attachment, read_once
 from tipbox.files.durable import fsync_folder
-from tipbox.formats.base.limits import GIB, HASH_SIZE, ID_SIZE, KEY_SIZE, MIB
+from tipbox.formats.base.limits import GIB, HASH_SIZE, ID_SIZE, KEY_SIZE, MAX_REPLY, MIB
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.bundles.acknowledgement import Report
 from tipbox.formats.bundles.bundle import ItemEntry
 from tipbox.formats.bundles.bundle_write import ItemSource
-from tipbox.formats.envelopes.envelope import EnvelopeId, Sealed, read_envelope
+from tipbox.formats.envelopes.envelope import Sealed, read_envelope
 from tipbox.formats.envelopes.letter import Letter, open_letter
-from tipbox.formats.envelopes.reply import KIND, seal_reply
-
-MAX_REPLY: Final = 256 * MIB
-"""Bytes of a reply's Envelope: more than this does not fit into a mailbox (docs/protocol.md, 3.1)."""
+from tipbox.formats.envelopes.reply import seal_reply
+from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 
 MAX_CARRIED: Final = 2000
 """Replies in one outbox, far below what a Bundle holds."""
@@ -57,33 +55,37 @@ def queue_reply(
 ) -> Reply:
     """Seal a reply to the source of ``tip`` and queue it for the next outbox. The vault is open for writing.
 
+    It answers the whole tip that the Envelope belongs to, and goes to the mailbox that the thread's first tip named.
+
     Raises:
-        NoReplyKey: the source gave none.
         LimitExceeded: the message or the files are too large.
         InputRefused: there is nothing to send, or a file changed.
     """
     sweep(vault)  # before writing: what a killed command left may be what fills the disk
-    source_letter = _letter_with_reply_key(vault, tip)
+    answered, thread = joined_tip(vault, tip), Thread.find(vault, tip.thread)
+    if thread is None:
+        raise VaultDamaged
     letter = Letter(
         message=message,
         files=tuple(attachment.entry for attachment in attachments),
         body_key=random_bytes(KEY_SIZE),
         id=random_bytes(ID_SIZE),
-        kind=KIND,
+        answers=answered.first.message_id,
+        day=today,
     )
     letter.check_sendable()
-    sealed = _seal(source_letter, tip, letter)
+    sealed = seal_reply(tip.pair_key, letter)
     if sealed.header.envelope_size > MAX_REPLY:
         raise LimitExceeded(f"replying: a reply has at most {MAX_REPLY // MIB} MiB; send some files in another one")
     path = vault.incoming_path()
     try:
-        ident, item = _write(sealed, attachments, source_letter.mailbox, path, progress)
+        ident, item = _write(sealed, attachments, thread.mailbox, path, progress)
         reply = Reply(
             id=ident,
             item=item,
             thread=tip.thread,
-            tip=tip.id,
-            address=source_letter.mailbox,
+            tip=answered.id,
+            address=thread.mailbox,
             day=today,
             number=max((reply.number for reply in Reply.all(vault)), default=0) + 1,
             size=sealed.header.envelope_size,
@@ -95,22 +97,12 @@ def queue_reply(
             fsync_folder(vault.path / REPLIES)
             reply.save(vault)
             ReplyText(ident, message).save(vault)
-            _mark_answered(vault, tip)
+            _mark_answered(vault, answered)
     except BaseException:
         with suppress(OSError, TipboxError):  # the error that brought us here is the one to show
             sweep(vault)
         raise
     return reply
-
-
-def _letter_with_reply_key(vault: Vault, tip: Tip) -> Letter:
-    """A letter of the thread with a mailbox and a reply key: the tip's own, or else that of its newest neighbour."""
-    neighbours = [found for found in Tip.all(vault) if found.thread == tip.thread and found.id != tip.id]
-    for candidate in [tip, *sorted(neighbours, key=lambda found: (found.received, found.id), reverse=True)]:
-        letter = letter_of(vault, candidate)
-        if letter.reply_key:
-            return letter
-    raise NoReplyKey("replying: this source gave no reply key, so nobody can answer it; it can only write again")
 
 
 def letter_of(vault: Vault, tip: Tip) -> Letter:
@@ -129,20 +121,11 @@ def letter_of(vault: Vault, tip: Tip) -> Letter:
         ) from error
 
 
-def _seal(source_letter: Letter, tip: Tip, letter: Letter) -> Sealed:
-    try:
-        return seal_reply(source_letter.mailbox, source_letter.reply_key, tip.pair_key, letter)
-    except Malformed as error:
-        raise NoReplyKey(
-            "replying: what this source gave as its reply key is not one, so nobody can answer it"
-        ) from error
-
-
 def _write(
     sealed: Sealed, attachments: Sequence[Attachment], address: bytes, path: Path, progress: Callable[[int], None]
 ) -> tuple[bytes, bytes]:
     """Write the Envelope durably to ``path``; its id, and the hash of the item that will carry it."""
-    ident = EnvelopeId(sealed.header.encoded, sealed.letter)
+    envelope_hash = EnvelopeHash(sealed.header.encoded, sealed.letter)
     item = hashlib.sha256(address)  # both hashes now: reading gigabytes a second time would cost as much as sealing
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb", buffering=_CHUNK) as out:
@@ -155,18 +138,18 @@ def _write(
         put(sealed.header.encoded)
         put(sealed.letter)
         for part in sealed.parts(read_once(attachments)):
-            ident.add(part)
+            envelope_hash.add(part)
             put(part)
         out.flush()
         os.fsync(out.fileno())
-    return ident.digest(), item.digest()
+    return envelope_id(envelope_hash.digest()), item.digest()
 
 
-def _mark_answered(vault: Vault, tip: Tip) -> None:
+def _mark_answered(vault: Vault, answered: JoinedTip) -> None:
     """The tip is answered, and what was opened of its thread. What nobody has read yet stays new."""
-    for found in list(Tip.all(vault)):
-        if found.id == tip.id or (found.thread == tip.thread and found.state != "new"):
-            replace(found, state="answered").save(vault)
+    others = [tip for tip in joined_tips(vault, answered.thread) if tip.id != answered.id]
+    set_state(vault, others, "answered", only=("opened", "answered", "closed"))
+    set_state(vault, [answered], "answered", only=("new", "opened", "answered", "closed"))
 
 
 def sweep(vault: Vault) -> None:
@@ -252,14 +235,17 @@ def note_sent(vault: Vault, load: OutboxLoad, outbox: int) -> None:
         replace(reply, state="refused", outbox=0, code=VaultDamaged.code).save(vault)
 
 
-def note_report(vault: Vault, report: Report) -> list[Reply]:
+def note_report(vault: Vault, newest: int, refused: Mapping[bytes, str]) -> list[Reply]:
     """Take a server's report, within a transaction; the replies that it decides, as they are now.
 
     A report decides a reply only when it names an outbox that carried it: so an old Bundle that comes again, and names
     a reply that has been sent once more since, says nothing.
+
+    Args:
+        vault: the vault.
+        newest: the last outbox that was taken as it was written here.
+        refused: the code of each item (by its hash) that the server refused.
     """
-    newest = max(report.bundles, default=0)
-    refused = dict(report.refused)
     decided = []
     for reply in list(Reply.all(vault)):
         if reply.state == "sent" and 0 < reply.outbox <= newest:

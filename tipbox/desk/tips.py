@@ -4,51 +4,62 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from tipbox.desk.desk_errors import AlreadyThere, VaultDamaged
-from tipbox.desk.vault.records import Canary, Organisation, Tip
+from tipbox.desk.desk_errors import AlreadyThere, ShortId, VaultDamaged
+from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
+from tipbox.desk.vault.records import Canary, Copy, Organisation, Thread, Tip
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import NotFound, TipboxError
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
 from tipbox.files.writer_thread import Stage
-from tipbox.formats.access_code import check_digits
 from tipbox.formats.base.limits import HASH_SIZE
+from tipbox.formats.envelopes.consent import Consent
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.letter import Letter, open_letter
 
 MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"
 FILES: Final = "files"
+SHORTEST_ID: Final = 8
+"""Hex digits that name the tip of an answer. Fewer are one typing error away from another source."""
 _BATCH_PIECES: Final = 8
+_BETWEEN: Final = b"\n\n"
+"""Between the messages of Envelopes that make up one tip: nearly always only the first has one."""
 
 
 def list_tips(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
     """All tips as ``desk list --json`` prints them, by day and id. Canaries are among them, marked as what they are."""
     canaries = {canary.tip: canary.number for canary in Canary.all(vault)}
-    tips = sorted(Tip.all(vault), key=lambda tip: (tip.received, tip.id))
+    threads = {thread.id: thread for thread in Thread.all(vault)}
     return [
         {
+            "consent": consent_of(threads.get(tip.thread)),
             "files": [{"name": file.name, "size": file.size} for file in tip.files],
             "id": tip.id.hex(),
             "organisation": organisation.name,
-            "received": tip.received.isoformat(),
             "state": tip.state,
             "thread": tip.thread.hex(),
         }
+        | tip.facts()
         | ({"canary": canaries[tip.id]} if tip.id in canaries else {})
-        for tip in tips
+        for tip in joined_tips(vault)
     ]
 
 
+def consent_of(thread: Thread | None) -> dict[str, Any] | None:
+    """What the source of a thread allows, as JSON; None when it has not said, which allows nothing by itself."""
+    allowed: Consent | None = None if thread is None else thread.consent
+    return None if allowed is None else allowed.to_json()
+
+
 def find_tip(vault: Vault, prefix: str) -> Tip:
-    """The one tip whose id, in hex, starts with ``prefix``.
+    """The one Envelope whose id, in hex, starts with ``prefix``; for a copy, the one that says the same.
 
     Raises:
         NotFound: there is none, or more than one.
@@ -56,40 +67,59 @@ def find_tip(vault: Vault, prefix: str) -> Tip:
     wanted = prefix.strip().lower()
     if len(wanted) == 2 * HASH_SIZE and not wanted.strip("0123456789abcdef"):
         # A whole id is looked up; for part of one, every record has to be decrypted.
-        found = [tip for tip in [Tip.find(vault, bytes.fromhex(wanted))] if tip]
+        copy = Copy.find(vault, bytes.fromhex(wanted))
+        found = {copy.tip if copy else bytes.fromhex(wanted)}
     elif wanted:
-        found = [tip for tip in Tip.all(vault) if tip.id.hex().startswith(wanted)]
+        found = {tip.id for tip in Tip.all(vault) if tip.id.hex().startswith(wanted)}
+        found |= {copy.tip for copy in Copy.all(vault) if copy.id.hex().startswith(wanted)}
     else:
-        found = []
+        found = set()
     if len(found) > 1:
         raise NotFound("looking for the tip: more than one id starts like this; give more of it")
-    if not found:
+    tip = Tip.find(vault, found.pop()) if found else None
+    if tip is None:
         raise NotFound("looking for the tip: this vault has none with this id; see tipbox desk list")
-    return found[0]
+    return tip
 
 
-def _facts(tip: Tip, organisation: Organisation, reading: Reading, letter: Letter) -> bytes:
+def find_tip_to_answer(vault: Vault, prefix: str) -> Tip:
+    """The same for an answer, which goes to somebody and cannot be taken back.
+
+    Raises:
+        NotFound: there is none, or more than one.
+        ShortId: too little of an id was given.
+    """
+    if 0 < len(prefix.strip()) < SHORTEST_ID:
+        raise ShortId(
+            f"looking for the tip to answer: an answer cannot be taken back; give at least {SHORTEST_ID} digits of its "
+            "id, see tipbox desk list"
+        )
+    return find_tip(vault, prefix)
+
+
+def _facts(tip: JoinedTip, organisation: Organisation, thread: Thread | None, letters: list[Letter]) -> bytes:
     """``tip.json``: ASCII, so that no name of a source can speak to a terminal that prints it."""
+    files = [file for letter in letters for file in letter.files]
     value = {
-        "check_digits": check_digits(tip.pair_key, reading.header.hash),
+        "check_digits": tip.envelopes[-1].check_digits,
+        "consent": consent_of(thread),
         "files": [
             {"name": file.name, "path": f"{FILES}/{safe_name(number, file.name)}", "size": file.size, "type": file.type}
-            for number, file in enumerate(letter.files, 1)
+            for number, file in enumerate(files, 1)
         ],
         "id": tip.id.hex(),
-        "language": letter.language,
-        "message_id": letter.id.hex(),
+        "language": letters[0].language,
+        "message_id": letters[0].id.hex(),
         "organisation": organisation.name,
-        "received": tip.received.isoformat(),
         "thread": tip.thread.hex(),
-    }
+    } | tip.facts()
     return (ascii_json(value) + "\n").encode()
 
 
 def open_tip(
     vault: Vault, organisation: Organisation, tip: Tip, out: Path, progress: Callable[[int], None] = lambda _: None
-) -> None:
-    """Open a tip into the folder ``out``, which is made or must be empty.
+) -> JoinedTip:
+    """Open the whole tip that an Envelope belongs to into the folder ``out``, which is made or must be empty.
 
     Everything is written to a folder beside it and moved there when the last part has been verified. It is not synced:
     the vault has it.
@@ -102,25 +132,36 @@ def open_tip(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise AlreadyThere("opening a tip: the folder is not empty; name a new one with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
+    joined = joined_tip(vault, tip)
     with working_folder(out.parent) as work:
         try:
-            with vault.tip_path(tip.id).open("rb") as file:
-                _write(tip, organisation, file, work, progress)
+            (work / FILES).mkdir(mode=0o700)
+            letters: list[Letter] = []
+            files = 0
+            for one in joined.envelopes:
+                with vault.tip_path(one.id).open("rb") as file:
+                    letters.append(_write_files(one, file, work, files, progress))
+                files += len(one.files)
         except (TipboxError, FileNotFoundError) as error:
             raise VaultDamaged(
                 "opening a tip: its file in the vault is damaged; restore the vault's second copy"
             ) from error
+        message = _BETWEEN.join(letter.message for letter in letters if letter.message)
+        facts = _facts(joined, organisation, Thread.find(vault, tip.thread), letters)
+        for name, data in ((MESSAGE, message), (FACTS, facts)):
+            (work / name).touch(mode=0o600, exist_ok=False)
+            (work / name).write_bytes(data)
         _release(work, out)
+    return joined
 
 
-def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, progress: Callable[[int], None]) -> None:
+def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Callable[[int], None]) -> Letter:
+    """Write the files of one Envelope, numbered behind those ``before`` it; its letter."""
     reading = read_envelope(file)
     letter = open_letter(reading.header, tip.content_key, reading.letter)
-    for name, data in ((MESSAGE, letter.message), (FACTS, _facts(tip, organisation, reading, letter))):
-        (work / name).touch(mode=0o600, exist_ok=False)
-        (work / name).write_bytes(data)
-    (work / FILES).mkdir(mode=0o700)
-    paths = [work / FILES / on_disk(safe_name(number, entry.name)) for number, entry in enumerate(letter.files, 1)]
+    paths = [
+        work / FILES / on_disk(safe_name(number, entry.name)) for number, entry in enumerate(letter.files, before + 1)
+    ]
     for path in paths:  # before the first piece: a file of no bytes gets none
         path.touch(mode=0o600, exist_ok=False)
     for index, group in groupby(open_files(reading, letter), key=itemgetter(0)):
@@ -129,6 +170,14 @@ def _write(tip: Tip, organisation: Organisation, file: BinaryIO, work: Path, pro
             for batch in _batches(piece for _, piece in group):
                 writing.put(batch)
                 progress(sum(map(len, batch)))
+    _check_whole(tip, reading)
+    return letter
+
+
+def _check_whole(tip: Tip, reading: Reading) -> None:
+    """VaultDamaged unless these are the bytes whose seal was checked when they were imported."""
+    if reading.end().id != tip.id:
+        raise VaultDamaged
 
 
 def _batches(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
@@ -145,9 +194,10 @@ def _release(work: Path, out: Path) -> None:
             shutil.move(entry, out / entry.name)
 
 
-def mark_opened(vault: Vault, ident: bytes) -> None:
-    """Record that staff has opened the tip with this id. It changes nothing that leaves the desk."""
+def mark_opened(vault: Vault, tip: JoinedTip) -> None:
+    """Record that staff has opened a tip. It changes nothing that leaves the desk.
+
+    What has come to it since it was opened stays new.
+    """
     with vault.transaction():
-        tip = Tip.find(vault, ident)  # read again: another command may have changed it while this one opened files
-        if tip is not None and tip.state == "new":
-            replace(tip, state="opened").save(vault)
+        set_state(vault, [tip], "opened", only=("new",))

@@ -19,17 +19,23 @@ from tipbox.commands.terminal import (
     pass_terminal,
     passphrase_option,
 )
-from tipbox.desk import outbox, tips
+from tipbox.desk import outbox, sentences, tips
 from tipbox.desk.importer import Importer, ImportOutcome, total_size
+from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
+from tipbox.desk.vault.records import Thread
 from tipbox.errors import PartlyDone, TipboxError
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 
 _PATH = click.Path(path_type=Path)
+_LINE: Final = 2000
+"""Characters of what a source wrote that are shown on one line."""
 _GOOD: Final = frozenset({"mine", "duplicate", "known", "not-for-you", "not-addressed"})
-_WORDS: Final[Mapping[str, str]] = {
+
+
+_OUTCOMES: Final[Mapping[str, str]] = {
     "mine": "opened",
     "duplicate": "the same as one that was here",
     "known": "here already",
@@ -38,6 +44,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "too-late": "sealed to a key that is destroyed, or not on this copy of the key stick",
     "unknown-key": "sealed to a key that this vault never had",
     "tampered": "changed after sealing",
+    # In a thread that nobody knows: anybody can make as many of them, in the names of as many threads, as they like.
+    "forged": "changed after sealing",
 }
 
 
@@ -84,8 +92,15 @@ def import_(
 
 
 def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
-    for name, count in sorted(outcome.counts.items()):
-        terminal.say(f"{count} {_WORDS.get(name, name)}")
+    counted: Counter[str] = Counter()
+    for name, count in outcome.counts.items():
+        counted[_OUTCOMES.get(name, name)] += count
+    counted[_OUTCOMES["forged"]] -= outcome.forged.total()
+    for words, count in sorted(counted.items()):
+        if count:
+            terminal.say(f"{count} {words}")
+    for thread_id, count in sorted(outcome.forged.items()):
+        terminal.say(f"thread {thread_id.hex()[:8]}: {sentences.forged(count)}")
     if not outcome.counts and not outcome.problems:
         terminal.say("nothing new")
     if outcome.canaries:
@@ -160,7 +175,10 @@ def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
         size = sum(file["size"] for file in files)
         terminal.say(
             f"{tip['id'][:12]}  {tip['received']}  {tip['state']:8}  thread {tip['thread'][:8]}  "
-            f"{len(files)} files, {size:,} bytes" + (f"  canary {tip['canary']}" if "canary" in tip else "")
+            f"{len(files)} files, {size:,} bytes"
+            + (f"  {sentences.missing(tip['missing'])}" if tip["missing"] else "")
+            + (f"  {sentences.BEFORE_MISSING}" if tip["before_missing"] else "")
+            + (f"  canary {tip['canary']}" if "canary" in tip else "")
         )
     terminal.result(listed)
 
@@ -176,12 +194,18 @@ def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: 
     """Open a tip into a folder: message.txt, tip.json and files/."""
     with open_vault(terminal, vault, passphrase_file) as opened:
         found = tips.find_tip(opened, tip)
-        with terminal.progress("opening", sum(file.size for file in found.files)) as progress:
-            tips.open_tip(opened, ceremony.organisation_of(opened), found, out, progress)
+        with terminal.progress("opening", sum(file.size for file in joined_tip(opened, found).files)) as progress:
+            shown = tips.open_tip(opened, ceremony.organisation_of(opened), found, out, progress)
+        known = Thread.find(opened, shown.thread)
         opened.lock(waiting(terminal))  # only now: opening gigabytes keeps no import out
-        tips.mark_opened(opened, found.id)
-    terminal.say(f"Opened {found.id.hex()[:12]} into {out}: {len(found.files)} files.")
-    terminal.result({"files": len(found.files), "id": found.id.hex(), "out": str(out)})
+        tips.mark_opened(opened, shown)
+    terminal.say(f"Opened {shown.id.hex()[:12]} into {out}: {len(shown.files)} files.")
+    terminal.say(f"Received {shown.received}, imported {shown.first.imported}.")
+    facts = shown.facts()
+    for line in sentences.tip_lines(facts):
+        terminal.say(f"{line[:1].upper()}{line[1:]}.")
+    terminal.say(f"Consent: {printable(sentences.consent(known, days.today()), _LINE)}.")
+    terminal.result({"files": len(shown.files), "id": shown.id.hex(), "out": str(out)} | facts)
 
 
 @desk.command("outbox")

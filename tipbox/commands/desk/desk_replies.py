@@ -11,15 +11,18 @@ import click
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
-from tipbox.desk import conversations, pinned_server, replies, tips
+from tipbox.desk import conversations, pinned_server, replies, sentences, tips
+from tipbox.desk.joined import joined_tips
 from tipbox.desk.keys import ceremony
-from tipbox.desk.vault.records import TRIED_AGAIN, Reply
+from tipbox.desk.vault.records import TRIED_AGAIN, Reply, Thread
 from tipbox.files.attachments import measure
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 
 _LINE: Final = 2000
 """Characters of a line of a message that are shown; desk show writes it whole."""
+_BEGINS: Final = 80
+"""Characters of a tip that are enough to know it by."""
 _WHY: Final = {
     "full": "the source's mailbox has no room",
     "version": "the server is too old to keep mailboxes",
@@ -54,12 +57,19 @@ def reply(
     """Seal a reply to the source of a tip; the next outbox carries it."""
     message, attachments = read_text(terminal, message_file), measure(files)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
-        found = tips.find_tip(opened, tip)
+        found = tips.find_tip_to_answer(opened, tip)
+        begins = conversations.first_line(opened, found)
         with terminal.progress("sealing", sum(attachment.entry.size for attachment in attachments)) as progress:
             made = replies.queue_reply(opened, found, message, attachments, today=days.today(), progress=progress)
-    terminal.say(f"Sealed the reply {made.id.hex()[:12]} to {found.id.hex()[:12]}; the next outbox carries it.")
+    terminal.say(
+        f"Sealed the reply {made.id.hex()[:12]} to {made.tip.hex()[:12]}, which begins: {printable(begins, _BEGINS)}"
+        if begins
+        else f"Sealed the reply {made.id.hex()[:12]} to {made.tip.hex()[:12]}, which has no words."
+    )
+    terminal.say("The next outbox carries it.")
     terminal.result(
         {
+            "begins": begins[:_BEGINS],
             "id": made.id.hex(),
             "size": made.size,
             "state": made.state,
@@ -79,9 +89,14 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
     """Show all that a source and you have said, in the order of days."""
     with open_vault(terminal, vault, passphrase_file) as opened:
         found = tips.find_tip(opened, tip)
+        read = joined_tips(opened, found.thread)
         talk = conversations.thread_of(opened, ceremony.organisation_of(opened), found)
+        known = Thread.find(opened, found.thread)
         opened.lock(waiting(terminal))  # only now: reading keeps no import out
-        conversations.mark_read(opened, found.thread)
+        conversations.mark_read(opened, read)
+    terminal.say(f"Consent: {printable(sentences.consent(known, days.today()), _LINE)}")
+    if talk["forged"]:
+        terminal.say(sentences.forged(talk["forged"]))
     for message in talk["messages"]:
         who = "source" if message["kind"] == "tip" else talk["organisation"]
         terminal.say(
@@ -91,6 +106,13 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
             terminal.say(f"    {printable(line, _LINE)}")
         for file in message["files"]:
             terminal.say(f"    [{printable(file['name'])}, {file['size']:,} bytes]")
+        if message["kind"] == "tip":
+            for line in sentences.tip_lines(message):
+                terminal.say(f"    ({line})")
+            if message["imported"] != message["day"]:
+                terminal.say(f"    (imported {message['imported']})")
+            if message["other_mailbox"]:
+                terminal.say(f"    ({sentences.OTHER_MAILBOX})")
     terminal.result(talk)
 
 

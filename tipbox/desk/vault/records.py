@@ -7,10 +7,15 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date
 from functools import cache
+from types import NoneType, UnionType
 from typing import Any, ClassVar, Final, Self, get_args, get_origin, get_type_hints
 
 from tipbox.desk.vault.vault import Record, Vault
 from tipbox.formats.base import days
+from tipbox.formats.bundles.bundle import Head
+from tipbox.formats.envelopes.consent import Consent
+from tipbox.formats.envelopes.header import OpenedSlot
+from tipbox.formats.envelopes.seals import check_digits
 from tipbox.formats.manifest import Manifest, ReceivingKey
 
 TRIED_AGAIN: Final = frozenset({"full", "version"})
@@ -41,6 +46,9 @@ def _typed(hint: Any, value: Any) -> Any:
         return bytes.fromhex(value)
     if hint is date:
         return days.parse(value)
+    if get_origin(hint) is UnionType:  # something or None
+        (kind,) = (kind for kind in get_args(hint) if kind is not NoneType)
+        return None if value is None else _typed(kind, value)
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         if kinds[-1] is Ellipsis:
@@ -164,17 +172,54 @@ class Traffic(VaultRecord):
         sent: the number of the last outbox.
         base: what is added to its sequences to compare them with those of the servers before it: another server counts
             from 1 again, and its Bundles are newer than all of the old one's.
+        head: what the last outbox named as the head of this desk's chain of custody; empty before the first.
     """
 
     kind: ClassVar[str] = "traffic"
     seen: tuple[tuple[int, date], ...] = ()
     sent: int = 0
     base: int = 0
+    head: bytes = b""
 
     @classmethod
     def of(cls, vault: Vault) -> Self:
         """The vault's record, or a new one."""
         return cls.find(vault) or cls()
+
+
+@dataclass(frozen=True)
+class SentOutbox(VaultRecord):
+    """An outbox that was written here: SHA-256 of its index, which the server's report must name.
+
+    ``disputed``: the server took another one under its number, and staff were told.
+    """
+
+    kind: ClassVar[str] = "outbox"
+    sequence: int
+    index: bytes
+    disputed: bool = False
+
+    @property
+    def key(self) -> bytes:
+        """The number."""
+        return outbox_key(self.sequence)
+
+
+def outbox_key(sequence: int) -> bytes:
+    """The key of the record of an outbox."""
+    return sequence.to_bytes(8)
+
+
+@dataclass(frozen=True)
+class KeptHeads(VaultRecord):
+    """The heads of all organisations' chains of custody as the newest Bundle named them, rightly stamped.
+
+    ``number`` is that of the Bundle: base and sequence.
+    """
+
+    kind: ClassVar[str] = "heads"
+    number: int
+    heads: tuple[Head, ...]
 
 
 @dataclass(frozen=True)
@@ -224,23 +269,151 @@ class TipFile:
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """A server's signed word (64 bytes) that an Envelope lay there on a day; ``server`` is its Ed25519 key."""
+
+    day: date
+    signature: bytes = field(repr=False)
+    server: bytes
+
+
+@dataclass(frozen=True)
 class Tip(VaultRecord):
-    """A tip that this vault opened. Its Envelope lies in the vault as it came; this record holds the keys to it."""
+    """An Envelope that this vault opened. It lies in the vault as it came; this record holds the keys to it.
+
+    Several of them may make up one tip as people see it (tipbox/desk/joined.py).
+
+    Attributes:
+        id: the Envelope's id.
+        hash: the Envelope's hash: what check digits, stamps and ``continues`` name.
+        received: the day on which the server stored it, once the server has said so; else that of the import.
+        imported: the day on which this desk imported it.
+        state: ``new``, ``opened``, ``answered`` or ``closed``.
+        words: whether it has a message.
+        consent: what it allows; None when it does not say.
+        continues: the hash of the one that was stored before it in the same tip, or empty.
+        files_follow: how many files were to come after it.
+        dated: ``received`` is the server's word.
+        stamp: the server's signature over that word; None when there is none, or it does not verify.
+        first: the id of the first Envelope of what people opened together with it; empty while it is new.
+    """
 
     kind: ClassVar[str] = "tip"
     id: bytes
+    hash: bytes
     thread: bytes
     message_id: bytes
     received: date
+    imported: date
     state: str
     content_key: bytes = field(repr=False)
     pair_key: bytes = field(repr=False)
+    mailbox: bytes = field(repr=False)
+    seal_secret: bytes = field(repr=False)
     files: tuple[TipFile, ...] = field(repr=False)
+    words: bool = True
+    consent: Consent | None = field(default=None, repr=False)
+    continues: bytes = b""
+    files_follow: int = 0
+    dated: bool = False
+    stamp: Stamp | None = None
+    first: bytes = b""
 
     @property
     def key(self) -> bytes:
         """The Envelope's id."""
         return self.id
+
+    @property
+    def slot(self) -> OpenedSlot:
+        """What its slot held."""
+        return OpenedSlot(self.content_key, self.pair_key, self.mailbox, self.seal_secret)
+
+    @property
+    def check_digits(self) -> str:
+        """What its source and this organisation compare."""
+        return check_digits(self.slot, self.hash)
+
+
+@dataclass(frozen=True)
+class Copy(VaultRecord):
+    """An Envelope that says the same as a tip in the vault, and was not kept: its hash, its days and its stamp.
+
+    ``tip`` is the id of the one that was kept; the others are as in ``Tip``.
+    """
+
+    kind: ClassVar[str] = "copy"
+    id: bytes
+    hash: bytes
+    tip: bytes
+    received: date
+    imported: date
+    dated: bool = False
+    stamp: Stamp | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class ForgedEnvelope(VaultRecord):
+    """An Envelope without the seal of the thread in whose name it came.
+
+    ``day`` is that of the import, ``bundle`` the number (base and sequence) of the Bundle that brought it.
+    """
+
+    kind: ClassVar[str] = "forged"
+    id: bytes
+    day: date
+    bundle: int
+    thread: bytes
+
+    @property
+    def key(self) -> bytes:
+        """The Envelope's id."""
+        return self.id
+
+
+@dataclass(frozen=True)
+class Thread(VaultRecord):
+    """What holds for all tips of one source to this organisation.
+
+    Attributes:
+        id: the thread's id.
+        mailbox: the address that the first accepted tip named. What a later one names is in its record, and not used.
+        consent: the narrowest that all tips together allow; None while no tip has said anything, which is not level 0.
+    """
+
+    kind: ClassVar[str] = "thread"
+    id: bytes
+    mailbox: bytes = field(repr=False)
+    consent: Consent | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The thread's id."""
+        return self.id
+
+    def joined_by(self, tip: Tip) -> Thread:
+        """With one more accepted tip, which can narrow what is allowed and never widen it."""
+        if tip.consent is None:
+            return self
+        return replace(self, consent=narrower(self.consent, tip.consent))
+
+
+def narrower(one: Consent | None, other: Consent) -> Consent:
+    """What both consents allow: the lowest level, all exceptions, the earliest end."""
+    if one is None:
+        return other
+    ends = [end for end in (one.until, other.until) if end is not None]
+    return Consent(
+        level=min(one.level, other.level),
+        ask_me=one.ask_me or other.ask_me,
+        never=tuple(dict.fromkeys((*one.never, *other.never))),
+        until=min(ends, default=None),
+    )
 
 
 @dataclass(frozen=True)

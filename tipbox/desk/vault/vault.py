@@ -24,7 +24,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
-from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.desk_errors import OtherVaultVersion, VaultDamaged
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
 from tipbox.files.durable import fsync_folder, write_file
 from tipbox.files.lock import exclusive
@@ -40,6 +40,9 @@ LOCK_FILE: Final = "lock"
 TIPS: Final = "tips"
 INCOMING: Final = "incoming"
 REPLIES: Final = "replies"
+
+VERSION: Final = 1
+"""Of what the records of a vault hold. Vaults from before the first release have none, and are not read."""
 
 _NONCE: Final = 24
 _SMALLEST_RECORD: Final = 256
@@ -60,6 +63,27 @@ def _connect(path: Path) -> sqlite3.Connection:
     for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "trusted_schema = OFF"):
         store.execute(f"PRAGMA {pragma}")
     return store
+
+
+def _check_version(path: Path) -> None:
+    """OtherVaultVersion when the store's records are not those that this version writes."""
+    if not path.is_file():
+        raise VaultDamaged
+    try:
+        store = _connect(path)
+        try:
+            (version,) = store.execute("PRAGMA user_version").fetchone()
+        finally:
+            store.close()
+    except sqlite3.DatabaseError as error:
+        raise VaultDamaged from error
+    if version < VERSION:
+        raise OtherVaultVersion(
+            "opening the vault: it is from before the first release of tipbox, and is not read any more; make a new "
+            "one with tipbox keys init"
+        )
+    if version > VERSION:
+        raise OtherVaultVersion("opening the vault: a newer version of tipbox made it; upgrade this one")
 
 
 class Vault:
@@ -84,6 +108,7 @@ class Vault:
         try:
             (path / STORE_FILE).chmod(0o600)
             store.execute(_SCHEMA)
+            store.execute(f"PRAGMA user_version = {VERSION}")
         finally:
             store.close()
         write_file(path / LOCK_FILE, b"")
@@ -106,6 +131,7 @@ class Vault:
 
         Raises:
             NotFound: there is no vault in this folder.
+            OtherVaultVersion: another version of tipbox made it.
             WrongPassphrase: the passphrase does not open it.
             VaultDamaged: its files are not what they were.
         """
@@ -113,13 +139,14 @@ class Vault:
             sealed = (path / KEY_FILE).read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"opening the vault: there is none in {path}; check --vault") from error
+        _check_version(path / STORE_FILE)
         try:
             key = locked_file.unlock(locked_file.Kind.VAULT, passphrase, sealed)
         except WrongPassphrase as error:
             raise WrongPassphrase("opening the vault: the passphrase is wrong; check the passphrase file") from error
         except TipboxError as error:
             raise VaultDamaged from error
-        if len(key) != KEY_SIZE or not (path / STORE_FILE).is_file():
+        if len(key) != KEY_SIZE:
             raise VaultDamaged
         try:
             vault = cls(path, key, _connect(path / STORE_FILE))

@@ -1,0 +1,194 @@
+"""Tips as people see them: Envelopes that one source stored one after the other are one tip (docs/format.md, 4.3).
+
+An Envelope joins the one that its letter names by hash, when that one was accepted in the same thread. What comes after
+a person opened the tip stands beside it, as new: nobody believes that they have read it. Nothing is joined across
+threads, and nothing here is stored but which Envelopes were opened together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import accumulate
+from typing import Any, Final
+
+from tipbox.desk.vault.records import Copy, Tip, TipFile
+from tipbox.desk.vault.vault import Vault
+
+MAX_ROW: Final = 32
+"""Envelopes that make up one tip at most."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What the check digits of an Envelope vouch for: so many messages and files, up to and with its own.
+
+    ``gap``: something before it has not come, for which they do not vouch.
+    """
+
+    messages: int
+    files: int
+    gap: bool
+
+
+@dataclass(frozen=True)
+class JoinedTip:
+    """One tip.
+
+    Attributes:
+        envelopes: its Envelopes, in the order in which they were stored.
+        covered: for each of them, what its check digits vouch for.
+        gap: something before its first Envelope has not come.
+        missing: how many files its source announced that have not come.
+    """
+
+    envelopes: tuple[Tip, ...]
+    covered: tuple[Covered, ...]
+    gap: bool
+    missing: int
+
+    @property
+    def first(self) -> Tip:
+        """The Envelope that stands for the tip."""
+        return self.envelopes[0]
+
+    @property
+    def id(self) -> bytes:
+        """The id of its first Envelope."""
+        return self.first.id
+
+    @property
+    def thread(self) -> bytes:
+        """The thread's id."""
+        return self.first.thread
+
+    @property
+    def received(self) -> date:
+        """The day of its first Envelope."""
+        return self.first.received
+
+    @property
+    def state(self) -> str:
+        """All its Envelopes have the same."""
+        return self.first.state
+
+    @property
+    def files(self) -> tuple[TipFile, ...]:
+        """The files of all."""
+        return tuple(file for one in self.envelopes for file in one.files)
+
+    def facts(self) -> dict[str, Any]:
+        """What commands print of the Envelopes of a tip, as JSON."""
+        return {
+            "before_missing": self.gap,
+            "envelopes": [
+                {
+                    "check_digits": one.check_digits,
+                    "covers": {
+                        "before_missing": covered.gap,
+                        "files": covered.files,
+                        "messages": covered.messages,
+                    },
+                    "id": one.id.hex(),
+                    "imported": one.imported.isoformat(),
+                    "received": one.received.isoformat(),
+                }
+                for one, covered in zip(self.envelopes, self.covered, strict=True)
+            ],
+            "imported": self.first.imported.isoformat(),
+            "missing": self.missing,
+            "received": self.received.isoformat(),
+        }
+
+
+def joined_tips(vault: Vault, thread: bytes | None = None) -> list[JoinedTip]:
+    """All tips of the vault, or of one thread, by day and id."""
+    tips = [tip for tip in Tip.all(vault) if thread in (None, tip.thread)]
+    return sorted(join(tips, Copy.all(vault)), key=lambda tip: (tip.received, tip.id))
+
+
+def joined_tip(vault: Vault, tip: Tip) -> JoinedTip:
+    """The tip that an Envelope belongs to."""
+    return next(one for one in joined_tips(vault, tip.thread) if tip.id in {part.id for part in one.envelopes})
+
+
+def join(tips: Iterable[Tip], copies: Iterable[Copy] = ()) -> Iterator[JoinedTip]:
+    """Join the Envelopes of any threads."""
+    for row in _rows(sorted(tips, key=lambda tip: (tip.imported, tip.id)), copies):
+        totals = list(accumulate(len(one.files) for one in row.envelopes))
+        messages = list(accumulate(int(one.words) for one in row.envelopes))
+        missing = [one.files_follow - (totals[-1] - total) for one, total in zip(row.envelopes, totals, strict=True)]
+        for part in _parts(row.envelopes):
+            yield JoinedTip(
+                row.envelopes[part],
+                tuple(Covered(*found, row.gap) for found in zip(messages[part], totals[part], strict=True)),
+                row.gap and part.start == 0,
+                max(0, *missing[part]),
+            )
+
+
+def _parts(row: tuple[Tip, ...]) -> Iterator[slice]:
+    """What of a row was opened together, or not at all yet."""
+    start = 0
+    for end in range(1, len(row) + 1):
+        if end == len(row) or not _together(row[start], row[end]) or end - start == MAX_ROW:
+            yield slice(start, end)
+            start = end
+
+
+def _together(one: Tip, other: Tip) -> bool:
+    """Whether people opened both at once, or neither."""
+    return one.first == other.first
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Envelopes that continue one another, whoever opened them when."""
+
+    envelopes: tuple[Tip, ...]
+    gap: bool
+
+
+def _rows(tips: list[Tip], copies: Iterable[Copy]) -> Iterator[_Row]:
+    threads = {tip.id: tip for tip in tips}
+    named: dict[tuple[bytes, bytes], Tip] = {}
+    for tip in tips:
+        named.setdefault((tip.thread, tip.hash), tip)
+    for copy in copies:
+        if (kept := threads.get(copy.tip)) is not None:
+            named.setdefault((kept.thread, copy.hash), kept)
+    before = {tip.id: named.get((tip.thread, tip.continues)) for tip in tips}
+    after: dict[bytes, Tip] = {}
+    for tip in tips:
+        if (one := before[tip.id]) is not None and one.id != tip.id:
+            known = after.get(one.id)
+            # One goes on from each, so that a row is a row. What was opened with it stays with it; else the first.
+            if known is None or (_together(one, tip) and not _together(one, known)):
+                after[one.id] = tip
+    seen: set[bytes] = set()
+    # Those that begin a row; then what is left, if a source named Envelopes in a circle by means of copies.
+    begins = [tip for tip in tips if (one := before[tip.id]) is None or after.get(one.id) is not tip]
+    for begin in (*begins, *tips):
+        row: list[Tip] = []
+        at: Tip | None = begin
+        while at is not None and at.id not in seen:
+            seen.add(at.id)
+            row.append(at)
+            at = after.get(at.id)
+        if row:
+            yield _Row(tuple(row), bool(begin.continues) and before[begin.id] is None)
+
+
+def set_state(vault: Vault, tips: Iterable[JoinedTip], state: str, only: Collection[str]) -> int:
+    """Within a transaction: give tips another state, where they have one of ``only``; how many have it now.
+
+    What came since ``tips`` were read is left as it is.
+    """
+    count = 0
+    for tip in tips:
+        now = [found for found in (Tip.find(vault, one.id) for one in tip.envelopes) if found and found.state in only]
+        for one in now:
+            replace(one, state=state, first=tip.id).save(vault)
+        count += bool(now)
+    return count
