@@ -37,7 +37,6 @@ _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED: Final = {
     "unknown-organisation": "the server does not know one of the organisations of --keys; use the keys of this server",
     "draft-differs": "the server has another upload under the same token; send again",
-    "part-differs": "the server has other bytes for a part; send again",
     "too-large": "this is larger than the server takes",
 }
 
@@ -50,6 +49,10 @@ class TransientFailure(NetworkFailed):
     def __init__(self, message: str, pause: float = 0.0) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+class PartDiffers(InputRefused):
+    """The server has other bytes than were sent under the same token; send again."""
 
 
 class NoProxy(TransientFailure):
@@ -260,6 +263,8 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
         return BY_CODE[code](f"{operation}: the server refused it: {code}")
     if code == "no-draft":
         return NetworkFailed(f"{operation}: the server has no longer what was sent before; send again")
+    if code == "part-differs":
+        return PartDiffers(f"{operation}: the server has other bytes than were sent under the same token; send again")
     if isinstance(code, str) and code in _REFUSED:
         return InputRefused(f"{operation}: {_REFUSED[code]}")
     if answer.status_code == httpx.codes.NOT_FOUND:

@@ -1,14 +1,21 @@
-"""A source's mailbox over HTTP (docs/protocol.md, 3.1): the list, pieces of replies, and deletion."""
+"""Mailboxes over HTTP (docs/protocol.md, 3.1): the list, pieces of replies, and deletion."""
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable, Collection
 
 from tipbox.errors import FORMAT_ERRORS, Malformed, NetworkFailed, Truncated
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.limits import MAILBOX_PIECE
-from tipbox.formats.mailbox_list import DELETE_ANSWER, Entry, MailboxList, encode_delete, encode_piece
+from tipbox.formats.mailbox_list import (
+    DELETE_ANSWER,
+    Entry,
+    MailboxList,
+    encode_delete,
+    encode_piece,
+    encode_tokens,
+)
 from tipbox.net.http import Connection
 
 _API = "/api/mailbox"
@@ -16,35 +23,44 @@ _NO_SENSE = "reading the mailbox: an answer that makes no sense; is this the add
 
 
 class Mailbox:
-    """The mailbox that a token opens. Unknown, empty and read ones are the same."""
+    """The mailboxes of some organisations, in one request. Unknown, empty and read ones are the same.
 
-    def __init__(self, connection: Connection, token: bytes) -> None:
+    Whoever has the server can tie together what one request asks for: so each organisation has one of its own, on a
+    connection of its own.
+    """
+
+    def __init__(self, connection: Connection, secrets: Secrets, organisations: Collection[bytes]) -> None:
         self._connection = connection
-        encoded = base64.urlsafe_b64encode(token).rstrip(b"=").decode()
-        self._headers = {"Authorization": f"Bearer {encoded}"}
+        requested = secrets.mailbox_request(organisations)
+        self._tokens = tuple(requested)
+        self._places = tuple(requested.values())
 
     def list(self) -> MailboxList:
-        """What lies in it."""
-        answer = self._ask("", b"")
+        """What lies in them."""
+        answer = self._ask("", encode_tokens(self._tokens))
         try:
             return MailboxList.parse(answer)
         except FORMAT_ERRORS as error:
             raise type(error)(f"reading the mailbox: what the server sent is not a list of replies: {error}") from error
 
+    def organisation(self, entry: Entry) -> bytes | None:
+        """The id of the organisation in whose mailbox a reply lies; None when no organisation has that mailbox."""
+        return self._places[entry.place]
+
     def piece(self, reply: bytes, number: int) -> bytes:
         """One piece of a reply, always of the same size."""
-        piece = self._ask("/piece", encode_piece(reply, number))
+        piece = self._ask("/piece", encode_piece(self._tokens, reply, number))
         if len(piece) != MAILBOX_PIECE:
             raise NetworkFailed(_NO_SENSE)
         return piece
 
     def delete(self, replies: Collection[bytes]) -> None:
         """Delete replies; they are gone for good when this returns."""
-        if self._ask("/delete", encode_delete(replies)) != DELETE_ANSWER:
+        if self._ask("/delete", encode_delete(self._tokens, replies)) != DELETE_ANSWER:
             raise NetworkFailed(f"{_NO_SENSE} What was to be deleted may still be there.")
 
     def _ask(self, path: str, body: bytes) -> bytes:
-        headers = {**self._headers, "Content-Type": "application/octet-stream"} if body else self._headers
+        headers = {"Content-Type": "application/octet-stream"}
         return self._connection.retry(lambda _: self._connection.request("POST", _API + path, body, headers))
 
 

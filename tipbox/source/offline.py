@@ -13,8 +13,9 @@ from tipbox.source.sealing import SealedTip
 def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
     """Write the Envelope to ``out``: durably, whole, or not at all."""
     with replacing(out, SEALED_MODE) as file:
-        file.write(tip.head)
+        file.write(tip.sealed.opening)
         with Stage(file.writelines) as writing:
             for batch in tip.batches():
                 writing.put(batch)
                 progress(sum(map(len, batch)))
+        file.write(tip.end.trailer)

@@ -1,14 +1,14 @@
-"""Reading a mailbox: which replies are from whom, their files into a folder, and deletion.
+"""Reading mailboxes: which replies are from whom, their files into a folder, and deletion.
 
-Whom a reply is from is known by its pair key and nothing else. What is from nobody that the source knows is counted and
-left out.
+Whom a reply is from is known by the pair key that opens it and nothing else. What no pair key opens is counted and left
+out.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
@@ -16,13 +16,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tipbox.errors import FORMAT_ERRORS, Malformed, Tampered, UnsupportedVersion
+from tipbox.errors import FORMAT_ERRORS, Malformed, NotForYou, Tampered, UnsupportedVersion
 from tipbox.files.durable import fsync_folder, write_file
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.working import working_folder
 from tipbox.formats.access_code import Secrets
-from tipbox.formats.base.primitives import equal
-from tipbox.formats.envelopes.envelope import EnvelopeId, Reading, open_files, read_envelope
+from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
+from tipbox.formats.envelopes.header import Kind
 from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.envelopes.reply import open_reply
 from tipbox.formats.mailbox_list import Entry
@@ -35,9 +35,20 @@ FILES = "files"
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply from an organisation that the source knows. Names and words are that organisation's."""
+    """A reply from the organisation in whose mailbox it lay. Names and words are that organisation's.
+
+    Attributes:
+        entry: its line of the list.
+        mailbox: what fetches and deletes it.
+        writer: the organisation's id, 16 bytes.
+        organisation: its name by a manifest that the source has; empty when it has none.
+        header_hash: SHA-256 of its header.
+        letter: what it says.
+    """
 
     entry: Entry
+    mailbox: Mailbox
+    writer: bytes
     organisation: str
     header_hash: bytes
     letter: Letter = field(repr=False)
@@ -49,8 +60,8 @@ class Reply:
 
     @property
     def day(self) -> date:
-        """When it was deposited."""
-        return self.entry.day
+        """When it was sealed: its writer's word. The server could list any day."""
+        return cast("date", self.letter.day)
 
     @property
     def text(self) -> str:
@@ -69,51 +80,71 @@ class Inbox:
 
     replies: list[Reply] = field(default_factory=list)
     unknown_senders: int = 0
-    """From none of the organisations known,"""
+    """From nobody: no pair key opens them,"""
     newer: int = 0
     """made by a newer tipbox,"""
     damaged: int = 0
     """not opening, or not what the list says."""
 
 
-def read_inbox(mailbox: Mailbox, source: Secrets, manifests: list[Manifest]) -> Inbox:
-    """Fetch the list and open every letter. A reply that comes twice is shown once."""
+def read_inbox(mailboxes: Iterable[Mailbox], source: Secrets, manifests: Collection[Manifest]) -> Inbox:
+    """Fetch the lists and open every letter. A reply that comes twice is shown once.
+
+    Args:
+        mailboxes: opened here one after the other.
+        source: the source's secrets.
+        manifests: name the organisations; with good signatures, expired or not.
+
+    Returns:
+        The replies, newest first.
+    """
+    names = {manifest.id: manifest.organisation for manifest in manifests}
     found, seen = Inbox(), set[bytes]()
+    for mailbox in mailboxes:
+        _read_mailbox(mailbox, source, names, found, seen)
+    found.replies.sort(key=lambda reply: (-reply.day.toordinal(), reply.entry.id))
+    return found
+
+
+def _read_mailbox(mailbox: Mailbox, source: Secrets, names: dict[bytes, str], found: Inbox, seen: set[bytes]) -> None:
     listed = mailbox.list()
     for number, entry in enumerate(listed.entries):
+        writer = mailbox.organisation(entry)
+        if writer is None:
+            found.unknown_senders += 1
+            continue
         data = listed.openings[number] if number < len(listed.openings) else opening(mailbox, entry)
         try:
             reading = _reading(entry, data)
-            opened = open_reply(reading, source, [manifest.id for manifest in manifests])
+            letter = open_reply(reading, source.pair_key(writer))
+        except NotForYou:
+            found.unknown_senders += 1
         except UnsupportedVersion:
             found.newer += 1
         except FORMAT_ERRORS:
             found.damaged += 1
         else:
-            writer = next((manifest for manifest in manifests if manifest.id == opened.organisation), None)
-            if writer is None:
-                found.unknown_senders += 1
             # By the header, which the sender made: a server could list one reply under two ids.
-            elif reading.header.hash not in seen:
+            if reading.header.hash not in seen:
                 seen.add(reading.header.hash)
-                found.replies.append(Reply(entry, writer.organisation, reading.header.hash, opened.letter))
-    return found
+                name = names.get(writer, "")
+                found.replies.append(Reply(entry, mailbox, writer, name, reading.header.hash, letter))
 
 
 def _reading(entry: Entry, opened: bytes) -> Reading:
     """The start of a reply; of one without files, this is all of it."""
-    reading = read_envelope(io.BytesIO(opened))
-    if len(reading.header.encoded) + len(reading.letter) != len(opened):
+    reading = read_envelope(io.BytesIO(opened), Kind.REPLY)
+    if reading.header.opening_size != len(opened):
         raise Malformed("a reply's letter has another size than its list says")
     if reading.header.envelope_size != entry.size:
         raise Malformed("a reply has another size than its list says")
     # Of a reply with files the id covers parts that are not here yet: it is checked when they are saved.
-    if not reading.header.parts and EnvelopeId(reading.header.encoded, reading.letter).digest() != entry.id:
+    if not reading.header.parts and reading.end().id != entry.id:
         raise Tampered("a reply is not the one that its list names")
     return reading
 
 
-def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[int], None] = lambda _: None) -> Path:
+def save_reply(reply: Reply, out: Path, progress: Callable[[int], None] = lambda _: None) -> Path:
     """Save a reply durably below the folder ``out``; one that was saved before stays as it is.
 
     It is written to a folder beside and moved into place once its last part has been verified.
@@ -129,7 +160,7 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
         write_file(work / MESSAGE, reply.letter.message)
         if reply.has_files:
             (work / FILES).mkdir(mode=0o700)
-            _save_files(mailbox, reply, work / FILES, progress)
+            _save_files(reply, work / FILES, progress)
             fsync_folder(work / FILES)
         # Contents, then the name: what --delete removes from the server must be on this disk, also after a power cut.
         fsync_folder(work)
@@ -138,21 +169,21 @@ def save_reply(mailbox: Mailbox, reply: Reply, out: Path, progress: Callable[[in
     return folder
 
 
-def _save_files(mailbox: Mailbox, reply: Reply, folder: Path, progress: Callable[[int], None]) -> None:
-    reading = read_envelope(cast("BinaryIO", Pieces(mailbox, reply.entry, progress)))
+def _save_files(reply: Reply, folder: Path, progress: Callable[[int], None]) -> None:
+    stream = cast("BinaryIO", Pieces(reply.mailbox, reply.entry, progress))
+    reading = read_envelope(stream, Kind.REPLY)
     # Fetched once more: the server must not put another reply under a letter that was already shown.
     if reading.header.hash != reply.header_hash:
         raise Tampered("a reply is not the one that was read before")
-    ident = EnvelopeId(reading.header.encoded, reading.letter)
     paths = [folder / on_disk(name) for name in file_names(reply)]
     for path in paths:  # before the first piece: a file of no bytes gets none
         write_file(path, b"")
-    for number, group in groupby(open_files(reading, reply.letter, ident.add), key=itemgetter(0)):
+    for number, group in groupby(open_files(reading, reply.letter), key=itemgetter(0)):
         with paths[number].open("wb") as file:
             file.writelines(piece for _, piece in group)
             file.flush()
             os.fsync(file.fileno())
-    if not equal(ident.digest(), reply.entry.id):
+    if reading.end().id != reply.entry.id:
         raise Tampered("a reply is not the one that its list names")
 
 

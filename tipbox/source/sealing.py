@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from itertools import islice
 from typing import Final
 
 from tipbox.files.attachments import Attachment, read_once
 from tipbox.files.writer_thread import Stage
-from tipbox.formats.access_code import AccessCode, check_digits
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
-from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.envelope import EnvelopeId, Sealed, seal
+from tipbox.formats.access_code import AccessCode
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SESSION_NONCE_SIZE
+from tipbox.formats.base.primitives import random_bytes, sha256
+from tipbox.formats.envelopes.consent import Consent
+from tipbox.formats.envelopes.envelope import Sealed, seal
 from tipbox.formats.envelopes.letter import Letter
+from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
 from tipbox.source.recipients import Roster
 
 _BATCH_PARTS: Final = 8
@@ -22,18 +25,21 @@ _BATCH_PARTS: Final = 8
 
 @dataclass
 class SealedTip:
-    """A tip whose header and letter are sealed; ``parts`` seals the files, once."""
+    """A tip whose header and letter are sealed; ``parts`` seals the files, in one session, from which the rest follows.
+
+    Attributes:
+        chosen: name and id of each organisation that was chosen.
+        unverified: how many slots are for organisations that only the server names.
+    """
 
     sealed: Sealed = field(repr=False)
     access_code: AccessCode = field(repr=False)
-    check_digits: dict[str, str]
     attachments: Sequence[Attachment] = field(repr=False)
-    _id: EnvelopeId = field(repr=False)
-
-    @property
-    def head(self) -> bytes:
-        """Header and letter."""
-        return self.sealed.header.encoded + self.sealed.letter
+    chosen: Sequence[tuple[str, bytes]]
+    unverified: int = 0
+    session_nonce: bytes = field(default=b"", repr=False)
+    part_hashes: list[bytes] = field(default_factory=list, repr=False)
+    """SHA-256 of each part that this session sealed itself."""
 
     @property
     def size(self) -> int:
@@ -41,13 +47,15 @@ class SealedTip:
         return self.sealed.header.envelope_size
 
     def parts(self) -> Iterator[bytes]:
-        """The sealed parts. InputRefused when a file changed."""
+        """The sealed parts, under a new session nonce. InputRefused when a file changed."""
         for batch in self.batches():
             yield from batch
 
     def batches(self) -> Iterator[list[bytes]]:
-        """The sealed parts, some at a time; they are hashed for the id while the next are sealed."""
-        parts = self.sealed.parts(read_once(self.attachments))
+        """The sealed parts, some at a time; they are hashed while the next are sealed."""
+        self.session_nonce = random_bytes(SESSION_NONCE_SIZE)
+        self.settle(())
+        parts = self.sealed.parts(read_once(self.attachments), self.session_nonce)
         # The thread beside hashes one batch while the next is sealed: both are C code that lets other threads run.
         with Stage(self._hash) as hashing:
             while batch := list(islice(parts, _BATCH_PARTS)):
@@ -55,17 +63,46 @@ class SealedTip:
                 yield batch
 
     def _hash(self, parts: list[bytes]) -> None:
-        for part in parts:
-            self._id.add(part)
+        self.part_hashes += map(sha256, parts)
+
+    def again(self, session_nonce: bytes) -> Iterator[bytes]:
+        """SHA-256 of each part as it would be under another session's nonce: for comparing with what is stored."""
+        return map(sha256, self.sealed.parts(read_once(self.attachments), session_nonce))
+
+    def settle(self, part_hashes: Sequence[bytes]) -> None:
+        """Go on with the parts that have these hashes, each of which was computed here: another session sealed some."""
+        self.part_hashes = list(part_hashes)
+        self.__dict__.pop("end", None)
+
+    @cached_property
+    def end(self) -> End:
+        """Hash, trailer and id; known when ``parts`` has ended."""
+        envelope_hash = EnvelopeHash(self.sealed.header.encoded, self.sealed.letter)
+        for part_hash in self.part_hashes:
+            envelope_hash.add_hash(part_hash)
+        digest = envelope_hash.digest()
+        trailer = self.sealed.trailer(digest)
+        return End(digest, trailer, envelope_id(digest, trailer))
 
     @property
     def id(self) -> bytes:
         """The Envelope's id; known when ``parts`` has ended."""
-        return self._id.digest()
+        return self.end.id
+
+    @property
+    def check_digits(self) -> dict[str, str]:
+        """What to compare with each organisation, by its name; known when ``parts`` has ended."""
+        return {name: self.sealed.check_digits(ident, self.end.hash) for name, ident in self.chosen}
 
 
 def seal_tip(
-    roster: Roster, message: bytes, attachments: Sequence[Attachment], access_code: AccessCode | None, today: date
+    roster: Roster,
+    message: bytes,
+    attachments: Sequence[Attachment],
+    access_code: AccessCode | None,
+    today: date,
+    *,
+    consent: Consent | None = None,
 ) -> SealedTip:
     """Seal header and letter; with an access code that was used before, as a follow-up in the same conversations."""
     access_code = access_code or AccessCode.generate()
@@ -75,13 +112,11 @@ def seal_tip(
         files=tuple(attachment.entry for attachment in attachments),
         body_key=random_bytes(KEY_SIZE),
         id=random_bytes(ID_SIZE),
-        mailbox=secrets.mailbox_address,
-        reply_key=secrets.reply_public,
+        consent=consent,
     )
     letter.check_sendable()  # here, not after gigabytes: every reader would refuse it
-    sealed = seal(roster.recipients(secrets, today), letter)
-    digits = {
-        manifest.organisation: check_digits(secrets.pair_key(manifest.id), sealed.header.hash)
-        for manifest in roster.chosen_manifests
-    }
-    return SealedTip(sealed, access_code, digits, attachments, EnvelopeId(sealed.header.encoded, sealed.letter))
+    recipients = roster.recipients(secrets, today)
+    sealed = seal(recipients, letter)
+    unverified = sum(recipient.organisation in roster.unverified for recipient in recipients)
+    chosen = [(manifest.organisation, manifest.id) for manifest in roster.chosen_manifests]
+    return SealedTip(sealed, access_code, attachments, chosen, unverified)

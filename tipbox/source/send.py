@@ -3,31 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from tipbox.errors import NotFound
-from tipbox.net.http import Connection
+from tipbox.formats.base.primitives import equal
+from tipbox.net.http import Connection, PartDiffers
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import SealedTip
 from tipbox.source.upload import Upload
 
+_MOST_SESSIONS: Final = 4
+"""Sessions of others whose parts are sealed again for comparing; each reads all files once."""
 
-def compare_keys(connection: Connection, roster: Roster) -> Roster:
+
+def compare_keys(connection: Connection, roster: Roster, remark: Callable[[str], None]) -> Roster:
     """Compare all manifests with those that the server serves; where the server's is newer, it is taken.
+
+    An organisation that the server does not know gets no slot: ``remark`` is told.
 
     Raises:
         IdentityChanged: the server serves another identity key.
-        NotFound: the server does not know one of the organisations.
+        NotFound: the server does not know an organisation that was chosen.
     """
 
-    def served(name: str) -> bytes:
+    def served(name: str) -> bytes | None:
         try:
             return connection.retry(lambda _: connection.request("GET", f"/keys/{name}.json"))
-        except NotFound as error:
-            raise NotFound(f"comparing keys: the server does not know {name}; use the keys of this server") from error
+        except NotFound:
+            return None
 
-    return roster.compared(served)
+    return roster.compared(served, remark)
 
 
 def send_tip(upload: Upload, tip: SealedTip, progress: Callable[[int], None] = lambda _: None) -> None:
     """Send a sealed tip; it is stored when this returns."""
-    upload.send(tip.head, tip.parts(), tip.sealed.header.parts, progress)
+    if not tip.sealed.header.parts:
+        upload.send_text(tip.sealed.opening + tip.end.trailer)
+        progress(tip.size)
+        return
+    try:
+        _send_files(upload, tip, progress)
+    except PartDiffers:
+        # The parts of another session under the same token; or a server that lies, which a new upload does not help.
+        if _takes_stored(upload, tip):
+            upload.finish(tip.end.hash, tip.end.trailer)
+        else:
+            upload.begin_again()
+            _send_files(upload, tip, progress)
+
+
+def _send_files(upload: Upload, tip: SealedTip, progress: Callable[[int], None]) -> None:
+    upload.send_parts(tip.sealed.opening, tip.parts(), progress)
+    upload.finish(tip.end.hash, tip.end.trailer)
+
+
+def _takes_stored(upload: Upload, tip: SealedTip) -> bool:
+    """Whether all parts that the server has are this tip's, by whatever session they were sealed; then it goes on so.
+
+    What the server names is only compared: the source's seal is over hashes that were computed here. Else a server
+    could have it seal somebody else's bytes.
+    """
+    count = tip.sealed.header.parts
+    own = {tip.session_nonce: tip.part_hashes}
+    if len(tip.part_hashes) != count:
+        return False
+    stored = upload.stored_parts(count)
+    nonces = {nonce for nonce, _ in stored} - set(own)
+    if len(nonces) > _MOST_SESSIONS:
+        return False
+    own |= {nonce: list(tip.again(nonce)) for nonce in nonces}
+    if not all(equal(part_hash, own[nonce][number]) for number, (nonce, part_hash) in enumerate(stored)):
+        return False
+    tip.settle([own[nonce][number] for number, (nonce, _) in enumerate(stored)])
+    return True

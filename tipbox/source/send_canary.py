@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from tipbox.net.http import Connection
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import seal_tip
 from tipbox.source.send import compare_keys, send_tip
+from tipbox.source.served import fetch_fillers
 from tipbox.source.upload import Upload
 
 
@@ -40,7 +41,9 @@ def lists_in(folder: Path) -> list[Path]:
     return found
 
 
-def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Path, today: date) -> SentCanary:
+def send_canary(
+    connection: Connection, manifests: Iterable[Manifest], path: Path, today: date, remark: Callable[[str], None]
+) -> SentCanary:
     """Spend the next token of the list in ``path``: once the server answers, and before anything of it is sent.
 
     So no token goes out twice, whatever happens, and a server that cannot be reached uses up none.
@@ -55,7 +58,8 @@ def send_canary(connection: Connection, manifests: Iterable[Manifest], path: Pat
     if organisation not in named:
         raise NotFound(f"reading {path.name}: it is of an organisation that --keys has no manifest of")
     name = named[organisation]
-    roster = compare_keys(connection, Roster.of(manifests, [name], "--keys"))
+    known = Roster.of(manifests, [name], "--keys")
+    roster = compare_keys(connection, known, remark).with_fillers(fetch_fillers(connection))
     token, remaining = _spend(path, organisation)
     send_tip(Upload(connection), seal_tip(roster, message_of(token), (), None, today))
     return SentCanary(name, remaining)

@@ -1,26 +1,69 @@
-"""Manifests as a server alone gives them: for those who have none from the organisations, and say so."""
+"""What a server alone names: manifests, for those who have none from the organisations, and whom to ask for replies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from html.parser import HTMLParser
+from typing import Any, Final
 
 from tipbox.errors import NetworkFailed, TipboxError
+from tipbox.formats.base import fields
+from tipbox.formats.base.limits import ID_SIZE, MAILBOX_TOKENS
 from tipbox.formats.manifest import Manifest, as_set
 from tipbox.net.http import Connection
 
-_PAGE = "/send"
+_SEND: Final = "/send"
+_INBOX: Final = "/inbox"
+_MOST_ASKED: Final = 4 * MAILBOX_TOKENS
+"""Organisations whose mailboxes one command asks for: a server that names more only wants to see requests."""
+_NO_SENSE: Final = "asking for keys: an answer that makes no sense; is this the address of a tipbox?"
 
 
-class _Manifests(HTMLParser):
-    """Finds the manifests that the page with the form carries (docs/protocol.md, section 2)."""
+@dataclass(frozen=True)
+class Named:
+    """What the page with the mailbox names.
 
-    found: str | None = None
+    Attributes:
+        manifests: in force and good.
+        organisations: ids (16 bytes) of all whose replies the server may hold, former ones too. They need no trust.
+    """
+
+    manifests: list[Manifest]
+    organisations: frozenset[bytes]
+
+
+class _Page(HTMLParser):
+    """Finds what a page carries for its script (docs/protocol.md, section 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del tag
-        self.found = self.found or dict(attrs).get("data-manifests")
+        for name, value in attrs:
+            if name.startswith("data-") and value is not None:
+                self.found.setdefault(name.removeprefix("data-"), value)
+
+
+def _read(connection: Connection, path: str) -> dict[str, str]:
+    page = connection.retry(lambda _: connection.request("GET", path))
+    reader = _Page()
+    reader.feed(page.decode(errors="replace"))
+    return reader.found
+
+
+def _listed(text: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NetworkFailed(_NO_SENSE) from error
+    if not isinstance(value, list):
+        raise NetworkFailed(_NO_SENSE)
+    return value
 
 
 def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> list[Manifest]:
@@ -29,24 +72,57 @@ def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> li
     Raises:
         TipboxError: none of them is good.
     """
-    page = connection.retry(lambda _: connection.request("GET", _PAGE))
-    reader = _Manifests()
-    reader.feed(page.decode(errors="replace"))
-    try:
-        files = [text.encode() for text in json.loads(reader.found or "")]
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise NetworkFailed(
-            "asking for keys: an answer that makes no sense; is this the address of a tipbox?"
-        ) from error
+    files = _listed(_read(connection, _SEND).get("manifests", ""))
     if not files:
         raise NetworkFailed("asking for keys: the server has none just now; come back another day")
-    manifests = []
+    manifests, first = _good(files, remark)
+    if not manifests and first is not None:
+        raise first
+    return manifests
+
+
+def fetch_fillers(connection: Connection) -> list[Manifest]:
+    """The manifests in force on a server that are good, for slots that nobody reads: others are passed over."""
+    manifests, _ = _good(_listed(_read(connection, _SEND).get("manifests", "")), lambda _: None)
+    return manifests
+
+
+def fetch_named(connection: Connection, remark: Callable[[str], None]) -> Named:
+    """What the server names for reading replies. A manifest or an id that is not good is left out."""
+    page = _read(connection, _INBOX)
+    manifests, _ = _good(_listed(page.get("manifests", "")), remark)
+    ids = set()
+    for written in _listed(page.get("organisations", "[]")):
+        try:
+            ids.add(fields.from_hex(written, ID_SIZE))
+        except TipboxError:
+            remark("the server names an organisation by an id that is none. Going on without it.")
+    return Named(manifests, frozenset(ids | {manifest.id for manifest in manifests}))
+
+
+def to_ask(held: Collection[bytes], named: Collection[bytes]) -> tuple[list[bytes], int]:
+    """Whose mailboxes to ask for, in random order: those held, then those that the server names; how many are left out.
+
+    At random, so that the order in which the requests come tells nothing of whose manifests the source holds.
+    """
+    ordered = [*sorted(held), *sorted(set(named) - set(held))]
+    asked = ordered[:_MOST_ASKED]
+    random.SystemRandom().shuffle(asked)
+    return asked, len(ordered) - len(asked)
+
+
+def _good(files: Collection[Any], remark: Callable[[str], None]) -> tuple[list[Manifest], TipboxError | None]:
+    """The manifests that are good, and the first error when there was one."""
+    manifests: list[Manifest] = []
+    errors: list[TipboxError] = []
     for number, file in enumerate(files, 1):
         try:
-            manifests.append(Manifest.parse(file))
+            if not isinstance(file, str):
+                raise NetworkFailed(_NO_SENSE)
+            manifests.append(Manifest.parse(file.encode()))
         except TipboxError as error:
-            named = type(error)(f"reading the server's key manifest {number} of {len(files)}: {error}")
-            if number == len(files) and not manifests:
-                raise named from error
-            remark(f"{named} Going on without it.")
-    return as_set(manifests, "what the server sent")
+            errors.append(type(error)(f"reading the server's key manifest {number} of {len(files)}: {error}"))
+    if manifests:
+        for found in errors:
+            remark(f"{found} Going on without it.")
+    return as_set(manifests, "what the server sent"), errors[0] if errors else None

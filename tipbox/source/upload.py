@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from tipbox.errors import NetworkFailed
-from tipbox.formats.base.limits import MAX_RUN_PARTS
+from tipbox.formats.base.limits import HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.net.http import Connection, TransientFailure
 
@@ -23,6 +24,8 @@ _TOKEN_SIZE: Final = 32
 _FIRST_RUN: Final = 4
 _QUICK_SECONDS: Final = 2.0
 _SLOW_SECONDS: Final = 20.0
+_LISTED: Final = struct.Struct(f"{SESSION_NONCE_SIZE}s{HASH_SIZE}s")
+_NO_SENSE: Final = "sending: an answer that makes no sense; is this the address of a tipbox?"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def _state(answer: bytes) -> State:
             return State(stored=True, first_missing=None)
         first = min((int(first) for first, _ in value["missing"]), default=None)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise NetworkFailed("sending: an answer that makes no sense; is this the address of a tipbox?") from error
+        raise NetworkFailed(_NO_SENSE) from error
     return State(stored=False, first_missing=first)
 
 
@@ -52,22 +55,47 @@ class Upload:
         self._progress: Callable[[int], None] = lambda _: None
         self.may_be_stored = False
         """Whether the last request was sent and its answer did not come: the server may have stored all."""
+        self._run = _FIRST_RUN
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Forget what was sent: from here on it is another upload."""
         # New for each upload: two tips of one source have nothing in common that the server sees.
         token = base64.urlsafe_b64encode(random_bytes(_TOKEN_SIZE)).rstrip(b"=").decode()
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._run = _FIRST_RUN
 
-    def send(
-        self, head: bytes, parts: Iterator[bytes], count: int, progress: Callable[[int], None] = lambda _: None
-    ) -> None:
-        """Send header and letter, then ``count`` parts; stored when this returns."""
+    def send_text(self, envelope: bytes) -> None:
+        """Send an Envelope without a body, whole; stored when this returns."""
+        self._expect(self._connection.retry(lambda _: self._last("PUT", "", envelope)), stored=True)
+
+    def send_parts(self, opening: bytes, parts: Iterator[bytes], progress: Callable[[int], None]) -> None:
+        """Send header and letter, then the parts. PartDiffers when the server has others under the same token."""
         self._progress = progress
-        first = self._last if count == 0 else self._ask
-        self._expect(self._connection.retry(lambda _: first("PUT", "", head)), stored=count == 0)
-        self._progress(len(head))
-        if count:
-            self._parts(parts)
-            self._expect(self._connection.retry(lambda _: self._last("POST", "/finish")), stored=True)
+        self._expect(self._connection.retry(lambda _: self._ask("PUT", "", opening)), stored=False)
+        self._progress(len(opening))
+        self._parts(parts)
+
+    def finish(self, envelope_hash: bytes, trailer: bytes) -> None:
+        """Name the Envelope by its hash and end it; stored when this returns.
+
+        Raises:
+            PartDiffers: what the server has is another Envelope.
+        """
+        body = envelope_hash + trailer
+        self._expect(self._connection.retry(lambda _: self._last("POST", "/finish", body)), stored=True)
+
+    def stored_parts(self, count: int) -> list[tuple[bytes, bytes]]:
+        """Session nonce (16 bytes) and SHA-256 of each of ``count`` parts, as the server says; zeros when missing."""
+        listed = b""
+        while len(listed) < count * _LISTED.size:
+            more = self._connection.retry(partial(self._list_from, len(listed) // _LISTED.size))
+            if not more or len(more) % _LISTED.size:
+                raise NetworkFailed(_NO_SENSE)
+            listed += more
+        return [(nonce, part_hash) for nonce, part_hash in _LISTED.iter_unpack(listed[: count * _LISTED.size])]
+
+    def _list_from(self, first: int, _: int) -> bytes:
+        return self._connection.request("GET", f"{_API}/parts/{first}", headers=self._headers)
 
     def _last(self, method: str, path: str, body: bytes = b"") -> State:
         """The request after which the server has stored all."""

@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
-from tipbox.commands.source.tip_options import keys_option, must_be_shown, say_sealed, to_option
+from tipbox.commands.source.tip_options import (
+    consent_option,
+    keys_option,
+    must_be_shown,
+    read_consent,
+    say_sealed,
+    to_option,
+)
 from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal
 from tipbox.files.attachments import measure
 from tipbox.formats.base import days
@@ -20,19 +27,28 @@ from tipbox.source.sealing import seal_tip
 @keys_option
 @to_option
 @message_option
+@consent_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="X.tip", help="The sealed file.")
 @files_argument
 @json_option
 @pass_terminal
 def seal(
-    terminal: Terminal, *, keys: Path, to: tuple[str, ...], message_file: Path, out: Path, files: tuple[Path, ...]
+    terminal: Terminal,
+    *,
+    keys: Path,
+    to: tuple[str, ...],
+    message_file: Path,
+    consent: Path | None,
+    out: Path,
+    files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files into a file, and print the access code. Opens no network connection."""
     must_be_shown()  # before sealing: without its code nobody ever reads the answer
-    keep_inputs(out, message_file, *files, *keys.glob("*.json"))
+    keep_inputs(out, message_file, *([consent] if consent else []), *files, *keys.glob("*.json"))
     roster = Roster.load(keys, to, terminal.remark)
     attachments = measure(files)
-    tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today())
+    allowed = read_consent(consent)
+    tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today(), consent=allowed)
     with terminal.progress("sealing", tip.size) as progress:
         write_tip(tip, out, progress)
     where = f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out."

@@ -5,13 +5,21 @@ Each command imports what it needs when it is called: help is there without the 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
-from tipbox.commands.source.tip_options import must_be_shown, read_access_code, say_sealed, to_option
+from tipbox.commands.source.tip_options import (
+    consent_option,
+    must_be_shown,
+    read_access_code,
+    read_consent,
+    say_sealed,
+    to_option,
+)
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.errors import FORMAT_ERRORS, NetworkFailed, PartlyDone, Usage
 from tipbox.files.attachments import measure
@@ -38,6 +46,7 @@ trust_option = click.option(
 
 _MAYBE: Final = "the message may have arrived"
 """The last request was sent, and its answer never came."""
+_UNNAMED: Final = "an organisation whose keys you do not have"
 _THEN: Final = "keep the code, and look for a reply before you send it again"
 
 
@@ -61,6 +70,7 @@ def source() -> None:
 @socks_option
 @to_option
 @message_option
+@consent_option
 @click.option("--passphrase-file", type=_PATH, metavar="P", help="The code of a tip to follow up.")
 @files_argument
 @json_option
@@ -74,13 +84,14 @@ def send(
     socks: str | None,
     to: tuple[str, ...],
     message_file: Path,
+    consent: Path | None,
     passphrase_file: Path | None,
     files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files, send them, and print the code when the server has stored them."""
     from tipbox.net.http import Connection
     from tipbox.source.send import compare_keys, send_tip
-    from tipbox.source.served import fetch_manifests
+    from tipbox.source.served import fetch_fillers, fetch_manifests
     from tipbox.source.upload import Upload
 
     must_be_shown()  # before anything is sent: afterwards it would be too late to show the code
@@ -92,13 +103,14 @@ def send(
             "a .tip file among the files is sealed already: this sends it as a file of a new tip; "
             "to deliver it as it is, give it to the organisation on a stick"
         )
-    message, attachments = read_text(terminal, message_file), measure(files)
+    message, allowed, attachments = read_text(terminal, message_file), read_consent(consent), measure(files)
     with Connection(url, socks) as connection:
         if roster is not None:
-            roster = compare_keys(connection, roster)  # before sealing: it may bring newer keys
+            # Before sealing: it may bring newer keys.
+            roster = compare_keys(connection, roster, terminal.remark).with_fillers(fetch_fillers(connection))
         else:
-            roster = Roster.of(fetch_manifests(connection, terminal.remark), to, "the server")
-        tip = seal_tip(roster, message, attachments, access_code, days.today())
+            roster = Roster.served(fetch_manifests(connection, terminal.remark), to)
+        tip = seal_tip(roster, message, attachments, access_code, days.today(), consent=allowed)
         upload = Upload(connection)
         try:
             with terminal.progress("sending", tip.size) as progress:
@@ -139,27 +151,35 @@ def inbox(
     out: Path | None,
     delete: bool,
 ) -> None:
-    """Read the replies. The server is shown a token, never the code."""
+    """Read the replies. The server is shown tokens, never the code: for each organisation on a circuit of its own."""
     from tipbox.net.http import Connection
     from tipbox.source.mailbox_client import Mailbox
     from tipbox.source.read_replies import read_inbox
-    from tipbox.source.served import fetch_manifests
+    from tipbox.source.served import fetch_named, to_ask
 
     secrets = read_access_code(terminal, passphrase_file).secrets()
     _check_whence(terminal, keys, trust=trust)
     known = load_folder(keys) if keys is not None else None
-    with Connection(url, socks, operation="reading the mailbox") as connection:
-        mailbox = Mailbox(connection, secrets.mailbox_token)
+
+    def connect() -> Connection:
+        return connections.enter_context(Connection(url, socks, operation="reading the mailbox"))
+
+    with ExitStack() as connections:
+        named = fetch_named(connect(), terminal.remark)
         if known is None:
-            known = fetch_manifests(connection, terminal.remark)
-        found = read_inbox(mailbox, secrets, known)
-        unsaved = _save(terminal, mailbox, found, out) if out is not None else []
+            known = named.manifests
+        organisations, left_out = to_ask([manifest.id for manifest in known], named.organisations)
+        if left_out:
+            terminal.remark(f"{left_out} organisations that the server names were not asked for: it names too many")
+        mailboxes = (Mailbox(connect(), secrets, [one]) for one in organisations)
+        found = read_inbox(mailboxes, secrets, known)
+        unsaved = _save(terminal, found, out) if out is not None else []
         _say_inbox(terminal, found)
         terminal.result({"replies": [_as_json(reply) for reply in found.replies]})
         kept = [reply for reply in found.replies if reply in unsaved or (out is None and reply.has_files)]
         if delete:
-            gone = [reply.entry.id for reply in found.replies if reply not in kept]
-            mailbox.delete(gone)
+            gone = [reply for reply in found.replies if reply not in kept]
+            _delete(gone)
             terminal.say(f"Deleted {len(gone)} from the server.")
             if len(kept) > len(unsaved):
                 terminal.remark("replies with files were not deleted: save them first with --out")
@@ -167,7 +187,16 @@ def inbox(
         raise PartlyDone(f"saving: {len(unsaved)} could not be saved and were not deleted; the rest is done")
 
 
-def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list[Reply]:
+def _delete(replies: list[Reply]) -> None:
+    """Delete replies, those of each mailbox on its own circuit."""
+    by_mailbox: dict[Mailbox, list[bytes]] = {}
+    for reply in replies:
+        by_mailbox.setdefault(reply.mailbox, []).append(reply.entry.id)
+    for mailbox, ids in by_mailbox.items():
+        mailbox.delete(ids)
+
+
+def _save(terminal: Terminal, found: Inbox, out: Path) -> list[Reply]:
     """Save all replies; those whose files are not what was sealed are given back."""
     from tipbox.source.read_replies import save_reply
 
@@ -178,7 +207,7 @@ def _save(terminal: Terminal, mailbox: Mailbox, found: Inbox, out: Path) -> list
     with terminal.progress("fetching", total) as progress:
         for reply in found.replies:
             try:
-                save_reply(mailbox, reply, out, progress)
+                save_reply(reply, out, progress)
             except FORMAT_ERRORS as error:
                 terminal.remark(f"saving {reply.id[:12]}: {error}")
                 unsaved.append(reply)
@@ -189,7 +218,7 @@ def _say_inbox(terminal: Terminal, found: Inbox) -> None:
     from tipbox.source.read_replies import file_names
 
     for reply in found.replies:
-        terminal.say(f"{reply.id[:12]}  {reply.day}  from {reply.organisation}")
+        terminal.say(f"{reply.id[:12]}  {reply.day}  from {reply.organisation or _UNNAMED}")
         for row in reply.text.splitlines():
             terminal.say(f"  {printable(row.replace(chr(9), ' '), len(row) + 1)}")
         for name, file in zip(file_names(reply), reply.letter.files, strict=True):
@@ -197,7 +226,7 @@ def _say_inbox(terminal: Terminal, found: Inbox) -> None:
     if not found.replies:
         terminal.say("No reply. A mailbox that is empty, unknown or read looks the same; come back another day.")
     for count, what in (
-        (found.unknown_senders, "from none of the organisations whose keys you have"),
+        (found.unknown_senders, "from none of the organisations that you wrote to"),
         (found.newer, "made by a newer version of tipbox: upgrade to read it"),
         (found.damaged, "damaged, or not for this code"),
     ):

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from tipbox.commands.terminal import Terminal, read_passphrase
-from tipbox.errors import BadPassphrase, PartlyDone, Usage
+from tipbox.errors import BadPassphrase, InputRefused, Malformed, NotFound, PartlyDone, Usage
 from tipbox.formats.access_code import AccessCode, Doubt, doubt
+from tipbox.formats.envelopes.consent import Consent
 from tipbox.source.sealing import SealedTip
 
 _PATH = click.Path(path_type=Path)
 
 keys_option = click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
+consent_option = click.option(
+    "--consent", type=_PATH, metavar="FILE", help="What you allow to be done with it: a JSON object."
+)
+_MAX_CONSENT: Final = 16 * 1024
+"""Bytes of a file: more than any that makes sense."""
 to_option = click.option("--to", multiple=True, metavar="ORG", help="An organisation; repeat it. All when not given.")
 
 
@@ -59,8 +67,9 @@ def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, d
 
 def _say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
     terminal.say(f"Tip: {tip.id.hex()}")
+    terminal.say(f"{len(tip.sealed.header.slots)} slots, {tip.unverified} not verified")
     for organisation, digits in tip.check_digits.items():
-        terminal.say(f"Check digits, to compare with {organisation}: {digits}")
+        terminal.say(f"Check digits of {_covered(len(tip.attachments))}, to compare with {organisation}: {digits}")
     if new:
         digits, words = tip.access_code.digits(), " ".join(tip.access_code.words(language()))
         terminal.say("Code (shown only now; write it down, it opens the replies):")
@@ -68,6 +77,36 @@ def _say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
         if words:
             terminal.say(f"  the same in words, use either: {words}")
     terminal.result({"passphrase": tip.access_code.digits(), "tip": tip.id.hex()})
+
+
+def _covered(files: int) -> str:
+    """What the check digits are of, in the words that a desk shows as well."""
+    return "your words" if not files else f"your words and {files} file{'' if files == 1 else 's'}"
+
+
+def read_consent(path: Path | None) -> Consent | None:
+    """What the source allows, out of a JSON file (docs/format.md, 4.3); None when no file is named.
+
+    Raises:
+        NotFound, InputRefused: there is no such file, or it is not a consent.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_CONSENT + 1)
+    except FileNotFoundError as error:
+        raise NotFound("reading the consent: its file is not there; check --consent") from error
+    if len(data) > _MAX_CONSENT:
+        raise InputRefused("reading the consent: the file is too long; check --consent")
+    try:
+        return Consent.from_json(json.loads(data))
+    except (Malformed, ValueError, RecursionError) as error:
+        # from None: nothing of what was written there may come along in a chained error.
+        reason = str(error) if isinstance(error, Malformed) else "it is not JSON"
+        raise InputRefused(
+            f"reading the consent: {reason}; it is an object with ask_me, level, never and until"
+        ) from None
 
 
 def language() -> str:
