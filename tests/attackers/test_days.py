@@ -10,9 +10,6 @@ from attackers.people import TipLine
 from tipbox.formats.base import days
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: the day of a tip is the day on which a desk imported it"
-)
 def test_two_desks_give_one_tip_the_same_day(line: TipLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second desk imports what was exported on the same day three days later."""
     sent, today = line.source().send("Last night.", to=("ili", "kibhr")), days.today()

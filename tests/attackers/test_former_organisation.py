@@ -19,9 +19,6 @@ def _line(ring: Ring) -> Iterator[TipLine]:
         yield TipLine(made)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: a reply opens only where its organisation is named"
-)
 def test_its_reply_is_read(line: TipLine) -> None:
     source, answer = line.source(), "Do not go home tonight."
     sent = source.send("They follow me.", to=("fidh",))

@@ -11,9 +11,6 @@ from attackers.people import TipLine
 from attackers.toolkit import Captured, carry_check_digits
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: check digits follow from the code and from what the server has"
-)
 @pytest.mark.parametrize("to", [("fidh",), ("fidh", "ili")], ids=["to-a", "to-a-and-b"])
 def test_the_note_does_not_tell_which_envelope_is_for_a(line: TipLine, to: tuple[str, ...]) -> None:
     source, accomplice = line.source(), Captured(line.desks["ili"])

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from attackers.people import TipLine
 from attackers.toolkit import Seized, slots_of
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="formats: slots are filled for the manifests that the sender has alone"
-)
 def test_a_source_with_one_manifest_looks_like_all_others(line: TipLine, tmp_path: Path) -> None:
     """The organisation gave the source its own manifest and no other; the server names three."""
     only = tmp_path / "fidh.json"

@@ -38,21 +38,19 @@ def _scene(line: TipLine) -> Scene:
     sent = source.send(WORDS, to=("fidh", "ili"))
     line.carry("ili")
     shared = attacker.collect(line.export("ili"))[sent.id]
-    forged = attacker.forge_letter(shared, "Please write to me here.", trap)
+    forged = attacker.forge_letter(shared, "Please write to me here.")
     upload(line.server, forged)
     line.carry("fidh")
     newest = envelope_id(forged)
     desk.reply(newest if desk.lists(newest) else sent.id, ANSWER)
     line.answer("fidh")
-    return Scene(source, sent, desk, attacker, shared, pair_key_out_of_replies(line.server, trap))
+    return Scene(source, sent, desk, attacker, shared, pair_key_out_of_replies(line.server, trap, Captured(desk).id))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: whoever forges a letter names the way back")
 def test_the_answer_goes_to_the_source(scene: Scene) -> None:
     assert ANSWER in scene.source.told_by("fidh")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a reply carries the pair key itself")
 def test_b_says_nothing_to_the_source_in_a_s_name(line: TipLine, scene: Scene) -> None:
     out = line.scratch("in") / "ili.bundle"
     line.bring_back(
@@ -62,7 +60,6 @@ def test_b_says_nothing_to_the_source_in_a_s_name(line: TipLine, scene: Scene) -
     assert set(scene.source.told_by("fidh")) <= {ANSWER}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="formats: a reply carries the pair key itself")
 def test_b_says_nothing_to_a_in_the_source_s_name(line: TipLine, scene: Scene) -> None:
     manifest = Manifest.parse((line.keys / "fidh.json").read_bytes())
     text = "I take everything back."

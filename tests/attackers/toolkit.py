@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha512
 from pathlib import Path
+from typing import Any
 
 from attackers.people import Desk
 from support.world import Server
@@ -26,19 +27,20 @@ from tipbox.desk.vault.records import Server as Pinned
 from tipbox.desk.vault.records import Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import TipboxError
-from tipbox.formats.access_code import AccessCode, check_digits
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import BUNDLE_HEADER, HASH_SIZE, ID_SIZE, KEY_SIZE, MAX_RUN_PARTS, PART_SIZE
-from tipbox.formats.base.primitives import SigningKey, random_bytes, sign, verify
-from tipbox.formats.bundles.bundle import INDEX_STREAM, INWARD, Index, signed_message, split_index
+from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, sign, verify, xwing_public
+from tipbox.formats.bundles.bundle import INDEX_STREAM, INWARD, Index, split_index
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of, write_bundle
 from tipbox.formats.envelopes.body import read_padded, seal_body
-from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, read_envelope, seal
-from tipbox.formats.envelopes.header import Header, KeyState, Slot, header_size, open_slot
+from tipbox.formats.envelopes.envelope import Recipient, read_envelope, seal
+from tipbox.formats.envelopes.header import Header, KeyState, Kind, OpenedSlot, Slot, header_size, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter, seal_letter
-from tipbox.formats.envelopes.reply import mailbox_id, seal_reply
-from tipbox.formats.mailbox_list import MailboxList
+from tipbox.formats.envelopes.reply import open_reply, seal_reply
+from tipbox.formats.envelopes.seals import EnvelopeHash, check_digits, tag
+from tipbox.formats.mailbox_list import MailboxList, encode_tokens
 from tipbox.formats.manifest import Manifest, ReceivingKey, key_id, server_id
 from tipbox.server.home import Home, ServerKeys, load_server_keys
 
@@ -50,11 +52,7 @@ _LEAST_TELLING = 16
 
 def envelope_id(envelope: bytes) -> str:
     """The id of an Envelope, in hex, as desks and sources print it."""
-    reading = read_envelope(io.BytesIO(envelope))
-    ident = EnvelopeId(reading.header.encoded, reading.letter)
-    for part in reading.parts:
-        ident.add(part)
-    return ident.digest().hex()
+    return read_envelope(io.BytesIO(envelope)).end().id.hex()
 
 
 def flipped(data: bytes, bit: int) -> bytes:
@@ -81,14 +79,15 @@ def upload(server: Server, envelope: bytes) -> tuple[int, bytes]:
     """Hand in an Envelope as any source does; status and body of the first answer that says no, or of the last one."""
     headers = {"Authorization": _bearer(random_bytes(KEY_SIZE)), "Content-Type": "application/octet-stream"}
     header = Header.parse(envelope[: header_size(envelope)])
-    at = len(header.encoded) + header.sealed_letter_size
-    requests = [("PUT", "", envelope[:at])]
+    at = header.opening_size
+    requests = [("PUT", "", envelope[:at] if header.parts else envelope)]
     for first in range(0, header.parts, MAX_RUN_PARTS):
         size = sum(header.part_size(part) for part in range(first, min(first + MAX_RUN_PARTS, header.parts)))
         requests.append(("PUT", f"/parts/{first}", envelope[at : at + size]))
         at += size
     if header.parts:
-        requests.append(("POST", "/finish", b""))
+        end = read_envelope(io.BytesIO(envelope)).end()
+        requests.append(("POST", "/finish", end.hash + end.trailer))
     status, body = 0, b""
     for method, path, data in requests:
         status, _, body = server.request(method, f"/api/envelope{path}", data, headers)
@@ -101,14 +100,18 @@ def _bearer(token: bytes) -> str:
     return "Bearer " + base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
 
-def pair_key_out_of_replies(server: Server, trap: AccessCode) -> bytes | None:
-    """Read the mailbox of the attacker's own code: the pair key that a victim's reply brought there, if any did."""
+def pair_key_out_of_replies(server: Server, trap: AccessCode, organisation: bytes) -> bytes | None:
+    """What an answer of ``organisation`` (id) in the mailbox of the attacker's own code gives away of its pair key.
+
+    A reply carries no key, and opens with the pair key alone: there is nothing to take.
+    """
     secrets = trap.secrets()
-    _, _, answer = server.request("POST", "/api/mailbox", b"", {"Authorization": _bearer(secrets.mailbox_token)})
+    asked = encode_tokens(list(secrets.mailbox_request([organisation])))
+    _, _, answer = server.request("POST", "/api/mailbox", asked, {"Content-Type": "application/octet-stream"})
     for opening in MailboxList.parse(answer).openings:
-        header = read_envelope(io.BytesIO(opening)).header
-        slot = open_slot(header, secrets.mailbox_address[:ID_SIZE], lambda _: secrets.reply_seed)
-        return slot.pair_key
+        with suppress(TipboxError):
+            open_reply(read_envelope(io.BytesIO(opening), Kind.REPLY), secrets.pair_key(organisation))
+            return secrets.pair_key(organisation)
     return None
 
 
@@ -120,11 +123,14 @@ class OpenedEnvelope:
     """What one addressee reads in an Envelope."""
 
     header: Header
-    content_key: bytes = field(repr=False)
-    pair_key: bytes = field(repr=False)
+    slot: OpenedSlot = field(repr=False)
     letter: Letter = field(repr=False)
     rest: bytes = field(repr=False)
-    """What lies behind the letter."""
+    """What lies behind the letter: parts and trailer."""
+
+    @property
+    def trailer(self) -> bytes:
+        return self.rest[-self.header.trailer_size :]
 
 
 @dataclass(frozen=True)
@@ -169,36 +175,41 @@ class Captured:
         reading = read_envelope(io.BytesIO(envelope))
         slot = open_slot(reading.header, self.id, self._find_key)
         letter = open_letter(reading.header, slot.content_key, reading.letter)
-        rest = envelope[len(reading.header.encoded) + len(reading.letter) :]
-        return OpenedEnvelope(reading.header, slot.content_key, slot.pair_key, letter, rest)
+        return OpenedEnvelope(reading.header, slot, letter, envelope[reading.header.opening_size :])
 
     def values(self, envelope: bytes) -> set[bytes]:
         """Every value in a slot and its letter that is long enough to tell one source from another."""
         opened = self.open(envelope)
-        letter = opened.letter
-        found = {opened.content_key, opened.pair_key, letter.body_key, letter.id, letter.mailbox, letter.reply_key}
+        slot, letter = opened.slot, opened.letter
+        found = {slot.content_key, slot.pair_key, slot.mailbox, slot.seal_secret, letter.body_key, letter.id}
         return {value for value in found if len(value) >= _LEAST_TELLING}
 
     # --- under a genuine header ---
 
-    def forge_letter(self, envelope: bytes, text: str, trap: AccessCode) -> bytes:
-        """Other words under the header that the source made, with a way back to the attacker's own code."""
-        opened, secrets = self.open(envelope), trap.secrets()
-        letter = replace(
-            opened.letter,
-            message=text.encode(),
-            id=random_bytes(ID_SIZE),
-            mailbox=secrets.mailbox_address,
-            reply_key=secrets.reply_public,
-        )
-        return opened.header.encoded + seal_letter(opened.header, opened.content_key, letter.encode()) + opened.rest
+    def _with_own_tag(self, opened: OpenedEnvelope, header: Header, start: bytes, parts: bytes) -> bytes:
+        """An Envelope with the tag that this organisation can make, and those of the others as the source made them."""
+        envelope = start + parts + opened.trailer
+        digest = read_envelope(io.BytesIO(envelope)).end().hash
+        place = HASH_SIZE * [slot.organisation for slot in header.slots].index(self.id)
+        own = tag(header, opened.slot, digest)
+        trailer = opened.trailer[:place] + own + opened.trailer[place + HASH_SIZE :]
+        return start + parts + trailer
+
+    def forge_letter(self, envelope: bytes, text: str, **changes: Any) -> bytes:
+        """Other words under the header that the source made."""
+        opened = self.open(envelope)
+        letter = replace(opened.letter, message=text.encode(), id=random_bytes(ID_SIZE), **changes)
+        sealed = seal_letter(opened.header, opened.slot.content_key, letter.encode(Kind.TIP))
+        parts = opened.rest[: -opened.header.trailer_size]
+        return self._with_own_tag(opened, opened.header, opened.header.encoded + sealed, parts)
 
     def forge_files(self, envelope: bytes, contents: Sequence[bytes]) -> bytes:
         """Other files, of the same sizes, behind the header and the letter that the source made."""
         opened = self.open(envelope)
-        head = envelope[: len(envelope) - len(opened.rest)]
+        head = envelope[: opened.header.opening_size]
         pieces = read_padded([(io.BytesIO(one), len(one)) for one in contents], opened.header.body_size)
-        return head + b"".join(seal_body(opened.header, opened.letter.body_key, pieces))
+        parts = b"".join(seal_body(opened.header, opened.letter.body_key, pieces))
+        return self._with_own_tag(opened, opened.header, head, parts)
 
     def rewrap(self, envelope: bytes, spoiled: bytes) -> bytes:
         """The same words under a new header, in which another organisation's slot holds nothing."""
@@ -208,34 +219,34 @@ class Captured:
             for slot in opened.header.slots
         )
         header = replace(opened.header, slots=slots)
-        return header.encoded + seal_letter(header, opened.content_key, opened.letter.encode())
+        sealed = seal_letter(header, opened.slot.content_key, opened.letter.encode(Kind.TIP))
+        return self._with_own_tag(opened, header, header.encoded + sealed, b"")
 
     # --- with a pair key that is not its own ---
 
     def write_as_the_source(self, pair_key: bytes | None, shared: bytes, to: Manifest, text: str) -> bytes:
         """A new tip in the name of the source of ``shared``, for another organisation."""
-        known = self.open(shared).letter
+        known = self.open(shared).slot
         letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE))
-        letter = replace(letter, mailbox=known.mailbox, reply_key=known.reply_key)
         key = to.current_key(days.today())
-        sealed = seal([Recipient(to.id, key.id, key.public, pair_key or random_bytes(KEY_SIZE))], letter)
-        return sealed.header.encoded + sealed.letter
+        recipient = Recipient(to.id, key.id, key.public, pair_key or random_bytes(KEY_SIZE), known.mailbox)
+        sealed = seal([recipient], letter)
+        return sealed.opening + sealed.trailer(EnvelopeHash(sealed.header.encoded, sealed.letter).digest())
 
     def write_to_the_source(self, pair_key: bytes | None, shared: bytes, text: str, out: Path) -> Path:
         """An inward Bundle with a reply to the source of ``shared`` in the name of whose pair key it is."""
-        known = self.open(shared).letter
-        letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), kind="reply")
-        sealed = seal_reply(known.mailbox, known.reply_key, pair_key or random_bytes(KEY_SIZE), letter)
-        return self.deliver(known.mailbox, sealed.header.encoded + sealed.letter, out)
+        letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), day=days.today())
+        sealed = seal_reply(pair_key or random_bytes(KEY_SIZE), letter)
+        return self.deliver(self.open(shared).slot.mailbox, sealed.opening, out)
 
     def put_a_tip_into_the_mailbox(self, shared: bytes, text: str, out: Path) -> Path:
-        """An inward Bundle with a tip in the place of a reply, sealed so that the source of ``shared`` opens it."""
-        opened = self.open(shared)
-        known = opened.letter
+        """An inward Bundle with a tip in the place of a reply, sealed to a key of the attacker's own."""
+        known, seed = self.open(shared).slot, new_seed()
+        public = xwing_public(seed)
         letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE))
-        slot = Recipient(mailbox_id(known.mailbox), key_id(known.reply_key), known.reply_key, opened.pair_key)
-        sealed = seal([slot], letter)
-        return self.deliver(known.mailbox, sealed.header.encoded + sealed.letter, out)
+        sealed = seal([Recipient(self.id, key_id(public), public, known.pair_key, known.mailbox)], letter)
+        tip = sealed.opening + sealed.trailer(EnvelopeHash(sealed.header.encoded, sealed.letter).digest())
+        return self.deliver(known.mailbox, tip, out)
 
     def deliver(self, address: bytes, envelope: bytes, out: Path) -> Path:
         """An inward Bundle that puts bytes of any kind into a mailbox, with the next number of this organisation."""
@@ -267,12 +278,10 @@ def address_of(organisation: bytes) -> bytes:
     return organisation.ljust(HASH_SIZE, b"\x00")
 
 
-def reply_as_tip(manifest: Manifest, text: str) -> bytes:
-    """A reply in the place of a tip: sealed to an organisation."""
-    key = manifest.current_key(days.today())
-    letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), kind="reply")
-    sealed = seal([Recipient(manifest.id, key.id, key.public, random_bytes(KEY_SIZE))], letter)
-    return sealed.header.encoded + sealed.letter
+def reply_as_tip(text: str) -> bytes:
+    """A reply in the place of a tip."""
+    letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), day=days.today())
+    return seal_reply(random_bytes(KEY_SIZE), letter).opening
 
 
 # --- a seized server -------------------------------------------------------------------------------------------------
@@ -320,11 +329,12 @@ def carry_check_digits(
     secrets = code.secrets()
     found = set()
     for ident, envelope in envelopes.items():
-        header = Header.parse(envelope[: header_size(envelope)])
-        keys = [secrets.pair_key(organisation)]
+        digest = read_envelope(io.BytesIO(envelope)).end().hash
+        slots = [OpenedSlot(bytes(KEY_SIZE), secrets.pair_key(organisation), bytes(KEY_SIZE), bytes(KEY_SIZE))]
         with suppress(TipboxError):  # not for the accomplice
-            keys.append(accomplice.open(envelope).pair_key)
-        if any(check_digits(key, header.hash) == digits for key in keys):
+            of_accomplice = accomplice.open(envelope).slot
+            slots += [of_accomplice, replace(of_accomplice, pair_key=secrets.pair_key(organisation))]
+        if any(check_digits(slot, digest) == digits for slot in slots):
             found.add(ident)
     return found
 
@@ -339,8 +349,8 @@ def proved(bundle: Path, seized: Seized, manifest: Manifest) -> bytes:
         signature, index = split_index(
             b"".join(opened._stream(INDEX_STREAM, BUNDLE_HEADER, opened.header.index_parts * PART_SIZE))
         )
-        message = signed_message(opened.header_hash, index)
-    verify(labels.BUNDLE, message, signature, manifest.desk)
+        label, message = Index.parse(index, INWARD).signed(opened.header_hash)
+    verify(label, message, signature, manifest.desk)
     return message
 
 
