@@ -43,7 +43,9 @@ def main() -> None:
     ack = item_of("ack", acknowledge([acknowledged.id], organisations[0].desk))
     box = Box()
     reply = box.reply(500)
-    import_bundles(server.home, [inward(work / "in", organisations[0], outward, [ack, box.item(reply)])])
+    import_bundles(
+        server.home, [inward(work / "in", organisations[0], outward, [ack, box.item(reply)], head=bytes(range(32)))]
+    )
     server.close()
     expected: dict[str, object] = {
         "acknowledged": [acknowledged.id.hex()],

@@ -37,12 +37,12 @@ def begin(client: Client, sent: Sent, path: str, body: bytes, much: int) -> None
 def test_long_letters_that_are_not_whole_have_a_bound(server: Server, organisations: list[Organisation]) -> None:
     held, late = (envelope(organisations, message=bytes(250_000)) for _ in range(2))
     with server.client() as holding, server.client() as other, server.client() as common:
-        begin(holding, held, "", held.opening, 250_000)
+        begin(holding, held, "", held.start, 250_000)
         answer = other.open(late)
         assert answer.error == (429, "slow-down")
         assert int(answer.header("Retry-After") or 0) > 0
         assert common.open(envelope(organisations)).json == {"state": "stored"}
-        holding.line.sendall(held.opening[250_000:])
+        holding.line.sendall(held.start[250_000:])
         assert holding.receive().json == {"state": "stored"}
     with server.client() as again:
         assert again.open(late).json == {"state": "stored"}

@@ -22,14 +22,17 @@ from support.sealed import Organisation, Sent, envelope, inward, keys_folder, th
 from support.server import Here, Server, start
 from tipbox.errors import Expired, InputRefused, NotFound, TipboxError
 from tipbox.formats.base import days
-from tipbox.formats.base.primitives import SigningKey
-from tipbox.formats.bundles.acknowledgement import Report, acknowledge
-from tipbox.formats.bundles.bundle import OUTWARD, Index
+from tipbox.formats.base.limits import MAX_ITEM, MAX_ITEMS
+from tipbox.formats.base.primitives import SigningKey, random_bytes
+from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_read import Bundle
-from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.server.bundles.export import PendingEnvelope, PreparedVolume, plan, write_volumes
+from tipbox.formats.bundles.bundle_write import ItemSource, Volume, item_of, write_bundle
+from tipbox.formats.bundles.report import Report
+from tipbox.server.bundles.export import MOST_ENVELOPES, PendingEnvelope, PreparedVolume, plan, write_volumes
 from tipbox.server.bundles.export import prepare_volumes as prepare_export
 from tipbox.server.bundles.importing import ImportResult, import_bundles
+from tipbox.server.config import SMALL_FREE
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.models import Draft, Envelope, FinishedToken
@@ -74,7 +77,12 @@ def deliver(
     server: Here | Server, organisation: Organisation, outward: Bundle, items: Sequence[ItemSource], sequence: int = 1
 ) -> ImportResult:
     path = inward(server.home.parent / "inward.bundle", organisation, outward, items, sequence)
-    (taken,) = import_bundles(server.home, [path])
+    return deliver_again(server, path)
+
+
+def deliver_again(server: Here | Server, path: Path | None = None) -> ImportResult:
+    """A Bundle that was written; the one that was delivered last."""
+    (taken,) = import_bundles(server.home, [path or server.home.parent / "inward.bundle"])
     return taken
 
 
@@ -167,6 +175,23 @@ def test_volumes_end_at_their_bounds_and_a_large_envelope_stays_whole() -> None:
     assert plan([]) == [[]]
 
 
+def test_what_is_kept_of_two_exports_fits_below_the_floor_of_the_disk(organisations: list[Organisation]) -> None:
+    """The present one and the one before: a full disk never prevents carrying."""
+    one = organisations[0]
+    index = Index(days.today(), OUTWARD, one.id, b"", 1, (), server_key=one.public)
+
+    def kept(count: int) -> int:
+        entries = [
+            ItemEntry(ENVELOPE, MAX_ITEM, random_bytes(32), Receipt(days.today(), random_bytes(64), 7))
+            for _ in range(count)
+        ]
+        return len(Volume.begin(index, entries, reader=one.id, reader_public=one.public, signer=one.desk).save())
+
+    each = (kept(MAX_ITEMS) - kept(1)) / (MAX_ITEMS - 1)
+    assert 200 < each < 300
+    assert 2 * MOST_ENVELOPES * each <= SMALL_FREE
+
+
 def test_no_such_organisation(server: Here, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nobody"):
         write_volumes(server.home, "nobody", tmp_path / "out")
@@ -227,7 +252,11 @@ def test_one_desk_deletes_nothing_of_the_others(
     server.upload(shared, foreign)
     outward = fetch(server, one, tmp_path / "out")[0]
 
-    taken = [deliver(server, one, outward, [ack(one, shared, foreign)], sequence) for sequence in (1, 1, 2)]
+    taken = [
+        deliver(server, one, outward, [ack(one, shared, foreign)]),
+        deliver_again(server),
+        deliver(server, one, outward, [ack(one, shared, foreign)], 2),
+    ]
 
     assert [one.acknowledged for one in taken] == [1, 0, 0]
     assert ids(server) == {shared.id, foreign.id}
@@ -240,10 +269,11 @@ def test_bundles_taken_are_reported_in_any_order_and_repeated(
     one = organisations[0]
     outward = fetch(server, one, tmp_path / "out")[0]
 
-    for sequence in (5, 2, 5, 9):
-        assert deliver(server, one, outward, [], sequence).is_complete
+    paths = [inward(tmp_path / f"{sequence}.in", one, outward, [], sequence) for sequence in (5, 2, 9)]
+    for path in (paths[0], paths[1], paths[0], paths[2]):
+        assert deliver_again(server, path).is_complete
 
-    assert fetch(server, one, tmp_path / "out")[2].bundles == (2, 5, 9)
+    assert [taken.sequence for taken in fetch(server, one, tmp_path / "out")[2].bundles] == [2, 5, 9]
     assert fetch(server, organisations[1], tmp_path / "out")[2].bundles == ()
 
 

@@ -81,10 +81,11 @@ def upload(client: Client, sent: Sent) -> str:
 def stored(server: Server, sent: Sent) -> bytes:
     row = server.read(
         lambda connection: connection.execute(
-            select(Envelope.header, Envelope.letter, Envelope.blob).where(Envelope.id == sent.id)
+            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.trailer).where(Envelope.id == sent.id)
         ).one()
     )
-    return bytes(row[0] + row[1]) + ((server.home / "blobs" / row[2]).read_bytes() if row[2] else b"")
+    body = (server.home / "blobs" / row[2]).read_bytes() if row[2] else b""
+    return bytes(row[0] + row[1] + body + row[3])
 
 
 def counted(server: Server, table: type[Draft | Envelope]) -> int:

@@ -16,6 +16,7 @@ from support.killed import killed_at
 from support.sealed import Box, Organisation, Sent, inward, keys_folder, three
 from support.server import Here
 from tipbox.formats.base import days
+from tipbox.formats.base.primitives import sha256
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import load
@@ -78,11 +79,12 @@ def mailboxes(home: Path) -> Iterator[Mailboxes]:
 
 def held(home: Path, box: Box) -> dict[bytes, bytes]:
     """Every reply of a mailbox, as its source reads it."""
+    addresses = [sha256(token) for token in box.tokens]
     with mailboxes(home) as boxes:
         sizes = boxes.store.read(lambda c: [(row[0], row[1]) for row in c.execute(select(Reply.id, Reply.size))])
         found = {}
         for ident, size in sizes:
-            pieces = (b"".join(boxes.piece(box.address, ident, number)) for number in range(size // 262_144 + 1))
+            pieces = (b"".join(boxes.piece(addresses, ident, number)) for number in range(size // 262_144 + 1))
             found[ident] = b"".join(pieces)[:size]
     return found
 
@@ -138,7 +140,7 @@ def test_deleting(world: World, tmp_path: Path, call: str) -> None:
 
     def delete(home: Path) -> None:
         with mailboxes(home) as boxes:
-            boxes.delete(world.box.address, [gone.id])
+            boxes.delete([sha256(token) for token in world.box.tokens], [gone.id])
 
     for home in each_write(call, lambda: world.copy(tmp_path / "home", world.answered), delete):
         assert held(home, world.box)[kept.id] == kept.whole

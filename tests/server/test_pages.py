@@ -15,10 +15,16 @@ import pytest
 
 from support.client import Answer, Client, bearer
 from support.loopback import until
-from support.sealed import Organisation, envelope, keys_folder, three
-from support.server import Server, running, start
+from support.sealed import Box, Organisation, envelope, inward, keys_folder, three
+from support.server import Here, Server, running, start
 from tipbox.formats.base import days
+from tipbox.formats.mailbox_list import encode_delete
 from tipbox.formats.wordlists import PINS
+from tipbox.server.bundles.export import write_volumes
+from tipbox.server.bundles.importing import import_bundles
+from tipbox.server.config import load
+from tipbox.server.home import Home
+from tipbox.server.web.app import create_app
 from tipbox.server.web.headers import HEADERS
 
 PATHS = [
@@ -77,6 +83,55 @@ def test_form_and_mailbox_carry_the_manifests_as_they_came(client: Client, serve
     assert found
     manifests = [one.encode() for one in json.loads(html.unescape(found[1]))]
     assert sorted(manifests) == sorted(path.read_bytes() for path in server.keys.glob("*.json"))
+
+
+def attribute(page: bytes, name: str) -> list[str]:
+    """A list in an attribute of a page."""
+    found = re.search(f"data-{name}='([^']*)'", page.decode())
+    assert found
+    listed = json.loads(html.unescape(found[1]))
+    assert isinstance(listed, list)
+    return listed
+
+
+def test_the_mailbox_page_names_all_whose_mailboxes_to_ask_for(
+    client: Client, organisations: list[Organisation]
+) -> None:
+    """In both languages and for every visitor; the form needs none of it."""
+    page = client.request("GET", "/inbox").body
+
+    assert attribute(page, "organisations") == sorted(one.id.hex() for one in organisations)
+    assert b"data-organisations" not in client.request("GET", "/send").body
+
+
+def test_a_former_organisation_is_named_while_it_has_replies_here(
+    organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its keys have expired, so nobody can seal to it; who has answers of it can still read them."""
+    monkeypatch.setattr("tipbox.server.bundles.collected.LOOK_AGAIN", 0)
+    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    former, box = organisations[0], Box()
+    reply = box.reply()
+    outward = former.read(write_volumes(server.home, former.name, tmp_path / "out")[0])
+    import_bundles(server.home, [inward(tmp_path / "in", former, outward, [box.item(reply)])])
+    (server.home / "keys" / f"{former.name}.json").write_bytes(
+        former.manifest(start=days.today() - timedelta(days=40)).encode()
+    )
+    client = create_app(Home(server.home), load(server.home)).test_client()
+    others = sorted(one.id.hex() for one in organisations[1:])
+
+    page = client.get("/en/inbox").data
+    assert attribute(page, "organisations") == sorted([*others, former.id.hex()])
+    assert len(attribute(page, "manifests")) == 3
+    assert len(attribute(client.get("/en/send").data, "manifests")) == 2
+    assert f"The {former.name} organisation".encode() not in client.get("/en/").data
+
+    answer = client.post("/api/mailbox/delete", data=encode_delete(box.tokens, [reply.id]))
+    assert answer.data == bytes(32)
+    page = client.get("/en/inbox").data
+    assert attribute(page, "organisations") == others
+    assert len(attribute(page, "manifests")) == 2
+    server.close()
 
 
 def test_pages_have_no_field_and_no_inline_script(client: Client) -> None:
@@ -251,7 +306,7 @@ def test_no_circuit(server: Server, organisations: list[Organisation]) -> None:
         assert b"did not come through the onion service" in answer.body
         assert client.request("GET", "/api/envelope").error == (403, "no-circuit")  # the second request neither
         sent = envelope(organisations)
-        answer = client.request("PUT", "/api/envelope", sent.opening, bearer(sent.token))
+        answer = client.request("PUT", "/api/envelope", sent.start, bearer(sent.token))
         assert answer.error == (403, "no-circuit")
 
 

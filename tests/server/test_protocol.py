@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from support.client import Client, bearer
+from support.client import Answer, Client, bearer
 from support.loopback import until
-from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from support.sealed import PART, Box, Organisation, Sent, envelope, keys_folder, three
 from support.server import Server, start
+from tipbox.formats.base.padding import padme
+from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.storage.models import Draft, Envelope, FinishedToken, Run, Slot
+from tipbox.server.uploads.drafts import LISTED_PARTS
+from tipbox.server.web.upload_api import MAX_PARTS
 
 STORED = {"state": "stored"}
 
@@ -65,11 +69,14 @@ def stored_bytes(server: Server, sent: Sent) -> bytes:
     """What the server holds of an Envelope."""
     row = server.read(
         lambda connection: connection.execute(
-            select(Envelope.header, Envelope.letter, Envelope.blob).where(Envelope.id == sent.id)
+            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.trailer, Envelope.hash).where(
+                Envelope.id == sent.id
+            )
         ).one()
     )
+    assert row[4] == sent.hash
     body = (server.home / "blobs" / row[2]).read_bytes() if row[2] else b""
-    return bytes(row[0] + row[1] + body)
+    return bytes(row[0] + row[1] + body + row[3])
 
 
 # --- the way of an upload ---------------------------------------------------------------------------------------------
@@ -170,11 +177,163 @@ def test_two_requests_finish_at_the_same_time(server: Server, files: Sent) -> No
     with server.client() as one, server.client("fc00:dead:beef:4dad::0:e2") as other:
         one.open(files)
         one.put(files, 0, 6)
-        one.send("POST", "/api/envelope/finish", b"", bearer(files.token))
-        other.send("POST", "/api/envelope/finish", b"", bearer(files.token))
+        for client in (one, other):
+            client.send("POST", "/api/envelope/finish", files.end, bearer(files.token))
 
         assert [one.receive().json, other.receive().json] == [STORED, STORED]
     assert stored_bytes(server, files) == files.whole
+
+
+# --- the end: Envelope hash and trailer -------------------------------------------------------------------------------
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def other_session(sent: Sent) -> list[bytes]:
+    """Parts of the same sizes under another session nonce: the server cannot tell what they hold."""
+    nonce = random_bytes(16)
+    return [nonce + random_bytes(len(part) - 16) for part in sent.parts]
+
+
+def finish_with(client: Client, sent: Sent, end: bytes) -> Answer:
+    return client.request("POST", "/api/envelope/finish", end, bearer(sent.token))
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 63, 65, 32 + 3 * 32 - 1, 32 + 3 * 32 + 1, 32 + 2 * 32, 32 + 4 * 32])
+def test_an_end_of_another_size_is_malformed_and_the_draft_stays(client: Client, files: Sent, size: int) -> None:
+    """The Envelope has three slots."""
+    client.open(files)
+    client.put(files, 0, 6)
+
+    assert finish_with(client, files, files.end.ljust(size, b"x")[:size]).error == (400, "malformed")
+    assert client.state(files).json == {"state": "open", "missing": []}
+    assert client.finish(files).json == STORED
+
+
+def test_an_end_that_no_envelope_has_is_not_read(server: Server, files: Sent) -> None:
+    with server.client() as client:
+        client.send("POST", "/api/envelope/finish", None, bearer(files.token), length=32 + 33 * 32)
+        assert client.receive().error == (413, "too-large")
+    with server.client() as client:
+        client.send("POST", "/api/envelope/finish", None, bearer(files.token))
+        assert client.receive().error == (411, "length-required")
+
+
+def test_another_hash_than_the_servers_stores_nothing(server: Server, client: Client, files: Sent) -> None:
+    """Two sessions of one upload: the tags of one would make of the other's parts what every desk calls forged."""
+    client.open(files)
+    client.put(files, 0, 6)
+    before = blobs(server)
+
+    for end in (flipped(files.end, 0), flipped(files.end, 31), files.id + files.trailer):
+        assert finish_with(client, files, end).error == (409, "part-differs")
+    assert blobs(server) == before
+    assert client.state(files).json == {"state": "open", "missing": []}
+    assert client.finish(files).json == STORED
+    assert stored_bytes(server, files) == files.whole
+
+
+def test_a_late_part_of_another_session_is_told_at_the_end(server: Server, client: Client, files: Sent) -> None:
+    """Session 1 sent a part that arrives when session 2 has begun: 409, and right once it is sealed over that part."""
+    client.open(files)
+    late = other_session(files)
+    mixed = dataclasses.replace(files, parts=[*files.parts[:2], late[2], *files.parts[3:]])
+    client.put(mixed, 2, 1)
+    for first, count in ((0, 2), (3, 3)):
+        client.put(files, first, count)
+
+    assert client.put(files, 2, 1).error == (409, "part-differs")
+    assert client.finish(files).error == (409, "part-differs")
+    assert client.finish(mixed).json == STORED
+    assert stored_bytes(server, mixed) == mixed.whole
+    assert mixed.id != files.id
+
+
+def test_asked_again_after_storing_the_end_is_not_compared(server: Server, client: Client, files: Sent) -> None:
+    client.upload(files)
+
+    for end in (files.end, flipped(files.end, 0), bytes(32 + 3 * 32), bytes(64)):
+        assert finish_with(client, files, end).json == STORED
+    assert finish_with(client, files, b"").error == (400, "malformed")
+    assert stored_bytes(server, files) == files.whole
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_copy_with_another_trailer_is_another_envelope(
+    server: Server, client: Client, organisations: list[Organisation], size: int
+) -> None:
+    """By id alone: a garbage copy that comes first must not displace the true one, nor be displaced by it."""
+    true = envelope(organisations, size)
+    garbage = dataclasses.replace(true.again(), trailer=random_bytes(len(true.trailer)))
+    again = true.again()
+
+    for sent in (garbage, true, again):
+        assert client.upload(sent).json == STORED
+
+    assert garbage.hash == true.hash
+    assert stored_bytes(server, garbage) == garbage.whole
+    assert stored_bytes(server, true) == true.whole
+    stored = select(func.count()).select_from(Envelope).where(Envelope.hash == true.hash)
+    assert server.read(lambda connection: connection.execute(stored).scalar_one()) == 2
+
+
+# --- what is stored of an upload --------------------------------------------------------------------------------------
+
+
+def named(part: bytes) -> bytes:
+    """What the server says of a part: session nonce and hash."""
+    return part[:16] + sha256(part)
+
+
+MISSING = bytes(48)
+
+
+def test_what_is_stored_is_named_by_session_nonce_and_hash(client: Client, files: Sent) -> None:
+    client.open(files)
+    assert client.stored_parts(files).body == MISSING * 6
+    late = dataclasses.replace(files, parts=other_session(files))
+    client.put(files, 1, 2)
+    client.put(late, 4, 2)
+    expected = [MISSING, named(files.parts[1]), named(files.parts[2]), MISSING, named(late.parts[4])]
+    expected.append(named(late.parts[5]))
+
+    answer = client.stored_parts(files)
+
+    assert (answer.status, answer.header("Content-Type")) == (200, "application/octet-stream")
+    assert answer.body == b"".join(expected)
+    for first in range(8):
+        assert client.stored_parts(files, first).body == b"".join(expected[first:])
+    assert client.stored_parts(files, 2**70).body == b""
+    client.put(files, 0, 6)  # refused for 4 and 5, so nothing of it is kept
+    assert client.stored_parts(files).body == b"".join(expected)
+
+
+def test_what_is_stored_is_named_for_no_one_else(client: Client, files: Sent) -> None:
+    assert client.stored_parts(files).error == (404, "no-draft")
+    client.open(files)
+    client.put(files, 0, 6)
+    assert client.stored_parts(files.again()).error == (404, "no-draft")
+    client.finish(files)
+    assert client.stored_parts(files).error == (404, "no-draft"), "nothing is left to compare"
+
+
+def test_one_answer_names_a_bounded_number_of_parts(client: Client, organisations: list[Organisation]) -> None:
+    """An upload of 2^40 bytes has 16,777,216 parts; the quota for drafts lets one of 5,000 be opened."""
+    few = Header.parse(envelope(organisations, 1000).header)
+    size = padme(5000 * 65_536)
+    header = dataclasses.replace(few, body_size=size)
+    sent = Sent(header.encoded, random_bytes(header.sealed_letter_size), [random_bytes(PART)] * 2)
+    assert client.open(sent).status == 201
+    client.put(sent, 0, 1)
+
+    first = client.stored_parts(sent).body
+    rest = client.stored_parts(sent, LISTED_PARTS).body
+
+    assert first == named(sent.parts[0]) + MISSING * (LISTED_PARTS - 1)
+    assert rest == MISSING * (header.parts - LISTED_PARTS)
+    assert header.parts < MAX_PARTS
 
 
 # --- cuts -------------------------------------------------------------------------------------------------------------
@@ -225,7 +384,7 @@ def test_a_cut_within_the_first_part_keeps_nothing(server: Server, files: Sent) 
 
 def test_a_cut_within_the_letter_opens_nothing(server: Server, text: Sent) -> None:
     with server.client() as client:
-        client.send("PUT", "/api/envelope", text.opening[:-1], bearer(text.token), length=len(text.opening))
+        client.send("PUT", "/api/envelope", text.start[:-1], bearer(text.token), length=len(text.start))
         half_close(client)
     with server.client() as client:
         assert client.state(text).error == (404, "no-draft")
@@ -256,6 +415,7 @@ def test_no_token(client: Client, authorization: str | None) -> None:
         ("PUT", "/api/envelope"),
         ("GET", "/api/envelope"),
         ("PUT", "/api/envelope/parts/0"),
+        ("GET", "/api/envelope/parts/0"),
         ("POST", "/api/envelope/finish"),
     ):
         assert client.request(method, path, b"" if method != "GET" else None, headers).error == (401, "no-token")
@@ -291,7 +451,7 @@ def test_length_required(server: Server, text: Sent) -> None:
         assert answer.closes
 
 
-@pytest.mark.parametrize(("path", "size"), [("", 4 * 2**20 + 40 * 1024), ("/parts/0", 65 * PART)])
+@pytest.mark.parametrize(("path", "size"), [("", 4 * 2**20 + 48 * 1024 + 1), ("/parts/0", 65 * PART)])
 def test_too_large_is_refused_before_it_is_sent(server: Server, files: Sent, path: str, size: int) -> None:
     with server.client() as client:
         client.open(files)
@@ -316,6 +476,10 @@ def test_draft_differs(client: Client, files: Sent, organisations: list[Organisa
     client.open(files)
 
     assert client.open(other).error == (409, "draft-differs")
+    assert client.open(dataclasses.replace(files, letter=flipped(files.letter, len(files.letter) - 1))).error == (
+        409,
+        "draft-differs",
+    )
     assert client.open(files).status == 200
 
 
@@ -370,9 +534,9 @@ def test_a_run_behind_the_end_is_malformed(client: Client, files: Sent, first: i
 
 
 def patched(sent: Sent, offset: int, data: bytes) -> bytes:
-    opening = bytearray(sent.opening)
-    opening[offset : offset + len(data)] = data
-    return bytes(opening)
+    start = bytearray(sent.start)
+    start[offset : offset + len(data)] = data
+    return bytes(start)
 
 
 @pytest.mark.parametrize(
@@ -382,36 +546,61 @@ def patched(sent: Sent, offset: int, data: bytes) -> bytes:
         (9, b"\x00", "limit"),
         (9, b"\x21", "limit"),
         (9, b"\x04", "malformed"),  # a slot of the letter's bytes: out of order, or the letter is too short
-        (10, b"\x01", "malformed"),
+        (9, b"\x02", "malformed"),  # what is then letter has another size
+        (10, b"\x01", "limit"),  # a reply has no slots
+        (10, b"\x02", "malformed"),
+        (11, b"\x01", "malformed"),
         (12, struct.pack(">I", 8193), "malformed"),
         (12, struct.pack(">I", 2**31), "limit"),
         (16, struct.pack(">Q", 2**41), "limit"),
         (16, struct.pack(">Q", 1000003), "malformed"),
-        (120 + 1232, bytes(16), "malformed"),
+        (120 + 1296, bytes(16), "malformed"),
     ],
 )
 def test_what_the_header_must_not_be(server: Server, text: Sent, offset: int, data: bytes, code: str) -> None:
     with server.client() as client:
-        opening = patched(text, offset, data)
-        answer = client.request("PUT", "/api/envelope", opening, bearer(text.token))
+        answer = client.request("PUT", "/api/envelope", patched(text, offset, data), bearer(text.token))
 
     assert answer.error == (400, code)
     assert "\n" not in answer.json["message"]
 
 
-@pytest.mark.parametrize(("cut", "code"), [(0, "truncated"), (9, "truncated"), (119, "truncated"), (5000, "malformed")])
+@pytest.mark.parametrize(
+    ("cut", "code"),
+    [
+        (0, "truncated"),
+        (11, "truncated"),
+        (12, "truncated"),
+        (119, "truncated"),
+        (120 + 3 * 1296 - 1, "truncated"),
+        (120 + 3 * 1296, "malformed"),
+        (5000, "malformed"),
+        (-96, "malformed"),  # header and letter, and no trailer
+        (-32, "malformed"),
+        (-1, "malformed"),
+    ],
+)
 def test_a_short_opening(server: Server, text: Sent, cut: int, code: str) -> None:
     with server.client() as client:
-        answer = client.request("PUT", "/api/envelope", text.opening[:cut], bearer(text.token))
-
+        answer = client.request("PUT", "/api/envelope", text.start[:cut], bearer(text.token))
         assert answer.error == (400, code)
+        assert client.state(text).error == (404, "no-draft")
 
 
-def test_a_longer_opening(server: Server, text: Sent) -> None:
-    with server.client() as client:
-        answer = client.request("PUT", "/api/envelope", text.opening + b"x", bearer(text.token))
+def test_a_longer_opening(server: Server, text: Sent, files: Sent) -> None:
+    """That of files has no trailer: it comes at the end."""
+    for sent, more in ((text, b"x"), (text, bytes(32)), (files, b"x"), (files, files.trailer)):
+        with server.client() as client:
+            answer = client.request("PUT", "/api/envelope", sent.start + more, bearer(sent.token))
+            assert answer.error == (400, "malformed")
 
-    assert answer.error == (400, "malformed")
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_reply_is_no_tip(client: Client, size: int) -> None:
+    reply = Box().reply(size)
+
+    assert client.open(reply).error == (400, "malformed")
+    assert client.state(reply).error == (404, "no-draft")
 
 
 def test_what_is_not_sealed_is_refused_with_help_and_not_read_on(server: Server, text: Sent) -> None:
@@ -481,7 +670,7 @@ def test_a_kept_connection_carries_many_requests(client: Client, organisations: 
 def test_expect_100_continue(client: Client, text: Sent) -> None:
     headers = {**bearer(text.token), "Expect": "100-continue"}
 
-    assert client.request("PUT", "/api/envelope", text.opening, headers).status == 201
+    assert client.request("PUT", "/api/envelope", text.start, headers).status == 201
 
 
 def test_at_most_a_hundred_ranges_are_listed(client: Client, organisations: list[Organisation]) -> None:
@@ -507,5 +696,6 @@ def test_a_token_is_a_hash_to_the_server(server: Server, client: Client, files: 
 
 
 def test_header_sizes_are_those_of_the_format(text: Sent) -> None:
-    assert len(text.header) == 120 + 3 * 1232
+    assert len(text.header) == 120 + 3 * 1296
     assert len(text.letter) == Header.parse(text.header).sealed_letter_size
+    assert len(text.trailer) == 3 * 32

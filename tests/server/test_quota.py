@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from support.sealed import Organisation, Sent, envelope, three
-from tipbox.formats.base.padding import sealed_size
+from tipbox.formats.base.padding import sealed_body_size
 from tipbox.formats.base.primitives import sha256
-from tipbox.formats.envelopes.envelope import EnvelopeId
 from tipbox.formats.envelopes.header import Header
+from tipbox.formats.envelopes.seals import End
 from tipbox.server.config import Config, Quota
 from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
@@ -26,7 +27,7 @@ from tipbox.server.storage.models import Draft, Ledger
 from tipbox.server.storage.models import Organisation as OrganisationRow
 from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
-from tipbox.server.uploads.drafts import AdmissionTerms, Opening
+from tipbox.server.uploads.drafts import AdmissionTerms, Opening, PartsReceived
 
 pytestmark = pytest.mark.reads_date
 
@@ -63,11 +64,7 @@ def pin(connection: Connection, organisations: list[Organisation]) -> None:
 
 def sized(sent: Sent, body_size: int) -> Opening:
     """The opening of ``sent`` with another body size: the server cannot tell."""
-    header = Header.parse(sent.header)
-    other = Header(
-        header.letter_size, body_size, header.salt, header.content_commitment, header.body_commitment, header.slots
-    )
-    return Opening(sent.token_hash, other, sent.letter)
+    return Opening(sent.token_hash, replace(Header.parse(sent.header), body_size=body_size), sent.letter, sent.trailer)
 
 
 def opens(
@@ -158,15 +155,14 @@ def test_stored_bodies_count_until_they_are_gone(store: Store, organisations: li
 
     sent = envelope(organisations, 300_000)
     opening = sized(sent, Header.parse(sent.header).body_size)
-    hashes = [sha256(part) for part in sent.parts]
-    envelope_id = EnvelopeId(sent.header, sent.letter)
-    for one in hashes:
-        envelope_id.add_hash(one)
-    stored = sealed_size(opening.header.body_size)
+    received = PartsReceived([sha256(part) for part in sent.parts], [part[:16] for part in sent.parts])
+    whole = End(sent.hash, sent.trailer, sent.id)
+    stored = sealed_body_size(opening.header.body_size)
+    assert stored == sum(len(part) for part in sent.parts)
 
     assert isinstance(opens(store, opening), drafts.State)
-    store.write(lambda connection: drafts.add_run(connection, opening.token, 0, hashes, "a" * 32))
-    end = store.write(lambda connection: drafts.commit(connection, opening.token, envelope_id.digest(), "b" * 32, DAY))
+    store.write(lambda connection: drafts.add_run(connection, opening.token, 0, received, "a" * 32))
+    end = store.write(lambda connection: drafts.commit(connection, opening.token, whole, "b" * 32, DAY))
     assert end == drafts.Commit(used=True, old_blobs=["a" * 32])
     assert store.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one()) == stored
 
@@ -204,9 +200,8 @@ def test_a_clock_that_goes_back_far_is_held_and_counts_no_day_twice(store: Store
 
 def lettered(sent: Sent, letter_size: int) -> Opening:
     """The opening of ``sent`` with a letter of another size."""
-    header = Header.parse(sent.header)
-    other = Header(letter_size, 0, header.salt, header.content_commitment, header.body_commitment, header.slots)
-    return Opening(sent.token_hash, other, sent.letter + bytes(len(sent.token) + letter_size % 7))
+    other = replace(Header.parse(sent.header), letter_size=letter_size)
+    return Opening(sent.token_hash, other, sent.letter + bytes(len(sent.token) + letter_size % 7), sent.trailer)
 
 
 def test_long_letters_have_a_quota_of_bytes_and_common_ones_go_on(
@@ -231,7 +226,7 @@ def test_drafts_that_stand_still_since_yesterday_give_way_and_those_that_move_do
     moving, still = sized(envelope(organisations), 2**20), sized(envelope(organisations), 2**20)
     for one in (moving, still):
         assert isinstance(opens(store, one, quota=quota), drafts.State)
-    parts = [bytes(32)] * 9  # of 16
+    parts = PartsReceived([bytes(32)] * 9, [bytes(16)] * 9)  # of 16
     store.write(lambda connection: drafts.add_run(connection, moving.token, 0, parts, "a" * 32))
 
     assert opens(store, sized(envelope(organisations), 2**20), quota=quota) == "full", "both are of today"
@@ -254,9 +249,9 @@ def test_uploads_of_yesterday_give_way_in_the_order_of_what_they_cost(
     still, whole, quarter, third, most = (sized(envelope(organisations), 2**20) for _ in range(5))
     for one, count in ((still, 0), (whole, 16), (quarter, 2), (third, 5), (most, 9)):
         assert isinstance(opens(store, one, quota=quota), drafts.State)
-        parts, name = [bytes(32)] * count, f"{count:032x}"
-        if parts:
-            store.write(partial(drafts.add_run, token=one.token, first=0, hashes=parts, blob=name))
+        parts, name = PartsReceived([bytes(32)] * count, [bytes(16)] * count), f"{count:032x}"
+        if count:
+            store.write(partial(drafts.add_run, token=one.token, first=0, parts=parts, blob=name))
     left = [{whole, quarter, third, most}, {quarter, third, most}, {third, most}, {most}]
     for expected in left:
         new = sized(envelope(organisations), 2**20)

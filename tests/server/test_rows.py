@@ -19,8 +19,11 @@ from sqlalchemy import Connection, func, insert, select
 
 import tipbox.server
 from support.sealed import envelope, three
-from tipbox.formats.base.padding import sealed_size
+from tipbox.formats.base.limits import MAILBOX_TOKENS
+from tipbox.formats.base.padding import sealed_body_size
+from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.header import Header
+from tipbox.formats.envelopes.seals import End
 from tipbox.server.backup.fill import clear
 from tipbox.server.config import Config
 from tipbox.server.home import Home
@@ -35,6 +38,7 @@ from tipbox.server.storage.transactions import Store
 PACKAGE = Path(tipbox.server.__file__).parent
 ORGANISATIONS = three()
 BOXES = [bytes([number]) * 32 for number in range(2)]
+DECOYS = [bytes([number]) * 32 for number in range(100, 100 + MAILBOX_TOKENS)]
 HEADERS = [Header.parse(envelope(chosen).header) for chosen in (ORGANISATIONS, ORGANISATIONS[:1], ORGANISATIONS[1:])]
 DAY = date(2026, 11, 23)
 LETTER = b"sealed letter"
@@ -86,10 +90,19 @@ class Rows(RuleBasedStateMachine):
         """As an upload, or as a restore: there some have acknowledged already."""
         ident = self._new_id()
         blob = ident.hex() if size else None
-        row = EnvelopeRow(ident, DAY, seen, replace(header, body_size=size), LETTER, blob, frozenset(done))
+        end = End(sha256(ident), bytes(header.trailer_size), ident)
+        row = EnvelopeRow(end, DAY, seen, replace(header, body_size=size), LETTER, blob, frozenset(done))
         self._store.write(lambda connection: envelope_rows.store(connection, row))
         assert not self._store.read(lambda connection: envelope_rows.is_new(connection, ident))
         return ident
+
+    @rule(chosen=st.lists(envelopes, min_size=1, max_size=3))
+    def stamp(self, chosen: list[bytes]) -> None:
+        """As an export does, also for what has gone in between."""
+        there = self._count(Envelope)
+        stamps = {ident: bytes([number]) * 64 for number, ident in enumerate(chosen)}
+        self._store.write(lambda connection: envelope_rows.keep_stamps(connection, stamps))
+        assert self._count(Envelope) == there
 
     @rule(organisation=organisations, chosen=st.lists(envelopes, max_size=6))
     def acknowledge(self, organisation: bytes, chosen: list[bytes]) -> None:
@@ -114,7 +127,7 @@ class Rows(RuleBasedStateMachine):
         kept=st.booleans(),
     )
     def deposit(self, box: bytes, organisation: bytes, size: int, seen: int, *, kept: bool) -> ReplyRow:
-        row = ReplyRow(box, self._new_id(), organisation, DAY, seen, size, bytes(48), None, b"opening" if kept else b"")
+        row = ReplyRow(box, self._new_id(), organisation, DAY, seen, size, bytes(52), None, b"opening" if kept else b"")
         assert self._store.write(lambda connection: reply_rows.store(connection, row))
         return row
 
@@ -124,13 +137,19 @@ class Rows(RuleBasedStateMachine):
         new = self._store.write(lambda connection: reply_rows.store(connection, row))
         assert self._count(Reply) == before + new
 
-    @rule(box=st.sampled_from(BOXES), chosen=st.lists(replies, max_size=4))
-    def delete_replies(self, box: bytes, chosen: list[ReplyRow]) -> None:
+    @rule(boxes=st.sets(st.sampled_from(BOXES)), chosen=st.lists(replies, max_size=4))
+    def delete_replies(self, boxes: set[bytes], chosen: list[ReplyRow]) -> None:
         """By their source, who may also name replies of another mailbox, or some that are gone."""
         names = [row.id for row in chosen]
-        self._store.write(lambda connection: reply_rows.delete_named(connection, box, names))
-        named = select(func.count()).where(Reply.mailbox == box, Reply.id.in_(names))
+        asked = sorted([*boxes, *DECOYS[len(boxes) :]])
+        named = select(func.count()).where(Reply.mailbox.in_(boxes), Reply.id.in_(names))
+        before = self._count(Reply)
+        there = self._store.read(lambda connection: connection.execute(named).scalar_one())
+
+        self._store.write(lambda connection: reply_rows.delete_named(connection, asked, names))
+
         assert self._store.read(lambda connection: connection.execute(named).scalar_one()) == 0
+        assert self._count(Reply) == before - there
 
     @rule(last=days_seen, most=st.integers(1, 3))
     def prune_replies(self, last: int, most: int) -> None:
@@ -178,7 +197,7 @@ def check_sums(connection: Connection) -> None:
     sizes_now = connection.execute(select(Envelope.body_size)).scalars().all()
     held = connection.execute(select(Reply.organisation, Reply.size)).all()
 
-    assert bodies == sum(sealed_size(size) for size in sizes_now)
+    assert bodies == sum(sealed_body_size(size) for size in sizes_now)
     assert replies == sum(row[1] for row in held)
     for organisation, own in connection.execute(select(OrganisationRow.id, OrganisationRow.reply_bytes)):
         assert own == sum(row[1] for row in held if row[0] == organisation)
@@ -241,7 +260,7 @@ def changes(source: str) -> Iterator[tuple[str, str, frozenset[str]]]:
 def strangers(source: str, path: str) -> list[tuple[str, str]]:
     """The statements of a file that change what another one owns."""
     tables = {*OWNERS, *(table for table, _ in SUMS), "Draft", "DraftLetter", "Run", "FinishedToken", "DayCount"}
-    tables |= {"Deposit", "RefusedItem", "InwardBundle", "Series"}
+    tables |= {"Deposit", "RefusedItem", "InwardBundle", "Series", "CustodyHead"}
     found = []
     for verb, table, columns in changes(source):
         owners = {OWNERS[table]} if table in OWNERS else set()

@@ -210,7 +210,7 @@ def test_one_envelope_many_at_a_time(server: Server, organisations: list[Organis
         client.open(sent)
         client.put(sent, 0, 3)
     for client, sent in zip(clients, same, strict=True):
-        client.send("POST", "/api/envelope/finish", b"", bearer(sent.token))
+        client.send("POST", "/api/envelope/finish", sent.end, bearer(sent.token))
 
     assert [client.receive().json for client in clients] == [STORED] * len(same)
     assert counted(server, Envelope) == before + 1

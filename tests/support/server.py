@@ -170,10 +170,10 @@ class Here:
             for first in range(0, len(sent.parts), 64):
                 self.put(sent, first, 64)
             if sent.parts:
-                self.call("POST", "/finish", b"", sent)
+                self.call("POST", "/finish", sent.end, sent)
 
     def open(self, sent: Sent) -> None:
-        self.call("PUT", "", sent.opening, sent)
+        self.call("PUT", "", sent.start, sent)
 
     def put(self, sent: Sent, first: int, count: int = 1) -> None:
         self.call("PUT", f"/parts/{first}", b"".join(sent.parts[first : first + count]), sent)

@@ -9,11 +9,12 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Executable, func, select, update
 
 from support.killed import killed_at
 from support.sealed import PART, Box, Organisation, Sent, envelope, inward, keys_folder, three
@@ -21,14 +22,17 @@ from support.server import Here, start
 from support.world import Ring, running_world, tipbox
 from tipbox.errors import InputRefused, Malformed, TipboxError, UnknownKey
 from tipbox.formats.base import days
+from tipbox.formats.base.limits import SEALED_PART_SIZE
 from tipbox.formats.base.padding import padme, sealed_size
 from tipbox.formats.base.primitives import new_seed, seal_part, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle import Receipt
 from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.formats.envelopes.body import open_body
 from tipbox.formats.envelopes.envelope import read_envelope
 from tipbox.formats.envelopes.header import open_slot
 from tipbox.formats.envelopes.letter import open_letter
+from tipbox.formats.envelopes.seals import check_seal
 from tipbox.server.backup import container as backup_file
 from tipbox.server.backup.container import Kind, Reader, Writer
 from tipbox.server.backup.create import BackupFacts, make_backup
@@ -110,11 +114,13 @@ def fetched(home: Path, organisation: Organisation, out: Path) -> list[bytes]:
 
 
 def opens(data: bytes, organisation: Organisation) -> bool:
-    """Whether the organisation opens an Envelope to its last part."""
+    """Whether the organisation opens an Envelope to its last part, and finds its seal right."""
     reading = read_envelope(io.BytesIO(data))
     slot = open_slot(reading.header, organisation.id, organisation.find_key)
     letter = open_letter(reading.header, slot.content_key, reading.letter)
-    return sum(len(part) for part in open_body(reading.header, letter.body_key, reading.parts)) == letter.body_size
+    size = sum(len(part) for part in open_body(reading.header, letter.body_key, reading.parts))
+    check_seal(reading.header, organisation.id, slot, reading.end())
+    return size == letter.body_size
 
 
 def read(home: Path, work: Callable[[Connection], object]) -> object:
@@ -124,6 +130,14 @@ def read(home: Path, work: Callable[[Connection], object]) -> object:
 
 def count(home: Path, table: type[Base]) -> object:
     return read(home, lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def receipts(home: Path, organisation: Organisation, out: Path) -> dict[bytes, Receipt | None]:
+    """What an export says of each Envelope."""
+    shutil.rmtree(out, ignore_errors=True)
+    bundles = [organisation.read(path) for path in write_volumes(home, organisation.name, out)]
+    entries = [item.entry for bundle in bundles for item in bundle.items]
+    return {entry.hash: entry.receipt for entry in entries if entry.kind == "envelope"}
 
 
 def is_well(home: Path) -> bool:
@@ -181,6 +195,24 @@ def test_everything_committed_comes_back_and_nothing_else(
     again.upload(envelope(organisations, 1000))
     again.close()
     assert count(home, Envelope) == 5
+
+
+def test_a_server_that_came_back_stamps_as_it_did(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """Stamps are not in a backup: the same key says the same of the same hash and day."""
+    exported, unseen = envelope(organisations, 1000), envelope(organisations)
+    server.upload(exported)
+    before = receipts(server.home, organisations[0], tmp_path / "out")
+    server.upload(unseen)
+    made = back_up(server.home, tmp_path / "backup")
+
+    restore_backup(tmp_path / "new", SEED, made)
+
+    after = receipts(tmp_path / "new", organisations[0], tmp_path / "out")
+    assert after.keys() == {exported.id, unseen.id}
+    assert after[exported.id] == before[exported.id] is not None
+    assert after[unseen.id] == receipts(server.home, organisations[0], tmp_path / "out")[unseen.id]
 
 
 @pytest.mark.parametrize("into", ["sqlite", "postgresql"])
@@ -397,7 +429,7 @@ def refused(data: bytes) -> str:
 
 def places(data: bytes) -> list[int]:
     """Every byte of the header and of the borders of parts, and some of the rest."""
-    borders = range(1264, len(data), PART)
+    borders = range(1264, len(data), SEALED_PART_SIZE)
     near = {at + by for at in (*borders, len(data)) for by in range(-40, 40)}
     some = random.Random(7).sample(range(len(data)), 400)
     return sorted(at for at in {*range(1264), *near, *some} if 0 <= at < len(data))
@@ -414,19 +446,19 @@ def test_flipped_at_any_byte(small: bytes) -> None:
 
 
 def test_more_at_the_end_or_parts_swapped(small: bytes) -> None:
-    first, second = small[1264 : 1264 + PART], small[1264 + PART : 1264 + 2 * PART]
+    first, second = small[1264 : 1264 + SEALED_PART_SIZE], small[1264 + SEALED_PART_SIZE : 1264 + 2 * SEALED_PART_SIZE]
     for data in (
         small + b"\x00",
         small + small[1264:],
-        small[:1264] + second + first + small[1264 + 2 * PART :],
-        small[:1264] + second + small[1264 + 2 * PART :],
+        small[:1264] + second + first + small[1264 + 2 * SEALED_PART_SIZE :],
+        small[:1264] + second + small[1264 + 2 * SEALED_PART_SIZE :],
         small[:1264] + first + small[1264:],
     ):
         assert refused(data) == "tampered"
 
 
 def test_nothing_is_written_when_it_is_refused(small: bytes, tmp_path: Path) -> None:
-    for number, at in enumerate((0, 700, 1263, 1264, 1264 + PART, len(small) - 1)):
+    for number, at in enumerate((0, 700, 1263, 1264, 1264 + SEALED_PART_SIZE, len(small) - 1)):
         path = tmp_path / f"cut-{number}"
         path.write_bytes(small[:at])
         with pytest.raises(TipboxError):
@@ -497,7 +529,7 @@ def test_the_size_is_padded(server: Here, organisations: list[Organisation], tmp
         server.upload(envelope(organisations))
         sizes.add(back_up(server.home, tmp_path / "backup").stat().st_size)
     for size in sizes:
-        plaintext = size - 1264 - 16 * -(-(size - 1264) // PART)
+        plaintext = size - 1264 - 16 * -(-(size - 1264) // SEALED_PART_SIZE)
         assert padme(plaintext) == plaintext
         assert sealed_size(plaintext) + 1264 == size
 
@@ -540,6 +572,29 @@ def test_what_the_disk_lost_is_counted_and_the_rest_comes_back(
     assert (restored.envelopes, restored.damaged) == (1, 1)
     assert fetched(tmp_path / "new", organisations[0], tmp_path / "out") == [whole.whole]
     assert is_well(tmp_path / "new")
+
+
+def test_a_trailer_that_the_disk_changed_is_counted_and_the_rest_comes_back(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """The id is computed from all bytes: one that says something else is no Envelope that came."""
+    whole, changed, cut = envelope(organisations, 1000), envelope(organisations, 1000), envelope(organisations)
+    server.upload(whole, changed, cut)
+    with open_server(server.home) as there:
+        for sent, trailer in ((changed, bytes(96)), (cut, cut.trailer[:-1])):
+            row = update(Envelope).where(Envelope.id == sent.id).values(trailer=trailer)
+            there.store.write(partial(_execute, statement=row))
+
+    made = make_backup(server.home, tmp_path / "backup", KEY)
+    restored = restore_backup(tmp_path / "new", SEED, tmp_path / "backup")
+
+    assert (made.envelopes, made.damaged) == (2, 2)
+    assert (restored.envelopes, restored.damaged) == (1, 1)
+    assert fetched(tmp_path / "new", organisations[0], tmp_path / "out") == [whole.whole]
+
+
+def _execute(connection: Connection, statement: Executable) -> None:
+    connection.execute(statement)
 
 
 @pytest.mark.parametrize("link", [True, False])

@@ -100,11 +100,14 @@ def rows(count: int) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
             (
                 {
                     "id": ident,
+                    "hash": random_bytes(32),
+                    "trailer": random_bytes(96),
+                    "effort": 0,
                     "day": days.today(),
                     "seen_day": 0,
                     "body_size": 0,
                     "blob": None,
-                    "header": random_bytes(3816),
+                    "header": random_bytes(120 + 3 * 1296),
                     "letter": random_bytes((8192, 20480, 69632)[number % 3] + 16),
                 },
                 slots,
@@ -230,7 +233,7 @@ def test_files_of_closed_days_have_one_time_and_a_random_order(
         assert order not in (arrived, arrived[::-1])
     assert fetched(server, organisations[0], tmp_path / "out") == sorted(one.whole for one in sent)
     server.put(draft, 2, 64)
-    server.call("POST", "/finish", b"", draft)
+    server.call("POST", "/finish", draft.end, draft)
     assert draft.whole in fetched(server, organisations[0], tmp_path / "again")
     prune_server(server.home)
     assert set(files(server)) == server.read(named_blobs)

@@ -1,8 +1,13 @@
-"""Databases of every earlier schema, as real servers left them: brought to the present one, with all that they hold."""
+"""Databases of every schema, as real servers left them: brought to the present one, with all that they hold.
+
+There is one schema so far. So that upgrades are proven before the first real one, each kept database is also brought to
+a later schema that exists in these tests only (tests/schemas/later.py).
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -12,12 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
 from support.client import bearer
 from support.killed import killed_at
 from support.sealed import Organisation
+from support.world import tipbox
+from tipbox.errors import Exit, InputRefused, TipboxError
 from tipbox.formats.base.primitives import new_seed, sha256, xwing_public
 from tipbox.formats.manifest import Manifest
 from tipbox.server.backup.create import make_backup
@@ -27,6 +36,7 @@ from tipbox.server.bundles.export import write_volumes
 from tipbox.server.config import load
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
+from tipbox.server.storage import database
 from tipbox.server.storage.database import _alembic, make_engine, must_be_current
 from tipbox.server.storage.models import Base, Reply, Slot
 from tipbox.server.storage.models import Organisation as Known
@@ -36,8 +46,11 @@ from tipbox.server.web.app import create_app
 
 pytestmark = pytest.mark.reads_date
 
-SCHEMAS = sorted(path.parent for path in (Path(__file__).parents[1] / "schemas").glob("*/expected.json"))
+KEPT = Path(__file__).parents[1] / "schemas"
+SCHEMAS = sorted(path.parent for path in KEPT.glob("*/expected.json"))
+BEFORE = KEPT / "before"
 LARGEST = 350_000
+LARGEST_BEFORE = 200_000
 FINDINGS = Path(__file__).parents[2] / "deploy" / "findings.py"
 OF_AGE = {"clock", "settled", "manifests"}
 
@@ -55,13 +68,35 @@ def _kept(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(name="home")
 def _home(kept: Path, tmp_path: Path) -> Path:
+    return put(kept / "home", tmp_path / "home")
+
+
+def put(kept: Path, home: Path) -> Path:
     """A copy, with the modes that a server gives."""
-    home = tmp_path / "home"
-    shutil.copytree(kept / "home", home)
+    shutil.copytree(kept, home)
     Home(home).make()  # git keeps no empty folders
     for path in home.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     return home
+
+
+@pytest.fixture(name="to", params=["present", "later"])
+def _to(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The schema that the program brings databases to: its own, or a later one, as the next release will."""
+    to: str = request.param
+    if to == "later":
+        folder = tmp_path / "migrations"
+        shutil.copytree(Path(database.__file__).parents[1] / "migrations", folder)
+        shutil.copy(KEPT / "later.py", folder / "versions")
+        made = _alembic
+
+        def with_later(*arguments: Any) -> AlembicConfig:
+            config: AlembicConfig = made(*arguments)
+            config.set_main_option("script_location", str(folder))
+            return config
+
+        monkeypatch.setattr(database, "_alembic", with_later)
+    return to
 
 
 @pytest.fixture(name="expected")
@@ -71,9 +106,10 @@ def _expected(kept: Path) -> Any:
 
 def test_a_server_of_each_earlier_schema_is_kept() -> None:
     kept = {path.name for path in SCHEMAS}
-    assert set(revisions()[:-1]) <= kept <= set(revisions())
+    assert {revisions()[0], *revisions()[:-1]} <= kept <= set(revisions())
     for path in SCHEMAS:
         assert sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) < LARGEST
+    assert sum(file.stat().st_size for file in BEFORE.rglob("*") if file.is_file()) < LARGEST_BEFORE
 
 
 @pytest.fixture(name="day")
@@ -97,7 +133,16 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
     return sorted((tuple(sorted(zip(names, row, strict=True))) for row in cursor), key=repr)
 
 
-def test_every_row_is_there_afterwards(home: Path, day: date, tmp_path: Path) -> None:
+def revision(home: Path) -> str | None:
+    """Of a server's database."""
+    engine = make_engine(Home(home), load(home))
+    with engine.connect() as connection:
+        found: str | None = MigrationContext.configure(connection).get_current_revision()
+    engine.dispose()
+    return found
+
+
+def test_every_row_is_there_afterwards(home: Path, to: str, day: date, tmp_path: Path) -> None:
     """With the same values in all columns that were there before."""
     before = dump(home)
     (tmp_path / "none").mkdir()
@@ -105,6 +150,10 @@ def test_every_row_is_there_afterwards(home: Path, day: date, tmp_path: Path) ->
     prepare_server(home, tmp_path / "none", today=day)
 
     after = dump(home)
+    assert revision(home) == ("later" if to == "later" else revisions()[-1])
+    assert (len(after.get("later", [])), "later" in after) == (
+        (len(before["envelope"]), True) if to == "later" else (0, False)
+    )
     assert set(before) <= set(after)
     for table, rows in before.items():
         names = {name for row in rows for name, _ in row}
@@ -119,28 +168,35 @@ def test_every_row_is_there_afterwards(home: Path, day: date, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "ftruncate"])
-def test_an_upgrade_that_is_killed_begins_again(home: Path, day: date, tmp_path: Path, call: str) -> None:
+def test_an_upgrade_that_is_killed_begins_again(home: Path, to: str, day: date, tmp_path: Path, call: str) -> None:
     """It is one transaction: the old schema with all rows, or the new one."""
     (tmp_path / "none").mkdir()
     before = {table: len(rows) for table, rows in dump(home).items()}
     for number in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233):
         if not killed_at(call, number, lambda: prepare_server(home, tmp_path / "none", today=day)):
             break
-        after = {table: len(rows) for table, rows in dump(home).items()}
+        found = dump(home)
+        after = {table: len(rows) for table, rows in found.items()}
         assert after == after | before
+        columns = {name for row in found["envelope"] for name, _ in row}
+        assert ("later" in columns) == ("later" in found), "half of a schema"
     else:
         pytest.fail("the upgrade never came through")
+    assert ("later" in dump(home)) == (to == "later")
     assert [finding for finding in check_server(home, today=day) if not finding.ok] == []
 
 
 @pytest.mark.parametrize(("still", "found"), [(3, {"clock", "settled"}), (10, {"clock", "settled"}), (400, OF_AGE)])
+@pytest.mark.usefixtures("to")
 def test_one_that_stood_still_is_upgraded_whatever_age_has_brought(
     home: Path, day: date, tmp_path: Path, still: int, found: set[str]
 ) -> None:
     """As upgrade.sh judges it, also where the program before could not say what it found."""
     (tmp_path / "none").mkdir()
     later = day + timedelta(days=still)
-    before = [finding.to_json() for finding in check_server(home, today=later)]
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr(database, "_alembic", _alembic)  # the program of before, which knows no later schema
+        before = [finding.to_json() for finding in check_server(home, today=later)]
 
     prepare_server(home, tmp_path / "none", today=later)
 
@@ -155,10 +211,11 @@ def test_one_that_stood_still_is_upgraded_whatever_age_has_brought(
         assert all(f": {name}: " in judged.stdout for name in found)
 
 
-def test_it_serves_what_it_held(home: Path, day: date, expected: Any, tmp_path: Path) -> None:
+def test_it_serves_what_it_held(home: Path, to: str, day: date, expected: Any, tmp_path: Path) -> None:
     """Exports hold the same bytes, acknowledgements count, the upload goes on, and a backup of it comes back."""
     (tmp_path / "none").mkdir()
     config = prepare_server(home, tmp_path / "none", today=day)
+    assert revision(home) == ("later" if to == "later" else revisions()[-1])
     kept = set(expected["envelopes"].values())
 
     assert [finding for finding in check_server(home, today=day) if not finding.ok] == []
@@ -183,6 +240,65 @@ def test_it_serves_what_it_held(home: Path, day: date, expected: Any, tmp_path: 
     assert exported(tmp_path / "new", expected, day, tmp_path / "again") == exported(
         home, expected, day, tmp_path / "out again"
     )
+
+
+@pytest.mark.parametrize("to", ["later"], indirect=True)
+def test_a_program_that_was_put_back_does_not_touch_what_a_newer_one_made(
+    home: Path, to: str, day: date, tmp_path: Path
+) -> None:
+    """A roll-back restores the folder with the program (upgrade.sh); without the folder, the program refuses."""
+    del to
+    (tmp_path / "none").mkdir()
+    kept = tmp_path / "kept"
+    shutil.copytree(home, kept)
+    prepare_server(home, tmp_path / "none", today=day)
+    newer = dump(home)
+
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr(database, "_alembic", _alembic)
+        with pytest.raises(InputRefused, match="newer version"):
+            prepare_server(home, tmp_path / "none", today=day)
+        assert dump(home) == newer
+        before = dump(kept)
+        prepare_server(kept, tmp_path / "none", today=day)
+        assert dump(kept) == before
+        assert [finding for finding in check_server(kept, today=day) if not finding.ok] == []
+
+
+# --- what was made before the formats of now --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("command", ["status", "prune"])
+def test_a_database_of_before_is_refused_in_one_sentence(tmp_path: Path, number: str, command: str) -> None:
+    """The kept one is of the first of those schemas; the others differ in nothing that is looked at."""
+    home = put(BEFORE / "home", tmp_path / "home")
+    with sqlite3.connect(home / "tipbox.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (number,))
+    connection.close()
+    before = dump(home)
+
+    done = tipbox("server", command, "--home", home, expect=None)
+
+    said = (done.out + done.err).strip()
+    assert done.code == Exit.REFUSED, said
+    assert "it was made by tipbox before its first release, and cannot be read any more" in said
+    assert said.count("\n") == 0, said
+    with pytest.raises(InputRefused, match="begin with an empty --home") as raised:
+        prepare_server(home, home / "keys")
+    assert "\n" not in str(raised.value)
+    assert dump(home) == before
+
+
+def test_a_backup_of_before_is_refused_in_one_sentence_and_nothing_is_made(tmp_path: Path) -> None:
+    seed = bytes.fromhex(re.findall(r"`([0-9a-f]{64})`", (BEFORE / "README.md").read_text(encoding="utf-8"))[0])
+
+    with pytest.raises(TipboxError) as raised:
+        restore_backup(tmp_path / "new", seed, BEFORE / "backup")
+
+    assert raised.value.exit_code == Exit.REFUSED
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "new").exists()
 
 
 def exported(home: Path, expected: Any, day: date, out: Path) -> set[str]:
