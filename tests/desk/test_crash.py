@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.desk import PASSWORD, Desk, Desks, Envelope, Exporter, acknowledged, listed, opened, outbox_items, seal_tip
+from support.desk import PASSWORD, Desk, Desks, Envelope, Exporter, acknowledged, listed, opened, seal_tip
 from tipbox.desk import outbox, replies
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import Reply, ReplyText, Tip
@@ -20,9 +20,8 @@ from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes, sha256
-from tipbox.formats.bundles.acknowledgement import Report
-from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.formats.envelopes.envelope import read_envelope
+from tipbox.formats.envelopes.header import Kind
 from tipbox.formats.envelopes.reply import open_reply
 
 CALLS = ("fsync", "fdatasync", "rename", "unlink", "exit_group")
@@ -159,7 +158,7 @@ def carried(talk: Talk, desk: Desk, out: Path) -> list[bytes]:
     """Write an outbox: the reply items in it."""
     with desk.open(write=True) as vault:
         outbox.write_outbox(vault, ceremony.organisation_of(vault), out, today=days.today())
-    return [data for kind, data in outbox_items(talk.server, out) if kind == "reply"]
+    return [data for kind, data in talk.server.open(out) if kind == "reply"]
 
 
 def test_a_reply_killed_at_each_durable_write_is_queued_whole_or_not_at_all(
@@ -178,9 +177,9 @@ def test_a_reply_killed_at_each_durable_write_is_queued_whole_or_not_at_all(
         items = carried(talk, desk, tmp_path / "box")
         assert [sha256(item) for item in items] == [reply.item for reply in [*queued, later]]
         assert sum(1 for folder in (REPLIES, INCOMING) for _ in (desk.vault / folder).iterdir()) == len(items)
-        opened = [open_reply(read_envelope(io.BytesIO(item[32:])), talk.source, [desk.manifest.id]) for item in items]
-        assert [one.letter.message for one in opened] == [b"When was this?", b"later"][-len(items) :]
-        assert {one.organisation for one in opened} == {desk.manifest.id}
+        pair_key = talk.source.pair_key(desk.manifest.id)
+        letters = [open_reply(read_envelope(io.BytesIO(item[32:]), Kind.REPLY), pair_key) for item in items]
+        assert [one.message for one in letters] == [b"When was this?", b"later"][-len(items) :]
     assert found == {0, 1}, "some were killed before it was queued, some after"
 
 
@@ -198,15 +197,15 @@ def test_an_outbox_with_replies_killed_at_each_durable_write_and_written_again(
 def test_a_report_killed_at_each_durable_write_and_imported_again(talk: Talk, secret: Path, tmp_path: Path) -> None:
     taken, full = (queue(talk.desk, talk.tip, text) for text in (b"one", b"two"))
     carried(talk, talk.desk, tmp_path / "box")
-    report = item_of("report", Report((1,), ((full.item, "full"),)).encode())
+    report = talk.server.report(talk.desk.manifest, [1], {full.item: "full"})
     bundle = talk.server.export(tmp_path / "2", talk.desk.manifest, [], extra=[report], day=days.today())
-    again = talk.server.export(tmp_path / "3", talk.desk.manifest, [], taken=[1, 2], day=days.today())
     for desk in killed_at_each(talk.made, tmp_path, lambda desk: command(desk, secret, "import", bundle)):
         assert {reply.state for reply in kept(desk)} in ({"sent"}, {"delivered", "refused"})
         assert desk.take(bundle, today=days.today()).problems == []
         assert [(reply.id, reply.state) for reply in kept(desk)] == [(taken.id, "delivered"), (full.id, "refused")]
         assert [sha256(item) for item in carried(talk, desk, tmp_path / "box")] == [full.item]
         assert sum(1 for folder in (REPLIES, INCOMING) for _ in (desk.vault / folder).iterdir()) == 1
+        again = talk.server.export(tmp_path / "3", talk.desk.manifest, [], taken=[1, 2], day=days.today())
         desk.take(again, today=days.today())
         assert [reply.state for reply in kept(desk)] == ["delivered", "delivered"]
         with desk.open() as vault:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -21,7 +23,6 @@ from support.desk import (
     envelope_id,
     listed,
     opened,
-    seal_letter_to,
     seal_tip,
 )
 from tipbox.desk import pinned_server, receive
@@ -33,15 +34,25 @@ from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.outbox import write_outbox
 from tipbox.desk.vault.records import Tip, Traffic
 from tipbox.desk.vault.vault import INCOMING, TIPS
+from tipbox.errors import TipboxError
 from tipbox.files.working import working_folder
 from tipbox.formats.access_code import AccessCode
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HEADER_FIXED, ID_SIZE, SEAL_SIZE, SLOT_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.bundles.bundle import ItemEntry
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import ItemSource
-from tipbox.formats.envelopes.header import Header, body_commitment, content_commitment, header_size, seal_slot
+from tipbox.formats.envelopes.header import (
+    Header,
+    Kind,
+    OpenedSlot,
+    body_commitment,
+    content_commitment,
+    header_size,
+    seal_slot,
+)
 from tipbox.formats.envelopes.letter import Letter, seal_letter
+from tipbox.formats.envelopes.reply import seal_reply
 from tipbox.formats.manifest import Manifest
 
 SECRETS = AccessCode.generate().secrets()
@@ -55,6 +66,13 @@ def desk(desks: Desks) -> Desk:
 @pytest.fixture
 def server() -> Exporter:
     return Exporter()
+
+
+def own_seal(tip: Envelope, desk: Desk) -> int:
+    """Where the tag of a desk begins, in the trailer."""
+    header = Header.parse(tip.data[: header_size(tip.data)])
+    place = [slot.organisation for slot in header.slots].index(desk.manifest.id)
+    return len(tip.data) - header.trailer_size + SEAL_SIZE * place
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -74,8 +92,7 @@ def with_slot_to_nobody(tip: Envelope, desk: Desk) -> Envelope:
     """The same Envelope without a slot for this desk: only the header's structure is right."""
     header = Header.parse(tip.data[: header_size(tip.data)])
     fewer = replace(header, slots=tuple(slot for slot in header.slots if slot.organisation != desk.manifest.id))
-    data = fewer.encoded + tip.data[len(header.encoded) :]
-    return Envelope(data, envelope_id(data))
+    return Envelope.of(fewer.encoded + tip.data[len(header.encoded) : len(tip.data) - SEAL_SIZE])
 
 
 # --- what arrives ----------------------------------------------------------------------------------------------------
@@ -104,7 +121,7 @@ def test_the_list_is_the_contract(desks: Desks, desk: Desk, server: Exporter, tm
     by_id = {tip["id"]: tip for tip in listed(desk)}
     assert set(by_id) == {first.id.hex(), follow_up.id.hex(), stranger.id.hex()}
     shown = by_id[first.id.hex()]
-    assert set(shown) == {"id", "thread", "organisation", "received", "state", "files"}
+    assert {"id", "thread", "organisation", "received", "state", "files", "missing"} <= set(shown)
     assert shown["files"] == [{"name": "a\u202eb", "size": 3}]
     assert (shown["organisation"], shown["received"], shown["state"]) == ("kibhr", TODAY.isoformat(), "new")
     assert shown["thread"] == by_id[follow_up.id.hex()]["thread"] != by_id[stranger.id.hex()]["thread"]
@@ -132,10 +149,10 @@ def test_every_complete_envelope_is_acknowledged_whatever_became_of_it(
     desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
 ) -> None:
     good = seal_tip(desks.manifests, files=[("a", b"a" * 70_000)])
-    body = Envelope(flipped(good.data, len(good.data) - 9), b"")
-    slot = Envelope(flipped(good.data, 120 + 1232 * 3 - 5), b"")
-    letter = Envelope(flipped(good.data, 120 + 1232 * 3 + 5), b"")
-    envelopes = [replace(one, id=envelope_id(one.data)) for one in (body, slot, letter)]
+    letter_at = HEADER_FIXED + 3 * SLOT_SIZE
+    spots = {"body": len(good.data) - 3 * SEAL_SIZE - 9, "slot": letter_at - 5, "letter": letter_at + 5}
+    envelopes = [Envelope.of(flipped(good.data, at)) for at in spots.values()]
+    envelopes += [Envelope.of(flipped(good.data, own_seal(good, desk)))]
     other_year = seal_tip([rotated(desks.desks[0])] + [one.manifest for one in desks.desks[1:]])
     envelopes += [
         good,
@@ -143,10 +160,8 @@ def test_every_complete_envelope_is_acknowledged_whatever_became_of_it(
         seal_tip(desks.manifests, [desks.desks[1].manifest]),
         other_year,
     ]
-    reply = Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), kind="reply")
-    envelopes.append(seal_letter_to(reply, [], desks.manifests, desks.manifests, secrets=SECRETS))
     outcome = desk.take(server.export(tmp_path / "x", desk.manifest, envelopes))
-    assert outcome.counts == {"tampered": 3, "mine": 2, "not-addressed": 1, "not-for-you": 1, "malformed": 1}
+    assert outcome.counts == {"tampered": 3, "forged": 1, "mine": 2, "not-addressed": 1, "not-for-you": 1}
     assert outcome.problems == []
     assert remains(desk) == 2
     assert acknowledged(server, desk, tmp_path / "out") == sorted(one.id for one in envelopes)
@@ -311,17 +326,21 @@ def test_tip_files_for_others_are_verified_and_dropped(desks: Desks, desk: Desk,
 
 def test_a_tip_file_cut_at_each_layer_is_an_error_and_leaves_nothing(desks: Desks, desk: Desk, tmp_path: Path) -> None:
     tip = seal_tip(desks.manifests, files=[("a", random_bytes(200_000))])
-    letter_end = 120 + 3 * 1232 + 8192 + 16
+    letter_end = HEADER_FIXED + 3 * SLOT_SIZE + 8192 + 16
+    body_end = len(tip.data) - 3 * SEAL_SIZE
     expected = {
         0: "not-tipbox",
         7: "not-tipbox",
         8: "truncated",
         9: "truncated",
+        11: "truncated",
         119: "truncated",
         121: "truncated",
         letter_end - 1: "truncated",
         letter_end: "incomplete",
-        letter_end + 65_552: "incomplete",
+        letter_end + ENVELOPE_PART_SIZE: "incomplete",
+        body_end: "incomplete",
+        body_end + 1: "incomplete",
         len(tip.data) - 1: "incomplete",
     }
     paths = []
@@ -338,10 +357,12 @@ def test_what_failed_first_is_named_also_when_the_end_is_missing(desk: Desk, tmp
     (key, *_) = desk.manifest.keys
     salt, content_key = random_bytes(32), random_bytes(32)
     letter = Letter(b"text", (), random_bytes(32), random_bytes(16))
-    plaintext = letter.encode()
+    plaintext = letter.encode(Kind.TIP)
     commitments = content_commitment(content_key, salt), body_commitment(letter.body_key, salt)
-    slot = seal_slot(desk.manifest.id, key.id, key.public, commitments, content_key + random_bytes(32))
-    header = Header(len(plaintext), 2**40, salt, *commitments, (slot,))
+    bare = Header(Kind.TIP, len(plaintext), 2**40, salt, *commitments)
+    opened_slot = OpenedSlot.new(content_key, random_bytes(32), random_bytes(32))
+    slot = seal_slot(bare.fixed(1), desk.manifest.id, key.id, key.public, opened_slot.encode())
+    header = replace(bare, slots=(slot,))
     path = tmp_path / "sum.tip"
     path.write_bytes(header.encoded + seal_letter(header, content_key, plaintext))
     outcome = desk.take(path)
@@ -350,10 +371,18 @@ def test_what_failed_first_is_named_also_when_the_end_is_missing(desk: Desk, tmp
 
 
 def test_a_tip_file_with_a_flipped_byte_keeps_nothing(desk: Desk, tmp_path: Path) -> None:
+    """A byte of every region against the table of outcomes: none of them is silent, and none is somebody else's tip."""
     tip = seal_tip([desk.manifest], files=[("a", random_bytes(100_000))])
-    expected = {0: "not-tipbox", 8: "version", 9: "limit", 10: "malformed", 15: "malformed", 16: "limit"}
-    expected |= {24: "not-for-you", 56: "tampered", 88: "tampered", 120: "not-addressed", 136: "unknown-key"}
-    expected |= {152: "tampered", 1351: "tampered", 1352: "tampered", len(tip.data) - 1: "tampered"}
+    letter = HEADER_FIXED + SLOT_SIZE
+    parts, seal = letter + 8192 + 16, len(tip.data) - SEAL_SIZE
+    expected = {0: "not-tipbox", 8: "version", 9: "limit", 11: "malformed", 15: "malformed", 16: "limit"}
+    expected |= {10: "limit", 23: "malformed"}  # a reply has no slots
+    # Slots are sealed under salt and commitments too.
+    expected |= dict.fromkeys((24, 55, 56, 87, 88, 119), "tampered")
+    expected |= {120: "not-addressed", 135: "not-addressed", 136: "unknown-key", 151: "unknown-key"}
+    expected |= dict.fromkeys((152, 1271, 1272, letter - 1, letter, parts - 1), "tampered")  # slot and letter
+    expected |= dict.fromkeys((parts, parts + 15, parts + 16, parts + ENVELOPE_PART_SIZE, seal - 1), "tampered")
+    expected |= dict.fromkeys((seal, len(tip.data) - 1), "forged")
     for at, code in expected.items():
         path = tmp_path / f"{at}.tip"
         path.write_bytes(flipped(tip.data, at))
@@ -365,17 +394,55 @@ def test_a_tip_file_with_a_flipped_byte_keeps_nothing(desk: Desk, tmp_path: Path
     assert (listed(desk), remains(desk)) == ([], 0)
 
 
+def test_no_changed_bit_passes_for_the_true_tip_or_for_somebody_else_s(desks: Desks, desk: Desk) -> None:
+    """Bits from everywhere: only another organisation's tag, and the slot's own name, are not this desk's to judge."""
+    tip = seal_tip(desks.manifests, files=[("a", random_bytes(70_000))])
+    header = Header.parse(tip.data[: header_size(tip.data)])
+    trailer, own = len(tip.data) - header.trailer_size, own_seal(tip, desk)
+    chosen = Random(7).sample(range(8 * len(header.encoded)), 90)
+    chosen += [
+        8 * at + 3 for at in (header.opening_size - 1, header.opening_size, trailer - 1, own, own + SEAL_SIZE - 1)
+    ]
+    own_name = HEADER_FIXED + SLOT_SIZE * ((own - trailer) // SEAL_SIZE)
+    with desk.open(write=True) as vault:
+        stick = key_stick.load(key_stick.stick_path(desk.vault), PASSWORD)
+        find_key = keyring(vault, desk.manifest.id, stick)
+        for bit in chosen:
+            changed = bytearray(tip.data)
+            changed[bit // 8] ^= 1 << bit % 8
+            try:
+                outcome = receive.receive(vault, desk.manifest.id, find_key, io.BytesIO(changed), TODAY).outcome
+            except TipboxError as error:
+                outcome = error.code
+            expected = {
+                "tampered",
+                "malformed",
+                "limit",
+                "version",
+                "not-tipbox",
+                "unknown-key",
+                "truncated",
+                "trailing",
+            }
+            expected |= {"incomplete"} | ({"forged"} if bit // 8 >= trailer else set())
+            expected |= {"not-addressed"} if own_name <= bit // 8 < own_name + ID_SIZE else set()
+            assert outcome in expected, bit
+    assert (listed(desk), remains(desk)) == ([], 0)
+
+
 def test_parts_swapped_repeated_or_of_another_envelope_are_found(desks: Desks, desk: Desk, tmp_path: Path) -> None:
-    size = 65_552
+    size = ENVELOPE_PART_SIZE
     one, other = (seal_tip(desks.manifests, files=[("a", random_bytes(4 * 65_536))]) for _ in range(2))
-    start = len(one.data) - 4 * size
-    parts = [one.data[at : at + size] for at in range(start, len(one.data), size)]
+    end = len(one.data) - 3 * SEAL_SIZE
+    start = end - 4 * size
+    parts = [one.data[at : at + size] for at in range(start, end, size)]
     foreign = other.data[start : start + size]
     for number, forged in enumerate(
         [[1, 0, 2, 3], [0, 0, 2, 3], [0, 1, 3, 3], [3, 1, 2, 0], [-1, 1, 2, 3]],
     ):
         path = tmp_path / f"{number}.tip"
-        path.write_bytes(one.data[:start] + b"".join(foreign if at < 0 else parts[at] for at in forged))
+        moved = b"".join(foreign if at < 0 else parts[at] for at in forged)
+        path.write_bytes(one.data[:start] + moved + one.data[end:])
         assert problems(desk.take(path)) == ["tampered"]
     assert (listed(desk), remains(desk)) == ([], 0)
 
@@ -466,14 +533,14 @@ def test_a_server_that_lies_in_its_index_gets_no_acknowledgement(
 ) -> None:
     tip = seal_tip(desks.manifests)
     lie = random_bytes(32)
-    wrong_hash = ItemSource(ItemEntry("envelope", len(tip.data), lie), lambda: [tip.data])
-    short = tip.data[:-1]
-    not_whole = ItemSource(ItemEntry("envelope", len(short), lie[::-1]), lambda: [short])
-    longer = tip.data + b"x"
-    too_long = ItemSource(ItemEntry("envelope", len(longer), random_bytes(32)), lambda: [longer])
+    wrong_hash = server.item(replace(tip, id=lie), TODAY)
+    not_whole = server.item(replace(tip, data=tip.data[:-1], id=lie[::-1]), TODAY)
+    too_long = server.item(replace(tip, data=tip.data + b"x", id=random_bytes(32)), TODAY)
+    answer = seal_reply(SECRETS.pair_key(desk.manifest.id), Letter(b"x", (), lie, lie[:16], day=TODAY)).opening
+    reply = server.item(replace(tip, data=answer, id=envelope_id(answer, Kind.REPLY)), TODAY)
     junk = ItemSource(ItemEntry("report", 4, random_bytes(32)), lambda: [b"junk"])
-    path = server.export(tmp_path / "x", desk.manifest, [], extra=[wrong_hash, not_whole, too_long, junk])
-    assert problems(desk.take(path)) == ["damaged-item"] * 4
+    path = server.export(tmp_path / "x", desk.manifest, [], extra=[wrong_hash, not_whole, too_long, reply, junk])
+    assert problems(desk.take(path)) == ["damaged-item"] * 5
     assert (listed(desk), remains(desk), carried(desk)) == ([], 0, [])
     assert acknowledged(server, desk, tmp_path / "o") == []
 
@@ -491,10 +558,12 @@ def test_a_damaged_file_in_the_vault_is_an_error_that_shows_nothing(
     tip = seal_tip(desks.manifests, files=[("a", random_bytes(200_000))])
     desk.take(server.export(tmp_path / "x", desk.manifest, [tip]))
     stored = next((desk.vault / TIPS).iterdir())
-    stored.write_bytes(flipped(stored.read_bytes(), stored.stat().st_size - 1))
-    with pytest.raises(VaultDamaged):
-        opened(desk, tip.id, tmp_path / "out" / "tip")
-    assert list((tmp_path / "out").iterdir()) == []
+    whole = stored.read_bytes()
+    for damaged in (flipped(whole, len(whole) - 3 * SEAL_SIZE - 1), whole[:-1], whole[: -3 * SEAL_SIZE], whole + b"x"):
+        stored.write_bytes(damaged)
+        with pytest.raises(VaultDamaged):
+            opened(desk, tip.id, tmp_path / "out" / "tip")
+        assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_nothing_readable_lies_in_the_vault(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:

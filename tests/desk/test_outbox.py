@@ -10,20 +10,25 @@ from support.desk import (
     TODAY,
     Desk,
     Desks,
+    Envelope,
     Exporter,
     acknowledged,
     carried,
     days_after,
-    outbox_items,
     seal_tip,
 )
+from tipbox.desk import outbox, replies, sentences, tips
 from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import OutboxSummary, write_outbox
-from tipbox.desk.vault.records import Traffic
+from tipbox.desk.vault.records import Reply, SentOutbox, Traffic
 from tipbox.errors import Expired
+from tipbox.formats.base.limits import HASH_SIZE
+from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.bundle import INWARD, Index
 from tipbox.formats.bundles.bundle_read import Bundle
+from tipbox.formats.bundles.bundle_write import item_of
+from tipbox.formats.bundles.report import Report, TakenBundle
 from tipbox.formats.manifest import Manifest, server_id
 
 
@@ -37,6 +42,16 @@ def write(desk: Desk, out: Path, day: int = 0) -> OutboxSummary:
         return write_outbox(vault, ceremony.organisation_of(vault), out, today=days_after(day))
 
 
+def queue(desk: Desk, tip: Envelope, text: bytes = b"When was this?") -> Reply:
+    with desk.open(write=True) as vault:
+        return replies.queue_reply(vault, tips.find_tip(vault, tip.id.hex()), text, [], today=TODAY)
+
+
+def states(desk: Desk) -> list[str]:
+    with desk.open() as vault:
+        return [reply.state for reply in sorted(Reply.all(vault), key=lambda reply: reply.number)]
+
+
 def index(exporter: Exporter, path: Path) -> Index:
     with path.open("rb") as file:
         return Bundle(file, server_id(exporter.sender), lambda _: exporter.seed).index
@@ -46,7 +61,7 @@ def test_it_is_sealed_to_the_pinned_server_and_signed_by_the_manifest_in_it(desk
     server = Exporter()
     desk.take(server.export(tmp_path / "x", desk.manifest, []))
     write(desk, tmp_path / "o")
-    ((kind, data),) = outbox_items(server, tmp_path / "o")
+    ((kind, data),) = server.open(tmp_path / "o")
     found = index(server, tmp_path / "o")
     assert kind == "manifest"
     assert Manifest.parse(data) == desk.manifest
@@ -125,7 +140,7 @@ def test_each_outbox_releases_the_manifest_that_is_due(desk: Desk, tmp_path: Pat
     serials = []
     for day in (0, 27, 28, 56, 300):
         sent = write(desk, tmp_path / "o", day)
-        ((_, data),) = outbox_items(server, tmp_path / "o")
+        ((_, data),) = server.open(tmp_path / "o")
         manifest = Manifest.parse(data)
         manifest.check(days_after(day))
         manifest.current_key(days_after(day))
@@ -135,3 +150,65 @@ def test_each_outbox_releases_the_manifest_that_is_due(desk: Desk, tmp_path: Pat
     assert serials == [(1, 1), (1, 1), (1, 2), (1, 3), (1, 11)]
     with pytest.raises(Expired, match="rotate"):
         write(desk, tmp_path / "o", 400)
+
+
+# --- what the server says it took ------------------------------------------------------------------------------------
+
+
+def test_another_outbox_in_the_place_of_one_is_told_and_everything_goes_again(
+    desks: Desks, desk: Desk, tmp_path: Path
+) -> None:
+    """Who has the server's key can write another list of items under the desk's signature, which does not cover it."""
+    server = Exporter()
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    reply = queue(desk, tip)
+    acknowledged(server, desk, tmp_path / "o1")
+    server.read[desk.manifest.id, 1] = random_bytes(HASH_SIZE)
+    refused = server.report(desk.manifest, [1], {reply.item: "malformed"})
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [], extra=[refused]))
+    assert (outcome.notices, outcome.replies) == ([sentences.disputed(1)], [])
+    assert states(desk) == ["sent"]
+    again = server.export(tmp_path / "3", desk.manifest, [], taken=[1])
+    assert desk.take(again).notices == [], "told once"
+    assert acknowledged(server, desk, tmp_path / "o2") == [tip.id]
+    assert [sha256(data) for kind, data in server.open(tmp_path / "o2") if kind == "reply"] == [reply.item]
+    outcome = desk.take(server.export(tmp_path / "4", desk.manifest, [], taken=[1, 2]))
+    assert ([one.id for one in outcome.replies], states(desk)) == ([reply.id], ["delivered"])
+    assert acknowledged(server, desk, tmp_path / "o3") == []
+
+
+def test_a_report_of_more_volumes_than_were_written_is_another_outbox(desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    write(desk, tmp_path / "o1")
+    server.open(tmp_path / "o1")
+    known = server.read[desk.manifest.id, 1]
+    report = Report((TakenBundle(1, (known, random_bytes(HASH_SIZE))),))
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [], extra=[item_of("report", report.encode())]))
+    assert outcome.notices == [sentences.disputed(1)]
+
+
+def test_each_outbox_has_another_head_whatever_happened_between(desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    heads = []
+    for number in range(3):
+        write(desk, tmp_path / f"{number}")
+        heads.append(index(server, tmp_path / f"{number}").head)
+    assert len(set(heads)) == 3
+    assert {len(head) for head in heads} == {HASH_SIZE}
+    with desk.open() as vault:
+        assert Traffic.of(vault).head == heads[-1]
+
+
+def test_the_hashes_of_as_many_outboxes_as_a_report_names_are_kept(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_REPORT_BUNDLES", 2)
+    server = Exporter()
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    for _ in range(4):
+        write(desk, tmp_path / "o")
+    with desk.open() as vault:
+        assert sorted(sent.sequence for sent in SentOutbox.all(vault)) == [3, 4]

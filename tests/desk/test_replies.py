@@ -20,16 +20,16 @@ from support.desk import (
     days_after,
     envelope_id,
     listed,
-    outbox_items,
     seal_letter_to,
     seal_tip,
 )
 from support.organisations import refused as code_of
 from tipbox import cli
 from tipbox.desk import conversations as threads
-from tipbox.desk import pinned_server, replies, tips
-from tipbox.desk.desk_errors import NoBundleYet, NoReplyKey
+from tipbox.desk import pinned_server, replies, sentences, tips
+from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.importer import ImportOutcome
+from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import OutboxSummary, write_outbox
 from tipbox.desk.vault.records import Reply
@@ -38,15 +38,11 @@ from tipbox.errors import WrongSender
 from tipbox.files.attachments import measure
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
-from tipbox.formats.bundles.acknowledgement import Report
-from tipbox.formats.bundles.bundle_write import item_of
-from tipbox.formats.envelopes.body import open_body, split_files
-from tipbox.formats.envelopes.envelope import read_envelope
-from tipbox.formats.envelopes.header import open_slot
+from tipbox.formats.envelopes.envelope import open_files, read_envelope
+from tipbox.formats.envelopes.header import Kind, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
-from tipbox.formats.envelopes.reply import OpenedReply, open_reply
+from tipbox.formats.envelopes.reply import open_reply
 
 SOURCE = AccessCode.generate().secrets()
 QUESTION = "Когда это было?\r\n\x1b[31m".encode()
@@ -98,13 +94,16 @@ def answer(desk: Desk, tip: str, text: bytes = QUESTION, *files: Path, day: int 
         return replies.queue_reply(vault, found, text, measure(files), today=days_after(day))
 
 
-def outbox(desk: Desk, out: Path) -> OutboxSummary:
+def outbox(server: Exporter, desk: Desk, out: Path) -> OutboxSummary:
+    """Write one; the server reads it, so that it can report it."""
     with desk.open(write=True) as vault:
-        return write_outbox(vault, ceremony.organisation_of(vault), out, today=TODAY)
+        sent = write_outbox(vault, ceremony.organisation_of(vault), out, today=TODAY)
+    server.open(out)
+    return sent
 
 
 def carried(server: Exporter, path: Path) -> list[bytes]:
-    return [data for kind, data in outbox_items(server, path) if kind == "reply"]
+    return [data for kind, data in server.open(path) if kind == "reply"]
 
 
 def kept(desk: Desk) -> list[Reply]:
@@ -121,44 +120,45 @@ def files_of_replies(desk: Desk) -> int:
     return sum(1 for folder in (REPLIES, INCOMING) for _ in (desk.vault / folder).iterdir())
 
 
-def read(item: bytes, secrets: Secrets, known: list[bytes]) -> tuple[OpenedReply, list[bytes]]:
-    """An item as a source reads it: the reply and its files."""
-    assert item[:32] == secrets.mailbox_address
-    reading = read_envelope(io.BytesIO(item[32:]))
-    opened = open_reply(reading, secrets, known)
-    files = [b""] * len(opened.letter.files)
-    body = open_body(reading.header, opened.letter.body_key, reading.parts)
-    for index, piece in split_files(body, [file.size for file in opened.letter.files]):
+def read(item: bytes, secrets: Secrets, organisation: bytes) -> tuple[Letter, list[bytes]]:
+    """An item as a source reads it in the mailbox of an organisation: the letter and its files."""
+    assert item[:32] == secrets.mailbox_address(organisation)
+    reading = read_envelope(io.BytesIO(item[32:]), Kind.REPLY)
+    letter = open_reply(reading, secrets.pair_key(organisation))
+    files = [b""] * len(letter.files)
+    for index, piece in open_files(reading, letter):
         files[index] += piece
-    return opened, files
+    assert reading.end().trailer == b""
+    return letter, files
 
 
 def report(
     server: Exporter, desk: Desk, path: Path, taken: list[int], refused: dict[bytes, str] | None = None
 ) -> ImportOutcome:
     """Import a Bundle whose report says this."""
-    report = Report(tuple(taken), tuple((refused or {}).items()))
-    return desk.take(server.export(path, desk.manifest, [], extra=[item_of("report", report.encode())]))
+    extra = [server.report(desk.manifest, taken, refused)]
+    return desk.take(server.export(path, desk.manifest, [], extra=extra))
 
 
 # --- there and back --------------------------------------------------------------------------------------------------
 
 
 def test_a_reply_with_files_reaches_its_source_and_is_from_the_organisation(
-    desks: Desks, desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
+    desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
 ) -> None:
     contents = [random_bytes(200_000), b"", "форма".encode()]
     paths = [tmp_path / name for name in ("план.pdf", "empty", "form.txt")]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     made = answer(desk, ours[0], QUESTION, *paths)
-    sent = outbox(desk, tmp_path / "o")
+    sent = outbox(server, desk, tmp_path / "o")
     (item,) = carried(server, tmp_path / "o")
-    opened, files = read(item, SOURCE, [one.id for one in desks.manifests])
-    assert opened.organisation == desk.manifest.id
-    assert (opened.letter.message, files) == (QUESTION, contents)
-    assert [file.name for file in opened.letter.files] == ["план.pdf", "empty", "form.txt"]
-    assert (envelope_id(item[32:]), sha256(item)) == (made.id, made.item)
+    letter, files = read(item, SOURCE, desk.manifest.id)
+    assert (letter.message, files) == (QUESTION, contents)
+    assert [file.name for file in letter.files] == ["план.pdf", "empty", "form.txt"]
+    with desk.open() as vault:
+        assert (letter.day, letter.answers) == (TODAY, tips.find_tip(vault, ours[0]).message_id)
+    assert (envelope_id(item[32:], Kind.REPLY), sha256(item)) == (made.id, made.item)
     assert [one.id for one in sent.load.replies] == [made.id]
 
 
@@ -168,7 +168,8 @@ def test_the_thread_shows_both_sides_in_the_order_of_days_and_the_list_only_tips
     answer(desk, ours[0], b"one")
     answer(desk, ours[0], b"two", day=3)
     follow_up = seal_tip(desks.manifests, secrets=SOURCE, message=b"\xff later")
-    desk.take(server.export(tmp_path / "2", desk.manifest, [follow_up]), today=days_after(2))
+    day = days_after(2)
+    desk.take(server.export(tmp_path / "2", desk.manifest, [follow_up], day=day), today=day)
     talk = said(desk, ours[1])
     assert [(one["kind"], one["text"], one["state"]) for one in talk] == [
         ("tip", "Выстрелы на площади", talk[0]["state"]),
@@ -188,7 +189,7 @@ def test_the_thread_shows_both_sides_in_the_order_of_days_and_the_list_only_tips
 
 def test_an_answer_covers_what_was_opened_of_the_thread_and_closing_all_of_it(desk: Desk, ours: list[str]) -> None:
     with desk.open(write=True) as vault:
-        tips.mark_opened(vault, bytes.fromhex(ours[1]))
+        tips.mark_opened(vault, joined_tip(vault, tips.find_tip(vault, ours[1])))
     answer(desk, ours[0])
     assert {tip["state"] for tip in listed(desk) if tip["id"] in ours} == {"answered"}
     with desk.open(write=True) as vault:
@@ -205,7 +206,7 @@ def test_a_reply_is_carried_as_it_was_sealed_until_a_report_says_taken(
     made = answer(desk, ours[0])
     items = []
     for number in (1, 2):
-        outbox(desk, tmp_path / f"o{number}")
+        outbox(server, desk, tmp_path / f"o{number}")
         items += carried(server, tmp_path / f"o{number}")
     assert items[0] == items[1]
     assert [reply.state for reply in kept(desk)] == ["sent"]
@@ -215,7 +216,7 @@ def test_a_reply_is_carried_as_it_was_sealed_until_a_report_says_taken(
     assert [(reply.id, reply.state) for reply in outcome.replies] == [(made.id, "delivered")]
     assert files_of_replies(desk) == 1, "its sealed bytes are gone, those of the later one are not"
     assert [one["text"] for one in said(desk, ours[0]) if one["kind"] == "reply"] == [QUESTION.decode(), "later"]
-    outbox(desk, tmp_path / "o3")
+    outbox(server, desk, tmp_path / "o3")
     assert [sha256(item) for item in carried(server, tmp_path / "o3")] == [later.item]
     # Bundles that come again, or late, change nothing.
     states = [(reply.state, reply.outbox) for reply in kept(desk)]
@@ -227,13 +228,13 @@ def test_of_a_thousand_outboxes_the_newest_speaks_for_all(
     desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
 ) -> None:
     answer(desk, ours[0])
-    outbox(desk, tmp_path / "o1")
+    outbox(server, desk, tmp_path / "o1")
     assert [one.state for one in report(server, desk, tmp_path / "2", list(range(500, 1500))).replies] == ["delivered"]
 
 
 def test_a_full_mailbox_is_told_and_tried_again(desk: Desk, server: Exporter, ours: list[str], tmp_path: Path) -> None:
     made, other = answer(desk, ours[0]), answer(desk, ours[1], b"other")
-    outbox(desk, tmp_path / "o1")
+    outbox(server, desk, tmp_path / "o1")
     outcome = report(server, desk, tmp_path / "2", [1], {made.item: "full"})
     assert [(one.id, one.state, one.code) for one in outcome.replies] == [
         (made.id, "refused", "full"),
@@ -244,7 +245,7 @@ def test_a_full_mailbox_is_told_and_tried_again(desk: Desk, server: Exporter, ou
         ("delivered", ""),
     ]
     assert desk.take(tmp_path / "2").replies == [], "reported once"
-    outbox(desk, tmp_path / "o2")
+    outbox(server, desk, tmp_path / "o2")
     assert [sha256(item) for item in carried(server, tmp_path / "o2")] == [made.item]
     assert desk.take(tmp_path / "2").replies == [], "an old report does not speak of a later outbox"
     assert [reply.state for reply in kept(desk)] == ["sent", "delivered"]
@@ -255,11 +256,11 @@ def test_what_the_server_calls_malformed_does_not_go_again(
     desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
 ) -> None:
     made = answer(desk, ours[0])
-    outbox(desk, tmp_path / "o1")
+    outbox(server, desk, tmp_path / "o1")
     assert [one.code for one in report(server, desk, tmp_path / "2", [1], {made.item: "malformed"}).replies] == [
         "malformed"
     ]
-    outbox(desk, tmp_path / "o2")
+    outbox(server, desk, tmp_path / "o2")
     assert carried(server, tmp_path / "o2") == []
     assert files_of_replies(desk) == 0
     assert [one["state"] for one in said(desk, ours[0]) if one["kind"] == "reply"] == ["refused"]
@@ -274,12 +275,12 @@ def test_more_than_fits_waits_for_the_next_outbox(
     for taken in ([], [], [2], [2, 3]):
         if taken:
             report(server, desk, tmp_path / f"{taken[-1]}", taken)
-        sent = outbox(desk, tmp_path / "o")
+        sent = outbox(server, desk, tmp_path / "o")
         loads.append(([sha256(item) for item in carried(server, tmp_path / "o")], sent.load.waiting))
     items = [reply.item for reply in made]
     assert loads == [(items[:2], 3), (items[:2], 3), (items[2:4], 1), (items[4:], 0)]
     monkeypatch.setattr(replies, "MAX_CARRIED_BYTES", 1)
-    assert len(outbox(desk, tmp_path / "o").load.replies) == 1, "one goes always"
+    assert len(outbox(server, desk, tmp_path / "o").load.replies) == 1, "one goes always"
 
 
 def test_a_damaged_reply_is_left_out_and_hurts_no_other(
@@ -292,11 +293,11 @@ def test_a_damaged_reply_is_left_out_and_hurts_no_other(
     data[-1] ^= 1
     paths[0].write_bytes(data)
     paths[1].unlink()
-    sent = outbox(desk, tmp_path / "o")
+    sent = outbox(server, desk, tmp_path / "o")
     assert [sha256(item) for item in carried(server, tmp_path / "o")] == [good.item]
     assert {reply.id for reply in sent.load.damaged} == {damaged.id, gone.id}
     assert [reply.code for reply in kept(desk)] == ["vault-damaged", "", "vault-damaged"]
-    assert outbox(desk, tmp_path / "o").load.damaged == (), "reported once"
+    assert outbox(server, desk, tmp_path / "o").load.damaged == (), "reported once"
 
 
 def test_a_reply_can_wait_for_the_first_bundle(desks: Desks, tmp_path: Path) -> None:
@@ -305,50 +306,40 @@ def test_a_reply_can_wait_for_the_first_bundle(desks: Desks, tmp_path: Path) -> 
     (tmp_path / "x.tip").write_bytes(tip.data)
     desk.take(tmp_path / "x.tip")
     made = answer(desk, tip.id.hex())
-    with pytest.raises(NoBundleYet):
-        outbox(desk, tmp_path / "o")
-    assert kept(desk) == [made]
     server = Exporter()
+    with pytest.raises(NoBundleYet):
+        outbox(server, desk, tmp_path / "o")
+    assert kept(desk) == [made]
     desk.take(server.export(tmp_path / "1", desk.manifest, []))
-    outbox(desk, tmp_path / "o")
+    outbox(server, desk, tmp_path / "o")
     assert [sha256(item) for item in carried(server, tmp_path / "o")] == [made.item]
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
-def without_reply_key(desks: Desks, secrets: Secrets) -> Envelope:
-    letter = Letter(b"nobody answers me", (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE))
-    return seal_letter_to(letter, [], desks.manifests, desks.manifests, secrets=secrets)
-
-
-def test_a_source_without_a_reply_key_cannot_be_answered_until_it_gives_one(
-    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+def test_an_answer_goes_to_the_mailbox_that_the_first_tip_of_a_thread_named(
+    desks: Desks, desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
 ) -> None:
-    other = AccessCode.generate().secrets()
-    silent = without_reply_key(desks, other)
-    desk.take(server.export(tmp_path / "2", desk.manifest, [silent]))
-    with pytest.raises(NoReplyKey):
-        answer(desk, silent.id.hex())
-    assert (kept(desk), files_of_replies(desk)) == ([], 0)
-    desk.take(server.export(tmp_path / "3", desk.manifest, [seal_tip(desks.manifests, secrets=other)]))
-    answer(desk, silent.id.hex())
-    outbox(desk, tmp_path / "o")
+    """Only the source, or who found its code, can name another one; neither leads an answer astray."""
+    astray = seal_tip(desks.manifests, secrets=SOURCE, message=b"Write to me there", mailbox=random_bytes(32))
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [astray]))
+    assert (outcome.counts, outcome.notices) == ({"mine": 1}, [sentences.OTHER_MAILBOX])
+    assert [one["id"] for one in said(desk, ours[0]) if one["other_mailbox"]] == [astray.id.hex()]
+    answer(desk, astray.id.hex())
+    outbox(server, desk, tmp_path / "o")
     (item,) = carried(server, tmp_path / "o")
-    assert read(item, other, [desk.manifest.id])[0].organisation == desk.manifest.id
+    assert read(item, SOURCE, desk.manifest.id)[0].message == QUESTION
 
 
-def test_a_reply_key_that_is_none_is_an_error_of_the_source(
-    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
-) -> None:
-    letter = Letter(
-        b"x", (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), mailbox=bytes(32), reply_key=b"\xff" * 1216
-    )
-    odd = seal_letter_to(letter, [], desks.manifests, desks.manifests, secrets=SOURCE)
-    desk.take(server.export(tmp_path / "2", desk.manifest, [odd]))
-    with pytest.raises(NoReplyKey, match="is not one"):
-        answer(desk, odd.id.hex())
-    assert files_of_replies(desk) == 0
+def test_an_answer_opens_with_no_other_pair_key(desk: Desk, server: Exporter, ours: list[str], tmp_path: Path) -> None:
+    answer(desk, ours[0])
+    outbox(server, desk, tmp_path / "o")
+    (item,) = carried(server, tmp_path / "o")
+    for pair_key in (SOURCE.pair_key(bytes(16)), AccessCode.generate().secrets().pair_key(desk.manifest.id)):
+        reading = read_envelope(io.BytesIO(item[32:]), Kind.REPLY)
+        assert code_of(lambda: open_reply(reading, pair_key)) == "not-for-you"  # noqa: B023 (called at once)
+    assert code_of(lambda: read_envelope(io.BytesIO(item[32:]))) == "malformed", "no desk takes it for a tip"
 
 
 def test_nothing_is_queued_when_it_cannot_be_sealed(
@@ -401,6 +392,7 @@ def test_commands_and_exit_codes(
     for tip, message, files, code, error in (
         ("00" * 32, text, [], 5, "not-found"),
         ("", text, [], 5, "not-found"),
+        (ours[0][:7], text, [], 3, "short-id"),
         (ours[0], tmp_path / "no", [], 5, "not-found"),
         (ours[0], long, [], 3, "limit"),
         (ours[0], text, [tmp_path / "no"], 5, "not-found"),
@@ -409,22 +401,26 @@ def test_commands_and_exit_codes(
         found, out, err = command("reply", "--json", tip, "--message-file", message, *files)
         assert (found, out, json.loads(err)["error"]) == (code, "", error)
         assert ours[0] not in err
+    code, out, _ = command("reply", ours[0][:8], "--message-file", text)
+    assert (code, "which begins: Выстрелы на площади\n" in out) == (0, True), "staff see whom they answered"
     code, out, _ = command("reply", ours[0][:20], "--message-file", text, long, "--json")
     made = json.loads(out)
     assert (code, made["tip"], made["state"]) == (0, ours[0], "waiting")
+    assert made["begins"] == "Выстрелы на площади"
     code, out, _ = command("thread", ours[0])
     assert code == 0
     assert "\x1b" not in out
     assert "kibhr" in out
     assert "[long, 1,000,001 bytes]" in out
     code, out, _ = command("thread", "--json", ours[0])
-    assert [one["id"] for one in json.loads(out)["messages"] if one["kind"] == "reply"] == [made["id"]]
+    assert [one["id"] for one in json.loads(out)["messages"] if one["kind"] == "reply"][1:] == [made["id"]]
     assert {tip["state"] for tip in listed(desk) if tip["id"] in ours} == {"answered", "opened"}
     command("outbox", "--out", tmp_path / "o")
-    report = Report((1,), ((bytes.fromhex(made["id"]), "full"), (kept(desk)[0].item, "full")))
-    bundle = server.export(tmp_path / "2", desk.manifest, [], extra=[item_of("report", report.encode())])
-    code, out, err = command("import", bundle)
-    assert (code, out) == (0, "nothing new\n")
+    server.open(tmp_path / "o")
+    report = server.report(desk.manifest, [1], {bytes.fromhex(made["id"]): "full", kept(desk)[0].item: "full"})
+    code, out, err = command("import", server.export(tmp_path / "2", desk.manifest, [], extra=[report]))
+    assert code == 0
+    assert out.startswith("nothing new\n")
     assert "has no room; it goes again with the next outbox" in err
     code, out, _ = command("close", ours[0], "--json")
     assert (code, json.loads(out)["closed"]) == (0, 2)
@@ -438,7 +434,7 @@ def test_another_server_is_taken_only_after_the_old_one_is_forgotten(
 ) -> None:
     desk = desks.desks[2]
     answer(desk, ours[0])
-    outbox(desk, tmp_path / "o1")
+    outbox(server, desk, tmp_path / "o1")
     code, out, _ = command("server", "--json")
     digits = json.loads(out)["digits"]
     assert code == 0
@@ -454,7 +450,7 @@ def test_another_server_is_taken_only_after_the_old_one_is_forgotten(
     assert (outcome.counts, outcome.problems) == ({"mine": 1}, [])
     with desk.open() as vault:
         assert outcome.pinned == pinned_server.server_digits(pinned_server.pinned(vault)) != digits
-    outbox(desk, tmp_path / "o2")
+    outbox(rebuilt, desk, tmp_path / "o2")
     assert len(carried(rebuilt, tmp_path / "o2")) == 1, "what the old one never reported goes to the new one"
     ((_, error),) = desk.take(server.export(tmp_path / "2", desk.manifest, [])).problems
     assert isinstance(error, WrongSender)
@@ -467,13 +463,13 @@ def test_what_a_new_server_shows_again_is_acknowledged_to_it(
     for number in range(3):
         server.export(tmp_path / "lost", desk.manifest, [])
         desk.take(server.export(tmp_path / f"{number}", desk.manifest, [tip] if not number else []))
-    sent = outbox(desk, tmp_path / "o1")
+    sent = outbox(server, desk, tmp_path / "o1")
     desk.take(server.export(tmp_path / "taken", desk.manifest, [], taken=[sent.sequence]))
-    assert outbox(desk, tmp_path / "o2").acknowledged == 0
+    assert outbox(server, desk, tmp_path / "o2").acknowledged == 0
     command("server", "--forget")
     rebuilt = Exporter()
     assert desk.take(rebuilt.export(tmp_path / "r", desk.manifest, [tip])).counts == {"known": 1}
-    assert outbox(desk, tmp_path / "o3").acknowledged == 1
+    assert outbox(rebuilt, desk, tmp_path / "o3").acknowledged == 1
 
 
 # --- deniable --------------------------------------------------------------------------------------------------------
@@ -491,13 +487,16 @@ def test_a_desk_can_forge_a_follow_up_that_it_opens_in_the_same_thread(
         def pair_key(self, organisation: bytes) -> bytes:  # noqa: ARG002 (it has one only)
             return known.pair_key
 
+        def mailbox_address(self, organisation: bytes) -> bytes:  # noqa: ARG002
+            return known.mailbox
+
     words = replace(letter, message=b"I saw it on the fifth.", id=random_bytes(16), body_key=random_bytes(32), files=())
     forged = seal_letter_to(words, [], desks.manifests, [desk.manifest], secrets=Forged(b""))
     honest = seal_tip(desks.manifests, [desk.manifest], message=b"I saw it on the fifth.", secrets=SOURCE)
     desk.take(server.export(tmp_path / "2", desk.manifest, [forged, honest]))
     rows = {tip["id"]: tip for tip in listed(desk)}
     first, second = rows[forged.id.hex()], rows[honest.id.hex()]
-    assert {**first, "id": ""} == {**second, "id": ""}
+    assert {**first, "id": "", "envelopes": []} == {**second, "id": "", "envelopes": []}
     assert first["thread"] == rows[ours[0]]["thread"]
     letters = []
     with desk.open() as vault:
@@ -505,7 +504,7 @@ def test_a_desk_can_forge_a_follow_up_that_it_opens_in_the_same_thread(
             reading = read_envelope(io.BytesIO(envelope.data))
             tip = tips.find_tip(vault, envelope.id.hex())
             found = open_letter(reading.header, tip.content_key, reading.letter)
-            letters.append((replace(found, id=b"", body_key=b""), tip.pair_key, len(envelope.data)))
+            letters.append((replace(found, id=b"", body_key=b""), tip.pair_key, tip.mailbox, len(envelope.data)))
             assert len(reading.header.slots) == 3
     assert letters[0] == letters[1]
     other = desks.desks[0]

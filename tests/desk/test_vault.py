@@ -6,15 +6,18 @@ import contextlib
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from support.desk import PASSWORD, TODAY, Desk, Exporter, seal_tip
+from support.desk import PASSWORD, TODAY, Desk, Exporter, days_after, seal_tip
 from tipbox.desk.desk_errors import VaultDamaged
-from tipbox.desk.vault.records import Organisation, Tip, TipFile
+from tipbox.desk.vault.records import KeptHeads, Organisation, Stamp, Thread, Tip, TipFile
 from tipbox.desk.vault.vault import STORE_FILE, Vault
 from tipbox.errors import NotFound, WrongPassphrase
+from tipbox.formats.bundles.bundle import Head
+from tipbox.formats.envelopes.consent import Consent
 
 
 @pytest.fixture
@@ -37,12 +40,34 @@ def test_a_record_comes_back_and_can_be_deleted(vault: Path) -> None:
 
 
 def test_every_typed_record_survives(vault: Path) -> None:
-    tip = Tip(b"i" * 32, b"t" * 16, b"m" * 16, TODAY, "new", b"c" * 32, b"p" * 32, (TipFile("ф\u202e", 2**40, ""),))
+    bare = Tip(
+        id=b"i" * 32,
+        hash=b"h" * 32,
+        thread=b"t" * 16,
+        message_id=b"m" * 16,
+        received=TODAY,
+        imported=days_after(1),
+        state="new",
+        content_key=b"c" * 32,
+        pair_key=b"p" * 32,
+        mailbox=b"a" * 32,
+        seal_secret=b"s" * 32,
+        files=(TipFile("ф\u202e", 2**40, ""),),
+    )
+    consents = [None, Consent(0), Consent(4, ask_me=True, never=("газеты", "police"), until=TODAY)]
+    stamps = [None, None, Stamp(TODAY, b"x" * 64, b"k" * 32)]
+    tips = [replace(bare, consent=consent, stamp=stamp) for consent, stamp in zip(consents, stamps, strict=True)]
+    thread = Thread(b"t" * 16, b"a" * 32, consents[2])
+    heads = KeptHeads(3, (Head(b"o" * 16, b"h" * 32, TODAY, b"x" * 64),))
     organisation = Organisation("kibhr", "Бюро", "KZ", ("kk", "ru"), b"k" * 32, b"o" * 16, "/stick")
     with Vault.open(vault, PASSWORD, write=True) as opened:
-        tip.save(opened)
-        organisation.save(opened)
-        assert Tip.find(opened, tip.id) == tip
+        for record in (organisation, thread, heads):
+            record.save(opened)
+        for tip in tips:
+            tip.save(opened)
+            assert Tip.find(opened, tip.id) == tip
+        assert Thread.find(opened, thread.id) == thread
+        assert KeptHeads.find(opened) == heads
         assert Organisation.find(opened) == organisation
 
 

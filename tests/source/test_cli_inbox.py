@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,17 @@ from typing import Any
 import pytest
 
 from support import commands
-from support.desk import Desks, envelope_id
+from support.desk import Desks
 from tipbox import cli
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import KEY_SIZE, MAILBOX_PIECE
-from tipbox.formats.base.primitives import random_bytes, sha256
-from tipbox.formats.envelopes.envelope import seal
-from tipbox.formats.envelopes.header import Header
+from tipbox.formats.base.primitives import new_seed, random_bytes, sha256, xwing_public
+from tipbox.formats.envelopes.envelope import Recipient, read_envelope, seal
+from tipbox.formats.envelopes.header import Header, Kind
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.envelopes.reply import seal_reply
+from tipbox.formats.envelopes.seals import EnvelopeHash
 from tipbox.formats.mailbox_list import (
     DELETE_ANSWER,
     Entry,
@@ -36,7 +37,9 @@ from tipbox.formats.mailbox_list import (
     in_order,
     parse_delete,
     parse_piece,
+    parse_tokens,
 )
+from tipbox.formats.manifest import key_id
 from tipbox.formats.wordlists import PINS
 from tipbox.net import http
 
@@ -63,9 +66,16 @@ Lie = Callable[[str, bytes], bytes]
 
 @dataclass
 class Server:
-    """The mailboxes of docs/protocol.md in memory. ``lie`` may change an answer."""
+    """The mailboxes of docs/protocol.md in memory. ``lie`` may change an answer.
+
+    Attributes:
+        own: the id of the organisation in whose mailbox replies are deposited when no other is named.
+        named: ids of organisations that its page names.
+    """
 
     source: Secrets
+    own: bytes
+    named: list[bytes]
     boxes: dict[bytes, dict[bytes, tuple[date, bytes]]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     lie: Lie = field(default=lambda _, answer: answer)
@@ -73,38 +83,58 @@ class Server:
 
     @property
     def box(self) -> set[bytes]:
-        """Which replies the source's mailbox holds."""
-        return set(self.boxes[self.source.mailbox_address])
+        """Which replies the source's mailboxes hold."""
+        return set().union(*self.boxes.values())
+
+    @property
+    def page(self) -> bytes:
+        """The page of mailboxes, for what it names alone."""
+        named = escape(json.dumps([one.hex() for one in self.named]))
+        return f'<main data-manifests="[]" data-organisations="{named}"></main>'.encode()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def deposit(self, envelope: bytes, day: date | None = None, ident: bytes = b"") -> bytes:
-        ident = ident or envelope_id(envelope)
-        self.boxes.setdefault(self.source.mailbox_address, {})[ident] = (day or days.today(), envelope)
+    def deposit(
+        self, envelope: bytes, day: date | None = None, ident: bytes = b"", organisation: bytes | None = None
+    ) -> bytes:
+        ident = ident or id_of(envelope)
+        address = self.source.mailbox_address(organisation or self.own)
+        self.boxes.setdefault(address, {})[ident] = (day or days.today(), envelope)
         return ident
 
-    def take(self, path: str, token: bytes, body: bytes) -> bytes:
-        box = self.boxes.get(sha256(token), {})
+    def take(self, path: str, body: bytes) -> bytes:
+        found = {
+            (place, ident): stored
+            for place, token in enumerate(parse_tokens(body))
+            for ident, stored in self.boxes.get(sha256(token), {}).items()
+        }
         if path == "/api/mailbox":
-            sizes = {ident: len(data) for ident, (_, data) in box.items()}
-            entries = in_order([Entry(one, day, sizes[one], head(data)) for one, (day, data) in box.items()])
+            entries = in_order(
+                [Entry(ident, day, len(data), head(data), place) for (place, ident), (day, data) in found.items()]
+            )
             fit = how_many_fit(entries)
-            openings = tuple(box[one.id][1][: one.opening_size] for one in entries[:fit])
+            openings = tuple(found[one.place, one.id][1][: one.opening_size] for one in entries[:fit])
             return MailboxList(tuple(entries), openings).encode()
         if path == "/api/mailbox/piece":
-            ident, number = parse_piece(body)
-            _, data = box.get(ident, (None, b""))
+            wanted, number = parse_piece(body)
+            data = next((data for (_, ident), (_, data) in found.items() if ident == wanted), b"")
             return data[number * MAILBOX_PIECE : (number + 1) * MAILBOX_PIECE].ljust(MAILBOX_PIECE, b"\x00")
-        for ident in parse_delete(body):
-            box.pop(ident, None)
+        for address in map(sha256, parse_tokens(body)):
+            for ident in parse_delete(body):
+                self.boxes.get(address, {}).pop(ident, None)
         return DELETE_ANSWER
 
 
 def head(envelope: bytes) -> int:
     """Bytes of header ‖ letter."""
-    return 120 + 1232 * envelope[9] + int.from_bytes(envelope[12:16]) + 16
+    return 120 + 1296 * envelope[9] + int.from_bytes(envelope[12:16]) + 16
+
+
+def id_of(envelope: bytes) -> bytes:
+    """The id of an Envelope's bytes."""
+    return read_envelope(io.BytesIO(envelope), Kind(envelope[10])).end().id
 
 
 @pytest.fixture
@@ -142,19 +172,23 @@ def secret(access_code: AccessCode, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(source: Secrets, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    state = Server(source)
+def server(source: Secrets, desks: Desks, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    state = Server(source, desks.desks[1].manifest.id, sorted(desk.manifest.id for desk in desks.desks))
     monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(http, "FIRST_CONTACT_SECONDS", 0.5)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.answer(state.page)
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             state.requests.append((self.path, dict(self.headers.items()), body))
-            token = base64.urlsafe_b64decode(self.headers["Authorization"].removeprefix("Bearer ") + "=")
-            data = state.lie(self.path, state.take(self.path, token, body))
+            self.answer(state.lie(self.path, state.take(self.path, body)))
+
+        def answer(self, data: bytes) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -185,20 +219,22 @@ def inbox(run: Run, server: Server, desks: Desks, secret: Path) -> Run:
 
 
 def reply(
-    source: Secrets, pair_key: bytes, message: bytes = b"When was this?", files: tuple[tuple[str, bytes], ...] = ()
+    pair_key: bytes,
+    message: bytes = b"When was this?",
+    files: tuple[tuple[str, bytes], ...] = (),
+    day: date | None = None,
 ) -> bytes:
     """A whole reply."""
     entries = tuple(FileEntry(name, len(data)) for name, data in files)
-    letter = Letter(message, entries, random_bytes(KEY_SIZE), random_bytes(16), "reply")
-    sealed = seal_reply(source.mailbox_address, source.reply_public, pair_key, letter)
-    parts = sealed.parts([(io.BytesIO(data), len(data)) for _, data in files])
-    return sealed.header.encoded + sealed.letter + b"".join(parts)
+    letter = Letter(message, entries, random_bytes(KEY_SIZE), random_bytes(16), day=day or days.today())
+    sealed = seal_reply(pair_key, letter)
+    return sealed.opening + b"".join(sealed.parts([(io.BytesIO(data), len(data)) for _, data in files]))
 
 
 @pytest.fixture
 def kibhr(source: Secrets, desks: Desks) -> Make:
     """Makes replies that KIBHR wrote."""
-    return lambda *rest: reply(source, source.pair_key(desks.desks[1].manifest.id), *rest)
+    return lambda *rest: reply(source.pair_key(desks.desks[1].manifest.id), *rest)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
@@ -207,10 +243,12 @@ def kibhr(source: Secrets, desks: Desks) -> Make:
 def test_replies_are_shown_with_whom_they_are_from(
     inbox: Run, server: Server, source: Secrets, desks: Desks, kibhr: Make
 ) -> None:
-    old = server.deposit(kibhr(), days.today() - timedelta(days=3))
+    before = days.today() - timedelta(days=3)
+    # The day of its writer, not that of the server's list.
+    old = server.deposit(kibhr(b"When was this?", (), before), days.today())
     text = "Кто ещё видел? \x1b[31m\u202e".encode() + b"\xff"
-    pair = source.pair_key(desks.desks[0].manifest.id)
-    new = server.deposit(reply(source, pair, text, (("a\x1bb.jpg", b"x" * 10),)))
+    fidh = desks.desks[0].manifest.id
+    new = server.deposit(reply(source.pair_key(fidh), text, (("a\x1bb.jpg", b"x" * 10),)), organisation=fidh)
     done = inbox()
 
     assert (done.code, done.err) == (0, "")
@@ -225,7 +263,7 @@ def test_replies_are_shown_with_whom_they_are_from(
         },
         {
             "id": old.hex(),
-            "day": (today - timedelta(days=3)).isoformat(),
+            "day": before.isoformat(),
             "organisation": "kibhr",
             "text": "When was this?",
             "files": [],
@@ -250,7 +288,7 @@ def test_words_open_the_same_mailbox(
 
 def test_an_empty_mailbox_and_that_of_another_server_are_the_same(inbox: Run, server: Server, source: Secrets) -> None:
     unknown, shown = inbox(), inbox(as_json=False)
-    server.boxes[source.mailbox_address] = {}
+    server.boxes[source.mailbox_address(server.own)] = {}
     empty = inbox()
 
     assert (unknown.code, unknown.replies, unknown.err) == (0, [], "")
@@ -258,13 +296,15 @@ def test_an_empty_mailbox_and_that_of_another_server_are_the_same(inbox: Run, se
     assert shown.out == "No reply. A mailbox that is empty, unknown or read looks the same; come back another day.\n"
 
 
-def test_the_largest_letter_comes_by_pieces(inbox: Run, server: Server, kibhr: Make) -> None:
+def test_the_largest_letter_comes_by_pieces(inbox: Run, server: Server, desks: Desks, kibhr: Make) -> None:
     text = os.urandom(500_000).hex().encode()
     server.deposit(kibhr(text))
     done = inbox()
 
     assert done.replies[0]["text"].encode() == text
-    assert [path for path, _, _ in server.requests] == ["/api/mailbox"] + ["/api/mailbox/piece"] * 4
+    asked = [path for path, _, _ in server.requests]
+    assert asked.count("/api/mailbox") == len(desks.desks)
+    assert asked.count("/api/mailbox/piece") == 4
 
 
 def test_five_megabytes_of_text_are_refused_before_anything_is_sealed(
@@ -289,55 +329,68 @@ def test_nobody_else_can_speak_for_an_organisation(inbox: Run, server: Server, s
     for pair_key in (
         random_bytes(KEY_SIZE),  # the server
         bytes(KEY_SIZE),
+        source.pair_key(desks.desks[0].manifest.id),  # another organisation to which the source wrote
         source.pair_key(random_bytes(16)),  # an organisation that the source does not know
         AccessCode.generate().secrets().pair_key(of_kibhr),  # kibhr's own, of another source
     ):
-        server.deposit(reply(source, pair_key, claim))
-    server.deposit(reply(source, source.pair_key(desks.desks[0].manifest.id), claim))
+        server.deposit(reply(pair_key, claim))
     done = inbox()
 
-    assert done.code == 0
-    assert [one["organisation"] for one in done.replies] == ["fidh"]
-    assert done.err == "tipbox: 4 left out: from none of the organisations whose keys you have\n"
+    assert (done.code, done.replies) == (0, [])
+    assert done.err == "tipbox: 5 left out: from none of the organisations that you wrote to\n"
     assert "from kibhr" not in inbox(as_json=False).out
 
 
-def test_what_does_not_open_is_counted_and_left_out(
-    inbox: Run, server: Server, source: Secrets, desks: Desks, kibhr: Make
-) -> None:
+def test_a_server_names_nobody(inbox: Run, server: Server, source: Secrets) -> None:
+    """An organisation whose id the server alone names may answer, and has no name here."""
+    stranger = random_bytes(16)
+    server.named = sorted([*server.named, stranger])
+    server.deposit(reply(source.pair_key(stranger)), organisation=stranger)
+
+    assert [one["organisation"] for one in inbox().replies] == [""]
+    assert "from an organisation whose keys you do not have" in inbox(as_json=False).out
+
+
+def test_a_reply_in_a_mailbox_that_nobody_has_is_from_nobody(inbox: Run, server: Server, kibhr: Make) -> None:
+    data = kibhr()
+    decoy = server.source.mailbox_decoy(server.own, 0)
+    server.boxes[sha256(decoy)] = {id_of(data): (days.today(), data)}
+    done = inbox()
+
+    assert (done.code, done.replies) == (0, [])
+    assert "1 left out: from none of the organisations" in done.err
+
+
+def test_what_does_not_open_is_counted_and_left_out(inbox: Run, server: Server, kibhr: Make) -> None:
     good = kibhr()
     server.deposit(good)
-    stranger = AccessCode.generate().secrets()
-    pair = source.pair_key(desks.desks[1].manifest.id)
-    tip = Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(16), "reply")
-    filler = seal_reply(source.mailbox_address, source.reply_public, pair, tip)
     flipped = bytearray(kibhr())
     flipped[-1] ^= 1
     server.deposit(bytes(flipped))
     server.deposit(kibhr(), ident=random_bytes(32))
-    server.deposit(reply(stranger, pair))
-    changed = replace(filler.header, salt=random_bytes(32))
-    server.deposit(changed.encoded + filler.letter)
+    other_salt = bytearray(kibhr())
+    other_salt[24] ^= 1  # then nobody's content key is the one that it commits to
+    server.deposit(bytes(other_salt))
     server.deposit(b"\x89tipbox\n\x02" + kibhr()[9:], ident=random_bytes(32))
     done = inbox()
 
     assert done.code == 0
-    assert [one["id"] for one in done.replies] == [envelope_id(good).hex()]
+    assert [one["id"] for one in done.replies] == [id_of(good).hex()]
     assert done.err.splitlines() == [
+        "tipbox: 1 left out: from none of the organisations that you wrote to",
         "tipbox: 1 left out: made by a newer version of tipbox: upgrade to read it",
-        "tipbox: 4 left out: damaged, or not for this code",
+        "tipbox: 2 left out: damaged, or not for this code",
     ]
 
 
-def test_a_tip_in_a_mailbox_is_no_reply(inbox: Run, server: Server, source: Secrets, desks: Desks) -> None:
-    from tipbox.formats.envelopes.envelope import Recipient
-    from tipbox.formats.envelopes.reply import mailbox_id
-    from tipbox.formats.manifest import key_id
-
-    pair = source.pair_key(desks.desks[1].manifest.id)
-    slot = Recipient(mailbox_id(source.mailbox_address), key_id(source.reply_public), source.reply_public, pair)
-    sealed = seal([slot], Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(16), "tip"))
-    server.deposit(sealed.header.encoded + sealed.letter)
+def test_a_tip_in_a_mailbox_is_no_reply(inbox: Run, server: Server, source: Secrets) -> None:
+    seed = new_seed()
+    public = xwing_public(seed)
+    pair = source.pair_key(server.own), source.mailbox_address(server.own)
+    slot = Recipient(server.own, key_id(public), public, *pair)
+    sealed = seal([slot], Letter(b"x", (), random_bytes(KEY_SIZE), random_bytes(16)))
+    envelope_hash = EnvelopeHash(sealed.header.encoded, sealed.letter).digest()
+    server.deposit(sealed.opening + sealed.trailer(envelope_hash))
     done = inbox()
 
     assert (done.code, done.replies) == (0, [])
@@ -414,11 +467,11 @@ def test_a_file_that_is_not_what_was_sealed_is_never_shown_nor_deleted(
 
 
 def test_what_was_read_is_deleted_and_files_only_once_they_are_saved(
-    inbox: Run, server: Server, source: Secrets, tmp_path: Path, kibhr: Make
+    inbox: Run, server: Server, tmp_path: Path, kibhr: Make
 ) -> None:
     server.deposit(kibhr())
     filed = server.deposit(kibhr(b"", FILES))
-    other = server.deposit(reply(source, random_bytes(KEY_SIZE)))
+    other = server.deposit(reply(random_bytes(KEY_SIZE)))
     first = inbox("--delete")
 
     assert first.code == 0
@@ -470,7 +523,7 @@ def test_a_piece_of_another_size_is_a_network_error(inbox: Run, server: Server, 
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
+def test_the_server_is_told_tokens_and_ids_in_bodies_of_one_size(
     inbox: Run, server: Server, access_code: AccessCode, tmp_path: Path, kibhr: Make
 ) -> None:
     server.deposit(kibhr(b"", FILES))
@@ -478,19 +531,42 @@ def test_the_server_is_told_a_token_and_ids_in_bodies_of_one_size(
     sent = b"".join(f"{path}{headers}".encode() + body for path, headers, body in server.requests)
 
     assert {(path, len(body)) for path, _, body in server.requests} == {
-        ("/api/mailbox", 0),
-        ("/api/mailbox/piece", 36),
-        ("/api/mailbox/delete", 16384),
+        ("/api/mailbox", 1024),
+        ("/api/mailbox/piece", 1060),
+        ("/api/mailbox/delete", 17408),
     }
     for hidden in (
         server.source.root,
-        server.source.reply_seed,
-        server.source.mailbox_address,
+        *map(server.source.mailbox_address, server.named),
+        *map(server.source.pair_key, server.named),
         access_code.value.to_bytes(16),
     ):
         assert hidden not in sent
         assert hidden.hex().encode() not in sent
-    assert not any("user-agent" in map(str.lower, headers) for _, headers, _ in server.requests)
+    told = [{name.lower() for name in headers} for _, headers, _ in server.requests]
+    assert not any({"user-agent", "authorization", "cookie"} & names for names in told)
+
+
+def test_each_organisation_is_asked_for_alone_in_any_order(inbox: Run, server: Server, kibhr: Make) -> None:
+    """Two circuits share no token, and the order tells nothing."""
+    server.deposit(kibhr())
+    orders = set[tuple[frozenset[bytes], ...]]()
+    while len(orders) < 2:
+        server.requests.clear()
+        assert inbox().code == 0
+        asked = [frozenset(parse_tokens(body)) for _, _, body in server.requests]
+        assert len(frozenset().union(*asked)) == 32 * len(server.named)
+        orders.add(tuple(asked))
+
+
+def test_a_server_that_names_too_many_is_asked_for_128(inbox: Run, server: Server, kibhr: Make) -> None:
+    server.named = sorted(random_bytes(16) for _ in range(200))
+    server.deposit(kibhr())
+    done = inbox()
+
+    assert len(done.replies) == 1
+    assert len(server.requests) == 128
+    assert "organisations that the server names were not asked for" in done.err
 
 
 # --- the code --------------------------------------------------------------------------------------------------
@@ -540,7 +616,7 @@ def test_it_works_under_a_new_socks_user_only(run: Run, server: Server, desks: D
 def test_headers_are_read_as_they_are(kibhr: Make) -> None:
     """The double above counts sizes by hand; they are the header's."""
     data = kibhr(b"x", FILES)
-    header = Header.parse(data[: 120 + 1232])
+    header = Header.parse(data[:120])
 
     assert header.envelope_size == len(data)
-    assert head(data) == len(header.encoded) + header.sealed_letter_size
+    assert head(data) == header.opening_size

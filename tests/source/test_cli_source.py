@@ -30,11 +30,16 @@ from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
 from tipbox.files.writer_thread import Stage
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
-from tipbox.formats.base.limits import SEALED_PART_SIZE
-from tipbox.formats.base.primitives import sign
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
+from tipbox.formats.base.primitives import random_bytes, sha256, sign
+from tipbox.formats.envelopes.header import Header, header_size
+from tipbox.formats.envelopes.seals import EnvelopeHash
 from tipbox.net import http
 from tipbox.source import upload
+from tipbox.source.recipients import Roster
+from tipbox.source.sealing import SealedTip, seal_tip
 from tipbox.source.served import fetch_manifests
 
 
@@ -205,8 +210,11 @@ class Server:
 
     keys: Path
     trouble: list[Callable[[BaseHTTPRequestHandler], bool]] = field(default_factory=list)
+    token: str = ""
     head: bytes = b""
     parts: dict[int, bytes] = field(default_factory=dict)
+    end: bytes = b""
+    """The body of the last request to finish."""
     stored: bool = False
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     port: int = 0
@@ -217,36 +225,62 @@ class Server:
 
     @property
     def envelope(self) -> bytes:
-        return self.head + b"".join(self.parts[number] for number in sorted(self.parts))
+        return self.head + b"".join(self.parts[number] for number in sorted(self.parts)) + self.end[32:]
 
     @property
     def count(self) -> int:
         body = int.from_bytes(self.head[16:24])
         return -(-body // 65536)
 
+    def forget(self) -> None:
+        """Be as before any upload."""
+        self.head, self.parts, self.end, self.stored = b"", {}, b"", False
+
     def state(self) -> dict[str, object]:
         if self.stored:
             return {"state": "stored"}
         return {"state": "open", "missing": [[number, 1] for number in range(self.count) if number not in self.parts]}
 
-    def take(self, method: str, path: str, body: bytes) -> tuple[int, object]:
+    def take(self, method: str, path: str, body: bytes, token: str = "") -> tuple[int, object]:
+        if path == "/send":
+            files = json.dumps([file.read_text(encoding="utf-8") for file in sorted(self.keys.iterdir())])
+            return 200, f"<main data-manifests='{escape(files)}'>".encode()
         if path.startswith("/keys/"):
             file = self.keys / path.rsplit("/", 1)[1]
             return (200, file.read_bytes()) if file.exists() else (404, {"error": "not-found"})
+        if token != self.token:
+            self.forget()
+            self.token = token
         if method == "PUT" and path == "/api/envelope":
             assert self.head in (b"", body), "sealed twice"
             self.head = body
             self.stored = self.stored or self.count == 0
         elif method == "PUT":
             first = int(path.rsplit("/", 1)[1])
-            for number, at in enumerate(range(0, len(body), SEALED_PART_SIZE), first):
-                part = body[at : at + SEALED_PART_SIZE]
+            for number, at in enumerate(range(0, len(body), ENVELOPE_PART_SIZE), first):
+                part = body[at : at + ENVELOPE_PART_SIZE]
                 assert self.parts.setdefault(number, part) == part, "a part was sealed twice"
+        elif method == "GET" and "/parts/" in path:
+            return 200, b"".join(
+                self.parts[number][:SESSION_NONCE_SIZE] + sha256(self.parts[number])
+                for number in range(int(path.rsplit("/", 1)[1]), self.count)
+            )
         elif method == "POST":
             if set(self.parts) != set(range(self.count)):
                 return 409, {"error": "incomplete", **self.state()}
+            if body[:32] != self.hash:
+                return 409, {"error": "part-differs"}
+            self.end = body
             self.stored = True
         return 200, self.state()
+
+    @property
+    def hash(self) -> bytes:
+        size = Header.parse(self.head[: header_size(self.head)]).opening_size
+        found = EnvelopeHash(self.head[: header_size(self.head)], self.head[header_size(self.head) : size])
+        for number in sorted(self.parts):
+            found.add(self.parts[number])
+        return found.digest()
 
 
 def cut_before(handler: BaseHTTPRequestHandler) -> bool:
@@ -287,13 +321,14 @@ def server(desks: Desks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             state.requests.append((self.command, self.path, dict(self.headers.items())))
             trouble = state.trouble.pop(0) if state.trouble else fine
+            token = self.headers.get("Authorization", "")
             if trouble is cut_after:
-                state.take(self.command, self.path, body)
+                state.take(self.command, self.path, body, token)
                 trouble = cut_before
             if trouble(self):
                 self.close_connection = True
                 return
-            status, value = state.take(self.command, self.path, body)
+            status, value = state.take(self.command, self.path, body, token)
             data = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
@@ -339,7 +374,7 @@ def test_a_follow_up_is_in_the_same_thread(
 ) -> None:
     first = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message)
     (tmp_path / "1.tip").write_bytes(server.envelope)
-    server.head, server.parts, server.stored = b"", {}, False
+    server.forget()
     secret = tmp_path / "code"
     secret.write_text(first.json["passphrase"].replace(" ", "-") + "\n")
     secret.chmod(0o600)
@@ -362,8 +397,8 @@ def test_it_says_nothing_about_the_program_and_keeps_secrets_out_of_addresses(
 ) -> None:
     done = run("source", "send", server.url, "--keys", keys, "--to", "kibhr", "--message-file", message)
     assert done.code == 0
-    asked = {path for _, path, _ in server.requests if path.startswith("/keys/")}
-    assert asked == {"/keys/fidh.json", "/keys/kibhr.json"}, "what is asked for does not depend on the choice"
+    asked = {path for method, path, _ in server.requests if method == "GET"}
+    assert asked == {"/keys/fidh.json", "/keys/kibhr.json", "/send"}, "what is asked for does not depend on the choice"
     for _, path, headers in server.requests:
         assert "user-agent" not in {name.lower() for name in headers}
         assert "python" not in json.dumps(headers).lower()
@@ -376,7 +411,7 @@ def test_cuts_and_busy_answers_are_overcome_and_nothing_is_sealed_twice(
     video = tmp_path / "video"
     video.write_bytes(os.urandom(3_000_000))
     busy = answer(429, "slow-down", Retry_After="0")
-    server.trouble = [fine, fine, cut_before, cut_after, busy, fine, cut_after, fine, cut_before, fine]
+    server.trouble = [fine, fine, fine, cut_before, cut_after, busy, fine, cut_after, fine, cut_before, fine]
     server.trouble += [answer(503, "unavailable"), cut_after, answer(502, "x"), fine, fine, cut_after, cut_before]
     done = run("source", "send", server.url, "--keys", keys, "--message-file", message, video)
     assert (done.code, done.err) == (0, "")
@@ -404,7 +439,7 @@ def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have
     paths = [message.with_name("photo")][:files]
     for path in paths:
         path.write_bytes(b"x")
-    before = 2 + 2 * files  # two manifests; header and letter, and the parts, when a request follows
+    before = 3 + 2 * files  # two manifests, the page; header and letter, and the parts, when a request follows
     command = ("source", "send", server.url, "--keys", server.keys, "--message-file", message, *paths)
     server.trouble = [fine] * before + [cut_after] + [cut_before] * 1000
     done = plain(capsys, *command)
@@ -415,7 +450,7 @@ def test_when_the_last_answer_never_comes_the_code_is_shown_and_that_it_may_have
     assert "the message may have arrived: keep the code" in done.err
     assert "Stored" not in done.out
 
-    server.head, server.parts, server.stored = b"", {}, False
+    server.forget()
     server.trouble = [fine] * before + [cut_after] + [cut_before] * 1000
     done = plain(capsys, *command, "--json")
     assert (done.code, set(done.json), done.error) == (6, {"tip", "passphrase"}, "network")
@@ -427,7 +462,7 @@ def test_when_a_send_fails_before_its_last_request_nothing_may_have_arrived(
     assert http.Connection.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(http.Connection.__init__.__kwdefaults__, "retry_seconds", 0.3)
     (tmp_path / "photo").write_bytes(b"x")
-    server.trouble = [fine] * 3 + [cut_before] * 1000
+    server.trouble = [fine] * 4 + [cut_before] * 1000
     command = ("source", "send", server.url, "--keys", server.keys, "--message-file", message, tmp_path / "photo")
     done = plain(capsys, *command)
     assert done.code == 6
@@ -505,7 +540,7 @@ def test_refusals_end_with_their_code_and_our_own_words(
     run: Run, server: Server, message: Path, expected: tuple[Any, int, str]
 ) -> None:
     refusal, code, error = expected
-    server.trouble = [fine, fine, refusal]
+    server.trouble = [fine, fine, fine, refusal]
     done = run("source", "send", server.url, "--keys", server.keys, "--message-file", message)
     assert (done.code, done.error, done.out) == (code, error, "")
     assert "words of a server" not in done.err
@@ -519,12 +554,144 @@ def test_another_identity_key_on_the_server_is_refused(
     done = run("source", "send", server.url, "--keys", keys, "--to", "kibhr", "--message-file", message)
     assert (done.code, done.error) == (4, "identity-changed")
     assert all(method == "GET" for method, _, _ in server.requests)
-    (server.keys / "fidh.json").unlink()
-    unknown = run("source", "send", server.url, "--keys", keys, "--message-file", message)
-    assert (unknown.code, unknown.error) == (5, "not-found")
     (server.keys / "fidh.json").write_bytes(b"{}")
     broken = run("source", "send", server.url, "--keys", keys, "--message-file", message)
     assert (broken.code, broken.error) == (3, "malformed")
+
+
+def test_an_organisation_that_the_server_does_not_know_gets_no_slot(
+    run: Run, server: Server, desks: Desks, message: Path
+) -> None:
+    """It is named; when it was chosen, nothing is sent."""
+    fidh, kibhr = (desk.manifest.id for desk in desks.desks)
+    (server.keys / "fidh.json").unlink()
+    command = ("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message)
+    for chosen in ((), ("--to", "fidh"), ("--to", "fidh", "--to", "kibhr")):
+        done = run(*command, *chosen)
+        assert (done.code, done.error) == (5, "not-found")
+        assert "fidh" in done.err
+        assert all(method == "GET" for method, _, _ in server.requests)
+    done = run(*command, "--to", "kibhr")
+    assert done.code == 0
+    assert "the server does not know fidh: it gets no slot" in done.err
+    assert kibhr in server.head
+    assert fidh not in server.head
+
+
+def test_slots_that_nobody_verified_are_counted(
+    server: Server, keys: Path, message: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = plain(capsys, "source", "send", server.url, "--keys", keys, "--to", "kibhr", "--message-file", message)
+    assert "2 slots, 0 not verified" in done.out
+    assert re.search(r"^Check digits of your words, to compare with kibhr: (\d{5} ){3}\d{5}$", done.out, re.MULTILINE)
+    assert "with fidh" not in done.out
+
+
+def test_a_server_alone_fills_eight_slots_and_those_that_were_chosen(made: Desks) -> None:
+    named = [
+        replace(made.desks[0].manifest, identity=random_bytes(32), organisation=f"name-{number}")
+        for number in range(40)
+    ]
+    secrets = AccessCode.generate().secrets()
+
+    def slots(roster: Roster) -> int:
+        return len(roster.recipients(secrets, days.today()))
+
+    some = named[:20]
+    assert slots(Roster.served(some, ["name-19"])) == 8
+    assert slots(Roster.served(some, [f"name-{number}" for number in range(12)])) == 12
+    assert slots(Roster.of(some, ["name-1"], "--keys")) == 20
+    assert slots(Roster.of(named[:2], ["name-1"], "--keys").with_fillers(named)) == 10
+    assert slots(Roster.of(named, ["name-39"], "--keys")) == 32
+
+
+# --- parts of another session ----------------------------------------------------------------------------------------
+
+
+def other_session(server: Server, *, spoil: bool) -> Callable[[BaseHTTPRequestHandler], bool]:
+    """Before the last request, replace a part by one that another session sealed; or, spoilt, by one of a stranger."""
+
+    def replace_part(_: BaseHTTPRequestHandler) -> bool:
+        [tip] = tips
+        nonce = b"another session."
+        part = list(tip.sealed.parts(read_once(tip.attachments), nonce))[1]
+        server.parts[1] = part[:-1] + bytes([part[-1] ^ spoil])
+        return False
+
+    return replace_part
+
+
+tips: list[SealedTip] = []
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tip that a command seals where the double of a server finds it."""
+    tips.clear()
+
+    def remember(*arguments: Any, **named: Any) -> SealedTip:
+        tips.append(seal_tip(*arguments, **named))
+        return tips[-1]
+
+    monkeypatch.setattr("tipbox.commands.source.source_group.seal_tip", remember)
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_late_part_of_another_session_is_sealed_again_compared_and_taken(
+    run: Run, server: Server, desks: Desks, message: Path, tmp_path: Path
+) -> None:
+    video = tmp_path / "video"
+    video.write_bytes(os.urandom(200_000))
+    server.trouble = [fine, fine, fine, fine, fine, other_session(server, spoil=False)]
+    done = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message, video)
+    assert (done.code, done.err) == (0, "")
+    assert len({part[:SESSION_NONCE_SIZE] for part in server.parts.values()}) == 2
+    assert envelope_id(server.envelope).hex() == done.json["tip"]
+    (tmp_path / "x.tip").write_bytes(server.envelope)
+    assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+
+
+@pytest.mark.usefixtures("remembered")
+def test_a_part_that_a_server_swapped_never_gets_the_seal_of_the_source(
+    run: Run, server: Server, desks: Desks, message: Path, tmp_path: Path
+) -> None:
+    """What the server holds is another Envelope: the tip is sent anew, and is whole."""
+    video = tmp_path / "video"
+    video.write_bytes(os.urandom(200_000))
+    server.trouble = [fine, fine, fine, fine, fine, other_session(server, spoil=True)]
+    done = run("source", "send", server.url, "--keys", desks.folder / "keys", "--message-file", message, video)
+    assert (done.code, done.err) == (0, "")
+    assert len({part[:SESSION_NONCE_SIZE] for part in server.parts.values()}) == 1
+    assert len({headers["Authorization"] for _, _, headers in server.requests if "Authorization" in headers}) == 2
+    (tmp_path / "x.tip").write_bytes(server.envelope)
+    assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+
+
+# --- consent ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"{}",
+        b"[",
+        b"[]",
+        b"\xff",
+        b" " * 20_000,
+        b'{"ask_me":true,"level":6,"never":[],"until":""}',
+        b'{"ask_me":true,"level":2,"never":[],"until":"2026-02-30"}',
+        b'{"ask_me":1,"level":2,"never":[],"until":""}',
+        b'{"ask_me":true,"level":2,"never":["a\\nb"],"until":""}',
+    ],
+)
+def test_a_consent_that_is_none_is_refused_and_not_repeated(
+    run: Run, server: Server, message: Path, tmp_path: Path, said: bytes
+) -> None:
+    (tmp_path / "consent").write_bytes(said)
+    consent = ("--consent", tmp_path / "consent")
+    done = run("source", "send", server.url, "--keys", server.keys, "--message-file", message, *consent)
+    assert (done.code, done.error, server.requests) == (3, "refused", [])
+    assert "reading the consent" in done.err
 
 
 def test_a_newer_manifest_of_the_server_is_used(
@@ -601,7 +768,7 @@ def test_each_act_has_a_socks_user_of_its_own_and_names_are_resolved_by_tor(
     with running_socks(server.port) as proxy:
         send = ("source", "send", f"http://{onion}", "--socks", proxy.address)
         for operation in (1, 2):
-            server.head, server.stored = b"", False
+            server.forget()
             sent = run(*send, "--keys", keys, "--message-file", message)
             assert sent.code == 0, sent.err
             assert len(set(proxy.users)) == operation

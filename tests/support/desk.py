@@ -17,14 +17,20 @@ from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.vault.records import EnvelopeRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.formats.access_code import AccessCode, Secrets
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
+from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, xwing_public
-from tipbox.formats.bundles.acknowledgement import Report, read_acknowledgement
-from tipbox.formats.bundles.bundle import OUTWARD, Index, ItemEntry
+from tipbox.formats.bundles.acknowledgement import read_acknowledgement
+from tipbox.formats.bundles.bundle import OUTWARD, Head, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundle
-from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, Sealed, read_envelope, seal
+from tipbox.formats.bundles.report import Report, TakenBundle
+from tipbox.formats.bundles.stamps import stamp
+from tipbox.formats.envelopes.consent import Consent
+from tipbox.formats.envelopes.envelope import Recipient, Sealed, read_envelope, seal
+from tipbox.formats.envelopes.header import Kind
 from tipbox.formats.envelopes.letter import FileEntry, Letter
+from tipbox.formats.envelopes.seals import EnvelopeHash
+from tipbox.formats.envelopes.seals import envelope_id as id_of
 from tipbox.formats.manifest import Manifest, server_id
 
 TODAY = date(2026, 1, 20)
@@ -67,23 +73,24 @@ class Desk:
 
 @dataclass
 class Envelope:
-    """A sealed Envelope in memory."""
+    """A sealed Envelope in memory: its bytes, its id, its hash, and the check digits that its source compares."""
 
     data: bytes = field(repr=False)
     id: bytes
+    hash: bytes
+    digits: dict[bytes, str] = field(default_factory=dict, repr=False)
+    """By organisation (id), for those who were chosen."""
 
-    def item(self) -> ItemSource:
-        """As an item of a Bundle."""
-        return ItemSource(ItemEntry("envelope", len(self.data), self.id), lambda: [self.data])
+    @classmethod
+    def of(cls, data: bytes) -> Envelope:
+        """What somebody made, or changed."""
+        end = read_envelope(io.BytesIO(data)).end()
+        return cls(data, end.id, end.hash)
 
 
-def envelope_id(data: bytes) -> bytes:
+def envelope_id(data: bytes, kind: Kind = Kind.TIP) -> bytes:
     """The id of an Envelope's bytes."""
-    reading = read_envelope(io.BytesIO(data))
-    ident = EnvelopeId(reading.header.encoded, reading.letter)
-    for part in reading.parts:
-        ident.add(part)
-    return ident.digest()
+    return read_envelope(io.BytesIO(data), kind).end().id
 
 
 def seal_letter_to(
@@ -93,19 +100,38 @@ def seal_letter_to(
     to: Iterable[Manifest],
     *,
     secrets: Secrets,
+    mailbox: bytes | None = None,
     today: date = TODAY,
 ) -> Envelope:
-    """Seal ``letter``: slots for all ``manifests``, fillers for those not in ``to``."""
+    """Seal ``letter``: slots for all ``manifests``, fillers for those not in ``to``.
+
+    ``mailbox`` is the address that all slots name; None for those that follow from ``secrets``.
+    """
     chosen = {manifest.id for manifest in to}
     recipients = []
     for manifest in manifests:
         key = manifest.current_key(today)
-        pair_key = secrets.pair_key(manifest.id) if manifest.id in chosen else None
-        recipients.append(Recipient(manifest.id, key.id, key.public, pair_key))
-    sealed: Sealed = seal(recipients, letter)
-    parts = b"".join(sealed.parts((io.BytesIO(content), len(content)) for content in contents))
-    data = sealed.header.encoded + sealed.letter + parts
-    return Envelope(data, envelope_id(data))
+        keys: tuple[bytes | None, bytes] = (None, b"")
+        if manifest.id in chosen:
+            keys = (secrets.pair_key(manifest.id), mailbox or secrets.mailbox_address(manifest.id))
+        recipients.append(Recipient(manifest.id, key.id, key.public, *keys))
+    sealed = seal(recipients, letter)
+    return finished(sealed, [*sealed.parts((io.BytesIO(content), len(content)) for content in contents)])
+
+
+def finished(sealed: Sealed, parts: Sequence[bytes]) -> Envelope:
+    """Header, letter and parts with their trailer."""
+    envelope_hash = EnvelopeHash(sealed.header.encoded, sealed.letter)
+    for part in parts:
+        envelope_hash.add(part)
+    digest = envelope_hash.digest()
+    trailer = sealed.trailer(digest)
+    digits = {
+        slot.organisation: sealed.check_digits(slot.organisation, digest)
+        for slot, opened in zip(sealed.header.slots, sealed.slots, strict=True)
+        if opened is not None
+    }
+    return Envelope(sealed.opening + b"".join(parts) + trailer, id_of(digest, trailer), digest, digits)
 
 
 def seal_tip(
@@ -116,6 +142,10 @@ def seal_tip(
     files: Sequence[tuple[str, bytes]] = (),
     secrets: Secrets | None = None,
     message_id: bytes | None = None,
+    consent: Consent | None = None,
+    continues: bytes = b"",
+    files_follow: int = 0,
+    mailbox: bytes | None = None,
     today: date = TODAY,
 ) -> Envelope:
     """Seal a tip as a source's client does."""
@@ -126,11 +156,13 @@ def seal_tip(
         body_key=random_bytes(KEY_SIZE),
         id=message_id or random_bytes(ID_SIZE),
         language="ru",
-        mailbox=secrets.mailbox_address,
-        reply_key=secrets.reply_public,
+        consent=consent,
+        continues=continues,
+        files_follow=files_follow,
     )
     contents = [content for _, content in files]
-    return seal_letter_to(letter, contents, manifests, manifests if to is None else to, secrets=secrets, today=today)
+    chosen = manifests if to is None else to
+    return seal_letter_to(letter, contents, manifests, chosen, secrets=secrets, mailbox=mailbox, today=today)
 
 
 @dataclass
@@ -140,11 +172,27 @@ class Exporter:
     signing_key: SigningKey = field(default_factory=SigningKey.generate, repr=False)
     seed: bytes = field(default_factory=new_seed, repr=False)
     sequence: int = 0
+    read: dict[tuple[bytes, int], bytes] = field(default_factory=dict, repr=False)
+    """What it has read of the outboxes of organisations (id): SHA-256 of their indexes by number."""
 
     @property
     def sender(self) -> bytes:
         """The server's public signing key."""
         return self.signing_key.verify_key.encode()
+
+    def item(
+        self, envelope: Envelope, day: date, *, stamped: date | None = None, by: SigningKey | None = None
+    ) -> ItemSource:
+        """An Envelope as an item of a Bundle, stored on ``day``; ``stamped`` with another day, or ``by`` another."""
+        receipt = Receipt(day, stamp(envelope.hash, stamped or day, by or self.signing_key))
+        return ItemSource(ItemEntry("envelope", len(envelope.data), envelope.id, receipt), lambda: [envelope.data])
+
+    def report(self, manifest: Manifest, taken: Sequence[int], refused: dict[bytes, str] | None = None) -> ItemSource:
+        """The report of these outboxes, with the hashes of those that it has read."""
+        bundles = tuple(
+            TakenBundle(number, (self.read.get((manifest.id, number), random_bytes(HASH_SIZE)),)) for number in taken
+        )
+        return item_of("report", Report(bundles, tuple((refused or {}).items())).encode())
 
     def export(
         self,
@@ -155,18 +203,30 @@ class Exporter:
         taken: Sequence[int] = (),
         day: date = TODAY,
         key_day: date | None = None,
+        stored: date | None = None,
         volume: tuple[int, int] = (1, 1),
+        heads: Sequence[Head] = (),
         extra: Sequence[ItemSource] = (),
     ) -> Path:
-        """Write a Bundle for an organisation."""
+        """Write a Bundle for an organisation: on ``day``, of Envelopes that were ``stored`` then, or the same day."""
         self.sequence += 1
-        items = [envelope.item() for envelope in envelopes]
-        items += [item_of("report", Report(tuple(taken)).encode()), *extra]
-        index = Index(day, OUTWARD, manifest.id, self.sender, self.sequence, (), xwing_public(self.seed), *volume)
+        items = [self.item(envelope, stored or day) for envelope in envelopes]
+        items += [self.report(manifest, taken), *extra]
+        server_key = xwing_public(self.seed)
+        index = Index(
+            day, OUTWARD, manifest.id, self.sender, self.sequence, (), server_key, *volume, heads=tuple(heads)
+        )
         key = manifest.current_key(key_day or day)
         with path.open("wb") as out:
             write_bundle(out, index, items, reader=manifest.id, reader_public=key.public, signer=self.signing_key)
         return path
+
+    def open(self, path: Path) -> list[tuple[str, bytes]]:
+        """Kind and bytes of each item of an outbox; the next reports know it."""
+        with path.open("rb") as file:
+            bundle = Bundle(file, server_id(self.sender), lambda _: self.seed)
+            self.read[bundle.index.organisation, bundle.index.sequence] = bundle.index_hash
+            return [(item.entry.kind, b"".join(bundle.read(item))) for item in bundle.items]
 
 
 def days_after(count: int, start: date = TODAY) -> date:
@@ -222,17 +282,10 @@ def opened(desk: Desk, ident: bytes, out: Path) -> Path:
     return out
 
 
-def outbox_items(exporter: Exporter, path: Path) -> list[tuple[str, bytes]]:
-    """Kind and bytes of each item of an outbox, as its server reads them."""
-    with path.open("rb") as file:
-        bundle = Bundle(file, server_id(exporter.sender), lambda _: exporter.seed)
-        return [(item.entry.kind, b"".join(bundle.read(item))) for item in bundle.items]
-
-
 def acknowledged(exporter: Exporter, desk: Desk, out: Path, today: date = TODAY) -> list[bytes]:
     """Write an outbox and read the Envelope ids that it acknowledges."""
     with desk.open(write=True) as vault:
         outbox.write_outbox(vault, ceremony.organisation_of(vault), out, today=today)
-    items = outbox_items(exporter, out)
+    items = exporter.open(out)
     manifest = next(Manifest.parse(data) for kind, data in items if kind == "manifest")
     return [ident for kind, data in items if kind == "ack" for ident in read_acknowledgement(data, manifest.desk)]
