@@ -1,4 +1,4 @@
-"""Mailboxes as a server that lies would answer them: whatever it likes, sealed to the source's reply key."""
+"""Mailboxes as a server that lies would answer them: whatever it likes, in whatever mailbox it likes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Final
 
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
-from tipbox.formats.base.limits import KEY_SIZE, MAILBOX_LIST, MAILBOX_PIECE
-from tipbox.formats.base.primitives import sha256
+from tipbox.formats.base.limits import HEADER_FIXED, KEY_SIZE, MAILBOX_LIST, MAILBOX_PIECE
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.envelopes.reply import seal_reply
+from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.formats.mailbox_list import Entry, MailboxList, how_many_fit, in_order
 
 _ANSWER: Final = (
@@ -25,12 +25,21 @@ _ANSWER: Final = (
 
 @dataclass(frozen=True)
 class Lie:
-    """A reply as it is to lie in a mailbox: header and letter, the rest of the Envelope, its id and day."""
+    """A reply as it is to lie in a mailbox.
+
+    Attributes:
+        opening: header and letter.
+        rest: of the Envelope.
+        id: its id.
+        day: of the list.
+        place: of the mailbox's token in the request of the page.
+    """
 
     opening: bytes
     rest: bytes
     id: bytes
     day: date
+    place: int
 
     def under_another_id(self) -> Lie:
         return replace(self, id=secrets.token_bytes(32))
@@ -40,24 +49,39 @@ class Lie:
         return replace(self, day=self.day - timedelta(days=1))
 
     def with_opening(self, opening: bytes) -> Lie:
-        return replace(self, opening=opening, id=sha256(opening))
+        return replace(self, opening=opening, id=_id(opening))
 
 
-def reply(source: Secrets, pair_key: bytes, text: str, files: dict[str, bytes] | None = None) -> Lie:
-    """Seal a reply as an organisation with this pair key would."""
-    contents = files or {}
-    letter = Letter(
-        message=text.encode(),
-        files=tuple(FileEntry(name, len(content)) for name, content in contents.items()),
-        body_key=secrets.token_bytes(KEY_SIZE),
-        id=secrets.token_bytes(16),
-        kind="reply",
-    )
-    sealed = seal_reply(source.mailbox_address, source.reply_public, pair_key, letter)
-    opening = sealed.header.encoded + sealed.letter
-    parts = list(sealed.parts([(io.BytesIO(content), len(content)) for content in contents.values()]))
-    identifier = sha256(opening, *(sha256(part) for part in parts))
-    return Lie(opening, b"".join(parts), identifier, days.today())
+def _id(opening: bytes, parts: Sequence[bytes] = ()) -> bytes:
+    envelope_hash = EnvelopeHash(opening[:HEADER_FIXED], opening[HEADER_FIXED:])
+    for part in parts:
+        envelope_hash.add(part)
+    return envelope_id(envelope_hash.digest())
+
+
+@dataclass(frozen=True)
+class Mailboxes:
+    """The mailboxes of a source, which a page asks for in one request: those of all organisations that it is named."""
+
+    source: Secrets
+    organisations: Sequence[bytes]
+
+    def reply(
+        self, owner: bytes, text: str, files: dict[str, bytes] | None = None, *, pair_key: bytes | None = None
+    ) -> Lie:
+        """A reply in the mailbox of ``owner``, by whoever knows ``pair_key``: its own when not given."""
+        contents = files or {}
+        letter = Letter(
+            message=text.encode(),
+            files=tuple(FileEntry(name, len(content)) for name, content in contents.items()),
+            body_key=secrets.token_bytes(KEY_SIZE),
+            id=secrets.token_bytes(16),
+            day=days.today(),
+        )
+        sealed = seal_reply(pair_key or self.source.pair_key(owner), letter)
+        parts = list(sealed.parts([(io.BytesIO(content), len(content)) for content in contents.values()]))
+        place = list(self.source.mailbox_request(self.organisations)).index(self.source.mailbox_token(owner))
+        return Lie(sealed.opening, b"".join(parts), _id(sealed.opening, parts), days.today(), place)
 
 
 def answer(body: bytes) -> bytes:
@@ -72,8 +96,10 @@ def piece(lie: Lie, number: int) -> bytes:
 
 
 def mailbox(lies: Sequence[Lie]) -> bytes:
-    """The whole answer to a mailbox token."""
-    entries = {Entry(lie.id, lie.day, len(lie.opening) + len(lie.rest), len(lie.opening)): lie for lie in lies}
+    """The whole answer to a request for the list."""
+    entries = {
+        Entry(lie.id, lie.day, len(lie.opening) + len(lie.rest), len(lie.opening), lie.place): lie for lie in lies
+    }
     ordered = in_order(entries)
     openings = tuple(entries[entry].opening for entry in ordered[: how_many_fit(ordered)])
     body = MailboxList(tuple(ordered), openings).encode()

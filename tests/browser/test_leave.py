@@ -9,9 +9,9 @@ import pytest
 from browser import lying
 from browser.drivers import Level
 from browser.pages import CODE, DIGITS, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
+from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
-from tipbox.formats.manifest import Manifest
 
 WORDS = "Никто не должен это увидеть"
 ALL = pytest.mark.parametrize("level", list(Level), ids=lambda level: level.value)
@@ -98,8 +98,8 @@ def test_back_to_the_mailbox_shows_nothing_that_was_typed_or_read(source: Source
     browser = source.browser
     access_code = AccessCode.generate()
     of_source = access_code.secrets()
-    organisation = Manifest.parse((pages_world.keys / "kibhr.json").read_bytes()).id
-    reply = lying.reply(of_source, of_source.pair_key(organisation), WORDS)
+    ids = identifiers(pages_world)
+    reply = lying.Mailboxes(of_source, list(ids.values())).reply(ids["kibhr"], WORDS)
     source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
     source.go("/")
     for leave in (False, True):

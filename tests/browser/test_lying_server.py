@@ -24,31 +24,36 @@ def _access_code() -> tuple[AccessCode, Secrets]:
     return access_code, access_code.secrets()
 
 
-def pair_key(world: World, secrets_: Secrets, name: str) -> bytes:
-    return secrets_.pair_key(Manifest.parse((world.keys / f"{name}.json").read_bytes()).id)
+def identifiers(world: World) -> dict[str, bytes]:
+    """The ids of the organisations, by short name."""
+    return {path.stem: Manifest.parse(path.read_bytes()).id for path in world.keys.glob("*.json")}
 
 
 def test_only_a_pair_key_says_from(source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]) -> None:
     """Replies by another organisation, by the server, cut, repeated, of another version: none is shown as KIBHR's."""
     written, of_source = access_code
-    of_kibhr = pair_key(pages_world, of_source, "kibhr")
-    real = lying.reply(of_source, of_kibhr, REPLY)
-    spoilt = lying.reply(of_source, of_kibhr, "испорчено")
-    longer = lying.reply(of_source, of_kibhr, "испорчено" * 500)  # cut, it is still as long as a reply can be
+    ids = identifiers(pages_world)
+    boxes_of = lying.Mailboxes(of_source, list(ids.values()))
+    kibhr, ili, claim = ids["kibhr"], ids["ili"], f"От: {KIBHR}"
+    of_kibhr = of_source.pair_key(kibhr)
+    real = boxes_of.reply(kibhr, REPLY)
+    spoilt = boxes_of.reply(kibhr, "испорчено")
+    longer = boxes_of.reply(kibhr, "испорчено" * 500)  # cut, it is still as long as a reply can be
     boxes = (
         (
             real,
             real.under_another_id(),
-            lying.reply(of_source, pair_key(pages_world, of_source, "ili"), f"От: {KIBHR}"),
-            lying.reply(of_source, of_source.pair_key(secrets.token_bytes(16)), f"От: {KIBHR}"),
-            lying.reply(of_source, secrets.token_bytes(32), f"От: {KIBHR}"),
+            boxes_of.reply(ili, claim),
+            boxes_of.reply(kibhr, claim, pair_key=of_source.pair_key(ili)),
+            boxes_of.reply(kibhr, claim, pair_key=of_source.pair_key(secrets.token_bytes(16))),
+            boxes_of.reply(kibhr, claim, pair_key=secrets.token_bytes(32)),
         ),
         (
             spoilt.with_opening(spoilt.opening[:8] + b"\2" + spoilt.opening[9:]),
             longer.with_opening(longer.opening[:-1]),
             spoilt.with_opening(spoilt.opening[:-1] + bytes([spoilt.opening[-1] ^ 1])),
-            lying.reply(of_source, bytes([of_kibhr[0] ^ 1]) + of_kibhr[1:], f"От: {KIBHR}"),
-            lying.reply(of_source, bytes(32), f"От: {KIBHR}"),
+            boxes_of.reply(kibhr, claim, pair_key=bytes([of_kibhr[0] ^ 1]) + of_kibhr[1:]),
+            boxes_of.reply(kibhr, claim, pair_key=bytes(32)),
         ),
     )
     said = []
@@ -59,9 +64,9 @@ def test_only_a_pair_key_says_from(source: Source, pages_world: World, access_co
         said.append((sorted((one.sender, one.text) for one in shown), source.browser.text(OTHERS)))
     (by_name, others), (nothing, all_others) = said
     # ILI may write what it likes: the page says that ILI wrote it.
-    assert by_name == sorted([(KIBHR, REPLY), (NAMES["ili"][0], f"От: {KIBHR}")])
+    assert by_name == sorted([(KIBHR, REPLY), (NAMES["ili"][0], claim)])
     assert nothing == []
-    assert others.endswith(": 3. You need do nothing about them.")
+    assert others.endswith(": 4. You need do nothing about them.")
     assert all_others.endswith(": 5. You need do nothing about them.")
 
 
@@ -70,7 +75,8 @@ def test_files_that_the_server_spoiled_are_not_given_out(
 ) -> None:
     """A piece of zeros in the place of a file's bytes: the page says so, and offers nothing."""
     written, of_source = access_code
-    reply = lying.reply(of_source, pair_key(pages_world, of_source, "kibhr"), REPLY, {"a.bin": bytes(70_000)})
+    ids = identifiers(pages_world)
+    reply = lying.Mailboxes(of_source, list(ids.values())).reply(ids["kibhr"], REPLY, {"a.bin": bytes(70_000)})
     source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
     source.wire.answers["/api/mailbox/piece"] = lying.answer(bytes(262_144))
     source.open_mailbox(written.digits())

@@ -123,4 +123,4 @@ def test_letters_of_all_choices_weigh_the_same(source: Source) -> None:
         assert source.browser.count(SENDING) == 0
         [one] = source.wire.seen("PUT")
         sizes.add(one.announced)
-    assert sizes == {120 + 3 * 1232 + 8192 + 16}
+    assert sizes == {120 + 3 * 1296 + 8192 + 16 + 3 * 32}

@@ -25,10 +25,10 @@ from browser.pages import (
     WRITE,
     Source,
 )
+from browser.test_lying_server import identifiers
 from browser.wire import Wire
 from support.world import Ring, World, running_world
 from tipbox.formats.access_code import AccessCode
-from tipbox.formats.manifest import Manifest
 
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 LOOKED_AT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)
@@ -135,17 +135,16 @@ def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
     access_code = AccessCode.generate()
     of_source = access_code.secrets()
     digits = access_code.digits()
-    pair_keys = [
-        of_source.pair_key(Manifest.parse((pages_world.keys / f"{name}.json").read_bytes()).id)
-        for name in ("kibhr", "fidh")
-    ]
+    ids = identifiers(pages_world)
+    kibhr, fidh = ids["kibhr"], ids["fidh"]
+    mailboxes = lying.Mailboxes(of_source, list(ids.values()))
     names = ("Вопросы к свидетелю.pdf", f"{'Очень длинное имя файла, каким его сделал телефон ' * 2}.pdf")
-    answer = lying.reply(of_source, pair_keys[0], ANSWER, {name: bytes(40_000) for name in names})
+    answer = mailboxes.reply(kibhr, ANSWER, {name: bytes(40_000) for name in names})
     others = [
-        lying.reply(of_source, pair_keys[1], "Thank you. We have it, too."),
-        lying.reply(of_source, bytes(32), "?"),
+        mailboxes.reply(fidh, "Thank you. We have it, too."),
+        mailboxes.reply(fidh, "?", pair_key=bytes(32)),
     ]
-    long = lying.reply(of_source, pair_keys[1], "Долго. " * 9_000).older()
+    long = mailboxes.reply(fidh, "Долго. " * 9_000).older()
 
     source.go("/inbox")
     browser.wait(CODE)

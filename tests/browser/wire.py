@@ -20,7 +20,7 @@ from support.world import Server
 
 CHUNK: Final = 1 << 18
 PARTS: Final = "/api/envelope/parts/"
-SEALED_PART: Final = 65_552
+SEALED_PART: Final = 65_568
 _CIRCUITS: Final = itertools.count(1)
 
 
