@@ -63,7 +63,7 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
 
-fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer; FUZZ_SECONDS=60 for each
+fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; then readers of Envelopes against one another
 	tests/fuzz.sh $(ARGS)
 
 soak: setup $(VENV)/.stamp-test  ## what takes hours: each decoder under a fuzzer for an hour

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs each fuzz target tests/fuzz/fuzz_*.py for FUZZ_SECONDS (60). What crashes a target is kept in build/fuzz/.
+# Runs each fuzz target tests/fuzz/fuzz_*.py for FUZZ_SECONDS (60), then three readers of Envelopes on DIFFERENTIAL_INPUTS
+# (10,000) inputs. What crashes a target, or what readers differ in, is kept in build/fuzz/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,3 +17,6 @@ for target in "${targets[@]}"; do
     .venv/bin/python "$target" -max_total_time="${FUZZ_SECONDS:-60}" -artifact_prefix="build/fuzz/$name/" \
         -print_final_stats=1 "build/fuzz/$name/corpus" "$@"
 done
+
+echo "differential: ${DIFFERENTIAL_INPUTS:-10000} inputs"
+.venv/bin/python tests/fuzz/differential.py "${DIFFERENTIAL_INPUTS:-10000}"

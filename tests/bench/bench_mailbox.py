@@ -17,11 +17,12 @@ from typing import Final
 import psutil
 
 from bench.figures import Ledger
-from support.client import Client, bearer
+from support.client import Client
 from support.sealed import Box, Organisation, inward, keys_folder, three
 from support.server import Server, start
 from tipbox.formats.base import days
-from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList
+from tipbox.formats.base.primitives import sha256
+from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList, encode_tokens
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
@@ -45,7 +46,7 @@ ROOMY: Final = {"limits_mailbox": "100000000", "limits_all_per_second": "1000000
 def ask(client: Client, box: Box) -> float:
     """Milliseconds of one list, from the first byte of the request to the last of the answer."""
     begun = time.perf_counter()
-    answer = client.request("POST", "/api/mailbox", b"", bearer(box.token))
+    answer = client.request("POST", "/api/mailbox", encode_tokens(box.tokens))
     taken = (time.perf_counter() - begun) * 1e3
     assert answer.status == HTTPStatus.OK  # reading the list is the client's time, and longer for a full one
     return taken
@@ -70,18 +71,18 @@ def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float
 
 
 def filled(server: Server, organisations: Sequence[Organisation], folder: Path) -> dict[str, Box]:
-    """An unknown, a read and a full mailbox."""
-    boxes = {kind: Box() for kind in ("unknown", "read", "full")}
-    for one in organisations:
+    """Mailboxes of a source whom nobody knows, of one who has read all, and of one with as many replies as can be."""
+    full, read = ([Box() for _ in organisations] for _ in range(2))
+    for number, one in enumerate(organisations):
         outward = one.read(write_volumes(server.home, one.name, folder / "out")[0])
-        replies = [boxes["full"].reply() for _ in range(MOST_OF_ONE)]
-        once = boxes["read"].reply()
-        items = [boxes["full"].item(reply) for reply in replies] + [boxes["read"].item(once)]
+        replies = [full[number].reply() for _ in range(MOST_OF_ONE)]
+        once = read[number].reply()
+        items = [full[number].item(reply) for reply in replies] + [read[number].item(once)]
         (taken,) = import_bundles(server.home, [inward(folder / "in", one, outward, items)])
         assert taken.deposited == MOST_OF_ONE + 1
         with server.client() as client:
-            client.delete(boxes["read"], once)
-    return boxes
+            client.delete(read[number], once)
+    return {"unknown": Box(), "read": read[0].beside(*read[1:]), "full": full[0].beside(*full[1:])}
 
 
 def test_unknown_read_and_full_mailboxes_take_the_same_time(ledger: Ledger, disk_folder: Path) -> None:
@@ -123,18 +124,19 @@ def plant(server: Server, organisation: Organisation, mailboxes: int) -> list[Bo
     with closing(sqlite3.connect(Home(server.home).database)) as connection:
         connection.execute("PRAGMA synchronous=OFF")  # of this connection: it only makes the data
         connection.execute("PRAGMA cache_size=-400000")
-        made = sorted((Box() for _ in range(mailboxes)), key=lambda box: box.address)
-        kept = spot.sample(made, min(mailboxes, FEW))
+        tokens = [secrets.token_bytes(32) for _ in range(mailboxes)]
+        made = sorted(map(sha256, tokens))
+        kept = [Box(token) for token in spot.sample(tokens, min(mailboxes, FEW))]
         for at in range(0, mailboxes, 1000):
             replies, openings = [], []
-            for box in made[at : at + 1000]:
+            for address in made[at : at + 1000]:
                 for number, ident in enumerate(sorted(secrets.token_bytes(32) for _ in range(REPLIES))):
                     cut = spot.randrange(len(held) - SMALLEST_OPENING)
                     entry = Entry(ident, day, SMALLEST_OPENING, SMALLEST_OPENING).encode()
                     facts = (organisation.id, day.isoformat(), 0, SMALLEST_OPENING, entry)
-                    replies.append((box.address, ident, *facts))
+                    replies.append((address, ident, *facts))
                     if number < MOST_LISTED:
-                        openings.append((box.address, ident, held[cut : cut + SMALLEST_OPENING]))
+                        openings.append((address, ident, held[cut : cut + SMALLEST_OPENING]))
             with connection:
                 connection.executemany(
                     "INSERT INTO reply (mailbox, id, organisation, day, seen_day, size, entry) "

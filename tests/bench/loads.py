@@ -24,6 +24,7 @@ from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import Recipient, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
+from tipbox.formats.envelopes.seals import EnvelopeHash
 
 OPEN_BUDGET: Final = {"TIPBOX_QUOTA_LETTERS_PER_DAY": "10000000", "TIPBOX_LIMITS_ALL_PER_SECOND": "100000"}
 """The quota of a day and the rate of all together are sized for real life, not for a bench; the rest is as shipped."""
@@ -33,10 +34,15 @@ def seal_tips(keys: Path, out: Path, count: int, body: int = 0) -> Path:
     """Seal tips of 2 kB of text to all organisations in `keys`, each with a file of `body` random bytes if not 0."""
     source, today = Secrets(random_bytes(KEY_SIZE)), days.today()
     recipients = [
-        Recipient(one.id, one.current_key(today).id, one.current_key(today).public, source.pair_key(one.id))
+        Recipient(
+            one.id,
+            one.current_key(today).id,
+            one.current_key(today).public,
+            source.pair_key(one.id),
+            source.mailbox_address(one.id),
+        )
         for one in load_folder(keys)
     ]
-    mailbox, reply_key = source.mailbox_address, source.reply_public
 
     def envelopes() -> Iterator[list[bytes]]:
         files = (FileEntry("photo.jpg", body, "image/jpeg"),) if body else ()
@@ -46,13 +52,16 @@ def seal_tips(keys: Path, out: Path, count: int, body: int = 0) -> Path:
                 files,
                 random_bytes(KEY_SIZE),
                 random_bytes(ID_SIZE),
-                mailbox=mailbox,
-                reply_key=reply_key,
             )
             sealed = seal(recipients, letter)
             parts = list(sealed.parts([(io.BytesIO(random_bytes(body)), body)])) if body else []
             runs = [b"".join(parts[at : at + sources.RUN_PARTS]) for at in range(0, len(parts), sources.RUN_PARTS)]
-            yield [sealed.header.encoded + sealed.letter, *runs]
+            envelope_hash = EnvelopeHash(sealed.header.encoded, sealed.letter)
+            for part in parts:
+                envelope_hash.add(part)
+            digest = envelope_hash.digest()
+            trailer = sealed.trailer(digest)
+            yield [sealed.opening, *runs, digest + trailer] if runs else [sealed.opening + trailer]
 
     sources.write_envelopes(out, envelopes())
     return out

@@ -35,7 +35,7 @@ Requests = list[tuple[bytes, bytes]]
 
 
 def write_envelopes(path: Path, envelopes: Iterable[Sequence[bytes]]) -> None:
-    """Write Envelopes for this program, each as header ‖ letter, then runs of parts."""
+    """Write Envelopes for this program, each as the bodies of the requests that store it, in order."""
     with path.open("wb") as file:
         for pieces in envelopes:
             file.write(_LENGTH.pack(len(pieces)))
@@ -59,9 +59,10 @@ def requests(pieces: Sequence[bytes]) -> Requests:
         b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
     )
     lines = [b"PUT /api/envelope"]
-    lines += [b"PUT /api/envelope/parts/%d" % (number * RUN_PARTS) for number in range(len(pieces) - 1)]
-    made: Requests = [(head % (line, token, len(piece)), piece) for line, piece in zip(lines, pieces, strict=True)]
-    return made if len(pieces) == 1 else [*made, (head % (b"POST /api/envelope/finish", token, 0), b"")]
+    if len(pieces) > 1:  # runs of parts, then what finishes it
+        lines += [b"PUT /api/envelope/parts/%d" % (number * RUN_PARTS) for number in range(len(pieces) - 2)]
+        lines.append(b"POST /api/envelope/finish")
+    return [(head % (line, token, len(piece)), piece) for line, piece in zip(lines, pieces, strict=True)]
 
 
 def form_requests(body: bytes) -> Requests:

@@ -619,8 +619,8 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     machine.run("systemctl", "stop", *LISTENERS)
     for folder in ("/var/lib/tipbox", "/etc/tipbox/keys"):
         machine.run("mv", folder, f"{folder}-aside")
-    machine.put(ROOT / "tests" / "schemas" / "0001" / "home", "/var/lib/tipbox")
-    machine.put(ROOT / "tests" / "schemas" / "0001" / "home" / "keys", "/etc/tipbox/keys")
+    machine.put(ROOT / "tests" / "schemas" / "first" / "home", "/var/lib/tipbox")
+    machine.put(ROOT / "tests" / "schemas" / "first" / "home" / "keys", "/etc/tipbox/keys")
     machine.run("chmod", "-R", "a+rX", "/etc/tipbox/keys")
     machine.run("systemd-tmpfiles", "--create", "tipbox.conf")
     machine.run("chown", "-R", "tipbox-courier:tipbox-state", "/var/lib/tipbox")
@@ -628,7 +628,7 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     machine.run("chmod", "-R", "u=rwX,g=rwX,o=", "/var/lib/tipbox")
     machine.run("chmod", "2770", "/var/lib/tipbox")
     machine.run("chmod", "600", "/var/lib/tipbox/server.key")
-    expected = json.loads((ROOT / "tests" / "schemas" / "0001" / "expected.json").read_text())
+    expected = json.loads((ROOT / "tests" / "schemas" / "first" / "expected.json").read_text())
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.0", {}), 0)
     stored = machine.run("python3", "-c", LIST_ENVELOPES)
     states = {machine.property(unit, "ActiveState") for unit in LISTENERS}

@@ -143,11 +143,17 @@ class Load:
         letter = Letter(b"slow", (FileEntry("slow.bin", BODY),), random_bytes(32), random_bytes(16))
         today = days.today()
         recipients = [
-            Recipient(one.id, one.current_key(today).id, one.current_key(today).public, source.pair_key(one.id))
+            Recipient(
+                one.id,
+                one.current_key(today).id,
+                one.current_key(today).public,
+                source.pair_key(one.id),
+                source.mailbox_address(one.id),
+            )
             for one in self._manifests
         ]
         sealed = seal(recipients, letter)
-        return sealed.header.encoded + sealed.letter, b"".join(sealed.parts([(io.BytesIO(bytes(BODY)), BODY)]))
+        return sealed.opening, b"".join(sealed.parts([(io.BytesIO(bytes(BODY)), BODY)]))
 
     async def run(self, slow: int, idle: int) -> None:
         """Stand all connections up, then answer each line of stdin with the counts."""

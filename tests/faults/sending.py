@@ -6,17 +6,18 @@ import base64
 import io
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support.world import Server, tipbox
 from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SEALED_PART_SIZE
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.envelope import EnvelopeId, Recipient, seal
+from tipbox.formats.envelopes.envelope import Recipient, seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
+from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.formats.manifest import Manifest
 
 ROOMY = {
@@ -48,7 +49,10 @@ class Upload:
     """A sealed Envelope in memory, with a draft token of its own."""
 
     head: bytes = field(repr=False)
+    """Header and letter; and the trailer, when there are no parts."""
     parts: tuple[bytes, ...] = field(repr=False)
+    end: bytes = field(repr=False)
+    """Envelope hash and trailer: what finishes it."""
     id: str
     token: str = field(repr=False)
 
@@ -59,7 +63,7 @@ class Upload:
 
     def again(self) -> Upload:
         """The same Envelope under another token."""
-        return Upload(self.head, self.parts, self.id, new_token())
+        return replace(self, token=new_token())
 
     def open(self, server: Server) -> int:
         """Send header and letter; the status."""
@@ -72,7 +76,7 @@ class Upload:
 
     def finish(self, server: Server) -> int:
         """Finish; the status."""
-        return server.request("POST", "/api/envelope/finish", b"", self.headers)[0]
+        return server.request("POST", "/api/envelope/finish", self.end, self.headers)[0]
 
 
 def new_token() -> str:
@@ -90,19 +94,22 @@ def sealed(keys: Path, message: bytes, files: Sequence[tuple[str, bytes]] = (), 
         tuple(FileEntry(name, len(data), "application/octet-stream") for name, data in files),
         random_bytes(KEY_SIZE),
         random_bytes(ID_SIZE),
-        mailbox=source.mailbox_address,
-        reply_key=source.reply_public,
     )
     made = seal([_recipient(one, source, filler=one.organisation not in chosen) for one in manifests], letter)
     parts = tuple(made.parts([(io.BytesIO(data), len(data)) for _, data in files]))
-    ident = EnvelopeId(made.header.encoded, made.letter)
+    envelope_hash = EnvelopeHash(made.header.encoded, made.letter)
     for part in parts:
-        ident.add(part)
-    if any(len(part) != SEALED_PART_SIZE for part in parts[:-1]):
+        envelope_hash.add(part)
+    if any(len(part) != ENVELOPE_PART_SIZE for part in parts[:-1]):
         raise ValueError("a part has another size than the format demands")
-    return Upload(made.header.encoded + made.letter, parts, ident.digest().hex(), new_token())
+    digest = envelope_hash.digest()
+    trailer = made.trailer(digest)
+    head = made.opening if parts else made.opening + trailer
+    return Upload(head, parts, digest + trailer, envelope_id(digest, trailer).hex(), new_token())
 
 
 def _recipient(manifest: Manifest, source: Secrets, *, filler: bool) -> Recipient:
     key = manifest.current_key(days.today())
-    return Recipient(manifest.id, key.id, key.public, None if filler else source.pair_key(manifest.id))
+    if filler:
+        return Recipient(manifest.id, key.id, key.public, None)
+    return Recipient(manifest.id, key.id, key.public, source.pair_key(manifest.id), source.mailbox_address(manifest.id))

@@ -116,15 +116,14 @@ def _secret_words(keys: Path, sent: SentTip) -> dict[str, str | bytes]:
         "passphrase without spaces": "".join(groups),
         "passphrase, integer": source.value.to_bytes(16),
         "root": derived.root,
-        "mailbox token": derived.mailbox_token,
-        "mailbox address": derived.mailbox_address,
-        "reply key": derived.reply_seed,
-        "public reply key": derived.reply_public[:64],
     }
     for number in range(len(groups) - 1):
         words[f"passphrase, groups {number} and {number + 1}"] = " ".join(groups[number : number + 2])
     for manifest in load_folder(keys):
-        words[f"pair key of {manifest.organisation}"] = derived.pair_key(manifest.id)
+        name = manifest.organisation
+        words[f"pair key of {name}"] = derived.pair_key(manifest.id)
+        words[f"mailbox token of {name}"] = derived.mailbox_token(manifest.id)
+        words[f"mailbox address of {name}"] = derived.mailbox_address(manifest.id)
     return words
 
 

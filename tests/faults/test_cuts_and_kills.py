@@ -26,6 +26,7 @@ from faults.sending import ROOMY, Upload, sealed, send
 from faults.stored import blobs, rows
 from faults.tracing import traced
 from support.world import Ring, Server, World, running_world
+from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.net import http as line_module
 from tipbox.net.http import Connection
 from tipbox.source.upload import Upload as Sender
@@ -80,7 +81,15 @@ class Killer:
 def _source_sends(url: str, upload: Upload) -> None:
     """What `tipbox source send` does once it has sealed."""
     with Connection(url) as line:
-        Sender(line).send(upload.head, iter(upload.parts), len(upload.parts))
+        _send_by(Sender(line), upload)
+
+
+def _send_by(sender: Sender, upload: Upload) -> None:
+    if not upload.parts:
+        sender.send_text(upload.head)
+        return
+    sender.send_parts(upload.head, iter(upload.parts), lambda _: None)
+    sender.finish(upload.end[:HASH_SIZE], upload.end[HASH_SIZE:])
 
 
 def _assert_stored_once(world: World, uploads: Sequence[Upload], contents: dict[str, dict[str, bytes]]) -> None:
@@ -140,7 +149,7 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
                 return False
             # The request goes on by a way of its own, so that the moment of the kill does not depend on the proxy.
             line = listening.server.connect()
-            line.sendall(request.encode())
+            line.sendall(request.encode() + upload.end)
             if moment == "before its answer arrives":
                 assert line.recv(64).startswith(b"HTTP/1.1 200")
             kill()
@@ -153,10 +162,10 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
             upload = sealed(listening.keys, b"finish", [("data", data)])
             with Connection(proxy.url) as line:
                 sender = Sender(line)
-                request = f"{FINISH.decode()} HTTP/1.1\r\nHost: tipbox\r\nContent-Length: 0\r\n"
+                request = f"{FINISH.decode()} HTTP/1.1\r\nHost: tipbox\r\nContent-Length: {len(upload.end)}\r\n"
                 request += f"Authorization: {sender._headers['Authorization']}\r\n\r\n"
                 armed.set()
-                sender.send(upload.head, iter(upload.parts), len(upload.parts), lambda _: None)
+                _send_by(sender, upload)
             assert not armed.is_set()
             assert upload.id in rows(listening.server.home)
             uploads.append(upload)

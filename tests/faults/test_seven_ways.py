@@ -271,7 +271,7 @@ def test_forged_acknowledgements_are_refused(sent: Addressed, forgery: str, tmp_
     envelopes: list[canonical.Json] = [*sorted(sent.ids)]
     unsigned = canonical.encode({"envelopes": envelopes})
     relabelled = canonical.encode(
-        {"envelopes": envelopes, "signature": fields.to_base64(sign(labels.BUNDLE, unsigned, victim))}
+        {"envelopes": envelopes, "signature": fields.to_base64(sign(labels.BUNDLE_IN, unsigned, victim))}
     )
     signer, items = {
         FORGERIES[0]: (victim, {"ack": genuine, "manifest": manifest}),

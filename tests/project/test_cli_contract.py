@@ -22,6 +22,7 @@ from support.world import ROOT
 from tipbox import cli
 from tipbox.commands.server import server_group as server_commands
 from tipbox.formats.base import days
+from tipbox.formats.base.limits import SEAL_SIZE
 from tipbox.formats.manifest import Manifest
 from tipbox.server.process.run import prepare_server
 
@@ -202,11 +203,15 @@ def test_a_damaged_tip_file_and_a_damaged_bundle(
     run: Run, desks: Desks, bundle: Path, secret: Path, tmp_path: Path
 ) -> None:
     options = ("--vault", desks.desks[1].vault, "--passphrase-file", secret)
-    cut = tmp_path / "cut.tip"
-    cut.write_bytes(seal_tip(desks.manifests, today=days.today()).data[:-1])
-    alone = run("desk", "import", *options, cut, "--json")
-    assert alone.code == 3
-    assert json.loads(alone.err) == {"error": "truncated", "message": "importing cut.tip: the letter ends too early"}
+    cut, whole = tmp_path / "cut.tip", seal_tip(desks.manifests, today=days.today()).data
+    for missing, code, why in (
+        (1, "incomplete", "The last part is missing; the rest is kept closed."),
+        (3 * SEAL_SIZE + 1, "truncated", "the letter ends too early"),
+    ):
+        cut.write_bytes(whole[:-missing])
+        alone = run("desk", "import", *options, cut, "--json")
+        assert alone.code == 3
+        assert json.loads(alone.err) == {"error": code, "message": f"importing cut.tip: {why}"}
     both = run("desk", "import", *options, cut, bundle)
     assert both.code == 8
     assert one_line(both.err.splitlines(keepends=True)[-1])

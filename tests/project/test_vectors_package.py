@@ -73,7 +73,7 @@ def faults(value: Any, of_type: str) -> Iterator[str]:
         for element in value:
             yield from faults(element, of_type.removeprefix("list of "))
     elif of_type.startswith("object of "):
-        members = dict(pair.split(" ") for pair in of_type.removeprefix("object of ").split(", "))
+        members = dict(pair.split(" ", 1) for pair in of_type.removeprefix("object of ").split(", "))
         if value.keys() != members.keys():
             yield f"members {sorted(value)}, not {sorted(members)}"
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from support.sealed import Box, Sent
 from tipbox.formats.base.limits import MAILBOX_PIECE
-from tipbox.formats.mailbox_list import MailboxList, encode_delete, encode_piece
+from tipbox.formats.mailbox_list import MailboxList, encode_delete, encode_piece, encode_tokens
 
 if TYPE_CHECKING:
     from support.server import Server
@@ -98,7 +98,7 @@ class Client:
     # The four requests of an upload.
 
     def open(self, sent: Sent) -> Answer:
-        return self.request("PUT", "/api/envelope", sent.opening, bearer(sent.token))
+        return self.request("PUT", "/api/envelope", sent.start, bearer(sent.token))
 
     def put(self, sent: Sent, first: int, count: int = 1) -> Answer:
         run = b"".join(sent.parts[first : first + count])
@@ -108,7 +108,10 @@ class Client:
         return self.request("GET", "/api/envelope", None, bearer(sent.token))
 
     def finish(self, sent: Sent) -> Answer:
-        return self.request("POST", "/api/envelope/finish", b"", bearer(sent.token))
+        return self.request("POST", "/api/envelope/finish", sent.end, bearer(sent.token))
+
+    def stored_parts(self, sent: Sent, first: int = 0) -> Answer:
+        return self.request("GET", f"/api/envelope/parts/{first}", None, bearer(sent.token))
 
     def upload(self, sent: Sent) -> Answer:
         """The whole way; the last answer."""
@@ -123,12 +126,12 @@ class Client:
 
     def mailbox(self, box: Box) -> MailboxList:
         """What lies in a mailbox."""
-        answer = self.request("POST", "/api/mailbox", b"", bearer(box.token))
+        answer = self.request("POST", "/api/mailbox", encode_tokens(box.tokens))
         assert answer.status == 200, answer
         return MailboxList.parse(answer.body)
 
     def piece(self, box: Box, reply: bytes, number: int) -> bytes:
-        answer = self.request("POST", "/api/mailbox/piece", encode_piece(reply, number), bearer(box.token))
+        answer = self.request("POST", "/api/mailbox/piece", encode_piece(box.tokens, reply, number))
         assert answer.status == 200, answer
         assert len(answer.body) == MAILBOX_PIECE
         return answer.body
@@ -139,8 +142,8 @@ class Client:
         return b"".join(self.piece(box, reply.id, number) for number in range(count))
 
     def delete(self, box: Box, *replies: Sent) -> None:
-        body = encode_delete([one.id for one in replies])
-        answer = self.request("POST", "/api/mailbox/delete", body, bearer(box.token))
+        body = encode_delete(box.tokens, [one.id for one in replies])
+        answer = self.request("POST", "/api/mailbox/delete", body)
         assert (answer.status, answer.body) == (200, bytes(32)), answer
 
 
