@@ -165,6 +165,8 @@ def _members_of(package: str) -> set[str]:
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Dict):
                 found |= set(_names(node.keys))
+            elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                found |= set(_names([node.slice]))
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "members":
                 found |= set(_names(ast.walk(node)))
     return found
