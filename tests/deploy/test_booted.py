@@ -23,6 +23,7 @@ from nacl.public import PrivateKey
 from deploy.conftest import ORGANISATION, Kit, TorNetwork
 from deploy.machine import RELEASES, Machine, booted
 from support.commands import Done
+from support.kept import KEPT, unpack
 from support.world import ROOT, Ring, tipbox
 
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
@@ -619,8 +620,9 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     machine.run("systemctl", "stop", *LISTENERS)
     for folder in ("/var/lib/tipbox", "/etc/tipbox/keys"):
         machine.run("mv", folder, f"{folder}-aside")
-    machine.put(ROOT / "tests" / "schemas" / "first" / "home", "/var/lib/tipbox")
-    machine.put(ROOT / "tests" / "schemas" / "first" / "home" / "keys", "/etc/tipbox/keys")
+    kept = unpack("first", tmp_path / "kept")
+    machine.put(kept, "/var/lib/tipbox")
+    machine.put(kept / "keys", "/etc/tipbox/keys")
     machine.run("chmod", "-R", "a+rX", "/etc/tipbox/keys")
     machine.run("systemd-tmpfiles", "--create", "tipbox.conf")
     machine.run("chown", "-R", "tipbox-courier:tipbox-state", "/var/lib/tipbox")
@@ -628,7 +630,7 @@ def test_an_upgrade_takes_the_database_of_the_release_before_with_all_it_holds(
     machine.run("chmod", "-R", "u=rwX,g=rwX,o=", "/var/lib/tipbox")
     machine.run("chmod", "2770", "/var/lib/tipbox")
     machine.run("chmod", "600", "/var/lib/tipbox/server.key")
-    expected = json.loads((ROOT / "tests" / "schemas" / "first" / "expected.json").read_text())
+    expected = json.loads((KEPT / "first" / "expected.json").read_text())
     done = upgrade(installed, other_wheel(kit.wheel, tmp_path, "0.9.0", {}), 0)
     stored = machine.run("python3", "-c", LIST_ENVELOPES)
     states = {machine.property(unit, "ActiveState") for unit in LISTENERS}

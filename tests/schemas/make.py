@@ -16,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from support.kept import pack  # noqa: E402
 from support.sealed import Box, envelope, inward, keys_folder, three  # noqa: E402
 from support.server import Here  # noqa: E402
 from tipbox.formats.base import days  # noqa: E402
@@ -26,7 +27,7 @@ from tipbox.server.bundles.export import write_volumes  # noqa: E402
 from tipbox.server.bundles.importing import import_bundles  # noqa: E402
 from tipbox.server.home import Home  # noqa: E402
 
-LARGEST = 350_000
+LARGEST = 200_000
 
 
 def main() -> None:
@@ -70,7 +71,8 @@ def keep(home: Path, expected: dict[str, object]) -> None:
         (home / name).unlink(missing_ok=True)
     out = HERE / revision
     shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(home, out / "home")
+    out.mkdir()
+    pack(home, out / "home")
     (out / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n", encoding="ascii")
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     assert size < LARGEST, f"{size:,} bytes"

@@ -23,6 +23,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
 from support.client import bearer
+from support.kept import KEPT, unpack
 from support.killed import killed_at
 from support.sealed import Organisation
 from support.world import tipbox
@@ -46,11 +47,9 @@ from tipbox.server.web.app import create_app
 
 pytestmark = pytest.mark.reads_date
 
-KEPT = Path(__file__).parents[1] / "schemas"
 SCHEMAS = sorted(path.parent for path in KEPT.glob("*/expected.json"))
 BEFORE = KEPT / "before"
-LARGEST = 350_000
-LARGEST_BEFORE = 200_000
+LARGEST = 200_000
 FINDINGS = Path(__file__).parents[2] / "deploy" / "findings.py"
 OF_AGE = {"clock", "settled", "manifests"}
 
@@ -68,12 +67,12 @@ def _kept(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(name="home")
 def _home(kept: Path, tmp_path: Path) -> Path:
-    return put(kept / "home", tmp_path / "home")
+    return put(kept.name, tmp_path / "home")
 
 
-def put(kept: Path, home: Path) -> Path:
+def put(kept: str, home: Path) -> Path:
     """A copy, with the modes that a server gives."""
-    shutil.copytree(kept, home)
+    unpack(kept, home)
     Home(home).make()  # git keeps no empty folders
     for path in home.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
@@ -107,9 +106,8 @@ def _expected(kept: Path) -> Any:
 def test_a_server_of_each_earlier_schema_is_kept() -> None:
     kept = {path.name for path in SCHEMAS}
     assert {revisions()[0], *revisions()[:-1]} <= kept <= set(revisions())
-    for path in SCHEMAS:
+    for path in (*SCHEMAS, BEFORE):
         assert sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) < LARGEST
-    assert sum(file.stat().st_size for file in BEFORE.rglob("*") if file.is_file()) < LARGEST_BEFORE
 
 
 @pytest.fixture(name="day")
@@ -272,7 +270,7 @@ def test_a_program_that_was_put_back_does_not_touch_what_a_newer_one_made(
 @pytest.mark.parametrize("command", ["status", "prune"])
 def test_a_database_of_before_is_refused_in_one_sentence(tmp_path: Path, number: str, command: str) -> None:
     """The kept one is of the first of those schemas; the others differ in nothing that is looked at."""
-    home = put(BEFORE / "home", tmp_path / "home")
+    home = put(BEFORE.name, tmp_path / "home")
     with sqlite3.connect(home / "tipbox.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", (number,))
     connection.close()
