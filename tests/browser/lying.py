@@ -18,7 +18,7 @@ from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.formats.mailbox_list import Entry, MailboxList, how_many_fit, in_order
 
 _ANSWER: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
+    b"HTTP/1.1 %d Said\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
     b"Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n\r\n%s"
 )
 
@@ -84,9 +84,9 @@ class Mailboxes:
         return Lie(sealed.opening, b"".join(parts), _id(sealed.opening, parts), days.today(), place)
 
 
-def answer(body: bytes) -> bytes:
+def answer(body: bytes, status: int = 200) -> bytes:
     """A whole answer with this body."""
-    return _ANSWER % (len(body), body)
+    return _ANSWER % (status, len(body), body)
 
 
 def piece(lie: Lie, number: int) -> bytes:

@@ -1,9 +1,10 @@
-"""The mailbox page when the server lies: nobody is named who does not prove it, no spoiled byte is given out."""
+"""The pages when the server lies: nobody is named who does not prove it, no spoiled byte is given out or believed."""
 # ruff: noqa: RUF001 (people write in Russian and Kazakh)
 
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -99,3 +100,20 @@ def test_what_is_typed_is_judged_on_the_device(source: Source, access_code: tupl
     source.browser.until(lambda: "cannot be opened yet" in source.browser.text(JUDGED), "a refusal")
     assert source.wire.seen("POST") == []
     assert source.browser.count(MAILBOX) == source.browser.count(WRITE) == 0
+
+
+def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source, tmp_path: Path) -> None:
+    """After a second upload the page gives up, and does not claim to know whether the message arrived."""
+    (tmp_path / "a.bin").write_bytes(bytes(1000))
+    source.wire.answers["/api/envelope/finish"] = lying.answer(b'{"error":"part-differs","message":""}', 409)
+    source.open_form()
+    source.write("Кто-то стоит у двери")
+    source.attach(tmp_path / "a.bin")
+    source.send()
+    said = source.wait_failed()
+
+    assert "The server does not have what was sent" in said
+    assert "We do not know whether your message arrived" in said
+    assert "Keep the code" in said
+    uploads = source.wire.seen("PUT /api/envelope")
+    assert len({one.headers["authorization"] for one in uploads}) == 2
