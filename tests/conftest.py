@@ -50,6 +50,9 @@ LONG = (
 EACH = ("tests/faults/test_cuts_and_kills.py", "tests/project/test_cli_demo.py")
 """Their tests take minutes and share nothing but what a whole run shares: any process takes any of them."""
 
+ONION = "tests/onion/"
+"""One process makes the Tor network for all of them, and ends it with the last."""
+
 _BROWSER = re.compile(r"tests/browser/.*\[.*\b(chromium|firefox-standard|firefox-safer|firefox-safest)\b")
 
 
@@ -76,6 +79,8 @@ class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no type
             return DEBIAN[0]
         if scope in EACH:
             return nodeid
+        if scope.startswith(ONION):
+            return ONION
         # A process starts one browser and keeps it, in place of each file's process starting all of them.
         browser = _BROWSER.match(nodeid)
         return f"tests/browser {browser[1]}" if browser else scope

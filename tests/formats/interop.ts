@@ -39,7 +39,7 @@ function filesOf(letter: Letter, contents: readonly Bytes[]): Request[] {
 function where(holds: (character: string) => boolean): number[] {
   const found: number[] = [];
   for (let code = 0; code <= 0x10ffff; code++) {
-    if ((code < 0xd800 || code > 0xdfff) && holds(String.fromCodePoint(code))) found.push(code);
+    if ((code < 0xd8_00 || code > 0xdf_ff) && holds(String.fromCodePoint(code))) found.push(code);
   }
   return found;
 }

@@ -57,13 +57,13 @@ class Onion:
         return done.out + done.err
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def network() -> Iterator[Network]:
     with private_network() as network:
         yield network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def onion(network: Network, ring: Ring, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onion]:
     key = tmp_path_factory.mktemp("key") / "K"
     tipbox("courier", "keygen", "--out", key)
