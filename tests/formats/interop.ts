@@ -38,7 +38,7 @@ function filesOf(letter: Letter, contents: readonly Bytes[]): Request[] {
 /** The code points that `holds` says yes to. */
 function where(holds: (character: string) => boolean): number[] {
   const found: number[] = [];
-  for (let code = 0; code <= 0x10ffff; code++) {
+  for (let code = 0; code <= 0x10_ff_ff; code++) {
     if ((code < 0xd8_00 || code > 0xdf_ff) && holds(String.fromCodePoint(code))) found.push(code);
   }
   return found;
