@@ -1,7 +1,8 @@
 """Checks the pages for people: python tests/project/docs_check.py [PAGE ...]. `make lint` runs it over every page.
 
 A page is easy to edit when a change shows as one short line. So each sentence has a line of its own, and no cell of a
-table is longer than 80 characters. What a page points to must be there: links, their headings, and paths of this tree.
+table is longer than 80 characters. What a page points to must be there: links, their headings, paths of this tree, and
+targets of make.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _HEADING = re.compile(r"^#{1,6}\s+(.*)$")
 _TOPS = ("client", "deploy", "docs", "keys", "templates", "tests", "tipbox")
 _LABEL = re.compile(r"^tipbox/v\d")
 _BUILT = ("client/dist", "client/node_modules")
+_MAKE = re.compile(r"(?:^|&&|;)\s*make\s+([a-z][\w-]*)")
+_TARGET = re.compile(r"^([a-z][\w-]*):(?!=)", re.MULTILINE)
 # Words in capitals, dots and the like stand for any name: keys/NAME.json.
 _PLACEHOLDER = re.compile(r"[A-Z]{2,}|[*…<>{}$]|^\W")
 
@@ -162,9 +165,37 @@ def check_paths(page: str, text: str, root: Path = ROOT) -> Iterator[Fault]:
                 yield Fault(page, line.number, f"not in the tree: {path}")
 
 
+def code(text: str) -> Iterator[tuple[int, str]]:
+    """Inline code, and the lines of fenced code, with the numbers of their lines, from 1."""
+    fenced = False
+    for number, line in enumerate(text.split("\n"), 1):
+        if _FENCE.match(line):
+            fenced = not fenced
+        elif fenced:
+            yield number, line
+        else:
+            yield from ((number, found.strip("`")) for found in _CODE.findall(line))
+
+
+def check_targets(page: str, text: str, root: Path = ROOT) -> Iterator[Fault]:
+    """What `make` is told to make is a target of the Makefile."""
+    targets = set(_TARGET.findall((root / "Makefile").read_text(encoding="utf-8")))
+    for number, found in code(text):
+        yield from (
+            Fault(page, number, f"no such target of make: {name}")
+            for name in _MAKE.findall(found)
+            if name not in targets
+        )
+
+
 def check_page(page: str, text: str, root: Path = ROOT) -> list[Fault]:
     """All faults of one page."""
-    return [*check_lines(page, text), *check_links(page, text, root), *check_paths(page, text, root)]
+    return [
+        *check_lines(page, text),
+        *check_links(page, text, root),
+        *check_paths(page, text, root),
+        *check_targets(page, text, root),
+    ]
 
 
 def all_pages() -> list[str]:

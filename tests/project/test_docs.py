@@ -34,9 +34,11 @@ after a clause: 2.5 is no end.
 
 ```
 Code may say anything. It may say the the. tipbox/not/there
+make check      # make sure that it is fast
 ```
 
 `tipbox/cli.py::main`, `tipbox/v1/label`, `keys/NAME.json` and `client/dist/page.js` are fine.
+So are `make check ARGS=-x` and `make`; to make sense of prose is not asked.
 """
 
 
@@ -44,6 +46,7 @@ Code may say anything. It may say the the. tipbox/not/there
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "tipbox").mkdir()
     (tmp_path / "tipbox" / "cli.py").touch()
+    (tmp_path / "Makefile").write_text("LONG := 1\ncheck: lint  ## the fast loop\n", encoding="utf-8")
     (tmp_path / "other.md").write_text("# Top\n\n## A heading\n", encoding="utf-8")
     return tmp_path
 
@@ -90,6 +93,8 @@ def test_a_good_page_has_no_faults(tree: Path) -> None:
         ("[A link](#no-such) leads nowhere.", "no such heading"),
         ("`tipbox/gone.py` is not there.", "not in the tree"),
         ("Run `python tests/gone.py`.", "not in the tree"),
+        ("Run `make gone`.", "no such target of make: gone"),
+        ("```\ncd tests && make gone ARGS=-x\n```", "no such target of make: gone"),
     ],
 )
 def test_a_bad_page_is_found(tree: Path, bad: str, fault: str) -> None:
