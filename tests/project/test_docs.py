@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from project.docs_check import CELL, ROOT, all_pages, check_page, sentences
 from tipbox import __version__
+from tipbox.errors import FORMAT_ERRORS, Exit, TipboxError
 
 GOOD = """---
 name: front matter. It is for forges
@@ -133,3 +136,22 @@ def test_make_lint_runs_the_check() -> None:
     lint = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nlint:")[1].split("\n\n")[0]
     assert "tests/project/docs_check.py" in lint
     assert "-m codespell_lib" in lint
+
+
+def subclasses(kind: type[TipboxError]) -> Iterator[type[TipboxError]]:
+    """All errors below one, of the modules that are loaded."""
+    for one in kind.__subclasses__():
+        yield one
+        yield from subclasses(one)
+
+
+def test_the_page_of_exit_codes_names_every_code() -> None:
+    """Codes of formats that end a command with 3, as most do, may be left out: they are in docs/format.md."""
+    section = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8").split("\n## ")[1]
+    rows = re.findall(r"^\| (`[^|]+) \| (\d+) \|", section, re.MULTILINE)
+    listed = {code: int(number) for codes, number in rows for code in re.findall(r"`([a-z-]+)`", codes)}
+    for module in ("cli", "courier.courier_key", "desk.desk_errors", "commands.server.server_group", "demo"):
+        import_module(f"tipbox.{module}")
+    found = {one.code: int(one.exit_code) for one in subclasses(TipboxError) if one.__module__.startswith("tipbox.")}
+    plain = {error.code for error in FORMAT_ERRORS if error.exit_code == Exit.REFUSED}
+    assert {code: number for code, number in found.items() if code not in plain or code in listed} == listed
