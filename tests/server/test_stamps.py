@@ -26,6 +26,7 @@ from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import ImportResult, import_bundles
 from tipbox.server.home import Home, load_server_keys
 from tipbox.server.storage.models import Envelope, Reply
+from tipbox.server.upkeep.check import check_server
 
 pytestmark = pytest.mark.reads_date
 
@@ -352,5 +353,10 @@ def test_a_second_header_for_a_taken_number_is_not_read_and_is_told(
     found = head_of(courier, one)
     assert found is not None
     assert found.head == bytes(32)
+    (told,) = (finding for finding in check_server(courier.server.home) if finding.check == "twice")
+    assert not told.ok
+    assert f"number 1 of {one.name}" in told.message
+    later = days.today() + timedelta(days=30)
+    assert all(finding.ok for finding in check_server(courier.server.home, today=later) if finding.check == "twice")
     assert courier.deliver(courier.write(one, *items, volume=2)).deposited == 1, "another volume is another number"
     assert courier.deliver(courier.write(organisations[1])).is_complete, "and so is that of another organisation"

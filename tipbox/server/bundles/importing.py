@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tipbox.errors import (
     FORMAT_ERRORS,
@@ -122,7 +122,7 @@ def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) ->
         bundle = _open(server, file)
         newer = _accept_sender(server, bundle, taken, today)
         # Before any item has an effect, a manifest included.
-        server.store.read(lambda connection: _refuse_second(connection, bundle))
+        _refuse_second(server.store.write(lambda connection: _note_second(connection, bundle, today)), bundle)
         for one in newer:
             if adopt(server.home, server.store, one, today):
                 taken.manifests.append(taken.organisation)
@@ -246,10 +246,15 @@ def _numbered(bundle: Bundle) -> dict[str, Any]:
     return {"organisation": index.organisation, "sequence": index.sequence, "volume": index.volume}
 
 
-def _refuse_second(connection: Connection, bundle: Bundle) -> None:
-    """WrongSender when another Bundle was taken under the same number: only one of the two can be the desk's."""
-    known = connection.execute(select(InwardBundle.header).filter_by(**_numbered(bundle))).scalar_one_or_none()
-    if known not in {None, bundle.header_hash}:
+def _note_second(connection: Connection, bundle: Bundle, today: date) -> bool:
+    """Whether another Bundle was taken under the same number; then the day is kept, for the operator's check."""
+    others = update(InwardBundle).filter_by(**_numbered(bundle)).where(InwardBundle.header != bundle.header_hash)
+    return bool(connection.execute(others.values(second=today)).rowcount)
+
+
+def _refuse_second(is_second: bool, bundle: Bundle) -> None:  # noqa: FBT001
+    """WrongSender for a second Bundle under a number: only one of the two can be the desk's."""
+    if is_second:
         raise WrongSender(
             f"another Bundle was taken as number {bundle.index.sequence} of this organisation; this one was not read: "
             "either the desk was put back from a copy, or somebody has this server's key; ask the desk"
@@ -258,9 +263,10 @@ def _refuse_second(connection: Connection, bundle: Bundle) -> None:
 
 def _note_taken(connection: Connection, bundle: Bundle) -> bool:
     """Note that a Bundle is done with; whether it was not noted yet."""
-    _refuse_second(connection, bundle)
     key = _numbered(bundle)
-    if connection.execute(select(InwardBundle.header).filter_by(**key)).one_or_none() is not None:
+    known = connection.execute(select(InwardBundle.header).filter_by(**key)).scalar_one_or_none()
+    _refuse_second(known not in {None, bundle.header_hash}, bundle)
+    if known is not None:
         return False
     connection.execute(insert(InwardBundle).values(**key, header=bundle.header_hash, index=bundle.index_hash))
     return True

@@ -212,7 +212,7 @@ class InwardBundle(Base):
     """An inward Bundle that was taken in whole, by its sequence and volume.
 
     ``header``: SHA-256 of its header; another one under the same number is not read. ``index``: SHA-256 of its index as
-    it was read, which the desk compares with its own.
+    it was read, which the desk compares with its own. ``second``: the day on which another one came last.
     """
 
     __tablename__ = "inward"
@@ -222,6 +222,7 @@ class InwardBundle(Base):
     volume: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     header: Mapped[bytes] = mapped_column(HASH)
     index: Mapped[bytes] = mapped_column(HASH)
+    second: Mapped[dt.date | None] = mapped_column(Date)
 
 
 class CustodyHead(Base):

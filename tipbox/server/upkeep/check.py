@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,17 @@ from sqlalchemy import func, select, text
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import days, padding
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.models import DayCount, Draft, Envelope, Ledger, Organisation, Reply, ReplyOpening, Run
+from tipbox.server.storage.models import (
+    DayCount,
+    Draft,
+    Envelope,
+    InwardBundle,
+    Ledger,
+    Organisation,
+    Reply,
+    ReplyOpening,
+    Run,
+)
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import read_folder
 from tipbox.server.upkeep.finding import Finding
@@ -22,6 +32,7 @@ Check = Callable[[OpenServer, date], Finding]
 WARN_DAYS: Final = 14
 """A manifest that ends sooner is reported."""
 SETTLE_DAYS: Final = 2
+SECOND_DAYS: Final = 30
 """One night may fail; after the second, somebody must look."""
 _DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
@@ -205,6 +216,30 @@ def _manifest_troubles(server: OpenServer, today: date) -> Iterator[str]:
             yield f"the manifest of {manifest.organisation} ends in {days_left} days"
 
 
+def _twice(server: OpenServer, today: date) -> Finding:
+    """Who has the server's key can write Bundles in a desk's name: of two under one number, one is not the desk's."""
+    recent = InwardBundle.second > today - timedelta(days=SECOND_DAYS)
+    found = server.store.read(
+        lambda connection: connection.execute(
+            select(Organisation.id, InwardBundle.sequence)
+            .join(Organisation)
+            .where(recent)
+            .order_by(InwardBundle.second)
+        ).all()
+    )
+    names = {listed.manifest.id: listed.manifest.organisation for listed in read_folder(server.home.keys)}
+    told = ", ".join(f"number {sequence} of {names.get(ident, 'a former organisation')}" for ident, sequence in found)
+    return _first(
+        "twice",
+        (
+            found,
+            f"a second Bundle came from a desk under a number that was taken: {told}",
+            "ask the desk whether it was put back from a copy; if it was not, somebody has this server's key",
+        ),
+        (True, f"no desk's number was used twice in the last {SECOND_DAYS} days", ""),
+    )
+
+
 def _room(server: OpenServer, _today: date) -> Finding:
     disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
     quota = server.config.quota
@@ -238,4 +273,4 @@ def _first(name: str, *cases: tuple[object, str, str]) -> Finding:
     return Finding(name, not remedy, message, remedy)
 
 
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _room)
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _twice, _room)

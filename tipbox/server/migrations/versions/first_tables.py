@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("volume", sa.BigInteger(), nullable=False),
         sa.Column("header", sa.LargeBinary(length=32), nullable=False),
         sa.Column("index", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("second", sa.Date(), nullable=True),
         sa.ForeignKeyConstraint(["organisation"], ["organisation.id"], name=op.f("fk_inward_organisation")),
         sa.PrimaryKeyConstraint("organisation", "sequence", "volume", name=op.f("pk_inward")),
         sqlite_with_rowid=False,
