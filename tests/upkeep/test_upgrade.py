@@ -295,6 +295,7 @@ def test_a_backup_of_before_is_refused_in_one_sentence_and_nothing_is_made(tmp_p
         restore_backup(tmp_path / "new", seed, BEFORE / "backup")
 
     assert raised.value.exit_code == Exit.REFUSED
+    assert "made before its first release cannot be read any more" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "new").exists()
 

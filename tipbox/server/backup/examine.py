@@ -91,8 +91,12 @@ def read_envelope(reader: Reader, record: Record, take: Callable[[bytes], object
     """Read one Envelope; ``take`` gets its body in pieces, before it is known whether the Envelope is whole."""
     fixed = reader.exactly(ENVELOPE_FIXED)
     prefix = reader.exactly(PREFIX)
-    header = Header.parse(prefix + reader.exactly(header_size(prefix) - PREFIX))
-    header.expect(EnvelopeKind.TIP)
+    try:
+        header = Header.parse(prefix + reader.exactly(header_size(prefix) - PREFIX))
+        header.expect(EnvelopeKind.TIP)
+    except Malformed as error:
+        before = "a backup that tipbox made before its first release cannot be read any more"
+        raise Malformed(f"{error}; {before}") from None
     if record.size != ENVELOPE_FIXED + header.envelope_size:
         raise Malformed("an Envelope's record has another size than the Envelope")
     facts = EnvelopeFacts.parse(fixed, header)
