@@ -62,7 +62,7 @@ export class MailboxClient {
   readonly #api: string;
   readonly #root: Bytes;
   readonly #organisations: readonly Bytes[];
-  /** SHA-256 of each letter that was looked at: a server cannot show one reply twice under two ids. */
+  /** SHA-256 of each letter that was opened: a server cannot show one reply twice under two ids. */
   readonly #seen = new Set<string>();
 
   /**
@@ -132,10 +132,10 @@ export class MailboxClient {
       }
       const hash = toHex(await sha256(opening));
       demand(!this.#seen.has(hash), "trailing");
-      this.#seen.add(hash);
       const shared = await pairKey(this.#root, organisation);
-      const { letter, headerHash } = await openReply(head, shared);
-      shared.fill(0);
+      const { letter, headerHash } = await openReply(head, shared).finally(() => shared.fill(0));
+      // Only now: a copy in the mailbox of another organisation, which does not open there, must not hide this one.
+      this.#seen.add(hash);
       return { ...listed, organisation, letter, headerHash, bodySize };
     } catch (error) {
       if (isOfTheReply(error)) return null;

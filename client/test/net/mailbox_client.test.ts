@@ -131,6 +131,17 @@ describe("what a mailbox shows", () => {
     expect(found.others).toBe(1);
   });
 
+  it("is a reply of its writer also when another organisation has a copy in its mailbox", async () => {
+    const many = Array.from({ length: 40 }, (_, i) => new Uint8Array(16).fill(i + 1));
+    const [first, last] = [many[0] ?? FIDH, many[39] ?? KIBHR]; // in two requests
+    const theirs = await replyOf(last);
+    postbox.deposits = [theirs, { ...theirs, mailbox: await mailboxAddress(ROOT, first) }];
+    const found = await mailbox(many).open();
+
+    expect(found.shown.map(({ organisation }) => toHex(organisation))).toEqual([toHex(last)]);
+    expect(found.others).toBe(1);
+  });
+
   it("is a letter that did not fit, when it is asked for", async () => {
     const long = "Подробно. ".repeat(9000); // 153 kB: no list holds it
     postbox.deposits = [await replyOf(KIBHR, long), await inKibhrs(reply(random(32), long))];
