@@ -235,6 +235,22 @@ def test_another_hash_than_the_servers_stores_nothing(server: Server, client: Cl
     assert stored_bytes(server, files) == files.whole
 
 
+def test_another_hash_is_refused_without_reading_what_lies_there(
+    server: Server, client: Client, organisations: list[Organisation]
+) -> None:
+    """Else 64 bytes, again and again, would have the server copy gigabytes each time."""
+    files = envelope(organisations, 350_000)
+    before = set(blobs(server))
+    client.open(files)
+    client.put(files, 0, 6)
+    (run,) = set(blobs(server)) - before
+    run.write_bytes(b"")
+
+    assert finish_with(client, files, flipped(files.end, 0)).error == (409, "part-differs")
+    assert client.state(files).json == {"state": "open", "missing": []}
+    assert finish_with(client, files, files.end).error == (409, "incomplete")
+
+
 def test_a_late_part_of_another_session_is_told_at_the_end(server: Server, client: Client, files: Sent) -> None:
     """Session 1 sent a part that arrives when session 2 has begun: 409, and right once it is sealed over that part."""
     client.open(files)

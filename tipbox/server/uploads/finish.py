@@ -62,18 +62,20 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
         return STORED
     if len(ending.trailer) != draft.header.trailer_size:
         raise Malformed("an Envelope ends with one tag for each slot; this has another size")
+    digest = _digest(draft)
+    # What the source sealed is not what lies here: its tags would make of that what every desk calls forged. Before
+    # anything is read: else a wrong hash, again and again, would have the whole body copied each time.
+    if not equal(digest, ending.hash):
+        raise Refusal("part-differs")
     with threads.disk(blobs.create) as blob:
         try:
-            digest = threads.disk(_merge, blobs, draft, blob)
+            threads.disk(_merge, blobs, draft, blob)
         except _DamagedRun as damaged:
             first = damaged.first
             state = store.write(lambda connection: drafts.drop_run(connection, token, first))
             if state.stored:  # another request finished it and removed the runs
                 return STORED
             raise Refusal("incomplete", state=state.to_json()) from None
-        # What the source sealed is not what lies here: its tags would make of that what every desk calls forged.
-        if not equal(digest, ending.hash):
-            raise Refusal("part-differs")
         envelope = End(digest, ending.trailer, envelope_id(digest, ending.trailer))
         # Durable before a row names it: an Envelope that is answered for is on the disk.
         name = threads.disk(blob.keep, blob.size)
@@ -86,8 +88,17 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
     return STORED
 
 
-def _merge(blobs: BlobStore, draft: CompleteDraft, merged: IncomingBlob) -> bytes:
+def _digest(draft: CompleteDraft) -> bytes:
+    """The Envelope hash by the hashes of the parts as they came."""
     envelope = EnvelopeHash(draft.header.encoded, draft.letter)
+    for _, _, _, _, hashes in draft.runs:
+        for at in range(0, len(hashes), HASH_SIZE):
+            envelope.add_hash(hashes[at : at + HASH_SIZE])
+    return envelope.digest()
+
+
+def _merge(blobs: BlobStore, draft: CompleteDraft, merged: IncomingBlob) -> None:
+    """Write the body to ``merged``; each part has the hash that it came with."""
     for first, count, skip, blob, hashes in draft.runs:
         size = drafts.run_size(draft.header.body_size, first, count)
         expected = (hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE))
@@ -95,11 +106,9 @@ def _merge(blobs: BlobStore, draft: CompleteDraft, merged: IncomingBlob) -> byte
             for part in _parts(blobs.read(blob, skip, size)):
                 if not equal(sha256(part), next(expected)):
                     raise _DamagedRun(first)
-                envelope.add(part)
                 merged.write(part)
         except (FileNotFoundError, EOFError):
             raise _DamagedRun(first) from None
-    return envelope.digest()
 
 
 def _parts(pieces: Iterator[bytes]) -> Iterator[bytes]:
