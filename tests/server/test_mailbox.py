@@ -187,6 +187,26 @@ def test_one_request_asks_for_the_mailboxes_of_several_organisations(
     assert len(blobs(server)) == 1
 
 
+def test_one_reply_in_two_mailboxes_of_a_request_is_listed_once(
+    server: Server, desk: Desk, organisations: list[Organisation]
+) -> None:
+    """Else two organisations that work together could make the list of a source one that no reader takes."""
+    mine, theirs = Box(), Box()
+    twice, large, other = mine.reply(), mine.reply(100, b"word " * 20_000), theirs.reply()
+    desk.deposit(mine, twice, large)
+    assert Desk(server, organisations[1]).deposit(theirs, twice, large, other).deposited == 3
+    box = mine.beside(theirs)
+
+    with server.client() as client:
+        found = client.mailbox(box)
+        assert sorted(ids(found)) == sorted((twice.id, large.id, other.id))
+        for one in (twice, large, other):
+            assert client.whole(box, one).startswith(one.whole)
+        client.delete(box, twice, large, other)
+        assert client.mailbox(box) == client.mailbox(theirs) == MailboxList((), ())
+    assert blobs(server) == []
+
+
 def _bodies(tokens: bytes) -> dict[str, bytes]:
     return {"": tokens, "/piece": tokens + bytes(36), "/delete": tokens + bytes(16_384)}
 

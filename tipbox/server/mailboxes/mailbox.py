@@ -102,7 +102,7 @@ def _list(connection: Connection, addresses: Sequence[bytes]) -> bytes:
     real = [(_placed(entry, places[mailbox]), mailbox) for mailbox, entry in found]
     decoys = connection.execute(_DECOYS, {"rest": max(0, most - len(real))}).scalars().all()
     # Sorted and parsed together with the decoys, or the time would tell how many replies there are.
-    ordered = sorted([*real, *((_placed(entry, 0), b"") for entry in decoys)], key=_order)
+    ordered = _once(sorted([*real, *((_placed(entry, 0), b"") for entry in decoys)], key=_order))
     listed = [one for one in ordered if one[1]]
     first = [Entry.parse(entry) for entry, _ in (*listed, *(one for one in ordered if not one[1]))[:MOST_LISTED]]
     fit = how_many_fit(first[: len(listed)], len(listed))
@@ -114,6 +114,15 @@ def _list(connection: Connection, addresses: Sequence[bytes]) -> bytes:
     # Read and dropped: letters that these mailboxes do not have cost as much as those that they have.
     connection.execute(_DECOY_OPENINGS, padded_ids(_DECOY_IDS[fit:], MOST_LISTED)).all()
     return encode_list([entry for entry, _ in listed], [openings[one] for one in wanted])
+
+
+def _once(listed: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Each reply once, as it came first.
+
+    Two organisations that work together can put one into a mailbox each, and a list that names a reply twice is none.
+    """
+    last = {entry[: _DAY.start]: number for number, (entry, _) in enumerate(listed)}
+    return [one for number, one in enumerate(listed) if last[one[0][: _DAY.start]] == number]
 
 
 def _placed(entry: bytes, place: int) -> bytes:
