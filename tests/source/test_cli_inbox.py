@@ -523,6 +523,17 @@ def test_a_piece_of_another_size_is_a_network_error(inbox: Run, server: Server, 
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_letter_that_does_not_come_whole_hides_no_other(inbox: Run, server: Server, kibhr: Make) -> None:
+    """It did not fit into the list, and the piece with it has bytes behind its end."""
+    server.deposit(kibhr(b"long " * 30_000))
+    server.deposit(kibhr(b"short"))
+    server.lie = lambda path, answer: answer[:-1] + b"x" if path.endswith("piece") else answer
+    done = inbox()
+
+    assert (done.code, [one["text"] for one in done.replies]) == (0, ["short"])
+    assert done.err == "tipbox: 1 left out: damaged, or not for this code\n"
+
+
 def test_the_server_is_told_tokens_and_ids_in_bodies_of_one_size(
     inbox: Run, server: Server, access_code: AccessCode, tmp_path: Path, kibhr: Make
 ) -> None:

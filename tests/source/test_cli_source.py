@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +23,10 @@ import pytest
 
 from support.commands import Done, Run
 from support.desk import PASSWORD, Desk, Desks, envelope_id, listed, opened
+from support.sealed import Organisation
 from support.socks_proxy import running_socks
 from tipbox import cli
+from tipbox.commands.terminal import Terminal
 from tipbox.desk.keys import identity_file
 from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
@@ -40,7 +42,7 @@ from tipbox.net import http
 from tipbox.source import upload
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import SealedTip, seal_tip
-from tipbox.source.served import fetch_manifests
+from tipbox.source.served import fetch_manifests, fetch_named
 
 
 @pytest.fixture
@@ -847,6 +849,21 @@ def test_an_answer_is_not_unpacked() -> None:
         assert one.request("GET", "/") == packed
 
 
+def test_no_cookie_is_kept_or_sent() -> None:
+    """It would tie the requests of one operation together across circuits."""
+    sent: list[httpx.Headers] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers)
+        return httpx.Response(200, headers={"Set-Cookie": "who=me; Path=/"}, content=iter([b"{}"]))
+
+    with http.Connection("http://127.0.0.1:9") as one:
+        one._http._transport = httpx.MockTransport(take)
+        for path in ("/send", "/inbox"):
+            one.request("GET", path)
+    assert [headers.get("Cookie") for headers in sent] == [None, None]
+
+
 @pytest.mark.parametrize(
     "body", [b'{"state":"open","missing":[[Infinity,1]]}', b"[" * 100_000, b'{"state":"open","missing":5}']
 )
@@ -907,9 +924,35 @@ def test_a_broken_key_that_a_server_gives_is_left_out_and_told(desks: Desks) -> 
         (b"<main data-manifests='[1]'>", 6),
         (b"<main data-manifests='" + b"[" * 100_000 + b"'>", 6),
         (b"<main data-manifests='[&#34;{}&#34;]'>", 3),
+        (b"<main data-manifests='[&#34;&#92;ud800&#34;]'>", 3),
+        (b"<![if[", 6),
     ],
 )
 def test_a_page_without_manifests_gives_no_keys(page: bytes, code: int) -> None:
     with answering(httpx.Response(200, content=iter([page]))) as one, pytest.raises(TipboxError) as caught:
         fetch_manifests(one, print)
     assert caught.value.exit_code == code
+
+
+def page_of(manifests: Sequence[str], ids: Sequence[object] = ()) -> httpx.Response:
+    named = f"<main data-manifests='{escape(json.dumps(manifests))}' data-organisations='{escape(json.dumps(ids))}'>"
+    return httpx.Response(200, content=iter([named.encode()]))
+
+
+def test_a_page_that_names_more_than_32_by_manifests_is_read() -> None:
+    """It names former organisations too, of which replies lie there: an honest page may have more than a tip slots."""
+    made = [Organisation(f"name-{number}").manifest() for number in range(40)]
+    with answering(page_of([one.encode().decode() for one in [*made, made[0]]])) as one:
+        named = fetch_named(one, print)
+    assert sorted(manifest.id for manifest in named.manifests) == sorted(manifest.id for manifest in made)
+    assert named.organisations == {manifest.id for manifest in made}
+
+
+def test_a_page_of_nonsense_does_not_flood_the_terminal() -> None:
+    told: list[str] = []
+    good = Organisation("fidh").manifest()
+    page = page_of([good.encode().decode(), *["{}"] * 5000], ["", 1, None, {}, *["00"] * 5000, good.id.hex()])
+    with answering(page) as one:
+        named = fetch_named(one, told.append)
+    assert (named.manifests, named.organisations) == ([good], {good.id})
+    assert 2 <= len(told) <= 40

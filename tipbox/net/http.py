@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -146,7 +147,14 @@ class Connection:
         self._first_contact = FIRST_CONTACT_SECONDS if first_contact is None else first_contact
         self.answered = False
         """Whether the server has answered at all."""
-        self._http = httpx.Client(base_url=origin, transport=_transport(socks), trust_env=False, timeout=_TIMEOUT)
+        self._http = httpx.Client(
+            base_url=origin,
+            transport=_transport(socks),
+            trust_env=False,
+            timeout=_TIMEOUT,
+            # Of no server is a cookie kept: it would tie requests together where a broken circuit was replaced.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
         # No server needs to know which program asks, in which version; and what it packs would have to be unpacked.
         for name in ("user-agent", "accept-encoding"):
             self._http.headers.pop(name, None)

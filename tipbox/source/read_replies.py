@@ -113,8 +113,8 @@ def _read_mailbox(mailbox: Mailbox, source: Secrets, names: dict[bytes, str], fo
         if writer is None:
             found.unknown_senders += 1
             continue
-        data = listed.openings[number] if number < len(listed.openings) else opening(mailbox, entry)
         try:
+            data = listed.openings[number] if number < len(listed.openings) else opening(mailbox, entry)
             reading = _reading(entry, data)
             letter = open_reply(reading, source.pair_key(writer))
         except NotForYou:

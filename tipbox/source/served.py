@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any, Final
 
-from tipbox.errors import NetworkFailed, TipboxError
+from tipbox.errors import Malformed, NetworkFailed, TipboxError
 from tipbox.formats.base import fields
 from tipbox.formats.base.limits import ID_SIZE, MAILBOX_TOKENS
 from tipbox.formats.manifest import Manifest, as_set
@@ -19,6 +19,9 @@ _SEND: Final = "/send"
 _INBOX: Final = "/inbox"
 _MOST_ASKED: Final = 4 * MAILBOX_TOKENS
 """Organisations whose mailboxes one command asks for: a server that names more only wants to see requests."""
+_MOST_TOLD: Final = 32
+"""Bad manifests that a person is told of."""
+_WHENCE: Final = "what the server sent"
 _NO_SENSE: Final = "asking for keys: an answer that makes no sense; is this the address of a tipbox?"
 
 
@@ -52,7 +55,10 @@ class _Page(HTMLParser):
 def _read(connection: Connection, path: str) -> dict[str, str]:
     page = connection.retry(lambda _: connection.request("GET", path))
     reader = _Page()
-    reader.feed(page.decode(errors="replace"))
+    try:
+        reader.feed(page.decode(errors="replace"))
+    except AssertionError as error:  # how the library refuses some marks that no page has
+        raise NetworkFailed(_NO_SENSE) from error
     return reader.found
 
 
@@ -78,26 +84,35 @@ def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> li
     manifests, first = _good(files, remark)
     if not manifests and first is not None:
         raise first
-    return manifests
+    return as_set(manifests, _WHENCE)
 
 
 def fetch_fillers(connection: Connection) -> list[Manifest]:
     """The manifests in force on a server that are good, for slots that nobody reads: others are passed over."""
     manifests, _ = _good(_listed(_read(connection, _SEND).get("manifests", "")), lambda _: None)
-    return manifests
+    return as_set(manifests, _WHENCE)
 
 
 def fetch_named(connection: Connection, remark: Callable[[str], None]) -> Named:
-    """What the server names for reading replies. A manifest or an id that is not good is left out."""
+    """What the server names for reading replies. A manifest or an id that is not good is left out.
+
+    There may be more than a tip has slots: former organisations are among them while replies of theirs lie there.
+    """
     page = _read(connection, _INBOX)
-    manifests, _ = _good(_listed(page.get("manifests", "")), remark)
-    ids = set()
+    found, _ = _good(_listed(page.get("manifests", "")), remark)
+    manifests: dict[bytes, Manifest] = {}
+    for one in found:  # of one organisation the newest
+        if one.id not in manifests or one.serial > manifests[one.id].serial:
+            manifests[one.id] = one
+    ids, bad = set(manifests), 0
     for written in _listed(page.get("organisations", "[]")):
         try:
             ids.add(fields.from_hex(written, ID_SIZE))
         except TipboxError:
-            remark("the server names an organisation by an id that is none. Going on without it.")
-    return Named(manifests, frozenset(ids | {manifest.id for manifest in manifests}))
+            bad += 1
+    if bad:
+        remark(f"the server names {bad} organisations by ids that are none. Going on without them.")
+    return Named(list(manifests.values()), frozenset(ids))
 
 
 def to_ask(held: Collection[bytes], named: Collection[bytes]) -> tuple[list[bytes], int]:
@@ -119,10 +134,17 @@ def _good(files: Collection[Any], remark: Callable[[str], None]) -> tuple[list[M
         try:
             if not isinstance(file, str):
                 raise NetworkFailed(_NO_SENSE)
-            manifests.append(Manifest.parse(file.encode()))
+            manifests.append(Manifest.parse(_encoded(file)))
         except TipboxError as error:
             errors.append(type(error)(f"reading the server's key manifest {number} of {len(files)}: {error}"))
     if manifests:
-        for found in errors:
+        for found in errors[:_MOST_TOLD]:
             remark(f"{found} Going on without it.")
-    return as_set(manifests, "what the server sent"), errors[0] if errors else None
+    return manifests, errors[0] if errors else None
+
+
+def _encoded(file: str) -> bytes:
+    try:
+        return file.encode()
+    except UnicodeEncodeError:  # half of a character: JSON can say it, and no file can hold it
+        raise Malformed("it is not text") from None
