@@ -324,9 +324,9 @@ def server(desks: Desks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             state.requests.append((self.command, self.path, dict(self.headers.items())))
             trouble = state.trouble.pop(0) if state.trouble else fine
             token = self.headers.get("Authorization", "")
-            if trouble is cut_after:
+            if trouble is cut_after or trouble in NO_SENSE.values():
                 state.take(self.command, self.path, body, token)
-                trouble = cut_before
+                trouble = cut_before if trouble is cut_after else trouble
             if trouble(self):
                 self.close_connection = True
                 return
@@ -488,6 +488,111 @@ def test_stopped_while_the_last_answer_is_awaited_it_shows_the_code(
     assert CODE.search(done.out)
     assert "the message may have arrived: keep the code" in done.err
     assert done.err.endswith("tipbox: stopped\n")
+
+
+def garbage(status: int, body: bytes = b"<html>", **headers: str) -> Callable[[BaseHTTPRequestHandler], bool]:
+    """Store what came, as an honest server does, and answer something else."""
+
+    def respond(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        return True
+
+    return respond
+
+
+NO_SENSE = {
+    "a page": garbage(200),
+    "nothing": garbage(200, b""),
+    "still open": garbage(200, b'{"state":"open","missing":[]}'),
+    "a redirect": garbage(302, Location="/send"),
+    "no such page": garbage(404),
+    "teapot": garbage(418),
+    "a code that there is not": garbage(409, b'{"error":"x"}'),
+    "more than makes sense": garbage(200, bytes(1 << 21)),
+}
+
+
+@pytest.mark.parametrize("files", [0, 1])
+@pytest.mark.parametrize("lie", NO_SENSE)
+def test_when_the_last_answer_makes_no_sense_the_code_is_shown(
+    server: Server, message: Path, capsys: pytest.CaptureFixture[str], lie: str, files: int
+) -> None:
+    """The server has all of it by then, whatever it says: without its code nobody would ever read the reply."""
+    paths = [message.with_name("photo")][:files]
+    for path in paths:
+        path.write_bytes(b"x")
+    server.trouble = [fine] * (3 + 2 * files) + [NO_SENSE[lie]]
+    done = plain(capsys, "source", "send", server.url, "--keys", server.keys, "--message-file", message, *paths)
+    assert done.code == 6 if lie != "no such page" else done.code in (4, 5, 6)
+    assert CODE.search(done.out)
+    assert "the message may have arrived: keep the code" in done.err
+
+
+@pytest.mark.parametrize("refusal", [(409, "part-differs"), (507, "full"), (400, "malformed"), (404, "no-draft")])
+def test_a_refusal_does_not_take_back_that_it_may_have_arrived(
+    server: Server, message: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refusal: tuple[int, str]
+) -> None:
+    """One answer was lost: what the server says afterwards is only its word."""
+    (tmp_path / "photo").write_bytes(b"x")
+    server.trouble = [fine] * 5 + [cut_after] + [answer(*refusal)] * 4
+    done = plain(
+        capsys, "source", "send", server.url, "--keys", server.keys, "--message-file", message, tmp_path / "photo"
+    )
+    assert done.code != 0
+    assert CODE.search(done.out)
+    assert "the message may have arrived: keep the code" in done.err
+
+
+@pytest.mark.parametrize(
+    "refusal", [(507, "full"), (400, "malformed"), (404, "no-draft"), (422, "unknown-organisation")]
+)
+def test_when_the_last_request_is_refused_nothing_has_arrived(
+    server: Server, message: Path, capsys: pytest.CaptureFixture[str], refusal: tuple[int, str]
+) -> None:
+    server.trouble = [fine] * 3 + [answer(*refusal)]
+    done = plain(capsys, "source", "send", server.url, "--keys", server.keys, "--message-file", message)
+    assert done.code != 0
+    assert done.out == ""
+    assert "may have arrived" not in done.err
+
+
+@pytest.mark.parametrize("where", ["the bar ends", "the connection closes", "it is said"])
+def test_stopped_after_it_was_stored_it_shows_the_code(
+    server: Server, message: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    def stop(*_: object) -> None:
+        if server.stored and not stopped:
+            stopped.append(True)
+            raise KeyboardInterrupt
+
+    def close_then_stop(self: http.Connection, *rest: object) -> None:
+        leave(self, *rest)
+        stop()
+
+    def stop_then_say(self: Terminal, text: str) -> None:
+        stop()
+        say(self, text)
+
+    stopped: list[bool] = []
+    leave, say = http.Connection.__exit__, Terminal.say
+    if where == "the bar ends":
+        monkeypatch.setattr("tipbox.source.send.Upload.send_text", lambda *given: (send_text(*given), stop()))
+    elif where == "the connection closes":
+        monkeypatch.setattr(http.Connection, "__exit__", close_then_stop)
+    else:
+        monkeypatch.setattr(Terminal, "say", stop_then_say)
+    done = plain(capsys, "source", "send", server.url, "--keys", server.keys, "--message-file", message)
+    assert (server.stored, stopped) == (True, [True])
+    assert done.code == 130
+    assert CODE.search(done.out)
+    assert done.err.endswith("tipbox: stopped\n")
+
+
+send_text = upload.Upload.send_text
 
 
 @pytest.mark.parametrize("command", ["seal", "send"])

@@ -56,6 +56,10 @@ class PartDiffers(InputRefused):
     """The server has other bytes than were sent under the same token; send again."""
 
 
+class NoDraft(NetworkFailed):
+    """The server has no upload under this token."""
+
+
 class NoProxy(TransientFailure):
     """Nothing answers where Tor should be."""
 
@@ -270,7 +274,7 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
     if isinstance(code, str) and code in BY_CODE:
         return BY_CODE[code](f"{operation}: the server refused it: {code}")
     if code == "no-draft":
-        return NetworkFailed(f"{operation}: the server has no longer what was sent before; send again")
+        return NoDraft(f"{operation}: the server has no longer what was sent before; send again")
     if code == "part-differs":
         return PartDiffers(f"{operation}: the server has other bytes than were sent under the same token; send again")
     if isinstance(code, str) and code in _REFUSED:

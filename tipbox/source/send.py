@@ -45,9 +45,7 @@ def send_tip(upload: Upload, tip: SealedTip, progress: Callable[[int], None] = l
         _send_files(upload, tip, progress)
     except PartDiffers:
         # The parts of another session under the same token; or a server that lies, which a new upload does not help.
-        if _takes_stored(upload, tip):
-            upload.finish(tip.end.hash, tip.end.trailer)
-        else:
+        if not _ends_stored(upload, tip):
             upload.begin_again()
             _send_files(upload, tip, progress)
 
@@ -55,6 +53,17 @@ def send_tip(upload: Upload, tip: SealedTip, progress: Callable[[int], None] = l
 def _send_files(upload: Upload, tip: SealedTip, progress: Callable[[int], None]) -> None:
     upload.send_parts(tip.sealed.opening, tip.parts(), progress)
     upload.finish(tip.end.hash, tip.end.trailer)
+
+
+def _ends_stored(upload: Upload, tip: SealedTip) -> bool:
+    """Go on with the parts that the server has, if all are this tip's; whether it is stored now."""
+    if not _takes_stored(upload, tip):
+        return False
+    try:
+        upload.finish(tip.end.hash, tip.end.trailer)
+    except PartDiffers:  # what it had a moment ago
+        return False
+    return True
 
 
 def _takes_stored(upload: Upload, tip: SealedTip) -> bool:

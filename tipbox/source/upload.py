@@ -12,10 +12,10 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from tipbox.errors import NetworkFailed
+from tipbox.errors import NetworkFailed, NotFound, TipboxError
 from tipbox.formats.base.limits import HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.net.http import Connection, TransientFailure
+from tipbox.net.http import Connection, NoDraft
 
 _API: Final = "/api/envelope"
 _TOKEN_SIZE: Final = 32
@@ -54,7 +54,7 @@ class Upload:
         self._connection = connection
         self._progress: Callable[[int], None] = lambda _: None
         self.may_be_stored = False
-        """Whether the last request was sent and its answer did not come: the server may have stored all."""
+        """Whether the last request was sent, and nothing the server said since shows that it stored nothing."""
         self._run = _FIRST_RUN
         self.begin_again()
 
@@ -99,10 +99,15 @@ class Upload:
 
     def _last(self, method: str, path: str, body: bytes = b"") -> State:
         """The request after which the server has stored all."""
+        before = self.may_be_stored
+        # From now on, also when this is stopped, and when the answer is lost or makes no sense.
+        self.may_be_stored = True
         try:
             return self._ask(method, path, body)
-        except (KeyboardInterrupt, TransientFailure):  # sent, perhaps stored, and nobody said so
-            self.may_be_stored = True
+        except TipboxError as error:
+            # A refusal in words of the protocol takes this request back, and none whose answer was lost before.
+            if isinstance(error, NoDraft) or not isinstance(error, NetworkFailed | NotFound):
+                self.may_be_stored = before
             raise
 
     @staticmethod

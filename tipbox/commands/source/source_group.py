@@ -21,7 +21,7 @@ from tipbox.commands.source.tip_options import (
     to_option,
 )
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.errors import FORMAT_ERRORS, NetworkFailed, PartlyDone, Usage
+from tipbox.errors import FORMAT_ERRORS, NetworkFailed, PartlyDone, TipboxError, Usage
 from tipbox.files.attachments import measure
 from tipbox.files.key_folder import load_folder
 from tipbox.files.printable import printable
@@ -104,30 +104,34 @@ def send(
             "to deliver it as it is, give it to the organisation on a stick"
         )
     message, allowed, attachments = read_text(terminal, message_file), read_consent(consent), measure(files)
-    with Connection(url, socks) as connection:
-        if roster is not None:
-            # Before sealing: it may bring newer keys.
-            roster = compare_keys(connection, roster, terminal.remark).with_fillers(fetch_fillers(connection))
-        else:
-            roster = Roster.served(fetch_manifests(connection, terminal.remark), to)
-        tip = seal_tip(roster, message, attachments, access_code, days.today(), consent=allowed)
-        upload = Upload(connection)
-        try:
-            with terminal.progress("sending", tip.size) as progress:
-                send_tip(upload, tip, progress)
-        # The code is shown although it failed: if the tip has arrived, nothing else opens the reply.
-        except NetworkFailed as error:
-            if not upload.may_be_stored:
-                raise
-            say_sealed(terminal, tip, "", new=access_code is None, done=_MAYBE)
-            raise NetworkFailed(f"{error}; {_MAYBE}: {_THEN}") from error
-        except KeyboardInterrupt:
-            if upload.may_be_stored:
-                terminal.remark(f"{_MAYBE}: {_THEN}")
-                terminal.finish()
-                say_sealed(terminal, tip, "", new=access_code is None, done=_MAYBE)
-            raise
-    say_sealed(terminal, tip, "Stored.", new=access_code is None, done="the tip is stored")
+    new, upload = access_code is None, None
+    try:
+        with Connection(url, socks) as connection:
+            if roster is not None:
+                # Before sealing: it may bring newer keys.
+                roster = compare_keys(connection, roster, terminal.remark).with_fillers(fetch_fillers(connection))
+            else:
+                roster = Roster.served(fetch_manifests(connection, terminal.remark), to)
+            tip = seal_tip(roster, message, attachments, access_code, days.today(), consent=allowed)
+            upload = Upload(connection)
+            try:
+                with terminal.progress("sending", tip.size) as progress:
+                    send_tip(upload, tip, progress)
+            # The code is shown although it failed: if the tip has arrived, nothing else opens the reply.
+            except (TipboxError, OSError) as error:
+                if not upload.may_be_stored:
+                    raise
+                say_sealed(terminal, tip, "", new=new, done=_MAYBE)
+                # By another session's word, or a lying server's: the error may be of any kind.
+                kind = type(error) if isinstance(error, TipboxError) else NetworkFailed
+                raise kind(f"{error}; {_MAYBE}: {_THEN}") from error
+        say_sealed(terminal, tip, "Stored.", new=new, done="the tip is stored")
+    except KeyboardInterrupt:  # until the last line of it is out: being stopped while it is printed loses the code too
+        if upload is not None and upload.may_be_stored:
+            terminal.remark(f"{_MAYBE}: {_THEN}")
+            terminal.finish()
+            say_sealed(terminal, tip, "", new=new, done=_MAYBE)
+        raise
 
 
 @source.command()
