@@ -1053,6 +1053,18 @@ def test_a_page_that_names_more_than_32_by_manifests_is_read() -> None:
     assert named.organisations == {manifest.id for manifest in made}
 
 
+def test_the_largest_page_of_good_manifests_is_read() -> None:
+    """Each has 64 KiB, of characters that a page writes as six: two organisations must not close it for the others."""
+    note = "&" * 55_000
+    one = Organisation("fidh")
+    unsigned = {**one.manifest().unsigned(), "note": note}
+    signature = sign(labels.MANIFEST, canonical.encode(unsigned), one.identity)
+    file = canonical.encode({**unsigned, "signature": fields.to_base64(signature)}, file_form=True).decode()
+    page = json.dumps([file] * 32).replace("&", "\\u0026").replace("'", "\\u0027")
+    with answering(httpx.Response(200, content=iter([f"<main data-manifests='{page}'>".encode()]))) as connection:
+        assert [manifest.id for manifest in fetch_named(connection, print).manifests] == [one.id]
+
+
 def test_a_page_of_nonsense_does_not_flood_the_terminal() -> None:
     told: list[str] = []
     good = Organisation("fidh").manifest()

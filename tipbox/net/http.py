@@ -31,7 +31,7 @@ _TIMEOUT: Final = httpx.Timeout(180.0, connect=90.0)
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _MAX_ANSWER: Final = 1 << 20
-"""Bytes of an answer that is read into memory: more than any that makes sense."""
+"""Bytes of an answer that is read into memory: more than any that makes sense, but for pages."""
 _UNIX: Final = "unix:"
 _GOOD: Final = frozenset({httpx.codes.OK, httpx.codes.CREATED, httpx.codes.PARTIAL_CONTENT})
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -201,17 +201,23 @@ class Connection:
         return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
     def request(
-        self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        most: int = _MAX_ANSWER,
     ) -> bytes:
-        """One request; the body of an answer of 200 or 201.
+        """One request; the body of an answer of 200 or 201, at most ``most`` bytes.
 
         Raises:
             TransientFailure: no answer, or one that may become better.
             TipboxError: refused for good.
         """
         with self.answer(method, path, body, headers) as answer:
-            content = _bounded(answer)
-        if len(content) > _MAX_ANSWER:  # it makes no sense, whatever its status
+            content = _bounded(answer, most)
+        if len(content) > most:  # it makes no sense, whatever its status
             raise _refusal(self._operation, answer, content)
         return content
 
@@ -247,12 +253,12 @@ def _no_answer(error: httpx.HTTPError) -> TransientFailure:
     )
 
 
-def _bounded(answer: httpx.Response) -> bytes:
+def _bounded(answer: httpx.Response, most: int = _MAX_ANSWER) -> bytes:
     """The body as it comes, never unpacked, and little more of it than an answer may have."""
     content = bytearray()
     for piece in answer.iter_raw():
         content += piece
-        if len(content) > _MAX_ANSWER:
+        if len(content) > most:
             break
     return bytes(content)
 

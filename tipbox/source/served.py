@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tipbox.errors import Malformed, NetworkFailed, TipboxError
 from tipbox.formats.base import fields
-from tipbox.formats.base.limits import ID_SIZE, MAILBOX_TOKENS
+from tipbox.formats.base.limits import ID_SIZE, MAILBOX_TOKENS, MAX_MANIFEST
 from tipbox.formats.manifest import Manifest, as_set
 from tipbox.net.http import Connection
 
@@ -19,6 +19,8 @@ _SEND: Final = "/send"
 _INBOX: Final = "/inbox"
 _MOST_ASKED: Final = 4 * MAILBOX_TOKENS
 """Organisations whose mailboxes one command asks for: a server that names more only wants to see requests."""
+_MOST_OF_A_PAGE: Final = _MOST_ASKED * MAX_MANIFEST * 6
+"""Bytes: a manifest of each of them, of characters that a page writes as six."""
 _MOST_TOLD: Final = 32
 """Bad manifests that a person is told of."""
 _WHENCE: Final = "what the server sent"
@@ -53,7 +55,7 @@ class _Page(HTMLParser):
 
 
 def _read(connection: Connection, path: str) -> dict[str, str]:
-    page = connection.retry(lambda _: connection.request("GET", path))
+    page = connection.retry(lambda _: connection.request("GET", path, most=_MOST_OF_A_PAGE))
     reader = _Page()
     try:
         reader.feed(page.decode(errors="replace"))
