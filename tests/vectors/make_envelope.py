@@ -139,10 +139,12 @@ def to(organisation: Organisation, *, filler: bool = False) -> To:
 
 
 class SmallOrder(XWing):
-    """A receiving key to which one seals with zero for the ephemeral X25519 key: the shared secret is zeros."""
+    """A receiving key to which one seals with an ephemeral X25519 key of small order: the shared secret is zeros."""
+
+    point = bytes(32)
 
     def encapsulate(self, randomness: bytes) -> tuple[bytes, bytes]:
-        return self.combine(randomness, bytes(32), bytes(32))
+        return self.combine(randomness, bytes(32), self.point)
 
 
 def same(value: Any) -> Any:
@@ -341,6 +343,15 @@ def good() -> Iterator[Case]:
     yield ok("consent-least", "a consent that allows nothing", seal("least", [to(ALPHA)], b"!", meta=least))
     most = {"consent": {"ask_me": False, "level": 5, "never": ["x" * 200] * 8, "until": "9999-12-31"}}
     yield ok("consent-most", "a consent at its bounds", seal("most", [to(ALPHA)], b"!", meta=most))
+    signs = {"consent": {"ask_me": True, "level": 1, "never": [" ", "\u00a0", "~\u2028"], "until": "0001-01-01"}}
+    yield ok(
+        "consent-signs", "exceptions just outside of what is refused", seal("signs", [to(ALPHA)], b"!", meta=signs)
+    )
+    tag = {"language": "abcdefgh-1-abcdefgh-12345678-abcdef"}
+    yield ok("language-35", "a language of 35 characters", seal("language", [to(ALPHA)], b"!", meta=tag))
+    yield ok(
+        "message-most", "a message of 1,000,000 bytes, all zero", seal("most bytes", [to(ALPHA)], bytes(1_000_000))
+    )
     edge = seal("letter edge", [to(ALPHA)], b"x")
     room = 8192 - (4 + len(edge.meta) + 4)
     yield ok(
@@ -398,6 +409,17 @@ def zeros(label: str, parts: int, **breaks: Any) -> Envelope:
     return seal(label, [to(ALPHA)], files=(File("long", data),), **breaks)
 
 
+def long_padding(label: str, at: int, **breaks: Any) -> Envelope:
+    """With 131,071 bytes of padding, the last of 66 parts is nothing else; byte ``at`` of it is not zero."""
+    data = bytes(2**22 + 1)
+
+    def body(padded: bytes) -> bytes:
+        place = len(data) - 1 + at
+        return padded[:place] + b"\x01" + padded[place + 1 :]
+
+    return seal(label, [to(ALPHA)], files=(File("long", data),), body=body, **breaks)
+
+
 def headers() -> Iterator[Case]:
     """Section 4.1: what a decoder rejects without any key."""
     whole = seal("text", [to(ALPHA)], b"text")
@@ -453,6 +475,8 @@ def headers() -> Iterator[Case]:
     )
     yield fails("header-letter-0", "malformed", "a letter size of zero", broken("letter", letter=0))
     yield fails("header-letter-size", "malformed", "a letter size between two sizes", broken("letter", letter=8193))
+    most = broken("most", letter=2**22).header
+    yield fails("header-letter-most", "truncated", "a letter of 4 MiB, which is the bound, and is not there", most)
     # Read by nobody in particular: the letter, once open, would show the wrong size as well.
     nobody = {"organisation": random("nobody", 16).hex(), "keys": []}
     odd = broken("padme", body=65537)
@@ -515,6 +539,20 @@ def slots() -> Iterator[Case]:
             b"x",
         ),
     )
+    p = 2**255 - 19
+    for name, point in (
+        ("1", (1).to_bytes(32, "little")),
+        ("p-less-1", (p - 1).to_bytes(32, "little")),
+        ("p", p.to_bytes(32, "little")),
+        ("p-and-1", (p + 1).to_bytes(32, "little")),
+        ("e0eb", bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")),
+        ("5f9c", bytes.fromhex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157")),
+        ("1-high", (2**255 + 1).to_bytes(32, "little")),
+    ):
+        small = SmallOrder("organisation alpha/receiving")
+        small.point = point
+        made = seal(f"small enc {name}", [replace(to(ALPHA), key=small)], b"x")
+        yield fails(f"slot-x25519-small-{name}", "tampered", f"the X25519 half of enc is of small order: {name}", made)
     yield fails(
         "slot-ciphertext-flipped",
         "tampered",
@@ -562,6 +600,9 @@ def letters() -> Iterator[Case]:
     def letter(name: str, comment: str, expect: str = "malformed", files: tuple[File, ...] = (), **breaks: Any) -> Case:
         return fails(f"letter-{name}", expect, comment, seal(f"letter {name}", [to(ALPHA)], b"text", files, **breaks))
 
+    def unsorted(meta: bytes) -> bytes:
+        return b'{"language":"ru",' + meta[1:].removesuffix(b',"language":"ru"}') + b"}"
+
     whole = seal("letter", [to(ALPHA)], b"text")
     start = len(whole.header)
     yield fails("letter-flipped", "tampered", "a bit of the letter changed", flip(whole.whole, start))
@@ -587,6 +628,7 @@ def letters() -> Iterator[Case]:
     yield letter("other-member", "a member that does not belong there", meta={"priority": 1})
     yield letter("space", "meta is not in canonical form: a space", encoded=lambda meta: meta.replace(b":", b": ", 1))
     yield letter("duplicate", "meta names a member twice", encoded=lambda meta: meta[:-1] + b',"language":"ru"}')
+    yield letter("unsorted", "meta's members are not sorted", encoded=unsorted)
     yield letter("not-json", "meta is no JSON", encoded=lambda meta: meta[:-1])
     yield letter("array", "meta is no object", encoded=lambda meta: b"[" + meta + b"]")
     yield letter("meta-empty", "meta has no byte", encoded=lambda _: b"")
@@ -625,6 +667,9 @@ def letters() -> Iterator[Case]:
     )
     many = tuple(File(str(n), b"") for n in range(1001))
     yield letter("files-1001", "more than 1,000 files", "limit", many)
+    thousand = seal("letter files-1000", [to(ALPHA)], b"text", many[:1000])
+    thousand = thousand.with_tag_flipped(ALPHA)
+    yield fails("letter-files-1000", "forged", "1,000 files, which may be; the tag alone is wrong", thousand)
     yield letter("files-object", "files is no list", meta={"files": {}})
 
     def entry(**change: Any) -> dict[str, Any]:
@@ -634,6 +679,7 @@ def letters() -> Iterator[Case]:
     yield letter(
         "file-no-type", "a file lacks a member", meta={"files": [{"name": "a", "size": 1}]}, files=(File("a", b"x"),)
     )
+    yield letter("file-number", "a file that is no object", meta={"files": [1]})
     yield letter("name-empty", "a name of no bytes", "limit", **entry(name=""))
     yield letter("name-256", "a name of 128 characters and 256 bytes", "limit", **entry(name="ы" * 128))
     yield letter("name-nul", "a name with U+0000", **entry(name="a\x00b"))
@@ -641,11 +687,19 @@ def letters() -> Iterator[Case]:
     yield letter("type-128", "a type of 128 characters", "limit", **entry(type="x" * 128))
     yield letter("type-not-ascii", "a type with a letter that is not ASCII", **entry(type="tëxt"))
     yield letter("type-control", "a type with a control character", **entry(type="a\tb"))
+    yield letter("type-delete", "a type with U+007F", **entry(type="a\x7fb"))
+    yield letter("type-1f", "a type with U+001F", **entry(type="a\x1fb"))
+    sizes = [{"name": "a", "size": size, "type": ""} for size in (-1, 2)]
+    yield letter(
+        "size-negative-sum", "a size below zero, and the sum is right", files=(File("a", b"x"),), meta={"files": sizes}
+    )
     yield letter("size-negative", "a size below zero", **entry(size=-1))
     yield letter("size-text", "a size that is text", **entry(size="1"))
     yield letter("size-true", "a size that is true", **entry(size=True))
     yield letter("size-sum", "the sizes do not add up to the body's", **entry(size=5))
     yield letter("size-large", "a size of 2^40 + 1", **entry(size=2**40 + 1))
+    whole_body = {"meta": {"files": [{"name": "a", "size": 2**40, "type": ""}]}, "fixed": {"body": 2**40}}
+    yield letter("size-most", "a size of 2^40, which may be, and no part there", "incomplete", **whole_body)
     yield letter("size-huge", "a size that the body cannot have", **entry(size=2**53 - 1))
     yield letter("id-short", "an id of 15 bytes", meta={"id": "00" * 15})
     yield letter("id-upper", "an id in upper case", meta={"id": "AB" * 16})
@@ -666,10 +720,13 @@ def letters() -> Iterator[Case]:
     yield letter("language-letter", "a language of one letter", meta={"language": "r"})
     yield letter("language-digits", "a language of digits", meta={"language": "12"})
     yield letter("language-nine", "a language whose first subtag has nine letters", meta={"language": "abcdefghi"})
+    yield letter("language-nine-later", "a later subtag has nine letters", meta={"language": "ru-abcdefghi"})
+    yield letter("language-hyphen", "a subtag of nothing", meta={"language": "ru-"})
     yield letter(
         "language-long", "a language of 36 characters", meta={"language": "ru-abcdefgh-abcdefgh-abcdefgh-abcdef"}
     )
     yield letter("continues-short", "an Envelope hash of 31 bytes", meta={"continues": "00" * 31})
+    yield letter("continues-upper", "an Envelope hash in upper case", meta={"continues": "AB" * 32})
     yield letter("continues-empty", "an Envelope hash of no bytes", meta={"continues": ""})
     yield letter("files-follow-0", "no files follow", meta={"files_follow": 0})
     yield letter("files-follow-1001", "1,001 files follow", meta={"files_follow": 1001})
@@ -698,10 +755,14 @@ def letters() -> Iterator[Case]:
     yield consent("never-201", "an exception of 201 bytes", never=["x" * 201])
     yield consent("never-control", "an exception with a control character", never=["a\x1fb"])
     yield consent("never-c1", "an exception with U+0085", never=["a\x85b"])
+    yield consent("never-zero", "an exception with U+0000", never=["a\0b"])
+    yield consent("never-9f", "an exception with U+009F", never=["a\x9fb"])
     yield consent("never-number", "an exception that is no text", never=[1])
     yield consent("until", "a day that does not exist", until="2027-02-29")
     yield consent("until-year-0", "a day of the year 0", until="0000-01-01")
     yield consent("until-time", "a day with a time", until="2027-02-28T00:00:00Z")
+    yield consent("until-basic", "a day without hyphens", until="20270228")
+    yield consent("until-week", "a day of a week", until="2027-W08-7")
     yield consent("until-null", "an end that is null", until=None)
     yield letter("sections", "sections is no list", meta={"sections": "AAAA"})
     yield letter("sections-member", "a section is no text", meta={"sections": [1]})
@@ -745,6 +806,18 @@ def orders() -> Iterator[Case]:
             "limit",
             f"a name of 256 bytes, and {name} is wrong",
             meta={"files": [long], name: wrong},
+        )
+    for name, comment, entry in (
+        ("float", "a size with a fraction", {"size": 1.5}),
+        ("integer", "a size of 2^53", {"size": 2**53}),
+        ("deep", "six lists in a size, the last at level 9", {"size": [[[[[1]]]]]}),
+        ("member", "a name of a member that is not ASCII", {"ы": 1}),
+    ):
+        yield order(
+            f"name-{name}",
+            "malformed",
+            f"a name of 256 bytes, and {comment}, which no JSON has here",
+            meta={"files": [long, {"name": "a", "size": 1, "type": "", **entry}]},
         )
     yield order(
         "type-ascii",
@@ -795,6 +868,12 @@ def orders() -> Iterator[Case]:
     yield fails(
         "order-trailing-tag", "trailing", "the tag is changed, and a byte behind it", flip(data, len(data) - 1) + b"x"
     )
+    yield fails(
+        "order-padding-part",
+        "malformed",
+        "padding that is not zero in the last part but one, and the last part lacks its flag",
+        long_padding("order padding", 1, flags=lambda *_: False),
+    )
     changed = flip(two.whole[: -32 - 1], len(two.header + two.letter))
     yield fails("order-part-parts", "tampered", "the first part is changed, and the second cut", changed)
 
@@ -834,6 +913,10 @@ def bodies() -> Iterator[Case]:
         "padding", [to(ALPHA)], files=(File("a", random("a", 1025)),), body=lambda padded: padded[:-1] + b"\x01"
     )
     yield fails("body-padding", "malformed", "the last byte of the body's padding is not zero", nonzero)
+    later = long_padding("padding later", 65536)
+    yield fails("body-padding-part", "malformed", "padding that is not zero in a part that is all padding", later)
+    first = long_padding("padding first", 1)
+    yield fails("body-padding-first", "malformed", "the first byte of the padding is not zero", first)
     empty = seal("padding only", [to(ALPHA)], files=(File("a", b""),), body=lambda _: b"\x00")
     yield fails("body-without-bytes", "malformed", "a body of one byte where all files are empty", empty)
 
@@ -980,6 +1063,8 @@ def replies() -> Iterator[Case]:
             f"member-{name.replace('_', '-')}", "a member of tips", sealed(name, meta={name: value}), "malformed"
         )
     yield made("answers-short", "a message id of 15 bytes", sealed("answers", meta={"answers": "00" * 15}), "malformed")
+    yield made("answers-upper", "a message id in upper case", sealed("upper", meta={"answers": "AB" * 16}), "malformed")
+    yield made("day-basic", "a day without hyphens", sealed("day basic", meta={"day": "20261123"}), "malformed")
     yield made("day", "a day that does not exist", sealed("day", meta={"day": "2026-02-30"}), "malformed")
     yield made("day-year-0", "a day of the year 0", sealed("year 0", meta={"day": "0000-12-31"}), "malformed")
     yield made("day-empty", "a day that is empty", sealed("day empty", meta={"day": ""}), "malformed")
