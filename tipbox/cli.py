@@ -159,6 +159,10 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else Exit.DONE
 
 
+_STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Asking to stop, and a terminal that closes."""
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -167,7 +171,9 @@ def main() -> None:
     """The entry point of the program. Being asked to stop ends a command as Ctrl-C does: nothing half-done is left."""
     code: int = Exit.STOPPED
     try:
-        signal.signal(signal.SIGTERM, _stop)
+        for number in _STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+                signal.signal(number, _stop)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # an old locale lacks the characters of many names
@@ -176,8 +182,9 @@ def main() -> None:
         click.echo("tipbox: stopped", err=True)
     try:
         # While the interpreter itself ends, an exception would only be printed; the default is to end at once.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (*_STOPPING, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
     except KeyboardInterrupt:
         code = Exit.STOPPED
     sys.exit(code)

@@ -569,6 +569,10 @@ def test_stopped_after_it_was_stored_it_shows_the_code(
             stopped.append(True)
             raise KeyboardInterrupt
 
+    def send_then_stop(self: upload.Upload, text: bytes) -> None:
+        send_text(self, text)
+        stop()
+
     def close_then_stop(self: http.Connection, *rest: object) -> None:
         leave(self, *rest)
         stop()
@@ -580,7 +584,7 @@ def test_stopped_after_it_was_stored_it_shows_the_code(
     stopped: list[bool] = []
     leave, say = http.Connection.__exit__, Terminal.say
     if where == "the bar ends":
-        monkeypatch.setattr("tipbox.source.send.Upload.send_text", lambda *given: (send_text(*given), stop()))
+        monkeypatch.setattr("tipbox.source.send.Upload.send_text", send_then_stop)
     elif where == "the connection closes":
         monkeypatch.setattr(http.Connection, "__exit__", close_then_stop)
     else:
@@ -1071,5 +1075,6 @@ def test_a_page_of_nonsense_does_not_flood_the_terminal() -> None:
     page = page_of([good.encode().decode(), *["{}"] * 5000], ["", 1, None, {}, *["00"] * 5000, good.id.hex()])
     with answering(page) as one:
         named = fetch_named(one, told.append)
-    assert (named.manifests, named.organisations) == ([good], {good.id})
+    assert named.manifests == [good]
+    assert named.organisations == {good.id}
     assert 2 <= len(told) <= 40
