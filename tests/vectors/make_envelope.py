@@ -698,7 +698,10 @@ def letters() -> Iterator[Case]:
     yield letter("size-true", "a size that is true", **entry(size=True))
     yield letter("size-sum", "the sizes do not add up to the body's", **entry(size=5))
     yield letter("size-large", "a size of 2^40 + 1", **entry(size=2**40 + 1))
-    whole_body = {"meta": {"files": [{"name": "a", "size": 2**40, "type": ""}]}, "fixed": {"body": 2**40}}
+    whole_body: dict[str, Any] = {
+        "meta": {"files": [{"name": "a", "size": 2**40, "type": ""}]},
+        "fixed": {"body": 2**40},
+    }
     yield letter("size-most", "a size of 2^40, which may be, and no part there", "incomplete", **whole_body)
     yield letter("size-huge", "a size that the body cannot have", **entry(size=2**53 - 1))
     yield letter("id-short", "an id of 15 bytes", meta={"id": "00" * 15})
