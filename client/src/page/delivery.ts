@@ -90,7 +90,7 @@ export class Delivery {
     show(this.#view.content);
   }
 
-  /** What the check digits are of: the same words as at a desk. */
+  /** What the check digits are of; a desk says the same of its side. */
   #covered(): string {
     if (this.#files === 0) return this.#texts.get("coversWords");
     if (this.#files === 1) return this.#texts.get("coversFile");
