@@ -728,7 +728,6 @@ def letters() -> Iterator[Case]:
     yield letter(
         "language-long", "a language of 36 characters", meta={"language": "ru-abcdefgh-abcdefgh-abcdefgh-abcdef"}
     )
-    yield letter("language-later", "a language whose second subtag has nine letters", meta={"language": "ru-abcdefghi"})
     yield letter("continues-short", "an Envelope hash of 31 bytes", meta={"continues": "00" * 31})
     yield letter("continues-upper", "an Envelope hash in upper case", meta={"continues": "AB" * 32})
     yield letter("continues-empty", "an Envelope hash of no bytes", meta={"continues": ""})
