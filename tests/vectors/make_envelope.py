@@ -844,6 +844,13 @@ def orders() -> Iterator[Case]:
         "two-files", "malformed", "U+0000 in the first name, 256 bytes in the second", meta={"files": [nul, long]}
     )
     yield order(
+        "padding-name",
+        "malformed",
+        "the last byte of the padding is not zero, and a name of 256 bytes",
+        meta={"files": [long]},
+        letter=lambda text: text[:-1] + b"\x01",
+    )
+    yield order(
         "commitment-sum",
         "commitment",
         "another body key than the committed one, and sizes that do not add up",
