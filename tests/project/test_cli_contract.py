@@ -462,6 +462,7 @@ def test_being_stopped_while_it_starts_or_ends_prints_no_traceback(
     code = (
         "import atexit, os, signal, sys\nfrom tipbox import cli\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         f"{moment.replace('SIGNUM', str(int(signum)))}\n"
         "sys.argv = ['tipbox', '--version']\ncli.main()\n"
     )

@@ -642,9 +642,6 @@ def test_when_stdout_is_closed_nothing_is_sealed_or_sent(
         (answer(400, "malformed"), 3, "malformed"),
         (answer(409, "draft-differs"), 3, "refused"),
         (answer(404, "no-draft"), 6, "network"),
-        (answer(404, "?"), 5, "not-found"),
-        (answer(302, "?", Location="http://127.0.0.1:1/"), 6, "network"),
-        (answer(200, "?"), 6, "network"),
     ],
 )
 def test_refusals_end_with_their_code_and_our_own_words(
@@ -654,6 +651,26 @@ def test_refusals_end_with_their_code_and_our_own_words(
     server.trouble = [fine, fine, fine, refusal]
     done = run("source", "send", server.url, "--keys", server.keys, "--message-file", message)
     assert (done.code, done.error, done.out) == (code, error, "")
+    assert "words of a server" not in done.err
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        (answer(404, "?"), 5, "not-found"),
+        (answer(302, "?", Location="http://127.0.0.1:1/"), 6, "network"),
+        (answer(200, "?"), 6, "network"),
+    ],
+)
+def test_an_answer_that_is_none_of_the_protocol_s_says_nothing_of_what_arrived(
+    run: Run, server: Server, message: Path, expected: tuple[Any, int, str]
+) -> None:
+    refusal, code, error = expected
+    server.trouble = [fine, fine, fine, refusal]
+    done = run("source", "send", server.url, "--keys", server.keys, "--message-file", message)
+    assert (done.code, done.error) == (code, error)
+    assert "may have arrived" in done.err
+    assert "passphrase" in json.loads(done.out)
     assert "words of a server" not in done.err
 
 
