@@ -14,8 +14,6 @@ from bench.figures import QUIET, Ledger, machine
 RESULT: Final = Path(__file__).parents[2] / "build" / "bench.json"
 _LEDGER: Final = pytest.StashKey[Ledger]()
 
-pytest_plugins = ["support.world"]
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LEDGER] = Ledger()

@@ -72,19 +72,35 @@ def test_ci_calls_make_test(tmp_path: Path) -> None:
     assert (clone / "made").read_text(encoding="utf-8").split() == [str(clone), "test"]
 
 
-def test_make_test_runs_all() -> None:
-    """`make test` ends with pytest over tests/, held against the promises."""
+def _commands(*words: str) -> list[str]:
+    """What `make` would run, a line each."""
     make = shutil.which("make")
     assert make
     done = subprocess.run(
-        (make, "--dry-run", "--always-make", "test"),
+        (make, "--dry-run", "--always-make", *words),
         cwd=ROOT,
         env=_without_make(),
         capture_output=True,
         text=True,
         check=True,
     )
+    return done.stdout.splitlines()
 
-    lines = done.stdout.splitlines()
+
+def test_make_test_runs_all() -> None:
+    """`make test` ends with pytest over tests/, held against the promises."""
+    lines = _commands("test")
+
     assert "-m pytest tests --promises" in lines[-1]
     assert any(line.startswith("tests/apt.sh") for line in lines)
+
+
+def test_make_bench_finds_the_benches() -> None:
+    """They run where nobody looks every day: at least they are found."""
+    *_, command = _commands("bench", "ARGS=--collect-only --quiet")
+
+    found = subprocess.run(("sh", "-c", command), cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert found.returncode == 0, found.stderr
+    for path in (ROOT / "tests" / "bench").glob("bench_*.py"):
+        assert f"tests/bench/{path.name}::test_" in found.stdout
