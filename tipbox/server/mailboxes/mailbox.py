@@ -37,12 +37,13 @@ _PLACE: Final = slice(48, 49)
 _DAY: Final = slice(32, 36)
 
 
-# Fixed statements: each has one text and one number of values, whatever is asked for.
+# Fixed statements: each has one text and one number of values, whatever is asked for. A decoy's row has the columns of
+# a reply's, or the time that it takes to fetch one would tell which it is.
 _ENTRIES: Final = select(Reply.mailbox, Reply.entry).where(Reply.mailbox.in_(mailboxes())).limit(MAX_REPLIES)
 _ORGANISATIONS: Final = select(func.count()).select_from(Organisation)
 # How many is a value, not text of the statement, which is the same for every mailbox.
-_DECOYS: Final = select(Decoy.entry).limit(bindparam("rest", type_=Integer()))
-_DECOY_OPENINGS: Final = select(DecoyOpening.id, DecoyOpening.opening).where(
+_DECOYS: Final = select(Decoy.id, Decoy.entry).limit(bindparam("rest", type_=Integer()))
+_DECOY_OPENINGS: Final = select(DecoyOpening.id.label("mailbox"), DecoyOpening.id, DecoyOpening.opening).where(
     DecoyOpening.id.in_(numbered_ids(MOST_LISTED))
 )
 _OPENINGS: Final = select(ReplyOpening.mailbox, ReplyOpening.id, ReplyOpening.opening).where(
@@ -100,9 +101,9 @@ def _list(connection: Connection, addresses: Sequence[bytes]) -> bytes:
     found = connection.execute(_ENTRIES, mailbox_values(addresses)).all()
     places = {address: place for place, address in enumerate(addresses)}
     real = [(_placed(entry, places[mailbox]), mailbox) for mailbox, entry in found]
-    decoys = connection.execute(_DECOYS, {"rest": max(0, most - len(real))}).scalars().all()
+    decoys = connection.execute(_DECOYS, {"rest": max(0, most - len(real))}).all()
     # Sorted and parsed together with the decoys, or the time would tell how many replies there are.
-    ordered = _once(sorted([*real, *((_placed(entry, 0), b"") for entry in decoys)], key=_order))
+    ordered = _once(sorted([*real, *((_placed(entry, 0), b"") for _, entry in decoys)], key=_order))
     listed = [one for one in ordered if one[1]]
     first = [Entry.parse(entry) for entry, _ in (*listed, *(one for one in ordered if not one[1]))[:MOST_LISTED]]
     fit = how_many_fit(first[: len(listed)], len(listed))
@@ -110,9 +111,10 @@ def _list(connection: Connection, addresses: Sequence[bytes]) -> bytes:
     rest = MOST_LISTED - fit
     asked = padded_ids([ident for _, ident in wanted], MOST_LISTED)
     of = {f"of_{number}": one for number, one in enumerate([*(mailbox for mailbox, _ in wanted), *addresses[:rest]])}
-    openings = {(row[0], row[1]): row[2] for row in connection.execute(_OPENINGS, {**asked, **of})}
-    # Read and dropped: letters that these mailboxes do not have cost as much as those that they have.
-    connection.execute(_DECOY_OPENINGS, padded_ids(_DECOY_IDS[fit:], MOST_LISTED)).all()
+    # Decoys' letters are read and not used: what these mailboxes do not have costs as much as what they have.
+    read = connection.execute(_OPENINGS, {**asked, **of}).all()
+    read = [*read, *connection.execute(_DECOY_OPENINGS, padded_ids(_DECOY_IDS[fit:], MOST_LISTED)).all()]
+    openings = {(mailbox, ident): opening for mailbox, ident, opening in read}
     return encode_list([entry for entry, _ in listed], [openings[one] for one in wanted])
 
 
