@@ -42,6 +42,7 @@ from tipbox.net import http
 from tipbox.source import upload
 from tipbox.source.recipients import Roster
 from tipbox.source.sealing import SealedTip, seal_tip
+from tipbox.source.send import send_tip
 from tipbox.source.served import fetch_manifests, fetch_named
 
 
@@ -777,6 +778,31 @@ def test_a_late_part_of_another_session_is_sealed_again_compared_and_taken(
     assert envelope_id(server.envelope).hex() == done.json["tip"]
     (tmp_path / "x.tip").write_bytes(server.envelope)
     assert desks.desks[1].take(tmp_path / "x.tip").counts == {"mine": 1}
+
+
+def test_an_upload_that_was_given_up_seals_nothing_beside_the_next(desks: Desks, tmp_path: Path) -> None:
+    (tmp_path / "video").write_bytes(bytes(2_000_000))
+    files = measure([tmp_path / "video"])
+    tip = seal_tip(Roster.load(desks.folder / "keys", (), print), b"", files, None, days.today())
+    threads = []
+
+    class GivenUp(upload.Upload):
+        def send_parts(self, _opening: bytes, parts: Iterator[bytes], _progress: Callable[[int], None]) -> None:
+            threads.append(threading.active_count())
+            next(parts)
+            if len(threads) == 1:
+                raise http.PartDiffers("other bytes")
+            list(parts)
+
+        def finish(self, _envelope_hash: bytes, _trailer: bytes) -> None:
+            pass
+
+    with http.Connection("http://127.0.0.1:9", None) as connection:
+        send_tip(GivenUp(connection), tip)
+
+    assert len(threads) == 2
+    assert threads[0] == threads[1]
+    assert len(tip.part_hashes) == tip.sealed.header.parts
 
 
 @pytest.mark.usefixtures("remembered")

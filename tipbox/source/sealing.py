@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -46,12 +47,13 @@ class SealedTip:
         """Bytes of the whole Envelope."""
         return self.sealed.header.envelope_size
 
-    def parts(self) -> Iterator[bytes]:
+    def parts(self) -> Generator[bytes]:
         """The sealed parts, under a new session nonce. InputRefused when a file changed."""
-        for batch in self.batches():
-            yield from batch
+        with closing(self.batches()) as batches:
+            for batch in batches:
+                yield from batch
 
-    def batches(self) -> Iterator[list[bytes]]:
+    def batches(self) -> Generator[list[bytes]]:
         """The sealed parts, some at a time; they are hashed while the next are sealed."""
         self.session_nonce = random_bytes(SESSION_NONCE_SIZE)
         self.settle(())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final
 
 from tipbox.errors import NotFound
@@ -51,7 +52,9 @@ def send_tip(upload: Upload, tip: SealedTip, progress: Callable[[int], None] = l
 
 
 def _send_files(upload: Upload, tip: SealedTip, progress: Callable[[int], None]) -> None:
-    upload.send_parts(tip.sealed.opening, tip.parts(), progress)
+    # Closed: else what seals and hashes for an upload that was given up goes on beside the next.
+    with closing(tip.parts()) as parts:
+        upload.send_parts(tip.sealed.opening, parts, progress)
     upload.finish(tip.end.hash, tip.end.trailer)
 
 
