@@ -1,12 +1,13 @@
 // The organisations of a page: those whose manifests are valid today.
 
-import { codeOf, TipboxError } from "../errors.js";
-import { type Bytes, toHex } from "../formats/base/bytes.js";
+import { TipboxError } from "../errors.js";
+import type { Bytes } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
 import { hpkeSeal } from "../formats/base/hpke.js";
 import { ID_SIZE, KEY_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
 import * as keys from "../formats/manifest.js";
+import { newest } from "./names.js";
 
 /**
  * The manifests that are valid on `today`, one for each organisation: the one with the highest serial. Tries to seal to
@@ -14,22 +15,17 @@ import * as keys from "../formats/manifest.js";
  * `clock`, `no-keys`.
  */
 export async function readManifests(files: readonly Bytes[], today: Day): Promise<keys.Manifest[]> {
-  const good = new Map<string, keys.Manifest>();
   let clock = false;
-  for (const file of files) {
-    try {
-      const manifest = await keys.parse(file);
+  const good = await newest(
+    files,
+    async (manifest) => {
       keys.check(manifest, today);
       await hpkeSeal(keys.currentKey(manifest, today).publicKey, random(ID_SIZE), random(KEY_SIZE));
-      const known = good.get(toHex(manifest.id));
-      if (known !== undefined) keys.checkReplaces(manifest, known);
-      good.set(toHex(manifest.id), manifest);
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === "internal" || code === "unsupported") throw new TipboxError("unsupported");
+    },
+    (code) => {
       clock ||= code === "expired" || code === "not-yet-valid" || code === "no-current-key";
-    }
-  }
-  if (good.size === 0) throw new TipboxError(clock ? "clock" : "no-keys");
-  return [...good.values()];
+    },
+  );
+  if (good.length === 0) throw new TipboxError(clock ? "clock" : "no-keys");
+  return good;
 }
