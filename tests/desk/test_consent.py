@@ -16,11 +16,6 @@ from tipbox.formats.envelopes.consent import LEVELS, Consent
 SOURCE = AccessCode.generate().secrets()
 
 
-@pytest.fixture
-def desk(desks: Desks) -> Desk:
-    return desks.desks[2]
-
-
 def tip(desks: Desks, consent: Consent | None, message: bytes = b"words", **more: bytes) -> Envelope:
     return seal_tip(desks.manifests, message=message, secrets=SOURCE, consent=consent, **more)  # type: ignore[arg-type]
 

@@ -58,16 +58,6 @@ from tipbox.formats.manifest import Manifest
 SECRETS = AccessCode.generate().secrets()
 
 
-@pytest.fixture
-def desk(desks: Desks) -> Desk:
-    return desks.desks[2]
-
-
-@pytest.fixture
-def server() -> Exporter:
-    return Exporter()
-
-
 def own_seal(tip: Envelope, desk: Desk) -> int:
     """Where the tag of a desk begins, in the trailer."""
     header = Header.parse(tip.data[: header_size(tip.data)])

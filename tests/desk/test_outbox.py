@@ -32,11 +32,6 @@ from tipbox.formats.bundles.report import Report, TakenBundle
 from tipbox.formats.manifest import Manifest, server_id
 
 
-@pytest.fixture
-def desk(desks: Desks) -> Desk:
-    return desks.desks[2]
-
-
 def write(desk: Desk, out: Path, day: int = 0) -> OutboxSummary:
     with desk.open(write=True) as vault:
         return write_outbox(vault, ceremony.organisation_of(vault), out, today=days_after(day))

@@ -27,16 +27,6 @@ from tipbox.formats.bundles.bundle import Head
 from tipbox.formats.bundles.stamps import check_stamp, stamp_head
 
 
-@pytest.fixture
-def desk(desks: Desks) -> Desk:
-    return desks.desks[2]
-
-
-@pytest.fixture
-def server() -> Exporter:
-    return Exporter()
-
-
 def kept(desk: Desk, tip: Envelope) -> Tip:
     with desk.open() as vault:
         found = Tip.find(vault, tip.id)

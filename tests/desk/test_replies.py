@@ -72,11 +72,6 @@ def desks(made: Desks, tmp_path: Path) -> Desks:
 
 
 @pytest.fixture
-def desk(desks: Desks) -> Desk:
-    return desks.desks[2]
-
-
-@pytest.fixture
 def server() -> Exporter:
     return Exporter(SERVER.signing_key, SERVER.seed, sequence=1)
 
