@@ -22,9 +22,10 @@ from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.envelope import Recipient, seal
+from tipbox.formats.envelopes.envelope import seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.envelopes.seals import EnvelopeHash
+from tipbox.source.recipients import Roster
 
 OPEN_BUDGET: Final = {"TIPBOX_QUOTA_LETTERS_PER_DAY": "10000000", "TIPBOX_LIMITS_ALL_PER_SECOND": "100000"}
 """The quota of a day and the rate of all together are sized for real life, not for a bench; the rest is as shipped."""
@@ -33,16 +34,7 @@ OPEN_BUDGET: Final = {"TIPBOX_QUOTA_LETTERS_PER_DAY": "10000000", "TIPBOX_LIMITS
 def seal_tips(keys: Path, out: Path, count: int, body: int = 0) -> Path:
     """Seal tips of 2 kB of text to all organisations in `keys`, each with a file of `body` random bytes if not 0."""
     source, today = Secrets(random_bytes(KEY_SIZE)), days.today()
-    recipients = [
-        Recipient(
-            one.id,
-            one.current_key(today).id,
-            one.current_key(today).public,
-            source.pair_key(one.id),
-            source.mailbox_address(one.id),
-        )
-        for one in load_folder(keys)
-    ]
+    recipients = Roster.of(load_folder(keys), (), "the load").recipients(source, today)
 
     def envelopes() -> Iterator[list[bytes]]:
         files = (FileEntry("photo.jpg", body, "image/jpeg"),) if body else ()

@@ -23,9 +23,10 @@ from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.envelope import Recipient, seal
+from tipbox.formats.envelopes.envelope import seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.manifest import Manifest
+from tipbox.source.recipients import Roster
 
 BODY = 1 << 20
 TICK = 0.25
@@ -142,16 +143,7 @@ class Load:
         source = Secrets(random_bytes(32))
         letter = Letter(b"slow", (FileEntry("slow.bin", BODY),), random_bytes(32), random_bytes(16))
         today = days.today()
-        recipients = [
-            Recipient(
-                one.id,
-                one.current_key(today).id,
-                one.current_key(today).public,
-                source.pair_key(one.id),
-                source.mailbox_address(one.id),
-            )
-            for one in self._manifests
-        ]
+        recipients = Roster.of(self._manifests, (), "the load").recipients(source, today)
         sealed = seal(recipients, letter)
         return sealed.opening, b"".join(sealed.parts([(io.BytesIO(bytes(BODY)), BODY)]))
 
