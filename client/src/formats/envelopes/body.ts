@@ -1,7 +1,7 @@
 // The body: the files' bytes in sealed parts of one size (docs/format.md, section 4.4).
 
 import { TipboxError } from "../../errors.js";
-import { allocate, type Bytes, equal } from "../base/bytes.js";
+import { allocate, type Bytes, equal, release } from "../base/bytes.js";
 import * as labels from "../base/labels.js";
 import { ENVELOPE_PART_SIZE, PART_SIZE, SESSION_NONCE_SIZE } from "../base/limits.js";
 import { partsOf, sealedBodyPartSize, sealedBodySize } from "../base/padding.js";
@@ -94,7 +94,9 @@ export class BodySealer {
         const part = plaintext.subarray(i * PART_SIZE, (i + 1) * PART_SIZE);
         const place = sealed.subarray(i * ENVELOPE_PART_SIZE, (i + 1) * ENVELOPE_PART_SIZE);
         place.set(this.sessionNonce);
-        place.set(await seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part), SESSION_NONCE_SIZE);
+        const encrypted = await seal(this.#key, partNonce(first + i, first + i === this.parts - 1), part);
+        place.set(encrypted, SESSION_NONCE_SIZE);
+        release(encrypted);
         hashing.push(this.#hash(first + i, place)); // while the next parts are sealed
       }
     };

@@ -1,11 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { compare, concat, equal, fromBase64, fromHex, toBase64, toHex, uint } from "../../../src/formats/base/bytes.js";
+import {
+  compare,
+  concat,
+  equal,
+  fromBase64,
+  fromHex,
+  release,
+  toBase64,
+  toHex,
+  uint,
+} from "../../../src/formats/base/bytes.js";
 
 const bytes = fc.uint8Array({ maxLength: 100 }).map((array) => new Uint8Array(array));
 
 describe("bytes", () => {
+  it("gives memory back at once", () => {
+    const some = new Uint8Array(3).fill(7);
+    release(some);
+    expect(some).toHaveLength(0);
+  });
+
   it("reads back hex and base64", () => {
     fc.assert(
       fc.property(bytes, (some) => {
