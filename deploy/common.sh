@@ -181,6 +181,8 @@ verify_folder() {
     if [[ $signers ]]; then
         [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
             die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
+        command -v ssh-keygen >/dev/null ||
+            die "ssh-keygen is missing, which checks the signature: install Debian's package openssh-client"
         ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$folder/SHA256SUMS.sig" \
             <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, through another channel"
         # A line is 64 digits, two characters and the name.

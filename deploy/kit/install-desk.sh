@@ -23,6 +23,8 @@ fail() {
 
 if [[ $signers ]]; then
     [[ -f SHA256SUMS.sig ]] || fail "this kit is not signed"
+    command -v ssh-keygen >/dev/null ||
+        fail "ssh-keygen is missing, which checks the signature: install Debian's package openssh-client, or leave out --signers and compare the hash that was read to you"
     ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s SHA256SUMS.sig <SHA256SUMS ||
         fail "the signature is not right: do not use this kit; get it again, through another channel"
 else
@@ -35,6 +37,7 @@ found=$(find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '
 [[ $(LC_ALL=C sort <<<"$listed") == "$found" ]] || fail "files were added or are missing; get the kit again"
 sha256sum --quiet --strict -c SHA256SUMS || fail "a file is damaged; get the kit again"
 
+command -v python3 >/dev/null || fail "python3 is missing: install Debian's package python3"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "this needs Python 3.11 or newer"
 [[ ! -e $target ]] || fail "$target is there already; move it away, or name another folder"
 trap 'rm -rf "$target"' ERR

@@ -1,9 +1,8 @@
-"""Two Debian trees, one private Tor network, one set of wheels: made once for this folder."""
+"""Debian trees, one private Tor network, one set of wheels: made once for this folder."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from deploy.machine import debootstrap, network_namespace
+from deploy.machine import SERVER_PACKAGES, bare_trees, install, network_namespace
 from support.commands import Done
 from support.once import once
 from support.world import ROOT, Ring
@@ -67,10 +66,12 @@ class TorNetwork:
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """A tree of each Debian."""
+    """A tree of each Debian, with what a server has."""
     folder = tmp_path_factory.mktemp("trees")
-    yield debootstrap(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    trees = bare_trees(tmp_path_factory, folder)
+    install(SERVER_PACKAGES, trees, folder)
+    yield trees
+    subprocess.run(("rm", "-rf", folder), check=False)
 
 
 @pytest.fixture(scope="session")

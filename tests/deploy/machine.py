@@ -10,32 +10,34 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
+import pytest
 
 from support.commands import Done
+from support.once import once
 
 RELEASES: Final = {"12": "bookworm", "13": "trixie"}
-PACKAGES: Final = (
+BARE_PACKAGES: Final = ("git", "make", "python3-venv")
+"""What a new user has."""
+SERVER_PACKAGES: Final = (
     "apparmor",
     "ca-certificates",
     "dbus",
     "iproute2",
     "nftables",
     "openssh-client",
-    "python3",
-    "python3-venv",
     "systemd",
     "systemd-sysv",
     "tor",
     "unattended-upgrades",
 )
-"""What install.sh would take from Debian: the machines have no network."""
+"""What install.sh would take from Debian besides: the machines have no network."""
 BOOT_SECONDS: Final = 400
 COMMAND_SECONDS: Final = 600
 _ENVIRONMENT: Final = (
@@ -45,17 +47,57 @@ _ENVIRONMENT: Final = (
 )
 
 
-def debootstrap(folder: Path, packages: Iterable[str] = PACKAGES) -> dict[str, Path]:
-    """A tree of each release, made side by side."""
+def side_by_side(commands: Mapping[str, Sequence[str | Path]], logs: Path) -> None:
+    """Run a command for each release, all at once: each waits for the network at other times."""
+    running = {}
+    for version, command in commands.items():
+        with (logs / f"{version}.log").open("wb") as log:
+            running[version] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    failed = [version for version, process in running.items() if process.wait() != 0]
+    assert not failed, "".join((logs / f"{version}.log").read_text()[-2000:] for version in failed)
+
+
+def debootstrap(folder: Path) -> None:
+    """A tree of each release with the bare packages, named by its version."""
+    folder.mkdir()
+    options = ("--variant=minbase", f"--include={','.join(BARE_PACKAGES)}")
+    side_by_side(
+        {version: ("debootstrap", *options, suite, folder / version) for version, suite in RELEASES.items()}, folder
+    )
+
+
+def bare_trees(factory: pytest.TempPathFactory, folder: Path) -> dict[str, Path]:
+    """Trees of one's own in `folder`, copied from those that are made once for a whole run."""
+    made = once(factory, "debootstrap", debootstrap)
     trees = {version: folder / suite for version, suite in RELEASES.items()}
-    making = {}
-    for version, suite in RELEASES.items():
-        command = ("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, trees[version])
-        with (folder / f"{suite}.log").open("wb") as log:
-            making[version] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    failed = [RELEASES[version] for version, process in making.items() if process.wait() != 0]
-    assert not failed, "".join((folder / f"{suite}.log").read_text()[-2000:] for suite in failed)
+    for version, tree in trees.items():
+        subprocess.run(("cp", "--archive", "--reflink=auto", made / version, tree), check=True)
     return trees
+
+
+def install(packages: Sequence[str], trees: Mapping[str, Path], logs: Path) -> None:
+    """Install Debian's packages in each tree."""
+    # No tor starts while its package is installed.
+    script = (
+        "set -e; printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; "
+        'apt-get -q update; apt-get -q -y --no-install-recommends install "$@"; apt-get clean; '
+        "rm /usr/sbin/policy-rc.d"
+    )
+    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", **proxies}
+    side_by_side(
+        {
+            version: (
+                *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--resolv-conf=off"),
+                *("--bind-ro=/etc/resolv.conf", "--bind-ro=/etc/hosts"),
+                *(f"--machine=tipbox-{os.getpid()}-{version}", f"--directory={tree}"),
+                *(f"--setenv={name}={value}" for name, value in environment.items()),
+                *("bash", "-c", script, "-", *packages),
+            )
+            for version, tree in trees.items()
+        },
+        logs,
+    )
 
 
 @contextmanager

@@ -13,10 +13,9 @@ from typing import Final
 
 import pytest
 
-from deploy.machine import RELEASES, debootstrap
+from deploy.machine import RELEASES, bare_trees
 from support.tree import copy_tree
 
-PACKAGES: Final = ("git", "make", "python3-venv")
 HOME: Final = Path("/home/tester")
 REGISTRIES: Final = re.compile(r"(?i:pip|npm_config|ssl_cert|requests_ca)_|NODE_EXTRA_CA_CERTS|(?i:.+_proxy)")
 """Variables that say how this machine reaches the package registries."""
@@ -93,13 +92,13 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Bare]]:
     folder = tmp_path_factory.mktemp("bare")
     started: dict[str, Bare] = {}
     try:
-        for version, root in debootstrap(folder, PACKAGES).items():
+        for version, root in bare_trees(tmp_path_factory, folder).items():
             started[version] = Bare(root, version)
         yield started
     finally:
         for one in started.values():
             one.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(("rm", "-rf", folder), check=False)
 
 
 @pytest.mark.timeout(3600)

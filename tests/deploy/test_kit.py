@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.conftest import ORGANISATION, Kit, make_kit
-from deploy.machine import RELEASES
+from deploy.machine import RELEASES, bare_trees, install
 from support.world import Ring
 
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
@@ -21,6 +22,15 @@ def _desk_kit(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = make_kit("desk", out, kit.wheel, kit.key)
     assert f"tipbox {' '.join(kit.key.with_suffix('.pub').read_text().split()[:2])}" in said
     return out
+
+
+@pytest.fixture(scope="module", name="trees")
+def _trees(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    folder = tmp_path_factory.mktemp("bare")
+    trees = bare_trees(tmp_path_factory, folder)
+    install(("openssh-client",), trees, folder)
+    yield trees
+    subprocess.run(("rm", "-rf", folder), check=False)
 
 
 def without_network(tree: Path, *command: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
@@ -47,9 +57,17 @@ def test_the_desk_is_installed_from_the_stick_alone(
     for path in [home, *home.rglob("*")]:
         shutil.chown(path, 1000, 1000)
     try:
+        command = ("/home/staff/kit/install-desk.sh", "--signers", "/home/staff/signers")
+        (tree / "usr/bin/ssh-keygen").rename(tree / "usr/bin/aside")
+        lacking = without_network(tree, "bash", *command, expect=1)
+        (tree / "usr/bin/aside").rename(tree / "usr/bin/ssh-keygen")
+        assert lacking.stderr == (
+            "install-desk: ssh-keygen is missing, which checks the signature: install Debian's package openssh-client, "
+            "or leave out --signers and compare the hash that was read to you\n"
+        )
         # As on Tails: no package that brings pip into a venv.
         without_network(tree, "bash", "-c", "! python3 -m pip --version")
-        said = without_network(tree, "bash", "/home/staff/kit/install-desk.sh", "--signers", "/home/staff/signers")
+        said = without_network(tree, "bash", *command)
         locked = ("--vault", "/home/staff/desk/vault", "--passphrase-file", "/home/staff/desk/passphrase")
         listed = without_network(tree, "/home/staff/tipbox/bin/tipbox", "desk", "list", *locked, "--json")
         packages = {path.name.split("-")[0].lower() for path in home.glob("tipbox/lib/*/site-packages/*.dist-info")}
