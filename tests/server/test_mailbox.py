@@ -27,6 +27,7 @@ from tipbox.server.bundles.importing import ImportResult, import_bundles
 from tipbox.server.storage.models import Deposit, Ledger, Reply, ReplyOpening
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.settle import settle_server
 from tipbox.server.upkeep.status import server_status
 
 
@@ -140,6 +141,22 @@ def test_a_reply_is_deposited_read_and_deleted(server: Server, desk: Desk) -> No
     assert rows(server)[:2] == [0, 0]
     assert server.read(lambda connection: connection.execute(select(Ledger.reply_bytes)).scalar_one()) == 0
     assert all(finding.ok for finding in check_server(server.home))
+
+
+def test_reading_leaves_no_time_on_the_disk(server: Server, desk: Desk) -> None:
+    """Whether and when a mailbox was opened does not show on the file of a reply: neither today nor once settled."""
+    box = Box()
+    reply = box.reply(300_000)
+    desk.deposit(box, reply)
+
+    for settled in (False, True):
+        if settled:
+            assert settle_server(server.home, today=days.today() + timedelta(days=1)).blobs == 1
+        (file,) = (path for path in (server.home / "blobs").rglob("*") if path.is_file())
+        before = file.stat().st_atime_ns
+        with server.client() as client:
+            assert client.whole(box, reply).startswith(reply.whole)
+        assert file.stat().st_atime_ns == before, f"settled: {settled}"
 
 
 def test_another_token_reads_and_deletes_nothing(server: Server, desk: Desk) -> None:

@@ -36,6 +36,10 @@ PIECE: Final = MIB
 """Bytes read or written at a time when a blob is copied."""
 SETTLED: Final = "settled"
 """The folder of files whose times and order tell nothing."""
+READ_NEVER: Final = 4_102_444_800
+"""Seconds since 1970, in the year 2100: when a file says that it was read last. Linux notes a reading only on a file
+that was changed since the last one, or not read for a day (``relatime``): on this one, none. Else the file of a reply
+would tell when its source opened it."""
 _NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SWEPT_AT_ONCE: Final = 256
 """Each of them is an open file while it is locked."""
@@ -129,6 +133,7 @@ class _IncomingFile:
     def keep(self, size: int) -> str:
         if size != self.size:
             os.ftruncate(self._descriptor, size)
+        os.utime(self._descriptor, ns=(READ_NEVER * 10**9, os.fstat(self._descriptor).st_mtime_ns))
         # Bytes and name are durable before a row can name them.
         os.fsync(self._descriptor)
         fsync_folder(self._folder)

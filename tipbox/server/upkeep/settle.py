@@ -22,14 +22,14 @@ from tipbox.errors import Full, Malformed
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.formats.base import days
 from tipbox.server.home import EXPORT_DAY, Home
-from tipbox.server.storage.blobs import PIECE, SETTLED, LocalBlobs, only_reader, open_plain
+from tipbox.server.storage.blobs import PIECE, READ_NEVER, SETTLED, LocalBlobs, only_reader, open_plain
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep import upkeep_lock
 
-ONE_TIME: Final = (0, 0)
+ONE_TIME: Final = (READ_NEVER, 0)
 """When a settled file says that it was read and changed."""
 _VACUUM_COPIES: Final = 2
 """VACUUM writes the database into a temporary file, and from there into the log."""
