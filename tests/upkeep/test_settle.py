@@ -255,6 +255,27 @@ def test_files_of_today_stay(server: Here, organisations: list[Organisation]) ->
     assert [path.parent.name for path in files(server).values()] == ["blobs"]
 
 
+def test_no_folder_tells_when_something_in_it_went(server: Here, organisations: list[Organisation]) -> None:
+    """What a source deleted, or did not bring to its end, leaves the second of it on the folder that it was in."""
+    server.upload(envelope(organisations, 1000))
+    settle_server(server.home, today=tomorrow())
+    blobs = LocalBlobs(server.home / "blobs")
+    (settled,) = (server.home / "blobs" / "settled").iterdir()
+    blobs.delete([settled.name])
+    with blobs.create():
+        pass  # cut before its first part was whole
+    (server.home / "spool" / "tmpabc").touch()  # as where a file system makes no nameless files
+    (server.home / "spool" / "tmpabc").unlink()
+    folders = [settled.parent, server.home / "blobs", server.home / "spool"]
+    before = [folder.stat() for folder in folders]
+
+    settle_server(server.home, today=tomorrow())
+
+    after = [folder.stat() for folder in folders]
+    assert all(one.st_mtime_ns != other.st_mtime_ns for one, other in zip(before, after, strict=True))
+    assert all(one.st_ctime_ns != other.st_ctime_ns for one, other in zip(before, after, strict=True))
+
+
 def test_what_goes_goes_from_both_folders(server: Here, organisations: list[Organisation]) -> None:
     server.upload(envelope(organisations, 1000), envelope(organisations, 1000))
     settle_server(server.home, today=tomorrow())

@@ -3,7 +3,8 @@
 The database is rewritten in place (docs/decisions/0006): every table in the order of its keys, which are random, pages
 one after the other, nothing between them, no log beside it. A blob that was written on a closed day is copied, in
 random order, to a new file in another folder, with one time for all; the first file goes once the copy is durable. So
-a crash at any point leaves each blob there once, or twice with the same bytes. Everything runs beside the server.
+a crash at any point leaves each blob there once, or twice with the same bytes. Folders get
+the time of the settle, or they would show when the last file in them went. Everything runs beside the server.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def settle_open_server(server: OpenServer, today: date) -> SettleResult:
     removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
     sqlite = server.store.engine.dialect.name == "sqlite"
     rewritten = sqlite and _rewrite_database(server.home, server.store)
+    _touch_folders(server.home)
     is_complete = not files.remaining and (rewritten or not sqlite)
     if is_complete:
         write_file(server.home.settled_day, today.isoformat().encode(), server.home.file_mode)
@@ -143,6 +145,13 @@ def _settle_blob(path: Path, settled: Path, mode: int) -> bool:
     except BlockingIOError:  # a body that has been coming since yesterday, or a sweep
         return False
     return True
+
+
+def _touch_folders(home: Home) -> None:
+    """Take from the folders the second at which the last file in them came or went."""
+    for folder in (home.blobs, home.blobs / SETTLED, home.spool, home.outgoing):
+        if folder.is_dir():
+            os.utime(folder)  # now: whoever may write in a folder may set that, and no other time
 
 
 # --- what should not be there -----------------------------------------------------------------------------------------
