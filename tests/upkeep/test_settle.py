@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Executable, insert, text
+from sqlalchemy import Connection, Executable, insert, select, text
 
 from support.killed import killed_at
 from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
@@ -178,6 +179,8 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     assert sum(one < other for one, other in pairwise(before)) > 0.9 * LETTERS  # the order of arrival
     assert comparable(databases[0]) != comparable(databases[1])
 
+    # Each server has a key of its own, and the settle stamps with it: made equal, as the decoys were.
+    shutil.copy2(Home(tmp_path / "one").server_key, Home(tmp_path / "other").server_key)
     done = [settle_server(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
 
     assert all(one.is_complete and one.database for one in done)
@@ -253,6 +256,21 @@ def test_files_of_today_stay(server: Here, organisations: list[Organisation]) ->
 
     assert (done.blobs, done.is_complete) == (0, True)
     assert [path.parent.name for path in files(server).values()] == ["blobs"]
+
+
+def test_no_stamp_tells_what_came_before_an_export(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """An export stamps what is there. Of two Envelopes of one closed day, the one with a stamp would be the first."""
+    early, late = envelope(organisations), envelope(organisations)
+    server.upload(early)
+    assert fetched(server, organisations[0], tmp_path / "out") == [early.whole]
+    server.upload(late)
+
+    settle_server(server.home, today=tomorrow())
+
+    stamped = server.read(lambda connection: connection.execute(select(Envelope.stamp.is_not(None))).scalars().all())
+    assert stamped in ([True, True], [False, False])
 
 
 def test_no_folder_tells_when_something_in_it_went(server: Here, organisations: list[Organisation]) -> None:

@@ -193,12 +193,25 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
 
 
 def _stamped(server: OpenServer, pending: Sequence[PendingEnvelope]) -> list[PendingEnvelope]:
-    """The same with a receipt each. A stamp is made once: here, away from the process that strangers talk to."""
-    made = {one.id: stamp(one.hash, one.day, server.keys.signing) for one in pending if one.receipt is None}
+    """The same with a receipt each. A stamp is made once, and away from the process that strangers talk to."""
+    made = _stamp(server, [(one.id, one.hash, one.day) for one in pending if one.receipt is None])
+    return [one if one.receipt else replace(one, receipt=Receipt(one.day, made[one.id])) for one in pending]
+
+
+def stamp_all(server: OpenServer) -> None:
+    """Stamp every Envelope that was never exported: without it, one would tell that it came after the last export."""
+    unstamped = select(Envelope.id, Envelope.hash, Envelope.day).where(Envelope.stamp.is_(None))
+    rows = server.store.read(lambda connection: connection.execute(unstamped).all())
+    _stamp(server, [(row[0], row[1], row[2]) for row in rows])
+
+
+def _stamp(server: OpenServer, envelopes: Sequence[tuple[bytes, bytes, date]]) -> dict[bytes, bytes]:
+    """Make and keep the stamps of Envelopes, each with id, hash and day; by id."""
+    made = {ident: stamp(digest, day, server.keys.signing) for ident, digest, day in envelopes}
     for at in range(0, len(made), _BATCH):
         stamps = {ident: made[ident] for ident in list(made)[at : at + _BATCH]}
         server.store.write(partial(envelope_rows.keep_stamps, stamps=stamps))
-    return [one if one.receipt else replace(one, receipt=Receipt(one.day, made[one.id])) for one in pending]
+    return made
 
 
 def are_there(server: OpenServer, envelopes: Sequence[bytes]) -> bool:

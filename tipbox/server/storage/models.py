@@ -56,7 +56,7 @@ class Envelope(Base):
     """A stored Envelope.
 
     ``hash``: of all but its trailer. ``blob``: where the sealed parts lie, None without a body. ``stamp``: the server's
-    signature over hash and day, made by the first export. ``effort``: the class of what was paid for it.
+    signature over hash and day, made by the first export or settle. ``effort``: the class of what was paid for it.
     """
 
     __tablename__ = "envelope"

@@ -3,8 +3,9 @@
 The database is rewritten in place (docs/decisions/0006): every table in the order of its keys, which are random, pages
 one after the other, nothing between them, no log beside it. A blob that was written on a closed day is copied, in
 random order, to a new file in another folder, with one time for all; the first file goes once the copy is durable. So
-a crash at any point leaves each blob there once, or twice with the same bytes. Folders get
-the time of the settle, or they would show when the last file in them went. Everything runs beside the server.
+a crash at any point leaves each blob there once, or twice with the same bytes. Folders get the time of the settle, or
+they would show when the last file in them went. Envelopes that no export has stamped yet are stamped, or those that
+came before the last export of a day would show. Everything runs beside the server.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Final
 from tipbox.errors import Full, Malformed
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.formats.base import days
+from tipbox.server.bundles.export import stamp_all
 from tipbox.server.home import EXPORT_DAY, Home
 from tipbox.server.storage.blobs import PIECE, READ_NEVER, SETTLED, LocalBlobs, only_reader, open_plain
 from tipbox.server.storage.disk import Disk
@@ -74,6 +76,7 @@ def settle_open_server(server: OpenServer, today: date) -> SettleResult:
     removed = sum(1 for _ in _remove_stale(server.home, today)) + sweep(server.store, server.blobs)
     files = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else _NO_FILES
     removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
+    stamp_all(server)  # before the rewrite, which leaves nothing of who had a stamp already
     sqlite = server.store.engine.dialect.name == "sqlite"
     rewritten = sqlite and _rewrite_database(server.home, server.store)
     _touch_folders(server.home)
