@@ -94,11 +94,10 @@ class Source:
         }
         return SentTip(_ID.findall(done.out)[0], digits)
 
-    def inbox(self) -> list[dict[str, Any]]:
+    def inbox(self, *options: str) -> list[dict[str, Any]]:
         """The replies that `source inbox` prints."""
-        done = tipbox(
-            *("source", "inbox", self.line.url, "--keys", self.line.keys, "--passphrase-file", self.secret, "--json")
-        )
+        unlock: list[str | Path] = ["--keys", self.line.keys, "--passphrase-file", self.secret]
+        done = tipbox("source", "inbox", self.line.url, *unlock, *options, "--json")
         replies = done.json["replies"]
         assert isinstance(replies, list)
         return replies

@@ -319,6 +319,11 @@ class Seized:
         return {mailbox for (mailbox,) in self._rows("SELECT mailbox FROM reply WHERE organisation = ?", organisation)}
 
 
+def files_with(server: Server, needle: bytes) -> list[str]:
+    """The files of a running server's folder that hold some bytes anywhere: in rows, free pages, or a journal."""
+    return sorted(path.name for path in server.home.rglob("*") if path.is_file() and needle in path.read_bytes())
+
+
 def carry_check_digits(
     code: AccessCode, organisation: bytes, digits: str, envelopes: Mapping[str, bytes], accomplice: Captured
 ) -> set[str]:

@@ -225,7 +225,9 @@ def acknowledge(server: OpenServer, organisation: bytes, envelopes: Sequence[byt
     marked = deleted = 0
     for at in range(0, len(envelopes), _BATCH):
         batch = envelopes[at : at + _BATCH]
-        marking = server.store.write(partial(envelope_rows.acknowledge, organisation=organisation, envelopes=batch))
+        marking = server.store.write(
+            partial(envelope_rows.acknowledge, organisation=organisation, envelopes=batch), erases=True
+        )
         # Once the rows are gone for good; what a crash leaves here is swept.
         server.blobs.delete(marking.deletion.blobs)
         marked += marking.slots

@@ -90,7 +90,10 @@ class Mailboxes:
 
     def delete(self, addresses: Sequence[bytes], replies: Sequence[bytes]) -> None:
         """``POST /api/mailbox/delete``: what is named is durably gone on return."""
-        blobs = self.store.write(lambda connection: reply_rows.delete_named(connection, addresses, replies))
+        # Erased, also from the log: whoever finds an access code later could open what lies there until tonight.
+        blobs = self.store.write(
+            lambda connection: reply_rows.delete_named(connection, addresses, replies), erases=True
+        )
         # After the rows, and before the answer, which promises a source that they are gone.
         self.threads.disk(self.blobs.delete_durably, blobs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar, cast
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
 from tipbox.files.lock import exclusive
-from tipbox.server.storage.database import READ_ONLY
+from tipbox.server.storage.database import BUSY_SECONDS, READ_ONLY
 from tipbox.server.storage.database_errors import no_room
 from tipbox.server.storage.executors import InPlaceThreads, Outcome, Threads
 from tipbox.server.storage.models import Ledger
@@ -35,8 +35,19 @@ class Deletion:
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
+_WAIT_FOR_READERS: Final = 100
+"""Milliseconds for which emptying the log waits for those who read from it; they read for a few."""
 DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
 """Also a file system, or a limit, that takes no file of this size."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """Work of one call: whether it ``writes``, and whether it ``erases`` what it deletes."""
+
+    work: Work
+    writes: bool = False
+    erases: bool = False
 
 
 class Store:
@@ -50,17 +61,22 @@ class Store:
         threads = threads or InPlaceThreads()
         self._call = threads.grouped(self._run)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
         """``work`` in a transaction of its own, durable on return.
+
+        Args:
+            work: what is done.
+            erases: on return, what it deleted is in no byte of SQLite's files. While somebody reads from the log, it
+                may lie there until the log is emptied next, at the latest by the settle.
 
         Raises:
             Full: the database's disk has no room; nothing of this transaction is kept.
         """
-        return cast("T", self._result(self._call((True, work))))
+        return cast("T", self._result(self._call(_Item(work, writes=True, erases=erases))))
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """``work`` that changes nothing."""
-        return cast("T", self._result(self._call((False, work))))
+        return cast("T", self._result(self._call(_Item(work))))
 
     @contextmanager
     def alone(self) -> Iterator[sqlite3.Connection]:
@@ -92,12 +108,14 @@ class Store:
             raise error
         return value
 
-    def _run(self, items: Sequence[tuple[bool, Work]]) -> list[Outcome]:
+    def _run(self, items: Sequence[_Item]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        writes = [(place, work) for place, (writes, work) in enumerate(items) if writes]
-        reads = [(place, work) for place, (writes, work) in enumerate(items) if not writes]
+        writes = [(place, item.work) for place, item in enumerate(items) if item.writes]
+        reads = [(place, item.work) for place, item in enumerate(items) if not item.writes]
         if writes:
             outcomes |= self._run_writes(writes)
+        if self._sqlite and any(item.erases for item in items):
+            self._empty_log()  # once for a group, however many ask
         if reads:
             outcomes |= self._run_reads(reads)
         return [outcomes[place] for place in range(len(items))]
@@ -129,6 +147,16 @@ class Store:
         except (DBAPIError, _PartialWrite):
             # One of them broke the transaction: each gets its own, so that the others are not lost with it.
             return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
+
+    def _empty_log(self) -> None:
+        """Write SQLite's log into the database, where deleted rows are overwritten, and cut it to nothing."""
+        with self._turns(), closing(self.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_WAIT_FOR_READERS}")
+            # What was deleted is durably so in the log already; a disk without room leaves it to the settle.
+            with suppress(sqlite3.OperationalError):
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
