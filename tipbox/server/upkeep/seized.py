@@ -87,7 +87,7 @@ class SeizureReport:
     mailboxes: int
     """Mailboxes with a reply. Whose they are, and which Envelope each belongs to, does not show."""
     counted: dict[str, int]
-    """Envelopes taken in, by day, also those that have gone since."""
+    """Uploads begun, by day, stored or not, also those that have gone since."""
     clock: dict[str, Any]
     rows: dict[str, int]
     """Rows of every table."""
@@ -123,7 +123,7 @@ class SeizureReport:
         if self.mailboxes:
             yield f"  {self.mailboxes} mailboxes hold replies; whose they are, and to which Envelope, does not show."
         for day, count in self.counted.items():
-            yield f"  {day}: {count} Envelopes were taken in, those that have gone included."
+            yield f"  {day}: {count} uploads were begun, stored or not, those that have gone included."
         yield f"  Last day seen {self.clock['last_day']}, {self.clock['days_seen']} days counted."
         yield f"  Settings, with their values: {', '.join(self.settings) or 'none'}."
         yield f"  Private keys: {'; '.join(self.private_keys) or 'none'}."
