@@ -52,6 +52,20 @@ export interface MailboxContents {
   readonly leftOut: number;
 }
 
+/** Ids of organisations whose replies may be in mailboxes. */
+export interface Whose {
+  /** Those whose manifests the page holds: they are asked for first, so that no server crowds them out. */
+  readonly held: readonly Bytes[];
+  /** All that the server names. */
+  readonly named: readonly Bytes[];
+}
+
+/** All of them, in the order in which they are asked for. */
+function inOrder({ held, named }: Whose): Bytes[] {
+  const isHeld = (id: Bytes): boolean => held.some((one) => equal(one, id));
+  return [...[...held].sort(compare), ...named.filter((id) => !isHeld(id)).sort(compare)];
+}
+
 /** Whether an error means that a reply cannot be shown; others are errors of the connection or of this software. */
 function isOfTheReply(error: unknown): boolean {
   return !["network", "slow-down", "unavailable", "stopped", "internal", "unsupported"].includes(codeOf(error));
@@ -65,14 +79,11 @@ export class MailboxClient {
   /** SHA-256 of each letter that was opened: a server cannot show one reply twice under two ids. */
   readonly #seen = new Set<string>();
 
-  /**
-   * `api` is the address of `/api/mailbox`; `organisations` are the ids of all whose replies may be there. The root
-   * must not be wiped while replies are opened.
-   */
-  constructor(api: string, root: Bytes, organisations: readonly Bytes[], options: ConnectionOptions) {
+  /** `api` is the address of `/api/mailbox`. The root must not be wiped while replies are opened. */
+  constructor(api: string, root: Bytes, whose: Whose, options: ConnectionOptions) {
     this.#api = api;
     this.#root = root;
-    this.#organisations = [...organisations].sort(compare);
+    this.#organisations = inOrder(whose);
     this.#connection = new Connection(null, options);
   }
 

@@ -5,7 +5,7 @@ import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, fromHex, toHex } from "../formats/base/bytes.js";
 import { ID_SIZE, PIECE_SIZE } from "../formats/base/limits.js";
 import type { Answer, ToWorker } from "../messages.js";
-import { type ListedReply, MailboxClient, type ReadableReply } from "../net/mailbox_client.js";
+import { type ListedReply, MailboxClient, type ReadableReply, type Whose } from "../net/mailbox_client.js";
 import { addresses, connectionOptions, listsFor, manifests, named, serve, tell } from "./host.js";
 import { readTyped } from "./judge.js";
 import { readNames } from "./names.js";
@@ -33,10 +33,10 @@ function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
   };
 }
 
-/** Ids of all organisations that the server names, by a manifest or by the id alone: ids need no trust. */
-function organisations(): Bytes[] {
-  const ids = new Set([...manifests.map(({ id }) => toHex(id)), ...named]);
-  return [...ids].map(fromHex).filter((id) => id !== null && id.length === ID_SIZE) as Bytes[];
+/** All organisations that the server names, by a manifest or by the id alone: ids need no trust. */
+function organisations(): Whose {
+  const ids = [...new Set(named)].map(fromHex).filter((id) => id !== null && id.length === ID_SIZE) as Bytes[];
+  return { held: manifests.map(({ id }) => id), named: ids };
 }
 
 async function open(typed: string): Promise<void> {

@@ -30,9 +30,10 @@ beforeEach(async () => {
 });
 afterEach(() => postbox.stop());
 
-function mailbox(organisations: readonly Bytes[] = [FIDH, KIBHR]): MailboxClient {
+function mailbox(organisations: readonly Bytes[] = [FIDH, KIBHR], held: readonly Bytes[] = []): MailboxClient {
   const timing = { firstPause: 1, longestPause: 5, retryFor: 600_000 };
-  return new MailboxClient(postbox.api, ROOT, organisations, {
+  const whose = { named: organisations, held };
+  return new MailboxClient(postbox.api, ROOT, whose, {
     signal: new AbortController().signal,
     timing,
     onTrouble: (trouble) => troubles.push(trouble),
@@ -277,6 +278,19 @@ describe("a mailbox on the line", () => {
     expect(postbox.seen).toEqual([...new Array(4).fill(" 1024 65536"), ...new Array(2).fill("/delete 17408 32")]);
     expect(postbox.deposits.length).toBe(1);
     expect(new Set(postbox.tokens.slice(0, 4).flat()).size).toBe(128);
+  });
+
+  it("asks first for those whose manifests are held, whatever ids a server names beside them", async () => {
+    const ids = Array.from({ length: 130 }, (_, i) => concat(uint(i + 1, 2), new Uint8Array(14)));
+    const held = ids.slice(128);
+    postbox.deposits = await Promise.all(held.map((id) => replyOf(id)));
+    const { shown, leftOut } = await mailbox(ids, held).open();
+
+    expect(shown.map(({ organisation }) => toHex(organisation)).sort()).toEqual(held.map(toHex));
+    expect(leftOut).toBe(2);
+    // The first request is for those held and the 30 lowest of the others.
+    const expected = await mailboxRequest(ROOT, [...held, ...ids.slice(0, 30)]);
+    expect(postbox.tokens[0]).toEqual(expected.map(({ token }) => toHex(token)));
   });
 
   it("asks again when answers are lost, and says so", async () => {
