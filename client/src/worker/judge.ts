@@ -10,9 +10,11 @@ import type { Judgement } from "../messages.js";
 
 const GROUP_SIZE = 6;
 
-/** Whether words are typed, not digits. */
+/** Whether words are typed, not digits: a letter O among digits is an error in digits. */
 export function isWords(typed: string): boolean {
-  return /\p{L}/u.test(typed);
+  const count = (kind: RegExp): number => typed.match(kind)?.length ?? 0;
+  const letters = count(/\p{L}/gu);
+  return letters > 0 && letters >= count(/\p{Nd}/gu); // words may be numbered
 }
 
 /** The access code that is typed, or `null` if it is not one. */

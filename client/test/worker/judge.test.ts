@@ -52,6 +52,17 @@ describe("digits as they are typed", () => {
     }
   });
 
+  it("are digits also with a letter among them, and name its group", async () => {
+    const written = digits(await generate());
+    for (const wrong of [`${written.slice(0, 15)}O${written.slice(16)}`, `${written.slice(0, 15)}l`]) {
+      for (const spelling of [wrong, wrong.replace(/ /g, "")]) {
+        expect(isWords(spelling)).toBe(false);
+        expect(await judge(spelling, [], null)).toMatchObject({ unit: "digits", state: "wrong", at: 3 });
+      }
+    }
+    expect(["1. avenging", "10 hyp 11 vil", "av", "01 ав 02 ги"].map(isWords)).not.toContain(false);
+  });
+
   it("say that something is wrong when the check does not hold, and name nothing that is not known", async () => {
     const written = digits(await generate());
     const wrong = `${written.slice(0, -1)}${other(written.at(-1) ?? "")}`;
