@@ -80,6 +80,8 @@ export type FromWorker =
   /** A request failed and is repeated, or (`null`) requests succeed again. */
   | { readonly kind: "connection"; readonly trouble: Code | null }
   | { readonly kind: "stored" }
+  /** Sending fails, but the message may have arrived: the new access code, `null` for one that is known. */
+  | { readonly kind: "doubt"; readonly accessCode: string | null }
   /** Sending or starting failed; `file` is the index of the file that caused it. */
   | { readonly kind: "failed"; readonly code: Code; readonly file: number | null }
   /** `null` when the list of words cannot be used. */

@@ -1,7 +1,7 @@
 // One upload (docs/protocol.md, section 3). Everything here is ciphertext. What was sealed is kept until the server has
 // acknowledged it, and repeated as it is: sealing it again would use a nonce twice.
 
-import { demand } from "../errors.js";
+import { type Code, codeOf, demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import { ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
@@ -84,9 +84,13 @@ function parseState(value: unknown): UploadState {
   return { stored: false, missing: value.missing.map(parseRange) };
 }
 
+/** Errors that leave open what became of the request; any other one is a refusal, and nothing came of it. */
+const OPEN: readonly Code[] = ["network", "slow-down", "unavailable", "not-found", "stopped", "internal"];
+
 /** An upload under one draft token. */
 export class Upload {
   readonly length = new RunLength();
+  #mayBeStored = false;
   readonly #options: UploadOptions;
   readonly #connection: Connection;
 
@@ -96,13 +100,19 @@ export class Upload {
     this.#connection.onCut = () => this.length.cut();
   }
 
+  /** Whether the last request was sent, and nothing that the server said since shows that it stored nothing. */
+  get mayBeStored(): boolean {
+    return this.#mayBeStored;
+  }
+
   /**
    * Sends header and letter, and the trailer of an Envelope without a body. They are stored when this returns; true if
    * that was the whole Envelope.
    */
-  async open(...pieces: readonly Bytes[]): Promise<boolean> {
-    const body = concat(...pieces);
-    const state = await this.#connection.retry(() => this.#request("PUT", "", body));
+  async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
+    const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
+    const attempt = (): Promise<UploadState> => this.#request("PUT", "", body);
+    const state = await this.#connection.retry(trailer === undefined ? attempt : () => this.#last(attempt));
     this.#options.onAcknowledged?.(body.length);
     return state.stored;
   }
@@ -144,7 +154,8 @@ export class Upload {
    */
   async finish({ hash, trailer }: EnvelopeEnd): Promise<void> {
     const body = concat(hash, trailer);
-    const state = await this.#connection.retry(() => this.#request("POST", "/finish", body, FINISH_TIMEOUT));
+    const attempt = (): Promise<UploadState> => this.#request("POST", "/finish", body, FINISH_TIMEOUT);
+    const state = await this.#connection.retry(() => this.#last(attempt));
     demand(state.stored, "network");
     this.#options.onAcknowledged?.(trailer.length);
   }
@@ -162,6 +173,19 @@ export class Upload {
       }
     }
     return stored.slice(0, count);
+  }
+
+  /** Makes the request after which the server has stored all. */
+  async #last(attempt: () => Promise<UploadState>): Promise<UploadState> {
+    const before = this.#mayBeStored;
+    this.#mayBeStored = true; // from now on, also when the answer is lost, makes no sense, or is not waited for
+    try {
+      return await attempt();
+    } catch (error) {
+      // A refusal takes this request back, and none whose answer was lost before.
+      if (!OPEN.includes(codeOf(error))) this.#mayBeStored = before;
+      throw error;
+    }
   }
 
   async #request(method: Request["method"], path: string, body?: Bytes, extra = 0): Promise<UploadState> {

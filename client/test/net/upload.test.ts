@@ -1,8 +1,8 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Code } from "../../src/errors.js";
+import { type Code, codeOf, TipboxError } from "../../src/errors.js";
 import * as accessCodes from "../../src/formats/access_code.js";
 import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
-import { today } from "../../src/formats/base/days.js";
+import { type Day, today } from "../../src/formats/base/days.js";
 import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../../src/formats/base/limits.js";
 import { padme } from "../../src/formats/base/padding.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
@@ -98,7 +98,15 @@ async function deliver(
     chosen = organisations,
     signal = new AbortController().signal,
     wake,
-  }: { chosen?: readonly TestOrganisation[]; signal?: AbortSignal; wake?: EventTarget } = {},
+    day = today(),
+    news = [],
+  }: {
+    chosen?: readonly TestOrganisation[];
+    signal?: AbortSignal;
+    wake?: EventTarget;
+    day?: Day;
+    news?: FromWorker[];
+  } = {},
   timing: object = TIMING_OF_TESTS,
   contents: readonly Bytes[] = sizes.map(contentOf),
 ): Promise<Sent> {
@@ -111,12 +119,11 @@ async function deliver(
     language: "ru",
     accessCode: null,
   };
-  const news: FromWorker[] = [];
   const manifests = await readManifests(
     organisations.map(({ file }) => file),
     today(),
   );
-  await send(order, manifests, today(), (one) => news.push(one), { signal, ...(wake && { wake }), timing });
+  await send(order, manifests, day, (one) => news.push(one), { signal, ...(wake && { wake }), timing });
   return { news, files };
 }
 
@@ -376,6 +383,96 @@ describe("a tip with files", () => {
       CountedFile.prototype.slice = real;
     }
     expect([...intake.drafts.values()].some(({ stored }) => stored)).toBe(false);
+  });
+});
+
+describe("what failed and may have arrived", () => {
+  const FULL = { status: 507, error: "full" };
+  const CODE = expect.stringMatching(/^(?:[0-9]{6} ){5}[0-9]{6}$/) as string;
+  const GONE = { status: 404, error: "no-draft" };
+
+  /** The code of the error, and the digits of each access code that is in doubt. */
+  async function failing(sizes: readonly number[], signal?: AbortSignal): Promise<[string, ...(string | null)[]]> {
+    const news: FromWorker[] = [];
+    const failed = await deliver(sizes, { news, ...(signal && { signal }) }).catch(codeOf);
+    const letter = news.find((one) => one.kind === "letter");
+    const digits = news.filter((one) => one.kind === "doubt").map((one) => one.accessCode);
+    if (letter !== undefined) expect(digits.every((one) => one === letter.accessCode)).toBe(true);
+    return [failed as string, ...digits];
+  }
+
+  it.each<[string, string, readonly number[], Fault]>([
+    ["words", "", [], FULL],
+    ["words", "", [], { status: 422, error: "unknown-organisation" }],
+    ["files", "/finish", [9], GONE],
+    ["files", "/finish", [9], FULL],
+  ])(
+    "is in doubt when %s are refused after an answer was lost, and not when it was not",
+    async (_, path, sizes, no) => {
+      let lost = 0;
+      intake.fault = (seen) => {
+        if (seen.path !== path) return null;
+        return lost-- > 0 ? "lost-answer" : no;
+      };
+
+      expect(await failing(sizes)).toEqual([(no as { error: string }).error]);
+      lost = 2;
+      expect(await failing(sizes)).toEqual([(no as { error: string }).error, CODE]);
+    },
+  );
+
+  it("is in doubt when it was stopped after the last request, and not before", async () => {
+    for (const [path, sizes, doubt] of [
+      ["", [], [CODE]],
+      ["", [9], []],
+      ["/parts/0", [9], []],
+      ["/finish", [9], [CODE]],
+    ] as const) {
+      const stop = new AbortController();
+      intake.fault = (seen) => {
+        if (seen.path !== path) return null;
+        stop.abort(new TipboxError("stopped"));
+        return "lost-answer";
+      };
+
+      expect(await failing(sizes, stop.signal)).toEqual(["stopped", ...doubt]);
+    }
+  });
+
+  it("is in doubt when the last answer makes no sense", async () => {
+    intake.fault = () => ({ status: 418, error: "teapot" });
+    expect(await failing([])).toEqual(["internal", CODE]);
+    expect(await failing([9])).toEqual(["internal"]);
+  });
+
+  it("is in doubt when a server has other parts twice", async () => {
+    intake.fault = ({ path }) => (path === "/finish" ? { status: 409, error: "part-differs" } : null);
+
+    expect(await failing([9])).toEqual(["part-differs", CODE]);
+  });
+
+  it("is not in doubt when a manifest is no longer good: nothing is sent", async () => {
+    const news: FromWorker[] = [];
+
+    await expect(deliver([], { news, day: today() + 57 })).rejects.toThrow(/^expired$/);
+    expect(news).toEqual([]);
+    expect(intake.seen).toEqual([]);
+  });
+});
+
+describe("a manifest that ends while the page is open", () => {
+  it("keeps no message from the others, when its organisation is not chosen", async () => {
+    const short = await makeOrganisation("short", today(), { until: today() + 1 });
+    organisations.push(short);
+    try {
+      const chosen = organisations.slice(0, 1);
+      await deliver([], { chosen, day: today() + 1 });
+
+      expect(intake.stored[9]).toBe(organisations.length - 1);
+      await expect(deliver([], { day: today() + 1 })).rejects.toThrow(/^expired$/);
+    } finally {
+      organisations.pop();
+    }
   });
 });
 
