@@ -109,8 +109,11 @@ export type FromWorker =
   /** A complete file, or `null` if it is damaged. */
   | { readonly kind: "fetched"; readonly reply: string; readonly file: number; readonly blob: Blob | null }
   | { readonly kind: "deleted" }
-  /** A mailbox could not be read: `bad-passphrase`, or what the server gave is not a list. */
-  | { readonly kind: "unread"; readonly code: Code };
+  /**
+   * A mailbox could not be read: `bad-passphrase`, or what the server gave cannot be used; `deleting` when it was to
+   * delete something, which it may have done.
+   */
+  | { readonly kind: "unread"; readonly code: Code; readonly deleting: boolean };
 
 /** Digits that source and organisation can read to each other: equal ones prove that the message arrived unchanged. */
 export interface CheckDigits {

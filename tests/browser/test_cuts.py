@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from browser.pages import BAR, FAILED, LEAVE, MESSAGE, SENDING, STOP, Source
+from browser import lying
+from browser.pages import BAR, DIGITS, FAILED, LEAVE, MESSAGE, SENDING, STOP, Source
 from browser.wire import parts_sent
 from support.world import World
+from tipbox.formats.access_code import AccessCode, thread_id
 from tipbox.formats.base.padding import padme, parts
+from tipbox.formats.manifest import Manifest
 
 FILE_SIZE = 12_000_003
 CUT_AFTER = 1_700_000
@@ -113,3 +116,55 @@ def test_stopping_and_leaving_deliver_nothing(teller: Source, world: World, file
     [tip] = world.arrived("fidh")
     assert tip.message == "Подумаю ещё".encode()
     assert filecmp.cmp(file, tip.files[file.name], shallow=False)
+
+
+def test_words_whose_answer_is_lost_show_their_code_when_they_are_stopped(teller: Source, world: World) -> None:
+    browser, wire = teller.browser, teller.wire
+    teller.open_form()
+    teller.write("Больше не успею")
+    wire.losses = ["PUT /api/envelope"]
+    teller.send()
+    browser.until(lambda: browser.text("#app [data-part=trouble]"), "words about the line")
+    wire.down = True
+    wire.cut_all()
+    browser.click(STOP)
+    said = teller.wait_failed()
+    assert "Stopped" in said
+    assert "Keep the code" in said
+    pair_key = AccessCode.parse(browser.text(DIGITS)).secrets().pair_key(_id_of(world, "ili"))
+
+    [tip] = world.arrived("ili")
+    assert tip.message == "Больше не успею".encode()
+    assert tip.facts["thread"] == thread_id(pair_key).hex()
+
+
+def test_a_refusal_after_an_answer_without_sense_takes_nothing_back(source: Source) -> None:
+    """That answer may have been to a message that is stored; a refusal of the only request says that nothing is."""
+    browser, answers = source.browser, source.wire.answers
+    source.open_form()
+    source.write("Ответ не разобрать")
+    answers["/api/envelope"] = lying.answer(b"{")
+    source.send()
+    browser.until(lambda: browser.text("#app [data-part=trouble]"), "words about the line")
+    answers["/api/envelope"] = lying.answer(b'{"error":"full","message":""}', 507)
+    said = source.wait_failed()
+    assert "We do not know whether your message arrived" in said
+    assert "not delivered" not in said
+    assert "Keep the code" in said
+    assert browser.count(DIGITS) == 1
+
+    for error, status, expected in (
+        (b"full", 507, "your message was not delivered"),
+        (b"no-circuit", 403, "Nothing was delivered"),
+    ):
+        browser.click(FAILED)
+        answers["/api/envelope"] = lying.answer(b'{"error":"%s","message":""}' % error, status)
+        source.send()
+        said = source.wait_failed()
+        assert expected in said
+        assert "We do not know" not in said
+        assert browser.count(DIGITS) == 0
+
+
+def _id_of(world: World, name: str) -> bytes:
+    return Manifest.parse((world.keys / f"{name}.json").read_bytes()).id

@@ -23,6 +23,7 @@ export class Delivery {
   readonly #ask: (message: ToWorker) => void;
   #view: View = view("view-sending");
   #accessCode: string | null = null;
+  #inDoubt = false;
   #checks: readonly CheckDigits[] = [];
   #files = 0;
   #codeField: CodeField | null = null;
@@ -34,9 +35,19 @@ export class Delivery {
     show(this.#view.content);
   }
 
-  /** Whether a new access code was shown. */
-  get codeShown(): boolean {
-    return this.#accessCode !== null;
+  /** The new access code, once it may have answers. */
+  get accessCode(): string | null {
+    return this.#accessCode;
+  }
+
+  /** Whether the message may have arrived although sending failed. */
+  get inDoubt(): boolean {
+    return this.#inDoubt;
+  }
+
+  doubt(digits: string | null): void {
+    this.#inDoubt = true;
+    this.#accessCode = digits;
   }
 
   letter(digits: string | null): void {

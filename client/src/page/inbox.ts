@@ -14,6 +14,7 @@ export class Inbox {
   readonly #write: (answered: readonly string[], accessCode: string) => void;
   #view: View = view("view-open");
   #codeField: CodeField | null = null;
+  /** What is shown, except while the source is writing back. */
   #root = element("div");
   /** Ids of the organisations whose answers are shown. */
   readonly #answered = new Set<string>();
@@ -44,12 +45,18 @@ export class Inbox {
 
   #open(): void {
     const typed = this.#codeField?.value ?? "";
-    if (/\S/.test(typed)) this.#ask({ kind: "open", typed });
-    else this.#codeField?.say(this.#texts.get("typedEmpty"));
+    if (!/\S/.test(typed)) {
+      this.#codeField?.say(this.#texts.get("typedEmpty"));
+      return;
+    }
+    // Lists of words may take minutes: a second press would open it all once more, over what is read or written then.
+    this.#view.part("open").toggleAttribute("disabled", true);
+    this.#ask({ kind: "open", typed });
   }
 
   /** What was typed is not an access code. */
   refused(): void {
+    this.#view.part("open").toggleAttribute("disabled", false);
     this.#codeField?.refuse();
   }
 
@@ -61,16 +68,16 @@ export class Inbox {
   opening(): void {
     this.#codeField?.wipe();
     this.#codeField = null;
-    this.#view = view("view-opening");
-    show(this.#view.content);
+    this.#set(view("view-opening"));
+    show(this.#root);
   }
 
   trouble(trouble: Code | null): void {
-    this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
+    if (this.#view.has("trouble")) this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
   }
 
   opened({ accessCode, replies, pending, others, leftOut }: FromWorker & { kind: "opened" }): void {
-    this.#view = view("view-mailbox");
+    this.#set(view("view-mailbox"));
     const { part } = this.#view;
     for (const answer of replies) part("replies").append(this.#reply(answer));
     for (const one of pending) part("waiting").append(this.#wait(one));
@@ -83,10 +90,30 @@ export class Inbox {
     part("write").addEventListener("click", () => this.#write([...this.#answered], accessCode));
     part("delete").addEventListener("click", () => this.#confirm(true));
     part("keep").addEventListener("click", () => this.#confirm(false));
-    part("really").addEventListener("click", () => this.#ask({ kind: "delete" }));
-    this.#root = element("div");
-    this.#root.append(this.#view.content);
+    part("really").addEventListener("click", () => this.#delete());
     show(this.#root);
+  }
+
+  #delete(): void {
+    // It cannot be called back any more: there is nothing left to press.
+    const confirm = this.#view.part("confirm");
+    confirm.setAttribute("role", "status");
+    confirm.replaceChildren(element("p", this.#texts.get("deleting")));
+    this.#ask({ kind: "delete" });
+  }
+
+  /** Shows how it ended; later, when the source is writing just now: what is written must not be lost. */
+  #end(screen: View): void {
+    const isSeen = this.#root.isConnected;
+    this.wipe();
+    this.#set(screen);
+    if (isSeen) show(this.#root);
+  }
+
+  #set(screen: View): void {
+    this.#view = screen;
+    this.#root = element("div");
+    this.#root.append(screen.content);
   }
 
   /** Shows the answers again. */
@@ -96,11 +123,12 @@ export class Inbox {
 
   loaded(reply: string, answer: Answer | null): void {
     const row = this.#rows.get(reply);
+    if (row === undefined) return; // all was wiped meanwhile
     if (answer === null) {
-      row?.replaceChildren(this.#texts.get("unproven"));
+      row.replaceChildren(this.#texts.get("unproven"));
       return;
     }
-    row?.remove();
+    row.remove();
     this.#view.part("replies").append(this.#reply(answer));
     this.#view.part("deleting").hidden = false;
   }
@@ -116,9 +144,16 @@ export class Inbox {
   }
 
   deleted(): void {
-    this.wipe();
-    this.#view = view("view-deleted");
-    show(this.#view.content);
+    this.#end(view("view-deleted"));
+  }
+
+  /** What came from the server cannot be used; `deleting`: when answers were to be deleted. */
+  unread(code: Code, deleting: boolean): void {
+    const screen = view("view-unread");
+    screen.part("code").textContent = code;
+    screen.part("untouched").hidden = deleting;
+    screen.part("doubt").hidden = !deleting;
+    this.#end(screen);
   }
 
   /** Wipes everything. */

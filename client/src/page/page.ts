@@ -7,7 +7,7 @@ import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.
 import { Delivery } from "./delivery.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
-import { app, onLeaving, show, view } from "./screen.js";
+import { app, accessCode as codeScreen, onLeaving, show, view } from "./screen.js";
 import { Texts } from "./texts.js";
 
 let worker: Worker | null = null;
@@ -43,18 +43,28 @@ function wipe(): void {
   removeEventListener("beforeunload", warn);
 }
 
+/** Screens that stay true when the message may have arrived. */
+const UNDECIDED: readonly Code[] = ["stopped", "part-differs"];
+
 function showFailed(texts: Texts, code: Code, file: number | null): void {
   removeEventListener("beforeunload", warn);
   const screen = view("view-failed");
-  screen.part("void").hidden = delivery?.codeShown !== true;
+  const inDoubt = delivery?.inDoubt === true;
+  const digits = delivery?.accessCode ?? null;
+  screen.part("void").hidden = digits === null;
   delivery?.wipe();
   delivery = null;
   // The screen holds an explanation for each group of codes; all but one are removed.
   const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
   const covers = (reason: HTMLElement, name: string): boolean =>
     reason.dataset["code"]?.split(" ").includes(name) === true;
-  const named = reasons.some((reason) => covers(reason, code)) ? code : "other";
+  const isNamed = reasons.some((reason) => covers(reason, code)) && (!inDoubt || UNDECIDED.includes(code));
+  const unnamed = inDoubt ? "other" : "unsent";
+  const named = isNamed ? code : unnamed;
   for (const reason of reasons) if (!covers(reason, named)) reason.remove();
+  // Where it is worth keeping it is shown once more: the screen that showed it is gone.
+  if (digits !== null && (named === "other" || UNDECIDED.includes(code)))
+    screen.part("access-code").replaceChildren(codeScreen(digits));
   screen.part("code").textContent = code;
   screen.part("today").textContent = texts.today();
   screen.part("file").textContent = file === null ? "" : (form?.nameOf(file) ?? "");
@@ -83,7 +93,7 @@ class Page {
   /** Starts a worker of this page; `failed` is called when it cannot run. */
   startWorker(script: string, failed: () => void): Worker {
     const started = new Worker(script);
-    started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data);
+    started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data, started);
     started.onerror = failed;
     const { manifests, named, addresses } = this;
     started.postMessage({ kind: "start", manifests, named, addresses } satisfies ToWorker);
@@ -106,13 +116,10 @@ class Page {
   #write(answered: readonly string[], accessCode: string): void {
     this.#accessCode = accessCode;
     this.#startSealer();
-    form?.wipe();
-    form = new Form(this.texts, this.#organisations, answered, (content) => this.#send(content));
-    form.onBack(() => {
-      form?.wipe();
-      form = null;
-      inbox?.show();
-    });
+    if (form === null) {
+      form = new Form(this.texts, this.#organisations, answered, (content) => this.#send(content));
+      form.onBack(() => inbox?.show()); // what is written stays: an answer is read again while one answers it
+    }
     show(form.root);
   }
 
@@ -136,19 +143,7 @@ class Page {
     ]);
   }
 
-  #unread(code: Code): void {
-    if (code === "bad-passphrase") {
-      inbox?.refused();
-      return;
-    }
-    const screen = view("view-unread");
-    screen.part("code").textContent = code;
-    inbox?.wipe();
-    inbox = null;
-    show(screen.content);
-  }
-
-  hear(news: FromWorker): void {
+  hear(news: FromWorker, from: Worker): void {
     switch (news.kind) {
       case "ready":
         return this.#ready(news.organisations);
@@ -159,12 +154,15 @@ class Page {
       case "progress":
         return delivery?.progress(news);
       case "connection":
-        return (delivery ?? inbox)?.trouble(news.trouble);
+        // A worker that only reads may be fetching something while a message is sent.
+        return (from === worker ? (inbox ?? delivery) : delivery)?.trouble(news.trouble);
       case "stored":
         removeEventListener("beforeunload", warn);
         form?.wipe();
         form = null;
         return delivery?.stored();
+      case "doubt":
+        return delivery?.doubt(news.accessCode);
       case "failed":
         return showFailed(this.texts, news.code, news.file);
       case "spelled":
@@ -184,7 +182,7 @@ class Page {
       case "deleted":
         return inbox?.deleted();
       case "unread":
-        return this.#unread(news.code);
+        return news.code === "bad-passphrase" ? inbox?.refused() : inbox?.unread(news.code, news.deleting);
     }
   }
 }
@@ -215,15 +213,16 @@ function start(main: HTMLElement): void {
     JSON.parse(named) as string[],
     sealerScript,
   );
-  worker = page.startWorker(script, () =>
-    showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null),
-  );
+  worker = page.startWorker(script, () => {
+    delivery?.doubt(delivery.accessCode); // nobody knows how far it came
+    showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null);
+  });
 
   // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
-    if (delivery === null && event.dataTransfer !== null) form?.drop(event.dataTransfer);
+    if (form?.root.isConnected && event.dataTransfer !== null) form.drop(event.dataTransfer);
   });
 }
 

@@ -40,7 +40,8 @@ function organisations(): Whose {
 }
 
 async function open(typed: string): Promise<void> {
-  const accessCode = await readTyped(typed, await listsFor(typed));
+  const lists = await listsFor(typed).catch(() => []); // what was typed was judged, and so the page has said why
+  const accessCode = await readTyped(typed, lists);
   demand(accessCode !== null, "bad-passphrase");
   tell({ kind: "opening" });
   const root = await accessCodes.rootOf(accessCode);
@@ -100,7 +101,8 @@ async function deleteShown(): Promise<void> {
 
 /** Runs `step` after those that were asked for before. */
 function next(step: () => Promise<void>): void {
-  reading = reading.then(step).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error) }));
+  const deleting = step === deleteShown;
+  reading = reading.then(step).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error), deleting }));
 }
 
 function hear(message: ToWorker): void {
