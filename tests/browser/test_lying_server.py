@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from browser import lying
-from browser.pages import JUDGED, MAILBOX, OTHERS, WRITE, Source
+from browser.pages import JUDGED, MAILBOX, OTHERS, UNREAD, WRITE, Source
 from support.world import NAMES, World
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.manifest import Manifest
@@ -88,6 +88,28 @@ def test_files_that_the_server_spoiled_are_not_given_out(
     source.wire.answers["/api/mailbox/piece"] = lying.piece(reply, 0)  # the same, unspoiled
     source.open_mailbox(written.digits())
     assert source.save_file().read_bytes() == bytes(70_000)
+
+
+def test_a_refused_piece_takes_no_answer_away(
+    source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]
+) -> None:
+    """A letter and a file that the server refuses to give out: each is missing alone."""
+    written, of_source = access_code
+    ids = identifiers(pages_world)
+    boxes = lying.Mailboxes(of_source, list(ids.values()))
+    long = boxes.reply(ids["fidh"], "Долго. " * 9_000).older()
+    source.wire.answers["/api/mailbox"] = lying.mailbox([boxes.reply(ids["kibhr"], REPLY, {"a.bin": bytes(9)}), long])
+    source.wire.answers["/api/mailbox/piece"] = lying.answer(b'{"error":"malformed","message":""}', 400)
+    source.open_mailbox(written.digits())
+    for row, said in (("files", "came damaged"), ("waiting", "is not shown")):
+        source.browser.click(f"#app [data-part={row}] button")
+        source.browser.until(
+            lambda row=row, said=said: (
+                source.browser.count(UNREAD) or said in source.browser.text(f"#app [data-part={row}]")
+            ),
+            said,
+        )
+        assert [one.text for one in source.answers()] == [REPLY]
 
 
 def test_what_is_typed_is_judged_on_the_device(source: Source, access_code: tuple[AccessCode, Secrets]) -> None:

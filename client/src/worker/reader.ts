@@ -69,7 +69,8 @@ async function open(typed: string): Promise<void> {
 async function load(reply: string): Promise<void> {
   const listed = mailbox?.pending.get(reply);
   if (mailbox === null || listed === undefined) return;
-  const shown = await mailbox.client.load(listed);
+  // Whatever is wrong with one letter or file is wrong with that alone: the answers that are read stay.
+  const shown = await mailbox.client.load(listed).catch(() => null);
   mailbox.pending.delete(reply);
   if (shown !== null) mailbox.shown.set(reply, shown);
   tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
@@ -80,15 +81,12 @@ async function fetchFile(reply: string, file: number): Promise<void> {
   if (mailbox === null || shown === undefined) return;
   const total = shown.letter.files[file]?.size ?? 0;
   let bytes = 0;
-  let blob: Blob | null = null;
-  try {
-    blob = await mailbox.client.file(shown, file, (more) => {
+  const blob = await mailbox.client
+    .file(shown, file, (more) => {
       bytes = Math.min(total, bytes + more);
       tell({ kind: "fetching", reply, file, bytes, total });
-    });
-  } catch (error) {
-    if (!["tampered", "incomplete"].includes(codeOf(error))) throw error;
-  }
+    })
+    .catch(() => null);
   tell({ kind: "fetched", reply, file, blob });
 }
 
