@@ -22,6 +22,8 @@ from support.desk import (
 from tipbox.desk import pinned_server, sentences
 from tipbox.desk.vault.records import KeptHeads, Tip, VaultRecord
 from tipbox.errors import BadSignature
+from tipbox.formats.access_code import AccessCode
+from tipbox.formats.base.limits import ID_SIZE
 from tipbox.formats.base.primitives import SigningKey, random_bytes
 from tipbox.formats.bundles.bundle import Head
 from tipbox.formats.bundles.stamps import check_stamp, stamp_head
@@ -164,6 +166,40 @@ def test_a_server_that_tells_two_desks_two_days_has_signed_both(desks: Desks, se
     assert one.day != other.day
     with pytest.raises(BadSignature):
         check_stamp(tip.hash, one.day, other.signature, server.sender)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["true first", "copy first"])
+def test_a_copy_that_was_stored_later_does_not_move_the_day(
+    desks: Desks, server: Exporter, order: tuple[int, int], tmp_path: Path
+) -> None:
+    """Another addressee hands the tip in again with one tag changed: the desks that it spares date it as all others."""
+    true = seal_tip(desks.manifests)
+    changed = bytearray(true.data)
+    changed[-1] ^= 1  # the last slot's: that desk finds the copy forged
+    copies, stored = (true, Envelope.of(bytes(changed))), (days_after(-5), days_after(-2))
+    shown = []
+    for number, desk in enumerate(sorted(desks.desks, key=lambda one: one.manifest.id)):
+        own = Exporter(server.signing_key, server.seed)
+        items = [own.item(copies[place], stored[place]) for place in order]
+        outcome = desk.take(own.export(tmp_path / f"{number}", desk.manifest, [], extra=items))
+        assert outcome.counts == ({"mine": 1, "forged": 1} if number == 2 else {"mine": 1, "duplicate": 1})
+        (row,) = listed(desk)
+        shown.append((row["received"], [one["received"] for one in row["envelopes"]]))
+    assert shown == [(stored[0].isoformat(), [stored[0].isoformat()])] * 3
+
+
+def test_a_file_gets_the_day_of_a_copy_that_the_server_stored(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    """Sealed twice, once for a stick: what came on the stick has no day of the server, but the other has."""
+    secrets, ident = AccessCode.generate().secrets(), random_bytes(ID_SIZE)
+    by_hand, sent = (seal_tip(desks.manifests, secrets=secrets, message_id=ident) for _ in range(2))
+    (tmp_path / "x.tip").write_bytes(by_hand.data)
+    desk.take(tmp_path / "x.tip")
+    stored, later = days_after(-3), days_after(4)
+    outcome = desk.take(server.export(tmp_path / "1", desk.manifest, [sent], day=later, stored=stored), today=later)
+    assert outcome.counts == {"duplicate": 1}
+    assert [(row["received"], row["imported"]) for row in listed(desk)] == [(stored.isoformat(), TODAY.isoformat())]
 
 
 def test_nothing_of_others_stays(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:

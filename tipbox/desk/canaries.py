@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tipbox.desk.vault.records import Canary, Organisation, Tip
+from tipbox.desk.joined import dated_alike
+from tipbox.desk.vault.records import Canary, Copy, Organisation, Tip
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import LimitExceeded
 from tipbox.formats.base.limits import ID_SIZE, MAX_CANARIES
@@ -54,7 +55,8 @@ def state(vault: Vault) -> dict[str, Any]:
     came = [canary for canary in canaries if canary.tip]
     last = {canary.first: canary.number for canary in came}
     newest = max(last, default=0)
-    received = {canary.number: _received(vault, canary) for canary in came}
+    days = {tip.id: tip.received.isoformat() for tip in dated_alike(Tip.all(vault), Copy.all(vault))}
+    received = {canary.number: days.get(canary.tip) for canary in came}
     return {
         "came": [{"day": received[canary.number], "number": canary.number, "tip": canary.tip.hex()} for canary in came],
         "last": max((day for day in received.values() if day), default=None),
@@ -63,8 +65,3 @@ def state(vault: Vault) -> dict[str, Any]:
         ],
         "to_come": sum(canary.first >= newest and canary.number > last.get(canary.first, 0) for canary in canaries),
     }
-
-
-def _received(vault: Vault, canary: Canary) -> str | None:
-    tip = Tip.find(vault, canary.tip)
-    return None if tip is None else tip.received.isoformat()

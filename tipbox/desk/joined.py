@@ -115,7 +115,8 @@ def joined_tip(vault: Vault, tip: Tip) -> JoinedTip:
 
 def join(tips: Iterable[Tip], copies: Iterable[Copy] = ()) -> Iterator[JoinedTip]:
     """Join the Envelopes of any threads."""
-    for row in _rows(sorted(tips, key=lambda tip: (tip.imported, tip.id)), copies):
+    copies = tuple(copies)
+    for row in _rows(sorted(dated_alike(tips, copies), key=lambda tip: (tip.imported, tip.id)), copies):
         totals = list(accumulate(len(one.files) for one in row.envelopes))
         messages = list(accumulate(int(one.words) for one in row.envelopes))
         missing = [one.files_follow - (totals[-1] - total) for one, total in zip(row.envelopes, totals, strict=True)]
@@ -126,6 +127,21 @@ def join(tips: Iterable[Tip], copies: Iterable[Copy] = ()) -> Iterator[JoinedTip
                 row.gap and part.start == 0,
                 max(0, *missing[part]),
             )
+
+
+def dated_alike(tips: Iterable[Tip], copies: Iterable[Copy]) -> Iterator[Tip]:
+    """Envelopes under the earliest day that the server gave them or a copy of them.
+
+    Which of two copies comes first, and which of them carries the seal of another organisation's thread, differs from
+    desk to desk; the day must not.
+    """
+    named: dict[bytes, date] = {}
+    for copy in copies:
+        if copy.dated:
+            named[copy.tip] = min(copy.received, named.get(copy.tip, copy.received))
+    for tip in tips:
+        day = named.get(tip.id, tip.received)
+        yield replace(tip, received=min(day, tip.received) if tip.dated else day)
 
 
 def _parts(row: tuple[Tip, ...]) -> Iterator[slice]:
