@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from support.loopback import free_port
 from support.sealed import Organisation
 from tipbox.errors import Full, InputRefused
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database_errors import explain
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.seized import report_seized
+from tipbox.server.upkeep.settle import settle_server
+from tipbox.server.upkeep.status import server_status
 
 pytestmark = pytest.mark.reads_date
 
@@ -46,6 +57,74 @@ def test_a_damaged_file_is_reported_as_one(keys: Path, tmp_path: Path, damage: b
     (home / "tipbox.db").write_bytes(damage)
     with pytest.raises(InputRefused, match="restore the backup"):
         prepare_server(home, keys)
+
+
+def damaged_in_the_middle(keys: Path, home: Path) -> Path:
+    """A server whose first pages of the database are whole: it is opened, and fails when it is used."""
+    prepare_server(home, keys)
+    file = home / "tipbox.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Nothing of the schema, so that it opens: the tables that every command reads.
+        names = ("'ledger'", "'organisation'", "'envelope'", "'draft'", "'inward'")
+        roots = database.execute(f"SELECT rootpage FROM sqlite_schema WHERE tbl_name IN ({', '.join(names)})")  # noqa: S608
+        pages = [page for (page,) in roots if page]
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    data = bytearray(file.read_bytes())
+    for page in pages:
+        data[(page - 1) * size : page * size] = b"\x55" * size
+    file.write_bytes(data)
+    return home
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        prepare_server,
+        lambda home, _: server_status(home),
+        lambda home, _: prune_server(home),
+        lambda home, _: settle_server(home),
+        lambda home, _: report_seized(home),
+        lambda home, keys: write_volumes(home, "kibhr", keys.parent / "out"),
+    ],
+    ids=["run", "status", "prune", "settle", "seized", "export"],
+)
+def test_damage_that_is_found_while_it_is_used_is_reported_as_such(
+    keys: Path, tmp_path: Path, use: Callable[[Path, Path], object]
+) -> None:
+    """No bug of the program: at three in the morning nobody must be asked to report one."""
+    home = damaged_in_the_middle(keys, tmp_path / "home")
+    with pytest.raises(InputRefused, match="the database is damaged; restore the backup"):
+        use(home, keys)
+
+
+def test_the_check_of_a_damaged_database_says_what_to_do_in_each_finding(keys: Path, tmp_path: Path) -> None:
+    home = damaged_in_the_middle(keys, tmp_path / "home")
+    findings = {finding.check: finding for finding in check_server(home) if not finding.ok}
+    assert {"database", "ledger", "clock", "room"} <= findings.keys()
+    for finding in findings.values():
+        assert "the database is damaged" in finding.message
+        assert "restore the backup" in finding.message + finding.remedy
+
+
+def test_the_check_names_a_manifest_that_is_damaged(keys: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    prepare_server(home, keys)
+    file = home / "keys" / "kibhr.json"
+    file.write_bytes(file.read_bytes()[:-50])
+    findings = {finding.check: finding for finding in check_server(home) if not finding.ok}
+    assert set(findings) == {"manifests", "twice"}
+    for finding in findings.values():
+        assert f"{file}: this is not JSON; put the organisation's own file there again" in finding.message
+
+
+def test_an_error_that_is_the_program_s_stays_a_bug(keys: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    prepare_server(home, keys)
+    with pytest.raises(IntegrityError), open_server(home) as server:
+        server.store.write(lambda connection: connection.execute(text("INSERT INTO organisation DEFAULT VALUES")))
+    with pytest.raises(OperationalError), open_server(home) as server:
+        server.store.read(lambda connection: connection.execute(text("SELECT nothing FROM organisation")))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "%2Fnonexistent"])

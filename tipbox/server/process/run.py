@@ -18,6 +18,7 @@ from tipbox.server.home import Home, make_server_keys
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import tick
 from tipbox.server.storage.database import make_engine, make_file, migrate
+from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
 from tipbox.server.storage.organisations import adopt_folder
 from tipbox.server.storage.sweep import sweep
@@ -51,15 +52,16 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
         make_file(folder)
     engine = make_engine(folder, config)
     try:
-        migrate(engine)
-        store = Store(engine)
-        store.write(refill)
-        # Before anything is served: sources must not seal to a manifest that the operator has replaced.
-        adopt_folder(folder, store, keys, day)
-        # A start counts as a day seen, also when no request follows.
-        store.write(lambda connection: tick(connection, day))
-        # What a crash left between a durable file and its row; running uploads hold locks.
-        sweep(store, open_blobs(folder, config.blobs))
+        with explained("using the database"):
+            migrate(engine)
+            store = Store(engine)
+            store.write(refill)
+            # Before anything is served: sources must not seal to a manifest that the operator has replaced.
+            adopt_folder(folder, store, keys, day)
+            # A start counts as a day seen, also when no request follows.
+            store.write(lambda connection: tick(connection, day))
+            # What a crash left between a durable file and its row; running uploads hold locks.
+            sweep(store, open_blobs(folder, config.blobs))
     finally:
         engine.dispose()
     return config

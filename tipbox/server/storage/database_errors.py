@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from tipbox.errors import Full, InputRefused, TipboxError
 
@@ -45,26 +47,53 @@ _POSTGRESQL: Final = {
 """By SQLSTATE, or by its class: the first two characters."""
 
 
+_NOT_THE_PROGRAM: Final = frozenset({*_SQLITE, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+"""Primary result codes of SQLite that files, disks and other processes bring; all others are bugs."""
+_NOT_THE_PROGRAM_CLASSES: Final = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
+"""The same of PostgreSQL: classes of SQLSTATE."""
+
+
 def no_room(error: Exception | None) -> bool:
     """Whether a driver's error says that the disk is full."""
     code = getattr(error, "sqlite_errorcode", None) or getattr(error, "sqlstate", None)
     return code in _SQLITE_NO_ROOM or code in _POSTGRESQL_NO_ROOM
 
 
-def explain(doing: str, error: SQLAlchemyError) -> TipboxError:
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Raise what files, disks and other processes did to the database as ``explain`` says it; bugs stay as they are."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        if _is_of_the_program(error):
+            raise
+        raise explain(doing, error) from None
+
+
+def _is_of_the_program(error: DBAPIError | sqlite3.Error) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & _PRIMARY not in _NOT_THE_PROGRAM
+    state = getattr(cause, "sqlstate", None)
+    if state is None:  # libpq gives none for a connection that was lost
+        return not isinstance(error, OperationalError)
+    return state[:2] not in _NOT_THE_PROGRAM_CLASSES
+
+
+def explain(doing: str, error: SQLAlchemyError | sqlite3.Error) -> TipboxError:
     """A database's error as one that says what is wrong and what to do.
 
     Args:
         doing: what was being done, such as ``migrating the database``.
-        error: SQLAlchemy's, around a driver's.
+        error: SQLAlchemy's, around a driver's; or SQLite's own.
     """
-    cause = error.orig if isinstance(error, DBAPIError) else None
+    cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, Exception) and no_room(cause):
         return Full(f"{doing}: the disk is full; make room and run this again")
     return InputRefused(f"{doing}: {_sentence(cause, error)}")
 
 
-def _sentence(cause: BaseException | None, error: SQLAlchemyError) -> str:
+def _sentence(cause: BaseException | None, error: Exception) -> str:
     if isinstance(cause, sqlite3.Error):
         name = getattr(cause, "sqlite_errorname", type(cause).__name__)
         primary = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY

@@ -13,6 +13,7 @@ from tipbox.server.credentials import SERVER_KEY
 from tipbox.server.home import Home, ServerKeys, load_server_keys
 from tipbox.server.storage.blobs import BlobStore, open_blobs
 from tipbox.server.storage.database import make_engine, must_be_current
+from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.transactions import Store
 
 
@@ -48,6 +49,8 @@ def open_server(path: Path, credentials: Path | None = None) -> Iterator[OpenSer
     try:
         # A command never migrates: a server of the version that is there may be running.
         must_be_current(engine)
-        yield OpenServer(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
+        server = OpenServer(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
+        with explained("using the database"):
+            yield server
     finally:
         engine.dispose()

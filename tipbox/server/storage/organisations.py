@@ -64,7 +64,7 @@ def read_folder(folder: Path) -> list[ManifestFile]:
         try:
             manifest = Manifest.parse(data)
         except TipboxError as error:
-            raise type(error)(f"reading {path}: {error}") from error
+            raise type(error)(f"reading {path}: {error}; put the organisation's own file there again") from error
         listed.append(ManifestFile(manifest, data))
     return sorted(listed, key=lambda one: one.manifest.id)
 

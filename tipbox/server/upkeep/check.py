@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import days, padding
+from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import (
     DayCount,
@@ -34,6 +35,7 @@ WARN_DAYS: Final = 14
 SETTLE_DAYS: Final = 2
 SECOND_DAYS: Final = 30
 """One night may fail; after the second, somebody must look."""
+_FOLLOW: Final = "follow the sentence, then check again"
 _DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
 """Of each kind: enough to find a disk that loses files, and few enough for a large server."""
@@ -58,9 +60,7 @@ def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None =
     except NotFound:
         raise
     except TipboxError as error:
-        return [
-            Finding("server", ok=False, message=str(error), remedy="follow the sentence, then check again", wrong=None)
-        ]
+        return [Finding("server", ok=False, message=str(error), remedy=_FOLLOW, wrong=None)]
 
 
 def check_open_server(server: OpenServer, today: date, more: Sequence[Check] = ()) -> list[Finding]:
@@ -69,10 +69,13 @@ def check_open_server(server: OpenServer, today: date, more: Sequence[Check] = (
 
 
 def _guarded(one: Check, server: OpenServer, today: date) -> Finding:
+    name = one.__name__.removeprefix("_")
     try:
-        return one(server, today)
+        with explained("using the database"):
+            return one(server, today)
+    except TipboxError as error:
+        return Finding(name, ok=False, message=f"the check failed: {error}", remedy=_FOLLOW, wrong=None)
     except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
-        name = one.__name__.removeprefix("_")
         message = f"the check failed: {type(error).__name__}"
         return Finding(name, ok=False, message=message, remedy="see the log", wrong=None)
 
