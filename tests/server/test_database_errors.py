@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from support.loopback import free_port
 from support.sealed import Organisation
 from tipbox.errors import Full, InputRefused
-from tipbox.server.bundles.export import write_volumes
+from tipbox.formats.base import days
+from tipbox.server.bundles.export import write_volumes, write_volumes_of
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.database_errors import explain
 from tipbox.server.storage.open_server import open_server
@@ -44,6 +45,28 @@ def test_a_full_disk_at_the_first_start_is_reported_as_one(keys: Path, tmp_path:
     try:
         with pytest.raises(Full, match="disk is full"):
             prepare_server(home, keys)
+    finally:
+        subprocess.run(["umount", home], check=True)
+
+
+def export_while_the_disk_fills(home: Path, out: Path) -> None:
+    with open_server(home) as server:
+        server.store.read(lambda connection: connection.execute(text("SELECT id FROM ledger")).one())
+        with suppress(OSError), (home / "filling").open("wb", buffering=0) as filling:
+            while True:
+                filling.write(bytes(4096))
+        write_volumes_of(server, "kibhr", out, days.today())
+
+
+def test_a_full_disk_is_reported_as_the_database_s_own(keys: Path, tmp_path: Path) -> None:
+    """Bundles go to another disk: without a word on which of them is full, the operator makes room on the wrong one."""
+    home = tmp_path / "home"
+    home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", home], check=True)
+    try:
+        prepare_server(home, keys)
+        with pytest.raises(Full, match=r"^using the database: the disk is full; make room and run this again$"):
+            export_while_the_disk_fills(home, tmp_path / "out")
     finally:
         subprocess.run(["umount", home], check=True)
 

@@ -21,6 +21,7 @@ _SQLITE_NO_ROOM: Final = frozenset(
         sqlite3.SQLITE_IOERR_SHMSIZE,
     }
 )
+_NO_ROOM: Final = "the disk is full; make room and run this again"
 _POSTGRESQL_NO_ROOM: Final = frozenset({"53100", "53000"})
 _SQLITE: Final = {
     sqlite3.SQLITE_BUSY: "another process holds the database; try again when it has ended",
@@ -64,6 +65,11 @@ def explained(doing: str) -> Iterator[None]:
     """Raise what files, disks and other processes did to the database as ``explain`` says it; bugs stay as they are."""
     try:
         yield
+    except Full as error:
+        if error.args != Full().args:
+            raise
+        # The store's own: to a source it says no more, and an operator must know which disk it is.
+        raise Full(f"{doing}: {_NO_ROOM}") from None
     except (DBAPIError, sqlite3.Error) as error:
         if _is_of_the_program(error):
             raise
@@ -89,7 +95,7 @@ def explain(doing: str, error: SQLAlchemyError | sqlite3.Error) -> TipboxError:
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, Exception) and no_room(cause):
-        return Full(f"{doing}: the disk is full; make room and run this again")
+        return Full(f"{doing}: {_NO_ROOM}")
     return InputRefused(f"{doing}: {_sentence(cause, error)}")
 
 
