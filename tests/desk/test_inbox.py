@@ -217,9 +217,11 @@ def test_bundles_lost_repeated_and_out_of_order_do_no_harm(
     assert outcome.notices == []
     assert outcome.counts == {"mine": 3, "known": 4}
     later = [server.export(tmp_path / f"later{n}", desk.manifest, []) for n in range(4)]
-    assert desk.take(later[1]).notices == ["Bundle 4 never came here; what it held comes again in later ones"]
+    assert desk.take(later[1]).notices == [
+        "Bundle 4 never came here; what you have not acknowledged of it comes again in later ones"
+    ]
     assert desk.take(later[3], later[2], later[0]).notices == [
-        "Bundle 6 never came here; what it held comes again in later ones"
+        "Bundle 6 never came here; what you have not acknowledged of it comes again in later ones"
     ]
     assert len(listed(desk)) == 3
 

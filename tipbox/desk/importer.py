@@ -426,7 +426,9 @@ class Importer:
         last = max(seen, default=0)
         if index.sequence > last + 1 and last:
             missing = f"{last + 1} to {index.sequence - 1}" if index.sequence > last + 2 else f"{last + 1}"
-            self.outcome.notices.append(f"Bundle {missing} never came here; what it held comes again in later ones")
+            self.outcome.notices.append(
+                f"Bundle {missing} never came here; what you have not acknowledged of it comes again in later ones"
+            )
         if index.sequence > last and abs(index.day - self._today) > timedelta(days=MAX_CLOCK_DAYS):
             self.outcome.notices.append(
                 f"the server made this on {index.day}, this machine has {self._today}: check both clocks"
