@@ -378,6 +378,19 @@ class Command:
         return (code, *self._capsys.readouterr())
 
 
+@pytest.mark.parametrize("encoding", ["cp1251", "utf-16"])
+def test_an_answer_that_its_source_could_not_read_is_not_sealed(
+    command: Command, desk: Desk, ours: list[str], encoding: str, tmp_path: Path
+) -> None:
+    """A remark would come too late: an answer cannot be taken back."""
+    text = tmp_path / "text"
+    text.write_bytes("Мы получили это.".encode(encoding))
+    code, out, err = command("reply", "--json", ours[0], "--message-file", text)
+    assert (code, out, json.loads(err)["error"]) == (3, "", "refused")
+    assert "save it as UTF-8" in err
+    assert kept(desk) == []
+
+
 def test_commands_and_exit_codes(
     command: Command, desk: Desk, server: Exporter, ours: list[str], tmp_path: Path
 ) -> None:

@@ -9,13 +9,14 @@ from typing import Final
 import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
-from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
+from tipbox.commands.source.sealed_files import files_argument, message_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
 from tipbox.desk import conversations, pinned_server, replies, sentences, tips
 from tipbox.desk.joined import joined_tips
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import TRIED_AGAIN, Reply, Thread
-from tipbox.files.attachments import measure
+from tipbox.errors import InputRefused
+from tipbox.files.attachments import measure, read_message
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 
@@ -43,6 +44,24 @@ def say_replies(terminal: Terminal, decided: Iterable[Reply]) -> None:
         terminal.remark(f"{name} was refused: {_WHY.get(reply.code, printable(reply.code))}; {then}")
 
 
+def _read_answer(path: Path) -> bytes:
+    """The bytes of an answer.
+
+    Raises:
+        InputRefused: they are not UTF-8. A source may be in a hurry, and is only warned; an answer can wait.
+        NotFound, LimitExceeded: there is none, or it is too long.
+    """
+    message = read_message(path)
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        raise InputRefused(
+            f"reading {path}: it is not UTF-8 text, so the source would see other characters than you wrote, and an "
+            "answer cannot be taken back; save it as UTF-8 (or convert it with iconv)"
+        ) from None
+    return message
+
+
 @click.command()
 @vault_option
 @passphrase_option
@@ -55,7 +74,7 @@ def reply(
     terminal: Terminal, *, vault: Path, passphrase_file: Path, tip: str, message_file: Path, files: tuple[Path, ...]
 ) -> None:
     """Seal a reply to the source of a tip; the next outbox carries it."""
-    message, attachments = read_text(terminal, message_file), measure(files)
+    message, attachments = _read_answer(message_file), measure(files)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip_to_answer(opened, tip)
         begins = conversations.first_line(opened, found)
