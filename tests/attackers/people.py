@@ -94,10 +94,11 @@ class Source:
         }
         return SentTip(_ID.findall(done.out)[0], digits)
 
-    def inbox(self, *options: str) -> list[dict[str, Any]]:
-        """The replies that `source inbox` prints."""
-        unlock: list[str | Path] = ["--keys", self.line.keys, "--passphrase-file", self.secret]
-        done = tipbox("source", "inbox", self.line.url, *unlock, *options, "--json")
+    def inbox(self, *, delete: bool = False) -> list[dict[str, Any]]:
+        """The replies that `source inbox` prints, and deletes when it is told to."""
+        options = ("--delete",) if delete else ()
+        common = ("--keys", self.line.keys, "--passphrase-file", self.secret, "--json")
+        done = tipbox("source", "inbox", self.line.url, *common, *options)
         replies = done.json["replies"]
         assert isinstance(replies, list)
         return replies

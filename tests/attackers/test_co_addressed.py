@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from attackers.people import Desk, SentTip, Source, TipLine
-from attackers.toolkit import Captured, envelope_id, garbled, upload
+from attackers.toolkit import Captured, envelope_id, garbled, upload, write_together
+from tipbox.formats.manifest import Manifest
 
 BOTH = ("fidh", "ili")
 WORDS = "Стреляли вчера вечером на площади."
@@ -119,3 +120,15 @@ def test_a_replay_says_nothing_twice(line: TipLine) -> None:
     here.hand_in(here.shared, "before")
 
     assert here.desk.says_the_source(here.sent.id) == [WORDS]
+
+
+def test_all_who_can_open_it_forge_it_together(line: TipLine) -> None:
+    """A and B, with both vaults: a new tip that either shows as their source's. One of them alone cannot, as above."""
+    here = scene(line)
+    manifests = {name: Manifest.parse((line.keys / f"{name}.json").read_bytes()) for name in BOTH}
+    both = {Captured(line.desks[name]): manifest for name, manifest in manifests.items()}
+    upload(line.server, write_together(both, here.shared, LIES))
+    for name in BOTH:
+        line.carry(name)
+
+        assert sorted(line.desks[name].says_the_source(here.sent.id)) == sorted([WORDS, LIES])

@@ -5,10 +5,20 @@ B, which the source addressed too, works with whoever found it. Which of the Env
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from attackers.people import TipLine
-from attackers.toolkit import Captured, carry_check_digits, files_with
+from attackers.toolkit import (
+    Captured,
+    Seized,
+    carry_check_digits,
+    files_with,
+    keys_of,
+    replies_in,
+    words_opened,
+)
 
 
 @pytest.mark.parametrize("to", [("fidh",), ("fidh", "ili")], ids=["to-a", "to-a-and-b"])
@@ -34,6 +44,44 @@ def test_what_a_source_deleted_is_in_no_byte_of_the_server(line: TipLine) -> Non
     address = source.code.secrets().mailbox_address(Captured(desk).id)
     assert files_with(line.server, address)  # the control
 
-    assert [reply["text"] for reply in source.inbox("--delete")] == ["Please meet us."]
+    assert [reply["text"] for reply in source.inbox(delete=True)] == ["Please meet us."]
 
     assert files_with(line.server, address) == []
+
+
+def test_the_finder_reads_every_reply_and_nothing_that_was_sent(line: TipLine) -> None:
+    """With every byte of the server; a reply that the source has deleted opens as well, when somebody recorded it."""
+    source, desk = line.source(), line.desks["fidh"]
+    ids = [Captured(one).id for one in line.desks.values()]
+    sent = source.send("What I saw.", to=("fidh",))
+    line.carry("fidh")
+    desk.reply(sent.id, "What did you see?")
+    recorded = line.answer("fidh")
+    seized = Seized.copy(line.server, line.scratch("seized"))
+    keys = keys_of(source.code, ids)
+
+    content_key = Captured(desk).open(seized.tips()[sent.id]).slot.content_key
+    assert words_opened(seized.openings().values(), {content_key}) == {"What I saw."}, "the control: A's key opens it"
+    assert words_opened(seized.openings().values(), keys) == set()
+    assert words_opened(seized.replies(), keys) == {"What did you see?"}
+    source.inbox(delete=True)
+    later = Seized.copy(line.server, line.scratch("seized"))
+    assert words_opened(later.replies(), keys) == set()
+    assert words_opened(replies_in(recorded, later).values(), keys) == {"What did you see?"}
+
+
+def test_the_finder_forges_both_sides(line: TipLine) -> None:
+    """As the source with `source send`; as A with the help of any desk, into a mailbox that A has not written to."""
+    source, desk, accomplice = line.source(), line.desks["fidh"], Captured(line.desks["ili"])
+    sent = source.send("The first words.", to=("fidh",))
+    line.carry("ili")
+    finder = replace(line.source(), code=source.code)
+    finder.secret.write_text(source.code.digits() + "\n", encoding="utf-8")
+    finder.send("I take it back.", to=("fidh",))
+    line.carry("fidh")
+    secrets, fidh = source.code.secrets(), Captured(desk).id
+    pair = secrets.mailbox_address(fidh), secrets.pair_key(fidh)
+    line.bring_back(accomplice.write_into(*pair, "Bring the witness.", line.scratch("in") / "ili.bundle"))
+
+    assert sorted(desk.says_the_source(sent.id)) == ["I take it back.", "The first words."]
+    assert source.told_by("fidh") == ["Bring the witness."]

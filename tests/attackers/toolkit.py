@@ -11,7 +11,7 @@ import base64
 import io
 import shutil
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +22,7 @@ from typing import Any
 from attackers.people import Desk
 from support.world import Server
 from tipbox.desk import outbox
-from tipbox.desk.keys import ceremony, identity_file, key_stick
+from tipbox.desk.keys import identity_file, key_stick
 from tipbox.desk.vault.records import Server as Pinned
 from tipbox.desk.vault.records import Traffic
 from tipbox.desk.vault.vault import Vault
@@ -40,7 +40,7 @@ from tipbox.formats.envelopes.header import Header, KeyState, Kind, OpenedSlot, 
 from tipbox.formats.envelopes.letter import Letter, open_letter, seal_letter
 from tipbox.formats.envelopes.reply import open_reply, seal_reply
 from tipbox.formats.envelopes.seals import EnvelopeHash, check_digits, tag
-from tipbox.formats.mailbox_list import MailboxList, encode_tokens
+from tipbox.formats.mailbox_list import MailboxList, encode_delete, encode_tokens
 from tipbox.formats.manifest import Manifest, ReceivingKey, key_id, server_id
 from tipbox.server.home import Home, ServerKeys, load_server_keys
 
@@ -72,12 +72,24 @@ def slots_of(envelope: bytes) -> set[bytes]:
     return {slot.organisation for slot in Header.parse(envelope[: header_size(envelope)]).slots}
 
 
+def shared_bytes(one: bytes, other: bytes, size: int = ID_SIZE) -> set[bytes]:
+    """Every run of so many bytes that stands in both, wherever it stands."""
+    first, second = ({data[at : at + size] for at in range(len(data) - size + 1)} for data in (one, other))
+    return first & second
+
+
 # --- over HTTP -------------------------------------------------------------------------------------------------------
 
 
-def upload(server: Server, envelope: bytes) -> tuple[int, bytes]:
-    """Hand in an Envelope as any source does; status and body of the first answer that says no, or of the last one."""
-    headers = {"Authorization": _bearer(random_bytes(KEY_SIZE)), "Content-Type": "application/octet-stream"}
+_OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def upload(server: Server, envelope: bytes, token: bytes | None = None) -> tuple[int, bytes]:
+    """Hand in an Envelope as any source does; status and body of the first answer that says no, or of the last one.
+
+    Under a draft token (32 bytes) of its own, when none is given.
+    """
+    headers = {"Authorization": _bearer(token or random_bytes(KEY_SIZE)), **_OCTETS}
     header = Header.parse(envelope[: header_size(envelope)])
     at = header.opening_size
     requests = [("PUT", "", envelope[:at] if header.parts else envelope)]
@@ -106,13 +118,76 @@ def pair_key_out_of_replies(server: Server, trap: AccessCode, organisation: byte
     A reply carries no key, and opens with the pair key alone: there is nothing to take.
     """
     secrets = trap.secrets()
-    asked = encode_tokens(list(secrets.mailbox_request([organisation])))
-    _, _, answer = server.request("POST", "/api/mailbox", asked, {"Content-Type": "application/octet-stream"})
-    for opening in MailboxList.parse(answer).openings:
+    for opening in look_into(server, secrets.mailbox_request([organisation])).openings:
         with suppress(TipboxError):
             open_reply(read_envelope(io.BytesIO(opening), Kind.REPLY), secrets.pair_key(organisation))
             return secrets.pair_key(organisation)
     return None
+
+
+# --- what goes through a live server ---------------------------------------------------------------------------------
+
+
+def look_into(server: Server, tokens: Collection[bytes]) -> MailboxList:
+    """What lies in the mailboxes of 32 tokens that a source's request brought."""
+    _, _, answer = server.request("POST", "/api/mailbox", encode_tokens(tokens), _OCTETS)
+    return MailboxList.parse(answer)
+
+
+def empty(server: Server, tokens: Collection[bytes]) -> None:
+    """Delete everything in those mailboxes."""
+    ids = [entry.id for entry in look_into(server, tokens).entries]
+    server.request("POST", "/api/mailbox/delete", encode_delete(tokens, ids), _OCTETS)
+
+
+def change_tag(server: Server, tip: str, organisation: bytes) -> str:
+    """Change a bit of an organisation's tag in a stored tip (id) without files; the id that it has then."""
+    with closing(sqlite3.connect(server.home / "tipbox.db")) as database, database:
+        old = bytes.fromhex(tip)
+        (parts,) = database.execute("SELECT header, letter, trailer FROM envelope WHERE id = ?", (old,))
+        slots = [slot.organisation for slot in Header.parse(parts[0]).slots]
+        trailer = flipped(parts[2], 8 * HASH_SIZE * slots.index(organisation))
+        new = envelope_id(parts[0] + parts[1] + trailer)
+        row = bytes.fromhex(new)
+        database.execute("UPDATE envelope SET id = ?, trailer = ? WHERE id = ?", (row, trailer, old))
+        database.execute("UPDATE slot SET envelope = ? WHERE envelope = ?", (row, old))
+    return new
+
+
+# --- keys that were found --------------------------------------------------------------------------------------------
+
+
+def keys_of(code: AccessCode, organisations: Collection[bytes]) -> set[bytes]:
+    """Everything of 32 bytes that comes of a source's access code, for these organisations (ids)."""
+    secrets = code.secrets()
+    found = {secrets.root, secrets.resume, code.value.to_bytes(KEY_SIZE)}
+    for one in organisations:
+        found |= {secrets.pair_key(one), secrets.mailbox_address(one), *secrets.mailbox_request([one])}
+    return found
+
+
+def words_opened(openings: Iterable[bytes], keys: Collection[bytes]) -> set[str]:
+    """The words of those headers and letters, of tips and replies, that one of these keys (32 bytes) opens.
+
+    Each is tried as the key of a letter, as a pair key, and as the private half of a receiving key.
+    """
+    found = set()
+    for opening in openings:
+        header = Header.parse(opening[: header_size(opening)])
+        sealed = opening[len(header.encoded) : header.opening_size]
+        for key in keys:
+            with suppress(TipboxError):
+                found.add(open_reply(read_envelope(io.BytesIO(opening), Kind.REPLY), key).message.decode())
+            for content_key in (key, *_content_keys(header, key)):
+                with suppress(TipboxError):
+                    found.add(open_letter(header, content_key, sealed).message.decode())
+    return found
+
+
+def _content_keys(header: Header, seed: bytes) -> Iterator[bytes]:
+    for slot in header.slots:
+        with suppress(TipboxError):
+            yield open_slot(header, slot.organisation, lambda _: seed).content_key
 
 
 # --- a captured organisation -----------------------------------------------------------------------------------------
@@ -239,6 +314,11 @@ class Captured:
         sealed = seal_reply(pair_key or random_bytes(KEY_SIZE), letter)
         return self.deliver(self.open(shared).slot.mailbox, sealed.opening, out)
 
+    def write_into(self, mailbox: bytes, pair_key: bytes, text: str, out: Path) -> Path:
+        """An inward Bundle that puts a reply in the name of whose pair key it is into that organisation's mailbox."""
+        letter = Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE), day=days.today())
+        return self.deliver(mailbox, seal_reply(pair_key, letter).opening, out)
+
     def put_a_tip_into_the_mailbox(self, shared: bytes, text: str, out: Path) -> Path:
         """An inward Bundle with a tip in the place of a reply, sealed to a key of the attacker's own."""
         known, seed = self.open(shared).slot, new_seed()
@@ -251,26 +331,41 @@ class Captured:
     def deliver(self, address: bytes, envelope: bytes, out: Path) -> Path:
         """An inward Bundle that puts bytes of any kind into a mailbox, with the next number of this organisation."""
         with Vault.open(self.desk.vault, self._passphrase, write=True) as vault:
-            server = Pinned.find(vault)
-            if server is None:
-                raise RuntimeError("no Bundle was imported at this desk yet")
             seed = outbox.due_manifest(vault, days.today()).desk_seed
             traffic = Traffic.of(vault)
             with vault.transaction():
                 replace(traffic, sent=traffic.sent + 1).save(vault)
-            organisation = ceremony.organisation_of(vault).id
-        key = SigningKey(seed)
-        index = Index(days.today(), INWARD, organisation, key.verify_key.encode(), traffic.sent + 1, ())
+        return self.write_for(self.id, SigningKey(seed), traffic.sent + 1, {"reply": address + envelope}, out)
+
+    def write_for(
+        self, organisation: bytes, key: SigningKey, sequence: int, items: Mapping[str, bytes], out: Path
+    ) -> Path:
+        """An inward Bundle in the name of an organisation (id), signed with a desk key, to the server known here."""
+        with Vault.open(self.desk.vault, self._passphrase) as vault:
+            server = Pinned.find(vault)
+        if server is None:
+            raise RuntimeError("no Bundle was imported at this desk yet")
+        index = Index(days.today(), INWARD, organisation, key.verify_key.encode(), sequence, ())
         with out.open("wb") as file:
             write_bundle(
                 file,
                 index,
-                [item_of("reply", address + envelope)],
+                [item_of(kind, data) for kind, data in items.items()],
                 reader=server_id(server.sender),
                 reader_public=server.server_key,
                 signer=key,
             )
         return out
+
+
+def write_together(captured: Mapping[Captured, Manifest], shared: bytes, text: str) -> bytes:
+    """A new tip in the name of the source of ``shared``, by all of its addressees, with the keys that each has."""
+    recipients = []
+    for one, manifest in captured.items():
+        known, key = one.open(shared).slot, manifest.current_key(days.today())
+        recipients.append(Recipient(manifest.id, key.id, key.public, known.pair_key, known.mailbox))
+    sealed = seal(recipients, Letter(text.encode(), (), random_bytes(KEY_SIZE), random_bytes(ID_SIZE)))
+    return sealed.opening + sealed.trailer(EnvelopeHash(sealed.header.encoded, sealed.letter).digest())
 
 
 def address_of(organisation: bytes) -> bytes:
@@ -313,6 +408,24 @@ class Seized:
         """Header and letter of each stored Envelope, by the Envelope's id."""
         rows = self._rows("SELECT id, header, letter FROM envelope")
         return {ident.hex(): header + letter for ident, header, letter in rows}
+
+    def tips(self) -> dict[str, bytes]:
+        """Each stored Envelope without files, whole, by its id."""
+        rows = self._rows("SELECT id, header, letter, trailer FROM envelope WHERE blob IS NULL")
+        return {ident.hex(): header + letter + trailer for ident, header, letter, trailer in rows}
+
+    def replies(self) -> list[bytes]:
+        """Header and letter of each reply that lies in a mailbox."""
+        return [opening for (opening,) in self._rows("SELECT opening FROM reply_opening")]
+
+    def deposits(self) -> set[str]:
+        """The hash (hex) of each item that was put into a mailbox."""
+        return {item.hex() for (item,) in self._rows("SELECT item FROM deposit")}
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table."""
+        names = [name for (name,) in self._rows("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {str(name): sorted(self._rows(f"SELECT * FROM {name!s}"), key=repr) for name in names}  # noqa: S608
 
     def mailboxes_of(self, organisation: bytes) -> set[bytes]:
         """The addresses of the mailboxes that hold replies of an organisation."""
@@ -359,11 +472,12 @@ def proved(bundle: Path, seized: Seized, manifest: Manifest) -> bytes:
     return message
 
 
-def reply_hashes(bundle: Path, seized: Seized) -> set[str]:
-    """The hashes (hex) of the replies in an inward Bundle: each of a mailbox's address and what was put there."""
+def replies_in(bundle: Path, seized: Seized) -> dict[str, bytes]:
+    """The replies in an inward Bundle, by the hash (hex) of each item: of a mailbox's address and what goes there."""
     with bundle.open("rb") as file:
         opened = Bundle(file, seized.keys.id, lambda _: seized.keys.seed)
-        return {item.entry.hash.hex() for item in opened.items if item.entry.kind == "reply"}
+        items = [item for item in opened.items if item.entry.kind == "reply"]
+        return {item.entry.hash.hex(): b"".join(opened.read(item))[HASH_SIZE:] for item in items}
 
 
 # --- key manifests ---------------------------------------------------------------------------------------------------
@@ -400,6 +514,23 @@ def sign_receiving_keys(manifest: Manifest, captured: Captured, keys: Sequence[R
     """The file of a manifest that names other receiving keys, rightly signed by its organisation."""
     changed = replace(manifest, keys=tuple(keys))
     return _file(changed, sign(labels.MANIFEST, canonical.encode(changed.unsigned()), captured.identity))
+
+
+@dataclass(frozen=True)
+class Usurped:
+    """A manifest in an organisation's name with keys of the thief's own, and their private halves."""
+
+    file: bytes
+    seed: bytes = field(repr=False)
+    desk: SigningKey = field(repr=False)
+
+
+def sign_own_keys(manifest: Manifest, identity: SigningKey, serial: tuple[int, int]) -> Usurped:
+    """What a thief of an identity key publishes, under any serial."""
+    seed, desk = new_seed(), SigningKey.generate()
+    keys = (replace(manifest.keys[0], public=xwing_public(seed)),)
+    changed = replace(manifest, serial=serial, desk=desk.verify_key.encode(), keys=keys)
+    return Usurped(_file(changed, sign(labels.MANIFEST, canonical.encode(changed.unsigned()), identity)), seed, desk)
 
 
 def sign_with_small_order(manifest: Manifest, identity: bytes) -> bytes:
