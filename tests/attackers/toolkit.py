@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha512
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,16 @@ def upload(server: Server, envelope: bytes, token: bytes | None = None) -> tuple
         if status >= 400:
             break
     return status, body
+
+
+def begin_upload(server: Server, envelope: bytes) -> Header:
+    """Announce an Envelope with files and send none of them; its header."""
+    header = Header.parse(envelope[: header_size(envelope)])
+    headers = {"Authorization": _bearer(random_bytes(KEY_SIZE)), **_OCTETS}
+    status, _, body = server.request("PUT", "/api/envelope", envelope[: header.opening_size], headers)
+    if status != HTTPStatus.CREATED:
+        raise RuntimeError(f"the server took no upload: {status} {body!r}")
+    return header
 
 
 def _bearer(token: bytes) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from project.docs_check import ROOT, prose
 from tipbox.desk.importer import MAX_AHEAD, MAX_STORED_DAYS
+from tipbox.desk.keys.ceremony import YEAR_KEYS
 from tipbox.desk.keys.destroy import DRAFT_DAYS, MARGIN_DAYS, RETENTION_DAYS
 from tipbox.formats.base.limits import (
     ARGON2_MEMORY,
@@ -27,11 +28,15 @@ from tipbox.formats.base.limits import (
     MAILBOX_TOKENS,
     MANIFEST_DAYS,
     MAX_LETTER,
+    MAX_SLOTS,
     MIB,
     RECEIVING_KEY_DAYS,
     SEAL_SIZE,
 )
 from tipbox.server.config import GB, LARGEST_RESERVE, LONG_LETTER, MB, Limits, Quota, Retention
+from tipbox.server.storage.models import Base
+from tipbox.server.upkeep.prune import COUNTED_DAYS
+from tipbox.server.uploads.drafts import FINISHED_DAYS
 from tipbox.server.uploads.quota import DAILY_SHARE
 from tipbox.source.recipients import MAX_UNVERIFIED
 
@@ -140,7 +145,7 @@ def test_each_sentence_has_its_tests_or_a_reason() -> None:
 # --- the numbers of the page are those of the code --------------------------------------------------------------------
 
 QUOTA, LIMITS, RETENTION = Quota(), Limits(), Retention()
-WORDS = {5: "a fifth", 4: "a quarter", 8: "eight"}
+WORDS = {2: "two", 4: "a quarter", 5: "a fifth", 7: "seven", 8: "eight"}
 BENCH = (ROOT / "tests" / "bench" / "bench_mailbox.py").read_text(encoding="utf-8")
 EMPTYING = QUOTA.letters_per_day / LIMITS.open
 """Minutes in which one circuit uses up the letters of a day."""
@@ -166,7 +171,11 @@ EMPTYING = QUOTA.letters_per_day / LIMITS.open
         f"equal within {re.findall(r'^BOUND_MS: Final = (.+)$', BENCH, re.MULTILINE)[0]} ms",
         f"pieces ({MAILBOX_PIECE // KIB} KiB each)",
         f"uncarried after its {RETENTION.days} days",
-        f"at most {WORDS[MAX_UNVERIFIED]} slots",
+        f"fills at most {WORDS[MAX_UNVERIFIED]} such slots",
+        f"organisations that it names, {MAX_SLOTS} at most",
+        f"Keys for up to a year and {WORDS[RECEIVING_KEY_DAYS * YEAR_KEYS // 7 - 52]} weeks",
+        f"for {WORDS[FINISHED_DAYS]} days: a hash",
+        f"of long letters, for {WORDS[COUNTED_DAYS]} days",
     ],
 )
 def test_a_number_of_the_page_is_that_of_the_code(said: str) -> None:
@@ -176,6 +185,35 @@ def test_a_number_of_the_page_is_that_of_the_code(said: str) -> None:
 def test_the_page_s_arithmetic_is_that_of_the_settings() -> None:
     assert QUOTA.long_letter_bytes < 2 * LIMITS.open * MAX_LETTER, "in less than two minutes"
     assert (RETENTION.draft_days, RETENTION.days) == (DRAFT_DAYS, RETENTION_DAYS)
+
+
+TABLES = {
+    "day_count": "**Counts of a day**",
+    "decoy": "Decoys",
+    "decoy_opening": "Decoys",
+    "deposit": "For as long as replies are kept, also the hash of each item",
+    "draft": "**Unfinished uploads**",
+    "draft_letter": "**Unfinished uploads**",
+    "envelope": "**Envelopes**",
+    "finished": "**Finished uploads**",
+    "head": "Of each desk, the newest head",
+    "inward": "**Bundles**",
+    "ledger": "**The clock**",
+    "organisation": "**Organisations**",
+    "refused_item": "Of each desk, the newest head",
+    "reply": "**Mailboxes**",
+    "reply_opening": "**Mailboxes**",
+    "run": "**Unfinished uploads**",
+    "series": "**Bundles**",
+    "slot": "**Acknowledgements**",
+}
+"""Where section 4 says what each table of the server shows."""
+
+
+def test_each_table_of_the_server_is_named_in_section_4() -> None:
+    section = sentences(PAGE.read_text(encoding="utf-8").split("\n## 4. ")[1].split("\n## ")[0])
+    assert TABLES.keys() == Base.metadata.tables.keys()
+    assert [start for start in TABLES.values() if not any(one.startswith(start) for one in section)] == []
 
 
 # --- what the check finds ---------------------------------------------------------------------------------------------

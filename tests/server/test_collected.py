@@ -20,6 +20,7 @@ from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.storage.models import Envelope
 from tipbox.server.storage.models import Organisation as Known
+from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.web.app import create_app
 
 pytestmark = pytest.mark.reads_date
@@ -101,6 +102,20 @@ def test_it_never_goes_back(carrier: Carrier, organisations: list[Organisation])
 
     assert carrier.day(one) == ago(1)
     assert waiting is not None
+
+
+def test_a_tip_that_expired_uncarried_holds_no_day_back(carrier: Carrier, organisations: list[Organisation]) -> None:
+    one, home = organisations[0], carrier.server.home
+    carrier.received(ago(9), one)
+    newest = carrier.received(ago(2), one)
+    carrier.acknowledge(one, newest)
+    assert carrier.day(one) == ago(10)
+    (home / "tipbox.toml").write_text("[retention]\ndays = 1\n", encoding="utf-8")
+    assert prune_server(home, today=days.today() + timedelta(days=1)).envelopes == 1
+
+    carrier.acknowledge(one, newest, today=days.today() + timedelta(days=1))
+
+    assert carrier.day(one) == days.today()
 
 
 def test_a_clock_that_jumped_says_nothing(carrier: Carrier, organisations: list[Organisation]) -> None:

@@ -33,7 +33,8 @@ from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
-from tipbox.server.upkeep.settle import settle_server
+from tipbox.server.upkeep.seized import report_seized
+from tipbox.server.upkeep.settle import last_settled, settle_server
 
 pytestmark = pytest.mark.reads_date
 
@@ -206,6 +207,23 @@ def test_no_free_page_no_log_and_no_rowid_is_left(server: Here, organisations: l
     assert {name for name, sql in tables.items() if "WITHOUT ROWID" not in sql} == {"alembic_version"}
 
 
+def test_the_nights_that_were_settled_can_be_counted(server: Here) -> None:
+    """SQLite counts rewritings in the header of its file; the day of the last stands beside it."""
+    home, counted = Home(server.home), []
+    for night in range(1, 4):
+        settle_server(server.home, today=days.today() + timedelta(days=night))
+        with sqlite3.connect(f"file:{home.database}?mode=ro", uri=True) as connection:
+            counted += connection.execute("PRAGMA schema_version").fetchone()
+        connection.close()
+
+    assert [later - earlier for earlier, later in pairwise(counted)] == [1, 1]
+    last = days.today() + timedelta(days=3)
+    said = [report_seized(server.home, today=last + timedelta(days=ago)).order[0] for ago in (0, 2)]
+    assert last_settled(home) == last
+    assert said[0].startswith(f"Days before {last} are settled")
+    assert said[1].startswith(f"Settled on {last} last: the days since may show their order")
+
+
 # --- blobs ------------------------------------------------------------------------------------------------------------
 
 
@@ -374,7 +392,8 @@ REPEATED = """
 import sys
 from datetime import date
 from pathlib import Path
-from tipbox.server.upkeep.settle import settle_server
+from tipbox.server.upkeep.seized import report_seized
+from tipbox.server.upkeep.settle import last_settled, settle_server
 done = [settle_server(Path(sys.argv[1]), today=date.fromisoformat(sys.argv[3])) for _ in range(int(sys.argv[2]))]
 print(sum(one.blobs for one in done))
 """

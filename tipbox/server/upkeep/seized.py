@@ -123,7 +123,7 @@ class SeizureReport:
         if self.mailboxes:
             yield f"  {self.mailboxes} mailboxes hold replies; whose they are, and to which Envelope, does not show."
         for day, count in self.counted.items():
-            yield f"  {day}: {count} uploads were begun, stored or not, those that have gone included."
+            yield f"  {day}: {count} uploads were begun or stored at once, those that have gone included."
         yield f"  Last day seen {self.clock['last_day']}, {self.clock['days_seen']} days counted."
         yield f"  Settings, with their values: {', '.join(self.settings) or 'none'}."
         yield f"  Private keys: {'; '.join(self.private_keys) or 'none'}."
