@@ -32,3 +32,17 @@ def test_a_vault_and_a_seized_server_do_not_show_who_else_was_addressed(line: Ti
 
     assert holds_replies
     assert not known & holds_replies
+
+
+def test_two_that_were_sent_one_tip_see_that_both_have_it(line: TipLine) -> None:
+    """It is the same letter; of the source they share nothing but that."""
+    sent = line.source().send("To ili and kibhr.", to=("ili", "kibhr"))
+    opened = {}
+    for name in ("ili", "kibhr"):
+        captured = Captured(line.desks[name])
+        opened[name] = captured.open(captured.collect(line.export(name))[sent.id])
+    one, other = opened.values()
+
+    assert (one.letter, one.slot.content_key) == (other.letter, other.slot.content_key)
+    for own in ("pair_key", "mailbox", "seal_secret"):
+        assert getattr(one.slot, own) != getattr(other.slot, own)
