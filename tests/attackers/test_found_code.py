@@ -85,3 +85,13 @@ def test_the_finder_forges_both_sides(line: TipLine) -> None:
 
     assert sorted(desk.says_the_source(sent.id)) == ["I take it back.", "The first words."]
     assert source.told_by("fidh") == ["Bring the witness."]
+
+
+def test_with_an_addressee_the_finder_knows_the_tips_to_that_one(line: TipLine) -> None:
+    """Their slots hold the pair key that comes of the code."""
+    source, accomplice = line.source(), Captured(line.desks["ili"])
+    sent = [one.send("To ili.", to=("ili",)).id for one in (source, line.source())]
+    everything = accomplice.collect(line.export("ili"))
+    pair_key = source.code.secrets().pair_key(accomplice.id)
+
+    assert [accomplice.open(everything[one]).slot.pair_key == pair_key for one in sent] == [True, False]

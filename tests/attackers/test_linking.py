@@ -46,3 +46,15 @@ def test_two_that_were_sent_one_tip_see_that_both_have_it(line: TipLine) -> None
     assert (one.letter, one.slot.content_key) == (other.letter, other.slot.content_key)
     for own in ("pair_key", "mailbox", "seal_secret"):
         assert getattr(one.slot, own) != getattr(other.slot, own)
+
+
+def test_one_tip_to_both_ties_the_others_together(line: TipLine) -> None:
+    """Each has the later ones in the thread of the tip that both have."""
+    source = line.source()
+    shared = source.send("To both.", to=("ili", "kibhr")).id
+    for name in ("ili", "kibhr"):
+        source.send(f"To {name} alone.", to=(name,))
+    for name in ("ili", "kibhr"):
+        line.carry(name)
+
+        assert sorted(line.desks[name].says_the_source(shared)) == sorted(["To both.", f"To {name} alone."])
