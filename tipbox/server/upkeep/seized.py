@@ -87,7 +87,7 @@ class SeizureReport:
     mailboxes: int
     """Mailboxes with a reply. Whose they are, and which Envelope each belongs to, does not show."""
     counted: dict[str, int]
-    """Uploads begun, by day, stored or not, also those that have gone since."""
+    """Uploads that were begun or stored at once, by day, also those that have gone since."""
     clock: dict[str, Any]
     rows: dict[str, int]
     """Rows of every table."""
