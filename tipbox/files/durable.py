@@ -24,6 +24,15 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def fsync_file(path: Path) -> None:
+    """Make what is in a file durable, whoever wrote it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_stick_folder(folder: Path) -> None:
     """Make the folder for files that travel, so that the next machine's user can read it; one that is there stays."""
     if not folder.is_dir():

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
+from tipbox.files.durable import fsync_file
 from tipbox.files.lock import exclusive
 from tipbox.server.storage.database import BUSY_SECONDS, READ_ONLY
 from tipbox.server.storage.database_errors import no_room
@@ -149,13 +151,15 @@ class Store:
             return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
 
     def _empty_log(self) -> None:
-        """Write SQLite's log into the database, where deleted rows are overwritten, and cut it to nothing."""
+        """Write SQLite's log into the database, where deleted rows are overwritten, and durably cut it to nothing."""
         with self._turns(), closing(self.engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout={_WAIT_FOR_READERS}")
             # What was deleted is durably so in the log already; a disk without room leaves it to the settle.
             with suppress(sqlite3.OperationalError):
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                # SQLite needs no old log after a power cut, and so leaves open whether there is one; we want it gone.
+                fsync_file(Path(f"{self.engine.url.database}-wal"))
             cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
     @contextmanager
