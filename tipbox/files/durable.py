@@ -17,16 +17,12 @@ _FOLDER_MODE: Final = 0o755
 
 def fsync_folder(folder: Path) -> None:
     """Make the folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync_file(folder, os.O_DIRECTORY)
 
 
-def fsync_file(path: Path) -> None:
-    """Make what is in a file durable, whoever wrote it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def fsync_file(path: Path, flags: int = 0) -> None:
+    """Make what is in a file durable, whoever wrote it; ``flags`` are added to those that it is opened with."""
+    descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -155,12 +155,14 @@ class Store:
         with self._turns(), closing(self.engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout={_WAIT_FOR_READERS}")
-            # What was deleted is durably so in the log already; a disk without room leaves it to the settle.
-            with suppress(sqlite3.OperationalError):
+            try:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 # SQLite needs no old log after a power cut, and so leaves open whether there is one; we want it gone.
                 fsync_file(Path(f"{self.engine.url.database}-wal"))
-            cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+            except (sqlite3.OperationalError, OSError):
+                pass  # what was deleted is durably so in the log already; the settle empties it
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
