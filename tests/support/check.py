@@ -1,15 +1,16 @@
 """`pytest --check`, which `make check` runs: the tests that start no process and derive no vault key.
 
 It runs all tests but those that tests/apart.txt names. One that starts a process or derives a vault's key anyway
-fails there, with this reason: the list stays true by itself.
+fails, with or without `--check`, with this reason: the list stays true by itself.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import pytest
 
@@ -37,21 +38,59 @@ def load(path: Path = APART) -> list[str]:
     return names
 
 
-class Check:
-    """The plugin, registered with `--check` only."""
+class Watch:
+    """Fails a test that the list does not name and that starts a process or derives a vault's key."""
 
     def __init__(self) -> None:
+        self._names = load()
         self._running = ""
         self._done = ""
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, _: tuple[Any, ...]) -> None:
-        if self._running and event in PROCESS:
+        if event in PROCESS:
             self._refuse(f"starts a process ({event})")
 
-    def _refuse(self, what: str) -> NoReturn:
-        self._done = what
-        raise AuditError(f"{self._running} {what}: name it in tests/{APART.name}, or do without")
+    def _refuse(self, what: str) -> None:
+        # Other threads are those of what a test before it left running.
+        if self._running and threading.current_thread() is threading.main_thread():
+            self._done = what
+            raise AuditError(f"{self._running} {what}: name it in tests/{APART.name}, or do without")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Watch the test, its fixtures included, and fail it even where it swallowed the refusal."""
+        from support.promises import matches  # only now: pytest loads the plugins in any order
+
+        apart = any(matches(name, item.nodeid) for name in self._names)
+        self._running, self._done = "" if apart else item.nodeid, ""
+        try:
+            return (yield)
+        finally:
+            self._running = ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """A refusal that the code under test swallowed fails its test anyway."""
+        yield
+        if self._done:
+            raise AssertionError(f"{self._running} {self._done}: name it in tests/{APART.name}, or do without")
+
+    def pytest_configure(self) -> None:
+        """Deriving a vault's key takes seconds: refused as a process is."""
+        from tipbox.formats import locked_file
+
+        key = locked_file._key  # the only place where one is made
+
+        def watched(*arguments: Any) -> bytes:
+            self._refuse("derives a vault's key")
+            return key(*arguments)
+
+        setattr(locked_file, "_key", watched)  # noqa: B010 (mypy knows another signature)
+
+
+class Selection:
+    """Leaves out what the list names; registered with `--check` only."""
 
     def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> bool | None:
         """Do not even import what the list names as a whole, with its conftest: drivers of browsers take seconds."""
@@ -71,31 +110,6 @@ class Check:
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in set(apart)]
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Watch the test, its fixtures included, and fail it even where it swallowed the refusal."""
-        self._running, self._done = item.nodeid, ""
-        try:
-            return (yield)
-        finally:
-            self._running = ""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self) -> Iterator[None]:
-        """A refusal that the code under test swallowed fails its test anyway."""
-        yield
-        if self._done:
-            raise AssertionError(f"{self._running} {self._done}: name it in tests/{APART.name}, or do without")
-
-    def pytest_configure(self) -> None:
-        """Deriving a vault's key takes seconds: refused as a process is."""
-        from tipbox.formats import locked_file
-
-        def refuse(*_: object) -> NoReturn:
-            self._refuse("derives a vault's key")
-
-        setattr(locked_file, "_key", refuse)  # noqa: B010 (mypy knows another signature); the only place where one is made
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--check`."""
@@ -103,6 +117,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the plugin where it is asked for."""
+    """Register both, the selection where it is asked for."""
+    config.pluginmanager.register(Watch(), "watch")
     if config.getoption("check"):
-        config.pluginmanager.register(Check(), "check")
+        config.pluginmanager.register(Selection(), "selection")
