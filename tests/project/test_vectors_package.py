@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import hashlib
 import io
 import json
 import re
@@ -20,6 +21,8 @@ from support.tree import ROOT, tracked_files
 
 # A line of the README: member, type, and whether it may be absent.
 _MEMBER = re.compile(r"^- `(input|output)\.([a-z0-9_]+)` \((.+?)(, optional)?\)(?=:|$)", re.MULTILINE)
+_CASES = Path(__file__).with_name("vectors_version.txt")
+"""The version of the cases, and one SHA-256 over all of them."""
 _PIECES = (
     {"base64": "base64"},
     {"zeros": "number"},
@@ -155,6 +158,18 @@ def test_a_case_of_another_shape_is_found(package: Path) -> None:
         {**good, "expect": "tampered"},
     ]
     assert [case for case in bad if not check_case(case, path, described)] == []
+
+
+def test_the_version_is_raised_when_a_case_changes(package: Path) -> None:
+    """The version and what it stood for lie beside this test, so that neither changes alone."""
+    version = (package / "VERSION").read_text(encoding="utf-8").strip()
+    cases = hashlib.sha256()
+    for path in sorted(package.glob("*/*.json")):
+        cases.update(f"{path.parent.name}/{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    then, of_then = _CASES.read_text(encoding="utf-8").split()
+    found = cases.hexdigest()
+    assert found == of_then or version != then, "cases changed: raise tests/vectors/VERSION (its README says how)"
+    assert (version, found) == (then, of_then), f"write into {_CASES.name}: {version} {found}"
 
 
 def test_package_is_self_contained(package: Path) -> None:
