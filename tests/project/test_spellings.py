@@ -223,6 +223,21 @@ def test_every_spelling_is_listed(kind: str, kept: Spellings) -> None:
     assert unlisted == {}, "add them to tests/project/spellings.toml"
 
 
+def test_each_command_is_in_a_guide(kept: Spellings) -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+    names = kept["commands"].keys()
+    leaves = [name for name in names if not any(other.startswith(f"{name} ") for other in names)]
+    undescribed = [name for name in leaves if not re.search(rf"{name.replace(' server ', '[- ]server ')}\b", text)]
+    assert undescribed == [], "describe it in the guide of its reader"
+
+
+def test_each_path_is_in_the_protocol(kept: Spellings) -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    described = re.findall(r"`((?:GET|PUT|POST) /[^`\s?]*)", text)
+    paths = {path for group in kept["http-paths"].values() for path in group}
+    assert {re.sub(r"<\w+>", "<>", path) for path in described} == paths, "docs/protocol.md says what each path does"
+
+
 def _toml(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 

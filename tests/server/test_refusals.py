@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,13 +47,26 @@ def test_each_code_has_a_status_and_a_sentence() -> None:
     assert all(SENTENCES.values())
 
 
+def test_codes_are_one_closed_set() -> None:
+    """Section 4 of protocol.md, the statuses of Python and the codes of TypeScript: the same, in the same order."""
+    section = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8").split("\n## 4.")[1].split("\n## 5.")[0]
+    table = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", section, re.MULTILINE)
+    script = (ROOT / "client" / "src" / "errors.ts").read_text(encoding="utf-8")
+    listed = re.search(r"PROTOCOL_CODES = \[(.*?)\]", script, re.DOTALL)
+
+    assert table == [(code, str(status)) for code, status in STATUS.items()]
+    assert listed is not None
+    # `incomplete` is a code of the format as well, and stands there.
+    assert re.findall(r'"([a-z-]+)"', listed[1]) == [code for code, _ in table if code != "incomplete"]
+
+
 def test_translators_find_every_sentence() -> None:
     found = template()
 
-    assert set(SENTENCES.values()) - found == set()
+    assert set(SENTENCES.values()) - found == set(), "run make messages"
     for path in PACKAGE.rglob("*.py"):
         if path.name not in JSON_ONLY:
-            assert set(own_sentences(path)) - found == set(), path
+            assert set(own_sentences(path)) - found == set(), f"run make messages: {path}"
 
 
 @pytest.mark.parametrize("code", [*SENTENCES, "malformed"])
