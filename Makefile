@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clocks coverage mutants bench soak lint fuzz messages man lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench soak format lint fuzz messages man lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -34,10 +34,15 @@ test: setup $(VENV)/.stamp-test  ## everything: Debian packages, lint, types, un
 	sync  # what set-up wrote would hold up the first tests' own writes
 	$(PY) -m pytest tests --promises $(PARALLEL) $(ARGS)
 
+format: setup $(VENV)/.stamp-test  ## puts all code into the form that lint asks for
+	$(PY) -m ruff format .
+	$(CLIENT) npm run --silent format
+
 lint: setup $(VENV)/.stamp-test  ## ruff, borders of imports, mypy --strict, tsc, biome, pages and spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache --no-logo
+	@echo 'types: minutes the first time, seconds afterwards'
 	$(PY) -m mypy
 	$(PY) tests/project/docs_check.py
 	$(PY) -m codespell_lib
