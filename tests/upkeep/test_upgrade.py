@@ -38,7 +38,7 @@ from tipbox.server.config import load
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import database
-from tipbox.server.storage.database import _alembic, make_engine, must_be_current
+from tipbox.server.storage.database import HEAD, _alembic, make_engine, must_be_current
 from tipbox.server.storage.models import Base, Reply, Slot
 from tipbox.server.storage.models import Organisation as Known
 from tipbox.server.storage.open_server import open_server
@@ -95,12 +95,38 @@ def _to(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
             return config
 
         monkeypatch.setattr(database, "_alembic", with_later)
+        monkeypatch.setattr(database, "HEAD", "later")
     return to
+
+
+def _as_before(patch: pytest.MonkeyPatch) -> None:
+    """The program of before, which knows no later schema."""
+    patch.setattr(database, "_alembic", _alembic)
+    patch.setattr(database, "HEAD", HEAD)
 
 
 @pytest.fixture(name="expected")
 def _expected(kept: Path) -> Any:
     return json.loads((kept / "expected.json").read_bytes())
+
+
+def test_the_program_names_the_head_of_its_migrations() -> None:
+    """It is read from no file: Alembic, which reads those, is loaded only to migrate."""
+    assert revisions()[-1] == HEAD
+
+
+@pytest.mark.parametrize("work", ["prepare_server(home, none)", "open_server(home)"])
+def test_a_server_of_this_schema_loads_no_alembic(tmp_path: Path, work: str) -> None:
+    """Neither to start again nor for a command: it would take half as long again."""
+    (tmp_path / "none").mkdir()
+    prepare_server(put("first", tmp_path / "home"), tmp_path / "none")
+    code = (
+        "import sys; from pathlib import Path; from tipbox.server.process.run import prepare_server; "
+        "from tipbox.server.storage.open_server import open_server; home, none = map(Path, sys.argv[1:]); "
+        f"{work}; print(*(name for name in sys.modules if name.startswith('alembic')))"
+    )
+    command = (sys.executable, "-c", code, tmp_path / "home", tmp_path / "none")
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
 def test_a_server_of_each_earlier_schema_is_kept() -> None:
@@ -193,7 +219,7 @@ def test_one_that_stood_still_is_upgraded_whatever_age_has_brought(
     (tmp_path / "none").mkdir()
     later = day + timedelta(days=still)
     with pytest.MonkeyPatch.context() as earlier:
-        earlier.setattr(database, "_alembic", _alembic)  # the program of before, which knows no later schema
+        _as_before(earlier)
         before = [finding.to_json() for finding in check_server(home, today=later)]
 
     prepare_server(home, tmp_path / "none", today=later)
@@ -253,7 +279,7 @@ def test_a_program_that_was_put_back_does_not_touch_what_a_newer_one_made(
     newer = dump(home)
 
     with pytest.MonkeyPatch.context() as earlier:
-        earlier.setattr(database, "_alembic", _alembic)
+        _as_before(earlier)
         with pytest.raises(InputRefused, match="newer version"):
             prepare_server(home, tmp_path / "none", today=day)
         assert dump(home) == newer

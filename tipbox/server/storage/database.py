@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -19,6 +19,8 @@ from tipbox.server.storage.database_errors import explain
 
 BUSY_SECONDS: Final = 30
 READ_ONLY: Final = "tipbox_read_only"
+HEAD: Final = "first"
+"""The newest revision of the migrations: this version's schema."""
 _BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions of databases with Envelopes that no desk can open any more."""
 _PRAGMAS: Final = (
@@ -94,7 +96,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _alembic(connection: Connection | None = None) -> Any:
-    from alembic.config import Config as AlembicConfig  # a worker never migrates, and starts faster without
+    from alembic.config import Config as AlembicConfig
 
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
@@ -109,37 +111,42 @@ def migrate(engine: Engine) -> None:
         InputRefused: it cannot be reached, or is of a newer version.
         Full: its disk has no room.
     """
-    from alembic import command
-
     try:
         with engine.begin() as connection:
-            # Said here: Alembic would only fail to find the revision of a newer version.
-            _refuse_newer(connection)
-            command.upgrade(_alembic(connection), "head")
+            current = _revision(connection)
+            if current != HEAD:
+                from alembic import command  # half of what a start would take otherwise
+
+                # Said here: Alembic would only fail to find the revision of a newer version.
+                _refuse_newer(current)
+                command.upgrade(_alembic(connection), "head")
     except SQLAlchemyError as error:
         raise explain("migrating the database", error) from None
 
 
 def must_be_current(engine: Engine) -> None:
     """InputRefused, or Full, unless the database can be read and has this version's schema."""
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            current = _revision(connection)
     except SQLAlchemyError as error:
         raise explain("opening the database", error) from None
     _refuse_before(current)
-    if current != ScriptDirectory.from_config(_alembic()).get_current_head():
+    if current != HEAD:
         raise InputRefused("opening the database: it is of another version of tipbox; start tipbox server run once")
 
 
-def _refuse_newer(connection: Connection) -> None:
-    from alembic.migration import MigrationContext
+def _revision(connection: Connection) -> str | None:
+    """The database's revision, None for an empty one: read without Alembic, which takes long to load."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    return revision
+
+
+def _refuse_newer(current: str | None) -> None:
     from alembic.script import ScriptDirectory
 
-    current = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     _refuse_before(current)
     if current is not None and current not in known:
