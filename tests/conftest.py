@@ -19,6 +19,10 @@ settings.load_profile("tipbox")
 # Node and npm of requirements-build.lock, never the machine's.
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
+# Hundreds of programs are started, and each would compile all of its modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 pytest_plugins = [
     *("support.promises", "support.check", "support.reads_date", "support.mutants"),
     *("support.commands", "support.fixtures", "support.services"),
@@ -68,8 +72,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are processors: many tests wait for disks, browsers and circuits. Those of --check do not."""
-    return (os.cpu_count() or 1) + (not config.getoption("check"))
+    """Two more than there are processors: tests wait for disks, browsers and circuits half of the time.
+
+    Those of --check do not.
+    """
+    return (os.cpu_count() or 1) + (0 if config.getoption("check") else 2)
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
