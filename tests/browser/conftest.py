@@ -13,10 +13,18 @@ import pytest
 from browser.drivers import Browser, Level, running
 from browser.pages import Source
 from browser.wire import Wire
+from support.commands import commands_in_process
 from support.world import ROOT, Ring, World, running_world
 
 SCRIPTED: Final = (Level.CHROMIUM, Level.STANDARD, Level.SAFER)
 VIDEO_SIZE: Final = 300_000_000
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _commands() -> Iterator[None]:
+    """What desks and servers do between the pages runs in this process."""
+    with commands_in_process():
+        yield
 
 
 @pytest.fixture(scope="package")

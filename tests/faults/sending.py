@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from support.world import Server, tipbox
+from support import world
+from support.world import Server
 from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
@@ -40,7 +41,7 @@ class SentTip:
 def send(url: str, keys: Path, message: Path, files: Sequence[Path] = (), to: Iterable[str] = ()) -> SentTip:
     """`tipbox source send`."""
     chosen = [argument for name in to for argument in ("--to", name)]
-    done = tipbox("source", "send", url, "--keys", keys, *chosen, "--message-file", message, "--json", *files)
+    done = world.tipbox("source", "send", url, "--keys", keys, *chosen, "--message-file", message, "--json", *files)
     return SentTip(done.json["tip"], done.json["passphrase"])
 
 

@@ -21,10 +21,10 @@ import psutil
 import pytest
 
 from faults.cutting_proxy import CuttingProxy, Fault, Watch
-from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed, send
 from faults.stored import blobs, rows
 from faults.tracing import traced
+from support.commands import commands_in_process
 from support.world import Ring, Server, World, running_world
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.net import http as line_module

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from faults.cutting_proxy import CuttingProxy
-from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, Upload, sealed
 from faults.stored import rows
+from support.commands import commands_in_process
 from support.loopback import free_port
 from support.world import Desk, Ring, Server, World, running_world
 from tipbox.errors import Full, InputRefused

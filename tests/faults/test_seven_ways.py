@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.inprocess import commands_in_process
 from faults.sending import ROOMY, send
 from faults.stored import blobs, inward, rows
+from support.commands import commands_in_process
 from support.world import NAMES, Desk, Ring, Server, World, running_world
 from tipbox.desk.keys.ceremony import manifests, organisation_of
 from tipbox.desk.vault.vault import Vault

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,3 +48,26 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Done(code, said.out, said.err)
 
     return one
+
+
+def in_process(*arguments: str | Path, expect: int | None = 0, timeout: float = 0) -> Done:
+    """What `world.tipbox` does, by the same entry point, in this process."""
+    del timeout
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = cli.run([str(argument) for argument in arguments])
+    assert expect in (None, status), f"tipbox {arguments}: {status}\n{out.getvalue()}\n{err.getvalue()}"
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def commands_in_process() -> Iterator[None]:
+    """Desks, servers' commands and sources of `world` run here; `server run` stays a process of its own.
+
+    For tests that call many: to start Python for each would take longer than they do.
+    """
+    from support import world  # which takes Done from here
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "tipbox", in_process)
+        yield
