@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.commands import commands_in_process
+from support.commands import in_process as tipbox
 from support.desk import Desks, Exporter, listed, seal_tip
 from support.loopback import free_port
-from support.world import Desk, Ring, World, running_world, tipbox
+from support.world import Desk, Ring, World, running_world
 from tipbox.desk import canaries
 from tipbox.desk.keys import ceremony
 from tipbox.errors import FORMAT_ERRORS, LimitExceeded, Malformed, NetworkFailed, UnsupportedVersion
@@ -167,7 +169,7 @@ def test_what_is_left_of_a_list_is_not_missing_when_another_takes_its_place(desk
 @pytest.fixture
 def tcp_world(ring: Ring) -> Iterator[World]:
     """A server on a port: `tipbox server canary` goes there as it goes to an onion."""
-    with running_world(ring, tcp=True) as made:
+    with commands_in_process(), running_world(ring, tcp=True) as made:
         yield made
 
 

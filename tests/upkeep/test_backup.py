@@ -16,10 +16,11 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Executable, func, select, update
 
+from support.commands import commands_in_process, in_process
 from support.killed import killed_at
 from support.sealed import PART, Box, Organisation, Sent, envelope, inward, keys_folder, three
 from support.server import Here, start
-from support.world import Ring, running_world, tipbox
+from support.world import Ring, running_world
 from tipbox.errors import InputRefused, Malformed, TipboxError, UnknownKey
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import SEALED_PART_SIZE
@@ -360,11 +361,11 @@ def test_acknowledgements_since_are_replayed(server: Here, organisations: list[O
 
 def test_a_tip_that_all_had_acknowledged_comes_back_once_and_goes_again(tmp_path: Path) -> None:
     """Real desks: what they had carried comes again, is no news, is acknowledged at once, and goes."""
-    ring = Ring(tmp_path / "ring", ("kibhr",)).make()
-    with running_world(ring) as world:
+    ring = Ring(tmp_path / "ring", ("kibhr",))
+    with commands_in_process(), running_world(ring.make()) as world:
         message = world.folder / "message"
         message.write_text("What I saw", encoding="utf-8")
-        tipbox("seal", "--keys", world.keys, "--message-file", message, "--out", world.folder / "x.tip")
+        in_process("seal", "--keys", world.keys, "--message-file", message, "--out", world.folder / "x.tip")
         upload_tip(world.server.request, (world.folder / "x.tip").read_bytes())
         made = world.folder / "backup"
         make_backup(world.server.home, made, KEY)
