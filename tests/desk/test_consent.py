@@ -10,10 +10,12 @@ import pytest
 from support.desk import TODAY, Desk, Desks, Envelope, Exporter, days_after, listed, seal_tip
 from tipbox.desk import sentences, tips
 from tipbox.desk.vault.records import Thread, narrower
-from tipbox.formats.access_code import AccessCode
+from tipbox.formats.access_code import Secrets
+from tipbox.formats.base.limits import KEY_SIZE
+from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.consent import LEVELS, Consent
 
-SOURCE = AccessCode.generate().secrets()
+SOURCE = Secrets(random_bytes(KEY_SIZE))
 
 
 def tip(desks: Desks, consent: Consent | None, message: bytes = b"words", **more: bytes) -> Envelope:

@@ -28,8 +28,8 @@ from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.vault.records import ForgedEnvelope, Message, Thread
 from tipbox.desk.vault.vault import INCOMING, TIPS
-from tipbox.formats.access_code import AccessCode, thread_id
-from tipbox.formats.base.limits import ID_SIZE, SEAL_SIZE
+from tipbox.formats.access_code import Secrets, thread_id
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SEAL_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.canary_list import message_of
 from tipbox.formats.envelopes.body import read_padded, seal_body
@@ -41,7 +41,7 @@ from tipbox.formats.envelopes.seals import tag
 
 WORDS = "Стреляли вчера вечером на площади.".encode()
 LIES = b"Nobody was there. Send me the names of your people."
-SOURCE = AccessCode.generate().secrets()
+SOURCE = Secrets(random_bytes(KEY_SIZE))
 FILE = b"TRUE" * 30_000
 
 

@@ -36,8 +36,8 @@ from tipbox.desk.vault.records import Tip, Traffic
 from tipbox.desk.vault.vault import INCOMING, TIPS
 from tipbox.errors import TipboxError
 from tipbox.files.working import working_folder
-from tipbox.formats.access_code import AccessCode
-from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HEADER_FIXED, ID_SIZE, SEAL_SIZE, SLOT_SIZE
+from tipbox.formats.access_code import Secrets
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HEADER_FIXED, ID_SIZE, KEY_SIZE, SEAL_SIZE, SLOT_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.bundles.bundle import ItemEntry
 from tipbox.formats.bundles.bundle_read import Bundle
@@ -55,7 +55,7 @@ from tipbox.formats.envelopes.letter import Letter, seal_letter
 from tipbox.formats.envelopes.reply import seal_reply
 from tipbox.formats.manifest import Manifest
 
-SECRETS = AccessCode.generate().secrets()
+SECRETS = Secrets(random_bytes(KEY_SIZE))
 
 
 def own_seal(tip: Envelope, desk: Desk) -> int:

@@ -18,11 +18,11 @@ from tipbox.desk import conversations, replies, sentences, tips
 from tipbox.desk.joined import MAX_ROW, join, joined_tip, joined_tips
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import Copy, Tip, TipFile
-from tipbox.formats.access_code import AccessCode
-from tipbox.formats.base.limits import ID_SIZE
+from tipbox.formats.access_code import Secrets
+from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 
-SOURCE = AccessCode.generate().secrets()
+SOURCE = Secrets(random_bytes(KEY_SIZE))
 BARE = Tip(
     id=b"",
     hash=b"",

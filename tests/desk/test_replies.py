@@ -38,13 +38,14 @@ from tipbox.errors import WrongSender
 from tipbox.files.attachments import measure
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
+from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.envelopes.envelope import open_files, read_envelope
 from tipbox.formats.envelopes.header import Kind, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
 from tipbox.formats.envelopes.reply import open_reply
 
-SOURCE = AccessCode.generate().secrets()
+SOURCE = Secrets(random_bytes(KEY_SIZE))
 QUESTION = "Когда это было?\r\n\x1b[31m".encode()
 
 

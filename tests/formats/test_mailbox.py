@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.organisations import QUICK, refused
-from tipbox.formats.access_code import AccessCode
-from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_TOKENS, MAX_REPLIES, MAX_REPLY
+from tipbox.formats.access_code import Secrets
+from tipbox.formats.base.limits import KEY_SIZE, MAILBOX_LIST, MAILBOX_TOKENS, MAX_REPLIES, MAX_REPLY
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.mailbox_list import (
     DELETE_REQUEST,
@@ -163,7 +163,7 @@ def test_a_request_has_32_tokens_in_order() -> None:
         assert refused(partial(parse_tokens, data)) == "malformed"
 
 
-SECRETS = AccessCode.generate().secrets()
+SECRETS = Secrets(random_bytes(KEY_SIZE))
 
 
 @QUICK

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from support.organisations import QUICK, changed, read_files, refused
 from tipbox.errors import InputRefused, Malformed, NotForYou, Tampered
-from tipbox.formats.access_code import AccessCode, Secrets, thread_id
+from tipbox.formats.access_code import Secrets, thread_id
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import new_seed, random_bytes, sha256, xwing_public
 from tipbox.formats.envelopes import reply as replies
@@ -23,8 +23,8 @@ from tipbox.formats.envelopes.reply import open_reply, seal_reply
 from tipbox.formats.envelopes.seals import EnvelopeHash, check_seal, envelope_id
 from tipbox.formats.manifest import key_id
 
-SOURCE = AccessCode.generate().secrets()
-STRANGER = AccessCode.generate().secrets()
+SOURCE = Secrets(random_bytes(KEY_SIZE))
+STRANGER = Secrets(random_bytes(KEY_SIZE))
 KIBHR, ILI, FIDH = (random_bytes(ID_SIZE) for _ in range(3))
 SEEDS = {one: new_seed() for one in (KIBHR, ILI, FIDH)}
 KNOWN = (KIBHR, ILI, FIDH)
