@@ -112,7 +112,7 @@ def _expected(kept: Path) -> Any:
 
 def test_the_program_names_the_head_of_its_migrations() -> None:
     """It is read from no file: Alembic, which reads those, is loaded only to migrate."""
-    assert revisions()[-1] == HEAD
+    assert revisions()[-1] == HEAD, "name the newest revision in tipbox/server/storage/database.py"
 
 
 @pytest.mark.parametrize("work", ["prepare_server(home, none)", "open_server(home)"])
