@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,8 @@ TYPES: Final[Mapping[str, str]] = {
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
 }
+MOST_READY: Final = 1024
+"""Pages of errors that are kept: more than there are sentences and languages."""
 SMALLEST_GZIP: Final = 512
 """Bytes below which compressing a body is not worth it."""
 
@@ -78,6 +81,8 @@ class Pages:
         self._today = today
         self._kept: dict[tuple[str, str], tuple[object, Page]] = {}
         """Each page with what it was made from."""
+        self._ready: dict[tuple[str, str], bytes] = {}
+        """The pages that are made from nothing, and those of errors, by language and sentence."""
 
     def language(self, prefix: str | None) -> str:
         """The language of this request: the path's, or what the visitor accepts, or the configured one."""
@@ -140,28 +145,39 @@ class Pages:
 
     def error(self, refusal: Refusal, status: int) -> Response:
         """A refusal as a page, in the visitor's language."""
+        return self._made_once(refusal.message, status, self._error)
+
+    def blank(self) -> Response:
+        """Where leaving ends."""
+        return self._made_once("", HTTPStatus.OK, self._blank)
+
+    def _made_once(self, sentence: str, status: int, make: Callable[[str, str], str]) -> Response:
+        """A page of few that there can be: sentences are the server's own."""
         language = self.language(None)
-        with force_locale(language):
-            heading = gettext("This did not work")
-            body = render_template(
-                "source/error.html",
-                **frame(language, None, heading),
-                heading=heading,
-                message=gettext(refusal.message),
-                step=gettext("Close this tab if somebody can see it. Nothing was kept on this device."),
-            )
+        body = self._ready.get((language, sentence))
+        if body is None:
+            with force_locale(language):
+                body = make(language, sentence).encode()
+            if len(self._ready) < MOST_READY:
+                self._ready[language, sentence] = body
         response = Response(body, status, content_type=TYPES[".html"])
         response.vary.add("Accept-Language")
         return response
 
-    def blank(self) -> Response:
-        """Where leaving ends."""
-        language = self.language(None)
-        with force_locale(language):
-            body = render_template("source/leave.html", **frame(language, None, ""))
-        response = Response(body, content_type=TYPES[".html"])
-        response.vary.add("Accept-Language")
-        return response
+    @staticmethod
+    def _error(language: str, sentence: str) -> str:
+        heading = gettext("This did not work")
+        return render_template(
+            "source/error.html",
+            **frame(language, None, heading),
+            heading=heading,
+            message=gettext(sentence),
+            step=gettext("Close this tab if somebody can see it. Nothing was kept on this device."),
+        )
+
+    @staticmethod
+    def _blank(language: str, _sentence: str) -> str:
+        return render_template("source/leave.html", **frame(language, None, ""))
 
 
 def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
