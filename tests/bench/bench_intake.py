@@ -104,7 +104,7 @@ def test_ten_megabyte_tips(ledger: Ledger, ring: Ring, disk_folder: Path) -> Non
     speeds: dict[str, list[float]] = {"1": [], "8": [], "curl": []}
     with ledger.bench("intake of 10 MB tips") as bench:
         for _ in range(ROUNDS):
-            with running_world(ring, tcp=True, settings=OPEN_BUDGET) as world:
+            with running_world(ring, tcp=True, settings=ROOMY | OPEN_BUDGET) as world:
                 for sources, skip in ((1, 0), (8, FILES)):
                     seconds = send_all(world.server, envelopes, count=sources, tips=FILES, skip=skip)
                     speeds[str(sources)].append(FILES * FILE / MB / seconds)
@@ -170,7 +170,7 @@ def test_memory_under_ten_gibibytes(ledger: Ledger, ring: Ring, disk_folder: Pat
     message.write_text("ten gibibytes")
     with (
         ledger.bench("memory under 10 GiB") as bench,
-        running_world(ring, tcp=True) as world,
+        running_world(ring, tcp=True, settings=ROOMY) as world,
         resident(world.server) as peaks,
     ):
         before = dict(peaks)

@@ -21,6 +21,7 @@ from faults.load import Counts
 from faults.sending import send
 from faults.stored import rows
 from support.world import Ring, World, environment, running_world
+from tipbox.server.process.circuits import MOST_CONNECTIONS
 
 SLOW, IDLE, RATE = 500, 2000, 5000
 FAST_SIZE = 8_000_000
@@ -142,7 +143,7 @@ def small(ring: Ring) -> Iterator[World]:
 def test_a_greedy_circuit_does_not_crowd_out_a_fast_source(small: World, tmp_path: Path) -> None:
     with loaded(small, "--idle", str(GREEDY), "--one-circuit") as process:
         assert process.counts().idle_made >= GREEDY
-        _until(lambda: _sockets(small) > CAP // 2)
+        _until(lambda: _sockets(small) >= MOST_CONNECTIONS)
         held = [_sockets(small)]
         _fast_source_is_served(small, tmp_path)
         held.append(_sockets(small))

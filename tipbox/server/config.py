@@ -70,6 +70,11 @@ class Limits(Section):
     all_per_second: int = Field(default=2000, ge=1)
     """All circuits together, per second."""
 
+    @property
+    def per_minute(self) -> int:
+        """Requests of one circuit of all kinds together; a mailbox has three."""
+        return self.pages + self.static + self.open + self.parts + self.state + self.finish + 3 * self.mailbox
+
 
 class Retention(Section):
     """How long things are kept, in days that the server itself has seen."""

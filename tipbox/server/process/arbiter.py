@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ GRACE_SECONDS: Final = 15
 SILENT_SECONDS: Final = 120
 """A worker whose loop stands still for this long is replaced."""
 BACKLOG: Final = 4096
+MINUTE: Final = 60
 SOCKET_UMASK: Final = 0o117
 """Unix sockets are for the owner and its group: Tor's user is in it."""
 FILES_PER_CONNECTION: Final = 2
@@ -41,6 +43,8 @@ class Master(BaseApplication):  # type: ignore[misc]
         self._home = Home(home)
         self._sources, self._couriers = binds[0], binds[1:]
         self._config: Config = load(home)
+        # Made before the fork: a circuit has the same name in all workers, and after the next start another one.
+        self.circuit_secret = secrets.token_bytes(32)
         super().__init__()
 
     def load_config(self) -> None:
@@ -54,8 +58,8 @@ class Master(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": GRACE_SECONDS,
             "backlog": BACKLOG,
             "umask": SOCKET_UMASK,
-            # Listeners are unix sockets or on the loopback: whoever reaches one may name a circuit.
-            "proxy_allow_ips": "*",
+            # The worker reads Tor's line itself, before anything is parsed.
+            "proxy_protocol": "off",
             # Nothing but Tor stands before it: what a request says of a proxy is its visitor's claim.
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
@@ -95,6 +99,13 @@ class Master(BaseApplication):  # type: ignore[misc]
 
             listeners.append((create_courier_app(self._home, self._config, threads=threads), False))
         return listeners
+
+    def turns_per_second(self) -> float:
+        """Requests of all kinds, and of none, that a worker takes of one circuit: as many as its budgets allow.
+
+        Each worker counts by itself, so each takes its share.
+        """
+        return self._config.limits.per_minute / MINUTE / self._config.server.workers
 
     def _source_binds(self) -> list[str]:
         return [] if self._sources == NO_BIND else [self._sources]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections import Counter
 from contextlib import suppress
 from typing import Any
+
+from tipbox.server.process.circuits import MOST_CONNECTIONS
 
 
 class Connection:
@@ -13,7 +14,8 @@ class Connection:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.circuit = ""
+        self.circuit: str | None = None
+        """The name of its circuit; None until its first line has come, empty when that named none."""
         self.idle = True
         self.wiped = False
 
@@ -24,12 +26,13 @@ class Connection:
 
 
 class Connections:
-    """All connections of a worker."""
+    """All connections of a worker, at most ``most``, and of one circuit at most ``most_of_one``."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_of_one: int = MOST_CONNECTIONS) -> None:
         self._most = most
+        self._most_of_one = most_of_one
         self._open: dict[Connection, None] = {}
-        self._held: Counter[str] = Counter()
+        self._held: dict[str | None, dict[Connection, None]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -37,39 +40,53 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """A new connection; makes room when there are too many."""
         self._open[connection] = None
-        # Until its first request names its circuit, it counts with all that have named none.
-        self._held[""] += 1
+        # Until its first line names its circuit, it counts with all that have not named theirs yet.
+        self._hold(connection)
         if len(self._open) > self._most:
-            self._make_room(connection)
+            greedy = max(self._held, key=lambda circuit: len(self._held[circuit]))
+            self._make_room(greedy, connection)
 
     def name(self, connection: Connection, circuit: str) -> None:
-        """Its circuit is known now."""
-        if connection in self._open:  # it may have been dropped while its head was being read
-            self._forget(connection.circuit)
-            self._held[circuit] += 1
+        """Its circuit is known now; makes room when that has too many."""
+        if connection not in self._open:  # it was dropped while its line was being read
+            connection.circuit = circuit
+            return
+        self._forget(connection)
         connection.circuit = circuit
+        self._hold(connection)
+        if len(self._held[circuit]) > self._most_of_one:
+            self._make_room(circuit, connection)
 
     def remove(self, connection: Connection) -> None:
         """It has ended."""
         if connection in self._open:
             del self._open[connection]
-            self._forget(connection.circuit)
+            self._forget(connection)
 
     def drop_idle(self) -> None:
         """End those that wait for nothing: the worker stops."""
         for connection in [one for one in self._open if one.idle]:
             connection.drop()
 
-    def _make_room(self, newest: Connection) -> None:
-        greedy, _ = max(self._held.items(), key=lambda held: held[1])
+    def drop_all_of(self, circuit: str) -> None:
+        """End all connections of a circuit."""
+        for connection in list(self._held.get(circuit, ())):
+            self.remove(connection)
+            connection.drop()
+
+    def _make_room(self, circuit: str | None, newest: Connection) -> None:
         # The newest goes only when that circuit has no other: a flood must not keep new visitors out.
-        theirs = [one for one in self._open if one.circuit == greedy and one is not newest] or [newest]
+        theirs = [one for one in self._held[circuit] if one is not newest] or [newest]
         # An idle one loses nothing of what it was sending.
         victim = next((one for one in theirs if one.idle), theirs[0])
         self.remove(victim)
         victim.drop()
 
-    def _forget(self, circuit: str) -> None:
-        self._held[circuit] -= 1
-        if self._held[circuit] <= 0:
-            del self._held[circuit]
+    def _hold(self, connection: Connection) -> None:
+        self._held.setdefault(connection.circuit, {})[connection] = None
+
+    def _forget(self, connection: Connection) -> None:
+        theirs = self._held[connection.circuit]
+        del theirs[connection]
+        if not theirs:
+            del self._held[connection.circuit]

@@ -1,19 +1,22 @@
 """The worker: gunicorn's gevent worker with a connection loop made for slow and hostile clients.
 
 Where it differs from gunicorn's own: one listener can demand Tor's circuit line while another does not, and the circuit
-counts for every request of a connection; answers carry no ``Server``; heads, bodies and keep-alive have timeouts of
-their own; a refused body is not read on; nothing of a request reaches a log.
+counts for every request of a connection, before anything of it is parsed; a connection lets all others go first between
+two requests; answers carry no ``Server``; heads, bodies and keep-alive have timeouts of their own; a refused body is
+not read on; nothing of a request reaches a log, or stays in memory for long.
 """
 
 from __future__ import annotations
 
-import copy
+import gc
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import clear_cache
 
 import gevent
 from gunicorn import util
@@ -25,9 +28,10 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
+from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.web.headers import HEADERS
-from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, HOURLY, WIPE
+from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, WIPE
 
 HEAD_SECONDS: Final = 60
 """How long the whole head of a request may take once its connection is open."""
@@ -43,6 +47,10 @@ SMALL_REST: Final = 128 * KIB
 WIPE_SECONDS: Final = 2
 """After refusing what should never have come: how long the answer may be read; nothing more is received."""
 RECEIVE: Final = 64 * KIB
+JOINED: Final = 16 * KIB
+"""Bytes of a body that are copied behind the head of an answer; of what is longer, a slow reader holds no copy."""
+FORGET_SECONDS: Final = 5
+"""After which what requests left in memory is looked for and dropped."""
 HOUR: Final = 3600
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -50,10 +58,9 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener: the application behind it, gunicorn's configuration for it, and whether circuits are demanded."""
+    """A listener: the application behind it, and whether circuits are demanded."""
 
     application: Wsgi
-    config: Any
     demands_circuit: bool
 
 
@@ -80,7 +87,9 @@ class Response(wsgi.Response):  # type: ignore[misc]
         head, self._head = self._head, b""
         if self.chunked:
             data = b"%X\r\n%b\r\n" % (len(data), data)
-        self.sock.sendall(head + data)  # one write: a small answer is one packet
+        self.sock.sendall(head + data[:JOINED])  # one write: a small answer is one packet
+        if len(data) > JOINED:
+            self.sock.sendall(memoryview(data)[JOINED:])
 
     def close(self) -> None:
         """The answer is whole."""
@@ -103,18 +112,40 @@ class Worker(GeventWorker):  # type: ignore[misc]
         logging.getLogger("gunicorn.http.wsgi").disabled = True
         # Below gunicorn's own bound, at which it accepts nobody: a new one always gets in, and an old one goes.
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
+        self.circuits = Circuits(self.app.turns_per_second(), self.app.circuit_secret)
+        self.has_served = False
         super().init_process()
 
     def load_wsgi(self) -> None:
         """One listener for each bind, in order."""
         self.listeners = {
-            self._name(bound): Listener(application, self._config(proxied=demands), demands)
+            self._name(bound): Listener(application, demands)
             for bound, (application, demands) in zip(self.sockets, self.app.listeners(), strict=True)
         }
         # gunicorn's single application: each listener has its own.
         self.wsgi = None
         for listener in self.listeners.values():
             gevent.spawn(self._every_hour, listener.application)
+        gevent.spawn(self._forget_often)
+        # What is there now stays: looking for what requests left passes it over.
+        gc.collect()
+        gc.freeze()
+
+    def _forget_often(self) -> None:
+        """Drop what requests left behind: an image of the memory of an idle server shows nothing of them."""
+        while self.alive:
+            gevent.sleep(FORGET_SECONDS)
+            self.circuits.forget()
+            if not self.has_served:
+                continue
+            self.has_served = False
+            for listener in self.listeners.values():
+                try:
+                    listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
+                except Exception as error:  # noqa: BLE001 (the next time comes)
+                    log.fault(error)
+            clear_cache()  # gunicorn parses paths by a function that keeps the last ones
+            gc.collect()
 
     def _every_hour(self, application: Any) -> None:
         while self.alive:
@@ -123,14 +154,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001 (the next hour comes)
                 log.fault(error)
             gevent.sleep(HOUR)
-
-    def _config(self, *, proxied: bool) -> Any:
-        """The configuration of one listener: gunicorn has one setting for all of them."""
-        config = copy.copy(self.cfg)
-        # A copy shares the settings: without one of this setting, it would change for every listener.
-        config.settings = {**self.cfg.settings, "proxy_protocol": copy.copy(self.cfg.settings["proxy_protocol"])}
-        config.set("proxy_protocol", "v1" if proxied else "off")
-        return config
 
     @staticmethod
     def _name(bound: Any) -> str:
@@ -146,52 +169,96 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """One connection, from its first byte to its last."""
         connection = Connection(client)
         self.connections.add(connection)
+        circuit: Circuit | None = None
         try:
             client.settimeout(STALL_SECONDS)
             if client.family != socket.AF_UNIX:
                 # Answers leave in one piece: to wait for more of them only delays them.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._serve(self.listeners[self._name(listener)], connection, addr)
+            parser = RequestParser(self.cfg, client, addr)
+            # gunicorn would read up to a megabyte at a time: too much, with thousands of slow connections.
+            parser.unreader.max_body_chunk = RECEIVE
+            served = self.listeners[self._name(listener)]
+            # False: the timeout ends the block and raises nothing.
+            with gevent.Timeout(HEAD_SECONDS, False):
+                circuit = self._circuit(served, parser.unreader)
+            if circuit is not None:
+                circuit.connections += 1
+                self.connections.name(connection, circuit.name)
+                self._serve(served, connection, circuit, parser)
         except (OSError, StopIteration, NoMoreData):
             pass  # the connection ended
-        except ParseException:
+        except (ParseException, BadLine):
+            if circuit is not None:
+                self._answered(circuit, HTTPStatus.BAD_REQUEST)
             with suppress(OSError):
                 client.sendall(_BAD_REQUEST)
                 _linger(client)
         except Exception as error:  # noqa: BLE001 (noted without its message)
             log.fault(error)
         finally:
+            self.has_served = True
+            if circuit is not None:
+                circuit.connections -= 1
             self.connections.remove(connection)
             util.close(client)
 
-    def _serve(self, listener: Listener, connection: Connection, addr: Any) -> None:
-        parser = RequestParser(listener.config, connection.client, addr)
-        # gunicorn would read up to a megabyte at a time: too much, with thousands of slow connections.
-        parser.unreader.max_body_chunk = RECEIVE
+    def _circuit(self, listener: Listener, unreader: Any) -> Circuit:
+        """The circuit of a connection, by its first line; where none is demanded, one of its own."""
+        if not listener.demands_circuit:
+            return self.circuits.own()
+        data = b""
+        while (found := read_line(data))[0] is None:
+            data += _more(unreader)
+        address, size = found
+        unreader.unread(data[size:])
+        return self.circuits.of(address or b"")
+
+    def _serve(self, listener: Listener, connection: Connection, circuit: Circuit, parser: Any) -> None:
+        """All requests of a connection, one after the other."""
         timeout = HEAD_SECONDS
-        while self.alive:
-            request = None
-            # False: the timeout ends the block and raises nothing.
-            with gevent.Timeout(timeout, False):
-                request = next(parser)
-            if request is None:
-                return
-            if listener.demands_circuit and request.proxy_protocol_info:
-                self.connections.name(connection, request.proxy_protocol_info["client_addr"] or "")
-            connection.idle = False
-            if not self._answer(listener, request, connection, addr):
-                return
-            connection.idle = True
+        while self.alive and not circuit.closed:
+            with ExitStack() as held:
+                request = share = None
+                with gevent.Timeout(timeout, False):
+                    share = self._turn(circuit, parser, held)
+                    request = next(parser)
+                if request is None or share is None:
+                    return
+                connection.idle = False
+                if not self._answer(listener, request, connection, share):
+                    return
+                connection.idle = True
+            # Nothing of what was answered stays while the next request is waited for.
+            del request
+            self.has_served = True
             timeout = KEEP_SECONDS
 
-    def _answer(self, listener: Listener, request: Any, connection: Connection, addr: Any) -> bool:
+    @staticmethod
+    def _turn(circuit: Circuit, parser: Any, held: ExitStack) -> Share:
+        """Wait for a request, and for its circuit's turn, before anything of the request is parsed.
+
+        Here, and nowhere else, requests are counted: there is no way to one that does not pass.
+        """
+        if not parser.finish_body():  # what is left of the request before
+            raise StopIteration
+        parser.mesg = None
+        if not parser.unreader.buf.getbuffer().nbytes:
+            parser.unreader.unread(_more(parser.unreader))
+        share = held.enter_context(circuit.in_flight())
+        # Also when the turn is there already: all others go first, and the worker shows that it lives.
+        gevent.sleep(circuit.turn())
+        return share
+
+    def _answer(self, listener: Listener, request: Any, connection: Connection, share: Share) -> bool:
         """Answer one request; whether the connection may carry another."""
         client = connection.client
         name = client.getsockname()
-        response, environ = wsgi.create(request, client, addr or "", name, listener.config, response_class=Response)
+        # Without an address: nobody asks for it.
+        response, environ = wsgi.create(request, client, "", name, self.cfg, response_class=Response)
         # Read as it comes: what arrived before a connection breaks is kept (uploads/intake.py).
-        environ["wsgi.input"] = _Body(request.body.reader)
-        environ[CIRCUIT] = connection.circuit
+        environ["wsgi.input"] = _Body(request.body.reader, share)
+        environ[CIRCUIT] = share.circuit.name
         environ[CIRCUIT_DEMANDED] = listener.demands_circuit
         environ[WIPE] = lambda: _wipe(request, connection)
         answer = listener.application(environ, response.start_response)
@@ -206,23 +273,39 @@ class Worker(GeventWorker):  # type: ignore[misc]
         finally:
             if close := getattr(answer, "close", None):
                 close()
+        self._answered(share.circuit, response.status_code)
         if connection.wiped:
             _wait(client)
         elif unread:
             _linger(client)
         return not response.should_close()
 
+    def _answered(self, circuit: Circuit, status: int) -> None:
+        """Note an answer; a circuit that goes on after refusals loses its connections."""
+        if circuit.answered(refused=status >= HTTPStatus.BAD_REQUEST):
+            self.connections.drop_all_of(circuit.name)
+
 
 class _Body:
     """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, reader: Any, share: Share) -> None:
         self._reader = reader
+        self._share = share
 
     def read(self, size: int) -> bytes:
-        """``size`` bytes, or fewer at the end."""
+        """``size`` bytes, or fewer at the end; Refusal ``slow-down`` when the circuit has too many in flight."""
         data: bytes = self._reader.read(size)
+        self._share.take(len(data))
         return data
+
+
+def _more(unreader: Any) -> bytes:
+    """The next bytes that come; StopIteration at the end."""
+    data: bytes = unreader.chunk()
+    if not data:
+        raise StopIteration
+    return data
 
 
 def _unread(request: Any) -> bool:

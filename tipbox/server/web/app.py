@@ -28,7 +28,7 @@ from tipbox.server.web.mailbox_api import mailbox_blueprint
 from tipbox.server.web.pages import Pages, pages_blueprint
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.upload_api import api_blueprint
-from tipbox.server.web.worker_keys import HOURLY
+from tipbox.server.web.worker_keys import FORGET, HOURLY
 
 STORE = "tipbox.store"
 """Among the application's extensions: its store."""
@@ -62,6 +62,8 @@ def create_app(
     rates = Rates(app, config)
     app.extensions[STORE] = store
     app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
+    # The values of a statement lie in its connection until the statement is run again: what a mailbox was asked for.
+    app.extensions[FORGET] = lambda: threads.disk(store.engine.dispose)
     blobs = open_blobs(home, config.blobs)
     intake = Intake(home, config, store, blobs, threads=threads, today=today)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))

@@ -1,0 +1,193 @@
+"""What a circuit may hold and ask for, by a clock that the tests give."""
+
+from __future__ import annotations
+
+import pytest
+
+from tipbox.server.process import circuits
+from tipbox.server.process.circuits import BadLine, Circuit, Circuits, read_line
+from tipbox.server.refusal import Refusal
+
+LINE = b"PROXY TCP6 fc00:dead:beef:4dad::9 ::1 225 80\r\n"
+ADDRESS = bytes.fromhex("fc00deadbeef4dad") + bytes(7) + b"\x09"
+PER_SECOND = 4
+
+
+class Clock:
+    """Seconds, as the test wants them."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(name="known")
+def _known(clock: Clock) -> Circuits:
+    return Circuits(PER_SECOND, bytes(32), clock)
+
+
+def spent(circuit: Circuit) -> int:
+    """How many turns come at once."""
+    count = 0
+    while circuit.turn() == 0:
+        count += 1
+    return count
+
+
+# --- Tor's line -------------------------------------------------------------------------------------------------------
+
+
+def test_the_line_names_a_circuit_whatever_follows_and_however_it_comes() -> None:
+    assert read_line(LINE + b"GET / HTTP/1.1\r\n") == (ADDRESS, len(LINE))
+    for size in range(len(LINE)):
+        assert read_line(LINE[:size]) == (None, 0)
+    assert read_line(b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n")[0] == bytes([192, 0, 2, 1])
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", b"\r\n\r\n\x00\r\nQUIT\n", b"PROXY\r\n"])
+def test_what_is_no_line_names_none_and_is_left(data: bytes) -> None:
+    assert read_line(data) == (b"", 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"PROXY UNKNOWN\r\n",
+        b"PROXY TCP6 not-an-address ::1 1 2\r\n",
+        b"PROXY TCP6 192.0.2.1 ::1 1 2\r\n",
+        b"PROXY TCP4 fc00::9 127.0.0.1 1 2\r\n",
+        b"PROXY TCP6 fc00::9 ::1 1\r\n",
+        b"PROXY TCP6 fc00::9 ::1 1 123456\r\n",
+        b"PROXY TCP6 fc00:::9 ::1 1 2\r\n",
+        b"PROXY TCP6  fc00::9 ::1 1 2\r\n",
+        b"PROXY TCP6 fc00::9 ::1 1 2\n\r\n",
+        b"PROXY " + b"x" * circuits.LONGEST_LINE,
+    ],
+)
+def test_a_line_that_names_no_circuit_is_refused(line: bytes) -> None:
+    with pytest.raises(BadLine):
+        read_line(line)
+
+
+# --- turns ------------------------------------------------------------------------------------------------------------
+
+
+def test_turns_come_at_the_rate_of_a_circuit_after_what_it_may_ask_for_at_once(known: Circuits, clock: Clock) -> None:
+    one, other = known.of(b"one"), known.of(b"other")
+
+    assert spent(one) == PER_SECOND * circuits.BURST_SECONDS
+    assert one.turn() == pytest.approx(2 / PER_SECOND)  # those that wait come one after the other
+    assert other.turn() == 0
+    clock.now += 2
+    assert spent(one) == 2 * PER_SECOND - 2
+
+
+def test_a_long_silence_allows_no_more_at_once_than_a_short_one(known: Circuits, clock: Clock) -> None:
+    one = known.of(b"one")
+    clock.now += 86_400
+
+    assert spent(one) == PER_SECOND * circuits.BURST_SECONDS
+
+
+def test_one_that_is_forgotten_gets_nothing_by_it(known: Circuits, clock: Clock) -> None:
+    one = known.of(b"one")
+    spent(one)
+    for _ in range(10 * circuits.BURST_SECONDS):
+        known.forget()
+        forgotten = known.of(b"one") is not one
+        assert forgotten == (clock.now >= 1000 + circuits.BURST_SECONDS + 1 / PER_SECOND)
+        if forgotten:
+            return
+        clock.now += 0.25
+    raise AssertionError("it was never forgotten")
+
+
+def test_one_with_a_connection_is_not_forgotten(known: Circuits, clock: Clock) -> None:
+    one = known.of(b"one")
+    one.connections += 1
+    clock.now += 1000
+    known.forget()
+    assert known.of(b"one") is one
+    one.connections -= 1
+    known.forget()
+    assert len(known) == 0
+
+
+def test_a_name_tells_nothing_and_is_that_of_all_workers() -> None:
+    names = [Circuits(1, secret).of(ADDRESS).name for secret in (bytes(32), bytes(32), b"\x01" * 32)]
+
+    assert names[0] == names[1] != names[2]
+    assert ADDRESS.hex() not in names[0]
+    assert Circuits(1, bytes(32)).of(b"").name == ""
+
+
+def test_where_no_circuit_is_named_each_connection_is_one(known: Circuits) -> None:
+    one, other = known.own(), known.own()
+    spent(one)
+
+    assert other.turn() == 0
+    assert one.name
+    assert one.name != other.name
+    assert len(known) == 0
+
+
+# --- bytes in flight --------------------------------------------------------------------------------------------------
+
+
+def test_bytes_in_flight_have_a_bound_and_come_back(known: Circuits) -> None:
+    one, half = known.of(b"one"), circuits.MOST_BYTES_IN_FLIGHT // 2
+    with one.in_flight() as first:
+        first.take(half)
+        with one.in_flight() as second:
+            second.take(half)
+            with one.in_flight() as third:
+                with pytest.raises(Refusal, match="Too many"):
+                    third.take(1)
+                with known.of(b"other").in_flight() as others:
+                    others.take(half)
+        with one.in_flight() as again:
+            again.take(half)
+
+
+def test_one_request_alone_may_be_larger(known: Circuits) -> None:
+    with known.of(b"one").in_flight() as share:
+        for _ in range(4):
+            share.take(circuits.MOST_BYTES_IN_FLIGHT)
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_that_goes_on_after_refusals_is_closed_for_a_while(known: Circuits, clock: Clock) -> None:
+    one = known.of(b"one")
+    outcomes = [one.answered(refused=True) for _ in range(circuits.MOST_REFUSALS)]
+
+    assert outcomes == [False] * (circuits.MOST_REFUSALS - 1) + [True]
+    assert [one.closed, known.of(b"other").closed] == [True, False]
+    clock.now += circuits.CLOSED_SECONDS
+    assert [one.closed] == [False]
+    assert not one.answered(refused=True)
+
+
+def test_refusals_count_in_a_row_only(known: Circuits) -> None:
+    one = known.of(b"one")
+    for _ in range(circuits.MOST_REFUSALS):
+        assert not one.answered(refused=True)
+        assert not one.answered(refused=False)
+
+
+def test_one_that_is_closed_is_not_forgotten(known: Circuits, clock: Clock) -> None:
+    one = known.of(b"one")
+    clock.now += circuits.BURST_SECONDS
+    for _ in range(circuits.MOST_REFUSALS):
+        one.answered(refused=True)
+    known.forget()
+
+    assert known.of(b"one").closed

@@ -1,0 +1,180 @@
+"""What a circuit may hold and ask for: the bounds that keep one from taking what belongs to the others.
+
+Each request takes its circuit's turn before a byte of it is parsed, so that no route and no error can be had without.
+A circuit that asks faster than its turns come is served as they come; others do not notice it. All bounds are of one
+worker. A circuit is forgotten once it has what a new one has, ``BURST_SECONDS`` after its last request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from gevent.lock import BoundedSemaphore
+
+from tipbox.formats.base.limits import MIB
+from tipbox.server.refusal import Refusal
+
+MOST_CONNECTIONS: Final = 32
+"""Connections of a circuit; as many as Tor lets it have (``HiddenServiceMaxStreams``)."""
+MOST_IN_FLIGHT: Final = 16
+"""Requests of a circuit that are being read or answered at a time; more wait."""
+MOST_BYTES_IN_FLIGHT: Final = 32 * MIB
+"""Bytes that have come of bodies of a circuit's requests that are not answered yet: eight of the largest runs."""
+MOST_REFUSALS: Final = 100
+"""Errors in a row that a circuit is answered; then its connections are closed."""
+CLOSED_SECONDS: Final = 10
+"""How long such a circuit stays closed."""
+BURST_SECONDS: Final = 10
+"""A circuit that was silent for this long may ask for as much at once."""
+LONGEST_LINE: Final = 107
+"""Bytes of Tor's circuit line (PROXY protocol v1), its end included."""
+_LINE: Final = re.compile(rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) [0-9]{1,5} [0-9]{1,5}\r\n")
+
+
+class BadLine(Exception):
+    """What should be Tor's circuit line is none."""
+
+
+def read_line(data: bytes) -> tuple[bytes | None, int]:
+    """The address of Tor's circuit line at the start of a connection, and the bytes that the line takes.
+
+    Returns:
+        None when more has to come; an empty address and 0 when this is no such line at all.
+
+    Raises:
+        BadLine: it begins like one and names no circuit.
+    """
+    start = b"PROXY "
+    if not data.startswith(start[: len(data)]):
+        return b"", 0
+    end = data.find(b"\r\n") + 2
+    if end < len(b"\r\n"):
+        if len(data) >= LONGEST_LINE:
+            raise BadLine
+        return None, 0
+    found = _LINE.fullmatch(data[:end])
+    try:
+        addresses = [ipaddress.ip_address(one.decode()) for one in found.groups()[1:]] if found else []
+    except ValueError:
+        raise BadLine from None
+    if found is None or end > LONGEST_LINE or {f"{one.version}".encode() for one in addresses} != {found[1]}:
+        raise BadLine
+    return addresses[0].packed, end
+
+
+class Circuit:
+    """One circuit. ``name``: what stands for it everywhere else; nothing of Tor's address is in it."""
+
+    def __init__(self, name: str, per_second: float, clock: Callable[[], float]) -> None:
+        self.name = name
+        self._clock = clock
+        self._step = 1 / per_second
+        self._due = clock() - BURST_SECONDS
+        """When what was asked for so far is paid; never longer ago than the burst."""
+        self._places = BoundedSemaphore(MOST_IN_FLIGHT)
+        self._bytes = 0
+        self._refusals = 0
+        self._closed_until = 0.0
+        self.connections = 0
+
+    @property
+    def like_new(self) -> bool:
+        """Whether nothing is lost when it is forgotten: no connection, no debt, not closed."""
+        return not self.connections and not self.closed and self._due <= self._clock() - BURST_SECONDS
+
+    @property
+    def closed(self) -> bool:
+        """Whether it went on after so many refusals that it is closed for now."""
+        return self._clock() < self._closed_until
+
+    @contextmanager
+    def in_flight(self) -> Iterator[Share]:
+        """A place among the requests in flight; waits until there is one. Gives what the request holds."""
+        share = Share(self)
+        try:
+            with self._places:
+                yield share
+        finally:
+            self._bytes -= share.held
+
+    def turn(self) -> float:
+        """Take the next turn: in how many seconds it comes."""
+        now = self._clock()
+        self._due = max(self._due, now - BURST_SECONDS) + self._step
+        return max(0.0, self._due - now)
+
+    def hold(self, size: int, own: int) -> None:
+        """``size`` more bytes are in flight, of a request that holds ``own``; Refusal ``slow-down``: too many."""
+        # One alone may always go on: a courier delivers gigabytes.
+        if self._bytes > own and self._bytes + size > MOST_BYTES_IN_FLIGHT:
+            raise Refusal("slow-down")
+        self._bytes += size
+
+    def answered(self, *, refused: bool) -> bool:
+        """Note an answer; whether the circuit is closed by it."""
+        self._refusals = self._refusals + 1 if refused else 0
+        if self._refusals < MOST_REFUSALS:
+            return False
+        self._refusals = 0
+        self._closed_until = self._clock() + CLOSED_SECONDS
+        return True
+
+
+class Share:
+    """What one request holds of its circuit's bytes in flight."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """``size`` more bytes have come; Refusal ``slow-down`` when the circuit holds too many."""
+        self.circuit.hold(size, self.held)
+        self.held += size
+
+
+class Circuits:
+    """All circuits that a worker knows.
+
+    Args:
+        per_second: turns of each circuit.
+        secret: makes names of addresses; the same for all workers of a server, and for nobody else.
+        clock: in seconds, and never set back.
+    """
+
+    def __init__(self, per_second: float, secret: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._secret = secret
+        self._clock = clock
+        self._known: dict[str, Circuit] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, address: bytes) -> Circuit:
+        """The circuit with this address; with none, that of all who name none."""
+        # Who finds the name in memory has to try addresses, and needs the secret, which dies with the processes.
+        name = hashlib.blake2b(address, digest_size=16, key=self._secret).hexdigest() if address else ""
+        circuit = self._known.get(name)
+        if circuit is None:
+            circuit = self._known[name] = self._new(name)
+        return circuit
+
+    def own(self) -> Circuit:
+        """A circuit of a connection's own, where none is named."""
+        return self._new(secrets.token_hex(16))
+
+    def forget(self) -> None:
+        """Forget all that have what a new one has."""
+        for name in [name for name, one in self._known.items() if one.like_new]:
+            del self._known[name]
+
+    def _new(self, name: str) -> Circuit:
+        return Circuit(name, self._per_second, self._clock)
