@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import clear_cache
+from urllib.parse import urlsplit
 
 import gevent
 from gunicorn import util
@@ -144,7 +144,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
                     listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
                 except Exception as error:  # noqa: BLE001 (the next time comes)
                     log.fault(error)
-            clear_cache()  # gunicorn parses paths by a function that keeps the last ones
+            # gunicorn parses paths by it, and it keeps the last ones.
+            urlsplit.cache_clear()  # type: ignore[attr-defined]
             gc.collect()
 
     def _every_hour(self, application: Any) -> None:
