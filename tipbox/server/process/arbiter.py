@@ -6,6 +6,7 @@ after gevent has made the standard library wait without blocking.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import secrets
@@ -88,6 +89,10 @@ class Master(BaseApplication):  # type: ignore[misc]
         from tipbox.server.storage.executors import WorkerThreads
         from tipbox.server.web.app import create_app
 
+        # Looking for what requests left passes over what was imported. Not over what is made from here on: a pool of
+        # connections, and what lies in them, would never be given up.
+        gc.collect()
+        gc.freeze()
         # One for all applications of a worker, and made after the fork, which no thread survives.
         threads = WorkerThreads()
         listeners: list[tuple[Any, bool]] = []

@@ -127,9 +127,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         for listener in self.listeners.values():
             gevent.spawn(self._every_hour, listener.application)
         gevent.spawn(self._forget_often)
-        # What is there now stays: looking for what requests left passes it over.
-        gc.collect()
-        gc.freeze()
 
     def _forget_often(self) -> None:
         """Drop what requests left behind: an image of the memory of an idle server shows nothing of them."""
