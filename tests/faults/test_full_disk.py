@@ -6,9 +6,7 @@ import json
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,82 +16,11 @@ import pytest
 
 from faults.cutting_proxy import CuttingProxy
 from faults.sending import ROOMY, Upload, sealed
+from faults.small_disk import DISK, Ballast, Tight, disk
 from faults.stored import rows
 from support.commands import commands_in_process
-from support.loopback import free_port
-from support.world import Desk, Ring, Server, World, running_world
+from support.world import Desk, Ring, World, running_world
 from tipbox.errors import Full, InputRefused
-
-DISK = 48 << 20
-
-
-@contextmanager
-def disk(path: Path, size: int) -> Iterator[Path]:
-    """A disk of its own (tmpfs) of ``size`` bytes, mounted at ``path``."""
-    path.mkdir()
-    subprocess.run(("mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tipbox-test", path), check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(("umount", "--lazy", path), check=True)
-
-
-@dataclass(frozen=True)
-class Ballast:
-    """A file that takes up room on a disk."""
-
-    path: Path
-
-    def leave(self, free: int) -> None:
-        """Take or give back room until ``free`` bytes of the disk are left."""
-        with self.path.open("ab") as file:
-            room = shutil.disk_usage(self.path.parent).free - free
-            if room > 0:
-                os.posix_fallocate(file.fileno(), file.tell(), room)
-            else:
-                file.truncate(max(0, file.tell() + room))
-
-    def fill(self) -> None:
-        """Take all that is left, to the last byte."""
-        with self.path.open("ab") as file:
-            for step in (1 << 20, 4096):
-                try:
-                    while True:
-                        os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), step)
-                except OSError:
-                    continue
-
-    def drop(self) -> None:
-        """Give all of it back."""
-        self.path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Tight:
-    """A world whose server lies on a small disk."""
-
-    world: World
-    ballast: Ballast
-
-
-@pytest.fixture
-def tight(ring: Ring, tmp_path: Path) -> Iterator[Tight]:
-    copied = ring.copy(tmp_path / "ring")
-    with disk(tmp_path / "disk", DISK) as place, commands_in_process():
-        bind = f"127.0.0.1:{free_port()}"
-        server = Server(place / "home", copied.keys, bind, tmp_path / "log", dict(ROOMY), courier=tmp_path / "couriers")
-        try:
-            server.start()
-            yield Tight(World(tmp_path, copied, server), Ballast(place / "ballast"))
-        finally:
-            server.stop()
-
-
-@pytest.fixture
-def couriers(tight: Tight) -> Iterator[CuttingProxy]:
-    """The couriers' listener, over TCP."""
-    with CuttingProxy(str(tight.world.server.courier)) as proxy:
-        yield proxy
 
 
 def _error(world: World, upload: Upload) -> tuple[int, str]:

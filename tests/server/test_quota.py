@@ -86,13 +86,18 @@ def test_letters_of_a_day_are_counted_and_the_next_day_is_new(store: Store, orga
     assert opens(store, sized(envelope(organisations), 0), quota=quota, day=DAY + timedelta(1)) == drafts.STORED
 
 
-def test_the_same_envelope_counts_once(store: Store, organisations: list[Organisation]) -> None:
+def test_an_envelope_counts_once_under_one_token_and_again_under_the_next(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    """Each token leaves a row for a week: a repeat under a fresh one is admitted and counted like any other letter."""
     sent = envelope(organisations)
-    quota = Quota(letters_per_day=1)
+    quota = Quota(letters_per_day=2)
 
     assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
     assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
     assert opens(store, sized(sent.again(), 0), quota=quota) == drafts.STORED
+    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
+    assert opens(store, sized(sent.again(), 0), quota=quota) == "full"
 
 
 def test_drafts_are_counted(store: Store, organisations: list[Organisation]) -> None:

@@ -200,8 +200,8 @@ def status(terminal: Terminal, *, home: Path) -> None:
     terminal.say(f"{now.day}{' (clock jumped: nothing ages)' if now.clock_held else ''}")
     terminal.say(f"Envelopes {now.envelopes}, uploads under way {now.drafts}, replies {now.replies}")
     terminal.say(
-        f"Disk {now.disk_used_tenths}/10 used, couriers' capacity {now.carry_used_tenths}/10 used, "
-        f"room for replies {now.replies_used_tenths}/10 used"
+        f"Disk {now.disk_used_tenths}/10 used, room for texts {now.text_room_used_tenths}/10 used, "
+        f"couriers' capacity {now.carry_used_tenths}/10 used, room for replies {now.replies_used_tenths}/10 used"
     )
     for one in now.organisations:
         valid = "valid" if one.valid else "NOT VALID"

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from tipbox.errors import NetworkFailed
@@ -49,6 +49,10 @@ _S3_TIMEOUT: Final = timedelta(seconds=20)
 _S3_ABANDONED: Final = timedelta(days=1)
 
 
+Span: TypeAlias = tuple[int, int]
+"""First byte, and how many."""
+
+
 class IncomingBlob(Protocol):
     """A blob on its way in. A context manager: what was not kept when it closes is gone."""
 
@@ -65,6 +69,9 @@ class IncomingBlob(Protocol):
 
     def keep(self, size: int) -> str:
         """Cut to ``size`` bytes, make durable, and give the name to put into a row before this closes."""
+
+    def reduce(self, spans: Sequence[Span]) -> None:
+        """Drop all but these bytes, in order; then it is to be kept again. No row may name it."""
 
     def discard(self) -> None:
         """Undo ``keep``: no row names it."""
@@ -139,6 +146,9 @@ class _IncomingFile:
         fsync_folder(self._folder)
         self._kept = True
         return self._name
+
+    def reduce(self, spans: Sequence[Span]) -> None:
+        self.size = _reduce(self._descriptor, spans)
 
     def discard(self) -> None:
         self._kept = False
@@ -267,6 +277,23 @@ def only_reader(file: io.FileIO) -> Iterator[io.FileIO]:
         yield file
 
 
+def _reduce(descriptor: int, spans: Sequence[Span]) -> int:
+    """Move the spans of a file to its begin, and cut it behind them; its new size."""
+    end = 0
+    for start, size in spans:
+        at, stop = start, start + size
+        while at < stop:
+            # To the front, and from the front on: nothing is overwritten that is still to be moved.
+            piece = os.pread(descriptor, min(PIECE, stop - at), at)
+            if not piece:
+                raise EOFError
+            written = os.pwrite(descriptor, piece, end)
+            at += written
+            end += written
+    os.ftruncate(descriptor, end)
+    return end
+
+
 class _IncomingObject:
     """A nameless file in HOME that is uploaded when it is whole."""
 
@@ -305,6 +332,10 @@ class _IncomingObject:
         with _s3_errors():
             obstore.put(self._store, self._name, self._file, chunk_size=chunk, max_concurrency=2)
         return self._name
+
+    def reduce(self, spans: Sequence[Span]) -> None:
+        self.size = _reduce(self._file.fileno(), spans)
+        self._file.seek(self.size)
 
     def discard(self) -> None:
         self._kept = False

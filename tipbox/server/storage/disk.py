@@ -36,3 +36,7 @@ class Disk:
         """Bytes that bodies leave to Envelopes without one."""
         # A share, because a fixed number would be all of a small disk; bounded, because texts need no more.
         return min(LARGEST_RESERVE, self.total * quota.reserve_percent // 100)
+
+    def kept_from_bodies(self, quota: Quota) -> int:
+        """Bytes that parts of bodies leave free: the reserve, unless they only pass through on their way to S3."""
+        return max(self.floor, self.reserve(quota)) if self.holds_bodies else self.floor

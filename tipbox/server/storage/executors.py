@@ -34,6 +34,9 @@ class Threads(Protocol):
     def alone(self, key: bytes) -> AbstractContextManager[object]:
         """Only one holder of ``key`` at a time in this process."""
 
+    def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
+        """``function(*arguments)``, which waits for a connection; None when that takes longer than ``seconds``."""
+
 
 class InPlaceThreads:
     """Runs everything in place: the commands."""
@@ -50,6 +53,10 @@ class InPlaceThreads:
         """See Threads."""
         del key
         return nullcontext()
+
+    def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
+        """See Threads. Nobody is there to interrupt it: only whether the time had passed before is known."""
+        return function(*arguments) if seconds > 0 else None
 
 
 class WorkerThreads:
@@ -116,6 +123,15 @@ class WorkerThreads:
             lock, holders = self._held.pop(key)
             if holders > 1:
                 self._held[key] = lock, holders - 1
+
+    def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
+        """See Threads."""
+        import gevent
+
+        if seconds > 0:
+            with gevent.Timeout(seconds, False):  # False: it ends the block and raises nothing
+                return function(*arguments)
+        return None
 
     def _run(self, run: RunGroup, items: list[Any]) -> Sequence[Outcome]:
         try:

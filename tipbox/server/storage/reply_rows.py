@@ -5,28 +5,31 @@ Each function here changes rows and sums in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
-    ColumnElement,
     Connection,
+    Integer,
+    Row,
     bindparam,
     delete,
     exists,
     func,
     insert,
+    null,
     select,
     update,
 )
 
 from tipbox.formats.base.limits import HASH_SIZE, MAILBOX_TOKENS, MAX_REPLIES, MIB
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.server.storage.models import HASH, Ledger, Organisation, Reply, ReplyOpening
+from tipbox.server.storage.models import HASH, Decoy, Ledger, Organisation, Reply, ReplyOpening
 from tipbox.server.storage.transactions import Deletion
 
 MOST_OF_ONE: Final = 16
@@ -59,24 +62,24 @@ def mailbox_values(addresses: Sequence[bytes]) -> dict[str, bytes]:
     return {f"mailbox_{number}": one for number, one in enumerate(addresses)}
 
 
-def _named(table: type[Reply | ReplyOpening]) -> ColumnElement[bool]:
-    """The replies of a request to delete: those with its ids in its mailboxes.
-
-    The id is hidden from the planner: it would look for each id in each mailbox, which is 16,384 times, where looking
-    through 32 mailboxes of at most 16 replies is enough.
-    """
-    return table.mailbox.in_(mailboxes()) & func.coalesce(table.id, table.id).in_(numbered_ids(MAX_REPLIES))
-
-
-# Fixed statements: a request to delete costs the same whether the mailboxes are unknown, empty, read or full.
-_NAMED: Final = select(Reply.blob, Reply.size).where(_named(Reply))
-_DELETE_OPENINGS: Final = delete(ReplyOpening).where(_named(ReplyOpening))
-_DELETE: Final = delete(Reply).where(_named(Reply))
-_COUNT_WRITERS_NAMED: Final = update(Organisation).values(
-    reply_bytes=Organisation.reply_bytes
-    - select(func.coalesce(func.sum(Reply.size), 0))
-    .where(_named(Reply), Reply.organisation == Organisation.id)
-    .scalar_subquery()
+# Fixed statements: a request to delete costs the same whether the mailboxes are unknown, empty, read or full. Which of
+# their replies are named is found in memory: a database that looked would do so only where there is something to see.
+_IN_MAILBOXES: Final = (
+    select(Reply.id, Reply.mailbox, Reply.organisation, Reply.size, Reply.blob)
+    .where(Reply.mailbox.in_(mailboxes()))
+    .limit(MAX_REPLIES)
+)
+_DECOYS: Final = select(
+    Decoy.id, Decoy.id.label("mailbox"), Decoy.id.label("organisation"), func.length(Decoy.entry), null()
+).limit(bindparam("rest", type_=Integer()))
+_MAILBOX, _ID, _WRITER = (bindparam(name, type_=HASH) for name in ("of_mailbox", "of_id", "of_writer"))
+_DELETE_OPENING: Final = delete(ReplyOpening).where(ReplyOpening.mailbox == _MAILBOX, ReplyOpening.id == _ID)
+_DELETE: Final = delete(Reply).where(Reply.mailbox == _MAILBOX, Reply.id == _ID)
+_WRITERS: Final = select(Organisation.id)
+_COUNT_WRITER: Final = (
+    update(Organisation)
+    .where(Organisation.id == _WRITER)
+    .values(reply_bytes=Organisation.reply_bytes - bindparam("freed", type_=BigInteger()))
 )
 _COUNT_NAMED: Final = update(Ledger).values(
     reply_bytes=Ledger.reply_bytes - bindparam("freed", type_=BigInteger()),
@@ -138,15 +141,30 @@ def delete_named(connection: Connection, addresses: Sequence[bytes], replies: Se
 
     The work does not depend on what is there: other statements, or fewer, would tell whether a mailbox exists.
     """
-    named = {**mailbox_values(addresses), **padded_ids(replies, MAX_REPLIES)}
-    gone = connection.execute(_NAMED, named).all()
-    connection.execute(_COUNT_WRITERS_NAMED, named)  # while the rows that it sums up are still there
-    connection.execute(_DELETE_OPENINGS, named)
+    writers = connection.execute(_WRITERS).scalars().all()
+    there = connection.execute(_IN_MAILBOXES, mailbox_values(addresses)).all()
+    rest = max(0, min(MAX_REPLIES, MOST_OF_ONE * len(writers)) - len(there))
+    decoys = connection.execute(_DECOYS, {"rest": rest}).all()
+    wanted = set(padded_ids(replies, MAX_REPLIES).values())
+    gone = _among(there, wanted)
+    _among(decoys, wanted)  # looked through like replies, or the time would tell how many there are
+    freed = Counter[bytes]()
+    for row in gone:
+        freed[row.organisation] += row.size
+    named = [{"of_mailbox": row.mailbox, "of_id": row.id} for row in gone]
+    # As many as a request can name, the rest of them random: nothing has these.
+    named += [{"of_mailbox": one, "of_id": one} for one in padded_ids((), MAX_REPLIES - len(gone)).values()]
+    connection.execute(_DELETE_OPENING, named)
     connection.execute(_DELETE, named)
+    connection.execute(_COUNT_WRITER, [{"of_writer": one, "freed": freed[one]} for one in writers])
     # Also when nothing was there: a transaction that changes no page would be faster, and would tell.
     stir = int.from_bytes(random_bytes(8)) >> (64 - _STIR_BITS)
-    connection.execute(_COUNT_NAMED, {"freed": sum(row[1] for row in gone), "random": stir})
-    return [row[0] for row in gone if row[0] is not None]
+    connection.execute(_COUNT_NAMED, {"freed": freed.total(), "random": stir})
+    return [row.blob for row in gone if row.blob is not None]
+
+
+def _among(rows: Sequence[Row[Any]], wanted: AbstractSet[bytes]) -> list[Row[Any]]:
+    return [row for row in rows if row.id in wanted]
 
 
 def delete_old(connection: Connection, last: int, most: int) -> Deletion:

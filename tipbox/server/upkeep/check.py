@@ -35,6 +35,9 @@ WARN_DAYS: Final = 14
 SETTLE_DAYS: Final = 2
 SECOND_DAYS: Final = 30
 """One night may fail; after the second, somebody must look."""
+_MAKE_ROOM: Final = (
+    "export, carry, and import the acknowledgements; move away what is not tipbox's, or give the server a larger disk"
+)
 _FOLLOW: Final = "follow the sentence, then check again"
 _DAYS: Final = (DayCount.day, Envelope.day)
 _SAMPLE: Final = 10_000
@@ -255,7 +258,17 @@ def _room(server: OpenServer, _today: date) -> Finding:
     nearly = quota.reply_bytes - quota.reply_bytes // 10
     return _first(
         "room",
-        (disk.free < disk.floor, "the disk is full: nothing is taken in", "make room on the disk"),
+        (disk.free < disk.floor, "the disk is full: nothing is taken in", _MAKE_ROOM),
+        (
+            server.blobs.local and disk.free < disk.floor + disk.reserve(quota) // 10,
+            "the disk is nearly full: files are refused, and few more texts find room",
+            _MAKE_ROOM,
+        ),
+        (
+            server.blobs.local and disk.free < disk.reserve(quota),
+            "the disk has come into the room that is kept for texts: files are refused, texts are taken",
+            _MAKE_ROOM,
+        ),
         (
             stored + announced >= quota.carry_capacity,
             "couriers have more to carry than they can: files are refused, texts are taken",

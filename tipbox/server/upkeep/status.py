@@ -41,6 +41,8 @@ class Status:
     drafts: str
     replies: str
     disk_used_tenths: int
+    text_room_used_tenths: int
+    """Of the part of the disk that bodies leave to texts."""
     carry_used_tenths: int
     replies_used_tenths: int
     organisations: list[OrganisationStatus]
@@ -81,6 +83,8 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
         )
         disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
         counts = dict(waiting)
+        # Above the floor, at which texts are refused as well.
+        text_room = max(0, disk.reserve(server.config.quota) - disk.floor)
         return Status(
             server=id_digits(server.keys.id),
             day=day.isoformat(),
@@ -89,6 +93,7 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
             drafts=coarse(drafts),
             replies=coarse(replies),
             disk_used_tenths=_tenths(disk.total - disk.free, disk.total),
+            text_room_used_tenths=_tenths(max(0, text_room - max(0, disk.free - disk.floor)), max(1, text_room)),
             carry_used_tenths=_tenths(stored + int(announced), server.config.quota.carry_capacity),
             replies_used_tenths=_tenths(reply_bytes, server.config.quota.reply_bytes),
             organisations=[

@@ -72,10 +72,13 @@ class Change:
     Attributes:
         state: of the Envelope, now.
         used: whether what the request brought was new and is kept; otherwise it can be dropped.
+        still_new: of a run that was not used: the parts in its blob that are missing still. Others of them came while
+            the run came; it is used once its blob has these alone.
     """
 
     state: State
     used: bool
+    still_new: Sequence[Range] = ()
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,14 @@ class Opening:
 
 @dataclass(frozen=True)
 class PartsReceived:
-    """Parts of one run: SHA-256 and session nonce (16 bytes) of each."""
+    """Parts of one run: SHA-256 and session nonce (16 bytes) of each.
+
+    ``written``: which of them lie in the run's blob, one behind the other; None: all.
+    """
 
     hashes: list[bytes] = field(default_factory=list)
     nonces: list[bytes] = field(default_factory=list)
+    written: list[Range] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,9 +184,10 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
     if not header.body_size:
         digest = EnvelopeHash(header.encoded, opening.letter).digest()
         end = End(digest, opening.trailer, envelope_id(digest, opening.trailer))
+        # Each new token leaves a row: it is admitted and counted, whatever it brings.
+        admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
         # One that came before under another token is not stored twice, and the answer does not show it.
         if envelope_rows.is_new(connection, end.id):
-            admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
             _store(connection, end, (header, opening.letter), None, clock)
         _note_finished(connection, opening.token, clock)
         return STORED
@@ -211,14 +219,14 @@ def _check_organisations(connection: Connection, header: Header, known: set[byte
 
 
 def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str) -> Change:
-    """Note the parts of a durable blob.
+    """Note the parts of a durable blob, if all of them are new: what a blob holds is what its rows count.
 
     Args:
         connection: the transaction.
         token: SHA-256 of the draft token.
-        first: index of the blob's first part.
+        first: index of the run's first part.
         parts: its parts.
-        blob: its name.
+        blob: the name of the blob that has those that were missing when they came.
 
     Raises:
         Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before.
@@ -227,9 +235,12 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
     if draft is None:
         return Change(STORED, used=False)
     hashes, nonces = parts.hashes, parts.nonces
-    count = len(hashes)
+    written = [(first, len(hashes))] if parts.written is None else parts.written
     _compare(connection, token, first, hashes)
-    added, missing = ranges.split(draft.missing, first, count)
+    added, missing = ranges.common(draft.missing, written)
+    if not added or added != written:
+        return Change(state_of(draft), used=False, still_new=added)
+    skip = 0
     for start, size in added:
         at = start - first
         connection.execute(
@@ -238,18 +249,18 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
                 "draft": token,
                 "first": start,
                 "count": size,
-                "skip": at * ENVELOPE_PART_SIZE,
+                "skip": skip,
                 "blob": blob,
                 "hashes": b"".join(hashes[at : at + size]),
                 "nonces": b"".join(nonces[at : at + size]),
             },
         )
-    if added:
-        received = _received(draft.body_size, missing)
-        connection.execute(
-            update(Draft).where(Draft.token == token).values(missing=ranges.pack(missing), received=received)
-        )
-    return Change(State(stored=False, missing=missing), used=bool(added))
+        skip += size * ENVELOPE_PART_SIZE
+    received = _received(draft.body_size, missing)
+    connection.execute(
+        update(Draft).where(Draft.token == token).values(missing=ranges.pack(missing), received=received)
+    )
+    return Change(State(stored=False, missing=missing), used=True)
 
 
 def _received(body_size: int, missing: Sequence[Range]) -> int:

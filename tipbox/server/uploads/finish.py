@@ -6,16 +6,17 @@ runs' blobs. ``sweep`` removes both. Asked again, the answer is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from tipbox.errors import Malformed
+from tipbox.errors import Full, Malformed
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HASH_SIZE
 from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.blobs import BlobStore, IncomingBlob
+from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
@@ -24,12 +25,13 @@ from tipbox.server.uploads.drafts import STORED, CompleteDraft, State
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload, by SHA-256 of its draft token, and where it lies."""
+    """An upload, by SHA-256 of its draft token, and where it lies. ``disk``: how it is now."""
 
     store: Store
     blobs: BlobStore
     threads: Threads
     token: bytes
+    disk: Callable[[], Disk]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
         raise Refusal("part-differs")
     with threads.disk(blobs.create) as blob:
         try:
-            threads.disk(_merge, blobs, draft, blob)
+            threads.disk(_merge, upload, draft, blob)
         except _DamagedRun as damaged:
             first = damaged.first
             state = store.write(lambda connection: drafts.drop_run(connection, token, first))
@@ -97,10 +99,17 @@ def _digest(draft: CompleteDraft) -> bytes:
     return envelope.digest()
 
 
-def _merge(blobs: BlobStore, draft: CompleteDraft, merged: IncomingBlob) -> None:
-    """Write the body to ``merged``; each part has the hash that it came with."""
+def _merge(upload: Upload, draft: CompleteDraft, merged: IncomingBlob) -> None:
+    """Write the body to ``merged``; each part has the hash that it came with.
+
+    Full before it would take the disk below its floor: several merges at a time could, and then no text is taken.
+    """
+    blobs = upload.blobs
     for first, count, skip, blob, hashes in draft.runs:
         size = drafts.run_size(draft.header.body_size, first, count)
+        disk = upload.disk()
+        if disk.free - size < disk.floor:
+            raise Full
         expected = (hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE))
         try:
             for part in _parts(blobs.read(blob, skip, size)):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Final, Protocol
 
 from tipbox.errors import Malformed, NotTipbox, Truncated
@@ -30,14 +31,15 @@ from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import N_, Refusal
-from tipbox.server.storage.blobs import BlobStore, IncomingBlob
+from tipbox.server.storage.blobs import BlobStore, IncomingBlob, Span
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
-from tipbox.server.uploads import drafts
+from tipbox.server.uploads import drafts, ranges, room
 from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, PartsReceived, State
 from tipbox.server.uploads.finish import Ending, Upload, finish
 from tipbox.server.uploads.in_flight import InFlight, Share
+from tipbox.server.uploads.ranges import Range
 
 MAX_TRAILER: Final = MAX_SLOTS * SEAL_SIZE
 MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE + MAX_TRAILER
@@ -134,6 +136,8 @@ class Intake:
                 spool.write(piece)
             spool.seek(size)
             opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
+        if not header.body_size:
+            self._make_room()
         terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
         return self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
 
@@ -157,15 +161,16 @@ class Intake:
         if draft is None:
             return drafts.STORED
         sizes = run_sizes(draft, first, length)
-        disk = self._disk()
         # Drafts were admitted when they were opened; the disk may have filled up since.
-        if disk.free < disk.floor + length:
-            raise Refusal("full")
+        self._leave_room(length)
         with self._bodies.request() as share, self._threads.disk(self._blobs.create) as blob:
-            run = _receive(body, sizes, blob, share)
+            new, _ = ranges.split(draft.missing, first, len(sizes))
+            run = _receive(body, _Expected(first, sizes, new), blob, share)
             state = None
             if run.parts.hashes:
-                state = self._keep(token, first, run.parts, blob, sum(sizes[: len(run.parts.hashes)]))
+                # Asked again: of those who were let in at once, not all may stay.
+                self._leave_room(0)
+                state = self._keep(draft, first, run.parts, blob)
             if run.cut is not None:  # only now: what came whole before the cut is kept
                 raise run.cut
             return state or drafts.state_of(draft)
@@ -178,16 +183,43 @@ class Intake:
         """
         return self._store.read(lambda connection: drafts.stored_parts(connection, token, first))
 
-    def _keep(self, token: bytes, first: int, parts: PartsReceived, blob: IncomingBlob, size: int) -> State:
-        name = self._threads.disk(blob.keep, size)
-        try:
-            change = self._store.write(lambda connection: drafts.add_run(connection, token, first, parts, name))
-        except Refusal:
-            blob.discard()
-            raise
-        if not change.used:
-            blob.discard()
-        return change.state
+    def _keep(self, draft: DraftView, first: int, parts: PartsReceived, blob: IncomingBlob) -> State:
+        """Note what came, and keep of it what is new."""
+        while True:
+            written = parts.written or []
+            size = sum(drafts.run_size(draft.body_size, *one) for one in written)
+            name = self._threads.disk(blob.keep, size) if size else ""
+            try:
+                change = self._store.write(
+                    partial(drafts.add_run, token=draft.token, first=first, parts=parts, blob=name)
+                )
+            except Refusal:
+                blob.discard()
+                raise
+            if change.used:
+                return change.state
+            if not change.still_new:
+                blob.discard()
+                return change.state
+            # Other requests brought some of these parts in the meantime. What is here twice would hold room that
+            # nobody counts, so only the rest is kept; each round has fewer parts than the one before.
+            spans = _spans(draft, written, change.still_new)
+            self._threads.disk(blob.reduce, spans)
+            parts = replace(parts, written=list(change.still_new))
+
+    def _leave_room(self, length: int) -> None:
+        """Refusal ``full`` when ``length`` bytes of parts would not leave the room that is kept from bodies."""
+        disk = self._disk()
+        if disk.free - length < disk.kept_from_bodies(self._config.quota):
+            raise Refusal("full")
+
+    def _make_room(self) -> None:
+        """For a text, when bodies are where texts should be: stalled drafts give way, and are off the disk at once."""
+        disk, quota, today = self._disk(), self._config.quota, self._today()
+        if room.is_short(disk, quota):
+            # A transaction of its own: below the floor the text itself is refused, until there is room again.
+            blobs = self._store.write(lambda connection: room.give_way(connection, disk, quota, today))
+            self._threads.disk(self._blobs.delete, blobs)
 
     def finish(self, token: bytes, body: Body, length: int) -> State:
         """``POST /api/envelope/finish``: Envelope hash ‖ trailer, ``length`` bytes.
@@ -202,7 +234,8 @@ class Intake:
         data = exactly(body, length)
         ending = Ending(data[:HASH_SIZE], data[HASH_SIZE:])
         with self._threads.alone(token):
-            return finish(Upload(self._store, self._blobs, self._threads, token), ending, self._today())
+            upload = Upload(self._store, self._blobs, self._threads, token, self._disk)
+            return finish(upload, ending, self._today())
 
     def _disk(self) -> Disk:
         return Disk.of(self._home.path, holds_bodies=self._blobs.local)
@@ -226,6 +259,15 @@ def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
 
 
 @dataclass(frozen=True)
+class _Expected:
+    """A run that begins to come: its first part, the sizes of its parts, and which of them are new."""
+
+    first: int
+    sizes: Sequence[int]
+    new: Sequence[Range]
+
+
+@dataclass(frozen=True)
 class ReceivedRun:
     """The parts that came whole, and why the run ended before its last part, if it did."""
 
@@ -233,23 +275,39 @@ class ReceivedRun:
     cut: Cut | Refusal | None = None
 
 
-def _receive(body: Body, sizes: Sequence[int], blob: IncomingBlob, share: Share) -> ReceivedRun:
-    """Write parts to ``blob`` as they come."""
+def _receive(body: Body, expected: _Expected, blob: IncomingBlob, share: Share) -> ReceivedRun:
+    """Write the parts that are missing to ``blob`` as they come. Those that are here are hashed only, to compare."""
+    first, new = expected.first, expected.new
     parts = PartsReceived()
+    cut: Cut | Refusal | None = None
     try:
-        for size in sizes:
+        for index, size in enumerate(expected.sizes, first):
+            is_new = any(start <= index < start + count for start, count in new)
             digest = hashlib.sha256()
             nonce = b""
             for piece in _pieces(body, size):
-                share.take(len(piece))
                 nonce = nonce or piece[:SESSION_NONCE_SIZE]  # a piece is at least as long: parts are
                 digest.update(piece)
-                blob.write(piece)
+                if is_new:
+                    share.take(len(piece))
+                    blob.write(piece)
             parts.hashes.append(digest.digest())
             parts.nonces.append(nonce)
     except (Cut, Refusal) as error:
-        return ReceivedRun(parts, error)
-    return ReceivedRun(parts)
+        cut = error
+    whole, _ = ranges.split(new, first, len(parts.hashes))
+    return ReceivedRun(replace(parts, written=whole), cut)
+
+
+def _spans(draft: DraftView, written: Sequence[Range], wanted: Sequence[Range]) -> list[Span]:
+    """Where the parts ``wanted`` lie in a blob that has those ``written``, one behind the other."""
+    spans: list[Span] = []
+    at = 0
+    for first, count in written:
+        for start, size in ranges.split(wanted, first, count)[0]:
+            spans.append((at + (start - first) * ENVELOPE_PART_SIZE, drafts.run_size(draft.body_size, start, size)))
+        at += count * ENVELOPE_PART_SIZE
+    return spans
 
 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:

@@ -36,3 +36,13 @@ def split(missing: Sequence[Range], first: int, count: int) -> tuple[list[Range]
         if end < stop:
             remaining.append((end, stop - end))
     return found, remaining
+
+
+def common(missing: Sequence[Range], others: Sequence[Range]) -> tuple[list[Range], list[Range]]:
+    """What of ``others`` is among the missing, and what is missing without it."""
+    found: list[Range] = []
+    remaining = list(missing)
+    for first, count in others:
+        these, remaining = split(remaining, first, count)
+        found += these
+    return found, remaining

@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -22,8 +23,8 @@ from tipbox.errors import TipboxError
 from tipbox.files.durable import replacing
 from tipbox.files.lock import exclusive
 from tipbox.formats.base import days
-from tipbox.formats.base.limits import GIB, KIB, MIB
 from tipbox.formats.manifest import check_organisation_name
+from tipbox.server.bundles.delivery import MAX_DELIVERY, Deliveries, Room
 from tipbox.server.bundles.export import PreparedVolume, are_there, prepare_volumes
 from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
@@ -33,20 +34,14 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import find_by_name, read_folder
-from tipbox.server.storage.transactions import DISK_FULL
 from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
 from tipbox.server.web.headers import strict_headers
 
-MAX_DELIVERY: Final = 4 * GIB
-"""Bytes of the largest inward Bundle: a desk's outbox has 1 GiB of replies, and is padded to 2 GiB at most."""
-SMALL_DELIVERY: Final = 16 * MIB
-"""Acknowledgements of more than 100,000 Envelopes fit in."""
 _HEAD: Final = ".head"
 """Of the file that keeps all of a volume except its Envelopes."""
 _BLOCK: Final = 16
 """Parts of a volume that are made at a time."""
-_PIECE: Final = 64 * KIB
 _VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
 
 
@@ -58,6 +53,7 @@ def create_courier_app(
     refuse_strangers(app)
     strict_headers(app)
     answer_errors(app, None, None)
+    deliveries = Deliveries(threads, config.server.workers)
 
     @app.get("/courier/bundles")
     def organisations() -> Response:
@@ -93,9 +89,9 @@ def create_courier_app(
             raise Refusal("length-required")
         if length > MAX_DELIVERY:
             raise Refusal("too-large")
-        with tempfile.TemporaryFile(dir=home.spool) as file:
-            threads.disk(_make_room, home, config, file, length)
-            _receive(request.environ["wsgi.input"], length, file)
+        with deliveries.one(length), tempfile.TemporaryFile(dir=home.spool) as file:
+            room = Room(partial(Disk.of, home.path, holds_bodies=True), config.quota, length)
+            deliveries.receive(request.environ["wsgi.input"], length, file, room)
             taken = threads.disk(_import, home, file, today())
         if taken.refused and not (taken.acknowledged or taken.deposited or taken.returned or taken.manifests):
             raise taken.refused[0]
@@ -207,33 +203,6 @@ def _block(pieces: Iterator[bytes]) -> bytes:
 
 
 # --- inwards ----------------------------------------------------------------------------------------------------------
-
-
-def _make_room(home: Home, config: Config, file: BinaryIO, length: int) -> None:
-    """Take the room for a delivery before it comes, so that those beside it see it taken.
-
-    A large one leaves texts a quarter of the reserve. A small one, such as acknowledgements, finds room below the floor
-    too: it is what makes room.
-    """
-    disk = Disk.of(home.path, holds_bodies=True)
-    small = length <= SMALL_DELIVERY
-    least = disk.floor // 2 if small else max(disk.floor, disk.reserve(config.quota) // 4)
-    if disk.free - length < least:
-        raise Refusal("full", "There is no room for this Bundle just now; deliver it again later.")
-    if length:
-        os.posix_fallocate(file.fileno(), 0, length)
-
-
-def _receive(body: Any, length: int, file: BinaryIO) -> None:
-    while length:
-        piece = body.read(min(_PIECE, length))
-        if not piece:
-            raise Refusal("incomplete", "The connection broke before the Bundle was complete; deliver it again.")
-        length -= len(piece)
-        try:
-            file.write(piece)
-        except OSError as error:
-            raise (Refusal("full") if error.errno in DISK_FULL else error) from None
 
 
 def _import(home: Home, file: BinaryIO, today: date) -> ImportResult:
