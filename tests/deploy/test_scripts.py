@@ -20,6 +20,9 @@ SERVICES = sorted(DEPLOY.glob("systemd/*.service"))
 LARGEST_EXPOSURE = 1.5
 USERS = {"tipbox": "tipbox", "tipbox-backup": "tipbox-backup", "tipbox-canary": "tipbox-canary"}
 """Those of all others are the couriers'."""
+ROLES = {"tipbox": "sources", "tipbox-courier": "couriers", "tipbox-backup": "backup", "tipbox-canary": "canary"}
+"""Of which each has a profile; all others are upkeep."""
+LISTENERS = {"tipbox", "tipbox-courier"}
 SETTINGS = {"tipbox-canary": ["EnvironmentFile=/etc/tipbox/canary.env"]}
 WALLS = (
     *("UMask=0007", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateNetwork=yes"),
@@ -57,6 +60,10 @@ def test_a_wrong_option_is_refused_and_nothing_is_done(script: Path) -> None:
 def test_each_unit_is_complete_and_walled_in(unit: Path) -> None:
     lines = unit.read_text().splitlines()
     assert [wall for wall in WALLS if wall not in lines] == []
+    for limit in ("MemoryMax=", "TasksMax=", "LimitNOFILE="):
+        assert len([line for line in lines if line.startswith(limit)]) == 1, limit
+    # Of a listener that is too large, one worker goes, and not all of it.
+    assert ("OOMPolicy=continue" in lines) == (unit.stem in LISTENERS)
     assert not [line for line in lines if "%" in line]
     assert [line for line in lines if line.startswith("EnvironmentFile")] == SETTINGS.get(unit.stem, [])
     if unit.stem == "tipbox-machine":  # it runs other programs, and sees nothing of the server
@@ -64,7 +71,7 @@ def test_each_unit_is_complete_and_walled_in(unit: Path) -> None:
         assert any(line.startswith("InaccessiblePaths=-/var/lib/tipbox -") for line in lines)
         return
     assert f"User={USERS.get(unit.stem, 'tipbox-courier')}" in lines
-    assert f"AppArmorProfile=-{'tipbox-canary' if unit.stem == 'tipbox-canary' else 'tipbox'}" in lines
+    assert f"AppArmorProfile=-tipbox-{ROLES.get(unit.stem, 'upkeep')}" in lines
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)

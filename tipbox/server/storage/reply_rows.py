@@ -6,7 +6,8 @@ Each function here changes rows and sums in the same transaction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -16,7 +17,6 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     Integer,
-    Row,
     bindparam,
     delete,
     exists,
@@ -163,7 +163,7 @@ def delete_named(connection: Connection, addresses: Sequence[bytes], replies: Se
     return [row.blob for row in gone if row.blob is not None]
 
 
-def _among(rows: Sequence[Row[Any]], wanted: AbstractSet[bytes]) -> list[Row[Any]]:
+def _among(rows: Sequence[Any], wanted: AbstractSet[bytes]) -> list[Any]:
     return [row for row in rows if row.id in wanted]
 
 
