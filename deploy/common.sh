@@ -168,6 +168,18 @@ put_units() {
     done
 }
 
+# load_profiles: has the kernel take our AppArmor profiles as they are on the disk now; nothing without AppArmor.
+load_profiles() {
+    [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] || return 0
+    run apparmor_parser -r /etc/apparmor.d/tipbox
+}
+
+# put_profiles: those of this version, which its units name.
+put_profiles() {
+    put "$HERE/apparmor/tipbox" /etc/apparmor.d/tipbox
+    load_profiles
+}
+
 # enable_units: the listeners, and all that has a timer.
 enable_units() {
     local timers=("$HERE"/systemd/tipbox*.timer)

@@ -141,10 +141,9 @@ kernel() {
     if changed /etc/sysctl.d/60-tipbox.conf; then
         run /usr/lib/systemd/systemd-sysctl /etc/sysctl.d/60-tipbox.conf || say "this kernel does not take all of them"
     fi
-    put "$HERE/apparmor/tipbox" /etc/apparmor.d/tipbox
+    put_profiles
     put "$HERE/etc/apparmor-tor" /etc/apparmor.d/local/system_tor
     if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]]; then
-        run apparmor_parser -r /etc/apparmor.d/tipbox
         run apparmor_parser -r /etc/apparmor.d/system_tor
     else
         say "this kernel has no AppArmor: the units' own sandbox is the only wall"

@@ -119,6 +119,7 @@ copy_state() {
     run install -d -m 700 "$COPY" "$COPY/units"
     copy_folder "$STATE" "$COPY/state.part"
     run cp -a "$UNITS"/tipbox*.{service,timer} "$COPY/units/"
+    [[ ! -f /etc/apparmor.d/tipbox ]] || run cp -a /etc/apparmor.d/tipbox "$COPY/apparmor"
     if [[ ! $DRY ]]; then
         readlink "$OPT/current" >"$COPY/release"
     fi
@@ -140,6 +141,10 @@ roll_back() {
         run rm -f "$UNITS/$unit"
     done
     run cp -a "$COPY/units/." "$UNITS/"
+    if [[ -f $COPY/apparmor ]]; then
+        run cp -a "$COPY/apparmor" /etc/apparmor.d/tipbox
+        load_profiles || say "the AppArmor profiles do not load"
+    fi
     # What is in it, not itself: the folder keeps its owner and mode.
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
@@ -234,6 +239,7 @@ step "Switch, migrate, check"
 well=yes
 put_users
 put_units
+put_profiles
 enable_units
 use_release "$new"
 run touch "$TRIAL"

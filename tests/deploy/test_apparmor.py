@@ -96,8 +96,8 @@ def _uses(trace: Path, places: Places) -> Iterator[Use]:
             named = re.search(r'sun_path="([^"]+)"', arguments)
             uses = [(named[1], "w")] if named else []
         elif call in {"open", "openat", "creat"}:
-            access = re.search(r"O_(?:RDONLY|WRONLY|RDWR)", arguments)
-            uses = [(names[0], one) for one in _FLAGS[access[0] if access else "O_WRONLY"]]
+            access = next((flag for flag in _FLAGS if flag in arguments), "O_WRONLY")
+            uses = [(names[0], one) for one in _FLAGS[access]]
             uses += [(names[0], "w")] if "O_CREAT" in arguments and "O_TMPFILE" not in arguments else []
             if "O_TMPFILE" in arguments:
                 uses = [(f"{names[0]}/#1", "r"), (f"{names[0]}/#1", "w")]
