@@ -7,7 +7,7 @@ import random
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -166,7 +166,7 @@ def test_texts_push_out_uploads_that_stand_still(tight: Tight) -> None:
     assert not room(world.server).ok
     text(world)
     held = [one.put(world.server, 0, 1) for one in (still, never_finished, moving)]
-    assert held == [404, 200, 507], "the upload that stands still has gone, and no other"
+    assert held == [404, 200, 200], "the upload that stands still has gone, and no other"
     assert kept(world.server) == 30 * ENVELOPE_PART_SIZE + sum(len(part) for part in never_finished.parts)
 
     tight.ballast.leave(FLOOR - ENVELOPE_PART_SIZE // 2)
@@ -202,7 +202,8 @@ def deliveries(proxy: CuttingProxy, stack: ExitStack, sizes: list[int], sent: in
         client.putrequest("POST", "/courier/deliver")
         client.putheader("Content-Length", str(size))
         client.endheaders()
-        client.send(bytes(sent))
+        with suppress(OSError):  # refused already
+            client.send(bytes(sent))
         yield client
 
 

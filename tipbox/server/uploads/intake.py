@@ -137,7 +137,7 @@ class Intake:
             spool.seek(size)
             opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
         if not header.body_size:
-            self._make_room()
+            self._make_room(length)
         terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
         return self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
 
@@ -161,15 +161,13 @@ class Intake:
         if draft is None:
             return drafts.STORED
         sizes = run_sizes(draft, first, length)
-        # Drafts were admitted when they were opened; the disk may have filled up since.
-        self._leave_room(length)
+        new, _ = ranges.split(draft.missing, first, len(sizes))
+        # Drafts were admitted when they were opened; the disk may have filled up since. A repeat needs no room.
+        self._leave_room(sum(drafts.run_size(draft.body_size, *one) for one in new))
         with self._bodies.request() as share, self._threads.disk(self._blobs.create) as blob:
-            new, _ = ranges.split(draft.missing, first, len(sizes))
             run = _receive(body, _Expected(first, sizes, new), blob, share)
             state = None
             if run.parts.hashes:
-                # Asked again: of those who were let in at once, not all may stay.
-                self._leave_room(0)
                 state = self._keep(draft, first, run.parts, blob)
             if run.cut is not None:  # only now: what came whole before the cut is kept
                 raise run.cut
@@ -188,6 +186,9 @@ class Intake:
         while True:
             written = parts.written or []
             size = sum(drafts.run_size(draft.body_size, *one) for one in written)
+            disk = self._disk()
+            if size and disk.free < disk.kept_from_bodies(self._config.quota):
+                raise Refusal("full")  # looked again: of those who were let in at once, not all may stay
             name = self._threads.disk(blob.keep, size) if size else ""
             try:
                 change = self._store.write(
@@ -210,15 +211,18 @@ class Intake:
     def _leave_room(self, length: int) -> None:
         """Refusal ``full`` when ``length`` bytes of parts would not leave the room that is kept from bodies."""
         disk = self._disk()
-        if disk.free - length < disk.kept_from_bodies(self._config.quota):
+        if length and disk.free - length < disk.kept_from_bodies(self._config.quota):
             raise Refusal("full")
 
-    def _make_room(self) -> None:
-        """For a text, when bodies are where texts should be: stalled drafts give way, and are off the disk at once."""
+    def _make_room(self, length: int) -> None:
+        """For a text of ``length`` bytes, when less is free than texts are to find: stalled drafts give way.
+
+        They are off the disk on return.
+        """
         disk, quota, today = self._disk(), self._config.quota, self._today()
         if room.is_short(disk, quota):
             # A transaction of its own: below the floor the text itself is refused, until there is room again.
-            blobs = self._store.write(lambda connection: room.give_way(connection, disk, quota, today))
+            blobs = self._store.write(lambda connection: room.give_way(connection, disk, quota, today, length))
             self._threads.disk(self._blobs.delete, blobs)
 
     def finish(self, token: bytes, body: Body, length: int) -> State:

@@ -7,7 +7,6 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from tipbox.formats.base.limits import MAX_LETTER
 from tipbox.server.config import Quota
 from tipbox.server.storage.clock import tick
 from tipbox.server.storage.disk import Disk
@@ -27,8 +26,8 @@ def is_short(disk: Disk, quota: Quota) -> bool:
     return disk.holds_bodies and disk.free < disk.reserve(quota)
 
 
-def give_way(connection: Connection, disk: Disk, quota: Quota, today: date) -> list[str]:
-    """Give up drafts of earlier days until the largest text has room; the blobs to delete once this is committed.
+def give_way(connection: Connection, disk: Disk, quota: Quota, today: date, length: int) -> list[str]:
+    """Give up drafts of earlier days until a text of ``length`` bytes has room; the blobs to delete once committed.
 
     Below half of the reserve also those that came least far. Drafts of today stay, and so do all while the clock is in
     doubt: then nothing counts as of an earlier day.
@@ -38,9 +37,11 @@ def give_way(connection: Connection, disk: Disk, quota: Quota, today: date) -> l
         return []
     blobs: list[str] = []
     freed = 0
+    # Above the floor, and twice: it is in the database's log as well.
+    needed = max(0, disk.floor - disk.free) + 2 * length
     for which in (*_STALLED, *(_SLOW if disk.free < disk.reserve(quota) // 2 else ())):
         for token, received in _candidates(connection, Draft.seen_day < clock.days_seen, which):
-            if freed >= MAX_LETTER:
+            if freed >= needed:
                 return blobs
             blobs += connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars()
             drafts.delete_draft(connection, token)
