@@ -22,7 +22,7 @@ from support.sealed import Box, Organisation, inward, keys_folder, three
 from support.server import Server, start
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import sha256
-from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList, encode_tokens
+from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry, MailboxList, encode_delete, encode_tokens
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home
@@ -30,6 +30,8 @@ from tipbox.server.storage.reply_rows import MOST_OF_ONE
 
 EACH: Final = 10_000
 """Requests to each kind of mailbox, interleaved."""
+DELETED: Final = 3_000
+"""Requests to delete, to each kind: each of them waits for the disk."""
 WARM: Final = 500
 BOUND_MS: Final = 0.2
 RESAMPLES: Final = 1_000
@@ -109,6 +111,39 @@ def test_unknown_read_and_full_mailboxes_take_the_same_time(ledger: Ledger, disk
                 print(f"  {one} less {other}: {difference:+.4f} ms, 95 % [{low:+.4f}, {high:+.4f}]", flush=True)
                 furthest = max(abs(low), abs(high))
                 bench.note(f"|{one} - {other}|, end of the 95 % interval", "ms", furthest, at_most=BOUND_MS)
+    finally:
+        server.kill()
+
+
+def delete_absent(client: Client, box: Box) -> float:
+    """Milliseconds of a request to delete an id that is nowhere."""
+    body = encode_delete(box.tokens, [secrets.token_bytes(32)])
+    begun = time.perf_counter()
+    answer = client.request("POST", "/api/mailbox/delete", body)
+    taken = (time.perf_counter() - begun) * 1e3
+    assert answer.status == HTTPStatus.OK
+    return taken
+
+
+def test_deleting_what_is_not_there_takes_the_same_time(ledger: Ledger, disk_folder: Path) -> None:
+    organisations = three()
+    server = start(disk_folder / "home", keys_folder(disk_folder / "keys", organisations), unix=True, settings=ROOMY)
+    try:
+        boxes = filled(server, organisations, disk_folder)
+        kinds = list(boxes)
+        taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+        order = random.Random(5)
+        with ledger.bench("mailboxes: time of deleting") as bench, server.client() as client:
+            for _ in range(DELETED):
+                order.shuffle(kinds)
+                for kind in kinds:
+                    taken[kind].append(delete_absent(client, boxes[kind]))
+            for kind in boxes:
+                median = statistics.median(taken[kind])
+                bench.note(f"deleting nothing in one that is {kind}, median of {DELETED:,}", "ms", median)
+            for one, other in pairwise(("unknown", "read", "full", "unknown")):
+                furthest = max(abs(end) for end in interval(taken[one], taken[other]))
+                bench.note(f"deleting, |{one} - {other}|, end of the 95 % interval", "ms", furthest, at_most=BOUND_MS)
     finally:
         server.kill()
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.apparmor_profile import profiles
@@ -141,8 +142,9 @@ def _traced(places: Places, role: str, *command: str | Path) -> Iterator[subproc
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.terminate()
+        # Only after a failure it still runs; its tracer would let it go and leave it running.
+        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else ():
+            child.kill()
         process.wait(60)
 
 
@@ -155,7 +157,11 @@ def _listener(places: Places, role: str, command: str, visit: Callable[[Client],
         server = Server(places.home, places.keys, str(path), process, places.folder / "log", path)
         with Client(server, "fc00:dead:beef:4dad::1:2" if role == "sources" else None, str(path)) as client:
             visit(client)
-        (master,) = (int(one) for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        (master,) = (
+            child.pid
+            for child in psutil.Process(process.pid).children()
+            if "tipbox.server.process.arbiter" in child.cmdline()
+        )
         os.kill(master, signal.SIGTERM)
         process.wait(60)
 
