@@ -157,11 +157,10 @@ def _listener(places: Places, role: str, command: str, visit: Callable[[Client],
         server = Server(places.home, places.keys, str(path), process, places.folder / "log", path)
         with Client(server, "fc00:dead:beef:4dad::1:2" if role == "sources" else None, str(path)) as client:
             visit(client)
+        children = psutil.Process(process.pid).children()
         (master,) = (
-            child.pid
-            for child in psutil.Process(process.pid).children()
-            if "tipbox.server.process.arbiter" in child.cmdline()
-        )
+            one.pid for one in children if "master" in " ".join(one.cmdline())
+        )  # the name that it gives itself
         os.kill(master, signal.SIGTERM)
         process.wait(60)
 
