@@ -11,6 +11,7 @@ _RULE = re.compile(r"^(?P<deny>deny )?(?P<owner>owner )?(?P<path>[/@][^ ]*) +(?P
 _INCLUDE = re.compile(r"^#?include (?P<optional>if exists )?<(?P<name>[^>]+)>$")
 _PROFILE = re.compile(r"^profile (?P<name>\S+) .*\{$")
 _VARIABLES = {"@{PROC}": "/proc", "@{pid}": "[0-9]*", "@{pids}": "[0-9]*", "@{tid}": "[0-9]*", "@{sys}": "/sys"}
+_VARIABLES |= {"@{etc_ro}": "/{usr/,}etc", "@{etc_rw}": "/etc", "@{run}": "/{var/,}run", "@{multiarch}": "*-linux-gnu*"}
 _GLOBS = {"**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|"}
 
 
