@@ -52,13 +52,15 @@ class Line(InPlaceThreads):
 def receive(line: Line, length: int, free: int = 50 * GIB) -> str:
     """The code of the refusal, or nothing."""
 
+    file = io.BytesIO()
+
     def disk() -> Disk:
         line.looked.append(line.sent)
-        return Disk(TOTAL, free - line.sent, holds_bodies=True)
+        return Disk(TOTAL, free - file.tell(), holds_bodies=True)
 
     deliveries = Deliveries(line, 2, clock=lambda: line.now)
     try:
-        deliveries.receive(line, length, io.BytesIO(), Room(disk, QUOTA, length))
+        deliveries.receive(line, length, file, Room(disk, QUOTA, length))
     except Refusal as refusal:
         return refusal.code
     return ""
@@ -96,8 +98,8 @@ def test_the_disk_is_looked_at_before_each_mebibyte() -> None:
         (SMALL_DELIVERY, 64 * MIB + SMALL_DELIVERY, ""),
         (MIB, 40 * MIB, ""),  # below the floor: acknowledgements make room
         (MIB, 32 * MIB, "full"),
-        (GIB, 2 * GIB, ""),
-        (GIB, 2 * GIB - 1, "full"),
+        (64 * MIB, GIB + 64 * MIB, ""),
+        (64 * MIB, GIB + 64 * MIB - 1, "full"),
     ],
 )
 def test_what_a_delivery_leaves_free(length: int, free: int, code: str) -> None:
