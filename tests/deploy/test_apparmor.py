@@ -119,7 +119,10 @@ def _uses(trace: Path, places: Places) -> Iterator[Use]:
             named = re.match(r"\d+<([^>]*)>", arguments)
             uses = [(named[1], "k")] if named else []
         elif call in _NAMING:
-            uses = [(name + ("/" if "mkdir" in call or call == "rmdir" else ""), "w") for name in names]
+            uses = [
+                (name + ("/" if "mkdir" in call or call == "rmdir" or Path(name).is_dir() else ""), "w")
+                for name in names
+            ]
         else:
             continue
         for path, use in uses:
@@ -140,6 +143,7 @@ def _traced(places: Places, role: str, *command: str | Path) -> Iterator[subproc
     """The program of a role under strace, with nothing in its environment."""
     out = places.folder / f"{role}.trace"
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TIPBOX_SERVER_WORKERS": "1"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # on a server the program cannot be written to
     program = f"{ROOT}/.venv/bin/tipbox"
     tracer = ("strace", "-f", "-y", "-s", "256", "-e", CALLS, "-e", "signal=none", "-A", "-o", out)
     with (places.folder / f"{role}.log").open("ab") as log:
