@@ -36,8 +36,8 @@ from tipbox.formats.base.limits import (
 from tipbox.server.config import GB, LARGEST_RESERVE, LONG_LETTER, MB, Limits, Quota, Retention
 from tipbox.server.storage.models import Base
 from tipbox.server.upkeep.prune import COUNTED_DAYS
+from tipbox.server.uploads.buckets import DAILY_SHARE, STEPS
 from tipbox.server.uploads.drafts import FINISHED_DAYS
-from tipbox.server.uploads.quota import DAILY_SHARE
 from tipbox.source.recipients import MAX_UNVERIFIED
 
 PAGE = ROOT / "docs" / "threat-model.md"
@@ -147,8 +147,10 @@ def test_each_sentence_has_its_tests_or_a_reason() -> None:
 QUOTA, LIMITS, RETENTION = Quota(), Limits(), Retention()
 WORDS = {2: "two", 4: "a quarter", 5: "a fifth", 7: "seven", 8: "eight"}
 BENCH = (ROOT / "tests" / "bench" / "bench_mailbox.py").read_text(encoding="utf-8")
-EMPTYING = QUOTA.letters_per_day / LIMITS.open
-"""Minutes in which one circuit uses up the letters of a day."""
+ANNOUNCED = QUOTA.carry_capacity // DAILY_SHARE
+"""Bytes of the bucket for announced files, and of a day."""
+EMPTYING = QUOTA.letters_burst / LIMITS.open
+"""Minutes in which one circuit empties the bucket of letters."""
 
 
 @pytest.mark.parametrize(
@@ -163,10 +165,13 @@ EMPTYING = QUOTA.letters_per_day / LIMITS.open
         f"{KEY_SIZE} bytes derived from the access code",
         f"more than {MAX_STORED_DAYS} days before",
         f"({WORDS[100 // QUOTA.reserve_percent]}, at most {LARGEST_RESERVE // GIB} GiB)",
-        f"the letters of a day ({QUOTA.letters_per_day:,}) in about {round(EMPTYING, -1):.0f}/N minutes",
-        f"the long letters of a day ({QUOTA.long_letter_bytes // MB} MB) in less than two minutes",
+        f"the bucket of texts ({QUOTA.letters_burst:,}) in about {round(EMPTYING, -1):.0f}/N minutes",
+        f"it gives {QUOTA.letters_per_second:.0f} a second then",
+        f"{QUOTA.letters_per_second:.0f} texts a second, and {ANNOUNCED // GB} GB a day of announced files",
+        f"the bucket of long texts ({QUOTA.long_letter_bytes // MB} MB) in less than two minutes",
+        f"files up to {round(ANNOUNCED / STEPS / MB)} MB wait for seconds",
         f"texts up to {LONG_LETTER // KIB} KiB still get through",
-        f"({WORDS[DAILY_SHARE]} of what couriers can carry, {QUOTA.carry_capacity // DAILY_SHARE // GB} GB on an empty",
+        f"({WORDS[DAILY_SHARE]} of what couriers can carry, {ANNOUNCED // GB} GB)",
         f"it can run {MAX_AHEAD:,} ahead with each Bundle",
         f"equal within {re.findall(r'^BOUND_MS: Final = (.+)$', BENCH, re.MULTILINE)[0]} ms",
         f"pieces ({MAILBOX_PIECE // KIB} KiB each)",

@@ -56,6 +56,7 @@ def test_the_environment_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ('[server]\nproxy_protocol = "off"\n', "server.proxy_protocol:"),
         ('[blobs]\nurl = "/tmp/canary"\n', "blobs.url:"),
         ('[limits]\nurl = "http://canary"\n', "limits.url:"),
+        ("[quota]\nletters_per_second = 0\n", "quota.letters_per_second:"),
         ("[quota\n", "tipbox.toml"),
     ],
 )
@@ -68,6 +69,22 @@ def test_a_wrong_key_in_the_file_is_named_and_its_value_is_not(home: Path, text:
     assert named in str(raised.value)
     assert "canary" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("where", ["file", "environment"])
+def test_the_letters_of_a_day_are_refused_with_what_replaces_them(
+    home: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if where == "file":
+        write(home, "[quota]\nletters_per_day = 20000\n")
+    else:
+        monkeypatch.setenv("TIPBOX_QUOTA_LETTERS_PER_DAY", "20000")
+
+    with pytest.raises(Usage) as raised:
+        load(home)
+
+    assert "quota.letters_per_day: there is no bound of a day any more" in str(raised.value)
+    assert "quota.letters_per_second and quota.letters_burst" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["TIPBOX_QUOTA_DRAFT", "TIPBOX_NOTHING", "TIPBOX_QUOTA", "tipbox_server_canary"])
@@ -118,5 +135,6 @@ def test_no_key_is_about_a_check() -> None:
         *("retention.reply_days", "limits.mailbox", "quota.reply_bytes"),
         *("quota.long_letter_bytes", "quota.arriving_letter_bytes", "quota.arriving_bytes"),
         *("quota.letters_per_day", "quota.carry_capacity", "quota.reserve_percent"),
+        *("quota.letters_per_second", "quota.letters_burst", "quota.long_letter_bytes_per_second"),
         *("server.workers", "server.connections", "server.proxy_protocol", "server.language"),
     }, "a new key that lowers no check is added here"

@@ -78,28 +78,6 @@ def opens(
         return refusal.code
 
 
-def test_letters_of_a_day_are_counted_and_the_next_day_is_new(store: Store, organisations: list[Organisation]) -> None:
-    quota = Quota(letters_per_day=2)
-    answers = [opens(store, sized(envelope(organisations), 0), quota=quota) for _ in range(3)]
-
-    assert answers == [drafts.STORED, drafts.STORED, "full"]
-    assert opens(store, sized(envelope(organisations), 0), quota=quota, day=DAY + timedelta(1)) == drafts.STORED
-
-
-def test_an_envelope_counts_once_under_one_token_and_again_under_the_next(
-    store: Store, organisations: list[Organisation]
-) -> None:
-    """Each token leaves a row for a week: a repeat under a fresh one is admitted and counted like any other letter."""
-    sent = envelope(organisations)
-    quota = Quota(letters_per_day=2)
-
-    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
-    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
-    assert opens(store, sized(sent.again(), 0), quota=quota) == drafts.STORED
-    assert opens(store, sized(sent, 0), quota=quota) == drafts.STORED
-    assert opens(store, sized(sent.again(), 0), quota=quota) == "full"
-
-
 def test_drafts_are_counted(store: Store, organisations: list[Organisation]) -> None:
     quota = Quota(drafts=1)
     first = sized(envelope(organisations), 65536)
@@ -117,16 +95,13 @@ def test_announced_bytes_are_reserved_when_a_draft_is_opened(store: Store, organ
     assert opens(store, sized(envelope(organisations), 2**21), quota=quota) == "full"
 
 
-def test_a_day_takes_a_quarter_of_what_couriers_have_left(store: Store, organisations: list[Organisation]) -> None:
+def test_one_body_takes_a_quarter_of_what_couriers_have_left(store: Store, organisations: list[Organisation]) -> None:
     quota = Quota(carry_capacity=64 * 2**30, draft_bytes=64 * 2**30)
-    size = 2**33  # 8 GiB; the first day's quarter is 16 GiB, and sealing adds a little to each
+    sizes = (17, 15, 13, 11, 1)  # GiB; sealing adds a little to each, and 49 are left for the third of them
 
-    answers = []
-    for day in (0, 0, 1, 1):
-        opening = sized(envelope(organisations), size)
-        answers.append(opens(store, opening, quota=quota, day=DAY + timedelta(day)))
+    answers = [opens(store, sized(envelope(organisations), size * 2**30), quota=quota) for size in sizes]
 
-    assert [answer == "full" for answer in answers] == [False, True, False, True]
+    assert [answer == "full" for answer in answers] == [True, False, True, False, False]
     assert opens(store, sized(envelope(organisations), 0), quota=quota) == drafts.STORED
 
 
@@ -201,27 +176,6 @@ def test_a_jump_holds_the_clock_until_it_is_confirmed(store: Store) -> None:
 def test_a_clock_that_goes_back_far_is_held_and_counts_no_day_twice(store: Store) -> None:
     assert ticks(store, 2, 1, 2) == [(1, False), (1, False), (1, False)]
     assert ticks(store, -5, 2) == [(1, True), (2, True)]
-
-
-def lettered(sent: Sent, letter_size: int) -> Opening:
-    """The opening of ``sent`` with a letter of another size."""
-    other = replace(Header.parse(sent.header), letter_size=letter_size)
-    return Opening(sent.token_hash, other, sent.letter + bytes(len(sent.token) + letter_size % 7), sent.trailer)
-
-
-def test_long_letters_have_a_quota_of_bytes_and_common_ones_go_on(
-    store: Store, organisations: list[Organisation]
-) -> None:
-    quota = Quota(long_letter_bytes=9 * 2**20)
-
-    def sent(size: int, day: int = 0) -> drafts.State | str:
-        opening = lettered(envelope(organisations), size)
-        return opens(store, opening, quota=quota, day=DAY + timedelta(day))
-
-    assert [sent(2**22) for _ in range(3)] == [drafts.STORED, drafts.STORED, "full"]
-    assert [sent(4096), sent(2**14), sent(2**16)] == [drafts.STORED] * 3
-    assert sent(2**22) == "full"
-    assert sent(2**22, day=1) == drafts.STORED
 
 
 def test_drafts_that_stand_still_since_yesterday_give_way_and_those_that_move_do_not(

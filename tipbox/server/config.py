@@ -22,6 +22,13 @@ FILE: Final = "tipbox.toml"
 PREFIX: Final = "TIPBOX_"
 GB: Final = 1000**3
 MB: Final = 1000**2
+REPLACED: Final[Mapping[str, str]] = {
+    "quota.letters_per_day": (
+        "there is no bound of a day any more; remove this key, and set quota.letters_per_second and "
+        "quota.letters_burst if the defaults do not suit"
+    )
+}
+"""Keys of earlier versions, and what replaces them."""
 NO_BIND: Final = "-"
 """Given to the master in place of the sources' bind: it serves couriers only."""
 
@@ -94,9 +101,15 @@ class Quota(Section):
     """Unfinished uploads at a time. When they are too many, those of earlier days give way (quota.py)."""
     draft_bytes: int = Field(default=32 * GB, ge=1)
     """What unfinished uploads have announced, all together."""
-    letters_per_day: int = Field(default=20_000, ge=1)
+    letters_per_day: None = None
+    """Of earlier versions: refused with what replaces it (REPLACED)."""
+    letters_per_second: float = Field(default=5, gt=0, le=10_000)
+    """Envelopes without files that come in for good; more of them empty the bucket (buckets.py)."""
+    letters_burst: int = Field(default=20_000, ge=1)
+    """What the bucket of letters holds; below half of it, openings have a price."""
     long_letter_bytes: int = Field(default=256 * MB, ge=1)
-    """What a day takes of letters above LONG_LETTER, all together: they cannot fill the room for common ones."""
+    """What the bucket of letters above LONG_LETTER holds: they cannot fill the room for common ones."""
+    long_letter_bytes_per_second: float = Field(default=64 * KIB, gt=0)
     arriving_letter_bytes: int = Field(default=256 * MB, ge=1)
     """What has come of long letters that are not complete yet, over all connections."""
     arriving_bytes: int = Field(default=4 * GB, ge=1)
@@ -178,6 +191,7 @@ def load(home: Path, environ: Mapping[str, str] | None = None) -> Config:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         what = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        what = REPLACED.get(key, what)
         raise Usage(f"reading the configuration ({path} and the environment): {key}: {what}; correct it") from None
 
 
@@ -198,6 +212,6 @@ LONG_LETTER: Final = 16 * KIB
 SMALL_FREE: Final = 64 * MIB
 """Bytes of disk below which nothing at all is taken in: the database needs room to delete."""
 LARGEST_RESERVE: Final = 4 * GIB
-"""Bytes that are always enough for texts: more than a fortnight of the daily quota of common letters."""
+"""Bytes that bodies leave to texts at most: some 100,000 of them, however large the disk is."""
 LARGEST_VOLUME: Final = GIB
 """Bytes of a volume's contents at which the next one begins; one Envelope may be larger."""

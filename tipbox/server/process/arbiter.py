@@ -18,6 +18,7 @@ from gunicorn.app.base import BaseApplication
 
 from tipbox.server.config import NO_BIND, Config, load
 from tipbox.server.home import Home
+from tipbox.server.uploads.cells import Cells
 
 GRACE_SECONDS: Final = 15
 SILENT_SECONDS: Final = 120
@@ -46,6 +47,8 @@ class Master(BaseApplication):  # type: ignore[misc]
         self._config: Config = load(home)
         # Made before the fork: a circuit has the same name in all workers, and after the next start another one.
         self.circuit_secret = secrets.token_bytes(32)
+        # Before the fork: one memory for all workers, those that come after others have died too.
+        self._cells = Cells(self._home.spool)
         super().__init__()
 
     def load_config(self) -> None:
@@ -87,6 +90,7 @@ class Master(BaseApplication):  # type: ignore[misc]
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
         # Imported in the worker: after gevent has patched the standard library (see the module).
         from tipbox.server.storage.executors import WorkerThreads
+        from tipbox.server.uploads.buckets import Buckets
         from tipbox.server.web.app import create_app
 
         # Looking for what requests left passes over what was imported. Not over what is made from here on: a pool of
@@ -98,7 +102,8 @@ class Master(BaseApplication):  # type: ignore[misc]
         listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
-            listeners.append((create_app(self._home, self._config, threads=threads), demands))
+            buckets = Buckets(self._config.quota, self._cells)
+            listeners.append((create_app(self._home, self._config, threads=threads, buckets=buckets), demands))
         if self._couriers:
             from tipbox.server.web.courier_api import create_courier_app
 

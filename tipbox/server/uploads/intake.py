@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -36,6 +37,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts, ranges, room
+from tipbox.server.uploads.buckets import Buckets, Charge
 from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, PartsReceived, State
 from tipbox.server.uploads.finish import Ending, Upload, finish
 from tipbox.server.uploads.in_flight import InFlight, Share
@@ -67,6 +69,13 @@ class Body(Protocol):
         """Up to ``size`` bytes; fewer only where the body, or the connection, ends."""
 
 
+@dataclass
+class _Admission:
+    """An opening that was let in: whether anything came of it."""
+
+    used: bool = False
+
+
 class Cut(Exception):
     """The connection broke before the body was complete; nobody waits for an answer."""
 
@@ -83,7 +92,9 @@ class Intake:
         *,
         threads: Threads,
         today: Callable[[], date],
+        buckets: Buckets,
     ) -> None:
+        self._buckets = buckets
         self._home = home
         self._config = config
         self._store = store
@@ -129,17 +140,38 @@ class Intake:
             trailer_size = 0 if header.body_size else header.trailer_size
             if length != header.opening_size + trailer_size:
                 raise Malformed("what was sent does not have the size that the header says")
-            for piece in _pieces(body, header.sealed_letter_size + trailer_size):
-                # Small ones stay in memory; the number of connections is their bound.
-                if length > IN_MEMORY:
-                    share.take(len(piece))
-                spool.write(piece)
-            spool.seek(size)
-            opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
-        if not header.body_size:
-            self._make_room(length)
-        terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
-        return self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
+            with self._admitted(header) as admission:
+                for piece in _pieces(body, header.sealed_letter_size + trailer_size):
+                    # Small ones stay in memory; the number of connections is their bound.
+                    if length > IN_MEMORY:
+                        share.take(len(piece))
+                    spool.write(piece)
+                spool.seek(size)
+                opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
+                if not header.body_size:
+                    self._make_room(length)
+                terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
+                change = self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
+                admission.used = change.used
+        return change
+
+    @contextmanager
+    def _admitted(self, header: Header) -> Iterator[_Admission]:
+        """Take what an opening takes of the buckets; it is put back when nothing comes of it."""
+        charge, admission = Charge.of(header), _Admission()
+        if not self._buckets.take(charge, self._room()):
+            # What does not fit soon is told so at once; the rest comes in when it is asked for again.
+            raise Refusal("slow-down" if self._buckets.fits_soon(charge) else "full")
+        try:
+            yield admission
+        finally:
+            if not admission.used:
+                self._buckets.give_back(charge)
+
+    def _room(self) -> int:
+        """Bytes of disk that texts may still take."""
+        disk = self._disk()
+        return disk.free - disk.floor
 
     def state(self, token: bytes) -> State:
         """``GET /api/envelope``.

@@ -1,30 +1,27 @@
-"""How much is taken in, decided in the transaction that takes it: security.md, section 8.
+"""How much lies here at a time, decided in the transaction that takes more in. How fast it comes is in buckets.py.
 
-A text always finds room: bodies leave part of the disk free, are capped at what couriers can carry, and a day takes at
-most a quarter of what is left of that. What is stored is never touched by any of this.
+A text always finds room: bodies leave part of the disk free and are capped at what couriers can carry, of which one
+takes at most a quarter of what is left. What is stored is never touched by any of this.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, Date, Integer, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Date, bindparam, delete, func, insert, select, update
 
 from tipbox.formats.base import padding
 from tipbox.server.config import LONG_LETTER, Quota
-from tipbox.server.refusal import N_, Refusal
+from tipbox.server.refusal import Refusal
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Ledger
 
-DAILY_SHARE: Final = 4
-"""A day takes at most one in this many of the bytes that are left at its begin."""
-_TODAY: Final = bindparam("today", type_=Date())
-_COUNTED: Final = select(DayCount.body_bytes).where(DayCount.day == _TODAY)
-# Bound and count in one statement; it changes no row where the bound is reached or the day is new.
+LARGEST_SHARE: Final = 4
+"""One body takes at most one in this many of the bytes that couriers can still carry."""
 _COUNT: Final = (
     update(DayCount)
-    .where(DayCount.day == _TODAY, DayCount.letters < bindparam("most", type_=Integer()))
+    .where(DayCount.day == bindparam("today", type_=Date()))
     .values(
         letters=DayCount.letters + 1,
         body_bytes=DayCount.body_bytes + bindparam("size", type_=BigInteger()),
@@ -35,10 +32,6 @@ _SHARES: Final = (4, 2)
 """Then drafts with less than a quarter of their bytes, then with less than half."""
 _STALLED_SHARE: Final = 16
 """Drafts of an earlier day with less than one in this many of their bytes stand still."""
-_NO_MORE_TODAY: Final = N_("There is no room for more today. What is stored stays safe: come back tomorrow.")
-_NO_LONG_TODAY: Final = N_(
-    "There is no room for more long texts today. What is stored stays safe: send a shorter text, or come back tomorrow."
-)
 
 
 def admit(
@@ -60,19 +53,8 @@ def admit(
     if size:
         _admit_body(connection, quota, disk, clock, size)
     long = letter_size if letter_size > LONG_LETTER else 0
-    if long and _long_today(connection, clock) + long > quota.long_letter_bytes:
-        raise Refusal("full", _NO_LONG_TODAY)
-    count = {"today": clock.today, "size": size, "long": long, "most": quota.letters_per_day}
-    if connection.execute(_COUNT, count).rowcount:
-        return
-    if connection.execute(_COUNTED, {"today": clock.today}).one_or_none() is not None:
-        raise Refusal("full", _NO_MORE_TODAY)
-    connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size, long_letter_bytes=long))
-
-
-def _long_today(connection: Connection, clock: Clock) -> int:
-    counted = select(DayCount.long_letter_bytes).where(DayCount.day == clock.today)
-    return connection.execute(counted).scalar_one_or_none() or 0
+    if not connection.execute(_COUNT, {"today": clock.today, "size": size, "long": long}).rowcount:
+        connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size, long_letter_bytes=long))
 
 
 def _drafts(connection: Connection) -> tuple[int, int, int]:
@@ -108,7 +90,6 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> N
 
 
 def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
-    body_today = connection.execute(_COUNTED, {"today": clock.today}).scalar_one_or_none() or 0
     drafts, announced, received = _drafts(connection)
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
         _give_up(connection, clock, quota, size)
@@ -116,10 +97,8 @@ def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, 
     stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
         raise Refusal("full")
-    used = stored + announced
-    # Of what was there this morning: otherwise each upload of the day would shrink the share of the next.
-    left_this_morning = max(0, quota.carry_capacity - max(0, used - body_today))
-    if used + size > quota.carry_capacity or body_today + size > left_this_morning // DAILY_SHARE:
+    # A share of what is left, which is never nothing: small files find room after many large ones.
+    if size > (quota.carry_capacity - stored - announced) // LARGEST_SHARE:
         raise Refusal("full")
     # Finishing merges runs into one blob beside them: until then a body may take its size twice.
     expected = 2 * (announced + size) - received

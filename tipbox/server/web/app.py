@@ -20,6 +20,7 @@ from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import InPlaceThreads, Threads
 from tipbox.server.storage.organisations import Roster
 from tipbox.server.storage.transactions import Store
+from tipbox.server.uploads.buckets import Buckets
 from tipbox.server.uploads.intake import Intake
 from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
@@ -36,7 +37,12 @@ SOURCE_LANGUAGE = "en"
 
 
 def create_app(
-    home: Home, config: Config, *, threads: Threads | None = None, today: Callable[[], date] = days.today
+    home: Home,
+    config: Config,
+    *,
+    threads: Threads | None = None,
+    today: Callable[[], date] = days.today,
+    buckets: Buckets | None = None,
 ) -> Flask:
     """The sources' application on the server in ``home``.
 
@@ -45,6 +51,7 @@ def create_app(
         config: the configuration.
         threads: where blocking work runs.
         today: the day in UTC.
+        buckets: those that all workers share; some of its own by default.
     """
     threads = threads or InPlaceThreads()
     # No static folder: Flask's own route answers with times and tags of files.
@@ -65,7 +72,7 @@ def create_app(
     # The values of a statement lie in its connection until the statement is run again: what a mailbox was asked for.
     app.extensions[FORGET] = lambda: threads.disk(store.engine.dispose)
     blobs = open_blobs(home, config.blobs)
-    intake = Intake(home, config, store, blobs, threads=threads, today=today)
+    intake = Intake(home, config, store, blobs, threads=threads, today=today, buckets=buckets or Buckets(config.quota))
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))

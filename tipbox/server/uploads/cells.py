@@ -1,0 +1,37 @@
+"""Memory that the workers of a server share, and no disk ever sees: the levels of the buckets (buckets.py)."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Cells:
+    """Memory for the levels of the buckets: made by a master before it forks, it is one for all of its workers."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
+        self._lock: int | None = None
+        if folder is not None:
+            # Nameless and empty: only its lock is used, which the kernel takes from a worker that dies.
+            with tempfile.TemporaryFile(dir=folder) as file:
+                self._lock = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._lock)
+
+    @contextmanager
+    def alone(self) -> Iterator[memoryview[float]]:
+        """The numbers, while no other worker changes them."""
+        if self._lock is None:
+            yield self._memory
+            return
+        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        try:
+            yield self._memory
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
