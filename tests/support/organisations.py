@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from support.pieces import envelope_bytes, expand
 from tipbox.errors import DamagedItem, Malformed, TipboxError, WrongSender
-from tipbox.formats import access_code
+from tipbox.formats import access_code, toll
 from tipbox.formats import locked_file as locked
 from tipbox.formats import mailbox_list as mailbox
 from tipbox.formats import manifest as keys
@@ -92,6 +92,15 @@ def run_passphrase(given: Case) -> Case:
     words = {language: " ".join(found.words(language)) for language in PINS}
     assert {access_code.AccessCode.parse(text) for text in (found.digits(), *words.values())} == {found}
     return {"passphrase": found.value.to_bytes(16).hex(), "digits": found.digits(), "words": words}
+
+
+def run_toll(given: Case) -> Case:
+    proof, token = toll.Proof.parse(given["written"]), bytes.fromhex(given["token"])
+    assert proof.encode() == given["written"]
+    holds = proof.holds(toll.password_of(bytes.fromhex(given["seed"]), sha256(token).digest()))
+    if holds:
+        assert toll.Solver(bytes.fromhex(given["seed"]), token).solve(proof.hour, proof.effort) == proof
+    return {"hour": proof.hour, "effort": proof.effort, "nonces": [*proof.nonces], "holds": holds}
 
 
 def run_derivations(given: Case) -> Case:
@@ -326,6 +335,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "padding": run_padding,
     "passphrase": run_passphrase,
     "derivations": run_derivations,
+    "toll": run_toll,
     "manifest": run_manifest,
     "envelope": run_envelope,
     "reply": run_reply,

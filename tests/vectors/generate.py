@@ -14,7 +14,18 @@ import make_envelope
 import make_mailbox
 import make_manifest
 import make_small
+import make_toll
 
+MODULES = (
+    make_canonical,
+    make_small,
+    make_manifest,
+    make_envelope,
+    make_bundle,
+    make_mailbox,
+    make_toll,
+    make_backup,
+)
 LARGEST_FILE = 200_000
 LARGEST_FOLDER = 6_000_000
 
@@ -22,7 +33,7 @@ LARGEST_FOLDER = 6_000_000
 def main(folder: Path) -> None:
     """Write every case below ``folder``; what an earlier version made and this one does not is removed."""
     made: dict[str, bytes] = {}
-    for module in (make_canonical, make_small, make_manifest, make_envelope, make_bundle, make_mailbox, make_backup):
+    for module in MODULES:
         for case in module.cases():
             name = f"{case['kind']}/{case['name']}.json"
             assert name not in made, f"two cases are named {name}"

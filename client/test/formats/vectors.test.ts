@@ -17,6 +17,7 @@ import { encodeHeader } from "../../src/formats/envelopes/header.js";
 import { encodeLetter, type Letter, sealLetter } from "../../src/formats/envelopes/letter.js";
 import { parseList } from "../../src/formats/mailbox_list.js";
 import * as keys from "../../src/formats/manifest.js";
+import { encodeProof, Puzzles, parseProof } from "../../src/formats/toll.js";
 import { wordLists } from "../support/tools.js";
 import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "./acknowledgement.js";
 import { Bundle, encodeBundleHeader, encodeIndex, sealedSize, volumeClass } from "./bundle.js";
@@ -32,6 +33,7 @@ const KINDS = [
   "padding",
   "passphrase",
   "derivations",
+  "toll",
   "manifest",
   "envelope",
   "reply",
@@ -134,6 +136,15 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     for (const again of [digits, ...Object.values(words)])
       expect(await accessCodes.parse(again, lists)).toEqual(accessCode);
     return { passphrase: toHex(accessCode), digits, words };
+  },
+
+  async toll(input) {
+    const proof = parseProof(text(input["written"]));
+    expect(encodeProof(proof)).toBe(text(input["written"]));
+    const puzzles = await Puzzles.of(hex(input["seed"]), hex(input["token"]));
+    const holds = await puzzles.hold(proof);
+    if (holds) expect(await puzzles.solve(proof.effort, () => undefined)).toEqual(proof.nonces);
+    return { ...proof, holds };
   },
 
   async derivations(input) {
