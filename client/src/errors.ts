@@ -46,6 +46,7 @@ export const PROTOCOL_CODES = [
   "part-differs",
   "unknown-organisation",
   "slow-down",
+  "toll",
   "full",
   "unavailable",
 ] as const;

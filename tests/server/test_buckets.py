@@ -18,6 +18,7 @@ from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.uploads.buckets import BEGIN, DAY, TEXT_BYTES, Buckets, Charge
 from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.gate import Clocks
 from tipbox.server.web.app import STORE, create_app
 
 pytestmark = pytest.mark.reads_date
@@ -180,8 +181,10 @@ class Line:
         self.home = Home(folder / "home")
         config = prepare_server(self.home.path, keys_folder(folder / "keys", organisations))
         self.clock = Clock()
-        self.buckets = full(quota, self.clock)
-        self.app = create_app(self.home, Config(**config.model_dump() | {"quota": quota}), buckets=self.buckets)
+        cells = Cells()
+        self.buckets = full(quota, self.clock, cells)
+        settings = Config(**config.model_dump() | {"quota": quota})
+        self.app = create_app(self.home, settings, cells=cells, clocks=Clocks(self.clock))
         self.client = self.app.test_client()
 
     def open(self, sent: Sent) -> tuple[int, str]:

@@ -25,6 +25,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "incomplete": N_("Parts are missing; send them and finish again."),
     "unknown-organisation": N_("This is sealed to an organisation that is not here."),
     "slow-down": N_("Too many requests for now; wait a little."),
+    "toll": N_("Many want to send just now: the server asks for some work first."),
     "full": N_(
         "There is no room just now. What is stored stays safe: come back later, or send the text without files."
     ),

@@ -90,7 +90,6 @@ class Master(BaseApplication):  # type: ignore[misc]
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
         # Imported in the worker: after gevent has patched the standard library (see the module).
         from tipbox.server.storage.executors import WorkerThreads
-        from tipbox.server.uploads.buckets import Buckets
         from tipbox.server.web.app import create_app
 
         # Looking for what requests left passes over what was imported. Not over what is made from here on: a pool of
@@ -102,8 +101,7 @@ class Master(BaseApplication):  # type: ignore[misc]
         listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
-            buckets = Buckets(self._config.quota, self._cells)
-            listeners.append((create_app(self._home, self._config, threads=threads, buckets=buckets), demands))
+            listeners.append((create_app(self._home, self._config, threads=threads, cells=self._cells), demands))
         if self._couriers:
             from tipbox.server.web.courier_api import create_courier_app
 

@@ -7,6 +7,7 @@ it together are handed to it together (group commit).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, Protocol, TypeVar
@@ -37,6 +38,9 @@ class Threads(Protocol):
     def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
         """``function(*arguments)``, which waits for a connection; None when that takes longer than ``seconds``."""
 
+    def sleep(self, seconds: float) -> None:
+        """Wait, while others go on."""
+
 
 class InPlaceThreads:
     """Runs everything in place: the commands."""
@@ -57,6 +61,10 @@ class InPlaceThreads:
     def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
         """See Threads. Nobody is there to interrupt it: only whether the time had passed before is known."""
         return function(*arguments) if seconds > 0 else None
+
+    def sleep(self, seconds: float) -> None:
+        """See Threads."""
+        time.sleep(seconds)
 
 
 class WorkerThreads:
@@ -132,6 +140,12 @@ class WorkerThreads:
             with gevent.Timeout(seconds, False):  # False: it ends the block and raises nothing
                 return function(*arguments)
         return None
+
+    def sleep(self, seconds: float) -> None:
+        """See Threads."""
+        import gevent
+
+        gevent.sleep(seconds)
 
     def _run(self, run: RunGroup, items: list[Any]) -> Sequence[Outcome]:
         try:

@@ -1,10 +1,11 @@
-"""Memory that the workers of a server share, and no disk ever sees: the levels of the buckets (buckets.py)."""
+"""What the workers of a server share in memory, and no disk sees: levels of the buckets, and the key of seeds."""
 
 from __future__ import annotations
 
 import fcntl
 import mmap
 import os
+import secrets
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -13,9 +14,13 @@ from pathlib import Path
 
 
 class Cells:
-    """Memory for the levels of the buckets: made by a master before it forks, it is one for all of its workers."""
+    """Memory for the levels of the buckets: made by a master before it forks, it is one for all of its workers.
+
+    ``key``: 32 bytes from which the seeds of the toll are made, new at each start.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.key = secrets.token_bytes(32)
         self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
         self._lock: int | None = None
         if folder is not None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from tipbox.errors import Malformed, NotTipbox, Truncated
 from tipbox.formats.base import padding
@@ -37,9 +36,9 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts, ranges, room
-from tipbox.server.uploads.buckets import Buckets, Charge
 from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, PartsReceived, State
 from tipbox.server.uploads.finish import Ending, Upload, finish
+from tipbox.server.uploads.gate import Gate, Payment
 from tipbox.server.uploads.in_flight import InFlight, Share
 from tipbox.server.uploads.ranges import Range
 
@@ -69,13 +68,6 @@ class Body(Protocol):
         """Up to ``size`` bytes; fewer only where the body, or the connection, ends."""
 
 
-@dataclass
-class _Admission:
-    """An opening that was let in: whether anything came of it."""
-
-    used: bool = False
-
-
 class Cut(Exception):
     """The connection broke before the body was complete; nobody waits for an answer."""
 
@@ -92,9 +84,9 @@ class Intake:
         *,
         threads: Threads,
         today: Callable[[], date],
-        buckets: Buckets,
+        gate: Gate,
     ) -> None:
-        self._buckets = buckets
+        self._gate = gate
         self._home = home
         self._config = config
         self._store = store
@@ -110,13 +102,13 @@ class Intake:
         most = min(quota.arriving_bytes, max(self._disk().reserve(quota) // 2, workers * MAX_RUN))
         self._bodies = InFlight(most // workers)
 
-    def open(self, token: bytes, body: Body, length: int) -> Change:
+    def open(self, token: bytes, body: Body, length: int, payment: Payment) -> Change:
         """``PUT /api/envelope``: header ‖ letter, and the trailer when there is no body: ``length`` bytes.
 
         Raises:
             TipboxError: a format error.
             Refusal: ``not-tipbox``, ``too-large``, ``draft-differs``, ``unknown-organisation``, ``full``,
-                ``slow-down``.
+                ``slow-down``, ``toll``.
             Cut: the connection broke.
         """
         if length > MAX_OPENING:
@@ -140,7 +132,7 @@ class Intake:
             trailer_size = 0 if header.body_size else header.trailer_size
             if length != header.opening_size + trailer_size:
                 raise Malformed("what was sent does not have the size that the header says")
-            with self._admitted(header) as admission:
+            with self._gate.admitted(token, header, payment, self._room(), lambda: self._is_known(token)) as admission:
                 for piece in _pieces(body, header.sealed_letter_size + trailer_size):
                     # Small ones stay in memory; the number of connections is their bound.
                     if length > IN_MEMORY:
@@ -155,18 +147,17 @@ class Intake:
                 admission.used = change.used
         return change
 
-    @contextmanager
-    def _admitted(self, header: Header) -> Iterator[_Admission]:
-        """Take what an opening takes of the buckets; it is put back when nothing comes of it."""
-        charge, admission = Charge.of(header), _Admission()
-        if not self._buckets.take(charge, self._room()):
-            # What does not fit soon is told so at once; the rest comes in when it is asked for again.
-            raise Refusal("slow-down" if self._buckets.fits_soon(charge) else "full")
+    def toll(self) -> dict[str, Any]:
+        """``GET /api/toll``: what openings cost now."""
+        return self._gate.to_json(self._room())
+
+    def _is_known(self, token: bytes) -> bool:
+        """Whether this token has opened an upload."""
         try:
-            yield admission
-        finally:
-            if not admission.used:
-                self._buckets.give_back(charge)
+            self._store.read(lambda connection: drafts.find(connection, token))
+        except Refusal:
+            return False
+        return True
 
     def _room(self) -> int:
         """Bytes of disk that texts may still take."""

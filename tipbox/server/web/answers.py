@@ -34,6 +34,7 @@ STATUS: Final[Mapping[str, int]] = {
     "incomplete": 409,
     "unknown-organisation": 422,
     "slow-down": 429,
+    "toll": 429,
     "full": 507,
     "unavailable": 503,
 }

@@ -20,7 +20,8 @@ from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import InPlaceThreads, Threads
 from tipbox.server.storage.organisations import Roster
 from tipbox.server.storage.transactions import Store
-from tipbox.server.uploads.buckets import Buckets
+from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.gate import Clocks, Gate
 from tipbox.server.uploads.intake import Intake
 from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
@@ -33,6 +34,8 @@ from tipbox.server.web.worker_keys import FORGET, HOURLY
 
 STORE = "tipbox.store"
 """Among the application's extensions: its store."""
+GATE = "tipbox.gate"
+"""The same: what lets openings in."""
 SOURCE_LANGUAGE = "en"
 
 
@@ -42,7 +45,8 @@ def create_app(
     *,
     threads: Threads | None = None,
     today: Callable[[], date] = days.today,
-    buckets: Buckets | None = None,
+    cells: Cells | None = None,
+    clocks: Clocks | None = None,
 ) -> Flask:
     """The sources' application on the server in ``home``.
 
@@ -51,7 +55,8 @@ def create_app(
         config: the configuration.
         threads: where blocking work runs.
         today: the day in UTC.
-        buckets: those that all workers share; some of its own by default.
+        cells: memory that all workers share; some of its own by default.
+        clocks: of the budgets, and of the toll.
     """
     threads = threads or InPlaceThreads()
     # No static folder: Flask's own route answers with times and tags of files.
@@ -72,7 +77,9 @@ def create_app(
     # The values of a statement lie in its connection until the statement is run again: what a mailbox was asked for.
     app.extensions[FORGET] = lambda: threads.disk(store.engine.dispose)
     blobs = open_blobs(home, config.blobs)
-    intake = Intake(home, config, store, blobs, threads=threads, today=today, buckets=buckets or Buckets(config.quota))
+    gate = Gate(config.quota, threads, cells, clocks)
+    app.extensions[GATE] = gate
+    intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))

@@ -13,44 +13,53 @@ from tipbox.formats.base.primitives import sha256
 from tipbox.server.config import Limits
 from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.drafts import State
+from tipbox.server.uploads.gate import Payment
 from tipbox.server.uploads.intake import MAX_ENDING, MAX_OPENING, MAX_RUN, Intake
-from tipbox.server.web.rates import Rates
+from tipbox.server.web.rates import Rates, circuit
 
 PREFIX: Final = "/api/"
+TOLL: Final = "Tipbox-Toll"
+"""The header in which an opening pays."""
 _TOKEN_CHARACTERS: Final = 43
 MAX_PARTS: Final = MAX_BODY // PART_SIZE
 """No Envelope has more."""
 
 
 def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
-    """The five requests."""
-    blueprint = Blueprint("api", __name__, url_prefix="/api/envelope")
+    """The six requests."""
+    blueprint = Blueprint("api", __name__, url_prefix="/api")
 
-    @blueprint.put("")
+    @blueprint.get("/toll")
+    @rates.limit(limits.state)
+    def get_toll() -> Response:
+        return jsonify(intake.toll())
+
+    @blueprint.put("/envelope")
     @rates.limit(limits.open)
     def open_envelope() -> Response:
         token, length = token_hash(), announced_length(MAX_OPENING)
-        change = intake.open(token, _body(), length)
+        payment = Payment(request.headers.get(TOLL), circuit())
+        change = intake.open(token, _body(), length, payment)
         return _answer(change.state, 201 if change.used else 200)
 
-    @blueprint.get("")
+    @blueprint.get("/envelope")
     @rates.limit(limits.state)
     def get_state() -> Response:
         return _answer(intake.state(token_hash()))
 
-    @blueprint.put("/parts/<int:first>")
+    @blueprint.put("/envelope/parts/<int:first>")
     @rates.limit(limits.parts)
     def put_parts(first: int) -> Response:
         token, length = token_hash(), announced_length(MAX_RUN)
         return _answer(intake.parts(token, first, _body(), length))
 
-    @blueprint.get("/parts/<int:first>")
+    @blueprint.get("/envelope/parts/<int:first>")
     @rates.limit(limits.state)
     def get_parts(first: int) -> Response:
         listed = intake.stored_parts(token_hash(), min(first, MAX_PARTS))
         return Response(listed, content_type="application/octet-stream")
 
-    @blueprint.post("/finish")
+    @blueprint.post("/envelope/finish")
     @rates.limit(limits.finish)
     def finish() -> Response:
         token, length = token_hash(), announced_length(MAX_ENDING)

@@ -1,0 +1,134 @@
+"""A flood of texts, in simulated time, against the real buckets, prices and queue: what it costs an honest source.
+
+Work is in seconds of a phone: an opening of effort e costs e of them. What attackers are worth is measured in
+docs/threat-model.md: a server's core 12 phones, 64 cores 800.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from tipbox.formats import toll
+from tipbox.server.config import GB, Quota
+from tipbox.server.uploads.buckets import DAY, Buckets, Charge
+from tipbox.server.uploads.price import PATIENCE, Place, Queue, price_of
+
+ROOM = 1000 * GB
+TEXT = Charge(1, 0, 0, 0)
+RATE = round(Quota().letters_per_second)
+FLOOD = 10 * RATE
+"""Openings a second: ten times what comes in for good."""
+CORE, CORES = 12, 800
+
+
+@dataclass
+class World:
+    """A server and its clock."""
+
+    seconds: float = 0.0
+    paid: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.buckets = Buckets(Quota(), now=lambda: self.seconds)
+        self.buckets.fills(ROOM)
+        self.seconds += DAY
+
+    @property
+    def price(self) -> int:
+        return price_of(self.buckets.fills(ROOM)[0])
+
+    def flood(self, phones: float, seconds: int) -> None:
+        """Attackers pay the price with all that they have, and no more than FLOOD times a second."""
+        stock = 0.0
+        for _ in range(seconds):
+            self.seconds += 1
+            price = self.price
+            self.paid.append(price)
+            stock = min(stock + phones, 7200 * phones)
+            count = FLOOD if not price else min(FLOOD, int(stock / price))
+            stock -= count * price
+            fits = max(0, int(self.buckets.fills(ROOM)[0] * Quota().letters_burst))
+            if count := min(count, fits):
+                assert self.buckets.take(Charge(count, 0, 0, 0), ROOM)
+
+
+@pytest.mark.parametrize(("circuits", "phones"), [(1, 1), (1, CORE), (10, 100), (100, CORES), (1000, 1000)])
+def test_a_source_pays_at_most_a_minute_of_a_phone_and_nothing_an_hour_later(circuits: int, phones: int) -> None:
+    world = World()
+    world.flood(phones, 7200)
+    curve = world.paid[::600]
+    print(f"{circuits:>5} circuits, {phones:>5} phones: effort every ten minutes {curve}, at the end {world.price}")  # noqa: T201 (the curve is what this is read for)
+
+    assert max(world.paid) <= toll.ASKED
+    world.seconds += 3600
+    assert world.price == 0
+
+
+def test_the_price_settles_where_the_flood_cannot_pay_more() -> None:
+    """W / r: attackers with a hundred phones against five openings a second meet an effort of about twenty."""
+    world = World()
+    world.flood(100, 3 * 3600)
+    last = world.paid[-1800:]
+
+    assert 0.5 * 100 / RATE <= sum(last) / len(last) <= 2 * 100 / RATE
+
+
+@dataclass
+class Outbidding:
+    """64 cores that pay ``effort`` for each place, over some circuits; and a source every half a minute."""
+
+    circuits: int
+    effort: int
+    waited: list[float] = field(default_factory=list)
+
+    def run(self, seconds: int) -> None:
+        """Waits of the sources that came, in seconds from when they had paid."""
+        draw = random.Random(self.circuits)
+        world, queue = World(), Queue(draw.randrange)
+        assert world.buckets.take(Charge(Quota().letters_burst, 0, 0, 0), ROOM)
+        places: list[tuple[Place, float]] = []
+        sources: dict[str, tuple[float, Place | None, float]] = {}
+        stock = 0.0
+
+        def join(effort: int, circuit: str) -> Place:
+            place = Place(effort, circuit, lambda: world.buckets.take(TEXT, ROOM))
+            queue.join(place)
+            return place
+
+        for second in range(seconds + 600):
+            world.seconds += 1
+            stock += CORES
+            # What was dropped or waited in vain asks again with the same proof.
+            again = [one for one, since in places if one.dropped or (not one.entered and second - since >= PATIENCE)]
+            places = [(one, since) for one, since in places if not one.entered and one not in again]
+            for one in again:
+                queue.leave(one)
+            while stock >= self.effort and len(again) < 2 * RATE:
+                stock -= self.effort
+                again.append(Place(self.effort, f"a{draw.randrange(self.circuits)}", bool))
+            places += [(join(one.effort, one.circuit), second) for one in again[: 4 * RATE]]
+            if second < seconds and second % 30 == 0:
+                sources[f"s{second}"] = second, None, second
+            for name, (begun, place, since) in [*sources.items()]:
+                if place is not None and place.entered:
+                    self.waited.append(second - begun)
+                    del sources[name]
+                elif place is None or place.dropped or second - since >= PATIENCE:
+                    if place is not None:
+                        queue.leave(place)
+                    sources[name] = begun, join(toll.ASKED, name), second
+            queue.serve(world.seconds)
+        self.waited += [float("inf")] * len(sources)
+
+
+@pytest.mark.parametrize(("circuits", "effort"), [(1, 150), (10, 150), (100, 150), (1000, 150), (1000, 60)])
+def test_against_64_cores_that_outbid_everybody_a_source_gets_in_within_ten_minutes(circuits: int, effort: int) -> None:
+    attack = Outbidding(circuits, effort)
+    attack.run(600)
+    waits = sorted(attack.waited)
+    print(f"{circuits:>5} circuits at effort {effort}: waits of {len(waits)} sources {waits}")  # noqa: T201 (the curve is what this is read for)
+
+    assert waits[-1] <= 600

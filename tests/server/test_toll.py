@@ -1,0 +1,288 @@
+"""The price of an opening and its proof: asked only when it has to be, and of no use twice."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from support.client import bearer
+from support.sealed import Organisation, Sent, envelope, keys_folder, three
+from tipbox.formats import toll
+from tipbox.formats.base.primitives import sha256
+from tipbox.formats.toll import Proof, Solver
+from tipbox.server.config import GB, Config, Quota
+from tipbox.server.home import Home
+from tipbox.server.process.run import prepare_server
+from tipbox.server.storage.executors import InPlaceThreads
+from tipbox.server.uploads import price
+from tipbox.server.uploads.buckets import DAY, Buckets, Charge
+from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.gate import Clocks
+from tipbox.server.uploads.price import Place, Queue, Tolls, price_of
+from tipbox.server.web.app import STORE, create_app
+
+pytestmark = pytest.mark.reads_date
+
+ROOM = 1000 * GB
+BURST = 100
+HOUR = 494_000
+
+
+class Clock(InPlaceThreads):
+    """Seconds that pass while somebody waits, or when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = HOUR * 3600.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class Line:
+    """A server in place whose buckets have filled up; two sources of it may be on circuits of their own."""
+
+    def __init__(self, folder: Path, organisations: list[Organisation], burst: int = BURST) -> None:
+        home = Home(folder / "home")
+        config = prepare_server(home.path, keys_folder(folder / "keys", organisations))
+        self.organisations = organisations
+        self.clock, cells = Clock(), Cells()
+        self.quota = Quota(letters_burst=burst, letters_per_second=burst / 10_000)
+        self.buckets = Buckets(self.quota, cells, self.clock)
+        self.buckets.fills(ROOM)
+        self.clock.seconds += 2 * DAY
+        settings = Config(**config.model_dump() | {"quota": self.quota})
+        self.app = create_app(home, settings, threads=self.clock, cells=cells, clocks=Clocks(self.clock, self.clock))
+        self.client: FlaskClient = self.app.test_client()
+
+    def empty_to(self, fill: float) -> None:
+        """Take until the bucket of letters is so full."""
+        assert self.buckets.take(Charge(round(BURST * (self.buckets.fills(ROOM)[0] - fill)), 0, 0, 0), ROOM)
+
+    def asked(self) -> dict[str, object]:
+        """What a client is told."""
+        answer = self.client.get("/api/toll")
+        assert answer.status_code == 200
+        return dict(answer.get_json())
+
+    def open(self, sent: Sent, written: str | None = None) -> tuple[int, str]:
+        """Status, and state or error."""
+        headers = bearer(sent.token) | ({"Tipbox-Toll": written} if written is not None else {})
+        answer = self.client.put("/api/envelope", data=sent.start, headers=headers)
+        value = answer.get_json()
+        return answer.status_code, value.get("state") or value["error"]
+
+    def pay(self, sent: Sent, effort: int = 1) -> str:
+        """A proof for an opening."""
+        asked = self.asked()
+        seed = base64.urlsafe_b64decode(f"{asked['seed']}=")
+        token = base64.urlsafe_b64decode(sent.token + "=")
+        hour = asked["hour"]
+        assert isinstance(hour, int)
+        return Solver(seed, token).solve(hour, effort).encode()
+
+
+@pytest.fixture(name="organisations", scope="module")
+def _organisations() -> list[Organisation]:
+    return three()
+
+
+@pytest.fixture(name="line")
+def _line(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Line]:
+    line = Line(tmp_path, organisations)
+    yield line
+    line.app.extensions[STORE].engine.dispose()
+
+
+def test_the_price_rises_smoothly_and_only_below_a_half() -> None:
+    prices = [price_of(fill / 100) for fill in range(100, -1, -1)]
+
+    assert prices[:51] == [0] * 51
+    assert prices[51] == 2
+    assert prices == sorted(prices)
+    assert prices[-1] == toll.ASKED
+    assert set(prices) == {0, *(one for one in toll.LADDER if 1 < one <= toll.ASKED)}
+    assert price_of(-3) == toll.ASKED
+
+
+def test_while_there_is_plenty_nothing_is_asked_and_no_proof_is_looked_at(line: Line) -> None:
+    asked = line.asked()
+
+    assert (asked["letter"], asked["long"], asked["files"], asked["hour"]) == (0, 0, 0, HOUR + 48)
+    assert line.asked() == asked, "the same bytes for everybody"
+    assert line.open(envelope(line.organisations), "no proof at all") == (201, "stored")
+
+
+def test_below_a_half_an_opening_pays_once_and_a_known_one_never_again(line: Line) -> None:
+    sent = envelope(line.organisations)
+    line.empty_to(0.49)
+    answer = line.client.put("/api/envelope", data=sent.start, headers=bearer(sent.token))
+    said = answer.get_json()
+    assert (answer.status_code, said["error"], said["price"], said["letter"]) == (429, "toll", 2, 2)
+    assert {key: said[key] for key in line.asked()} == line.asked()
+    written = line.pay(sent, 2)
+
+    assert line.open(sent, written) == (201, "stored")
+    line.empty_to(0.1)
+    assert line.open(sent) == (200, "stored"), "the same upload, without a proof"
+    assert line.open(sent, written) == (200, "stored")
+    assert line.open(sent.again(), written) == (429, "toll"), "another upload with the same proof"
+
+
+def test_an_upload_with_files_goes_on_without_paying(line: Line) -> None:
+    sent = envelope(line.organisations, 70_000)
+    assert line.open(sent) == (201, "open")
+    assert line.buckets.take(Charge(0, 0, 4900, 0), ROOM)
+
+    assert line.open(sent) == (200, "open")
+    assert line.open(envelope(line.organisations, 70_000)) == (429, "toll")
+    line.client.put("/api/envelope/parts/0", data=b"".join(sent.parts), headers=bearer(sent.token))
+    answer = line.client.post("/api/envelope/finish", data=sent.end, headers=bearer(sent.token))
+    assert answer.get_json() == {"state": "stored"}
+
+
+def test_texts_are_free_while_files_are_dear(line: Line) -> None:
+    assert line.buckets.take(Charge(0, 0, 4990, 0), ROOM)
+
+    assert line.asked()["files"] == 60
+    assert line.asked()["letter"] == 0
+    assert line.open(envelope(line.organisations)) == (201, "stored")
+
+
+def test_what_is_misspelt_is_malformed(line: Line) -> None:
+    line.empty_to(0.4)
+    assert line.open(envelope(line.organisations), "1.1.1.AAAA") == (400, "malformed")
+
+
+def test_false_foreign_and_expired_proofs_are_refused(line: Line) -> None:
+    sent, other = envelope(line.organisations), envelope(line.organisations)
+    line.empty_to(0.49)
+    good = line.pay(sent, 2)
+    proof = Proof.parse(good)
+
+    assert line.open(other, good) == (429, "toll"), "of another token"
+    assert line.open(sent, Proof(proof.hour - 1, 2, proof.nonces).encode()) == (429, "toll"), "another seed"
+    assert line.open(sent, Proof(proof.hour + 1, 2, proof.nonces).encode()) == (429, "toll"), "an hour to come"
+    assert line.open(sent, Proof(proof.hour, 3, proof.nonces).encode()) == (429, "toll"), "more than was paid"
+    line.clock.seconds += 2 * 3600
+    line.empty_to(0.49)
+    assert line.open(sent, good) == (429, "toll"), "two hours later"
+    again = line.pay(sent, 2)
+    line.clock.seconds += 3600
+    line.empty_to(0.49)
+    assert line.open(sent, again) == (201, "stored"), "the hour before is taken"
+
+
+def test_who_fails_twice_is_not_looked_at_again_within_the_hour() -> None:
+    clock = Clock()
+    tolls = Tolls(bytes(32), clock)
+    token, seed = sha256(bytes(32)), toll.seed_of(bytes(32), HOUR)
+    good = Solver(seed, bytes(32)).solve(HOUR, 1)
+    false = Proof(HOUR, 1, tuple(2**32 - 1 for _ in range(16))).encode()
+    assert tolls.paid(good.encode(), token, 1) == 1
+
+    assert [tolls.paid(false, token, 1) for _ in range(price.FAILURES)] == [0, 0]
+    assert tolls.paid(good.encode(), token, 1) == 0
+    clock.seconds += 3600
+    assert tolls.paid(good.encode(), token, 1) == 1
+
+
+def test_garbage_is_refused_in_a_fifth_of_a_millisecond() -> None:
+    """Of processor time, the least of some runs: others run on this machine."""
+    tolls = Tolls(bytes(32), Clock())
+    false = Proof(HOUR, 60, tuple(2**32 - 1 for _ in range(16))).encode()
+    runs = []
+    for run in range(20):
+        began = time.thread_time()
+        for number in range(10):
+            assert tolls.paid(false, (run * 10 + number).to_bytes(32), 60) == 0
+        runs.append((time.thread_time() - began) / 10)
+
+    assert min(runs) <= 0.0002
+
+
+# --- who comes first --------------------------------------------------------------------------------------------------
+
+
+class Door:
+    """Room for some, in turn."""
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.entered: list[str] = []
+
+    def place(self, effort: int, circuit: str) -> Place:
+        def enter() -> bool:
+            if not self.room:
+                return False
+            self.room -= 1
+            self.entered.append(circuit)
+            return True
+
+        return Place(effort, circuit, enter)
+
+
+def test_the_highest_effort_enters_first_and_every_fifth_by_lot() -> None:
+    door, queue = Door(), Queue(draw=lambda count: count - 1)
+    for number, effort in enumerate((60, 90, 150, 90, 300, 600, 60)):
+        queue.join(door.place(effort, f"c{number}"))
+    for step in range(6):
+        door.room = 1
+        queue.serve(step)
+
+    assert door.entered[:4] == ["c5", "c4", "c2", "c1"]
+    assert door.entered[4] == "c6", "the last one was drawn"
+    assert door.entered[5] == "c3"
+
+
+def test_a_circuit_has_one_lot_however_many_wait_for_it() -> None:
+    door = Door()
+    counts: list[int] = []
+
+    def draw(count: int) -> int:
+        counts.append(count)
+        return 0
+
+    queue = Queue(draw)
+    for effort in (1, 2, 3, 5, 8, 12):
+        queue.join(door.place(effort, "many"))
+    queue.join(door.place(1, "one"))
+    door.room = 5
+    queue.serve(0)
+
+    assert counts == [2, 1], "two circuits were drawn from"
+
+
+def test_when_too_many_wait_the_circuit_that_has_most_loses_its_worst() -> None:
+    door, queue = Door(), Queue(draw=lambda _: 0, most=4)
+    places = [
+        door.place(effort, circuit) for effort, circuit in ((600, "a"), (300, "a"), (60, "b"), (90, "c"), (60, "d"))
+    ]
+    for one in places:
+        queue.join(one)
+    assert [one.dropped for one in places] == [False, True, False, False, False]
+    queue.join(door.place(60, "e"))
+
+    assert places[0].dropped, "when each has one, by lot, whatever was paid"
+
+
+def test_who_waits_in_vain_may_ask_again_with_the_same_proof(tmp_path: Path, organisations: list[Organisation]) -> None:
+    line = Line(tmp_path, organisations, burst=2)
+    assert line.buckets.take(Charge(2, 0, 0, 0), ROOM)
+    line.clock.seconds += 4700  # less than one letter, and nearly half of the bucket
+    sent = envelope(organisations)
+    written = line.pay(sent, 3)
+    begun = line.clock.seconds
+
+    assert line.open(sent, written) == (429, "slow-down")
+    assert 60 <= line.clock.seconds - begun < 61
+    line.clock.seconds += 200
+    assert line.open(sent, written) == (201, "stored")
+    line.app.extensions[STORE].engine.dispose()

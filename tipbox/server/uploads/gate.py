@@ -1,0 +1,130 @@
+"""Who may open an upload: the price by the buckets, the proof, the queue (docs/protocol.md, section 3.2)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tipbox.formats import toll
+from tipbox.formats.envelopes.header import Header
+from tipbox.server.config import Quota
+from tipbox.server.refusal import Refusal
+from tipbox.server.storage.executors import Threads
+from tipbox.server.uploads.buckets import Buckets, Charge
+from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, price_of
+
+POLL: Final = 0.1
+"""Seconds between two looks at the buckets while openings wait."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """``now``: seconds that never go back, the same for all workers; ``date``: seconds since 1970."""
+
+    now: Callable[[], float] = time.monotonic
+    date: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True)
+class Payment:
+    """What an opening brings: the header ``Tipbox-Toll``, and the circuit by which it came."""
+
+    written: str | None = field(default=None, repr=False)
+    circuit: str = field(default="", repr=False)
+
+
+@dataclass
+class Admission:
+    """An opening that was let in: the class of what was paid for it, and whether anything came of it."""
+
+    effort: int = 0
+    used: bool = False
+
+
+class Gate:
+    """Lets openings in.
+
+    Args:
+        quota: the configured rates.
+        threads: where to wait.
+        cells: memory that all workers share.
+        clocks: what time it is.
+    """
+
+    def __init__(
+        self, quota: Quota, threads: Threads, cells: Cells | None = None, clocks: Clocks | None = None
+    ) -> None:
+        cells, clocks = cells or Cells(), clocks or Clocks()
+        self.buckets = Buckets(quota, cells, clocks.now)
+        self._tolls = Tolls(cells.key, clocks.date)
+        self._now = clocks.now
+        self._threads = threads
+        self._letters, self._long, self._files = Queue(), Queue(), Queue()
+
+    def to_json(self, room: int) -> dict[str, Any]:
+        """What ``GET /api/toll`` answers; ``room``: bytes of disk that texts may still take."""
+        return self._tolls.to_json(Prices(*map(price_of, self.buckets.fills(room))))
+
+    @contextmanager
+    def admitted(
+        self, token: bytes, header: Header, payment: Payment, room: int, is_known: Callable[[], bool]
+    ) -> Iterator[Admission]:
+        """Let an opening in; what it took is put back unless the caller says that it was ``used``.
+
+        Args:
+            token: SHA-256 of the draft token.
+            header: of the Envelope.
+            payment: what came with it.
+            room: bytes of disk that texts may still take.
+            is_known: whether this token has opened an upload before: that never pays again.
+
+        Raises:
+            Malformed: the proof is misspelt.
+            Refusal: ``toll``, ``slow-down``; ``full`` when it will not fit soon.
+        """
+        charge = Charge.of(header)
+        price, admission = self._price(charge, room), Admission()
+        # Asked only when it matters: without a price, what a known one takes is put back below.
+        if price and is_known():
+            yield admission
+            return
+        # What does not fit soon is told so before it pays.
+        if not self.buckets.fits_soon(charge):
+            raise Refusal("full")
+        effort = self._tolls.paid(payment.written, token, price) if price else 0
+        if effort < price:
+            raise Refusal("toll", state=self.to_json(room) | {"price": price})
+        self._enter(charge, room, effort, payment.circuit or token.hex())
+        admission.effort = toll.class_of(effort)
+        try:
+            yield admission
+        finally:
+            if not admission.used:
+                self.buckets.give_back(charge)
+
+    def _price(self, charge: Charge, room: int) -> int:
+        letters, long, files = self.buckets.fills(room, Charge(0, 0, 0, charge.announced))
+        if charge.drafts:
+            return price_of(min(files, long) if charge.long_bytes else files)
+        return price_of(long if charge.long_bytes else letters)
+
+    def _enter(self, charge: Charge, room: int, effort: int, circuit: str) -> None:
+        """Take what it takes, or wait for it."""
+        place = Place(effort, circuit, lambda: self.buckets.take(charge, room))
+        queue = self._files if charge.drafts else self._long if charge.long_bytes else self._letters
+        end = self._now() + PATIENCE
+        queue.join(place)
+        try:
+            while True:
+                queue.serve(self._now())
+                if place.entered:
+                    return
+                if place.dropped or self._now() >= end:
+                    raise Refusal("slow-down")
+                self._threads.sleep(POLL)
+        finally:
+            queue.leave(place)
