@@ -1,7 +1,8 @@
 """What a person or a script sees of a command.
 
 Results go to stdout; remarks, progress and errors to stderr. An error is one line. With ``--json`` an error is the only
-thing on stderr, as one JSON object; remarks are then held back until it is clear that there is none. Nothing prompts.
+thing on stderr, as one JSON object; remarks are then held back until it is clear that there is none. Nothing prompts
+where stdin is no terminal.
 """
 
 from __future__ import annotations
@@ -94,6 +95,29 @@ class Terminal:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda size: bar.advance(task, size)
+
+    @contextmanager
+    def steps(self, total: int) -> Iterator[Callable[[int], None]]:
+        """Progress of work that the server asks for: on a terminal a bar, elsewhere one remark."""
+        if self.json or not sys.stderr.isatty():
+            self.remark("many send now: the server asks for some seconds of work first")
+            yield lambda _: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("many send now: working for a place", total=total)
+            yield lambda count: bar.advance(task, count)
+
+    def agrees_to_work(self, effort: int) -> bool:
+        """Ask whether to work for so many seconds of a phone; where nobody can answer, the answer is no."""
+        if self.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        return click.confirm(
+            f"Very many send now. Sending now takes as much work as a phone does in {effort} seconds. Go on?", err=True
+        )
 
 
 pass_terminal = click.make_pass_decorator(Terminal)

@@ -60,6 +60,14 @@ class NoDraft(NetworkFailed):
     """The server has no upload under this token."""
 
 
+class TollAsked(TipboxError):
+    """The server asks for work before it takes more; ``answer`` says how much."""
+
+    def __init__(self, message: str, answer: bytes) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
 class NoProxy(TransientFailure):
     """Nothing answers where Tor should be."""
 
@@ -272,6 +280,8 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
     code = value.get("error") if isinstance(value, dict) else None
     if answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
         return Full(f"{operation}: the server is full for now; come back later, or send the text without files")
+    if code == "toll":
+        return TollAsked(f"{operation}: the server asks for work, and this command does not pay", content)
     if answer.status_code in _TRANSIENT:
         return TransientFailure(
             f"{operation}: the server is busy or being looked after; try again later", _retry_after(answer)

@@ -14,11 +14,11 @@ from typing import Final
 
 from tipbox.errors import NetworkFailed, NotFound, TipboxError
 from tipbox.formats.base.limits import HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE
-from tipbox.formats.base.primitives import random_bytes
-from tipbox.net.http import Connection, NoDraft
+from tipbox.net.http import Connection, NoDraft, TollAsked
+from tipbox.source.paying import Payer, Quote
 
 _API: Final = "/api/envelope"
-_TOKEN_SIZE: Final = 32
+_TOLL: Final = "Tipbox-Toll"
 # Parts of a run, to begin with; then as many as the connection carries in these seconds. Tor's circuits differ widely,
 # and a run that is cut is sent again whole.
 _FIRST_RUN: Final = 4
@@ -50,8 +50,9 @@ def _state(answer: bytes) -> State:
 class Upload:
     """An upload under one draft token, which lives as long as this object."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, payer: Payer | None = None) -> None:
         self._connection = connection
+        self._payer = payer or Payer()
         self._progress: Callable[[int], None] = lambda _: None
         self.may_be_stored = False
         """Whether the last request was sent, and nothing the server said since shows that it stored nothing."""
@@ -61,19 +62,31 @@ class Upload:
     def begin_again(self) -> None:
         """Forget what was sent: from here on it is another upload."""
         # New for each upload: two tips of one source have nothing in common that the server sees.
-        token = base64.urlsafe_b64encode(random_bytes(_TOKEN_SIZE)).rstrip(b"=").decode()
+        self._payer.begin_again()
+        token = base64.urlsafe_b64encode(self._payer.token).rstrip(b"=").decode()
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def send_text(self, envelope: bytes) -> None:
         """Send an Envelope without a body, whole; stored when this returns."""
-        self._expect(self._connection.retry(lambda _: self._last("PUT", "", envelope)), stored=True)
+        self._expect(self._opened(lambda _: self._last("PUT", "", envelope)), stored=True)
 
     def send_parts(self, opening: bytes, parts: Iterator[bytes], progress: Callable[[int], None]) -> None:
         """Send header and letter, then the parts. PartDiffers when the server has others under the same token."""
         self._progress = progress
-        self._expect(self._connection.retry(lambda _: self._ask("PUT", "", opening)), stored=False)
+        self._expect(self._opened(lambda _: self._ask("PUT", "", opening)), stored=False)
         self._progress(len(opening))
         self._parts(parts)
+
+    def _opened(self, attempt: Callable[[int], State]) -> State:
+        """Make the request that may have a price, and pay it as often as it rises meanwhile."""
+        try:
+            while True:
+                try:
+                    return self._connection.retry(attempt)
+                except TollAsked as asked:
+                    self._headers[_TOLL] = self._payer.pay(Quote.parse(asked.answer))
+        finally:
+            self._headers.pop(_TOLL, None)  # nothing else has a price
 
     def finish(self, envelope_hash: bytes, trailer: bytes) -> None:
         """Name the Envelope by its hash and end it; stored when this returns.

@@ -90,6 +90,7 @@ def send(
 ) -> None:
     """Seal a message and files, send them, and print the code when the server has stored them."""
     from tipbox.net.http import Connection
+    from tipbox.source.paying import Payer
     from tipbox.source.send import compare_keys, send_tip
     from tipbox.source.served import fetch_fillers, fetch_manifests
     from tipbox.source.upload import Upload
@@ -113,7 +114,7 @@ def send(
             else:
                 roster = Roster.served(fetch_manifests(connection, terminal.remark), to)
             tip = seal_tip(roster, message, attachments, access_code, days.today(), consent=allowed)
-            upload = Upload(connection)
+            upload = Upload(connection, Payer(terminal.agrees_to_work, terminal.steps))
             try:
                 with terminal.progress("sending", tip.size) as progress:
                     send_tip(upload, tip, progress)

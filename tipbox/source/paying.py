@@ -1,0 +1,94 @@
+"""Paying the toll of an opening (docs/protocol.md, section 3.2): the search, and when a source is asked first."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from tipbox.errors import Full, NetworkFailed
+from tipbox.formats import toll
+from tipbox.formats.base.limits import HASH_SIZE
+from tipbox.formats.base.primitives import random_bytes
+
+_NO_SENSE: Final = "sending: the server asks for work in words that make no sense; is this the address of a tipbox?"
+_LARGEST_HOUR: Final = 10**10
+
+Bar = AbstractContextManager[Callable[[int], None]]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a server asks of one opening."""
+
+    hour: int
+    seed: bytes
+    price: int
+
+    @classmethod
+    def parse(cls, answer: bytes) -> Self:
+        """The members of an answer ``toll``.
+
+        Raises:
+            NetworkFailed: they make no sense.
+        """
+        try:
+            value: dict[str, Any] = json.loads(answer)
+            hour, price = value["hour"], value["price"]
+            seed = base64.urlsafe_b64decode(f"{value['seed']}=")
+        except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+            raise NetworkFailed(_NO_SENSE) from error
+        if type(hour) is not int or not 0 <= hour < _LARGEST_HOUR or len(seed) != HASH_SIZE:
+            raise NetworkFailed(_NO_SENSE)
+        if type(price) is not int or price not in toll.LADDER or not price:
+            raise NetworkFailed(_NO_SENSE)
+        return cls(hour, seed, price)
+
+
+def _nothing(_: int) -> Bar:
+    return nullcontext(lambda _: None)
+
+
+class Payer:
+    """Pays for one upload.
+
+    Args:
+        agrees: asks the source whether to pay an effort above ASKED, in seconds of a phone; False by default.
+        bar: a progress bar of so many steps.
+    """
+
+    def __init__(self, agrees: Callable[[int], bool] = lambda _: False, bar: Callable[[int], Bar] = _nothing) -> None:
+        self._agrees = agrees
+        self._bar = bar
+        self._agreed = toll.ASKED
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """For another upload: a token of its own."""
+        self.token = random_bytes(HASH_SIZE)
+        self._solver: tuple[bytes, toll.Solver] | None = None
+
+    def pay(self, quote: Quote) -> str:
+        """The value of the header for what a server asks.
+
+        Raises:
+            Full: it asks for more than the source agrees to.
+        """
+        if quote.price > self._agreed:
+            if not self._agrees(quote.price):
+                raise Full(
+                    f"sending: very many send now, and the server asks for {quote.price} seconds of a phone's work; "
+                    "come back in an hour, or send from a terminal and agree to it"
+                )
+            self._agreed = quote.price
+        # One rung more than is asked: the price may rise while the work is done.
+        higher = next((effort for effort in toll.LADDER if effort > quote.price), quote.price)
+        effort = min(max(self._agreed, quote.price), higher)
+        if self._solver is None or self._solver[0] != quote.seed:
+            self._solver = quote.seed, toll.Solver(quote.seed, self.token)
+        with self._bar(toll.PUZZLES) as step:
+            return self._solver[1].solve(quote.hour, effort, lambda _: step(1)).encode()
