@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from support.client import bearer
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
@@ -19,6 +20,7 @@ from tipbox.server.config import GB, Config, Quota
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.executors import InPlaceThreads
+from tipbox.server.storage.models import Envelope
 from tipbox.server.uploads import price
 from tipbox.server.uploads.buckets import DAY, Buckets, Charge
 from tipbox.server.uploads.cells import Cells
@@ -134,6 +136,22 @@ def test_below_a_half_an_opening_pays_once_and_a_known_one_never_again(line: Lin
     assert line.open(sent) == (200, "stored"), "the same upload, without a proof"
     assert line.open(sent, written) == (200, "stored")
     assert line.open(sent.again(), written) == (429, "toll"), "another upload with the same proof"
+
+
+def test_a_desk_gets_the_class_of_what_was_paid_for_a_text(line: Line) -> None:
+    free, paid = envelope(line.organisations), envelope(line.organisations)
+    assert line.open(free) == (201, "stored")
+    line.empty_to(0.49)
+    assert line.open(paid, line.pay(paid, 8)) == (201, "stored")
+
+    rows = line.app.extensions[STORE].read(
+        lambda connection: connection.execute(select(Envelope.id, Envelope.effort)).all()
+    )
+    assert dict([*map(tuple, rows)]) == {free.id: 0, paid.id: 2}
+
+
+def test_classes_are_coarse() -> None:
+    assert [toll.class_of(effort) for effort in toll.LADDER] == [0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7]
 
 
 def test_an_upload_with_files_goes_on_without_paying(line: Line) -> None:

@@ -41,6 +41,7 @@ class EnvelopeRow:
         letter: the sealed letter.
         blob: where its sealed parts are; None without a body.
         acknowledged: ids of organisations that have carried it already, as a backup says.
+        effort: the class of what was paid for it.
     """
 
     end: End = field(repr=False)
@@ -50,6 +51,7 @@ class EnvelopeRow:
     letter: bytes = field(repr=False)
     blob: str | None
     acknowledged: frozenset[bytes] = frozenset()
+    effort: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def store(connection: Connection, row: EnvelopeRow) -> None:
             "id": row.end.id,
             "hash": row.end.hash,
             "trailer": row.end.trailer,
-            "effort": 0,
+            "effort": row.effort,
             "day": row.day,
             "seen_day": row.seen_day,
             "body_size": header.body_size,

@@ -121,11 +121,15 @@ class PartsReceived:
 
 @dataclass(frozen=True)
 class AdmissionTerms:
-    """On what terms an upload is opened. ``known``: organisation ids seen so far; they are never taken back."""
+    """On what terms an upload is opened.
+
+    ``known``: organisation ids seen so far; they are never taken back. ``effort``: the class of what was paid.
+    """
 
     quota: Quota
     disk: Disk
     known: set[bytes]
+    effort: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,8 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
         admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
         # One that came before under another token is not stored twice, and the answer does not show it.
         if envelope_rows.is_new(connection, end.id):
-            _store(connection, end, (header, opening.letter), None, clock)
+            row = EnvelopeRow(end, clock.today, clock.days_seen, header, opening.letter, None, effort=terms.effort)
+            envelope_rows.store(connection, row)
         _note_finished(connection, opening.token, clock)
         return STORED
     admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
@@ -371,7 +376,8 @@ def commit(connection: Connection, token: bytes, envelope: End, blob: str, today
     # Another upload of the same Envelope may have come first; this one's token counts as finished anyway.
     used = envelope_rows.is_new(connection, envelope.id)
     if used:
-        _store(connection, envelope, (Header.parse(header), letter), blob, clock)
+        row = EnvelopeRow(envelope, clock.today, clock.days_seen, Header.parse(header), letter, blob)
+        envelope_rows.store(connection, row)
     _note_finished(connection, token, clock)
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
     delete_draft(connection, token)
@@ -383,11 +389,6 @@ def delete_draft(connection: Connection, token: bytes) -> None:
     connection.execute(delete(Run).where(Run.draft == token))
     connection.execute(delete(DraftLetter).where(DraftLetter.draft == token))
     connection.execute(delete(Draft).where(Draft.token == token))
-
-
-def _store(connection: Connection, envelope: End, sealed: tuple[Header, bytes], blob: str | None, clock: Clock) -> None:
-    header, letter = sealed
-    envelope_rows.store(connection, EnvelopeRow(envelope, clock.today, clock.days_seen, header, letter, blob))
 
 
 def _note_finished(connection: Connection, token: bytes, clock: Clock) -> None:

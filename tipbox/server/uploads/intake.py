@@ -142,10 +142,13 @@ class Intake:
                 opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
                 if not header.body_size:
                     self._make_room(length)
-                terms, today = AdmissionTerms(self._config.quota, self._disk(), self._known), self._today()
+                terms, today = self._terms(admission.effort), self._today()
                 change = self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
                 admission.used = change.used
         return change
+
+    def _terms(self, effort: int) -> AdmissionTerms:
+        return AdmissionTerms(self._config.quota, self._disk(), self._known, effort)
 
     def toll(self) -> dict[str, Any]:
         """``GET /api/toll``: what openings cost now."""
