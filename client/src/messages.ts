@@ -3,6 +3,7 @@
 import type { Code } from "./errors.js";
 import type { Bytes } from "./formats/base/bytes.js";
 import type { Day } from "./formats/base/days.js";
+import type { Work } from "./net/payer.js";
 
 /** An organisation with a manifest that is valid today. */
 export interface Organisation {
@@ -79,6 +80,8 @@ export type FromWorker =
     }
   /** A request failed and is repeated, or (`null`) requests succeed again. */
   | { readonly kind: "connection"; readonly trouble: Code | null }
+  /** The server's toll is worked for, or (`null`) was paid. */
+  | { readonly kind: "working"; readonly work: Work | null }
   | { readonly kind: "stored" }
   /** Sending fails, but the message may have arrived: the new access code, `null` for one that is known. */
   | { readonly kind: "doubt"; readonly accessCode: string | null }

@@ -58,6 +58,15 @@ export interface Request {
   readonly expected?: number;
   /** Milliseconds that the server may need on top. */
   readonly extra?: number;
+  /** The proof of work that the request pays with. */
+  readonly toll?: string;
+}
+
+/** The server asks for work before it takes more; `answer` says how much. */
+export class TollAsked extends TipboxError {
+  constructor(readonly answer: unknown) {
+    super("toll");
+  }
 }
 
 /** A refusal that passes; `pause` is what the server asks for, in milliseconds. */
@@ -83,6 +92,7 @@ function refusal(response: Response, bytes: Bytes): TipboxError {
   const code = ANSWERED.find((known) => known === named);
   const pause = askedPause(response.headers.get("Retry-After"));
   if (response.status === 507) return new TipboxError("full");
+  if (code === "toll") return new TollAsked(answer);
   if (response.status === 429) return new Busy("slow-down", pause);
   if (response.status === 503) return new Busy("unavailable", pause);
   if (response.status >= 500 || response.status === 408) return new Busy("network", pause);
@@ -146,7 +156,7 @@ export class Connection {
   /**
    * The whole body of a good answer. Throws the `TipboxError` that any other answer stands for, and `network` for none.
    */
-  async request({ method, url, body, expected = 0, extra = 0 }: Request): Promise<Bytes> {
+  async request({ method, url, body, expected = 0, extra = 0, toll }: Request): Promise<Bytes> {
     const { signal } = this.#options;
     const size = Math.max(body?.length ?? 0, expected);
     const { timeout, slack } = this.timing;
@@ -161,6 +171,7 @@ export class Connection {
         headers: {
           ...(this.#authorization !== null && { Authorization: this.#authorization }),
           ...(body && { "Content-Type": "application/octet-stream" }),
+          ...(toll !== undefined && { "Tipbox-Toll": toll }),
         },
         body: body === undefined ? null : new Blob([body]), // Chromium sends a Blob seven times as fast as an array
         cache: "no-store",

@@ -6,7 +6,8 @@ import { type Bytes, concat } from "../formats/base/bytes.js";
 import { ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
 import type { EnvelopeEnd } from "../formats/envelopes/envelope.js";
-import { Connection, type ConnectionOptions, parseJson, type Request, type Timing } from "./http.js";
+import { Connection, type ConnectionOptions, parseJson, type Request, type Timing, TollAsked } from "./http.js";
+import { Payer, type Work } from "./payer.js";
 
 const TOKEN_SIZE = 32;
 /** Milliseconds that a server may need to assemble gigabytes. */
@@ -32,6 +33,8 @@ export interface UploadOptions extends ConnectionOptions {
   readonly api: string;
   /** Called with the bytes that the server has acknowledged since the last call. */
   readonly onAcknowledged?: (bytes: number) => void;
+  /** Called while the server's toll is worked for, and with `null` when it is done. */
+  readonly onWork?: (work: Work | null) => void;
 }
 
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
@@ -93,10 +96,13 @@ export class Upload {
   #mayBeStored = false;
   readonly #options: UploadOptions;
   readonly #connection: Connection;
+  readonly #payer: Payer;
 
   constructor(options: UploadOptions) {
     this.#options = options;
-    this.#connection = new Connection(random(TOKEN_SIZE), options);
+    const token = random(TOKEN_SIZE);
+    this.#payer = new Payer(token, options.signal, options.onWork);
+    this.#connection = new Connection(token, options);
     this.#connection.onCut = () => this.length.cut();
   }
 
@@ -111,8 +117,17 @@ export class Upload {
    */
   async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
     const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
-    const attempt = (): Promise<UploadState> => this.#request("PUT", "", body);
-    const state = await this.#connection.retry(trailer === undefined ? attempt : () => this.#last(attempt));
+    let toll: string | undefined;
+    const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
+    let state: UploadState | null = null;
+    while (state === null) {
+      try {
+        state = await this.#connection.retry(trailer === undefined ? attempt : () => this.#last(attempt));
+      } catch (error) {
+        if (!(error instanceof TollAsked)) throw error;
+        toll = await this.#payer.pay(error.answer); // again when the price has risen meanwhile
+      }
+    }
     this.#options.onAcknowledged?.(body.length);
     return state.stored;
   }
@@ -188,8 +203,17 @@ export class Upload {
     }
   }
 
-  async #request(method: Request["method"], path: string, body?: Bytes, extra = 0): Promise<UploadState> {
+  async #request(
+    method: Request["method"],
+    path: string,
+    body?: Bytes,
+    extra = 0,
+    toll?: string,
+  ): Promise<UploadState> {
     const url = this.#options.api + path;
-    return parseState(parseJson(await this.#connection.request({ method, url, extra, ...(body && { body }) })));
+    const paid = toll === undefined ? {} : { toll };
+    return parseState(
+      parseJson(await this.#connection.request({ method, url, extra, ...paid, ...(body && { body }) })),
+    );
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Code } from "../errors.js";
 import type { CheckDigits, FromWorker, Judgement, ToWorker } from "../messages.js";
+import type { Work } from "../net/payer.js";
 import { CodeField } from "./code_field.js";
 import { accessCode, element, show, type View, view } from "./screen.js";
 import type { Texts } from "./texts.js";
@@ -75,6 +76,19 @@ export class Delivery {
         ? []
         : [texts.rate(rate), texts.get("remaining", { time: texts.time(remaining) })];
     this.#view.part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
+  }
+
+  /** Says that a place is worked for; nothing when it is done. */
+  working(work: Work | null): void {
+    const texts = this.#texts;
+    this.#view.part("trouble").textContent =
+      work === null
+        ? ""
+        : texts.get("working", {
+            done: texts.number(work.solved),
+            total: texts.number(work.total),
+            time: texts.time(work.remaining ?? 0),
+          });
   }
 
   trouble(trouble: Code | null): void {

@@ -153,6 +153,8 @@ class Page {
         return delivery?.sealed(news.checks, news.files);
       case "progress":
         return delivery?.progress(news);
+      case "working":
+        return delivery?.working(news.work);
       case "connection":
         // A worker that only reads may be fetching something while a message is sent.
         return (from === worker ? (inbox ?? delivery) : delivery)?.trouble(news.trouble);

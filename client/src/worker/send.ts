@@ -213,6 +213,7 @@ export async function send(
         tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
       },
       onTrouble: (trouble) => tell({ kind: "connection", trouble }),
+      onWork: (work) => tell({ kind: "working", work }),
     });
     uploads.push(upload);
     return upload;

@@ -7,6 +7,7 @@ import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../../src/formats/
 import { padme } from "../../src/formats/base/padding.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
 import { checkDigits } from "../../src/formats/envelopes/seals.js";
+import { parseProof } from "../../src/formats/toll.js";
 import type { FromWorker, Order } from "../../src/messages.js";
 import { askedPause, TIMING } from "../../src/net/http.js";
 import { RunLength, stillMissing } from "../../src/net/upload.js";
@@ -275,6 +276,21 @@ describe("a tip with files", () => {
     await expectArrived(sent);
     expect(sent.news).toContainEqual({ kind: "connection", trouble });
   });
+
+  it.each([[[]], [[10 * PART_SIZE]]])(
+    "pays what the server asks, in the first request only: files of %j",
+    async (sizes) => {
+      const members = { hour: 494_000, seed: "A".repeat(43), price: 1 };
+      intake.fault = (_, number) => (number === 0 ? { status: 429, error: "toll", members } : null);
+      const sent = await deliver(sizes);
+
+      await expectArrived(sent);
+      const paid = intake.seen.map(({ path, toll }) => [path, toll !== undefined]).filter(([, is]) => is);
+      expect(paid).toEqual([["", true]]);
+      expect(parseProof(intake.seen[1]?.toll ?? "").effort).toBe(2);
+      expect(sent.news.filter(({ kind }) => kind === "working").at(-1)).toEqual({ kind: "working", work: null });
+    },
+  );
 
   it("waits as long as the server asks", async () => {
     intake.fault = (_, number) => (number === 0 ? { status: 429, error: "slow-down", retryAfter: 1 } : null);

@@ -32,6 +32,8 @@ export interface Seen {
   readonly path: string;
   /** Body bytes that arrived. */
   readonly size: number;
+  /** The proof of work that it paid with. */
+  readonly toll?: string;
 }
 
 /** What goes wrong with a request. */
@@ -40,7 +42,7 @@ export type Fault =
   | { readonly cutAfter: number }
   /** The request is carried out, its answer lost. */
   | "lost-answer"
-  | { readonly status: number; readonly error: string; readonly retryAfter?: number };
+  | { readonly status: number; readonly error: string; readonly retryAfter?: number; readonly members?: object };
 
 export class Intake {
   readonly drafts = new Map<string, Draft>();
@@ -84,10 +86,12 @@ export class Intake {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", url = "" } = request;
     const number = this.seen.length;
+    const toll = request.headers["tipbox-toll"];
     const seen = {
       method,
       path: url.replace("/api/envelope", ""),
       size: Number(request.headers["content-length"] ?? 0),
+      ...(typeof toll === "string" && { toll }),
     };
     this.seen.push(seen);
     const fault = this.fault(seen, number);
@@ -102,7 +106,7 @@ export class Intake {
     if (fault !== null && fault !== "lost-answer" && "status" in fault) {
       const headers: Record<string, string> =
         fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) };
-      answer(fault.status, { error: fault.error, message: "" }, headers);
+      answer(fault.status, { error: fault.error, message: "", ...fault.members }, headers);
       return;
     }
     const cut = fault !== null && fault !== "lost-answer";
