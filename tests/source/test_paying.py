@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_an_upload_pays_a_server_whose_bucket_is_less_than_half_full(tmp_path: P
     steps: list[int] = []
 
     class Bar:
-        def __enter__(self) -> object:
+        def __enter__(self) -> Callable[[int], None]:
             return steps.append
 
         def __exit__(self, *_: object) -> None:
