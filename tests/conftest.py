@@ -48,6 +48,7 @@ LONG = (
     "desk/test_ceremony.py",
     "upkeep",
     "server",
+    "load",
 )
 """Folders and files that take minutes: they begin first, so that no process is left with a long one at the end."""
 
