@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import select
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -17,8 +18,10 @@ from faults.cutting_proxy import CuttingProxy
 from faults.sending import Upload, sealed
 from faults.small_disk import DISK, Tight
 from faults.stored import rows
+from support.loopback import until
 from support.world import Server, World
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, GIB, MAX_RUN_PARTS
+from tipbox.server.bundles.delivery import AT_A_TIME
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.status import server_status
@@ -207,6 +210,11 @@ def deliveries(proxy: CuttingProxy, stack: ExitStack, sizes: list[int], sent: in
         yield client
 
 
+def answered(waiting: list[HTTPConnection]) -> list[HTTPConnection]:
+    """Those to which something has come back."""
+    return [one for one in waiting if select.select([one.sock], [], [], 0)[0]]
+
+
 def test_announced_deliveries_take_no_room(tight: Tight, couriers: CuttingProxy) -> None:
     world = tight.world
     text(world)
@@ -215,8 +223,9 @@ def test_announced_deliveries_take_no_room(tight: Tight, couriers: CuttingProxy)
         # As in an attack: first what takes the disk to the reserve's quarter, then what takes it below the floor.
         sizes = [before - RESERVE // 4, *([RESERVE // 8] * 6), *([4 * GIB] * 12)]
         waiting = [*deliveries(couriers, stack, sizes, 3)]
-        refused = [one.getresponse().status for one in waiting[4:]]
-        assert set(refused) <= {429, 507}, "few at a time"
+        # Which of them were let in depends on which worker took them.
+        until(lambda: len(answered(waiting)) >= len(waiting) - AT_A_TIME)
+        assert {one.getresponse().status for one in answered(waiting)} <= {429, 507}, "few at a time"
         assert before - tight.free < 1 << 20
         text(world)
         upload = draft(world, 300_000)
@@ -250,17 +259,21 @@ def test_deliveries_that_are_sent_leave_the_floor(tight: Tight, couriers: Cuttin
 # --- repeats ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tight", [{"TIPBOX_QUOTA_LETTERS_PER_DAY": "40"}], indirect=True)
+BUCKET = {"TIPBOX_QUOTA_LETTERS_BURST": "40", "TIPBOX_QUOTA_LETTERS_PER_SECOND": "0.0001"}
+"""Three quarters of it are there at the start, and below a half each opening has a price."""
+
+
+@pytest.mark.parametrize("tight", [BUCKET], indirect=True)
 def test_repeats_of_one_envelope_are_counted_as_letters(tight: Tight) -> None:
     world = tight.world
     one = text(world)
     answers = []
-    for _ in range(60):
+    for _ in range(30):
         again = one.again()
         answers.append(again.open(world.server))
-        assert again.open(world.server) in {200, 507}, "a repeat under its own token costs nothing"
-    assert answers == [201] * 39 + [507] * 21
+        assert again.open(world.server) == (200 if answers[-1] == 201 else 429), "under its own token it costs nothing"
+    assert answers == [201] * 10 + [429] * 20
     assert set(rows(world.server.home)) == {one.id}
     with closing(sqlite3.connect(f"file:{world.server.home / 'tipbox.db'}?mode=ro", uri=True)) as database:
-        assert database.execute("SELECT count(*) FROM finished").fetchone() == (40,)
-        assert database.execute("SELECT letters FROM day_count").fetchone() == (40,)
+        assert database.execute("SELECT count(*) FROM finished").fetchone() == (11,)
+        assert database.execute("SELECT letters FROM day_count").fetchone() == (11,)
