@@ -23,7 +23,7 @@ from tipbox.server.refusal import Refusal
 from tipbox.server.storage import clock, envelope_rows
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.models import Draft, Ledger
+from tipbox.server.storage.models import Draft, Ledger, Run
 from tipbox.server.storage.models import Organisation as OrganisationRow
 from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
@@ -71,11 +71,18 @@ def opens(
     store: Store, opening: Opening, *, quota: Quota | None = None, disk: Disk = ROOMY, day: date = DAY
 ) -> drafts.State | str:
     """The state, or the code of the refusal."""
-    terms = AdmissionTerms(quota or Quota(), disk, set())
     try:
-        return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms)).state
+        return change(store, opening, quota=quota, disk=disk, day=day).state
     except Refusal as refusal:
         return refusal.code
+
+
+def change(
+    store: Store, opening: Opening, *, quota: Quota | None = None, disk: Disk = ROOMY, day: date = DAY
+) -> drafts.Change:
+    """What an opening does."""
+    terms = AdmissionTerms(quota or Quota(), disk, set())
+    return store.write(lambda connection: drafts.open_draft(connection, opening, day, terms))
 
 
 def test_drafts_are_counted(store: Store, organisations: list[Organisation]) -> None:
@@ -214,7 +221,10 @@ def test_uploads_of_yesterday_give_way_in_the_order_of_what_they_cost(
     left = [{whole, quarter, third, most}, {quarter, third, most}, {third, most}, {most}]
     for expected in left:
         new = sized(envelope(organisations), 2**20)
-        assert isinstance(opens(store, new, quota=quota, day=DAY + timedelta(1)), drafts.State)
+        before = blobs(store)
+        gone = change(store, new, quota=quota, day=DAY + timedelta(1)).old_blobs
+        # They go at once: a sweep may be a night away, and the room is needed now.
+        assert sorted(gone) == sorted(before - blobs(store))
         found = set(store.read(lambda connection: connection.execute(_DRAFT).scalars().all()))
         assert {one.token for one in expected} == found & {one.token for one in (still, whole, quarter, third, most)}
     assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
@@ -233,3 +243,8 @@ def test_one_announcement_does_not_keep_files_out_for_a_fortnight(
 
 
 _DRAFT = select(Draft.token)
+
+
+def blobs(store: Store) -> set[str]:
+    """Those that rows of runs name."""
+    return set(store.read(lambda connection: connection.execute(select(Run.blob)).scalars().all()))

@@ -74,11 +74,13 @@ class Change:
         used: whether what the request brought was new and is kept; otherwise it can be dropped.
         still_new: of a run that was not used: the parts in its blob that are missing still. Others of them came while
             the run came; it is used once its blob has these alone.
+        old_blobs: of drafts that gave way to this one; nothing names them any more.
     """
 
     state: State
     used: bool
     still_new: Sequence[Range] = ()
+    old_blobs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Adm
     try:
         draft = find(connection, opening.token)
     except Refusal:
-        return Change(_open_new(connection, opening, today, terms), used=True)
+        return _open_new(connection, opening, today, terms)
     if draft is not None:
         digest = connection.execute(select(Draft.digest).where(Draft.token == opening.token)).scalar_one()
         # A token is for one Envelope: parts of two must never meet.
@@ -181,7 +183,7 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Adm
     return Change(state_of(draft), used=False)
 
 
-def _open_new(connection: Connection, opening: Opening, today: date, terms: AdmissionTerms) -> State:
+def _open_new(connection: Connection, opening: Opening, today: date, terms: AdmissionTerms) -> Change:
     header = opening.header
     _check_organisations(connection, header, terms.known)
     clock = tick(connection, today)
@@ -195,8 +197,8 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
             row = EnvelopeRow(end, clock.today, clock.days_seen, header, opening.letter, None, effort=terms.effort)
             envelope_rows.store(connection, row)
         _note_finished(connection, opening.token, clock)
-        return STORED
-    admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
+        return Change(STORED, used=True)
+    gone = admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
     missing = [(0, header.parts)]
     connection.execute(
         _INSERT_DRAFT,
@@ -211,7 +213,7 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
         },
     )
     connection.execute(_INSERT_LETTER, {"draft": opening.token, "header": header.encoded, "letter": opening.letter})
-    return State(stored=False, missing=missing)
+    return Change(State(stored=False, missing=missing), used=True, old_blobs=gone)
 
 
 def _check_organisations(connection: Connection, header: Header, known: set[bytes]) -> None:

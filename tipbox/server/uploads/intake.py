@@ -145,6 +145,8 @@ class Intake:
                 terms, today = self._terms(admission.effort), self._today()
                 change = self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
                 admission.used = change.used
+                if change.old_blobs:
+                    self._threads.disk(self._blobs.delete, change.old_blobs)
         return change
 
     def _terms(self, effort: int) -> AdmissionTerms:

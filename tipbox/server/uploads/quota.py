@@ -15,7 +15,7 @@ from tipbox.server.config import LONG_LETTER, Quota
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.models import DayCount, Draft, Ledger
+from tipbox.server.storage.models import DayCount, Draft, Ledger, Run
 
 LARGEST_SHARE: Final = 4
 """One body takes at most one in this many of the bytes that couriers can still carry."""
@@ -36,7 +36,7 @@ _STALLED_SHARE: Final = 16
 
 def admit(
     connection: Connection, quota: Quota, disk: Disk, clock: Clock, body_size: int, *, letter_size: int = 0
-) -> None:
+) -> list[str]:
     """Count one more Envelope, and reserve its body; Refusal ``full`` when there is no room for it.
 
     Args:
@@ -46,15 +46,18 @@ def admit(
         clock: of this transaction.
         body_size: plaintext bytes of the padded body; 0 without one.
         letter_size: plaintext bytes of the padded letter.
+
+    Returns:
+        The blobs of drafts that gave way to it, to delete once this is committed.
     """
     if disk.free < disk.floor:
         raise Refusal("full")
     size = padding.sealed_body_size(body_size)
-    if size:
-        _admit_body(connection, quota, disk, clock, size)
+    gone = _admit_body(connection, quota, disk, clock, size) if size else []
     long = letter_size if letter_size > LONG_LETTER else 0
     if not connection.execute(_COUNT, {"today": clock.today, "size": size, "long": long}).rowcount:
         connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size, long_letter_bytes=long))
+    return gone
 
 
 def _drafts(connection: Connection) -> tuple[int, int, int]:
@@ -67,15 +70,16 @@ def _drafts(connection: Connection) -> tuple[int, int, int]:
     return count, int(announced), int(received)
 
 
-def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> None:
-    """Give up drafts of earlier days until one more of ``size`` bytes finds room; their runs are swept later.
+def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> list[str]:
+    """Give up drafts of earlier days until one more of ``size`` bytes finds room; the blobs of their runs.
 
     First those that stand still; then those of which nothing is missing, for to finish takes one request and nobody has
     made it since; then those that came least far. So holding room for more than a day costs as many bytes.
     """
     # While the clock is in doubt, nothing counts as of an earlier day.
+    blobs: list[str] = []
     if clock.held:
-        return
+        return blobs
     earlier = Draft.seen_day < clock.days_seen
     for which in (
         Draft.received * _STALLED_SHARE < Draft.body_size,
@@ -84,15 +88,19 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> N
     ):
         drafts, announced, _ = _drafts(connection)
         if drafts < quota.drafts and announced + size <= quota.draft_bytes:
-            return
+            return blobs
+        given_up = select(Draft.token).where(earlier, which)
+        blobs += connection.execute(select(Run.blob).where(Run.draft.in_(given_up)).distinct()).scalars()
         # Letters and runs go with them (ON DELETE CASCADE).
         connection.execute(delete(Draft).where(earlier, which))
+    return blobs
 
 
-def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> None:
+def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> list[str]:
+    gone: list[str] = []
     drafts, announced, received = _drafts(connection)
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
-        _give_up(connection, clock, quota, size)
+        gone = _give_up(connection, clock, quota, size)
         drafts, announced, received = _drafts(connection)
     stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
     if drafts >= quota.drafts or announced + size > quota.draft_bytes:
@@ -104,3 +112,4 @@ def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, 
     expected = 2 * (announced + size) - received
     if disk.holds_bodies and disk.free - expected < disk.reserve(quota):
         raise Refusal("full")
+    return gone
