@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, select
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
@@ -59,6 +59,8 @@ class Store:
         self.engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
         self._turns = _turns(engine)
+        self._keeper: PoolProxiedConnection | None = None
+        """Keeps SQLite's log in its place (``forget``)."""
         self._reader = engine.execution_options(**{READ_ONLY: True})
         threads = threads or InPlaceThreads()
         self._call = threads.grouped(self._run)
@@ -102,6 +104,20 @@ class Store:
         reader = self._reader if self._sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with reader.connect() as connection:
             yield connection
+
+    def forget(self) -> None:
+        """Give up the connections: the values of a statement lie in its connection until it is run again.
+
+        On SQLite one that has run none is kept. Without any, the log would go and come with the next request, and the
+        folder would show when that was, also of one that only reads.
+        """
+        used = self.engine.pool
+        self.engine.dispose(close=False)
+        if self._sqlite and self._keeper is None:
+            self._keeper = self.engine.raw_connection()
+            self._keeper.detach()
+            self._keeper.cursor().execute("SELECT count(*) FROM sqlite_master").fetchone()
+        used.dispose()
 
     @staticmethod
     def _result(outcome: Outcome) -> Any:

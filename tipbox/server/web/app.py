@@ -75,7 +75,7 @@ def create_app(
     app.extensions[STORE] = store
     app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
     # The values of a statement lie in its connection until the statement is run again: what a mailbox was asked for.
-    app.extensions[FORGET] = lambda: threads.disk(store.engine.dispose)
+    app.extensions[FORGET] = lambda: threads.disk(store.forget)
     blobs = open_blobs(home, config.blobs)
     gate = Gate(config.quota, threads, cells, clocks)
     app.extensions[GATE] = gate

@@ -1,0 +1,76 @@
+"""What requests left in memory is given up, and the disk does not show when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tipbox.server.config import Config
+from tipbox.server.home import Home
+from tipbox.server.storage.database import make_engine, make_file, migrate
+from tipbox.server.storage.transactions import Store
+
+pytestmark = pytest.mark.reads_date
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.make()
+    make_file(home)
+    return home
+
+
+@pytest.fixture(name="store")
+def _store(home: Home) -> Iterator[Store]:
+    engine = make_engine(home, Config())
+    migrate(engine)
+    yield Store(engine)
+    engine.dispose()
+
+
+def names(folder: Path) -> tuple[int, dict[str, int]]:
+    """When a name in a folder came or went last, and which file each of them names."""
+    return folder.stat().st_mtime_ns, {path.name: path.stat().st_ino for path in folder.iterdir()}
+
+
+def reads(store: Store) -> None:
+    store.read(lambda connection: connection.execute(text("SELECT :asked"), {"asked": "a mailbox"}).one())
+
+
+def test_giving_up_connections_leaves_no_second_on_the_disk(home: Home, store: Store) -> None:
+    """Else the log would go with the last connection and come with the next reader, whom nothing else shows."""
+    reads(store)
+    before = names(home.path)
+    assert "tipbox.db-wal" in before[1]
+    for _ in range(3):
+        store.forget()
+        reads(store)
+    store.forget()
+
+    assert names(home.path) == before
+
+
+def test_connections_that_were_used_are_given_up(store: Store) -> None:
+    used: list[Any] = []
+    for _ in range(3):
+        reads(store)
+        with store.engine.connect() as connection:
+            used.append(connection.connection.driver_connection)
+        store.forget()
+
+    assert len({id(one) for one in used}) == 3
+    for one in used:
+        with pytest.raises(Exception, match="closed database"):
+            one.execute("SELECT 1")
+
+
+def test_what_was_written_is_read_by_the_next_connection(store: Store) -> None:
+    store.write(lambda connection: connection.execute(text("UPDATE ledger SET body_bytes = 7")))
+    store.forget()
+
+    assert store.read(lambda connection: connection.execute(text("SELECT body_bytes FROM ledger")).scalar_one()) == 7
