@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
+import pytest
+from flask import Flask
+
+from tipbox.server.config import Config
 from tipbox.server.process import circuits
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, read_line
 from tipbox.server.refusal import Refusal
+from tipbox.server.web.rates import Rates
+from tipbox.server.web.worker_keys import LONGEST_WINDOW
 
 LINE = b"PROXY TCP6 fc00:dead:beef:4dad::9 ::1 225 80\r\n"
 ADDRESS = bytes.fromhex("fc00deadbeef4dad") + bytes(7) + b"\x09"
@@ -126,6 +132,37 @@ def test_a_name_tells_nothing_and_is_that_of_all_workers() -> None:
     assert names[0] == names[1] != names[2]
     assert ADDRESS.hex() not in names[0]
     assert Circuits(1, bytes(32)).of(b"").name == ""
+
+
+def test_names_of_a_worker_that_counts_by_itself_cannot_be_guessed_later(clock: Clock) -> None:
+    """Tor's addresses are few enough to try them all: what made the names goes with the last circuit."""
+    known, other = Circuits(PER_SECOND, None, clock), Circuits(PER_SECOND, None, clock)
+    one, beside = known.of(ADDRESS), known.of(b"beside")
+    beside.connections += 1
+    assert one.name != other.of(ADDRESS).name
+    clock.now += circuits.BURST_SECONDS
+    known.forget()
+    assert known.of(ADDRESS).name == one.name, "while another is known, it is counted under its name"
+    beside.connections -= 1
+    clock.now += circuits.BURST_SECONDS
+    known.forget()
+
+    assert known.of(ADDRESS).name != one.name
+
+
+def test_counts_of_the_last_minute_are_dropped_when_it_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nobody asks any more: their keys are names of circuits."""
+    app = Flask("rates")
+    rates = Rates(app, Config())
+    (limiter,) = app.extensions["limiter"]
+    limiter.storage.incr("a circuit", LONGEST_WINDOW)
+    now = time.time()
+    rates.forget()
+    assert limiter.storage.get("a circuit") == 1
+    monkeypatch.setattr(time, "time", lambda: now + LONGEST_WINDOW + 1)
+    rates.forget()
+
+    assert "a circuit" not in {**limiter.storage.storage, **limiter.storage.expirations}
 
 
 def test_where_no_circuit_is_named_each_connection_is_one(known: Circuits) -> None:

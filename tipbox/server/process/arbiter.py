@@ -45,8 +45,9 @@ class Master(BaseApplication):  # type: ignore[misc]
         self._home = Home(home)
         self._sources, self._couriers = binds[0], binds[1:]
         self._config: Config = load(home)
-        # Made before the fork: a circuit has the same name in all workers, and after the next start another one.
-        self.circuit_secret = secrets.token_bytes(32)
+        # Made before the fork: a circuit has the same name in all workers that count together, and after the next start
+        # another one. Workers that count by themselves have secrets of their own.
+        self.circuit_secret = None if self._config.limits.url.startswith("memory:") else secrets.token_bytes(32)
         # Before the fork: one memory for all workers, those that come after others have died too.
         self._cells = Cells(self._home.spool)
         super().__init__()

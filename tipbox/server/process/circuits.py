@@ -33,6 +33,7 @@ CLOSED_SECONDS: Final = 10
 """How long such a circuit stays closed."""
 BURST_SECONDS: Final = 10
 """A circuit that was silent for this long may ask for as much at once."""
+_SECRET_SIZE: Final = 32
 LONGEST_LINE: Final = 107
 """Bytes of Tor's circuit line (PROXY protocol v1), its end included."""
 _LINE: Final = re.compile(rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) [0-9]{1,5} [0-9]{1,5}\r\n")
@@ -145,13 +146,16 @@ class Circuits:
 
     Args:
         per_second: turns of each circuit.
-        secret: makes names of addresses; the same for all workers of a server, and for nobody else.
+        secret: makes names of addresses, where all workers of a server count together and nobody else may know it.
+            None: the worker has one of its own, and another one whenever it knows no circuit any more. So who finds
+            names in its memory later cannot try all addresses.
         clock: in seconds, and never set back.
     """
 
-    def __init__(self, per_second: float, secret: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_second: float, secret: bytes | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
-        self._secret = secret
+        self._shared = secret
+        self._secret = secret or secrets.token_bytes(_SECRET_SIZE)
         self._clock = clock
         self._known: dict[str, Circuit] = {}
 
@@ -160,7 +164,7 @@ class Circuits:
 
     def of(self, address: bytes) -> Circuit:
         """The circuit with this address; with none, that of all who name none."""
-        # Who finds the name in memory has to try addresses, and needs the secret, which dies with the processes.
+        # Who finds the name in memory has to try addresses, and needs the secret.
         name = hashlib.blake2b(address, digest_size=16, key=self._secret).hexdigest() if address else ""
         circuit = self._known.get(name)
         if circuit is None:
@@ -175,6 +179,8 @@ class Circuits:
         """Forget all that have what a new one has."""
         for name in [name for name, one in self._known.items() if one.like_new]:
             del self._known[name]
+        if self._shared is None and not self._known:
+            self._secret = secrets.token_bytes(_SECRET_SIZE)
 
     def _new(self, name: str) -> Circuit:
         return Circuit(name, self._per_second, self._clock)

@@ -31,7 +31,7 @@ from tipbox.server import log
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.web.headers import HEADERS
-from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, WIPE
+from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, LONGEST_WINDOW, WIPE
 
 HEAD_SECONDS: Final = 60
 """How long the whole head of a request may take once its connection is open."""
@@ -51,6 +51,8 @@ JOINED: Final = 16 * KIB
 """Bytes of a body that are copied behind the head of an answer; of what is longer, a slow reader holds no copy."""
 FORGET_SECONDS: Final = 5
 """After which what requests left in memory is looked for and dropped."""
+FORGET_TIMES: Final = LONGEST_WINDOW // FORGET_SECONDS + 2
+"""How often that is done after the last of them: a budget counts requests of the last minute."""
 HOUR: Final = 3600
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -113,7 +115,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         # Below gunicorn's own bound, at which it accepts nobody: a new one always gets in, and an old one goes.
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
         self.circuits = Circuits(self.app.turns_per_second(), self.app.circuit_secret)
-        self.has_served = False
+        self._to_forget = 0
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -133,9 +135,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
         while self.alive:
             gevent.sleep(FORGET_SECONDS)
             self.circuits.forget()
-            if not self.has_served:
+            if not self._to_forget:
                 continue
-            self.has_served = False
+            self._to_forget -= 1
             for listener in self.listeners.values():
                 try:
                     listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
@@ -195,7 +197,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 (noted without its message)
             log.fault(error)
         finally:
-            self.has_served = True
+            self._to_forget = FORGET_TIMES
             if circuit is not None:
                 circuit.connections -= 1
             self.connections.remove(connection)
@@ -229,7 +231,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 connection.idle = True
             # Nothing of what was answered stays while the next request is waited for.
             del request
-            self.has_served = True
+            self._to_forget = FORGET_TIMES
             timeout = KEEP_SECONDS
 
     @staticmethod

@@ -74,8 +74,12 @@ def create_app(
     rates = Rates(app, config)
     app.extensions[STORE] = store
     app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
-    # The values of a statement lie in its connection until the statement is run again: what a mailbox was asked for.
-    app.extensions[FORGET] = lambda: threads.disk(store.forget)
+
+    def forget() -> None:
+        rates.forget()
+        threads.disk(store.forget)  # what a mailbox was asked for
+
+    app.extensions[FORGET] = forget
     blobs = open_blobs(home, config.blobs)
     gate = Gate(config.quota, threads, cells, clocks)
     app.extensions[GATE] = gate

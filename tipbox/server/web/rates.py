@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Final
 
 from flask import Flask, request
 from flask_limiter import ApplicationLimit, Limiter, RouteLimit
+from limits.storage import MemoryStorage
 
 from tipbox.server.config import Config
-from tipbox.server.web.worker_keys import CIRCUIT
-
-LONGEST_WINDOW: Final = 60
-"""Seconds of the longest budget."""
+from tipbox.server.web.worker_keys import CIRCUIT, LONGEST_WINDOW
 
 
 def circuit() -> str:
@@ -52,6 +49,13 @@ class Rates:
         """A decorator of views: at most ``per_minute`` requests of one circuit."""
         each = max(1, per_minute // self._share)
         return self._limiter.limit(f"{each} per 1 minute", exempt_when=_no_circuit)
+
+    def forget(self) -> None:
+        """Drop counts whose minute has passed: the storage itself looks for them only when somebody asks."""
+        storage = self._limiter.storage
+        if isinstance(storage, MemoryStorage):
+            for key in [*storage.expirations]:
+                storage.get(key)
 
     def retry_after(self) -> int:
         """Seconds until the breached budget is whole again."""

@@ -16,5 +16,7 @@ WIPE: Final = "tipbox.wipe"
 """In the WSGI environment: called when a body is refused that should never have come."""
 HOURLY: Final = "tipbox.hourly"
 """Among an application's extensions: what a worker calls every hour, so that the server sees each of its days."""
+LONGEST_WINDOW: Final = 60
+"""Seconds of the longest budget: for so long a circuit is known again by its name."""
 FORGET: Final = "tipbox.forget"
 """Among an application's extensions: what a worker calls seconds after requests, so that nothing of them stays."""
