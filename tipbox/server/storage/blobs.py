@@ -154,6 +154,33 @@ class _IncomingFile:
         self._kept = False
 
 
+class NoBlob:
+    """In place of a blob where nothing comes that is new: no file is made for it."""
+
+    size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing has to go."""
+
+    def write(self, data: bytes) -> None:
+        """Nothing is written."""
+        raise NotImplementedError
+
+    def keep(self, size: int) -> str:
+        """Nothing is kept."""
+        raise NotImplementedError
+
+    def reduce(self, spans: Sequence[Span]) -> None:
+        """Nothing is there."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """No row names it."""
+
+
 class LocalBlobs:
     """Blobs as files of one folder, and of the one for settled files in it."""
 

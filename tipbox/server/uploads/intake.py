@@ -31,7 +31,7 @@ from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import N_, Refusal
-from tipbox.server.storage.blobs import BlobStore, IncomingBlob, Span
+from tipbox.server.storage.blobs import BlobStore, IncomingBlob, NoBlob, Span
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
@@ -192,7 +192,8 @@ class Intake:
         new, _ = ranges.split(draft.missing, first, len(sizes))
         # Drafts were admitted when they were opened; the disk may have filled up since. A repeat needs no room.
         self._leave_room(sum(drafts.run_size(draft.body_size, *one) for one in new))
-        with self._bodies.request() as share, self._threads.disk(self._blobs.create) as blob:
+        incoming: IncomingBlob = self._threads.disk(self._blobs.create) if new else NoBlob()
+        with self._bodies.request() as share, incoming as blob:
             run = _receive(body, _Expected(first, sizes, new), blob, share)
             state = None
             if run.parts.hashes:
