@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -56,10 +57,19 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
             return
 
 
+def _listener(path: Path | None) -> socket.socket:
+    if path is None:
+        return socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return listener
+
+
 @contextmanager
-def running_socks(target: int | None) -> Iterator[Socks]:
-    """A proxy before the server at a port of the loopback; None reaches nobody."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = Socks(f"127.0.0.1:{listener.getsockname()[1]}", target)
+def running_socks(target: int | None, path: Path | None = None) -> Iterator[Socks]:
+    """A proxy before the server at a port of the loopback; None reaches nobody. ``path``: of its UNIX socket."""
+    with _listener(path) as listener:
+        proxy = Socks(f"unix:{path}" if path else f"127.0.0.1:{listener.getsockname()[1]}", target)
         threading.Thread(target=proxy.serve, args=(listener,), daemon=True).start()
         yield proxy
