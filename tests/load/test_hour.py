@@ -131,13 +131,13 @@ class Line:
     def attack(self, number: int, circuit: Callable[[], str]) -> None:
         """Ask without end."""
         draw = random.Random(number)
-        text, files = envelope(self.organisations), envelope(self.organisations, 300_000)
+        files = envelope(self.organisations, 300_000)
         self.time.sleep(draw.uniform(0, PAUSE))
         while True:
             token = base64.urlsafe_b64encode(draw.randbytes(32)).rstrip(b"=").decode()
             kind = draw.choices(("text", "files", "404", "403", "308"), (12, 3, 2, 2, 1))[0]
             method, path, data, headers = {
-                "text": ("PUT", "/api/envelope", text.start, bearer(token)),
+                "text": ("PUT", "/api/envelope", envelope(self.organisations).start, bearer(token)),
                 "files": ("PUT", "/api/envelope", files.start, bearer(token)),
                 "404": ("GET", "/nothing", b"", {}),
                 "403": ("GET", "/", b"", {"Sec-Fetch-Site": "cross-site"}),
