@@ -31,8 +31,10 @@ OPEN_BUDGET: Final = {
     "TIPBOX_QUOTA_LETTERS_BURST": "10000000",
     "TIPBOX_QUOTA_LETTERS_PER_SECOND": "10000",
     "TIPBOX_LIMITS_ALL_PER_SECOND": "100000",
+    "TIPBOX_LIMITS_OPENINGS": "1000000",
 }
-"""The bucket of letters and the rate of all are sized for real life, not for a bench; the rest is as shipped."""
+"""The bucket of letters, the rate of all and the openings of a circuit are for real life, not for a bench; the rest is
+as shipped."""
 
 
 def seal_tips(keys: Path, out: Path, count: int, body: int = 0) -> Path:

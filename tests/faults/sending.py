@@ -23,6 +23,7 @@ from tipbox.formats.manifest import Manifest
 
 ROOMY = {
     "TIPBOX_LIMITS_OPEN": "1000000",
+    "TIPBOX_LIMITS_OPENINGS": "1000000",
     "TIPBOX_LIMITS_PARTS": "1000000",
     "TIPBOX_LIMITS_STATE": "1000000",
     "TIPBOX_LIMITS_FINISH": "1000000",

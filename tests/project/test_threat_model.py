@@ -38,6 +38,7 @@ from tipbox.server.storage.models import Base
 from tipbox.server.upkeep.prune import COUNTED_DAYS
 from tipbox.server.uploads.buckets import DAILY_SHARE, STEPS
 from tipbox.server.uploads.drafts import FINISHED_DAYS
+from tipbox.server.uploads.openings import STEP
 from tipbox.source.recipients import MAX_UNVERIFIED
 
 PAGE = ROOT / "docs" / "threat-model.md"
@@ -145,12 +146,14 @@ def test_each_sentence_has_its_tests_or_a_reason() -> None:
 # --- the numbers of the page are those of the code --------------------------------------------------------------------
 
 QUOTA, LIMITS, RETENTION = Quota(), Limits(), Retention()
-WORDS = {2: "two", 4: "a quarter", 5: "a fifth", 7: "seven", 8: "eight"}
+WORDS = {2: "two", 4: "a quarter", 5: "a fifth", 7: "seven", 8: "eight", 10: "ten"}
 BENCH = (ROOT / "tests" / "bench" / "bench_mailbox.py").read_text(encoding="utf-8")
 ANNOUNCED = QUOTA.carry_capacity // DAILY_SHARE
 """Bytes of the bucket for announced files, and of a day."""
-EMPTYING = QUOTA.letters_burst / LIMITS.open
-"""Minutes in which one circuit empties the bucket of letters."""
+EMPTYING = QUOTA.letters_burst // LIMITS.openings
+"""Circuits that empty the bucket of letters."""
+LONG = -(-QUOTA.long_letter_bytes // MAX_LETTER // LIMITS.openings)
+"""Circuits that empty that of long ones."""
 
 
 @pytest.mark.parametrize(
@@ -165,10 +168,12 @@ EMPTYING = QUOTA.letters_burst / LIMITS.open
         f"{KEY_SIZE} bytes derived from the access code",
         f"more than {MAX_STORED_DAYS} days before",
         f"({WORDS[100 // QUOTA.reserve_percent]}, at most {LARGEST_RESERVE // GIB} GiB)",
-        f"the bucket of texts ({QUOTA.letters_burst:,}) in about {round(EMPTYING, -1):.0f}/N minutes",
+        f"opens {LIMITS.openings} uploads at once, and then one in {WORDS[STEP // 60]} minutes",
+        f"that of texts ({QUOTA.letters_burst:,}) {EMPTYING:,} circuits at once",
+        f"more than {QUOTA.letters_per_second * STEP:,.0f} for hours",
         f"it gives {QUOTA.letters_per_second:.0f} a second then",
         f"{QUOTA.letters_per_second:.0f} texts a second, and {ANNOUNCED // GB} GB a day of announced files",
-        f"the bucket of long texts ({QUOTA.long_letter_bytes // MB} MB) in less than two minutes",
+        f"that of long texts ({QUOTA.long_letter_bytes // MB} MB) {LONG} circuits in less than two minutes",
         f"files up to {round(ANNOUNCED / STEPS / MB)} MB wait for seconds",
         f"texts up to {LONG_LETTER // KIB} KiB still get through",
         f"({WORDS[DAILY_SHARE]} of what couriers can carry, {ANNOUNCED // GB} GB)",

@@ -123,7 +123,8 @@ def test_no_key_is_about_a_check() -> None:
 
     assert keys == {
         *("database.url", "blobs.url", "blobs.endpoint", "blobs.region", "blobs.access_key", "blobs.secret_key"),
-        *("limits.url", "limits.pages", "limits.open", "limits.parts", "limits.state", "limits.finish"),
+        *("limits.url", "limits.pages", "limits.open", "limits.openings", "limits.parts", "limits.state"),
+        *("limits.finish",),
         *(
             "limits.static",
             "limits.all_per_second",

@@ -278,7 +278,7 @@ def test_a_circuit_slows_down_and_others_do_not(
     request: pytest.FixtureRequest, stores: str, organisations: list[Organisation], tmp_path: Path
 ) -> None:
     """With two workers that share a budget through Valkey, it is exact; in memory each has its half."""
-    settings = {"limits_open": "6", "server_workers": "2"}
+    settings = {"limits_open": "6", "limits_openings": "250", "server_workers": "2"}
     if stores == "valkey":
         settings["limits_url"] = request.getfixturevalue("valkey")
     server = start(tmp_path / "home", keys_folder(tmp_path / "keys", organisations), unix=True, settings=settings)
@@ -319,7 +319,7 @@ def test_all_together_have_a_budget_too(organisations: list[Organisation], tmp_p
 
 
 def test_rates_go_on_in_memory_when_valkey_is_gone(organisations: list[Organisation], tmp_path: Path) -> None:
-    settings = {"limits_url": f"valkey+unix://{tmp_path}/gone.sock", "limits_open": "2"}
+    settings = {"limits_url": f"valkey+unix://{tmp_path}/gone.sock", "limits_open": "2", "limits_openings": "250"}
     server = start(tmp_path / "home", keys_folder(tmp_path / "keys", organisations), unix=True, settings=settings)
     try:
         with server.client("fc00::1") as client:

@@ -69,6 +69,9 @@ class Limits(Section):
     static: int = Field(default=1200, ge=1)
     """Scripts, style and lists of words: each page asks for up to three, and up to four lists."""
     open: int = Field(default=60, ge=1)
+    """Attempts to open an upload, repeats of one that is open among them."""
+    openings: int = Field(default=4, ge=1)
+    """Uploads that a circuit opens at once; then one every ten minutes (openings.py)."""
     parts: int = Field(default=1200, ge=1)
     state: int = Field(default=300, ge=1)
     finish: int = Field(default=120, ge=1)

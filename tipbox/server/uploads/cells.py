@@ -1,4 +1,4 @@
-"""What the workers of a server share in memory, and no disk sees: levels of the buckets, and the key of seeds."""
+"""What the workers of a server share in memory, and no disk sees: levels, counts, and the key of seeds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+TABLE_SIZE: Final = 4 * 2**16
+"""Bytes of the table that counts openings (openings.py)."""
 
 
 class Cells:
     """Memory for the levels of the buckets: made by a master before it forks, it is one for all of its workers.
 
-    ``key``: 32 bytes from which the seeds of the toll are made, new at each start.
+    ``key``: 32 bytes from which the seeds of the toll are made, new at each start. ``table``: counts of openings.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.key = secrets.token_bytes(32)
+        self.table = mmap.mmap(-1, TABLE_SIZE)
         self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
         self._lock: int | None = None
         if folder is not None:

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from tipbox.formats import toll
 from tipbox.formats.envelopes.header import Header
-from tipbox.server.config import Quota
+from tipbox.server.config import Config
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.executors import Threads
 from tipbox.server.uploads.buckets import Buckets, Charge
 from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.openings import Openings
 from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, price_of
 
 POLL: Final = 0.1
@@ -31,10 +32,14 @@ class Clocks:
 
 @dataclass(frozen=True)
 class Payment:
-    """What an opening brings: the header ``Tipbox-Toll``, and the circuit by which it came."""
+    """What an opening brings: the header ``Tipbox-Toll``, and the circuit by which it came.
+
+    ``by_tor``: whether Tor named that circuit. Elsewhere it is a connection, of which another one costs nothing.
+    """
 
     written: str | None = field(default=None, repr=False)
     circuit: str = field(default="", repr=False)
+    by_tor: bool = False
 
 
 @dataclass
@@ -49,16 +54,18 @@ class Gate:
     """Lets openings in.
 
     Args:
-        quota: the configured rates.
+        config: the configured rates.
         threads: where to wait.
         cells: memory that all workers share.
         clocks: what time it is.
     """
 
     def __init__(
-        self, quota: Quota, threads: Threads, cells: Cells | None = None, clocks: Clocks | None = None
+        self, config: Config, threads: Threads, cells: Cells | None = None, clocks: Clocks | None = None
     ) -> None:
-        cells, clocks = cells or Cells(), clocks or Clocks()
+        quota, cells, clocks = config.quota, cells or Cells(), clocks or Clocks()
+        self._openings = Openings(cells, config.limits.openings, clocks.now)
+        self.forget = self._openings.forget
         self.buckets = Buckets(quota, cells, clocks.now)
         self._tolls = Tolls(cells.key, clocks.date)
         self._now = clocks.now
@@ -88,23 +95,31 @@ class Gate:
         """
         charge = Charge.of(header)
         price, admission = self._price(charge, room), Admission()
-        # Asked only when it matters: without a price, what a known one takes is put back below.
-        if price and is_known():
-            yield admission
-            return
-        # What does not fit soon is told so before it pays.
-        if not self.buckets.fits_soon(charge):
-            raise Refusal("full")
-        effort = self._tolls.paid(payment.written, token, price) if price else 0
-        if effort < price:
-            raise Refusal("toll", state=self.to_json(room) | {"price": price})
-        self._enter(charge, room, effort, payment.circuit or token.hex())
-        admission.effort = toll.class_of(effort)
+        counted = payment.circuit if payment.by_tor else ""
+        has_left = self._openings.take(counted)
         try:
-            yield admission
+            # Asked only when it matters: else what a known one takes is put back below.
+            if (price or not has_left) and is_known():
+                yield admission
+                return
+            if not has_left:
+                raise Refusal("slow-down")
+            # What does not fit soon is told so before it pays.
+            if not self.buckets.fits_soon(charge):
+                raise Refusal("full")
+            effort = self._tolls.paid(payment.written, token, price) if price else 0
+            if effort < price:
+                raise Refusal("toll", state=self.to_json(room) | {"price": price})
+            self._enter(charge, room, effort, payment.circuit or token.hex())
+            admission.effort = toll.class_of(effort)
+            try:
+                yield admission
+            finally:
+                if not admission.used:
+                    self.buckets.give_back(charge)
         finally:
-            if not admission.used:
-                self.buckets.give_back(charge)
+            if has_left and not admission.used:
+                self._openings.give_back(counted)
 
     def _price(self, charge: Charge, room: int) -> int:
         letters, long, files = self.buckets.fills(room, Charge(0, 0, 0, charge.announced))

@@ -73,7 +73,6 @@ def create_app(
     strict_headers(app)
     rates = Rates(app, config)
     app.extensions[STORE] = store
-    app.extensions[HOURLY] = lambda: store.write(lambda connection: tick(connection, today()))
 
     def forget() -> None:
         rates.forget()
@@ -81,8 +80,14 @@ def create_app(
 
     app.extensions[FORGET] = forget
     blobs = open_blobs(home, config.blobs)
-    gate = Gate(config.quota, threads, cells, clocks)
+    gate = Gate(config, threads, cells, clocks)
     app.extensions[GATE] = gate
+
+    def hourly() -> None:
+        gate.forget()
+        store.write(lambda connection: tick(connection, today()))
+
+    app.extensions[HOURLY] = hourly
     intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)
     app.register_blueprint(api_blueprint(intake, rates, config.limits))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))

@@ -1,7 +1,7 @@
 """Rates: a budget per circuit for each kind of request, and one for all together. They slow, they never close.
 
 On the onion service each circuit is an address (Tor's haproxy line), and the budgets of a circuit are counted by it.
-On plain TCP everybody shares one address, so only the budget for all counts there.
+On plain TCP a connection is a circuit of its own.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from tipbox.server.uploads.drafts import State
 from tipbox.server.uploads.gate import Payment
 from tipbox.server.uploads.intake import MAX_ENDING, MAX_OPENING, MAX_RUN, Intake
 from tipbox.server.web.rates import Rates, circuit
+from tipbox.server.web.worker_keys import CIRCUIT_DEMANDED
 
 PREFIX: Final = "/api/"
 TOLL: Final = "Tipbox-Toll"
@@ -38,7 +39,7 @@ def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
     @rates.limit(limits.open)
     def open_envelope() -> Response:
         token, length = token_hash(), announced_length(MAX_OPENING)
-        payment = Payment(request.headers.get(TOLL), circuit())
+        payment = Payment(request.headers.get(TOLL), circuit(), by_tor=bool(request.environ.get(CIRCUIT_DEMANDED)))
         change = intake.open(token, _body(), length, payment)
         return _answer(change.state, 201 if change.used else 200)
 
