@@ -31,6 +31,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 TIPBOX: Final = Path(sys.executable).with_name("tipbox")
 CIRCUIT: Final = "fc00:dead:beef:4dad::0:e1"
 """What Tor's circuit line says; one value stands for one circuit."""
+MANY_SOURCES: Final = {"TIPBOX_LIMITS_OPENINGS": "1000000"}
+"""In tests one circuit stands for many sources."""
 NAMES: Final = {
     "fidh": ("International Federation for Human Rights", "FR", ("en", "fr")),
     "ili": ("International Legal Initiative", "KZ", ("kk", "ru")),
@@ -360,7 +362,7 @@ def running_world(
     try:
         bind = f"127.0.0.1:{free_port()}" if tcp else f"unix:{folder}/web.sock"
         copied = ring.copy(folder / "ring")
-        server = Server(folder / "home", copied.keys, bind, folder / "server.log", settings or {})
+        server = Server(folder / "home", copied.keys, bind, folder / "server.log", MANY_SOURCES | (settings or {}))
         server.courier = folder / "courier.sock" if courier else None
         try:
             server.start()
