@@ -150,6 +150,22 @@ def test_a_desk_gets_the_class_of_what_was_paid_for_a_text(line: Line) -> None:
     assert dict([*map(tuple, rows)]) == {free.id: 0, paid.id: 2}
 
 
+def test_a_desk_gets_the_class_of_what_was_paid_for_files(line: Line) -> None:
+    free, paid = envelope(line.organisations, 70_000), envelope(line.organisations, 70_000)
+    assert line.open(free) == (201, "open")
+    assert line.buckets.take(Charge(0, 0, 2600, 0), ROOM)
+    assert line.open(paid, line.pay(paid, 8)) == (201, "open")
+    for sent in (free, paid):
+        line.client.put("/api/envelope/parts/0", data=b"".join(sent.parts), headers=bearer(sent.token))
+        answer = line.client.post("/api/envelope/finish", data=sent.end, headers=bearer(sent.token))
+        assert answer.get_json() == {"state": "stored"}
+
+    rows = line.app.extensions[STORE].read(
+        lambda connection: connection.execute(select(Envelope.id, Envelope.effort)).all()
+    )
+    assert dict([*map(tuple, rows)]) == {free.id: 0, paid.id: 2}
+
+
 def test_classes_are_coarse() -> None:
     assert [toll.class_of(effort) for effort in toll.LADDER] == [0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7]
 

@@ -86,7 +86,11 @@ class Slot(Base):
 
 
 class Draft(Base):
-    """An upload in progress. ``token``: SHA-256 of the draft token; ``missing``: packed ranges of parts to come."""
+    """An upload in progress.
+
+    ``token``: SHA-256 of the draft token. ``missing``: packed ranges of parts to come. ``effort``: the class of what
+    was paid for it.
+    """
 
     __tablename__ = "draft"
 
@@ -97,6 +101,7 @@ class Draft(Base):
     received: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[bytes] = mapped_column(HASH)
     missing: Mapped[bytes] = mapped_column(LargeBinary)
+    effort: Mapped[int] = mapped_column(server_default="0")
 
 
 class DraftLetter(Base):

@@ -210,6 +210,7 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
             "received": 0,
             "digest": opening.digest,
             "missing": ranges.pack(missing),
+            "effort": terms.effort,
         },
     )
     connection.execute(_INSERT_LETTER, {"draft": opening.token, "header": header.encoded, "letter": opening.letter})
@@ -372,13 +373,15 @@ def commit(connection: Connection, token: bytes, envelope: End, blob: str, today
     if find(connection, token) is None:
         return Commit(used=False)
     clock = tick(connection, today)
-    header, letter = connection.execute(
-        select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token)
+    header, letter, effort = connection.execute(
+        select(DraftLetter.header, DraftLetter.letter, Draft.effort)
+        .join(Draft, Draft.token == DraftLetter.draft)
+        .where(DraftLetter.draft == token)
     ).one()
     # Another upload of the same Envelope may have come first; this one's token counts as finished anyway.
     used = envelope_rows.is_new(connection, envelope.id)
     if used:
-        row = EnvelopeRow(envelope, clock.today, clock.days_seen, Header.parse(header), letter, blob)
+        row = EnvelopeRow(envelope, clock.today, clock.days_seen, Header.parse(header), letter, blob, effort=effort)
         envelope_rows.store(connection, row)
     _note_finished(connection, token, clock)
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
