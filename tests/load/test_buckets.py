@@ -11,7 +11,7 @@ import pytest
 
 from support.client import bearer
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
-from tipbox.formats.base.limits import MIB
+from tipbox.formats.base.limits import KIB, MIB
 from tipbox.formats.envelopes.header import Header
 from tipbox.server.config import GB, Config, Quota
 from tipbox.server.home import Home
@@ -140,7 +140,7 @@ def test_what_an_opening_takes(organisations: list[Organisation]) -> None:
     files = Header.parse(envelope(organisations, 300_000).header)
 
     assert Charge.of(text) == TEXT
-    assert Charge.of(replace(text, letter_size=2**14)) == TEXT
+    assert Charge.of(replace(text, letter_size=20 * KIB)) == TEXT, "the second size of letters"
     assert Charge.of(replace(text, letter_size=2**22)) == Charge(1, 2**22, 0, 0)
     assert Charge.of(files).letters == 0
     assert Charge.of(files).drafts == 1

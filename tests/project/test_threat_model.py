@@ -146,6 +146,8 @@ def test_each_sentence_has_its_tests_or_a_reason() -> None:
 # --- the numbers of the page are those of the code --------------------------------------------------------------------
 
 QUOTA, LIMITS, RETENTION = Quota(), Limits(), Retention()
+REST = 4 * KIB
+"""Of a letter, beside its text (docs/format.md, 4.3)."""
 WORDS = {2: "two", 4: "a quarter", 5: "a fifth", 7: "seven", 8: "eight", 10: "ten"}
 BENCH = (ROOT / "tests" / "bench" / "bench_mailbox.py").read_text(encoding="utf-8")
 ANNOUNCED = QUOTA.carry_capacity // DAILY_SHARE
@@ -175,7 +177,7 @@ LONG = -(-QUOTA.long_letter_bytes // MAX_LETTER // LIMITS.openings)
         f"{QUOTA.letters_per_second:.0f} texts a second, and {ANNOUNCED // GB} GB a day of announced files",
         f"that of long texts ({QUOTA.long_letter_bytes // MB} MB) {LONG} circuits in less than two minutes",
         f"files up to {round(ANNOUNCED / STEPS / MB)} MB wait for seconds",
-        f"texts up to {LONG_LETTER // KIB} KiB still get through",
+        f"texts up to {(LONG_LETTER - REST) // KIB} KiB still get through",
         f"({WORDS[DAILY_SHARE]} of what couriers can carry, {ANNOUNCED // GB} GB)",
         f"it can run {MAX_AHEAD:,} ahead with each Bundle",
         f"equal within {re.findall(r'^BOUND_MS: Final = (.+)$', BENCH, re.MULTILINE)[0]} ms",

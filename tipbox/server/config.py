@@ -210,8 +210,8 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             raise Usage(f"reading the configuration from the environment: there is no key {name}; correct it")
 
 
-LONG_LETTER: Final = 16 * KIB
-"""Plaintext bytes of the largest common letter; a text of several pages fits in."""
+LONG_LETTER: Final = 20 * KIB
+"""Plaintext bytes of the largest common letter: a text of 16 KiB, several pages, and what belongs to it."""
 SMALL_FREE: Final = 64 * MIB
 """Bytes of disk below which nothing at all is taken in: the database needs room to delete."""
 LARGEST_RESERVE: Final = 4 * GIB
