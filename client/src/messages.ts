@@ -36,6 +36,8 @@ export type ToWorker =
     }
   | { readonly kind: "send"; readonly order: Order }
   | { readonly kind: "stop" }
+  /** The source agrees to the work that the server asks for. */
+  | { readonly kind: "agree" }
   /** Spell the access code of these digits as words. */
   | { readonly kind: "spell"; readonly digits: string; readonly language: string }
   /** Judge what is typed so far; `digits` is what it should be, or `null` if that is unknown. */
@@ -82,6 +84,10 @@ export type FromWorker =
   | { readonly kind: "connection"; readonly trouble: Code | null }
   /** The server's toll is worked for, or (`null`) was paid. */
   | { readonly kind: "working"; readonly work: Work | null }
+  /** The server asks for so many seconds of a phone's work: more than is done without asking. */
+  | { readonly kind: "asked"; readonly seconds: number }
+  /** The words are stored by themselves; the files follow. */
+  | { readonly kind: "words" }
   | { readonly kind: "stored" }
   /** Sending fails, but the message may have arrived: the new access code, `null` for one that is known. */
   | { readonly kind: "doubt"; readonly accessCode: string | null }

@@ -4,12 +4,10 @@
 import { type Code, codeOf, demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import { ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE } from "../formats/base/limits.js";
-import { random } from "../formats/base/primitives.js";
 import type { EnvelopeEnd } from "../formats/envelopes/envelope.js";
 import { Connection, type ConnectionOptions, parseJson, type Request, type Timing, TollAsked } from "./http.js";
-import { Payer, type Work } from "./payer.js";
+import { Payer, type PayerOptions } from "./payer.js";
 
-const TOKEN_SIZE = 32;
 /** Milliseconds that a server may need to assemble gigabytes. */
 const FINISH_TIMEOUT = 180_000;
 /** The most ranges that a state lists; when it lists this number, nothing is known of what lies behind the last. */
@@ -28,13 +26,13 @@ export interface Run {
   readonly sealed: Bytes;
 }
 
-export interface UploadOptions extends ConnectionOptions {
+export interface UploadOptions extends ConnectionOptions, PayerOptions {
   /** The address of `/api/envelope`. */
   readonly api: string;
   /** Called with the bytes that the server has acknowledged since the last call. */
   readonly onAcknowledged?: (bytes: number) => void;
-  /** Called while the server's toll is worked for, and with `null` when it is done. */
-  readonly onWork?: (work: Work | null) => void;
+  /** Pays for it, and has perhaps begun to; its own by default. */
+  readonly payer?: Payer;
 }
 
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
@@ -100,9 +98,9 @@ export class Upload {
 
   constructor(options: UploadOptions) {
     this.#options = options;
-    const token = random(TOKEN_SIZE);
-    this.#payer = new Payer(token, options.signal, options.onWork);
-    this.#connection = new Connection(token, options);
+    this.#payer = options.payer ?? new Payer();
+    this.#payer.bind(options);
+    this.#connection = new Connection(this.#payer.token, options);
     this.#connection.onCut = () => this.length.cut();
   }
 
@@ -117,7 +115,7 @@ export class Upload {
    */
   async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
     const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
-    let toll: string | undefined;
+    let toll = await this.#payer.ahead();
     const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
     let state: UploadState | null = null;
     while (state === null) {

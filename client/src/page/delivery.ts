@@ -25,6 +25,7 @@ export class Delivery {
   #view: View = view("view-sending");
   #accessCode: string | null = null;
   #inDoubt = false;
+  #wordsAreThere = false;
   #checks: readonly CheckDigits[] = [];
   #files = 0;
   #codeField: CodeField | null = null;
@@ -33,6 +34,10 @@ export class Delivery {
     this.#texts = texts;
     this.#ask = ask;
     this.#view.part("stop").addEventListener("click", () => ask({ kind: "stop" }));
+    this.#view.part("agree").addEventListener("click", () => {
+      this.#view.part("question").hidden = true;
+      ask({ kind: "agree" });
+    });
     show(this.#view.content);
   }
 
@@ -44,6 +49,24 @@ export class Delivery {
   /** Whether the message may have arrived although sending failed. */
   get inDoubt(): boolean {
     return this.#inDoubt;
+  }
+
+  /** Whether the words are stored, although the files are not. */
+  get wordsAreThere(): boolean {
+    return this.#wordsAreThere;
+  }
+
+  /** The words are stored by themselves. */
+  words(): void {
+    this.#wordsAreThere = true;
+    this.#view.part("words-stored").hidden = false;
+  }
+
+  /** The server asks for much work: so does the page. */
+  asked(seconds: number): void {
+    const { part } = this.#view;
+    part("asked").textContent = this.#texts.get("workAsked", { time: this.#texts.time(seconds) });
+    part("question").hidden = false;
   }
 
   doubt(digits: string | null): void {

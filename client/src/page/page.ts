@@ -18,7 +18,7 @@ let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
-  const seals = message.kind === "send" || message.kind === "stop";
+  const seals = message.kind === "send" || message.kind === "stop" || message.kind === "agree";
   (seals ? (sealer ?? worker) : worker)?.postMessage(message, transfer);
 }
 
@@ -50,6 +50,7 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
   removeEventListener("beforeunload", warn);
   const screen = view("view-failed");
   const inDoubt = delivery?.inDoubt === true;
+  const isPartly = delivery?.wordsAreThere === true;
   const digits = delivery?.accessCode ?? null;
   screen.part("void").hidden = digits === null;
   delivery?.wipe();
@@ -60,16 +61,17 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
     reason.dataset["code"]?.split(" ").includes(name) === true;
   const isNamed = reasons.some((reason) => covers(reason, code)) && (!inDoubt || UNDECIDED.includes(code));
   const unnamed = inDoubt ? "other" : "unsent";
-  const named = isNamed ? code : unnamed;
+  const wholly = isNamed ? code : unnamed;
+  const named = isPartly ? "partly" : wholly;
   for (const reason of reasons) if (!covers(reason, named)) reason.remove();
   // Where it is worth keeping it is shown once more: the screen that showed it is gone.
-  if (digits !== null && (named === "other" || UNDECIDED.includes(code)))
+  if (digits !== null && (named === "other" || isPartly || UNDECIDED.includes(code)))
     screen.part("access-code").replaceChildren(codeScreen(digits));
   screen.part("code").textContent = code;
   screen.part("today").textContent = texts.today();
   screen.part("file").textContent = file === null ? "" : (form?.nameOf(file) ?? "");
   const back = screen.part("back");
-  back.hidden = form === null;
+  back.hidden = form === null || isPartly; // the words would go twice
   back.addEventListener("click", () => form && show(form.root));
   show(screen.content);
 }
@@ -155,6 +157,10 @@ class Page {
         return delivery?.progress(news);
       case "working":
         return delivery?.working(news.work);
+      case "asked":
+        return delivery?.asked(news.seconds);
+      case "words":
+        return delivery?.words();
       case "connection":
         // A worker that only reads may be fetching something while a message is sent.
         return (from === worker ? (inbox ?? delivery) : delivery)?.trouble(news.trouble);

@@ -119,15 +119,19 @@ export function fail(error: unknown): void {
 
 /**
  * Listens to the page. `read` reads its manifests; `hear` gets the messages that only one of the workers handles, once
- * they are read.
+ * they are read; `ready` is called then.
  */
-export function serve(read: ReadManifests, hear: (message: ToWorker) => void): void {
+export function serve(
+  read: ReadManifests,
+  hear: (message: ToWorker) => void,
+  ready: () => void = () => undefined,
+): void {
   let started = Promise.resolve();
   scope.onmessage = ({ data }) => {
     switch (data.kind) {
       case "start":
         started = start(data, read);
-        started.catch(fail);
+        started.then(ready, fail);
         break;
       case "spell":
         void spell(data.digits, data.language);

@@ -22,12 +22,15 @@ import * as keys from "../formats/manifest.js";
 import type { CheckDigits, FromWorker, Order } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
-import { Upload } from "../net/upload.js";
+import { askPrices, type Payer, type Prices } from "../net/payer.js";
+import { Upload, type UploadOptions } from "../net/upload.js";
 import { BodyReader, probe } from "./files.js";
 import { isValid } from "./names.js";
 
 /** Runs of parts handled at once: one is sealed while another is uploaded. */
 const LANES = 2;
+/** Bytes of the longest message whose place costs no more than that of any text (docs/format.md, section 4.3). */
+const LONG_MESSAGE = 16_384;
 /** Sessions of others whose parts are sealed again for comparing; each reads all files once. */
 const MOST_SESSIONS = 4;
 
@@ -169,6 +172,104 @@ async function compareStored(
   return hashes;
 }
 
+/** What a source pays with. */
+export interface Purse {
+  /** It may have begun to work for the first upload; `null` when it has been used. */
+  payer: Payer | null;
+  /** What openings cost when the form was opened, if that is known. */
+  prices: Prices | null;
+  /** Asks the source whether to work for more than a minute of a phone. */
+  readonly agrees?: (seconds: number) => Promise<void>;
+}
+
+interface Sending {
+  /** The access code in whose conversations it continues; `null` makes a new one. */
+  readonly known?: Bytes | null;
+  readonly purse?: Purse;
+}
+
+/** Whether words and files go in Envelopes of their own: the words first, when a place for files has a price. */
+async function comeApart({ message, files, api }: Order, purse: Purse, signal: AbortSignal): Promise<boolean> {
+  if (files.length === 0 && message.length <= LONG_MESSAGE) return false;
+  // Asked again, so that nothing large runs into a refusal.
+  purse.prices = (await askPrices(api, signal)) ?? purse.prices;
+  if (purse.prices === null) return false;
+  const { prices, payer } = purse;
+  if (files.length > 0) return message.length > 0 && prices.files > 0;
+  payer?.start(prices.quote(prices.long));
+  return false;
+}
+
+/** A tip, sealed. */
+interface Sealed {
+  /** The words by themselves, when they come apart. */
+  readonly words: OutgoingEnvelope | null;
+  /** The files, or all of it. */
+  readonly envelope: OutgoingEnvelope;
+  /** The digits of a new access code. */
+  readonly digits: string | null;
+}
+
+/** Seals a tip, and wipes its words. */
+async function sealTip(
+  order: Order,
+  manifests: readonly keys.Manifest[],
+  today: Day,
+  known: Bytes | null,
+  apart: boolean,
+): Promise<Sealed> {
+  const accessCode = known?.slice() ?? (await accessCodes.generate());
+  const root = await accessCodes.rootOf(accessCode);
+  const recipients = await recipientsOf(manifests, order.chosen, root, today);
+  root.fill(0);
+  const { message, language } = order;
+  const files = order.files.map(entryOf);
+  let words: OutgoingEnvelope | null = null;
+  let envelope: OutgoingEnvelope;
+  if (apart) {
+    const filesFollow = files.length;
+    words = await seal(recipients, { message, files: [], id: random(ID_SIZE), language, filesFollow });
+    const { hash: continues } = await endOf(words, []);
+    const nothing = new Uint8Array();
+    envelope = await seal(recipients, { message: nothing, files, id: random(ID_SIZE), language, continues });
+  } else envelope = await seal(recipients, { message, files, id: random(ID_SIZE), language });
+  order.message.fill(0);
+  for (const { chosen } of recipients) chosen?.pairKey.fill(0);
+  const digits = known === null ? accessCodes.digits(accessCode) : null;
+  accessCode.fill(0);
+  return { words, envelope, digits };
+}
+
+/** The options of the uploads of an Envelope, which tell the page how far it is. */
+function telling(
+  order: Order,
+  envelope: OutgoingEnvelope,
+  purse: Purse,
+  tell: (news: FromWorker) => void,
+  connection: Omit<ConnectionOptions, "onTrouble">,
+): () => UploadOptions {
+  const trailerSize = SEAL_SIZE * envelope.seals.length;
+  const total = envelope.header.length + envelope.letter.length + sealedBodySize(envelope.bodySize) + trailerSize;
+  return () => {
+    const meter = new Meter(total);
+    const { payer, agrees } = purse;
+    purse.payer = null;
+    return {
+      api: order.api,
+      ...connection,
+      ...(payer && { payer }),
+      ...(agrees && { agrees }),
+      onAcknowledged: (bytes) => {
+        const now = performance.now();
+        meter.add(bytes, now);
+        tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
+      },
+      onTrouble: (trouble) => tell({ kind: "connection", trouble }),
+      onWork: (work) => tell({ kind: "working", work }),
+    };
+  };
+}
+
 /**
  * Sends one tip under a new access code, or under a `known` one, in whose conversations it continues. Returns when the
  * tip is stored; throws a `TipboxError`.
@@ -179,51 +280,34 @@ export async function send(
   today: Day,
   tell: (news: FromWorker) => void,
   connection: Omit<ConnectionOptions, "onTrouble">,
-  known: Bytes | null = null,
+  { known = null, purse = { payer: null, prices: null } }: Sending = {},
 ): Promise<void> {
   await probe(order.files);
-  const accessCode = known?.slice() ?? (await accessCodes.generate());
-  const root = await accessCodes.rootOf(accessCode);
-  const recipients = await recipientsOf(manifests, order.chosen, root, today);
-  root.fill(0);
-  const envelope = await seal(recipients, {
-    message: order.message,
-    files: order.files.map(entryOf),
-    id: random(ID_SIZE),
-    language: order.language,
-  });
-  order.message.fill(0);
-  for (const { chosen } of recipients) chosen?.pairKey.fill(0);
-  const digits = known === null ? accessCodes.digits(accessCode) : null;
-  accessCode.fill(0);
-
-  const trailerSize = SEAL_SIZE * envelope.seals.length;
-  const total = envelope.header.length + envelope.letter.length + sealedBodySize(envelope.bodySize) + trailerSize;
+  const apart = await comeApart(order, purse, connection.signal);
+  const { words, envelope, digits } = await sealTip(order, manifests, today, known, apart);
   const failure = new AbortController(); // ends the other lanes when one fails
-  const uploads: Upload[] = [];
-  const begin = (): Upload => {
-    const meter = new Meter(total);
-    const upload = new Upload({
-      api: order.api,
-      ...connection,
-      signal: AbortSignal.any([connection.signal, failure.signal]),
-      onAcknowledged: (bytes) => {
-        const now = performance.now();
-        meter.add(bytes, now);
-        tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
-      },
-      onTrouble: (trouble) => tell({ kind: "connection", trouble }),
-      onWork: (work) => tell({ kind: "working", work }),
-    });
-    uploads.push(upload);
-    return upload;
+  const signal = AbortSignal.any([connection.signal, failure.signal]);
+  let uploads: Upload[] = [];
+  const beginner = (one: OutgoingEnvelope): (() => Upload) => {
+    const options = telling(order, one, purse, tell, { ...connection, signal });
+    return () => {
+      const upload = new Upload(options());
+      uploads.push(upload);
+      return upload;
+    };
   };
-  const opened = (): void => tell({ kind: "letter", accessCode: digits });
+  let opened = (): void => tell({ kind: "letter", accessCode: digits });
   try {
+    if (words !== null) {
+      await sendWords(words, beginner(words)(), opened);
+      tell({ kind: "words" });
+      uploads = []; // what is in doubt from now on is the files
+      opened = () => undefined;
+    }
     const hash =
       envelope.bodySize === 0
-        ? await sendWords(envelope, begin(), opened)
-        : await sendFiles(envelope, order.files, begin, opened);
+        ? await sendWords(envelope, beginner(envelope)(), opened)
+        : await sendFiles(envelope, order.files, beginner(envelope), opened);
     tell({ kind: "checks", checks: await checksOf(envelope, manifests, hash), files: order.files.length });
   } catch (error) {
     failure.abort(new TipboxError("stopped"));
@@ -232,7 +316,7 @@ export async function send(
     if (isInDoubt) tell({ kind: "doubt", accessCode: digits });
     throw error;
   } finally {
-    wipeSeals(envelope);
+    for (const one of [words, envelope]) if (one !== null) wipeSeals(one);
   }
 }
 

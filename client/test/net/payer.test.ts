@@ -1,26 +1,27 @@
 import { describe, expect, it } from "vitest";
-import { codeOf } from "../../src/errors.js";
+import { codeOf, TipboxError } from "../../src/errors.js";
 import { toBase64 } from "../../src/formats/base/bytes.js";
 import { PUZZLES, Puzzles, parseProof } from "../../src/formats/toll.js";
-import { Payer, type Work } from "../../src/net/payer.js";
+import { Payer, type PayerOptions, type Work } from "../../src/net/payer.js";
 
 const SEED = new Uint8Array(32).map((_, i) => i);
-const TOKEN = new Uint8Array(32);
 
 function quote(members: Readonly<Record<string, unknown>> = {}): unknown {
   return { hour: 494_000, seed: toBase64(SEED).replace("=", ""), price: 1, ...members };
 }
 
-function payer(onWork?: (work: Work | null) => void): Payer {
-  return new Payer(TOKEN, new AbortController().signal, onWork);
+function payer(options: Partial<PayerOptions> = {}): Payer {
+  const made = new Payer();
+  made.bind({ signal: new AbortController().signal, ...options });
+  return made;
 }
 
 describe("payer", () => {
   it("pays the next rung, says how far it is, and goes on from there when the price rises", async () => {
     const said: (Work | null)[] = [];
-    const paying = payer((work) => said.push(work));
+    const paying = payer({ onWork: (work) => said.push(work) });
     const proof = parseProof(await paying.pay(quote()));
-    const puzzles = await Puzzles.of(SEED, TOKEN);
+    const puzzles = await Puzzles.of(SEED, paying.token);
 
     expect([proof.hour, proof.effort]).toEqual([494_000, 2]);
     expect(await puzzles.hold(proof)).toBe(true);
@@ -35,6 +36,62 @@ describe("payer", () => {
         .pay(quote({ price: 90 }))
         .catch(codeOf),
     ).toBe("full");
+  });
+
+  it("asks the source above a minute of a phone, once for each amount, and waits for what it says", async () => {
+    const asked: number[] = [];
+    const agrees = async (effort: number): Promise<void> => {
+      asked.push(effort);
+      if (effort > 90) throw new TipboxError("stopped");
+    };
+    const said: (Work | null)[] = [];
+    const stop = new AbortController();
+    const paying = payer({ agrees, signal: stop.signal, onWork: (work) => said.push(work) });
+    const working = paying.pay(quote({ price: 90 })).catch(codeOf);
+    while (said.length === 0) await new Promise((resolve) => setTimeout(resolve));
+    expect(asked).toEqual([90]);
+    stop.abort(new TipboxError("stopped"));
+
+    expect(await working).toBe("stopped");
+    expect(await paying.pay(quote({ price: 150 })).catch(codeOf)).toBe("stopped");
+    expect(asked).toEqual([90, 150]);
+  });
+
+  it("stops while the source thinks about it", async () => {
+    const stop = new AbortController();
+    const paying = payer({ signal: stop.signal, agrees: () => new Promise(() => undefined) });
+    const asked = paying.pay(quote({ price: 90 })).catch(codeOf);
+    stop.abort(new TipboxError("stopped"));
+
+    expect(await asked).toBe("stopped");
+  });
+
+  it("begins before an upload does, and what it found is there when it is asked for", async () => {
+    const paying = new Payer();
+    expect(await paying.ahead()).toBeUndefined();
+    paying.start({ hour: 494_000, seed: SEED, price: 1 });
+    const said: (Work | null)[] = [];
+    paying.bind({ signal: new AbortController().signal, onWork: (work) => said.push(work) });
+    const proof = parseProof((await paying.ahead()) ?? "");
+
+    expect(proof.effort).toBe(2);
+    expect(await (await Puzzles.of(SEED, paying.token)).hold(proof)).toBe(true);
+    expect(said.at(-1)).toBeNull();
+  });
+
+  it.each([0, 90, 600])("does not begin by itself for a price of %d", async (price) => {
+    const paying = new Payer();
+    paying.start({ hour: 494_000, seed: SEED, price });
+
+    expect(await paying.ahead()).toBeUndefined();
+  });
+
+  it("does not hold up what is sent when it was ended", async () => {
+    const paying = new Payer();
+    paying.start({ hour: 494_000, seed: SEED, price: 45 });
+    paying.stop();
+
+    expect(await paying.ahead()).toBeUndefined();
   });
 
   it.each([
@@ -53,7 +110,7 @@ describe("payer", () => {
 
   it("stops", async () => {
     const stop = new AbortController();
-    const paying = new Payer(TOKEN, stop.signal, () => stop.abort(new Error("stopped"))).pay(quote({ price: 45 }));
-    await expect(paying).rejects.toThrow("stopped");
+    const paying = payer({ signal: stop.signal, onWork: () => stop.abort(new Error("stopped")) });
+    await expect(paying.pay(quote({ price: 45 }))).rejects.toThrow("stopped");
   });
 });

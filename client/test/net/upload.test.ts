@@ -292,6 +292,54 @@ describe("a tip with files", () => {
     },
   );
 
+  it("sends the words first, and then the files, when a place for files has a price", async () => {
+    intake.toll = { ...intake.toll, files: 1, letter: 1 };
+    const members = { hour: 494_000, seed: "A".repeat(43), price: 1 };
+    intake.fault = ({ path, toll }) =>
+      path === "" && toll === undefined ? { status: 429, error: "toll", members } : null;
+    const sent = await deliver([2 * PART_SIZE, 5]);
+
+    const [words, files] = intake.all;
+    const [first] = organisations;
+    if (words === undefined || files === undefined || first === undefined) throw new Error("two were to be stored");
+    const told = sent.news.filter(({ kind }) => kind === "checks");
+    const one = await open(words, first.manifest.id, first.findKey);
+    const other = await open(files, first.manifest.id, first.findKey);
+    expect(intake.all).toHaveLength(2);
+    expect(intake.asked).toBe(1);
+    expect(new TextDecoder().decode(one.letter.message)).toBe(MESSAGE);
+    expect(one.letter).toMatchObject({ files: [], filesFollow: 2 });
+    expect(one.letter).not.toHaveProperty("continues");
+    expect([other.letter.message.length, other.letter.files.length]).toEqual([0, 2]);
+    expect(other.letter).toMatchObject({ continues: one.whole.hash });
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatchObject({ files: 2 });
+    expect(told[0]).toHaveProperty(
+      "checks",
+      expect.arrayContaining([{ name: first.manifest.name, digits: await checkDigits(other, other.whole.hash) }]),
+    );
+    const kinds = sent.news.map(({ kind }) => kind).filter((kind) => ["letter", "words", "checks"].includes(kind));
+    expect(kinds).toEqual(["letter", "words", "checks"]);
+  });
+
+  it("says that the words are there when the files find no room", async () => {
+    intake.toll = { ...intake.toll, files: 1 };
+    let openings = 0;
+    intake.fault = ({ path }) => (path === "" && ++openings === 2 ? { status: 507, error: "full" } : null);
+    const news: FromWorker[] = [];
+
+    expect(await deliver([5], { news }).catch(codeOf)).toBe("full");
+    expect(news.filter(({ kind }) => kind === "words" || kind === "doubt")).toEqual([{ kind: "words" }]);
+    expect(intake.all).toHaveLength(1);
+  });
+
+  it("asks for the prices before it sends only what is dear to send in vain", async () => {
+    await deliver([]);
+    expect(intake.asked).toBe(0);
+    await deliver([5]);
+    expect(intake.asked).toBe(1);
+  });
+
   it("waits as long as the server asks", async () => {
     intake.fault = (_, number) => (number === 0 ? { status: 429, error: "slow-down", retryAfter: 1 } : null);
     const started = performance.now();

@@ -30,8 +30,8 @@ const FIRST = {
 };
 /** What only a page that writes back has. */
 const BACK = { words: ["typedRefused"], pieces: ["answers"] };
-/** Screens for all other codes: when the message may have arrived, and when it did not. */
-const OTHERS = ["other", "unsent"];
+/** Screens for all other codes: when the message may have arrived, when it did not, and when only its words did. */
+const OTHERS = ["other", "unsent", "partly"];
 const scripts = scriptsOf(PAGES["inbox.html"]);
 
 function found(text: string, pattern: RegExp): string[] {

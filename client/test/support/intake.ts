@@ -61,6 +61,10 @@ export class Intake {
     });
   }
 
+  /** What is answered to whoever asks for the prices, and how often that was. */
+  toll: object = { files: 0, hour: 494_000, letter: 0, long: 0, seed: "A".repeat(43) };
+  asked = 0;
+
   static async start(): Promise<Intake> {
     const intake = new Intake();
     await new Promise<void>((resolve) => intake.#server.listen(0, "127.0.0.1", resolve));
@@ -76,15 +80,26 @@ export class Intake {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  /** All Envelopes that were stored, whole, in the order of their openings. */
+  get all(): Bytes[] {
+    const stored = [...this.drafts.values()].filter((one) => one.stored);
+    return stored.map((draft) => concat(draft.header, draft.letter, ...wholeParts(draft), draft.trailer));
+  }
+
   /** The one Envelope that was stored, whole. */
   get stored(): Bytes {
-    const [draft, ...others] = [...this.drafts.values()].filter((one) => one.stored);
-    if (draft === undefined || others.length > 0) throw new Error("not exactly one Envelope is stored");
-    return concat(draft.header, draft.letter, ...wholeParts(draft), draft.trailer);
+    const [whole, ...others] = this.all;
+    if (whole === undefined || others.length > 0) throw new Error("not exactly one Envelope is stored");
+    return whole;
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", url = "" } = request;
+    if (url === "/api/toll") {
+      this.asked++;
+      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(this.toll));
+      return;
+    }
     const number = this.seen.length;
     const toll = request.headers["tipbox-toll"];
     const seen = {
