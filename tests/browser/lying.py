@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 from tipbox.formats.mailbox_list import Entry, MailboxList, how_many_fit, in_order
 
 _ANSWER: Final = (
-    b"HTTP/1.1 %d Said\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
+    b"HTTP/1.1 %d Said\r\nContent-Type: %s\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
     b"Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n\r\n%s"
 )
 
@@ -84,9 +85,21 @@ class Mailboxes:
         return Lie(sealed.opening, b"".join(parts), _id(sealed.opening, parts), days.today(), place)
 
 
-def answer(body: bytes, status: int = 200) -> bytes:
+def answer(body: bytes, status: int = 200, kind: bytes = b"application/octet-stream") -> bytes:
     """A whole answer with this body."""
-    return _ANSWER % (status, len(body), body)
+    return _ANSWER % (status, kind, len(body), body)
+
+
+def prices(**members: int) -> bytes:
+    """The whole answer to who asks what openings cost; nothing, where nothing else is said."""
+    said = {"files": 0, "hour": 494_000, "letter": 0, "long": 0, "seed": "A" * 43}
+    return answer(json.dumps(said | members).encode())
+
+
+def toll(price: int) -> bytes:
+    """The whole answer to an opening that is to pay."""
+    said = {"error": "toll", "message": "", "hour": 494_000, "price": price, "seed": "A" * 43}
+    return answer(json.dumps(said).encode(), 429)
 
 
 def piece(lie: Lie, number: int) -> bytes:

@@ -33,6 +33,8 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   readonly onAcknowledged?: (bytes: number) => void;
   /** Pays for it, and has perhaps begun to; its own by default. */
   readonly payer?: Payer;
+  /** Called before the server's toll is worked for; what it throws ends the upload. */
+  readonly onToll?: () => void;
 }
 
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
@@ -123,6 +125,7 @@ export class Upload {
         state = await this.#connection.retry(trailer === undefined ? attempt : () => this.#last(attempt));
       } catch (error) {
         if (!(error instanceof TollAsked)) throw error;
+        this.#options.onToll?.();
         toll = await this.#payer.pay(error.answer); // again when the price has risen meanwhile
       }
     }

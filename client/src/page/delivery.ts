@@ -104,7 +104,9 @@ export class Delivery {
   /** Says that a place is worked for; nothing when it is done. */
   working(work: Work | null): void {
     const texts = this.#texts;
-    this.#view.part("trouble").textContent =
+    const told = this.#view.part("work");
+    told.hidden = work === null;
+    told.textContent =
       work === null
         ? ""
         : texts.get("working", {

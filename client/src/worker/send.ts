@@ -206,11 +206,20 @@ interface Sealed {
   readonly words: OutgoingEnvelope | null;
   /** The files, or all of it. */
   readonly envelope: OutgoingEnvelope;
+  /** Whether it has words and files, which may come apart yet. */
+  readonly isMixed: boolean;
   /** The digits of a new access code. */
   readonly digits: string | null;
 }
 
-/** Seals a tip, and wipes its words. */
+/** Text and files were to go together, and the server asks for work: the words go first, at the price of a text. */
+class WordsFirst extends TipboxError {
+  constructor() {
+    super("toll");
+  }
+}
+
+/** Seals a tip. */
 async function sealTip(
   order: Order,
   manifests: readonly keys.Manifest[],
@@ -233,32 +242,38 @@ async function sealTip(
     const nothing = new Uint8Array();
     envelope = await seal(recipients, { message: nothing, files, id: random(ID_SIZE), language, continues });
   } else envelope = await seal(recipients, { message, files, id: random(ID_SIZE), language });
-  order.message.fill(0);
   for (const { chosen } of recipients) chosen?.pairKey.fill(0);
   const digits = known === null ? accessCodes.digits(accessCode) : null;
   accessCode.fill(0);
-  return { words, envelope, digits };
+  return { words, envelope, isMixed: !apart && message.length > 0 && files.length > 0, digits };
 }
 
-/** The options of the uploads of an Envelope, which tell the page how far it is. */
+/** The options of the uploads of an Envelope, which tell the page how far it is; `isMixed`: of words and files. */
 function telling(
   order: Order,
   envelope: OutgoingEnvelope,
   purse: Purse,
   tell: (news: FromWorker) => void,
   connection: Omit<ConnectionOptions, "onTrouble">,
+  isMixed: boolean,
 ): () => UploadOptions {
   const trailerSize = SEAL_SIZE * envelope.seals.length;
   const total = envelope.header.length + envelope.letter.length + sealedBodySize(envelope.bodySize) + trailerSize;
   return () => {
     const meter = new Meter(total);
-    const { payer, agrees } = purse;
-    purse.payer = null;
+    const { agrees } = purse;
+    const payer = isMixed ? null : purse.payer; // it works for a text: what is mixed may come apart yet
+    if (!isMixed) purse.payer = null;
     return {
       api: order.api,
       ...connection,
       ...(payer && { payer }),
       ...(agrees && { agrees }),
+      ...(isMixed && {
+        onToll: () => {
+          throw new WordsFirst();
+        },
+      }),
       onAcknowledged: (bytes) => {
         const now = performance.now();
         meter.add(bytes, now);
@@ -283,15 +298,36 @@ export async function send(
   { known = null, purse = { payer: null, prices: null } }: Sending = {},
 ): Promise<void> {
   await probe(order.files);
-  const apart = await comeApart(order, purse, connection.signal);
-  const { words, envelope, digits } = await sealTip(order, manifests, today, known, apart);
+  const seals = (apart: boolean): Promise<Sealed> => sealTip(order, manifests, today, known, apart);
+  try {
+    const apart = await comeApart(order, purse, connection.signal);
+    try {
+      await sendSealed(order, manifests, await seals(apart), tell, connection, purse);
+    } catch (error) {
+      if (!(error instanceof WordsFirst)) throw error;
+      await sendSealed(order, manifests, await seals(true), tell, connection, purse);
+    }
+  } finally {
+    order.message.fill(0);
+  }
+}
+
+/** Sends what is sealed. */
+async function sendSealed(
+  order: Order,
+  manifests: readonly keys.Manifest[],
+  { words, envelope, isMixed, digits }: Sealed,
+  tell: (news: FromWorker) => void,
+  connection: Omit<ConnectionOptions, "onTrouble">,
+  purse: Purse,
+): Promise<void> {
   const failure = new AbortController(); // ends the other lanes when one fails
   const signal = AbortSignal.any([connection.signal, failure.signal]);
   let uploads: Upload[] = [];
-  const beginner = (one: OutgoingEnvelope): (() => Upload) => {
-    const options = telling(order, one, purse, tell, { ...connection, signal });
+  const beginner = (one: OutgoingEnvelope, more: Partial<UploadOptions> = {}): (() => Upload) => {
+    const options = telling(order, one, purse, tell, { ...connection, signal }, isMixed);
     return () => {
-      const upload = new Upload(options());
+      const upload = new Upload({ ...options(), ...more });
       uploads.push(upload);
       return upload;
     };
@@ -299,7 +335,7 @@ export async function send(
   let opened = (): void => tell({ kind: "letter", accessCode: digits });
   try {
     if (words !== null) {
-      await sendWords(words, beginner(words)(), opened);
+      await sendWords(words, beginner(words, { onAcknowledged: () => undefined })(), opened); // the files are measured
       tell({ kind: "words" });
       uploads = []; // what is in doubt from now on is the files
       opened = () => undefined;

@@ -277,23 +277,23 @@ describe("a tip with files", () => {
     expect(sent.news).toContainEqual({ kind: "connection", trouble });
   });
 
-  it.each([[[]], [[10 * PART_SIZE]]])(
-    "pays what the server asks, in the first request only: files of %j",
-    async (sizes) => {
-      const members = { hour: 494_000, seed: "A".repeat(43), price: 1 };
-      intake.fault = (_, number) => (number === 0 ? { status: 429, error: "toll", members } : null);
-      const sent = await deliver(sizes);
+  it("pays what the server asks, in the first request only", async () => {
+    const members = { hour: 494_000, seed: "A".repeat(43), price: 1 };
+    intake.fault = (_, number) => (number === 0 ? { status: 429, error: "toll", members } : null);
+    const sent = await deliver([]);
 
-      await expectArrived(sent);
-      const paid = intake.seen.map(({ path, toll }) => [path, toll !== undefined]).filter(([, is]) => is);
-      expect(paid).toEqual([["", true]]);
-      expect(parseProof(intake.seen[1]?.toll ?? "").effort).toBe(2);
-      expect(sent.news.filter(({ kind }) => kind === "working").at(-1)).toEqual({ kind: "working", work: null });
-    },
-  );
+    await expectArrived(sent);
+    const paid = intake.seen.map(({ path, toll }) => [path, toll !== undefined]).filter(([, is]) => is);
+    expect(paid).toEqual([["", true]]);
+    expect(parseProof(intake.seen[1]?.toll ?? "").effort).toBe(2);
+    expect(sent.news.filter(({ kind }) => kind === "working").at(-1)).toEqual({ kind: "working", work: null });
+  });
 
-  it("sends the words first, and then the files, when a place for files has a price", async () => {
-    intake.toll = { ...intake.toll, files: 1, letter: 1 };
+  it.each([
+    ["a place for files has a price", 1],
+    ["the server asks for work for these files", 0],
+  ])("sends the words first, and then the files, when %s", async (_, price) => {
+    intake.toll = { ...intake.toll, files: price };
     const members = { hour: 494_000, seed: "A".repeat(43), price: 1 };
     intake.fault = ({ path, toll }) =>
       path === "" && toll === undefined ? { status: 429, error: "toll", members } : null;
@@ -306,7 +306,8 @@ describe("a tip with files", () => {
     const one = await open(words, first.manifest.id, first.findKey);
     const other = await open(files, first.manifest.id, first.findKey);
     expect(intake.all).toHaveLength(2);
-    expect(intake.asked).toBe(1);
+    const paid = intake.seen.filter(({ toll }) => toll !== undefined);
+    expect(paid.map(({ path }) => path)).toEqual(["", ""]);
     expect(new TextDecoder().decode(one.letter.message)).toBe(MESSAGE);
     expect(one.letter).toMatchObject({ files: [], filesFollow: 2 });
     expect(one.letter).not.toHaveProperty("continues");
