@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("page.js", "sealer.js", "reader.js", "style.css")
+BUNDLE = ("page.js", "sealer.js", "reader.js", "toll.js", "style.css")
 """What the client build makes in `client/dist/`."""
 
 LISTS = {

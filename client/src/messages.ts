@@ -3,7 +3,6 @@
 import type { Code } from "./errors.js";
 import type { Bytes } from "./formats/base/bytes.js";
 import type { Day } from "./formats/base/days.js";
-import type { Work } from "./net/payer.js";
 
 /** An organisation with a manifest that is valid today. */
 export interface Organisation {
@@ -123,6 +122,13 @@ export type FromWorker =
    * delete something, which it may have done.
    */
   | { readonly kind: "unread"; readonly code: Code; readonly deleting: boolean };
+
+/** How far the work for a place is: steps that are done of all, and the seconds that are left by the pace so far. */
+export interface Work {
+  readonly solved: number;
+  readonly total: number;
+  readonly remaining: number | null;
+}
 
 /** Digits that source and organisation can read to each other: equal ones prove that the message arrived unchanged. */
 export interface CheckDigits {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_clock("pip and npm ask registries, whose certificates are not valid in every year")
 
-BUNDLE = {"page.js", "sealer.js", "reader.js", "style.css"}
+BUNDLE = {"page.js", "sealer.js", "reader.js", "toll.js", "style.css"}
 
 LISTS = {f"{language}.txt" for language in PINS}
 

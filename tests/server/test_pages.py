@@ -201,7 +201,7 @@ def test_leaving_clears_the_site_and_ends_on_a_blank_page(client: Client) -> Non
     assert b"tip" not in blank.body.lower()
 
 
-@pytest.mark.parametrize("name", ["page.js", "sealer.js", "reader.js", "style.css"])
+@pytest.mark.parametrize("name", ["page.js", "sealer.js", "reader.js", "toll.js", "style.css"])
 def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
     from tipbox.resources import static_dir
 

@@ -1,74 +1,30 @@
-// Paying the toll of an opening (docs/protocol.md, section 3.2).
+// Paying the toll of an opening (docs/protocol.md, section 3.2). Loaded when it is asked for, to keep the page small.
 
 import { demand, TipboxError } from "../errors.js";
 import { type Bytes, fromBase64 } from "../formats/base/bytes.js";
-import { random } from "../formats/base/primitives.js";
 import { ASKED, encodeProof, LADDER, meanTries, PUZZLES, Puzzles } from "../formats/toll.js";
-import { Connection, parseJson } from "./http.js";
-
-const TOKEN_SIZE = 32;
+import type { Work } from "./prices.js";
 
 /** Milliseconds between two calls of `onWork`: the page shows each of them. */
 const TOLD_EVERY = 250;
 
-/** How far the work is: puzzles that are solved of all, and the seconds that are left by the pace so far. */
-export interface Work {
-  readonly solved: number;
-  readonly total: number;
-  readonly remaining: number | null;
-}
-
 /** What a server asks of one opening. */
-export interface Quote {
+interface Quote {
   readonly hour: number;
   readonly seed: Bytes;
   readonly price: number;
 }
 
-/** What openings cost at a moment: of a text, of a long one, and of an Envelope with files. */
-export interface Prices {
-  readonly letter: number;
-  readonly long: number;
-  readonly files: number;
-  /** What a server asks that has this price. */
-  readonly quote: (price: number) => Quote;
-}
-
-function priceOf(value: unknown): number {
-  demand(typeof value === "number" && LADDER.includes(value), "network");
-  return value;
-}
-
-function seedOf(value: object): Omit<Quote, "price"> {
-  demand("hour" in value && "seed" in value, "network");
-  const { hour, seed } = value;
+function parseQuote(value: unknown): Quote {
+  demand(typeof value === "object" && value !== null, "network");
+  demand("hour" in value && "seed" in value && "price" in value, "network");
+  const { hour, seed, price } = value;
   demand(typeof hour === "number" && Number.isSafeInteger(hour) && hour >= 0 && hour < 1e10, "network");
+  demand(typeof price === "number" && price > 0 && LADDER.includes(price), "network");
   demand(typeof seed === "string" && seed.length === 43, "network");
   const bytes = fromBase64(`${seed.replace(/-/g, "+").replace(/_/g, "/")}=`);
   demand(bytes !== null, "network");
-  return { hour, seed: bytes };
-}
-
-function parseQuote(value: unknown): Quote {
-  demand(typeof value === "object" && value !== null && "price" in value, "network");
-  const price = priceOf(value.price);
-  demand(price > 0, "network");
-  return { ...seedOf(value), price };
-}
-
-/** Asks what openings cost now, once: who is not answered pays when it is asked to. `api`: that of `/api/envelope`. */
-export async function askPrices(api: string, signal: AbortSignal): Promise<Prices | null> {
-  try {
-    const url = new URL("toll", api).href;
-    const value = parseJson(await new Connection(null, { signal }).request({ method: "GET", url }));
-    demand(typeof value === "object" && value !== null, "network");
-    demand("letter" in value && "long" in value && "files" in value, "network");
-    const [letter, long, files] = [priceOf(value.letter), priceOf(value.long), priceOf(value.files)];
-    const seed = seedOf(value);
-    return { letter, long, files, quote: (price) => ({ ...seed, price }) };
-  } catch {
-    return null;
-  }
+  return { hour, seed: bytes, price };
 }
 
 /** What a payer is bound to once its upload begins. */
@@ -83,13 +39,14 @@ export interface PayerOptions {
 
 /** Pays for the upload of one draft token. */
 export class Payer {
-  readonly token = random(TOKEN_SIZE);
   readonly #stop = new AbortController();
   #options: Omit<PayerOptions, "signal"> = {};
   #puzzles: Puzzles | null = null;
   #seed = "";
   #agreed = ASKED;
   #ahead: Promise<string | undefined> = Promise.resolve(undefined);
+
+  constructor(readonly token: Bytes) {}
 
   /** From now on for this upload. */
   bind({ signal, ...options }: PayerOptions): void {
@@ -100,9 +57,14 @@ export class Payer {
   }
 
   /** Works before anything is sent, while the source still writes: for no more than ASKED, and nobody is asked. */
-  start(quote: Quote): void {
-    if (quote.price === 0 || quote.price > ASKED) return;
-    this.#ahead = this.#work(quote).catch(() => undefined); // then the server asks for it
+  start(answer: unknown): void {
+    this.#ahead = this.#begin(answer).catch(() => undefined); // then the server asks for it
+  }
+
+  async #begin(answer: unknown): Promise<string> {
+    const quote = parseQuote(answer);
+    demand(quote.price <= ASKED, "full");
+    return this.#work(quote);
   }
 
   /** The header that was worked for before; waits until it is done. */

@@ -4,10 +4,12 @@
 import { type Code, codeOf, demand } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import { ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE } from "../formats/base/limits.js";
+import { random } from "../formats/base/primitives.js";
 import type { EnvelopeEnd } from "../formats/envelopes/envelope.js";
 import { Connection, type ConnectionOptions, parseJson, type Request, type Timing, TollAsked } from "./http.js";
-import { Payer, type PayerOptions } from "./payer.js";
+import type { Payer, PayerOptions } from "./payer.js";
 
+const TOKEN_SIZE = 32;
 /** Milliseconds that a server may need to assemble gigabytes. */
 const FINISH_TIMEOUT = 180_000;
 /** The most ranges that a state lists; when it lists this number, nothing is known of what lies behind the last. */
@@ -31,8 +33,10 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   readonly api: string;
   /** Called with the bytes that the server has acknowledged since the last call. */
   readonly onAcknowledged?: (bytes: number) => void;
-  /** Pays for it, and has perhaps begun to; its own by default. */
+  /** Pays for it, and has begun to. */
   readonly payer?: Payer;
+  /** Loads what pays. */
+  readonly loadPayer: () => Promise<typeof Payer>;
   /** Called before the server's toll is worked for; what it throws ends the upload. */
   readonly onToll?: () => void;
 }
@@ -96,13 +100,15 @@ export class Upload {
   #mayBeStored = false;
   readonly #options: UploadOptions;
   readonly #connection: Connection;
-  readonly #payer: Payer;
+  readonly #token: Bytes;
+  #payer: Payer | undefined;
 
   constructor(options: UploadOptions) {
     this.#options = options;
-    this.#payer = options.payer ?? new Payer();
-    this.#payer.bind(options);
-    this.#connection = new Connection(this.#payer.token, options);
+    this.#payer = options.payer;
+    this.#payer?.bind(options);
+    this.#token = options.payer?.token ?? random(TOKEN_SIZE);
+    this.#connection = new Connection(this.#token, options);
     this.#connection.onCut = () => this.length.cut();
   }
 
@@ -117,7 +123,7 @@ export class Upload {
    */
   async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
     const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
-    let toll = await this.#payer.ahead();
+    let toll = await this.#payer?.ahead();
     const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
     let state: UploadState | null = null;
     while (state === null) {
@@ -126,11 +132,19 @@ export class Upload {
       } catch (error) {
         if (!(error instanceof TollAsked)) throw error;
         this.#options.onToll?.();
-        toll = await this.#payer.pay(error.answer); // again when the price has risen meanwhile
+        toll = await (await this.#loaded()).pay(error.answer); // again when the price has risen meanwhile
       }
     }
     this.#options.onAcknowledged?.(body.length);
     return state.stored;
+  }
+
+  async #loaded(): Promise<Payer> {
+    if (this.#payer === undefined) {
+      this.#payer = new (await this.#connection.retry(this.#options.loadPayer))(this.#token);
+      this.#payer.bind(this.#options);
+    }
+    return this.#payer;
   }
 
   /** Sends a run of parts; it is stored when this returns. */

@@ -1,8 +1,7 @@
 // The screens of one delivery, from "Seal and send" to "Stored".
 
 import type { Code } from "../errors.js";
-import type { CheckDigits, FromWorker, Judgement, ToWorker } from "../messages.js";
-import type { Work } from "../net/payer.js";
+import type { CheckDigits, FromWorker, Judgement, ToWorker, Work } from "../messages.js";
 import { CodeField } from "./code_field.js";
 import { accessCode, element, show, type View, view } from "./screen.js";
 import type { Texts } from "./texts.js";

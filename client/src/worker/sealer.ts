@@ -1,23 +1,39 @@
 // The worker that seals and sends. What opens mailboxes is in another one, to keep the download small.
 
-import { TipboxError } from "../errors.js";
+import { demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { today } from "../formats/base/days.js";
+import { random } from "../formats/base/primitives.js";
 import type { Order, ToWorker } from "../messages.js";
-import { askPrices, Payer } from "../net/payer.js";
+import type { Payer } from "../net/payer.js";
+import { askPrices } from "../net/prices.js";
 import { addresses, fail, manifests, scope, serve, tell } from "./host.js";
 import { readManifests } from "./recipients.js";
 import { type Purse, send } from "./send.js";
 
+const TOKEN_SIZE = 32;
 let stop = new AbortController();
 /** Called when the source agrees to what the server asks. */
 let agreed: () => void = () => undefined;
 let purse = emptyPurse();
 
+const loaded = globalThis as { Payer?: typeof Payer; importScripts?: (address: string) => void };
+
+async function loadPayer(): Promise<typeof Payer> {
+  try {
+    if (loaded.Payer === undefined) loaded.importScripts?.("toll.js"); // beside this worker
+  } catch {
+    throw new TipboxError("network");
+  }
+  demand(loaded.Payer !== undefined, "internal");
+  return loaded.Payer;
+}
+
 function emptyPurse(): Purse {
   return {
-    payer: new Payer(),
+    payer: null,
     prices: null,
+    loadPayer,
     agrees: (seconds) =>
       new Promise((resolve) => {
         agreed = resolve;
@@ -29,9 +45,11 @@ function emptyPurse(): Purse {
 /** Asks what a place costs, and begins to work for that of a text, while the source still writes. */
 async function prepare(): Promise<void> {
   const prices = await askPrices(addresses.envelope, new AbortController().signal);
-  if (prices === null) return;
   purse.prices = prices;
-  purse.payer?.start(prices.quote(prices.letter));
+  if (!prices?.letter) return;
+  const payer = new (await loadPayer())(random(TOKEN_SIZE));
+  payer.start({ ...prices, price: prices.letter });
+  purse.payer = payer;
 }
 
 async function run(order: Order): Promise<void> {
@@ -54,4 +72,6 @@ function hear(message: ToWorker): void {
   else if (message.kind === "stop") stop.abort(new TipboxError("stopped"));
 }
 
-serve(readManifests, hear, () => void prepare());
+serve(readManifests, hear, () => {
+  prepare().catch(() => undefined); // the server asks for it
+});

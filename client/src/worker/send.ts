@@ -22,7 +22,8 @@ import * as keys from "../formats/manifest.js";
 import type { CheckDigits, FromWorker, Order } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
-import { askPrices, type Payer, type Prices } from "../net/payer.js";
+import type { Payer } from "../net/payer.js";
+import { askPrices, type Prices } from "../net/prices.js";
 import { Upload, type UploadOptions } from "../net/upload.js";
 import { BodyReader, probe } from "./files.js";
 import { isValid } from "./names.js";
@@ -180,12 +181,14 @@ export interface Purse {
   prices: Prices | null;
   /** Asks the source whether to work for more than a minute of a phone. */
   readonly agrees?: (seconds: number) => Promise<void>;
+  /** Loads what pays. */
+  readonly loadPayer: () => Promise<typeof Payer>;
 }
 
 interface Sending {
   /** The access code in whose conversations it continues; `null` makes a new one. */
-  readonly known?: Bytes | null;
-  readonly purse?: Purse;
+  readonly known: Bytes | null;
+  readonly purse: Purse;
 }
 
 /** Whether words and files go in Envelopes of their own: the words first, when a place for files has a price. */
@@ -194,9 +197,8 @@ async function comeApart({ message, files, api }: Order, purse: Purse, signal: A
   // Asked again, so that nothing large runs into a refusal.
   purse.prices = (await askPrices(api, signal)) ?? purse.prices;
   if (purse.prices === null) return false;
-  const { prices, payer } = purse;
-  if (files.length > 0) return message.length > 0 && prices.files > 0;
-  payer?.start(prices.quote(prices.long));
+  if (files.length > 0) return message.length > 0 && purse.prices.files > 0;
+  purse.payer?.start({ ...purse.prices, price: purse.prices.long });
   return false;
 }
 
@@ -261,7 +263,7 @@ function telling(
   const total = envelope.header.length + envelope.letter.length + sealedBodySize(envelope.bodySize) + trailerSize;
   return () => {
     const meter = new Meter(total);
-    const { agrees } = purse;
+    const { agrees, loadPayer } = purse;
     const payer = isMixed ? null : purse.payer; // it works for a text: what is mixed may come apart yet
     if (!isMixed) purse.payer = null;
     return {
@@ -269,6 +271,7 @@ function telling(
       ...connection,
       ...(payer && { payer }),
       ...(agrees && { agrees }),
+      loadPayer,
       ...(isMixed && {
         onToll: () => {
           throw new WordsFirst();
@@ -295,7 +298,7 @@ export async function send(
   today: Day,
   tell: (news: FromWorker) => void,
   connection: Omit<ConnectionOptions, "onTrouble">,
-  { known = null, purse = { payer: null, prices: null } }: Sending = {},
+  { known, purse }: Sending,
 ): Promise<void> {
   await probe(order.files);
   const seals = (apart: boolean): Promise<Sealed> => sealTip(order, manifests, today, known, apart);

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { codeOf, TipboxError } from "../../src/errors.js";
 import { toBase64 } from "../../src/formats/base/bytes.js";
+import { random } from "../../src/formats/base/primitives.js";
 import { PUZZLES, Puzzles, parseProof } from "../../src/formats/toll.js";
-import { Payer, type PayerOptions, type Work } from "../../src/net/payer.js";
+import { Payer, type PayerOptions } from "../../src/net/payer.js";
+import type { Work } from "../../src/net/prices.js";
 
 const SEED = new Uint8Array(32).map((_, i) => i);
 
@@ -11,7 +13,7 @@ function quote(members: Readonly<Record<string, unknown>> = {}): unknown {
 }
 
 function payer(options: Partial<PayerOptions> = {}): Payer {
-  const made = new Payer();
+  const made = new Payer(random(32));
   made.bind({ signal: new AbortController().signal, ...options });
   return made;
 }
@@ -67,9 +69,9 @@ describe("payer", () => {
   });
 
   it("begins before an upload does, and what it found is there when it is asked for", async () => {
-    const paying = new Payer();
+    const paying = new Payer(random(32));
     expect(await paying.ahead()).toBeUndefined();
-    paying.start({ hour: 494_000, seed: SEED, price: 1 });
+    paying.start(quote());
     const said: (Work | null)[] = [];
     paying.bind({ signal: new AbortController().signal, onWork: (work) => said.push(work) });
     const proof = parseProof((await paying.ahead()) ?? "");
@@ -80,15 +82,15 @@ describe("payer", () => {
   });
 
   it.each([0, 90, 600])("does not begin by itself for a price of %d", async (price) => {
-    const paying = new Payer();
-    paying.start({ hour: 494_000, seed: SEED, price });
+    const paying = new Payer(random(32));
+    paying.start(quote({ price }));
 
     expect(await paying.ahead()).toBeUndefined();
   });
 
   it("does not hold up what is sent when it was ended", async () => {
-    const paying = new Payer();
-    paying.start({ hour: 494_000, seed: SEED, price: 45 });
+    const paying = new Payer(random(32));
+    paying.start(quote({ price: 45 }));
     paying.stop();
 
     expect(await paying.ahead()).toBeUndefined();

@@ -10,6 +10,7 @@ import { checkDigits } from "../../src/formats/envelopes/seals.js";
 import { parseProof } from "../../src/formats/toll.js";
 import type { FromWorker, Order } from "../../src/messages.js";
 import { askedPause, TIMING } from "../../src/net/http.js";
+import { Payer } from "../../src/net/payer.js";
 import { RunLength, stillMissing } from "../../src/net/upload.js";
 import { readManifests } from "../../src/worker/recipients.js";
 import { send } from "../../src/worker/send.js";
@@ -124,7 +125,9 @@ async function deliver(
     organisations.map(({ file }) => file),
     today(),
   );
-  await send(order, manifests, day, (one) => news.push(one), { signal, ...(wake && { wake }), timing });
+  const purse = { payer: null, prices: null, loadPayer: async () => Payer };
+  const connection = { signal, ...(wake && { wake }), timing };
+  await send(order, manifests, day, (one) => news.push(one), connection, { known: null, purse });
   return { news, files };
 }
 

@@ -43,7 +43,7 @@ class SlowUpload extends Upload {
   breaksAfter = Number.POSITIVE_INFINITY;
 
   constructor() {
-    super({ api: "", signal: new AbortController().signal });
+    super({ api: "", signal: new AbortController().signal, loadPayer: () => Promise.reject(new Error("no toll")) });
   }
 
   override async send({ first, count, sealed }: Run): Promise<void> {

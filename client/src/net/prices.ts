@@ -1,0 +1,31 @@
+// What openings cost now (docs/protocol.md, section 3.2). To pay it, more is loaded (payer.ts).
+
+import { demand } from "../errors.js";
+import { Connection, parseJson } from "./http.js";
+
+/** What openings cost at a moment: of a text, of a long one, and of an Envelope with files. */
+export interface Prices {
+  readonly letter: number;
+  readonly long: number;
+  readonly files: number;
+}
+
+/** How far the work for a place is: puzzles that are solved of all, and the seconds that are left by the pace so far. */
+export interface Work {
+  readonly solved: number;
+  readonly total: number;
+  readonly remaining: number | null;
+}
+
+/** Asks, once: who is not answered pays when it is asked to. `api`: the address of `/api/envelope`. */
+export async function askPrices(api: string, signal: AbortSignal): Promise<Prices | null> {
+  try {
+    const url = new URL("toll", api).href;
+    const value = parseJson(await new Connection(null, { signal }).request({ method: "GET", url }));
+    demand(typeof value === "object" && value !== null, "network");
+    demand("letter" in value && "long" in value && "files" in value, "network");
+    return value as Prices; // only compared; who pays reads it closely
+  } catch {
+    return null;
+  }
+}
