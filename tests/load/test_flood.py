@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tipbox.formats import toll
-from tipbox.server.config import GB, Quota
+from tipbox.server.config import GB, Limits, Quota
 from tipbox.server.uploads.buckets import DAY, Buckets, Charge
 from tipbox.server.uploads.price import PATIENCE, Place, Queue, price_of
 
@@ -40,15 +40,20 @@ class World:
     def price(self) -> int:
         return price_of(self.buckets.fills(ROOM)[0])
 
-    def flood(self, phones: float, seconds: int) -> None:
-        """Attackers pay the price with all that they have, and no more than FLOOD times a second."""
+    def flood(self, phones: float, seconds: int, circuits: int) -> None:
+        """Attackers pay the price with all that they have, no more than FLOOD times a second.
+
+        They keep so many circuits at a time, and each is new once its openings are used up: the most that Tor's own
+        price lets them have.
+        """
         stock = 0.0
         for _ in range(seconds):
             self.seconds += 1
             price = self.price
             self.paid.append(price)
             stock = min(stock + phones, 7200 * phones)
-            count = FLOOD if not price else min(FLOOD, int(stock / price))
+            most = min(FLOOD, Limits().openings * circuits)
+            count = most if not price else min(most, int(stock / price))
             stock -= count * price
             fits = max(0, int(self.buckets.fills(ROOM)[0] * Quota().letters_burst))
             if count := min(count, fits):
@@ -58,7 +63,7 @@ class World:
 @pytest.mark.parametrize(("circuits", "phones"), [(1, 1), (1, CORE), (10, 100), (100, CORES), (1000, 1000)])
 def test_a_source_pays_at_most_a_minute_of_a_phone_and_nothing_an_hour_later(circuits: int, phones: int) -> None:
     world = World()
-    world.flood(phones, 7200)
+    world.flood(phones, 7200, circuits)
     curve = world.paid[::600]
     print(f"{circuits:>5} circuits, {phones:>5} phones: effort every ten minutes {curve}, at the end {world.price}")  # noqa: T201 (the curve is what this is read for)
 
@@ -70,7 +75,7 @@ def test_a_source_pays_at_most_a_minute_of_a_phone_and_nothing_an_hour_later(cir
 def test_the_price_settles_where_the_flood_cannot_pay_more() -> None:
     """W / r: attackers with a hundred phones against five openings a second meet an effort of about twenty."""
     world = World()
-    world.flood(100, 3 * 3600)
+    world.flood(100, 3 * 3600, 100)
     last = world.paid[-1800:]
 
     assert 0.5 * 100 / RATE <= sum(last) / len(last) <= 2 * 100 / RATE

@@ -16,7 +16,7 @@ from support.sealed import Organisation, Sent, envelope, keys_folder, three
 from tipbox.formats import toll
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.toll import Proof, Solver
-from tipbox.server.config import GB, Config, Quota
+from tipbox.server.config import GB, MB, Config, Quota
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.executors import InPlaceThreads
@@ -26,7 +26,7 @@ from tipbox.server.uploads.buckets import DAY, Buckets, Charge
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.gate import Clocks
 from tipbox.server.uploads.price import Place, Queue, Tolls, price_of
-from tipbox.server.web.app import STORE, create_app
+from tipbox.server.web.app import GATE, STORE, create_app
 
 pytestmark = pytest.mark.reads_date
 
@@ -188,6 +188,17 @@ def test_texts_are_free_while_files_are_dear(line: Line) -> None:
     assert line.asked()["files"] == 60
     assert line.asked()["letter"] == 0
     assert line.open(envelope(line.organisations)) == (201, "stored")
+
+
+def test_announced_bytes_have_a_price_by_the_byte(line: Line) -> None:
+    """The bucket holds 16 GB: what lies in its upper half is free, and each 64 MB below cost as much as an opening."""
+    gate = line.app.extensions[GATE]
+    announced = [10 * MB, 8 * GB - MB, 8 * GB + 10 * MB, 8 * GB + 640 * MB, 9 * GB, 12 * GB, 16 * GB]
+
+    assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in announced] == [0, 0, 2, 20, 45, 600, 600]
+    assert gate.price(Charge(0, 0, 1, 16 * GB), ROOM) == toll.LADDER[-1]
+    assert line.buckets.take(Charge(0, 0, 0, 12 * GB), ROOM)
+    assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in (10 * MB, 64 * MB, GB)] == [8, 12, 600]
 
 
 def test_what_is_misspelt_is_malformed(line: Line) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from tipbox.formats.base import padding
 from tipbox.formats.base.limits import KIB, MAX_LETTER
 from tipbox.formats.envelopes.header import Header
-from tipbox.server.config import LONG_LETTER, Quota
+from tipbox.server.config import LONG_LETTER, MB, Quota
 from tipbox.server.uploads.cells import Cells
 
 BEGIN: Final = 0.75
@@ -27,6 +27,8 @@ STEPS: Final = 4096
 """One in this many of the bucket for announced bytes may be taken on credit, so that small files wait for seconds."""
 TEXT_BYTES: Final = 32 * KIB
 """What a common letter takes of the disk, with a header of about eight slots and the rows around it."""
+UNIT: Final = 64 * MB
+"""Announced bytes below a half of their bucket that cost as much as one opening; more cost more, in proportion."""
 SOON: Final = 600
 """Seconds for which a source may be asked to wait before it is told that there is no room."""
 _LETTERS, _LONG, _DRAFTS, _ANNOUNCED = range(4)
@@ -117,6 +119,14 @@ class Buckets:
         with self._cells.alone() as cells:
             level = cells[_ANNOUNCED * _CELLS + 1]
         return charge.announced <= min(bucket.capacity, level + SOON * bucket.per_second)
+
+    def dear(self, charge: Charge) -> float:
+        """How many times an opening's price it costs to announce this much: at least once."""
+        bucket = self._buckets[_ANNOUNCED]
+        with self._cells.alone() as cells:
+            level = cells[_ANNOUNCED * _CELLS + 1]
+        below = min(charge.announced, bucket.capacity / 2 - (level - charge.announced))
+        return max(1.0, below / UNIT)
 
     def take(self, charge: Charge, room: int) -> bool:
         """Take it from all buckets, or from none; whether it was taken."""

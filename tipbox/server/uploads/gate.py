@@ -94,7 +94,7 @@ class Gate:
             Refusal: ``toll``, ``slow-down``; ``full`` when it will not fit soon.
         """
         charge = Charge.of(header)
-        price, admission = self._price(charge, room), Admission()
+        price, admission = self.price(charge, room), Admission()
         counted = payment.circuit if payment.by_tor else ""
         has_left = self._openings.take(counted)
         try:
@@ -121,10 +121,13 @@ class Gate:
             if has_left and not admission.used:
                 self._openings.give_back(counted)
 
-    def _price(self, charge: Charge, room: int) -> int:
+    def price(self, charge: Charge, room: int) -> int:
+        """The effort that an opening costs now."""
         letters, long, files = self.buckets.fills(room, Charge(0, 0, 0, charge.announced))
         if charge.drafts:
-            return price_of(min(files, long) if charge.long_bytes else files)
+            price = price_of(min(files, long) if charge.long_bytes else files)
+            # By the byte: else one announcement would keep others' files out for a day, for a minute of a phone.
+            return price and toll.rung(price * self.buckets.dear(charge))
         return price_of(long if charge.long_bytes else letters)
 
     def _enter(self, charge: Charge, room: int, effort: int, circuit: str) -> None:
