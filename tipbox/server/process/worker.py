@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
@@ -19,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
+from gevent import monkey
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
@@ -55,6 +57,12 @@ FORGET_TIMES: Final = LONGEST_WINDOW // FORGET_SECONDS + 2
 """How often that is done after the last of them: a budget counts requests of the last minute."""
 HOUR: Final = 3600
 
+UNPATCHED: Final = ("os", "signal", "subprocess")
+"""Modules that gevent leaves alone. Its ``os.close`` in a thread of the pool only asks that thread's loop to close, and
+nobody runs that loop: descriptors would stay open, and the locks on them held, for good. Workers start no processes."""
+PSYCOPG_WAIT: Final = ("PSYCOPG_WAIT_FUNC", "wait_c")
+"""Read by psycopg when it is loaded: it waits without gevent, for it runs in threads of the pool only."""
+
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -64,6 +72,13 @@ class Listener:
 
     application: Wsgi
     demands_circuit: bool
+
+
+def patch() -> None:
+    """Let the standard library wait on gevent's loop, where workers use it from there."""
+    monkey.patch_all(**dict.fromkeys(UNPATCHED, False))
+    name, function = PSYCOPG_WAIT
+    os.environ[name] = function
 
 
 class Response(wsgi.Response):  # type: ignore[misc]
@@ -104,6 +119,14 @@ class Response(wsgi.Response):  # type: ignore[misc]
 
 class Worker(GeventWorker):  # type: ignore[misc]
     """See the module."""
+
+    def patch(self) -> None:
+        """As gunicorn's, which patches more."""
+        patch()
+        self.sockets = [
+            socket.socket(one.FAMILY, socket.SOCK_STREAM, fileno=one.sock.detach())  # of gevent's kind from now on
+            for one in self.sockets
+        ]
 
     def init_process(self) -> None:
         """After the fork, before anything is served."""

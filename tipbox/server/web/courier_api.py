@@ -195,7 +195,7 @@ def _read(threads: Threads, home: Home, prepared: PreparedVolume, begin: int, en
         # The head, with the full length, has gone out: only a cut says that not all follows.
         raise ConnectionAbortedError from error
     finally:
-        context.__exit__(None, None, None)
+        threads.disk(context.__exit__, None, None, None)
 
 
 def _block(pieces: Iterator[bytes]) -> bytes:
