@@ -65,8 +65,8 @@ def test_threads_of_the_pool_need_no_loop(request: pytest.FixtureRequest, stores
 
     found = calls(tmp_path, settings)
 
-    assert found["loops"] == 0
     assert set(found["called"]) <= HARMLESS
+    assert found["loops"] == 0
 
 
 def test_what_would_need_one_is_found(postgresql: str, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
@@ -57,11 +56,10 @@ FORGET_TIMES: Final = LONGEST_WINDOW // FORGET_SECONDS + 2
 """How often that is done after the last of them: a budget counts requests of the last minute."""
 HOUR: Final = 3600
 
-UNPATCHED: Final = ("os", "signal", "subprocess")
-"""Modules that gevent leaves alone. Its ``os.close`` in a thread of the pool only asks that thread's loop to close, and
-nobody runs that loop: descriptors would stay open, and the locks on them held, for good. Workers start no processes."""
-PSYCOPG_WAIT: Final = ("PSYCOPG_WAIT_FUNC", "wait_c")
-"""Read by psycopg when it is loaded: it waits without gevent, for it runs in threads of the pool only."""
+UNPATCHED: Final = ("os", "select", "signal", "subprocess")
+"""Modules that gevent leaves alone. In a thread of the pool its ``select`` makes a loop for that thread, and then its
+``os.close`` only asks that loop, which nobody runs, to close: descriptors would stay open, and locks on them held, for
+good. Nothing on the worker's own loop selects, or starts processes."""
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -77,8 +75,6 @@ class Listener:
 def patch() -> None:
     """Let the standard library wait on gevent's loop, where workers use it from there."""
     monkey.patch_all(**dict.fromkeys(UNPATCHED, False))
-    name, function = PSYCOPG_WAIT
-    os.environ[name] = function
 
 
 class Response(wsgi.Response):  # type: ignore[misc]
