@@ -374,9 +374,51 @@ def test_rates_go_on_in_memory_when_valkey_is_gone(organisations: list[Organisat
 def test_a_blob_store_that_is_not_there_is_named_in_one_line(tmp_path: Path) -> None:
     blobs = S3Blobs(tmp_path, s3_config(f"http://127.0.0.1:{free_port()}", "none"))
 
-    with pytest.raises(NetworkFailed, match=r"check blobs\.url") as raised:
+    with pytest.raises(NetworkFailed, match=r"it does not answer; check that it runs, and blobs\.endpoint") as raised:
         blobs.size("0" * 32)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.real_clock("S3 refuses what was signed at another time, and a server in Go cannot be told one")
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"url": "s3://nobody-made-this/x"}, r"there is no such bucket; make it, or correct blobs\.url"),
+        ({"access_key": "stranger"}, r"it does not let this key in; check blobs\.access_key and blobs\.secret_key"),
+        ({"secret_key": "wrong"}, r"it does not let this key in; check blobs\.access_key and blobs\.secret_key"),
+    ],
+)
+def test_a_bucket_or_a_key_that_is_wrong_is_told_at_the_start(
+    s3: str, organisations: list[Organisation], tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    config = s3_config(s3, new_prefix())
+    made = {"url": config.url, "endpoint": s3, "access_key": "tipbox", "secret_key": S3_SECRET} | settings
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in made.items():
+            environment.setenv(f"TIPBOX_BLOBS_{name.upper()}", value)
+        with pytest.raises(NetworkFailed, match=sentence) as raised:
+            prepare_server(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BLOBS_ENDPOINT", "http://s3.example.org"),
+        ("LIMITS_URL", "valkey://10.0.0.7:6379"),
+        ("DATABASE_URL", "postgresql://tipbox@db.example.org/tips"),
+        ("DATABASE_URL", "postgresql://tipbox@db.example.org/tips?sslmode=require"),
+        ("DATABASE_URL", "postgresql://tipbox@/tips?host=/run/postgresql&hostaddr=10.0.0.7"),
+    ],
+)
+def test_what_is_on_another_machine_needs_tls(
+    organisations: list[Organisation], tmp_path: Path, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"TIPBOX_{name}", value)
+
+    with pytest.raises(Usage, match=r"tls|TLS") as raised:
+        prepare_server(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    assert value not in str(raised.value)
 
 
 def test_a_database_that_is_not_there_is_named_in_one_line(

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
 from tipbox.errors import Usage
@@ -33,6 +36,27 @@ NO_BIND: Final = "-"
 """Given to the master in place of the sources' bind: it serves couriers only."""
 
 
+_ENCRYPTED: Final = frozenset({"https", "rediss", "valkeys"})
+
+
+def is_local(host: str) -> bool:
+    """Whether a store is on this machine: a socket's path, or an address that no network reaches."""
+    if host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _demand_tls(url: str) -> str:
+    """What goes to another machine goes by TLS; what is stored is sealed, but keys, passwords and times are not."""
+    parts = urlsplit(url)
+    if parts.hostname and parts.scheme not in _ENCRYPTED and not is_local(parts.hostname):
+        raise PydanticCustomError("no_tls", "it is on another machine, and goes there without TLS (https, rediss)")
+    return url
+
+
 class Section(BaseModel):
     """A table of the file."""
 
@@ -51,8 +75,8 @@ class Blobs(Section):
 
     url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9._-]+)*/?)?$")
     """Empty: a folder in HOME. Or ``s3://bucket/prefix``."""
-    endpoint: str = ""
-    """Of the S3 service, when it is not Amazon's."""
+    endpoint: Annotated[str, AfterValidator(_demand_tls)] = ""
+    """Of the S3 service, when it is not Amazon's: https://, or http:// on this machine."""
     region: str = "us-east-1"
     access_key: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
@@ -61,7 +85,7 @@ class Blobs(Section):
 class Limits(Section):
     """Requests per minute of one circuit, and of all together. They slow (429), they never close."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_demand_tls)] = Field(
         default="memory://", pattern=r"^(memory|redis|rediss|valkey|valkeys|valkey\+unix|redis\+unix)://.*$"
     )
     """Where counts are kept: the workers' memory, or a Valkey or Redis without persistence."""

@@ -47,6 +47,9 @@ _S3_CHUNK: Final = 8 * MIB
 _S3_MOST_CHUNKS: Final = 9_000
 _S3_TIMEOUT: Final = timedelta(seconds=20)
 _S3_ABANDONED: Final = timedelta(days=1)
+_NO_BUCKET: Final = "NoSuchBucket"
+_SHUT_OUT: Final = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403 Forbidden", "401 Unauthorized")
+"""Codes of S3, where obstore has no error of its own for them."""
 
 
 Span: TypeAlias = tuple[int, int]
@@ -356,7 +359,7 @@ class _IncomingObject:
         self._file.seek(0)
         # S3 takes 10,000 chunks of an object: larger objects come in larger chunks.
         chunk = max(_S3_CHUNK, -(-size // _S3_MOST_CHUNKS))
-        with _s3_errors():
+        with _s3_errors(names_object=False):
             obstore.put(self._store, self._name, self._file, chunk_size=chunk, max_concurrency=2)
         return self._name
 
@@ -383,7 +386,7 @@ class S3Blobs:
         if config.access_key.get_secret_value():
             options["access_key_id"] = config.access_key.get_secret_value()
             options["secret_access_key"] = config.secret_key.get_secret_value()
-        # Without TLS only where the operator has written http:// in the configuration.
+        # Without TLS only on this machine (config.py).
         plain = config.endpoint.startswith("http://")
         self._spool = spool
         self._store = S3Store(
@@ -435,7 +438,7 @@ class S3Blobs:
 
         # Rows before objects: what is written after the rows were read is too young to be abandoned.
         before, now = datetime.now(UTC) - _S3_ABANDONED, named()
-        with _s3_errors():
+        with _s3_errors(names_object=False):
             abandoned = [
                 entry["path"]
                 for page in obstore.list(self._store)
@@ -447,19 +450,29 @@ class S3Blobs:
 
 
 @contextmanager
-def _s3_errors() -> Iterator[None]:
-    """The errors of the storage service, as a sentence: its own quote requests."""
-    from obstore.exceptions import BaseError, NotFoundError
+def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
+    """The errors of the storage service, as a sentence: its own quote requests.
+
+    ``names_object``: whether what is not found can be an object, and not only the bucket.
+    """
+    from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 
     try:
         yield
-    except NotFoundError:
-        raise FileNotFoundError from None
     except BaseError as error:
-        raise NetworkFailed(
-            f"reaching the blob store: {type(error).__name__}; "
-            "check blobs.url, blobs.endpoint, the keys, and that the service runs"
-        ) from None
+        said = str(error)
+        if isinstance(error, NotFoundError) and names_object and _NO_BUCKET not in said:
+            raise FileNotFoundError from None
+        if isinstance(error, NotFoundError) or _NO_BUCKET in said:
+            sentence = "there is no such bucket; make it, or correct blobs.url"
+        elif isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(one in said for one in _SHUT_OUT):
+            sentence = (
+                "it does not let this key in; check blobs.access_key and blobs.secret_key, "
+                "and that the key may read, write, list and delete in the bucket"
+            )
+        else:
+            sentence = "it does not answer; check that it runs, and blobs.endpoint"
+        raise NetworkFailed(f"reaching the blob store: {sentence}") from None
 
 
 def _s3_delete(store: S3Store, names: list[str]) -> None:

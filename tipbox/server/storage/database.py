@@ -8,16 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from tipbox.errors import InputRefused, Usage
-from tipbox.server.config import Config
+from tipbox.server.config import Config, is_local
 from tipbox.server.home import Home
 from tipbox.server.storage.database_errors import explain
 
 BUSY_SECONDS: Final = 30
+MIGRATING: Final = 0x7469_7062_6F78_0001
+"""Number of PostgreSQL's advisory lock; nothing else of tipbox has it."""
 READ_ONLY: Final = "tipbox_read_only"
 HEAD: Final = "first"
 """The newest revision of the migrations: this version's schema."""
@@ -41,7 +43,7 @@ def make_engine(home: Home, config: Config) -> Engine:
 
     Raises:
         InputRefused: it is not there, or a link.
-        Usage: the URL is not one of PostgreSQL.
+        Usage: the URL is not one of PostgreSQL, or of another machine without TLS.
     """
     written = config.database.url.get_secret_value()
     if not written:
@@ -56,9 +58,20 @@ def make_engine(home: Home, config: Config) -> Engine:
         raise Usage("opening the database: database.url is not a URL; correct the configuration") from None
     if url.get_backend_name() != "postgresql":
         raise Usage("opening the database: database.url must be postgresql://…, or empty for SQLite in HOME")
+    if not all(is_local(host) for host in _hosts(url)) and url.query.get("sslmode") != "verify-full":
+        raise Usage(
+            "opening the database: it is not on this machine, and database.url does not demand TLS; "
+            "add ?sslmode=verify-full, and sslrootcert=FILE"
+        )
     return create_engine(
         url.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True, hide_parameters=True
     )
+
+
+def _hosts(url: URL) -> list[str]:
+    """Where PostgreSQL is; none for the socket of this machine."""
+    named = [url.host or "", *(one for key in ("host", "hostaddr") for one in url.normalized_query.get(key, ()))]
+    return [host for one in named for host in one.split(",") if host]
 
 
 def make_file(home: Home) -> None:
@@ -113,6 +126,8 @@ def migrate(engine: Engine) -> None:
     """
     try:
         with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # hosts that start at once migrate one after the other
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
             current = _revision(connection)
             if current != HEAD:
                 from alembic import command  # half of what a start would take otherwise
