@@ -11,6 +11,8 @@ import pytest
 
 from attackers.people import TipLine, tipbox
 from support.world import Ring, running_world
+from tipbox.server.storage import organisations
+from tipbox.server.storage.open_server import open_server
 
 
 @pytest.fixture(name="line")
@@ -27,8 +29,9 @@ def test_its_reply_is_read(line: TipLine) -> None:
     line.answer("fidh")
     assert source.told_by("fidh") == [answer], "the control: with its manifest it is read"
     line.server.stop()
-    for keys in (line.keys, line.server.home / "keys"):
-        (keys / "fidh.json").unlink()
+    (line.keys / "fidh.json").unlink()
+    with open_server(line.server.home) as server:
+        assert organisations.remove(server.home, server.store, "fidh")
     line.server.start()
     known = ("--trust-server-keys", "--passphrase-file", source.secret, "--json")
     replies = tipbox("source", "inbox", line.url, *known).json["replies"]

@@ -211,13 +211,16 @@ TABLES = {
     "head": "Of each desk, the newest head",
     "inward": "**Bundles**",
     "ledger": "**The clock**",
+    "manifest": "**Organisations**",
     "organisation": "**Organisations**",
     "refused_item": "Of each desk, the newest head",
     "reply": "**Mailboxes**",
     "reply_opening": "**Mailboxes**",
     "run": "**Unfinished uploads**",
     "series": "**Bundles**",
+    "server": "**The server's private keys**",
     "slot": "**Acknowledgements**",
+    "volume": "**Bundles**",
 }
 """Where section 4 says what each table of the server shows."""
 

@@ -653,10 +653,7 @@ def test_a_download_goes_on_beside_a_new_export_until_an_envelope_has_gone(
         path = f"/courier/bundles/{one.name}/{volume['name']}"
         whole = courier.request("GET", path).body
         outward = Bundle(io.BytesIO(whole), one.id, one.find_key)
-        assert {path.name for path in (live.home / "outgoing" / one.name).iterdir()} == {
-            ".day",
-            f"{volume['name']}.head",
-        }
+        assert volume["size"] == len(whole)
         back = inward(live.home.parent / "in", one, outward, [ack(one, sent)]).read_bytes()
         assert courier.request("POST", "/courier/deliver", back).status == 200
         (new,) = courier.request("GET", f"/courier/bundles/{one.name}").json["volumes"]

@@ -133,12 +133,14 @@ def test_the_check_of_a_damaged_database_says_what_to_do_in_each_finding(keys: P
 def test_the_check_names_a_manifest_that_is_damaged(keys: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     prepare_server(home, keys)
-    file = home / "keys" / "kibhr.json"
-    file.write_bytes(file.read_bytes()[:-50])
+    with open_server(home) as server:
+        server.store.write(
+            lambda connection: connection.execute(text("UPDATE manifest SET data = substr(data, 1, length(data) - 50)"))
+        )
     findings = {finding.check: finding for finding in check_server(home) if not finding.ok}
     assert set(findings) == {"manifests", "twice"}
     for finding in findings.values():
-        assert f"{file}: this is not JSON; put the organisation's own file there again" in finding.message
+        assert "the key manifest of kibhr in the database: this is not JSON; restore the backup" in finding.message
 
 
 def test_an_error_that_is_the_program_s_stays_a_bug(keys: Path, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import load
 from tipbox.server.home import Home
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.storage.organisations import ManifestFile, adopt
 from tipbox.server.web.app import create_app
 from tipbox.server.web.headers import HEADERS
 
@@ -114,9 +116,9 @@ def test_a_former_organisation_is_named_while_it_has_replies_here(
     reply = box.reply()
     outward = former.read(write_volumes(server.home, former.name, tmp_path / "out")[0])
     import_bundles(server.home, [inward(tmp_path / "in", former, outward, [box.item(reply)])])
-    (server.home / "keys" / f"{former.name}.json").write_bytes(
-        former.manifest(start=days.today() - timedelta(days=40)).encode()
-    )
+    with open_server(server.home) as opened:
+        expired = former.manifest(start=days.today() - timedelta(days=40), serial=(1, 2))
+        adopt(opened.home, opened.store, ManifestFile(expired, expired.encode()), days.today())
     client = create_app(Home(server.home), load(server.home)).test_client()
     others = sorted(one.id.hex() for one in organisations[1:])
 
@@ -384,7 +386,9 @@ def test_a_new_manifest_is_shown_without_a_restart(organisations: list[Organisat
     with running(tmp_path / "home", keys) as server, server.client() as client:
         before = client.request("GET", "/").body
         other = organisations[1]
-        (server.home / "keys" / f"{other.name}.json").write_bytes(other.manifest().encode())
+        with open_server(server.home) as opened:
+            manifest = other.manifest()
+            adopt(opened.home, opened.store, ManifestFile(manifest, manifest.encode()), days.today())
 
         until(lambda: other.name.encode() in client.request("GET", "/").body)
         assert other.name.encode() not in before

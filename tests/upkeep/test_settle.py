@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Executable, insert, select, text
+from sqlalchemy import Connection, Executable, func, insert, select, text
 
 from support.killed import killed_at
 from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
 from support.server import Here, running
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
+from tipbox.server.bundles import kept_exports
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.config import load
 from tipbox.server.home import Home
 from tipbox.server.storage.blobs import LocalBlobs
 from tipbox.server.storage.database import make_engine
-from tipbox.server.storage.models import Base, Envelope, Slot
+from tipbox.server.storage.models import Base, Envelope, Slot, StoredVolume
+from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep.check import check_server
@@ -170,7 +172,11 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     one = rows(LETTERS)
     other = list(one)
     secrets.SystemRandom().shuffle(other)
-    databases = [arrive(tmp_path / "one", keys, one), arrive(tmp_path / "other", keys, other)]
+    databases = [arrive(tmp_path / "one", keys, one)]
+    # Each server has a key of its own, and the settle stamps with it: made equal, as the decoys were.
+    (tmp_path / "other").mkdir()
+    shutil.copy2(Home(tmp_path / "one").server_key, Home(tmp_path / "other").server_key)
+    databases.append(arrive(tmp_path / "other", keys, other))
     for home in ("one", "other"):
         with sqlite3.connect(Home(tmp_path / home).database) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -180,8 +186,6 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     assert sum(one < other for one, other in pairwise(before)) > 0.9 * LETTERS  # the order of arrival
     assert comparable(databases[0]) != comparable(databases[1])
 
-    # Each server has a key of its own, and the settle stamps with it: made equal, as the decoys were.
-    shutil.copy2(Home(tmp_path / "one").server_key, Home(tmp_path / "other").server_key)
     done = [settle_server(tmp_path / home, today=tomorrow()) for home in ("one", "other")]
 
     assert all(one.is_complete and one.database for one in done)
@@ -351,20 +355,22 @@ def test_stale_files_and_exports_go(server: Here, organisations: list[Organisati
         server.home / "spool" / "tmpabc",
         server.home / "outgoing" / "tmpdef",
     ]
-    present = server.home / "outgoing" / organisations[0].name
-    present.mkdir()
-    today = written(present)
-    (present / ".day").write_text(today.isoformat(), encoding="ascii")
+    name, today = organisations[0].name, days.today()
+    with open_server(server.home) as opened:
+        kept_exports.present_export(opened, name, today)
     old = datetime.combine(today - timedelta(days=3), time(), UTC).timestamp()
     for path in stale:
         path.write_bytes(b"left by a crash")
         os.utime(path, (old, old))
 
+    def count(table: type[StoredVolume]) -> int:
+        return server.read(lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one())
+
     settle_server(server.home, today=today)
     assert not any(path.exists() for path in stale)
-    assert present.exists()
+    assert count(StoredVolume) == 1
     settle_server(server.home, today=today + timedelta(days=1))
-    assert not present.exists()
+    assert count(StoredVolume) == 0
 
 
 def test_it_runs_beside_a_server_under_load(organisations: list[Organisation], keys: Path, tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from tipbox.formats.manifest import server_id
 MODE: Final = 0o700
 SHARED: Final = stat.S_ISGID | stat.S_IWGRP
 """Made so, HOME belongs to a group: the sources' and the couriers' process have a user each."""
-EXPORT_DAY: Final = ".day"
-"""In the folder of an organisation's present export: the day on which it was made."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,12 @@ class Home:
 
     @property
     def keys(self) -> Path:
-        """The manifests in force: the authority."""
+        """Copies of the manifests in force, which are in the database."""
         return self.path / "keys"
 
     @property
     def outgoing(self) -> Path:
-        """Bundles that wait for couriers."""
+        """Folders that are locked while an organisation's export is made; what is made is in the database."""
         return self.path / "outgoing"
 
     @property
@@ -145,16 +143,11 @@ class ServerKeys:
         )
 
 
-def make_server_keys(home: Home) -> None:
-    """Make the server's keys at the first run. They are their maker's alone: the sources' process never reads them.
-
-    Raises:
-        InputRefused: they are there, and damaged.
-    """
-    if not home.server_key.exists():
-        write_file(home.server_key, ServerKeys(SigningKey(random_bytes(KEY_SIZE)), new_seed()).encode(), 0o600)
-    elif os.access(home.server_key, os.R_OK):
-        load_server_keys(home)
+def write_server_keys(home: Home) -> ServerKeys:
+    """Make the server's keys. They are their maker's alone: the sources' process never reads them."""
+    keys = ServerKeys(SigningKey(random_bytes(KEY_SIZE)), new_seed())
+    write_file(home.server_key, keys.encode(), 0o600)
+    return keys
 
 
 def load_server_keys(home: Home, path: Path | None = None) -> ServerKeys:

@@ -80,11 +80,15 @@ def check_onion(files: dict[str, bytes]) -> None:
 
 @dataclass(frozen=True)
 class KnownOrganisation:
-    """An organisation, its identity key, and the last sequence of the Bundles to it."""
+    """An organisation, its identity key, and the last sequence of the Bundles to it.
+
+    ``serial``: the highest that a manifest of it ever had here; None when there was none, or the backup is of before.
+    """
 
     name: str
     identity: bytes = field(repr=False)
     sequence: int = 0
+    serial: tuple[int, int] | None = None
 
     @property
     def id(self) -> bytes:
@@ -93,19 +97,36 @@ class KnownOrganisation:
 
     def encode(self) -> bytes:
         """The record's bytes."""
-        return canonical.encode(
-            {"identity": fields.to_base64(self.identity), "name": self.name, "sequence": self.sequence}
-        )
+        value: dict[str, canonical.Json] = {
+            "identity": fields.to_base64(self.identity),
+            "name": self.name,
+            "sequence": self.sequence,
+        }
+        if self.serial is not None:
+            value["serial"] = list(self.serial)
+        return canonical.encode(value)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """The inverse of ``encode``."""
-        value = fields.members(canonical.decode(data), ("identity", "name", "sequence"))
+        read = canonical.decode(data)
+        names = ("identity", "name", "sequence")
+        has_serial = isinstance(read, dict) and "serial" in read
+        value = fields.members(read, (*names, "serial") if has_serial else names)
         return cls(
             check_organisation_name(fields.text(value, "name")),
             fields.binary(value, "identity", KEY_SIZE),
             fields.integer(value, "sequence", 0, MAX_SAFE_INTEGER),
+            _serial(fields.array(value, "serial")) if has_serial else None,
         )
+
+
+def _serial(value: list[canonical.Json]) -> tuple[int, int]:
+    """Generation and number, as in a manifest."""
+    if len(value) != 2 or not all(type(one) is int and 0 <= one <= MAX_SAFE_INTEGER for one in value):  # noqa: PLR2004
+        raise Malformed("a serial is not two whole numbers")
+    generation, number = (int(str(one)) for one in value)
+    return generation, number
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from sqlalchemy import Connection, func, select
 
 from tipbox.errors import InputRefused, TipboxError
 from tipbox.files.durable import replacing
-from tipbox.formats.base import days
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MAX_ONION_FILE, MAX_SETTINGS
 from tipbox.formats.envelopes.header import Header
 from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
@@ -30,9 +29,9 @@ from tipbox.server.backup.operator_key import PublicKey
 from tipbox.server.config import FILE
 from tipbox.server.credentials import read_onion_credentials
 from tipbox.server.storage.blobs import BlobStore
-from tipbox.server.storage.models import Envelope, Ledger, Organisation, Series, Slot
+from tipbox.server.storage.models import Envelope, Ledger, Organisation, Series, Slot, StoredManifest
 from tipbox.server.storage.open_server import OpenServer, open_server
-from tipbox.server.storage.organisations import read_folder
+from tipbox.server.storage.organisations import in_force
 from tipbox.server.upkeep import upkeep_lock
 
 _ROWS: Final = 8
@@ -78,8 +77,8 @@ def make_backup(
     onion_files = read_onion(onion) if onion is not None else {}
     if credentials is not None:
         onion_files |= read_onion_credentials(credentials)
-    with open_server(home, credentials) as server, upkeep_lock.alone(server.home):
-        return _backup(server, out, to, onion_files, today or days.today())
+    with open_server(home, credentials) as server, upkeep_lock.alone(server):
+        return _backup(server, out, to, onion_files, today or server.today())
 
 
 def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> BackupFacts:
@@ -96,7 +95,7 @@ def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str,
             for one in organisations:
                 data = one.encode()
                 writer.record(Kind.ORGANISATION, len(data), [data])
-            for listed in read_folder(server.home.keys):
+            for listed in in_force(connection):
                 writer.record(Kind.MANIFEST, len(listed.data), [listed.data])
             written = _Envelopes(server, connection, writer).write()
         writer.end(End(written.envelopes).encode())
@@ -152,10 +151,16 @@ def _organisations(connection: Connection) -> Iterator[KnownOrganisation]:
             select(Series.organisation, func.max(Series.sequence)).group_by(Series.organisation)
         )
     }
+    serials = {
+        row[0]: (row[1], row[2])
+        for row in connection.execute(
+            select(StoredManifest.organisation, StoredManifest.generation, StoredManifest.number)
+        )
+    }
     for ident, name, identity in connection.execute(
         select(Organisation.id, Organisation.name, Organisation.identity).order_by(Organisation.id)
     ):
-        yield KnownOrganisation(name, identity, sequences.get(ident, 0))
+        yield KnownOrganisation(name, identity, sequences.get(ident, 0), serials.get(ident))
 
 
 @dataclass(frozen=True)

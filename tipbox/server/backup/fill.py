@@ -20,13 +20,13 @@ from tipbox.server.backup.examine import BackupContents, BackupEnvelope, read_en
 from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
-from tipbox.server.storage import clock, envelope_rows, reply_rows
+from tipbox.server.storage import clock, envelope_rows, identity, reply_rows
 from tipbox.server.storage.blobs import IncomingBlob, open_blobs
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.models import Base, Decoy, DecoyOpening, Ledger, Organisation, Series
 from tipbox.server.storage.open_server import OpenServer
-from tipbox.server.storage.organisations import adopt, pin_folder
+from tipbox.server.storage.organisations import adopt, read_folder, remember
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep.check import check_open_server
@@ -90,10 +90,10 @@ def fill_server(
         server = OpenServer(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
         server.store.write(clear)
         counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
-        for listed in examined.manifests:
+        # Newer manifests may have been in the folder before the restore; of one serial, what is there stays.
+        found = (*read_folder(folder.keys), *examined.manifests)
+        for listed in sorted(found, key=lambda one: one.manifest.serial, reverse=True):
             adopt(folder, server.store, listed, today)
-        # Newer manifests may have been here before the restore: adopt pins nothing for them.
-        pin_folder(folder, server.store)
         # After the rows: it is by this file that a folder counts as a server's (must_exist).
         write_file(folder.server_key, examined.secrets.keys.encode())
         sweep(server.store, server.blobs)
@@ -159,6 +159,8 @@ class _Filling:
             self._connection.execute(insert(Organisation).values(id=one.id, name=one.name, identity=one.identity))
             sequence = one.sequence + _AHEAD + _AHEAD_A_DAY * self._passed
             self._connection.execute(insert(Series).values(organisation=one.id, direction=OUTWARD, sequence=sequence))
+            if one.serial is not None:
+                remember(self._connection, one.id, one.serial)
         envelopes = expired = 0
         for record in reader.records():
             if record.kind is not Kind.ENVELOPE:
@@ -168,6 +170,7 @@ class _Filling:
             envelopes += outcome is Outcome.STORED
             expired += outcome is Outcome.EXPIRED
         clock.begin(self._connection, self._today, self._seen)
+        identity.note(self._connection, self._examined.secrets.keys)
         return _Counts(envelopes, expired)
 
     def _envelope(self, reader: Reader, record: Record) -> Outcome:

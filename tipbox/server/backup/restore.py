@@ -63,7 +63,7 @@ def restore_backup(
     with file.open("rb") as source:
         examined = examine_backup(Reader(source, seed), today)
         folder.path.mkdir(mode=MODE, parents=True, exist_ok=True)
-        with upkeep_lock.alone(folder):
+        with upkeep_lock.alone_here(folder):
             _must_be_empty(folder)
             if onion is not None:
                 _must_be_empty_onion(onion, examined.secrets.onion)

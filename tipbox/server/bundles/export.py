@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from tipbox.errors import TOO_LARGE_A_FILE, Full, InputRefused, NotFound
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
-from tipbox.formats.base import days, padding
+from tipbox.formats.base import padding
 from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, Head, Index, ItemEntry, Receipt
@@ -86,7 +86,7 @@ def write_volumes(home: Path, organisation: str, out: Path, *, today: date | Non
         InputRefused: its file system takes no file that large; none is left there.
     """
     with open_server(home) as server:
-        return write_volumes_of(server, organisation, out, today or days.today())
+        return write_volumes_of(server, organisation, out, today or server.today())
 
 
 def write_volumes_of(server: OpenServer, organisation: str, out: Path, today: date) -> list[Path]:
@@ -134,6 +134,16 @@ class PreparedVolume:
         return len(self.report).to_bytes(_REPORT_LENGTH) + self.report + self.sealed.save()
 
     @property
+    def sequence(self) -> int:
+        """The number of its export."""
+        return int(self.name.rsplit("-", 2)[1])
+
+    @property
+    def number(self) -> int:
+        """Its own number within the export, from 1."""
+        return int(self.name.rsplit("-", 2)[2].removesuffix(".bundle"))
+
+    @property
     def envelopes(self) -> list[bytes]:
         """The ids of its Envelopes."""
         return [entry.hash for entry in self.sealed.entries if entry.kind == ENVELOPE]
@@ -159,9 +169,9 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
         NotFound: no such organisation here.
         NoCurrentKey: its manifest names no receiving key for this day.
     """
-    listed = find_by_name(server.home, organisation)
+    listed = find_by_name(server.store, organisation)
     if listed is None:
-        raise NotFound(f"exporting to {organisation}: there is no such organisation in {server.home.keys}")
+        raise NotFound(f"exporting to {organisation}: there is no such organisation on this server")
     manifest = listed.manifest
     manifest.check(today)
     key = manifest.current_key(today)

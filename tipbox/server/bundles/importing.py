@@ -25,7 +25,6 @@ from tipbox.errors import (
     WrongReader,
     WrongSender,
 )
-from tipbox.formats.base import days
 from tipbox.formats.base.limits import MAX_ACKS, MAX_MANIFEST
 from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.bundles.acknowledgement import read_acknowledgement
@@ -40,7 +39,7 @@ from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
 from tipbox.server.storage.models import CustodyHead, InwardBundle, RefusedItem
 from tipbox.server.storage.open_server import OpenServer, open_server
-from tipbox.server.storage.organisations import ManifestFile, adopt, read_folder
+from tipbox.server.storage.organisations import ManifestFile, adopt, in_force
 
 _BATCH: Final = 200
 """Envelopes acknowledged in one transaction: a running server is not kept waiting."""
@@ -107,7 +106,7 @@ def import_bundles(home: Path, files: Sequence[Path], *, today: date | None = No
         OSError: a file cannot be read.
     """
     with open_server(home) as server:
-        return [_import(server, path, today or days.today()) for path in files]
+        return [_import(server, path, today or server.today()) for path in files]
 
 
 def _import(server: OpenServer, path: Path, today: date) -> ImportResult:
@@ -171,7 +170,7 @@ def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, toda
 
 
 def _in_force(server: OpenServer, organisation: bytes) -> Manifest | None:
-    return next((one.manifest for one in read_folder(server.home.keys) if one.manifest.id == organisation), None)
+    return next((one.manifest for one in server.store.read(in_force) if one.manifest.id == organisation), None)
 
 
 def _newer(held: Manifest, data: bytes) -> list[ManifestFile]:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from tipbox.errors import Usage
-from tipbox.formats.base import days
 from tipbox.server.config import NO_BIND, Config, load
-from tipbox.server.home import Home, make_server_keys
+from tipbox.server.home import Home
 from tipbox.server.storage.blobs import open_blobs
-from tipbox.server.storage.clock import tick
+from tipbox.server.storage.clock import Calendar, must_agree, tick
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
-from tipbox.server.storage.organisations import adopt_folder
+from tipbox.server.storage.identity import claim
+from tipbox.server.storage.organisations import adopt_folder, take_over_folder
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 
@@ -40,22 +40,25 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
     Raises:
         TipboxError: the configuration, the database or a manifest is not right; the sentence says which.
     """
-    day = today or days.today()
     folder = Home(home)
     # First: to make what is missing would hide that a restore was cut off.
     folder.must_be_whole()
     os.umask(folder.umask)
     config = load(home)
     folder.make()
-    make_server_keys(folder)
     if not config.database.url.get_secret_value():
         make_file(folder)
     engine = make_engine(folder, config)
     try:
+        store = Store(engine)
+        with explained("opening the database"):
+            must_agree(store)
         with explained("using the database"):
             migrate(engine)
-            store = Store(engine)
+            claim(folder, store)
+            day = today or Calendar(store)()
             store.write(refill)
+            take_over_folder(folder, store, day)
             # Before anything is served: sources must not seal to a manifest that the operator has replaced.
             adopt_folder(folder, store, keys, day)
             # A start counts as a day seen, also when no request follows.

@@ -1,17 +1,29 @@
-"""The server's clock: days that it has itself seen. A jump of more than two days stops pruning until confirmed."""
+"""The server's clock: days that it has itself seen. A jump of more than two days stops pruning until confirmed.
+
+PostgreSQL is shared by hosts, so the day is the one that it has: a host whose own clock is wrong cannot make the others
+believe in a jump.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from time import monotonic
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
+from tipbox.errors import InputRefused
+from tipbox.formats.base import days
 from tipbox.server.storage.models import Ledger
+from tipbox.server.storage.transactions import Store
 
 LARGEST_JUMP: Final = 2
 """Days. A server that was off for a day goes on by itself; one whose clock went wrong expires nothing."""
+LARGEST_DIFFERENCE: Final = timedelta(minutes=10)
+"""Between the clock of a host and that of PostgreSQL."""
+_ASK_AGAIN: Final = 60.0
+"""Seconds for which a worker goes on from the time that PostgreSQL told it."""
 _READ: Final = select(Ledger.last_day, Ledger.days_seen, Ledger.held)
 
 
@@ -22,6 +34,48 @@ class Clock:
     today: date
     days_seen: int
     held: bool
+
+
+class Calendar:
+    """Which day it is, UTC: by PostgreSQL's clock, or this machine's when the database is SQLite."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asked = -_ASK_AGAIN
+        self._told: datetime | None = None
+
+    def __call__(self) -> date:
+        """Today."""
+        if not _is_shared(self._store):
+            return days.today()
+        if self._told is None or monotonic() - self._asked >= _ASK_AGAIN:
+            self._told = self._store.read(_now)
+            # After the answer: midnight may come late by the time that took, and never early.
+            self._asked = monotonic()
+        return (self._told + timedelta(seconds=monotonic() - self._asked)).date()
+
+
+def must_agree(store: Store) -> None:
+    """InputRefused when this host's clock is not PostgreSQL's: one of the two is wrong, and nothing must go by it."""
+    if not _is_shared(store):
+        return
+    told, own = store.read(_now), datetime.now(UTC).replace(tzinfo=None)
+    if abs(told - own) > LARGEST_DIFFERENCE:
+        raise InputRefused(
+            f"comparing clocks: this host says {own:%Y-%m-%d %H:%M}, PostgreSQL says {told:%Y-%m-%d %H:%M} (UTC); "
+            "set the one right that is wrong, and start again"
+        )
+
+
+def _is_shared(store: Store) -> bool:
+    """Whether hosts may share the database; SQLite has the clock of its machine."""
+    return store.engine.dialect.name == "postgresql"
+
+
+def _now(connection: Connection) -> datetime:
+    """The time in UTC that PostgreSQL has."""
+    told: datetime = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+    return told
 
 
 def tick(connection: Connection, today: date) -> Clock:

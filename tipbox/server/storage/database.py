@@ -21,7 +21,7 @@ BUSY_SECONDS: Final = 30
 MIGRATING: Final = 0x7469_7062_6F78_0001
 """Number of PostgreSQL's advisory lock; nothing else of tipbox has it."""
 READ_ONLY: Final = "tipbox_read_only"
-HEAD: Final = "first"
+HEAD: Final = "effort"
 """The newest revision of the migrations: this version's schema."""
 _BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions of databases with Envelopes that no desk can open any more."""

@@ -52,6 +52,48 @@ class Organisation(Base):
     """Bytes of its replies, in all mailboxes."""
 
 
+class Server(Base):
+    """One row: the id of the server that this database belongs to, once it has keys."""
+
+    __tablename__ = "server"
+    __table_args__ = (CheckConstraint("one = 1", name="one"), NO_ROWID)
+
+    one: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[bytes] = mapped_column(ID)
+
+
+class StoredManifest(Base):
+    """The key manifest in force of an organisation, as it came, and the highest serial that was ever in force.
+
+    ``data`` is None for an organisation that was removed: its serial stays, so that no revoked manifest comes back.
+    """
+
+    __tablename__ = "manifest"
+
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    number: Mapped[int] = mapped_column(BigInteger)
+    data: Mapped[bytes | None]
+
+
+class StoredVolume(Base):
+    """A volume of one of the last two exports to an organisation, without its Envelopes.
+
+    ``day``: on which the export was made. ``listed``: whether couriers are told of it, or only may read on. ``head``:
+    all that is needed to make its bytes again.
+    """
+
+    __tablename__ = "volume"
+
+    organisation: Mapped[bytes] = mapped_column(ForeignKey("organisation.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[dt.date] = mapped_column(Date)
+    listed: Mapped[bool]
+    size: Mapped[int] = mapped_column(BigInteger)
+    head: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Envelope(Base):
     """A stored Envelope.
 

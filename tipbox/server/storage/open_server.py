@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from tipbox.server.config import Config, load
 from tipbox.server.credentials import SERVER_KEY
 from tipbox.server.home import Home, ServerKeys, load_server_keys
+from tipbox.server.storage import identity
 from tipbox.server.storage.blobs import BlobStore, open_blobs
+from tipbox.server.storage.clock import Calendar, must_agree
 from tipbox.server.storage.database import make_engine, must_be_current
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.transactions import Store
@@ -26,6 +29,10 @@ class OpenServer:
     store: Store
     blobs: BlobStore
     keys: ServerKeys
+
+    def today(self) -> date:
+        """The day, UTC, by the clock that all hosts share."""
+        return Calendar(self.store)()
 
 
 @contextmanager
@@ -51,6 +58,8 @@ def open_server(path: Path, credentials: Path | None = None) -> Iterator[OpenSer
         must_be_current(engine)
         server = OpenServer(home, config, Store(engine), open_blobs(home, config.blobs), load_server_keys(home, keys))
         with explained("using the database"):
+            must_agree(server.store)
+            identity.must_be_of(server.store, server.keys, home)
             yield server
     finally:
         engine.dispose()

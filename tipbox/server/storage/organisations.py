@@ -1,4 +1,8 @@
-"""The organisations of this server: the manifests in ``HOME/keys``, and the identity keys pinned in the database."""
+"""The organisations of this server: the manifests in force, and the identity keys that are pinned.
+
+Both are in the database, which hosts share: a manifest that replaced another is served by each of them within a second.
+``HOME/keys`` has copies.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,22 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tipbox.errors import IdentityChanged, InputRefused, NoCurrentKey, NotYetValid, OlderSerial, TipboxError
 from tipbox.files.durable import write_file
 from tipbox.formats.base.limits import MAX_MANIFEST, MAX_SLOTS
 from tipbox.formats.manifest import Manifest
 from tipbox.server.home import Home
-from tipbox.server.storage.models import Organisation
+from tipbox.server.storage.models import Organisation, StoredManifest
 from tipbox.server.storage.transactions import Store
 
 LOOK_AGAIN: Final = 1.0
-"""Seconds for which a worker believes that HOME/keys is as it was."""
+"""Seconds for which a worker believes that no manifest has come or gone."""
 _FILE: Final = re.compile(r"[a-z0-9-]{1,32}\.json", re.ASCII)
 """Not a file that is being written: those begin with a dot."""
 
@@ -69,25 +72,42 @@ def read_folder(folder: Path) -> list[ManifestFile]:
     return sorted(listed, key=lambda one: one.manifest.id)
 
 
-class Roster:
-    """The manifests in force, read again when the folder changes."""
+def in_force(connection: Connection) -> list[ManifestFile]:
+    """The manifests in force, by organisation id. An error names the organisation."""
+    rows = connection.execute(
+        select(Organisation.name, StoredManifest.data)
+        .join(StoredManifest, StoredManifest.organisation == Organisation.id)
+        .where(StoredManifest.data.is_not(None))
+        .order_by(Organisation.id)
+    ).all()
+    return [_parsed(name, data) for name, data in rows]
 
-    def __init__(self, home: Home) -> None:
-        self._folder = home.keys
+
+def _parsed(name: str, data: bytes) -> ManifestFile:
+    try:
+        return ManifestFile(Manifest.parse(data), data)
+    except TipboxError as error:
+        raise type(error)(
+            f"reading the key manifest of {name} in the database: {error}; restore the backup, or ask for a newer one"
+        ) from error
+
+
+class Roster:
+    """The manifests in force, read again when the database has others: another host may have taken them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._looked = -LOOK_AGAIN
-        self._stamp: object = None
+        self._serials: object = None
         self._listed: list[ManifestFile] = []
 
     def listed(self) -> list[ManifestFile]:
         """All manifests, by organisation id."""
         if monotonic() - self._looked >= LOOK_AGAIN:
-            # Inodes too: a file that replaced another may have its name and its time.
-            stamp = sorted(
-                (path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in self._folder.glob("*.json")
-            )
-            if stamp != self._stamp:
-                self._listed = read_folder(self._folder)
-                self._stamp = stamp
+            serials = self._store.read(_serials)
+            if serials != self._serials:
+                self._listed = self._store.read(in_force)
+                self._serials = serials
             self._looked = monotonic()
         return self._listed
 
@@ -96,27 +116,45 @@ class Roster:
         return [one for one in self.listed() if one.serves(today)]
 
 
+def _serials(connection: Connection) -> list[tuple[bytes, int, int]]:
+    """Of the manifests in force: no two of an organisation have the same."""
+    rows = connection.execute(
+        select(StoredManifest.organisation, StoredManifest.generation, StoredManifest.number)
+        .where(StoredManifest.data.is_not(None))
+        .order_by(StoredManifest.organisation)
+    ).all()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 def _folded(manifest: Manifest) -> str:
     """The name that sources see, as it looks: without what width, case and spaces make of it."""
     return " ".join(unicodedata.normalize("NFKC", manifest.name).casefold().split())
 
 
-def find_by_name(home: Home, name: str) -> ManifestFile | None:
+def find_by_name(store: Store, name: str) -> ManifestFile | None:
     """The manifest in force of an organisation, by its short name."""
-    return next((one for one in read_folder(home.keys) if one.manifest.organisation == name), None)
+    return next((one for one in store.read(in_force) if one.manifest.organisation == name), None)
 
 
 def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
-    """Take a manifest into HOME/keys when its serial is higher than that of the one there; whether it was taken.
+    """Take a manifest when its serial is higher than that of the one in force; whether it was taken.
 
     One whose life has not begun does not take the place of another.
 
     Raises:
         IdentityChanged: the organisation's identity key is pinned, and is another one.
-        InputRefused: there are too many organisations, or another one has the same name.
+        InputRefused: there are too many organisations, another one has the same name, or a higher serial was in force
+            before the organisation was removed.
     """
-    manifest = listed.manifest
-    held = find_by_name(home, manifest.organisation)
+    is_taken = store.write(lambda connection: _adopt(connection, listed, today))
+    if is_taken:
+        _copy(home, listed)
+    return is_taken
+
+
+def _adopt(connection: Connection, listed: ManifestFile, today: date) -> bool:
+    manifest, known = listed.manifest, in_force(connection)
+    held = next((one for one in known if one.manifest.organisation == manifest.organisation), None)
     if held is not None:
         try:
             manifest.check_replaces(held.manifest)
@@ -127,23 +165,75 @@ def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
         # Until then sources would have no key of this organisation to seal to.
         if not listed.has_begun(today):
             return False
-    if any(
-        _folded(one.manifest) == _folded(manifest) for one in read_folder(home.keys) if one.manifest.id != manifest.id
-    ):
+    if any(_folded(one.manifest) == _folded(manifest) for one in known if one.manifest.id != manifest.id):
         raise InputRefused(
             f"taking the key manifest of {manifest.organisation}: another organisation shows the same name; "
             "ask both, sources could not tell them apart"
         )
-    # Before it is served. After a crash in between, the next start takes the same file again.
-    store.write(lambda connection: _pin(connection, manifest))
-    write_file(home.keys / f"{manifest.organisation}.json", listed.data, home.file_mode)
+    _pin(connection, manifest)
+    _refuse_revoked(connection, manifest)
+    connection.execute(delete(StoredManifest).where(StoredManifest.organisation == manifest.id))
+    remember(connection, manifest.id, manifest.serial, listed.data)
     return True
 
 
-def pin_folder(home: Home, store: Store) -> None:
-    """Pin the identity keys of the manifests in HOME/keys: after a restore, which may have found newer ones there."""
-    for listed in read_folder(home.keys):
-        store.write(partial(_pin, manifest=listed.manifest))
+def remember(connection: Connection, organisation: bytes, serial: tuple[int, int], data: bytes | None = None) -> None:
+    """Note a manifest as the newest of an organisation that has none noted; None: it is not in force."""
+    generation, number = serial
+    connection.execute(
+        insert(StoredManifest).values(organisation=organisation, generation=generation, number=number, data=data)
+    )
+
+
+def _refuse_revoked(connection: Connection, manifest: Manifest) -> None:
+    """InputRefused for one that is older than what was ever in force: its keys may be in others' hands."""
+    highest = connection.execute(
+        select(StoredManifest.generation, StoredManifest.number).where(StoredManifest.organisation == manifest.id)
+    ).one_or_none()
+    if highest is not None and manifest.serial < (highest[0], highest[1]):
+        raise InputRefused(
+            f"taking the key manifest of {manifest.organisation}: a newer one, {highest[0]}.{highest[1]}, was in force "
+            "here before, so this one may be revoked; ask the organisation for its newest"
+        )
+
+
+def remove(home: Home, store: Store, name: str) -> bool:
+    """Take an organisation's manifest out of force; whether there was one. Its serial and its identity key stay known.
+
+    Tips that have a slot for it stay until they are acknowledged or expire; replies of it can still be read.
+    """
+
+    def take_out(connection: Connection) -> bool:
+        ids = select(Organisation.id).where(Organisation.name == name)
+        held = StoredManifest.organisation.in_(ids), StoredManifest.data.is_not(None)
+        return bool(connection.execute(update(StoredManifest).where(*held).values(data=None)).rowcount)
+
+    is_removed = store.write(take_out)
+    (home.keys / f"{name}.json").unlink(missing_ok=True)
+    return is_removed
+
+
+def _copy(home: Home, listed: ManifestFile) -> None:
+    """Keep a copy in HOME/keys: for people, and for what reads files."""
+    write_file(home.keys / f"{listed.manifest.organisation}.json", listed.data, home.file_mode)
+
+
+def take_over_folder(home: Home, store: Store, today: date) -> None:
+    """Take what HOME/keys holds when the database has no manifest yet: until the first one had, the folder was used."""
+    if store.read(_has_any):
+        return
+    listed = read_folder(home.keys)
+
+    def take(connection: Connection) -> None:
+        if not _has_any(connection):
+            for one in listed:
+                _adopt(connection, one, today)
+
+    store.write(take)  # all or none: a start that is cut off begins again
+
+
+def _has_any(connection: Connection) -> bool:
+    return connection.execute(select(StoredManifest.organisation).limit(1)).first() is not None
 
 
 def _pin(connection: Connection, manifest: Manifest) -> None:
@@ -173,7 +263,7 @@ def adopt_folder(home: Home, store: Store, folder: Path, today: date) -> list[st
     if not folder.is_dir():
         raise InputRefused(f"reading key manifests: {folder} is not a folder; name one with --keys")
     listed = read_folder(folder)
-    if not listed and not any(home.keys.glob("*.json")):
+    if not listed and not store.read(_serials):
         raise NoCurrentKey(
             f"reading key manifests: there is none in {folder}; put the organisations' .json files there"
         )

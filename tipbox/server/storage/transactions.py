@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, select
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
@@ -104,6 +104,22 @@ class Store:
         reader = self._reader if self._sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with reader.connect() as connection:
             yield connection
+
+    @contextmanager
+    def one_at_a_time(self, number: int, file: AbstractContextManager[None]) -> Iterator[None]:
+        """What only one process may do at a time, of all hosts that share the database.
+
+        Args:
+            number: of PostgreSQL's advisory lock, which ends with its transaction, however that ends.
+            file: a lock for the processes of this host.
+        """
+        with file:
+            if self._sqlite:
+                yield
+                return
+            with self.engine.begin() as connection:
+                connection.execute(select(func.pg_advisory_xact_lock(number)))
+                yield
 
     def forget(self) -> None:
         """Give up the connections: the values of a statement lie in its connection until it is run again.

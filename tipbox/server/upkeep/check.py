@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import func, select, text
 
 from tipbox.errors import NotFound, TipboxError
-from tipbox.formats.base import days, padding
+from tipbox.formats.base import padding
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import (
@@ -25,7 +25,7 @@ from tipbox.server.storage.models import (
     Run,
 )
 from tipbox.server.storage.open_server import OpenServer, open_server
-from tipbox.server.storage.organisations import read_folder
+from tipbox.server.storage.organisations import in_force
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.settle import last_settled
 
@@ -59,7 +59,7 @@ def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None =
     """
     try:
         with open_server(home) as server:
-            return check_open_server(server, today or days.today(), more)
+            return check_open_server(server, today or server.today(), more)
     except NotFound:
         raise
     except TipboxError as error:
@@ -213,7 +213,7 @@ def _manifests(server: OpenServer, today: date) -> Finding:
 
 
 def _manifest_troubles(server: OpenServer, today: date) -> Iterator[str]:
-    for listed in read_folder(server.home.keys):
+    for listed in server.store.read(in_force):
         manifest = listed.manifest
         days_left = (manifest.end - today).days
         if not listed.serves(today):
@@ -233,7 +233,7 @@ def _twice(server: OpenServer, today: date) -> Finding:
             .order_by(InwardBundle.second)
         ).all()
     )
-    names = {listed.manifest.id: listed.manifest.organisation for listed in read_folder(server.home.keys)}
+    names = {listed.manifest.id: listed.manifest.organisation for listed in server.store.read(in_force)}
     told = ", ".join(f"number {sequence} of {names.get(ident, 'a former organisation')}" for ident, sequence in found)
     return _first(
         "twice",

@@ -10,7 +10,6 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
-from tipbox.formats.base import days
 from tipbox.server.storage import clock, envelope_rows, reply_rows
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.models import DayCount, Deposit, Draft, FinishedToken, Run
@@ -46,7 +45,7 @@ def prune_server(home: Path, *, confirm_clock: bool = False, today: date | None 
         today: the day, UTC.
     """
     with open_server(home) as server:
-        return prune_open_server(server, confirm_clock=confirm_clock, today=today or days.today())
+        return prune_open_server(server, confirm_clock=confirm_clock, today=today or server.today())
 
 
 def prune_open_server(server: OpenServer, *, confirm_clock: bool, today: date) -> PruneResult:

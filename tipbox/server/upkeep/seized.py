@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, text
 
-from tipbox.formats.base import days
 from tipbox.server.config import FILE
 from tipbox.server.home import Home
 from tipbox.server.storage.blobs import SETTLED, LocalBlobs
@@ -31,6 +30,7 @@ from tipbox.server.storage.models import (
     Reply,
     Series,
     Slot,
+    StoredVolume,
 )
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.upkeep.settle import last_settled
@@ -155,7 +155,7 @@ def report_seized(home: Path, *, today: date | None = None) -> SeizureReport:
         TipboxError: the server's folder is not right.
     """
     with open_server(home) as server:
-        return report_seized_of(server, today or days.today())
+        return report_seized_of(server, today or server.today())
 
 
 def report_seized_of(server: OpenServer, today: date) -> SeizureReport:
@@ -263,7 +263,6 @@ def _files(server: OpenServer) -> dict[str, Any]:
         "blobs, unsettled": _count(home.blobs.iterdir()),
         "blobs, settled": _count((home.blobs / SETTLED).glob("*")),
         "spool": _count(home.spool.iterdir()),
-        "exports": _count(home.outgoing.rglob("*.head")),
         "key manifests": _count(home.keys.glob("*.json")),
     }
     if not server.blobs.local:
@@ -310,8 +309,8 @@ def _order(server: OpenServer, found: SeizureReport, settled: date | None, today
         yield from _file_times(server.blobs)
     else:
         yield "S3 keeps the second at which every body was written."
-    if found.files["exports"]:
-        yield f"{found.files['exports']} exports show when couriers fetched; what is in them is in random order."
+    if volumes := found.rows[StoredVolume.__tablename__]:
+        yield f"{volumes} volumes of exports show on which day couriers fetched; what is in them is in random order."
     yield "The files of key manifests, and the server's own, show when they were written."
 
 

@@ -23,8 +23,9 @@ from typing import Final
 from tipbox.errors import Full, Malformed
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.formats.base import days
+from tipbox.server.bundles import kept_exports
 from tipbox.server.bundles.export import stamp_all
-from tipbox.server.home import EXPORT_DAY, Home
+from tipbox.server.home import Home
 from tipbox.server.storage.blobs import PIECE, READ_NEVER, SETTLED, LocalBlobs, only_reader, open_plain
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.open_server import OpenServer, open_server
@@ -67,13 +68,14 @@ def settle_server(home: Path, *, today: date | None = None) -> SettleResult:
     Raises:
         Full: there is no room to rewrite the database; it stays as it was.
     """
-    with open_server(home) as server, upkeep_lock.alone(server.home):
-        return settle_open_server(server, today or days.today())
+    with open_server(home) as server, upkeep_lock.alone(server):
+        return settle_open_server(server, today or server.today())
 
 
 def settle_open_server(server: OpenServer, today: date) -> SettleResult:
     """``settle_server`` on a server that is open."""
     removed = sum(1 for _ in _remove_stale(server.home, today)) + sweep(server.store, server.blobs)
+    removed += kept_exports.drop_before(server.store, today)
     files = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else _NO_FILES
     removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
     stamp_all(server)  # before the rewrite, which leaves nothing of who had a stamp already
@@ -172,7 +174,7 @@ def _remove_stale(home: Home, today: date) -> Iterator[Path]:
             if _remove(path, before):
                 yield path
     for path in (*home.spool.iterdir(), *home.outgoing.iterdir()):
-        if _remove(path, today if (path / EXPORT_DAY).exists() else yesterday):  # others may be in the making
+        if _remove(path, yesterday):  # others may be in the making
             yield path
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from tipbox.formats.base import days
 from tipbox.formats.manifest import id_digits
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import Draft, Envelope, Ledger, Reply, Slot
 from tipbox.server.storage.open_server import open_server
-from tipbox.server.storage.organisations import read_folder
+from tipbox.server.storage.organisations import in_force
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
     Raises:
         TipboxError: the server's folder is not right.
     """
-    day = today or days.today()
     with open_server(home) as server:
+        day = today or server.today()
         held, stored, reply_bytes, envelopes, replies, drafts, announced, waiting = server.store.read(
             lambda connection: (
                 *connection.execute(select(Ledger.held, Ledger.body_bytes, Ledger.reply_bytes)).one(),
@@ -103,7 +102,7 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
                     listed.serves(day),
                     coarse(counts.get(listed.manifest.id, 0)),
                 )
-                for listed in read_folder(server.home.keys)
+                for listed in server.store.read(in_force)
             ],
         )
 

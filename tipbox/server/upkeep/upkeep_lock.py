@@ -1,13 +1,23 @@
-"""What settles, backs up or restores HOME does so alone: one such command at a time, beside a running server."""
+"""What settles, backs up or restores does so alone: one such command at a time on all hosts, beside running servers."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Final
 
 from tipbox.files.lock import exclusive
 from tipbox.server.home import Home
+from tipbox.server.storage.open_server import OpenServer
+
+_NUMBER: Final = 0x7469_7062_6F78_0002
+"""Of PostgreSQL's advisory lock; nothing else of tipbox has it."""
 
 
-def alone(home: Home) -> AbstractContextManager[None]:
-    """Wait for the other command, then keep others out."""
+def alone(server: OpenServer) -> AbstractContextManager[None]:
+    """Wait for the other command, also one of another host on the same database, then keep others out."""
+    return server.store.one_at_a_time(_NUMBER, alone_here(server.home))
+
+
+def alone_here(home: Home) -> AbstractContextManager[None]:
+    """The same on this host only: where there is no database yet."""
     return exclusive(home.upkeep, mode=home.file_mode)

@@ -8,14 +8,13 @@ from datetime import date
 from flask import Flask
 from flask_babel import Babel
 
-from tipbox.formats.base import days
 from tipbox.resources import locale_dir, templates_dir
 from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.mailboxes.mailbox import Mailboxes
 from tipbox.server.storage.blobs import open_blobs
-from tipbox.server.storage.clock import tick
+from tipbox.server.storage.clock import Calendar, tick
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import InPlaceThreads, Threads
 from tipbox.server.storage.organisations import Roster
@@ -44,7 +43,7 @@ def create_app(
     config: Config,
     *,
     threads: Threads | None = None,
-    today: Callable[[], date] = days.today,
+    today: Callable[[], date] | None = None,
     cells: Cells | None = None,
     clocks: Clocks | None = None,
 ) -> Flask:
@@ -54,7 +53,7 @@ def create_app(
         home: the server's folder, made and migrated.
         config: the configuration.
         threads: where blocking work runs.
-        today: the day in UTC.
+        today: the day in UTC; by default the database's, see storage/clock.py.
         cells: memory that all workers share; some of its own by default.
         clocks: of the budgets, and of the toll.
     """
@@ -65,8 +64,9 @@ def create_app(
     Babel(
         app, default_locale=SOURCE_LANGUAGE, default_translation_directories=str(locale_dir()), default_domain="tipbox"
     )
-    roster = Roster(home)
     store = Store(make_engine(home, config), threads)
+    roster = Roster(store)
+    today = today or Calendar(store)
     pages = Pages(roster, CollectedDays(store), config, languages, today)
     # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
@@ -85,7 +85,8 @@ def create_app(
 
     def hourly() -> None:
         gate.forget()
-        store.write(lambda connection: tick(connection, today()))
+        day = today()  # it may ask the database, which nothing may in a transaction
+        store.write(lambda connection: tick(connection, day))
 
     app.extensions[HOURLY] = hourly
     intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "effort"
-down_revision = "first"
+down_revision = "hosts"
 
 
 def upgrade() -> None:

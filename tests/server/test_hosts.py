@@ -1,0 +1,300 @@
+"""Several hosts on one PostgreSQL are one server: one identity, the same manifests and exports, one clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from support.client import bearer
+from support.clock import later
+from support.loopback import until
+from support.sealed import Box, Organisation, Sent, envelope, inward, keys_folder, three
+from support.server import start
+from support.services import S3_SECRET, new_database, new_prefix, s3_config
+from tipbox.errors import InputRefused, TipboxError
+from tipbox.formats.base import days
+from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle_write import item_of
+from tipbox.formats.mailbox_list import MailboxList, encode_tokens
+from tipbox.server.bundles.export import write_volumes
+from tipbox.server.bundles.importing import import_bundles
+from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
+from tipbox.server.process.run import prepare_server
+from tipbox.server.storage import organisations as kept_organisations
+from tipbox.server.storage.executors import InPlaceThreads
+from tipbox.server.storage.models import Ledger
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.storage.organisations import ManifestFile, adopt
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.settle import settle_server
+from tipbox.server.web.app import STORE, create_app
+from tipbox.server.web.courier_api import create_courier_app
+
+pytestmark = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
+STARTS = 20
+FIVE_DAYS = 5 * 86_400
+
+
+@dataclass
+class Host:
+    """A host without a process: both applications, called in place."""
+
+    home: Path
+    sources: FlaskClient
+    couriers: FlaskClient
+    store: Any
+
+    @classmethod
+    def begin(cls, home: Path, keys: Path) -> Host:
+        config = prepare_server(home, keys)
+        sources = create_app(Home(home), config)
+        couriers = create_courier_app(Home(home), config, threads=InPlaceThreads())
+        return cls(home, sources.test_client(), couriers.test_client(), sources.extensions[STORE])
+
+    def upload(self, sent: Sent) -> None:
+        answer = self.sources.put("/api/envelope", data=sent.start, headers=bearer(sent.token))
+        assert answer.status_code == 201, answer.data
+
+    def volumes(self, organisation: Organisation) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = self.couriers.get(f"/courier/bundles/{organisation.name}").json["volumes"]  # type: ignore[index]
+        return listed
+
+    def fetch(self, organisation: Organisation, name: str, wanted: str) -> bytes:
+        answer = self.couriers.get(f"/courier/bundles/{organisation.name}/{name}", headers={"Range": f"bytes={wanted}"})
+        assert answer.status_code == 206, answer.data
+        return answer.data
+
+
+@pytest.fixture(name="organisations", scope="module")
+def _organisations() -> list[Organisation]:
+    return three()
+
+
+@pytest.fixture(name="keys")
+def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
+    return keys_folder(tmp_path / "keys", organisations)
+
+
+@pytest.fixture(autouse=True)
+def _database(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared by all hosts of a test, and used by no other."""
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+
+
+@pytest.fixture(name="hosts")
+def _hosts(keys: Path, tmp_path: Path) -> Iterator[tuple[Host, Host]]:
+    one = Host.begin(tmp_path / "a", keys)
+    two = Host.begin(joining(tmp_path / "b", one.home), keys)
+    yield one, two
+    for host in (one, two):
+        host.store.engine.dispose()
+
+
+def joining(home: Path, other: Path) -> Path:
+    """A folder for one more host of the server in ``other``."""
+    home.mkdir(mode=0o700)
+    shutil.copy(Home(other).server_key, Home(home).server_key)
+    return home
+
+
+def test_a_host_without_the_server_s_keys_says_what_to_copy(keys: Path, tmp_path: Path) -> None:
+    prepare_server(tmp_path / "a", keys)
+    home = tmp_path / "b"
+
+    with pytest.raises(InputRefused, match=r"whose keys are not here; copy server\.key from a host that has it"):
+        prepare_server(home, keys)
+    assert not Home(home).server_key.exists(), "a second identity"
+    write_server_keys(Home(home))
+    for refused in (lambda: prepare_server(home, keys), lambda: write_volumes(home, "kibhr", tmp_path / "out")):
+        with pytest.raises(InputRefused, match=r"and server\.key is of the server .*; copy it from"):
+            refused()
+    shutil.copy(Home(tmp_path / "a").server_key, Home(home).server_key)
+    prepare_server(home, keys)
+    assert load_server_keys(Home(home)).id == load_server_keys(Home(tmp_path / "a")).id
+
+
+def test_of_hosts_that_start_at_once_one_makes_the_server(
+    keys: Path, tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty times on an empty database: the other one is told whose keys to copy, and neither fails otherwise."""
+
+    def begin(home: Path) -> ServerKeys | TipboxError:
+        try:
+            prepare_server(home, keys)
+        except TipboxError as error:
+            return error
+        return load_server_keys(Home(home))
+
+    for number in range(STARTS):
+        monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+        homes = [tmp_path / f"{number}{name}" for name in "ab"]
+        with ThreadPoolExecutor(len(homes)) as threads:
+            ends = list(threads.map(begin, homes))
+        refused = [str(end) for end in ends if isinstance(end, TipboxError)]
+        assert len(refused) == 1, ends
+        assert "copy server.key" in refused[0]
+
+
+def test_hosts_with_one_key_start_at_once(keys: Path, tmp_path: Path) -> None:
+    one = tmp_path / "a"
+    one.mkdir(mode=0o700)
+    write_server_keys(Home(one))
+    homes = [one, *(joining(tmp_path / name, one) for name in "bcd")]
+
+    with ThreadPoolExecutor(len(homes)) as threads:
+        list(threads.map(lambda home: prepare_server(home, keys), homes))
+
+
+def test_a_revoked_manifest_vanishes_from_every_host(
+    hosts: tuple[Host, Host], organisations: list[Organisation], tmp_path: Path
+) -> None:
+    one, (here, there) = organisations[0], hosts
+    before = there.sources.get(f"/keys/{one.name}.json").data
+    newer = one.manifest(serial=(2, 1)).encode()
+    outward = one.read(write_volumes(here.home, one.name, tmp_path / "out")[0])
+    items = [item_of("manifest", newer)]
+    (taken,) = import_bundles(here.home, [inward(tmp_path / "in", one, outward, items)])
+
+    assert taken.manifests == [one.name]
+    assert before != newer
+    for host in hosts:
+        until(lambda host=host: host.sources.get(f"/keys/{one.name}.json").data == newer, 2)  # type: ignore[misc]
+        assert before not in host.sources.get("/send").data
+
+
+def test_a_removed_organisation_does_not_come_back_with_a_revoked_manifest(
+    hosts: tuple[Host, Host], organisations: list[Organisation], keys: Path
+) -> None:
+    one, today = organisations[0], days.today()
+    with open_server(hosts[0].home) as server:
+        revoking = one.manifest(serial=(2, 1))
+        assert adopt(server.home, server.store, ManifestFile(revoking, revoking.encode()), today)
+        assert kept_organisations.remove(server.home, server.store, one.name)
+    until(lambda: hosts[1].sources.get(f"/keys/{one.name}.json").status_code == 404, 2)
+
+    with pytest.raises(InputRefused, match=r"a newer one, 2\.1, was in force here before, so this one may be revoked"):
+        prepare_server(hosts[1].home, keys)  # its --keys have 1.1 still
+    newest = one.manifest(serial=(2, 2)).encode()
+    (keys / f"{one.name}.json").write_bytes(newest)
+    prepare_server(hosts[1].home, keys)
+    until(lambda: hosts[0].sources.get(f"/keys/{one.name}.json").data == newest, 2)
+
+
+def test_a_download_goes_on_at_another_host_and_what_is_delivered_counts_at_all(
+    hosts: tuple[Host, Host], organisations: list[Organisation], tmp_path: Path
+) -> None:
+    one, box, (here, there) = organisations[0], Box(), hosts
+    first, second = envelope([one]), envelope([one])
+    here.upload(first)
+    there.upload(second)
+
+    (volume,) = here.volumes(one)
+    assert there.volumes(one) == [volume], "one export, whoever is asked"
+    cut = here.fetch(one, volume["name"], "0-4999")
+    path = tmp_path / "volume"
+    path.write_bytes(cut + there.fetch(one, volume["name"], "5000-"))
+    outward = one.read(path)
+    assert {item.entry.hash for item in outward.items if item.entry.kind == "envelope"} == {first.id, second.id}
+    reply = box.reply()
+    items = [item_of("ack", acknowledge([first.id, second.id], one.desk)), box.item(reply)]
+    back = inward(tmp_path / "in", one, outward, items, head=bytes(32)).read_bytes()
+    assert there.couriers.post("/courier/deliver", data=back).json == {"sequence": 1, "whole": True}
+
+    (new,) = here.volumes(one)
+    assert new["name"] == f"{one.name}-2-1.bundle"
+    listed = MailboxList.parse(here.sources.post("/api/mailbox", data=encode_tokens(box.tokens)).data)
+    assert [entry.id for entry in listed.entries] == [reply.id]
+
+
+def test_a_host_whose_clock_is_days_off_stops_itself_and_no_other(
+    hosts: tuple[Host, Host], organisations: list[Organisation], keys: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tipbox.errors import TipboxError\n"
+        "from tipbox.server.process.run import prepare_server\n"
+        "from tipbox.server.upkeep.prune import prune_server\n"
+        "for start in (lambda: prepare_server(Path(sys.argv[1]), Path(sys.argv[2])), "
+        "lambda: prune_server(Path(sys.argv[1]))):\n"
+        "    try:\n        start()\n        print('went on')\n"
+        "    except TipboxError as error:\n        print(error)\n"
+    )
+    here, there = hosts
+    done = subprocess.run(
+        (sys.executable, "-c", code, there.home, keys),
+        env={**os.environ, **later(FIVE_DAYS)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    said = done.stdout.splitlines()
+    assert len(said) == 2, said
+    for line in said:
+        assert line.startswith("comparing clocks: this host says "), said
+        assert line.endswith("set the one right that is wrong, and start again"), said
+    here.upload(envelope(organisations))
+    with open_server(here.home) as server:
+        last, held = server.store.read(
+            lambda connection: connection.execute(select(Ledger.last_day, Ledger.held)).one()
+        )
+    assert (last, bool(held)) == (days.today(), False)
+    assert [finding.check for finding in check_server(here.home) if not finding.ok] == []
+
+
+def test_one_host_at_a_time_looks_after_the_server(hosts: tuple[Host, Host]) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda host: settle_server(host.home, today=days.today() + timedelta(days=1)), hosts))
+
+    assert all(one.is_complete for one in done)
+
+
+def test_two_real_hosts(
+    request: pytest.FixtureRequest,
+    organisations: list[Organisation],
+    keys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With S3 and Valkey beside the database: parts by turns, and either is killed in the middle."""
+    config = s3_config(request.getfixturevalue("s3"), new_prefix())
+    settings = {"blobs_url": config.url, "blobs_endpoint": config.endpoint, "blobs_access_key": "tipbox"}
+    settings |= {"blobs_secret_key": S3_SECRET, "limits_url": request.getfixturevalue("valkey")}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TIPBOX_{name.upper()}", value)
+    one = start(tmp_path / "a", keys, unix=True)
+    two = start(joining(tmp_path / "b", one.home), keys, unix=True)
+    sent = [envelope(organisations, 20 * 65_536) for _ in range(2)]
+    try:
+        for files in sent:
+            with one.client() as client:
+                assert client.open(files).status == 201
+            for first in range(0, 12, 2):
+                with (one, two)[first // 2 % 2].client() as client:
+                    assert client.put(files, first, 2).status == 200
+        for killed, other, files in ((two, one, sent[0]), (one, two, sent[1])):
+            with killed.client() as client:  # in the middle of a run
+                run = b"".join(files.parts[12:16])
+                client.send("PUT", "/api/envelope/parts/12", run[:70_000], bearer(files.token), len(run))
+                killed.kill()
+            with other.client() as client:
+                for first in range(0, len(files.parts), 8):
+                    assert client.put(files, first, 8).status == 200
+                assert client.finish(files).json == {"state": "stored"}
+            if killed is two:
+                two.__dict__.update(start(two.home, keys, unix=True).__dict__)
+        out = [organisations[0].read(path) for path in write_volumes(two.home, organisations[0].name, tmp_path / "out")]
+        found = [b"".join(item_bundle.read(item)) for item_bundle in out for item in item_bundle.items]
+        assert {files.whole for files in sent} <= set(found)
+    finally:
+        one.kill()
+        two.kill()

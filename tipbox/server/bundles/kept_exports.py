@@ -1,0 +1,143 @@
+"""The present export of each organisation, in the database: any host lists it, and serves any byte of its volumes.
+
+What is kept of a volume is small (``PreparedVolume``); its bytes are made when a courier reads them.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from tipbox.files.lock import exclusive
+from tipbox.formats.base.primitives import sha256
+from tipbox.server.bundles.export import PreparedVolume, are_there, prepare_volumes
+from tipbox.server.storage.models import Organisation, StoredVolume
+from tipbox.server.storage.open_server import OpenServer
+from tipbox.server.storage.transactions import Store
+
+_LOCK_SIZE: Final = 8
+"""Bytes of the number of PostgreSQL's advisory lock."""
+
+
+@dataclass(frozen=True)
+class ListedVolume:
+    """A volume that couriers are told of: its name and its size in bytes."""
+
+    name: str
+    size: int
+
+
+def present_export(server: OpenServer, organisation: str, today: date) -> list[ListedVolume]:
+    """The volumes of today's export. It is made once a day, after ``forget``, and when Envelopes have gone.
+
+    Raises:
+        NotFound: no such organisation here.
+        NoCurrentKey: its manifest names no receiving key for this day.
+    """
+    with _alone(server, organisation):
+        before = [one for one in _kept(server.store, organisation) if one.is_of(today)]
+        if before and all(are_there(server, one.prepared.envelopes) for one in before):
+            return [ListedVolume(one.prepared.name, one.size) for one in before]
+        prepared = prepare_volumes(server, organisation, today)
+        server.store.write(partial(_keep, organisation=organisation, prepared=prepared, today=today))
+        return [ListedVolume(one.name, one.sealed.size) for one in prepared]
+
+
+def find_volume(server: OpenServer, organisation: str, name: str) -> PreparedVolume | None:
+    """A volume of the present export or of the one before, so that a download goes on beside a new one."""
+    return next((one.prepared for one in _kept(server.store, organisation, name) if one.prepared.name == name), None)
+
+
+def forget(server: OpenServer, organisation: str) -> None:
+    """The next export is a new one; couriers may still read volumes of this one."""
+    with _alone(server, organisation):
+        server.store.write(
+            lambda connection: connection.execute(
+                update(StoredVolume).where(StoredVolume.organisation.in_(_id(organisation))).values(listed=False)
+            )
+        )
+
+
+def drop_before(store: Store, day: date) -> int:
+    """Remove the volumes of exports of earlier days; how many."""
+    old = delete(StoredVolume).where(StoredVolume.day < day)
+    return store.write(lambda connection: connection.execute(old).rowcount)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    prepared: PreparedVolume
+    size: int
+    day: date
+    listed: bool
+
+    def is_of(self, today: date) -> bool:
+        """Whether couriers are told of it on this day."""
+        return self.listed and self.day == today
+
+
+def _id(organisation: str) -> Select[tuple[bytes]]:
+    return select(Organisation.id).where(Organisation.name == organisation)
+
+
+def _alone(server: OpenServer, organisation: str) -> AbstractContextManager[None]:
+    """One process at a time makes or drops an organisation's export."""
+    folder = server.home.outgoing / organisation
+    folder.mkdir(exist_ok=True)
+    number = int.from_bytes(sha256(b"tipbox export\0" + organisation.encode())[:_LOCK_SIZE], signed=True)
+    return server.store.one_at_a_time(number, exclusive(folder))
+
+
+def _kept(store: Store, organisation: str, name: str = "") -> list[_Kept]:
+    """What is kept of an organisation's exports, or of one volume."""
+    wanted = [StoredVolume.organisation.in_(_id(organisation))]
+    if name:
+        sequence, number = name.removesuffix(".bundle").rsplit("-", 2)[1:]
+        wanted += [StoredVolume.sequence == int(sequence), StoredVolume.number == int(number)]
+    rows = store.read(
+        lambda connection: connection.execute(
+            select(
+                StoredVolume.sequence,
+                StoredVolume.number,
+                StoredVolume.head,
+                StoredVolume.size,
+                StoredVolume.day,
+                StoredVolume.listed,
+            )
+            .where(*wanted)
+            .order_by(StoredVolume.sequence, StoredVolume.number)
+        ).all()
+    )
+    return [
+        _Kept(PreparedVolume.load(f"{organisation}-{row[0]}-{row[1]}.bundle", row[2]), row[3], row[4], row[5])
+        for row in rows
+    ]
+
+
+def _keep(connection: Connection, organisation: str, prepared: list[PreparedVolume], today: date) -> None:
+    ident = connection.execute(_id(organisation)).scalar_one()
+    kept = StoredVolume.organisation == ident
+    newest = connection.execute(select(func.max(StoredVolume.sequence)).where(kept)).scalar_one()
+    # Couriers may be reading the last one now, but none before it.
+    connection.execute(delete(StoredVolume).where(kept, StoredVolume.sequence != newest))
+    connection.execute(update(StoredVolume).where(kept).values(listed=False))
+    connection.execute(
+        insert(StoredVolume),
+        [
+            {
+                "organisation": ident,
+                "sequence": one.sequence,
+                "number": one.number,
+                "day": today,
+                "listed": True,
+                "size": one.sealed.size,
+                "head": one.save(),
+            }
+            for one in prepared
+        ],
+    )
