@@ -116,6 +116,8 @@ class Response(wsgi.Response):  # type: ignore[misc]
 class Worker(GeventWorker):  # type: ignore[misc]
     """See the module."""
 
+    sockets: list[Any]
+
     def patch(self) -> None:
         """As gunicorn's, which patches more."""
         patch()
