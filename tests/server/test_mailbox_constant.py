@@ -44,7 +44,10 @@ def _organisations() -> list[Organisation]:
     return three()
 
 
-@pytest.fixture(name="server", scope="module", params=["sqlite", "postgresql"])
+POSTGRESQL = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
+
+
+@pytest.fixture(name="server", scope="module", params=["sqlite", pytest.param("postgresql", marks=POSTGRESQL)])
 def _server(
     request: pytest.FixtureRequest, organisations: list[Organisation], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Here]:

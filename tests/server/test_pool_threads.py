@@ -69,6 +69,7 @@ def test_threads_of_the_pool_need_no_loop(request: pytest.FixtureRequest, stores
     assert found["loops"] == 0
 
 
+@pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
 def test_what_would_need_one_is_found(postgresql: str, tmp_path: Path) -> None:
     """With all that gevent patches, database work brings a loop into its thread, and closing leaves files open."""
     found = calls(tmp_path, {"database_url": new_database(postgresql)}, "--unmended")

@@ -38,8 +38,10 @@ STORED = {"state": "stored"}
 TURNS = 8
 
 S3 = pytest.mark.real_clock("S3 refuses what was signed at another time, and a server in Go cannot be told one")
+POSTGRESQL = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
 STORES = [
-    *("sqlite-local-memory", "postgresql-local-valkey"),
+    "sqlite-local-memory",
+    pytest.param("postgresql-local-valkey", marks=POSTGRESQL),
     *(pytest.param(name, marks=S3) for name in ("sqlite-s3-memory", "postgresql-s3-valkey")),
 ]
 

@@ -216,6 +216,7 @@ def test_a_server_that_came_back_stamps_as_it_did(
     assert after[unseen.id] == receipts(server.home, organisations[0], tmp_path / "out")[unseen.id]
 
 
+@pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
 @pytest.mark.parametrize("into", ["sqlite", "postgresql"])
 def test_postgresql(
     postgresql: str, server_keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, into: str

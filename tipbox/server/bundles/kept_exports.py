@@ -11,7 +11,7 @@ from datetime import date
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
 from tipbox.files.lock import exclusive
 from tipbox.formats.base.primitives import sha256
@@ -81,7 +81,7 @@ class _Kept:
         return self.listed and self.day == today
 
 
-def _id(organisation: str) -> Select[tuple[bytes]]:
+def _id(organisation: str) -> Select[bytes]:
     return select(Organisation.id).where(Organisation.name == organisation)
 
 
@@ -95,7 +95,7 @@ def _alone(server: OpenServer, organisation: str) -> AbstractContextManager[None
 
 def _kept(store: Store, organisation: str, name: str = "") -> list[_Kept]:
     """What is kept of an organisation's exports, or of one volume."""
-    wanted = [StoredVolume.organisation.in_(_id(organisation))]
+    wanted: list[ColumnElement[bool]] = [StoredVolume.organisation.in_(_id(organisation))]
     if name:
         sequence, number = name.removesuffix(".bundle").rsplit("-", 2)[1:]
         wanted += [StoredVolume.sequence == int(sequence), StoredVolume.number == int(number)]

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import URL, make_url
@@ -71,7 +72,7 @@ def make_engine(home: Home, config: Config) -> Engine:
 def _hosts(url: URL) -> list[str]:
     """Where PostgreSQL is; none for the socket of this machine."""
     named = [url.host or "", *(one for key in ("host", "hostaddr") for one in url.normalized_query.get(key, ()))]
-    return [host for one in named for host in one.split(",") if host]
+    return [unquote(host) for one in named for host in one.split(",") if host]
 
 
 def make_file(home: Home) -> None:

@@ -80,7 +80,7 @@ def in_force(connection: Connection) -> list[ManifestFile]:
         .where(StoredManifest.data.is_not(None))
         .order_by(Organisation.id)
     ).all()
-    return [_parsed(name, data) for name, data in rows]
+    return [_parsed(name, data) for name, data in rows if data is not None]
 
 
 def _parsed(name: str, data: bytes) -> ManifestFile:
