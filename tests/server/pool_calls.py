@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 
+from gevent import monkey
+
 from tipbox.server.process import worker
 
 if "--unmended" in sys.argv:
-    worker.monkey.patch_all()
+    monkey.patch_all()
 else:
     worker.patch()
 

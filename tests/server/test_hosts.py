@@ -74,7 +74,8 @@ class Host:
     def fetch(self, organisation: Organisation, name: str, wanted: str) -> bytes:
         answer = self.couriers.get(f"/courier/bundles/{organisation.name}/{name}", headers={"Range": f"bytes={wanted}"})
         assert answer.status_code == 206, answer.data
-        return answer.data
+        data: bytes = answer.data
+        return data
 
 
 @pytest.fixture(name="organisations", scope="module")

@@ -180,7 +180,7 @@ def report_seized_of(server: OpenServer, today: date) -> SeizureReport:
                 for table in Base.metadata.sorted_tables
             },
             database=database,
-            files=_files(server),
+            files=_files(server, connection),
             settings=_settings(server.home),
             private_keys=["the server's own, which open inward Bundles and sign outward ones; no key opens a tip"],
         )
@@ -257,12 +257,13 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _files(server: OpenServer) -> dict[str, Any]:
+def _files(server: OpenServer, connection: Connection) -> dict[str, Any]:
     home = server.home
     counted = {
         "blobs, unsettled": _count(home.blobs.iterdir()),
         "blobs, settled": _count((home.blobs / SETTLED).glob("*")),
         "spool": _count(home.spool.iterdir()),
+        "exports": connection.execute(select(func.count()).select_from(StoredVolume)).scalar_one(),
         "key manifests": _count(home.keys.glob("*.json")),
     }
     if not server.blobs.local:
@@ -309,8 +310,11 @@ def _order(server: OpenServer, found: SeizureReport, settled: date | None, today
         yield from _file_times(server.blobs)
     else:
         yield "S3 keeps the second at which every body was written."
-    if volumes := found.rows[StoredVolume.__tablename__]:
-        yield f"{volumes} volumes of exports show on which day couriers fetched; what is in them is in random order."
+    if found.files["exports"]:
+        yield (
+            f"{found.files['exports']} volumes of exports show on which day couriers fetched; "
+            "what is in them is in random order."
+        )
     yield "The files of key manifests, and the server's own, show when they were written."
 
 
