@@ -219,6 +219,9 @@ OWNERS = {
     "ReplyOpening": "storage/reply_rows.py",
     "Decoy": "storage/decoys.py",
     "DecoyOpening": "storage/decoys.py",
+    "Server": "storage/identity.py",
+    "StoredManifest": "storage/organisations.py",
+    "StoredVolume": "bundles/kept_exports.py",
 }
 SUMS = {
     ("Ledger", "body_bytes"): "storage/envelope_rows.py",
