@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -84,6 +85,13 @@ def _server(
         yield server
         server.kill()
         assert "fault" not in server.log.read_text()
+
+
+@pytest.fixture(name="own_stores")
+def _own_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a server beside the module's: on SQLite, a folder and memory, unless the test says otherwise."""
+    for name in [name for name in os.environ if name.startswith("TIPBOX_")]:
+        monkeypatch.delenv(name)
 
 
 def fetch(server: Server, organisation: Organisation, out: Path) -> list[bytes]:
@@ -315,6 +323,7 @@ def test_drafts_expire_with_their_blobs(server: Server, organisations: list[Orga
     assert [finding.check for finding in check_server(server.home) if not finding.ok] == []
 
 
+@pytest.mark.usefixtures("own_stores")
 @pytest.mark.parametrize("stores", ["memory", "valkey"])
 def test_a_circuit_slows_down_and_others_do_not(
     request: pytest.FixtureRequest, stores: str, organisations: list[Organisation], tmp_path: Path
@@ -342,6 +351,7 @@ def test_a_circuit_slows_down_and_others_do_not(
         server.kill()
 
 
+@pytest.mark.usefixtures("own_stores")
 def test_all_together_have_a_budget_too(organisations: list[Organisation], tmp_path: Path) -> None:
     """On TCP, where no circuit is known, it is the only one; it slows, and nothing is closed."""
     settings = {"limits_all_per_second": "3"}
@@ -360,6 +370,7 @@ def test_all_together_have_a_budget_too(organisations: list[Organisation], tmp_p
         until(lambda: client.open(sent).status in {200, 201})
 
 
+@pytest.mark.usefixtures("own_stores")
 def test_rates_go_on_in_memory_when_valkey_is_gone(organisations: list[Organisation], tmp_path: Path) -> None:
     settings = {"limits_url": f"valkey+unix://{tmp_path}/gone.sock", "limits_open": "2", "limits_openings": "250"}
     server = start(tmp_path / "home", keys_folder(tmp_path / "keys", organisations), unix=True, settings=settings)
@@ -380,6 +391,7 @@ def test_a_blob_store_that_is_not_there_is_named_in_one_line(tmp_path: Path) -> 
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.usefixtures("own_stores")
 @pytest.mark.real_clock("S3 refuses what was signed at another time, and a server in Go cannot be told one")
 @pytest.mark.parametrize(
     ("settings", "sentence"),
@@ -402,6 +414,7 @@ def test_a_bucket_or_a_key_that_is_wrong_is_told_at_the_start(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.usefixtures("own_stores")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -422,6 +435,7 @@ def test_what_is_on_another_machine_needs_tls(
     assert value not in str(raised.value)
 
 
+@pytest.mark.usefixtures("own_stores")
 def test_a_database_that_is_not_there_is_named_in_one_line(
     organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -433,6 +447,7 @@ def test_a_database_that_is_not_there_is_named_in_one_line(
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.usefixtures("own_stores")
 @pytest.mark.parametrize("url", ["mysql://x/y", "sqlite:///x", "nonsense"])
 def test_no_other_database_is_taken(
     organisations: list[Organisation], tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
