@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.pool import Pool
 
 from support.client import bearer
 from support.clock import later
@@ -33,11 +34,13 @@ from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import organisations as kept_organisations
+from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import InPlaceThreads
 from tipbox.server.storage.models import Ledger
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt
 from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.settle import settle_server
 from tipbox.server.web.app import STORE, create_app
 from tipbox.server.web.courier_api import create_courier_app
@@ -59,8 +62,9 @@ class Host:
     @classmethod
     def begin(cls, home: Path, keys: Path) -> Host:
         config = prepare_server(home, keys)
-        sources = create_app(Home(home), config)
-        couriers = create_courier_app(Home(home), config, threads=InPlaceThreads())
+        engine = make_engine(Home(home), config)
+        sources = create_app(Home(home), config, engine=engine)
+        couriers = create_courier_app(Home(home), config, threads=InPlaceThreads(), engine=engine)
         return cls(home, sources.test_client(), couriers.test_client(), sources.extensions[STORE])
 
     def upload(self, sent: Sent) -> None:
@@ -104,10 +108,19 @@ def _hosts(keys: Path, tmp_path: Path) -> Iterator[tuple[Host, Host]]:
 
 
 def joining(home: Path, other: Path) -> Path:
-    """A folder for one more host of the server in ``other``."""
+    """A folder for one more host of the server in ``other``; where bodies are not in S3, both mount one folder."""
     home.mkdir(mode=0o700)
     shutil.copy(Home(other).server_key, Home(home).server_key)
+    share_bodies(home, other)
     return home
+
+
+def share_bodies(home: Path, other: Path) -> None:
+    """Let a host use the folder of another one."""
+    Home(other).blobs.mkdir(mode=0o700, exist_ok=True)
+    if Home(home).blobs.exists():
+        Home(home).blobs.rmdir()
+    Home(home).blobs.symlink_to(Home(other).blobs)
 
 
 def test_a_host_without_the_server_s_keys_says_what_to_copy(keys: Path, tmp_path: Path) -> None:
@@ -122,8 +135,40 @@ def test_a_host_without_the_server_s_keys_says_what_to_copy(keys: Path, tmp_path
         with pytest.raises(InputRefused, match=r"and server\.key is of the server .*; copy it from"):
             refused()
     shutil.copy(Home(tmp_path / "a").server_key, Home(home).server_key)
+    share_bodies(home, tmp_path / "a")
     prepare_server(home, keys)
     assert load_server_keys(Home(home)).id == load_server_keys(Home(tmp_path / "a")).id
+
+
+def test_a_host_with_a_folder_of_bodies_of_its_own_is_told_to_share(keys: Path, tmp_path: Path) -> None:
+    """Else each would have half of the bodies, and neither could hand out the other's."""
+    prepare_server(tmp_path / "a", keys)
+    home = joining(tmp_path / "b", tmp_path / "a")
+    Home(home).blobs.unlink()
+
+    with pytest.raises(InputRefused, match=r"share a database share a bucket: set blobs\.url on all of them"):
+        prepare_server(home, keys)
+    share_bodies(home, tmp_path / "a")
+    prepare_server(home, keys)
+
+
+def test_a_bucket_belongs_to_one_server(s3: str, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server would sweep away what no row of its own names."""
+    config = s3_config(s3, new_prefix())
+    settings = {"url": config.url, "endpoint": s3, "access_key": "tipbox", "secret_key": S3_SECRET}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TIPBOX_BLOBS_{name.upper()}", value)
+    prepare_server(tmp_path / "a", keys)
+    database = os.environ["TIPBOX_DATABASE_URL"]
+
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", "")
+    with pytest.raises(InputRefused, match=r"belongs to the server .*; give this one a bucket or a prefix of its own"):
+        prepare_server(tmp_path / "b", keys)
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", database)
+    monkeypatch.setenv("TIPBOX_BLOBS_URL", f"{config.url}-other")
+    for refused in (lambda: prepare_server(tmp_path / "a", keys), lambda: prune_server(tmp_path / "a")):
+        with pytest.raises(InputRefused, match=r"are in another bucket, prefix or folder; correct blobs\.url"):
+            refused()
 
 
 def test_of_hosts_that_start_at_once_one_makes_the_server(
@@ -217,6 +262,24 @@ def test_a_download_goes_on_at_another_host_and_what_is_delivered_counts_at_all(
     assert new["name"] == f"{one.name}-2-1.bundle"
     listed = MailboxList.parse(here.sources.post("/api/mailbox", data=encode_tokens(box.tokens)).data)
     assert [entry.id for entry in listed.entries] == [reply.id]
+
+
+def test_a_courier_s_request_opens_no_connection(hosts: tuple[Host, Host], organisations: list[Organisation]) -> None:
+    """Each host has as many connections to PostgreSQL as its workers keep, however often couriers come."""
+    here, one, opened = hosts[0], organisations[0], []
+    (volume,) = here.volumes(one)
+
+    def note(*_: object) -> None:
+        opened.append(1)
+
+    event.listen(Pool, "connect", note)
+    try:
+        for _ in range(5):
+            here.fetch(one, volume["name"], "0-99")
+            assert here.volumes(one) == [volume]
+    finally:
+        event.remove(Pool, "connect", note)
+    assert opened == []
 
 
 def test_a_host_whose_clock_is_days_off_stops_itself_and_no_other(

@@ -88,6 +88,7 @@ def fill_server(
     try:
         migrate(engine)
         server = OpenServer(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
+        identity.must_be_free_for(server.blobs, server.keys.id)
         server.store.write(clear)
         counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
         # Newer manifests may have been in the folder before the restore; of one serial, what is there stays.
@@ -96,6 +97,7 @@ def fill_server(
             adopt(folder, server.store, listed, today)
         # After the rows: it is by this file that a folder counts as a server's (must_exist).
         write_file(folder.server_key, examined.secrets.keys.encode())
+        identity.claim_blobs(server.store, server.blobs)
         sweep(server.store, server.blobs)
         taken = [_replay(server, path, today) for path in acks]
         return RestoreResult(

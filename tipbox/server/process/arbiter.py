@@ -90,6 +90,7 @@ class Master(BaseApplication):  # type: ignore[misc]
     def listeners(self) -> list[tuple[Any, bool]]:
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
         # Imported in the worker: after gevent has patched the standard library (see the module).
+        from tipbox.server.storage.database import make_engine
         from tipbox.server.storage.executors import WorkerThreads
         from tipbox.server.web.app import create_app
 
@@ -99,14 +100,18 @@ class Master(BaseApplication):  # type: ignore[misc]
         gc.freeze()
         # One for all applications of a worker, and made after the fork, which no thread survives.
         threads = WorkerThreads()
+        # The same: connections to the database are few, and each host has some.
+        engine = make_engine(self._home, self._config)
         listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
-            listeners.append((create_app(self._home, self._config, threads=threads, cells=self._cells), demands))
+            app = create_app(self._home, self._config, threads=threads, cells=self._cells, engine=engine)
+            listeners.append((app, demands))
         if self._couriers:
             from tipbox.server.web.courier_api import create_courier_app
 
-            listeners.append((create_courier_app(self._home, self._config, threads=threads), False))
+            couriers = create_courier_app(self._home, self._config, threads=threads, engine=engine)
+            listeners.append((couriers, False))
         return listeners
 
     def turns_per_second(self) -> float:

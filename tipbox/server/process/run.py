@@ -19,7 +19,7 @@ from tipbox.server.storage.clock import Calendar, must_agree, tick
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
-from tipbox.server.storage.identity import claim
+from tipbox.server.storage.identity import claim, claim_blobs
 from tipbox.server.storage.organisations import adopt_folder, take_over_folder
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
@@ -56,6 +56,8 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
         with explained("using the database"):
             migrate(engine)
             claim(folder, store)
+            blobs = open_blobs(folder, config.blobs)
+            claim_blobs(store, blobs)
             day = today or Calendar(store)()
             store.write(refill)
             take_over_folder(folder, store, day)
@@ -64,7 +66,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
             # A start counts as a day seen, also when no request follows.
             store.write(lambda connection: tick(connection, day))
             # What a crash left between a durable file and its row; running uploads hold locks.
-            sweep(store, open_blobs(folder, config.blobs))
+            sweep(store, blobs)
     finally:
         engine.dispose()
     return config

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from tipbox.errors import NetworkFailed
-from tipbox.files.durable import fsync_folder
+from tipbox.files.durable import fsync_folder, write_file
 from tipbox.formats.base.limits import MIB
 from tipbox.server.config import Blobs as BlobsConfig
 from tipbox.server.home import Home
@@ -41,6 +41,8 @@ READ_NEVER: Final = 4_102_444_800
 that was changed since the last one, or not read for a day (``relatime``): on this one, none. Else the file of a reply
 would tell when its source opened it."""
 _NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_LABEL: Final = "label"
+"""The name of what says whose blobs these are."""
 _SWEPT_AT_ONCE: Final = 256
 """Each of them is an open file while it is locked."""
 _S3_CHUNK: Final = 8 * MIB
@@ -102,6 +104,12 @@ class BlobStore(Protocol):
 
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """Remove what no row names and nobody is writing; how many. ``named`` reads the rows."""
+
+    def label(self) -> bytes | None:
+        """What was written last by ``set_label``; None when nothing was."""
+
+    def set_label(self, data: bytes) -> None:
+        """Say whose store this is, durably."""
 
 
 def open_blobs(home: Home, config: BlobsConfig) -> BlobStore:
@@ -263,6 +271,16 @@ class LocalBlobs:
             self._remove(candidates[at : at + _SWEPT_AT_ONCE], named)
             for at in range(0, len(candidates), _SWEPT_AT_ONCE)
         )
+
+    def label(self) -> bytes | None:
+        """See BlobStore."""
+        with suppress(FileNotFoundError), open_plain(self._folder / _LABEL) as file:
+            return file.read(MIB)
+        return None
+
+    def set_label(self, data: bytes) -> None:
+        """See BlobStore."""
+        write_file(self._folder / _LABEL, data, 0o660 & self._folder.stat().st_mode)
 
     def _remove(self, names: Sequence[str], named: Callable[[], Collection[str]]) -> int:
         with ExitStack() as locks:
@@ -447,6 +465,23 @@ class S3Blobs:
             ]
         self.delete(abandoned)
         return len(abandoned)
+
+    def label(self) -> bytes | None:
+        """See BlobStore."""
+        import obstore
+
+        try:
+            with _s3_errors():
+                return bytes(obstore.get_range(self._store, _LABEL, start=0, end=MIB))
+        except FileNotFoundError:
+            return None
+
+    def set_label(self, data: bytes) -> None:
+        """See BlobStore."""
+        import obstore
+
+        with _s3_errors(names_object=False):
+            obstore.put(self._store, _LABEL, data)
 
 
 @contextmanager

@@ -1,16 +1,28 @@
-"""Which server a database belongs to: hosts that share it have one identity, and none of them makes a second."""
+"""Which server a database and a store of blobs belong to.
+
+Hosts that share a database have one identity, and none of them makes a second. They share the store of blobs too: its
+label is in the database, so that no host keeps bodies in a folder of its own, or sweeps another server's.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from tipbox.errors import InputRefused
+from tipbox.formats.base.limits import ID_SIZE
+from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.manifest import id_digits
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
+from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.models import Server
 from tipbox.server.storage.transactions import Store
+
+_LABEL: Final = re.compile(rb"tipbox blobs 1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
+"""What lies in a store: the server's id, and a random name of the store."""
 
 
 def claim(home: Home, store: Store) -> None:
@@ -52,6 +64,85 @@ def must_be_of(store: Store, keys: ServerKeys, home: Home) -> None:
     owner = store.read(_owner)
     if owner is not None and owner != keys.id:
         raise _other(home, owner, keys)
+
+
+def claim_blobs(store: Store, blobs: BlobStore) -> None:
+    """After ``claim``: label the store of blobs when nobody has, and note the label.
+
+    A folder beside SQLite needs none: nobody else can have that database.
+
+    Raises:
+        InputRefused: the store is another server's, or not the one in which this server's bodies are.
+        NetworkFailed: it does not answer.
+    """
+    # Of two hosts that start at once, the second finds the first one's label.
+    store.write(lambda connection: _claim_blobs(connection, blobs))
+
+
+def _claim_blobs(connection: Connection, blobs: BlobStore) -> None:
+    row = connection.execute(select(Server.id, Server.blobs)).one_or_none()
+    if row is None or (blobs.local and connection.dialect.name == "sqlite"):
+        return  # without a row, the process that can read the server's keys comes later
+    owner, noted = row
+    found = _label(blobs)
+    if found is not None and found[0] != owner:
+        raise _of_another(found[0])
+    if noted is None:
+        # Labelled by this server before: a restore, or a start that was cut off.
+        label = found[1] if found is not None else random_bytes(ID_SIZE)
+        if found is None:
+            blobs.set_label(f"tipbox blobs 1 {owner.hex()} {label.hex()}\n".encode())
+        connection.execute(update(Server).values(blobs=label))
+    elif found is None or found[1] != noted:
+        raise _elsewhere(blobs)
+
+
+def must_be_ours(connection: Connection, blobs: BlobStore) -> None:
+    """InputRefused unless the store of blobs is the one that the database knows: before anything in it is removed."""
+    noted = connection.execute(select(Server.blobs)).scalar_one_or_none()
+    if noted is None:
+        return
+    found = _label(blobs)
+    if found is None or found[1] != noted:
+        raise _elsewhere(blobs)
+
+
+def must_be_free_for(blobs: BlobStore, server: bytes) -> None:
+    """InputRefused when the store of blobs belongs to another server than the one with this id."""
+    found = _label(blobs)
+    if found is not None and found[0] != server:
+        raise _of_another(found[0])
+
+
+def _label(blobs: BlobStore) -> tuple[bytes, bytes] | None:
+    """The server to which a store of blobs belongs, and the store's own random name."""
+    data = blobs.label()
+    if data is None:
+        return None
+    found = _LABEL.fullmatch(data)
+    if found is None:
+        raise InputRefused("opening the blob store: its label is damaged; restore the backup into an empty store")
+    server, label = (bytes.fromhex(word.decode()) for word in found.groups())
+    return server, label
+
+
+def _of_another(server: bytes) -> InputRefused:
+    return InputRefused(
+        f"opening the blob store: it belongs to the server {id_digits(server)}; "
+        "give this one a bucket or a prefix of its own in blobs.url"
+    )
+
+
+def _elsewhere(blobs: BlobStore) -> InputRefused:
+    if blobs.local:
+        return InputRefused(
+            "opening the blob store: the bodies of this server are not in the folder of this host; hosts that share a "
+            "database share a bucket: set blobs.url on all of them. If this is the only host and the folder was lost, "
+            "restore the backup"
+        )
+    return InputRefused(
+        "opening the blob store: the bodies of this server are in another bucket, prefix or folder; correct blobs.url"
+    )
 
 
 def _owner(connection: Connection) -> bytes | None:

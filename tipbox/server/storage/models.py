@@ -53,13 +53,17 @@ class Organisation(Base):
 
 
 class Server(Base):
-    """One row: the id of the server that this database belongs to, once it has keys."""
+    """One row: the id of the server that this database belongs to, once it has keys.
+
+    ``blobs``: the label of the store in which its bodies lie, None until one was labelled (identity.py).
+    """
 
     __tablename__ = "server"
     __table_args__ = (CheckConstraint("one = 1", name="one"), NO_ROWID)
 
     one: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[bytes] = mapped_column(ID)
+    blobs: Mapped[bytes | None] = mapped_column(ID)
 
 
 class StoredManifest(Base):

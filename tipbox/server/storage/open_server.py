@@ -1,4 +1,4 @@
-"""A server's folder, opened by a command beside the running server."""
+"""A server's folder, opened by a command beside the running server, or by a worker of it for as long as that lives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from tipbox.server.config import Config, load
 from tipbox.server.credentials import SERVER_KEY
@@ -33,6 +35,32 @@ class OpenServer:
     def today(self) -> date:
         """The day, UTC, by the clock that all hosts share."""
         return Calendar(self.store)()
+
+
+class WorkerServer:
+    """The server as a worker has it: on the one engine of that worker, so that requests open no connections.
+
+    Its schema may be newer than this program. It was not when the worker started; since then another host may have been
+    upgraded, and what one release adds, the release before it leaves alone.
+    """
+
+    def __init__(self, home: Home, config: Config, engine: Engine) -> None:
+        self._home = home
+        self._config = config
+        self._store = Store(engine)
+        self._blobs = open_blobs(home, config.blobs)
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenServer]:
+        """For one request.
+
+        Raises:
+            NotFound: no server has run there.
+            TipboxError: the keys or the database are not right.
+        """
+        self._home.must_exist()
+        with explained("using the database"):
+            yield OpenServer(self._home, self._config, self._store, self._blobs, load_server_keys(self._home))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from tipbox.server.storage.blobs import BlobStore
+from tipbox.server.storage.identity import must_be_ours
 from tipbox.server.storage.models import Envelope, Reply, Run
 from tipbox.server.storage.transactions import Store
 
@@ -18,5 +19,10 @@ def named_blobs(connection: Connection) -> set[str]:
 
 
 def sweep(store: Store, blobs: BlobStore) -> int:
-    """Remove what no row names; how many. Safe beside a running server: a file on its way in is locked."""
+    """Remove what no row names; how many. Safe beside a running server: a file on its way in is locked.
+
+    Raises:
+        InputRefused: the store is not the one that the database knows; what lies there may be another's.
+    """
+    store.read(lambda connection: must_be_ours(connection, blobs))
     return blobs.sweep(lambda: store.read(named_blobs))

@@ -7,6 +7,7 @@ from datetime import date
 
 from flask import Flask
 from flask_babel import Babel
+from sqlalchemy import Engine
 
 from tipbox.resources import locale_dir, templates_dir
 from tipbox.server.bundles.collected import CollectedDays
@@ -46,6 +47,7 @@ def create_app(
     today: Callable[[], date] | None = None,
     cells: Cells | None = None,
     clocks: Clocks | None = None,
+    engine: Engine | None = None,
 ) -> Flask:
     """The sources' application on the server in ``home``.
 
@@ -56,6 +58,7 @@ def create_app(
         today: the day in UTC; by default the database's, see storage/clock.py.
         cells: memory that all workers share; some of its own by default.
         clocks: of the budgets, and of the toll.
+        engine: the worker's; by default one of its own.
     """
     threads = threads or InPlaceThreads()
     # No static folder: Flask's own route answers with times and tags of files.
@@ -64,7 +67,7 @@ def create_app(
     Babel(
         app, default_locale=SOURCE_LANGUAGE, default_translation_directories=str(locale_dir()), default_domain="tipbox"
     )
-    store = Store(make_engine(home, config), threads)
+    store = Store(engine or make_engine(home, config), threads)
     roster = Roster(store)
     today = today or Calendar(store)
     pages = Pages(roster, CollectedDays(store), config, languages, today)

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, BinaryIO, Final
 
 from flask import Flask, Response, jsonify, request
+from sqlalchemy import Engine
 
 from tipbox.errors import TipboxError
 from tipbox.formats.manifest import check_organisation_name
@@ -27,13 +28,15 @@ from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
+from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
-from tipbox.server.storage.open_server import open_server
+from tipbox.server.storage.open_server import WorkerServer
 from tipbox.server.storage.organisations import find_by_name, in_force
 from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
 from tipbox.server.web.headers import strict_headers
+from tipbox.server.web.worker_keys import FORGET
 
 _BLOCK: Final = 16
 """Parts of a volume that are made at a time."""
@@ -41,30 +44,47 @@ _VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", r
 
 
 def create_courier_app(
-    home: Home, config: Config, *, threads: Threads, today: Callable[[], date] | None = None
+    home: Home,
+    config: Config,
+    *,
+    threads: Threads,
+    today: Callable[[], date] | None = None,
+    engine: Engine | None = None,
 ) -> Flask:
-    """The couriers' application on the server in ``home``."""
+    """The couriers' application on the server in ``home``.
+
+    Args:
+        home: the server's folder, made and migrated.
+        config: the configuration.
+        threads: where blocking work runs.
+        today: the day in UTC; by default the database's.
+        engine: the worker's; by default one of its own.
+    """
     app = Flask("tipbox.server.web.courier_api", static_folder=None)
     refuse_strangers(app)
     strict_headers(app)
     answer_errors(app, None, None)
     deliveries = Deliveries(threads, config.server.workers)
+    engine = engine or make_engine(home, config)
+    server = WorkerServer(home, config, engine)
+    # The values of a statement lie in its connection until the statement is run again.
+    app.extensions[FORGET] = lambda: threads.disk(engine.dispose)
 
     @app.get("/courier/bundles")
     def organisations() -> Response:
-        return jsonify({"organisations": threads.disk(_names, home)})
+        return jsonify({"organisations": threads.disk(_names, server)})
 
     @app.get("/courier/bundles/<organisation>")
     def volumes(organisation: str) -> Response:
         check_organisation_name(organisation)
         with threads.alone(organisation.encode()):
-            return jsonify({"volumes": threads.disk(_present_export, home, organisation, today)})
+            return jsonify({"volumes": threads.disk(_present_export, server, organisation, today)})
 
     @app.get("/courier/bundles/<organisation>/<name>")
     def volume(organisation: str, name: str) -> Response:
         if not _VOLUME.fullmatch(name):
             raise Refusal("not-found")
-        prepared = threads.disk(_prepared, home, check_organisation_name(organisation), name)
+        prepared = threads.disk(_prepared, server, check_organisation_name(organisation), name)
         size = prepared.sealed.size
         begin, end = _range(size)
         answer = Response(mimetype="application/octet-stream")
@@ -74,7 +94,7 @@ def create_courier_app(
             answer.status_code = 206
             answer.content_range.set(begin, end, size)
         if request.method != "HEAD":
-            answer.response = _read(threads, home, prepared, begin, end)
+            answer.response = _read(threads, server, prepared, begin, end)
         return answer
 
     @app.post("/courier/deliver")
@@ -87,7 +107,7 @@ def create_courier_app(
         with deliveries.one(length), tempfile.TemporaryFile(dir=home.spool) as file:
             room = Room(partial(Disk.of, home.path, holds_bodies=True), config.quota, length)
             deliveries.receive(request.environ["wsgi.input"], length, file, room)
-            taken = threads.disk(_import, home, file, today)
+            taken = threads.disk(_import, server, file, today)
         if taken.refused and not (taken.acknowledged or taken.deposited or taken.returned or taken.manifests):
             raise taken.refused[0]
         return jsonify({"sequence": taken.sequence, "whole": taken.is_complete})
@@ -98,16 +118,16 @@ def create_courier_app(
 # --- outwards ---------------------------------------------------------------------------------------------------------
 
 
-def _present_export(home: Home, organisation: str, today: Callable[[], date] | None) -> list[dict[str, Any]]:
-    with open_server(home.path) as server:
+def _present_export(worker: WorkerServer, organisation: str, today: Callable[[], date] | None) -> list[dict[str, Any]]:
+    with worker.opened() as server:
         if find_by_name(server.store, organisation) is None:
             raise Refusal("not-found")
         day = today() if today else server.today()
         return [asdict(one) for one in kept_exports.present_export(server, organisation, day)]
 
 
-def _prepared(home: Home, organisation: str, name: str) -> PreparedVolume:
-    with open_server(home.path) as server:
+def _prepared(worker: WorkerServer, organisation: str, name: str) -> PreparedVolume:
+    with worker.opened() as server:
         found = kept_exports.find_volume(server, organisation, name)
         if found is None:
             raise Refusal("not-found")
@@ -116,8 +136,8 @@ def _prepared(home: Home, organisation: str, name: str) -> PreparedVolume:
     return found
 
 
-def _names(home: Home) -> list[str]:
-    with open_server(home.path) as server:
+def _names(worker: WorkerServer) -> list[str]:
+    with worker.opened() as server:
         return sorted(one.manifest.organisation for one in server.store.read(in_force))
 
 
@@ -131,10 +151,10 @@ def _range(size: int) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _read(threads: Threads, home: Home, prepared: PreparedVolume, begin: int, end: int) -> Iterator[bytes]:
+def _read(threads: Threads, worker: WorkerServer, prepared: PreparedVolume, begin: int, end: int) -> Iterator[bytes]:
     """The volume's bytes, made in blocks beside the loop; the connection is cut when an Envelope goes before that."""
     # Entered and left by hand, because each step runs in a thread beside the loop.
-    context = open_server(home.path)
+    context = worker.opened()
     server = threads.disk(context.__enter__)
     try:
         pieces = prepared.pieces(server, begin)
@@ -155,10 +175,10 @@ def _block(pieces: Iterator[bytes]) -> bytes:
 # --- inwards ----------------------------------------------------------------------------------------------------------
 
 
-def _import(home: Home, file: BinaryIO, today: Callable[[], date] | None) -> ImportResult:
+def _import(worker: WorkerServer, file: BinaryIO, today: Callable[[], date] | None) -> ImportResult:
     os.fsync(file.fileno())
     file.seek(0)
-    with open_server(home.path) as server:
+    with worker.opened() as server:
         taken = import_opened(server, file, "delivery", today() if today else server.today())
         if taken.has_changes:
             # So the next export is a new one, and reports what was taken just now.

@@ -15,6 +15,7 @@ def upgrade() -> None:
         "server",
         sa.Column("one", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("blobs", sa.LargeBinary(length=16), nullable=True),
         sa.CheckConstraint("one = 1", name=op.f("ck_server_one")),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_server")),
         sqlite_with_rowid=False,
