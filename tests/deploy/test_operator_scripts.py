@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from support.sealed import Organisation
+from support.sealed import Organisation, keys_folder
 from support.world import ROOT
 from tipbox.courier.courier_key import CourierKey
 from tipbox.formats.manifest import id_digits
+from tipbox.server.process.run import prepare_server
 
 DEPLOY = ROOT / "deploy"
 Done = subprocess.CompletedProcess[str]
@@ -172,3 +173,19 @@ def test_a_manifest_that_must_not_be_used_adds_nobody(server: Path, tmp_path: Pa
     assert "must not be used" in run(server, "add-organisation", tmp_path / "ili.json", expect=2).stderr
     assert run(server, "add-organisation", tmp_path / "nothing", expect=2).stderr.count("\n") == 1
     assert not (tmp_path / "etc").exists()
+
+
+def test_an_organisation_is_removed_here_and_in_the_settings(server: Path, tmp_path: Path) -> None:
+    """As the user of the state folder; the next start finds no manifest of it."""
+    names, home, keys = ("ili", "kibhr"), tmp_path / "home", tmp_path / "etc" / "keys"
+    keys.parent.mkdir()
+    prepare_server(home, keys_folder(keys, [Organisation(name) for name in names]))
+    (tmp_path / "bin" / "runuser").write_text('#!/bin/sh\n[ "$2" = tipbox-courier ] && shift 3 && exec "$@"\n')
+    (tmp_path / "bin" / "runuser").chmod(0o755)
+    server.write_text(server.read_text().replace("home=/var/lib/tipbox", f"home={home}", 1))
+
+    assert "Removed ili" in run(server, "remove-organisation", "ili").stdout
+    assert [path.name for path in keys.iterdir()] == ["kibhr.json"]
+    assert "there is no such organisation" in run(server, "remove-organisation", "ili", expect=5).stderr
+    shown = json.loads(run(server, "status", "--json").stdout)
+    assert [one["organisation"] for one in shown["organisations"]] == ["kibhr"]

@@ -209,6 +209,23 @@ def status(terminal: Terminal, *, home: Path) -> None:
     terminal.result(now.to_json())
 
 
+@server.command("remove-organisation")
+@home_option
+@click.option("--leave-waiting", is_flag=True, help="Also when Envelopes wait for it; they stay until they expire.")
+@click.argument("organisation", metavar="ORG")
+@json_option
+@pass_terminal
+def remove_organisation(terminal: Terminal, *, home: Path, leave_waiting: bool, organisation: str) -> None:
+    """Offer an organisation to sources no more. Its tips stay until they expire, its replies until they are read."""
+    from tipbox.server.upkeep import removal
+
+    done = removal.remove_organisation(home, organisation, leave_waiting=leave_waiting)
+    terminal.say(
+        f"Removed {done.organisation}: no host offers it to sources any more; {done.waiting} Envelopes wait for it."
+    )
+    terminal.result({"organisation": done.organisation, "waiting": done.waiting})
+
+
 @server.command()
 @home_option
 @json_option

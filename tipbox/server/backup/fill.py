@@ -157,11 +157,13 @@ class _Filling:
 
     def fill(self, reader: Reader) -> _Counts:
         """Read the backup a second time, and store what it holds."""
+        in_force = {listed.manifest.id for listed in self._examined.manifests}
         for one in self._examined.organisations:
             self._connection.execute(insert(Organisation).values(id=one.id, name=one.name, identity=one.identity))
             sequence = one.sequence + _AHEAD + _AHEAD_A_DAY * self._passed
             self._connection.execute(insert(Series).values(organisation=one.id, direction=OUTWARD, sequence=sequence))
-            if one.serial is not None:
+            # Of those in force the manifest itself follows; what is noted without one was removed.
+            if one.serial is not None and one.id not in in_force:
                 remember(self._connection, one.id, one.serial)
         envelopes = expired = 0
         for record in reader.records():

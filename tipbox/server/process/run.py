@@ -20,7 +20,7 @@ from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
 from tipbox.server.storage.identity import claim, claim_blobs
-from tipbox.server.storage.organisations import adopt_folder, take_over_folder
+from tipbox.server.storage.organisations import adopt_folder, left_out, take_over_folder
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 
@@ -63,6 +63,11 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
             take_over_folder(folder, store, day)
             # Before anything is served: sources must not seal to a manifest that the operator has replaced.
             adopt_folder(folder, store, keys, day)
+            for name in left_out(store, keys):
+                sys.stderr.write(
+                    f"tipbox: {name} was removed from this server, so its key manifest in {keys} is not taken; "
+                    "take the file away, or ask the organisation for a newer one\n"
+                )
             # A start counts as a day seen, also when no request follows.
             store.write(lambda connection: tick(connection, day))
             # What a crash left between a durable file and its row; running uploads hold locks.

@@ -172,6 +172,8 @@ def _adopt(connection: Connection, listed: ManifestFile, today: date) -> bool:
         )
     _pin(connection, manifest)
     _refuse_revoked(connection, manifest)
+    if _was_removed(connection, manifest):
+        return False
     connection.execute(delete(StoredManifest).where(StoredManifest.organisation == manifest.id))
     remember(connection, manifest.id, manifest.serial, listed.data)
     return True
@@ -197,6 +199,16 @@ def _refuse_revoked(connection: Connection, manifest: Manifest) -> None:
         )
 
 
+def _was_removed(connection: Connection, manifest: Manifest) -> bool:
+    """Whether it is the very manifest with which its organisation was removed: other hosts may have it in --keys."""
+    last = connection.execute(
+        select(StoredManifest.generation, StoredManifest.number).where(
+            StoredManifest.organisation == manifest.id, StoredManifest.data.is_(None)
+        )
+    ).one_or_none()
+    return last is not None and manifest.serial == (last[0], last[1])
+
+
 def remove(home: Home, store: Store, name: str) -> bool:
     """Take an organisation's manifest out of force; whether there was one. Its serial and its identity key stay known.
 
@@ -211,6 +223,12 @@ def remove(home: Home, store: Store, name: str) -> bool:
     is_removed = store.write(take_out)
     (home.keys / f"{name}.json").unlink(missing_ok=True)
     return is_removed
+
+
+def left_out(store: Store, folder: Path) -> list[str]:
+    """The organisations that have a manifest in ``folder``, and none in force."""
+    known = {one.manifest.id for one in store.read(in_force)}
+    return [one.manifest.organisation for one in read_folder(folder) if one.manifest.id not in known]
 
 
 def _copy(home: Home, listed: ManifestFile) -> None:
