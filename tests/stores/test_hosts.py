@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,14 @@ from support.server import start
 from support.services import S3_SECRET, new_database, new_prefix, s3_config
 from tipbox.errors import InputRefused, TipboxError
 from tipbox.formats.base import days
+from tipbox.formats.base.primitives import new_seed, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.formats.mailbox_list import MailboxList, encode_tokens
+from tipbox.server.backup.create import make_backup
+from tipbox.server.backup.operator_key import PublicKey
+from tipbox.server.backup.restore import restore_backup
+from tipbox.server.backup.rotation import backup_into
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
@@ -362,3 +367,42 @@ def test_two_real_hosts(
     finally:
         one.kill()
         two.kill()
+
+
+def test_of_two_restores_into_one_database_one_is_done(
+    hosts: tuple[Host, Host], organisations: list[Organisation], tmp_path: Path, postgresql: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Whoever comes second finds a server's rows there, and removes nothing of them."""
+    seed, sent = new_seed(), envelope(organisations)
+    hosts[0].upload(sent)
+    made = tmp_path / "backup"
+    make_backup(hosts[1].home, made, PublicKey(xwing_public(seed)))
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+
+    def restore(home: Path) -> str:
+        try:
+            return str(restore_backup(home, seed, made).envelopes)
+        except TipboxError as error:
+            return str(error)
+
+    homes = [tmp_path / name for name in "cd"]
+    with ThreadPoolExecutor(len(homes)) as threads:
+        ends = sorted(threads.map(restore, homes))
+
+    assert ends == ["1", "restoring: the database that database.url names is not empty; name an empty one"]
+    (done,) = (home for home in homes if Home(home).server_key.exists())
+    assert [finding.check for finding in check_server(done) if not finding.ok] == []
+
+
+def test_a_backup_has_the_day_that_all_hosts_share(
+    hosts: tuple[Host, Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before midnight a host may be a day behind the database."""
+    monkeypatch.setattr(days, "today", lambda: date(2000, 1, 1))
+    with open_server(hosts[0].home) as server:
+        shared = server.today()
+    (tmp_path / "kept").mkdir()
+
+    made = backup_into(hosts[0].home, tmp_path / "kept", PublicKey(xwing_public(new_seed())), keep=2)
+    assert made.path.name == f"tipbox-{shared}.bak"

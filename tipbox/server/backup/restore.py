@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -29,8 +30,11 @@ from tipbox.server.backup.examine import examine_backup
 from tipbox.server.backup.fill import RestoreResult, fill_server
 from tipbox.server.config import FILE, Config, load
 from tipbox.server.home import MODE, Home
+from tipbox.server.storage.clock import Calendar, must_agree
 from tipbox.server.storage.database import make_engine
+from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.models import Envelope, Organisation
+from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep import upkeep_lock
 
 
@@ -59,11 +63,11 @@ def restore_backup(
     """
     folder = Home(home)
     os.umask(folder.umask)
-    today = today or days.today()
     with file.open("rb") as source:
-        examined = examine_backup(Reader(source, seed), today)
+        examined = examine_backup(Reader(source, seed), today or days.today())
         folder.path.mkdir(mode=MODE, parents=True, exist_ok=True)
-        with upkeep_lock.alone_here(folder):
+        with ExitStack() as stack:
+            stack.enter_context(upkeep_lock.alone_here(folder))
             _must_be_empty(folder)
             if onion is not None:
                 _must_be_empty_onion(onion, examined.secrets.onion)
@@ -71,15 +75,37 @@ def restore_backup(
             fsync_folder(folder.path.parent)
             _write_settings(folder, examined.settings)
             config = load(home)
+            if config.database.url.get_secret_value():
+                store = stack.enter_context(_database(folder, config))
+                today = today or Calendar(store)()
             _mark(folder, config)
             source.seek(0)
-            restored = fill_server(folder, config, Reader(source, seed), examined, today=today, acks=acks)
+            day = today or days.today()
+            restored = fill_server(folder, config, Reader(source, seed), examined, today=day, acks=acks)
             if onion is not None:
                 write_onion(onion, examined.secrets.onion)
             # Last: until here every command, and the server, stays out.
             folder.restoring.unlink()
             fsync_folder(folder.path)
     return restored
+
+
+@contextmanager
+def _database(folder: Home, config: Config) -> Iterator[Store]:
+    """PostgreSQL, for this host alone: of two that restore into one database, the second finds it used.
+
+    Raises:
+        InputRefused: it does not answer, or has another time than this host.
+    """
+    engine = make_engine(folder, config)
+    try:
+        with explained("restoring"):
+            store = Store(engine)
+            must_agree(store)
+            with upkeep_lock.alone_on(store, nullcontext()):
+                yield store
+    finally:
+        engine.dispose()
 
 
 # --- where it goes ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from tipbox.formats.base import days
 from tipbox.server.backup.create import BackupFacts, make_backup
 from tipbox.server.backup.operator_key import PublicKey
 from tipbox.server.storage.models import Envelope, Ledger
-from tipbox.server.storage.open_server import open_server
+from tipbox.server.storage.open_server import OpenServer, open_server
 
 _NAME: Final = re.compile(r"tipbox-([0-9-]{10})\.bak", re.ASCII)
 _SHARE: Final = 2
@@ -58,8 +58,9 @@ def backup_into(
         Full: beside the tips there is no room for another backup; the last one stays.
         TipboxError: as ``make_backup``.
     """
-    today = today or days.today()
-    size = _expire(home, folder, credentials, today)
+    with open_server(home, credentials) as server:
+        today = today or server.today()
+        size = _expire(server, folder, today)
     out = folder / f"tipbox-{today}.bak"
     _make_room(home, folder, size)
     facts = make_backup(home, out, to, onion=onion, credentials=credentials, today=today)
@@ -84,16 +85,15 @@ def _day(path: Path) -> date | None:
         return None
 
 
-def _expire(home: Path, folder: Path, credentials: Path | None, today: date) -> int:
+def _expire(server: OpenServer, folder: Path, today: date) -> int:
     """Remove those older than tips are kept, unless the clock waits for the operator; the next one's size, about."""
-    with open_server(home, credentials) as server:
-        held, bodies, letters = server.store.read(
-            lambda connection: (
-                *connection.execute(select(Ledger.held, Ledger.body_bytes)).one(),
-                int(connection.execute(select(func.coalesce(func.sum(func.length(Envelope.letter)), 0))).scalar_one()),
-            )
+    held, bodies, letters = server.store.read(
+        lambda connection: (
+            *connection.execute(select(Ledger.held, Ledger.body_bytes)).one(),
+            int(connection.execute(select(func.coalesce(func.sum(func.length(Envelope.letter)), 0))).scalar_one()),
         )
-        longest = server.config.retention.days
+    )
+    longest = server.config.retention.days
     for path in [] if held else [*_kept(folder)]:
         day = _day(path)
         if day is not None and (today - day).days > longest:

@@ -481,6 +481,8 @@ class S3Blobs:
         import obstore
 
         with _s3_errors(names_object=False):
+            # Some services make a bucket for what is put into it; a misspelt name must not get one.
+            next(iter(obstore.list(self._store, chunk_size=1)), None)
             obstore.put(self._store, _LABEL, data)
 
 
