@@ -5,8 +5,13 @@ from __future__ import annotations
 import gzip
 import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config as AlembicConfig
 
 from support.tree import ROOT
+from tipbox.server.storage import database
 
 KEPT = ROOT / "tests" / "schemas"
 PACKED = "tipbox.db.gz"
@@ -20,6 +25,23 @@ def unpack(name: str, home: Path) -> Path:
     packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
     packed.unlink()
     return home
+
+
+def later_program(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """From now on migrations of this process go to a schema after the present one, as those of the next release will.
+
+    ``folder``: where the migrations of that release are put.
+    """
+    shutil.copytree(Path(database.__file__).parents[1] / "migrations", folder)
+    shutil.copy(KEPT / "later.py", folder / "versions")
+    made = database._alembic
+
+    def with_later(*arguments: Any) -> AlembicConfig:
+        config: AlembicConfig = made(*arguments)
+        config.set_main_option("script_location", str(folder))
+        return config
+
+    patch.setattr(database, "_alembic", with_later)
 
 
 def pack(home: Path, to: Path) -> None:

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 
 from support.client import bearer
-from support.kept import KEPT, unpack
+from support.kept import KEPT, later_program, unpack
 from support.killed import killed_at
 from support.sealed import Organisation
 from support.world import tipbox
@@ -84,18 +83,7 @@ def _to(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     """The schema that the program brings databases to: its own, or a later one, as the next release will."""
     to: str = request.param
     if to == "later":
-        folder = tmp_path / "migrations"
-        shutil.copytree(Path(database.__file__).parents[1] / "migrations", folder)
-        shutil.copy(KEPT / "later.py", folder / "versions")
-        made = _alembic
-
-        def with_later(*arguments: Any) -> AlembicConfig:
-            config: AlembicConfig = made(*arguments)
-            config.set_main_option("script_location", str(folder))
-            return config
-
-        monkeypatch.setattr(database, "_alembic", with_later)
-        monkeypatch.setattr(database, "HEAD", "later")
+        later_program(tmp_path / "migrations", monkeypatch)
     return to
 
 

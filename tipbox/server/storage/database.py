@@ -6,7 +6,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
@@ -17,6 +17,9 @@ from tipbox.errors import InputRefused, Usage
 from tipbox.server.config import Config, is_local
 from tipbox.server.home import Home
 from tipbox.server.storage.database_errors import explain
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 BUSY_SECONDS: Final = 30
 MIGRATING: Final = 0x7469_7062_6F78_0001
@@ -148,8 +151,15 @@ def must_be_current(engine: Engine) -> None:
     except SQLAlchemyError as error:
         raise explain("opening the database", error) from None
     _refuse_before(current)
-    if current != HEAD:
-        raise InputRefused("opening the database: it is of another version of tipbox; start tipbox server run once")
+    if current == HEAD:
+        return
+    from alembic.script import ScriptDirectory  # only now: it takes long to load
+
+    if current is not None and current not in _revisions(ScriptDirectory.from_config(_alembic())):
+        raise InputRefused(
+            "opening the database: a newer version of tipbox has migrated it; upgrade tipbox on this host too"
+        )
+    raise InputRefused("opening the database: it is of another version of tipbox; start tipbox server run once")
 
 
 def _revision(connection: Connection) -> str | None:
@@ -163,10 +173,14 @@ def _revision(connection: Connection) -> str | None:
 def _refuse_newer(current: str | None) -> None:
     from alembic.script import ScriptDirectory
 
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     _refuse_before(current)
-    if current is not None and current not in known:
+    if current is not None and current not in _revisions(ScriptDirectory.from_config(_alembic())):
         raise InputRefused("migrating the database: a newer version of tipbox made it; upgrade tipbox")
+
+
+def _revisions(scripts: ScriptDirectory) -> set[str]:
+    """All that this version knows."""
+    return {script.revision for script in scripts.walk_revisions()}
 
 
 def _refuse_before(revision: str | None) -> None:
