@@ -18,12 +18,23 @@ DEPLOY = ROOT / "deploy"
 SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), DEPLOY / "tipbox-server"})
 SERVICES = sorted(DEPLOY.glob("systemd/*.service"))
 LARGEST_EXPOSURE = 1.5
-USERS = {"tipbox": "tipbox", "tipbox-backup": "tipbox-backup", "tipbox-canary": "tipbox-canary"}
+USERS = {
+    "tipbox": "tipbox",
+    "tipbox-backup": "tipbox-backup",
+    "tipbox-canary": "tipbox-canary",
+    "tipbox-onion": "tipbox-canary",
+}
 """Those of all others are the couriers'."""
-ROLES = {"tipbox": "sources", "tipbox-courier": "couriers", "tipbox-backup": "backup", "tipbox-canary": "canary"}
+ROLES = {
+    "tipbox": "sources",
+    "tipbox-courier": "couriers",
+    "tipbox-backup": "backup",
+    "tipbox-canary": "canary",
+    "tipbox-onion": "canary",
+}
 """Of which each has a profile; all others are upkeep."""
 LISTENERS = {"tipbox", "tipbox-courier"}
-SETTINGS = {"tipbox-canary": ["EnvironmentFile=/etc/tipbox/canary.env"]}
+SETTINGS = {name: ["EnvironmentFile=/etc/tipbox/canary.env"] for name in ("tipbox-canary", "tipbox-onion")}
 WALLS = (
     *("UMask=0007", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateNetwork=yes"),
     *("RestrictAddressFamilies=AF_UNIX", "IPAddressDeny=any", "LimitCORE=0", "MemorySwapMax=0", "LogNamespace=tipbox"),

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import io
+from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from support.loopback import free_port
 from support.sealed import envelope, keys_folder, three
-from support.server import Here
+from support.server import Here, start
+from support.socks_proxy import running_socks
 from support.world import tipbox
 from tipbox.formats.base import days
 from tipbox.server.upkeep import machine
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.machine import STANDARD_INPUT, check_machine
+from tipbox.server.upkeep.onion import check_onion
 from tipbox.server.upkeep.settle import settle_server
 
 COURIER = f"descriptor:x25519:{'A' * 52}"
+ONION = f"http://{'a' * 56}.onion"
 HARDENED = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "tipbox.service"
 
 
@@ -120,6 +128,41 @@ def test_a_couriers_listener_without_a_key_is_open_to_everybody(
     assert not found("couriers", tmp_path / "none").ok
 
 
+def test_an_onion_service_that_answers_is_well(tmp_path: Path) -> None:
+    """Asked through a SOCKS port, and by its name only."""
+    server = start(tmp_path / "home", keys_folder(tmp_path / "keys", three()))
+    try:
+        with running_socks(server.address[1]) as socks:
+            assert check_onion(ONION, socks.address).ok
+            assert socks.names == [ONION.removeprefix("http://").encode()]
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def _collected() -> Iterator[None]:
+    """httpcore closes no socket through which a proxy reached nobody: it goes while the test's filter still holds."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("_collected")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_line_that_nobody_reaches_is_told() -> None:
+    """Without a network tor finds no descriptor; without tor there is nobody to ask; and another may answer there."""
+    with running_socks(None) as socks:
+        nowhere = check_onion(ONION, socks.address, seconds=2)
+    assert not nowhere.ok
+    assert "cannot be reached through Tor" in nowhere.message
+    without = check_onion(ONION, f"127.0.0.1:{free_port()}", seconds=2)
+    assert not without.ok
+    assert "tor does not answer on this machine" in without.message
+    assert "tor@default" in without.remedy
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other, running_socks(other.server_port) as socks:
+        Thread(target=other.handle_request).start()
+        assert not check_onion(ONION, socks.address, seconds=2).ok
+
+
 def test_closed_days_that_were_not_settled_for_two_nights_are_a_finding(tmp_path: Path) -> None:
     organisations, today = three(), days.today()
     server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
@@ -148,5 +191,8 @@ def test_the_command_checks_a_part_or_all(tmp_path: Path) -> None:
 
     assert names(*home) == [*names(*home, "--only", "server"), *names("--only", "machine")]
     assert names("--only", "machine") == ["tor", "units"]
-    for wrong in ((), (*home, "--only", "machine")):
+    onion = ("--only", "onion", "--onion", "http://a.onion", "--socks", f"127.0.0.1:{free_port()}")
+    told = tipbox("server", "check", *onion, "--json", expect=8)
+    assert [finding["check"] for finding in told.json] == ["onion"]
+    for wrong in ((), (*home, "--only", "machine"), (*home, *onion), onion[:4], (*home, *onion[2:])):
         tipbox("server", "check", *wrong, expect=2)

@@ -163,20 +163,40 @@ def settle(terminal: Terminal, *, home: Path) -> None:
 
 @server.command()
 @click.option("--home", type=_PATH, metavar="HOME", help="The server's folder.")
-@click.option("--only", type=click.Choice(("server", "machine")), help="HOME alone, or only what is around it.")
+@click.option(
+    "--only",
+    type=click.Choice(("server", "machine", "onion")),
+    help="HOME alone, only what is around it, or only whether it is reached through Tor.",
+)
 @click.option("--couriers", type=_PATH, metavar="DIR", help="Tor's folder of couriers' keys, or - for lines.")
+@click.option("--onion", metavar="URL", help="The sources' onion service, for --only onion.")
+@click.option("--socks", metavar="HOST:PORT|unix:PATH", help="Tor's SOCKS port, for --only onion.")
 @json_option
 @pass_terminal
-def check(terminal: Terminal, *, home: Path | None, only: str | None, couriers: Path | None) -> None:
+def check(
+    terminal: Terminal,
+    *,
+    home: Path | None,
+    only: str | None,
+    couriers: Path | None,
+    onion: str | None,
+    socks: str | None,
+) -> None:
     """Check that everything is as it should be, and say what to do about it."""
     from tipbox.server.upkeep.check import check_server
     from tipbox.server.upkeep.check_headers import headers
     from tipbox.server.upkeep.machine import check_machine
 
-    if (home is None) != (only == "machine"):
-        raise Usage("checking: give --home HOME; only --only machine goes without it")
+    if (home is None) != (only in {"machine", "onion"}):
+        raise Usage("checking: give --home HOME; only --only machine and --only onion go without it")
+    if (onion is None or socks is None) == (only == "onion"):
+        raise Usage("checking: --only onion takes --onion URL and --socks; nothing else does")
     findings = [*(check_server(home, more=[headers]) if home is not None else ())]
-    if only != "server":
+    if onion is not None and socks is not None:
+        from tipbox.server.upkeep.onion import check_onion
+
+        findings.append(check_onion(onion, socks))
+    elif only != "server":
         findings += check_machine(couriers)
     for finding in findings:
         remedy = f" To fix it: {finding.remedy}" if finding.remedy else ""
