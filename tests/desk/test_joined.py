@@ -260,7 +260,7 @@ def test_an_answer_to_any_of_them_answers_the_tip(scene: Scene) -> None:
     with scene.desk.open(write=True) as vault:
         found = tips.find_tip(vault, scene.parts[2].id.hex())
         made = replies.queue_reply(vault, found, b"We have it.", [], today=TODAY)
-        assert (made.tip, conversations.first_line(vault, found)) == (scene.parts[0].id, "It was at night.")
+        assert (made.tip, conversations.addressee(vault, found).begins) == (scene.parts[0].id, "It was at night.")
         assert {tip.state for tip in Tip.all(vault)} == {"answered"}
         assert conversations.close(vault, found.thread) == 1
         assert [tip.state for tip in joined_tips(vault)] == ["closed"]

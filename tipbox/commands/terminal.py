@@ -54,6 +54,11 @@ class Terminal:
         else:
             click.echo(f"tipbox: {text}", err=True)
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a person to ask: both streams are terminals. A script is never asked."""
+        return not self.json and sys.stdin.isatty() and sys.stdout.isatty()
+
     def finish(self) -> None:
         """The command is done: print what was held back."""
         for text in self._held:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
 from tipbox.desk.replies import letter_of
 from tipbox.desk.tips import consent_of
-from tipbox.desk.vault.records import ForgedEnvelope, Organisation, Reply, ReplyText, Thread, Tip, TipFile
+from tipbox.desk.unsent import drafts_of
+from tipbox.desk.vault.records import Draft, ForgedEnvelope, Organisation, Reply, ReplyText, Thread, Tip, TipFile
 from tipbox.desk.vault.vault import Vault
 
 _BETWEEN = "\n\n"
@@ -67,10 +70,30 @@ def _reply(vault: Vault, reply: Reply) -> dict[str, Any]:
     }
 
 
-def first_line(vault: Vault, tip: Tip) -> str:
-    """The first line of a tip's message with anything in it; empty when it has no words."""
-    message = letter_of(vault, joined_tip(vault, tip).first).message.decode(errors="replace")
-    return next((line for line in map(str.strip, message.splitlines()) if line), "")
+@dataclass(frozen=True)
+class Addressee:
+    """What people know the tip by that they answer.
+
+    Attributes:
+        begins: the first line of its message with anything in it; empty when it has no words.
+        language: of its message, as its source's client named it; empty when it did not.
+        received: its day.
+        drafts: replies to its thread that were cut short.
+    """
+
+    begins: str
+    language: str
+    received: date
+    drafts: tuple[Draft, ...]
+
+
+def addressee(vault: Vault, tip: Tip) -> Addressee:
+    """Who is answered when this tip is."""
+    joined = joined_tip(vault, tip)
+    letter = letter_of(vault, joined.first)
+    lines = map(str.strip, letter.message.decode(errors="replace").splitlines())
+    begins = next((line for line in lines if line), "")
+    return Addressee(begins, letter.language, joined.received, tuple(drafts_of(vault, tip.thread)))
 
 
 def mark_read(vault: Vault, tips: Iterable[JoinedTip]) -> None:

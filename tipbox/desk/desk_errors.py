@@ -42,7 +42,13 @@ class OtherVaultVersion(InputRefused):
     code = "vault-version"
 
 
+class AlreadySent(InputRefused):
+    """An outbox has taken this reply: it cannot be taken back."""
+
+    code = "already-sent"
+
+
 class ShortId(InputRefused):
-    """An answer cannot be taken back: give at least eight digits of the tip's id."""
+    """This cannot be undone: give at least eight digits of the id."""
 
     code = "short-id"

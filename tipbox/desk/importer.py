@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from tipbox.desk import replies, sentences
+from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.pinned_server import server_digits
 from tipbox.desk.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
 from tipbox.desk.vault.records import (
@@ -34,6 +35,7 @@ from tipbox.desk.vault.records import (
     outbox_key,
 )
 from tipbox.desk.vault.vault import TIPS, Vault
+from tipbox.desk.whole import holds_whole, put_back
 from tipbox.errors import (
     NO_ROOM,
     BadSignature,
@@ -44,6 +46,7 @@ from tipbox.errors import (
     Malformed,
     NotFound,
     NotTipbox,
+    Tampered,
     TipboxError,
     TooLate,
     UnknownKey,
@@ -98,6 +101,8 @@ class ImportOutcome:
         replies: those that a server's report decided: delivered or refused.
         pinned: the digits of the server that this import pinned; empty when one was pinned before.
         canaries: the numbers of those that were ticked off.
+        put_back: how many tips were damaged in the vault, and are whole again.
+        damaged: ids of tips that are to be acknowledged, and are not, because the vault's file is damaged.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -108,6 +113,8 @@ class ImportOutcome:
     replies: list[Reply] = field(default_factory=list)
     pinned: str = ""
     canaries: list[int] = field(default_factory=list)
+    put_back: int = 0
+    damaged: list[bytes] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -158,6 +165,7 @@ class Importer:
         self._progress = progress
         self._batch: list[int] = []
         self._volumes: dict[int, set[int]] = {}
+        self._whole: set[bytes] = set()
         self.outcome = ImportOutcome()
 
     def run(self, paths: Iterable[Path]) -> ImportOutcome:
@@ -184,7 +192,10 @@ class Importer:
             if self._enough:
                 for carried in EnvelopeRecord.all(self._vault):
                     if carried.by_bundle and not carried.confirmed and not carried.taken:
-                        replace(carried, confirmed=True).save(self._vault)
+                        if self._is_kept(carried):
+                            replace(carried, confirmed=True).save(self._vault)
+                        else:
+                            self.outcome.damaged.append(carried.id)
         for sequence, missing in self._volumes.items():
             if missing:
                 numbers = ", ".join(map(str, sorted(missing)))
@@ -251,6 +262,9 @@ class Importer:
             elif carried.outcome in _TRIED_AGAIN and received.error is None:
                 self._open_late(carried, received)
             else:
+                if not self._is_kept(replace(carried, id=received.id)):
+                    file.seek(0)
+                    self._put_back(received.id, file)
                 self._known(received)
 
     # --- Bundles ----------------------------------------------------------------------------------------------------
@@ -315,6 +329,10 @@ class Importer:
         # What is known is not opened again: a Bundle repeats all that is not acknowledged yet.
         carried = EnvelopeRecord.find(self._vault, item.entry.hash)
         if carried is not None and carried.outcome not in _TRIED_AGAIN:
+            if not self._is_kept(replace(carried, id=item.entry.hash)):
+                with bundle.open(item) as stream:
+                    if not self._put_back(item.entry.hash, stream):
+                        raise damaged(item, "not what the index says")
             self._see_again(carried, item, bundle)
             return
         try:
@@ -339,6 +357,29 @@ class Importer:
             self._open_late(carried, received)
         else:
             self._see_again(carried, item, bundle)
+
+    def _is_kept(self, carried: EnvelopeRecord) -> bool:
+        """Whether what should lie in the vault does, whole. What is for others never did."""
+        if carried.outcome != MINE or carried.id in self._whole:
+            return True
+        tip = Tip.find(self._vault, carried.id)
+        if tip is not None and not holds_whole(self._vault, tip):
+            return False
+        self._whole.add(carried.id)
+        return True
+
+    def _put_back(self, ident: bytes, stream: BinaryIO) -> bool:
+        """Put back what was lost from the vault; whether that is what ``stream`` has."""
+        tip = Tip.find(self._vault, ident)
+        if tip is None:
+            raise VaultDamaged
+        try:
+            put_back(self._vault, tip, stream)
+        except Tampered:
+            return False
+        self._whole.add(ident)
+        self.outcome.put_back += 1
+        return True
 
     def _open_late(self, carried: EnvelopeRecord, received: ReceivedEnvelope) -> None:
         """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
@@ -458,6 +499,7 @@ class Importer:
     def _keep(self, received: ReceivedEnvelope, bundle: Bundle | None = None) -> None:
         """Keep an Envelope that is not known; ``bundle`` brought it, unless it was a file."""
         received.keep(self._vault)
+        self._whole.add(received.id)  # as it was read, each of its parts was checked, and then synced
         EnvelopeRecord(received.id, received.outcome, bundle is not None).save(self._vault)
         if received.outcome == Forged.code and bundle is not None:
             number = self._number(bundle)

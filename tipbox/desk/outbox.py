@@ -19,10 +19,12 @@ from tipbox.desk.vault.records import (
     SentOutbox,
     Server,
     SignedManifest,
+    Tip,
     Traffic,
     outbox_key,
 )
 from tipbox.desk.vault.vault import Vault
+from tipbox.desk.whole import holds_whole
 from tipbox.errors import Expired, NoCurrentKey
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base.limits import MAX_ACKS, MAX_REPORT_BUNDLES
@@ -42,6 +44,7 @@ class OutboxSummary:
 
     Attributes:
         load: the replies in it, how many wait for the next, and those that are damaged.
+        lost: ids of tips that are not acknowledged, because the vault's file is damaged.
     """
 
     sequence: int
@@ -50,6 +53,7 @@ class OutboxSummary:
     serial: tuple[int, int]
     covered: date
     load: OutboxLoad
+    lost: tuple[bytes, ...]
 
 
 def due_manifest(vault: Vault, today: date) -> SignedManifest:
@@ -88,12 +92,17 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
     signed = due_manifest(vault, today)
     desk_key = SigningKey(signed.desk_seed)
     load = outbox_load(vault)
+    lost = _lost(vault)
     with vault.transaction():
         traffic = Traffic.of(vault)
         sequence = traffic.sent + 1
         head = sha256(traffic.head, random_bytes(_FRESH))
         replace(traffic, sent=sequence, head=head).save(vault)
         due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
+        for carried in due:
+            if carried.id in lost:  # the server keeps it, and brings it again
+                replace(carried, confirmed=False).save(vault)
+        due = [carried for carried in due if carried.id not in lost]
         for carried in due:
             # The first one stays: a report of any later outbox speaks for what this one held as well.
             if not carried.outbox:
@@ -123,7 +132,14 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         )
     waiting = sum(carried.by_bundle and not carried.confirmed for carried in EnvelopeRecord.all(vault))
     covered = max(signed.manifest.end for signed in manifests(vault))
-    return OutboxSummary(sequence, len(due), waiting, signed.manifest.serial, covered, load)
+    return OutboxSummary(sequence, len(due), waiting, signed.manifest.serial, covered, load, tuple(sorted(lost)))
+
+
+def _lost(vault: Vault) -> set[bytes]:
+    """What would be acknowledged for the first time, and is no longer whole on this disk."""
+    first = [carried.id for carried in EnvelopeRecord.all(vault) if carried.due and not carried.outbox]
+    tips = [tip for tip in (Tip.find(vault, ident) for ident in first) if tip is not None]
+    return {tip.id for tip in tips if not holds_whole(vault, tip)}
 
 
 def _acknowledgements(due: list[EnvelopeRecord], desk_key: SigningKey) -> list[ItemSource]:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
-from tipbox.desk.vault.records import Reply, ReplyText, Thread, Tip, TipFile
+from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread, Tip, TipFile
 from tipbox.desk.vault.vault import INCOMING, REPLIES, Vault
 from tipbox.errors import LimitExceeded, TipboxError
 from tipbox.files.attachments import Attachment, read_once
@@ -77,6 +77,10 @@ def queue_reply(
     sealed = seal_reply(tip.pair_key, letter)
     if sealed.header.envelope_size > MAX_REPLY:
         raise LimitExceeded(f"replying: a reply has at most {MAX_REPLY // MIB} MiB; send some files in another one")
+    files = tuple(TipFile(file.name, file.size, file.type) for file in letter.files)
+    draft = Draft(tip.thread, message, files, today)
+    with vault.transaction():  # before the first byte is sealed: a command that is killed loses no words
+        draft.save(vault)
     path = vault.incoming_path()
     try:
         ident, item = _write(sealed, attachments, thread.mailbox, path, progress)
@@ -89,7 +93,7 @@ def queue_reply(
             day=today,
             number=max((reply.number for reply in Reply.all(vault)), default=0) + 1,
             size=sealed.header.envelope_size,
-            files=tuple(TipFile(file.name, file.size, file.type) for file in letter.files),
+            files=files,
         )
         # File, folder, then the records: a crash in between leaves a file without a record, which the next sweep finds.
         with vault.transaction():
@@ -97,6 +101,7 @@ def queue_reply(
             fsync_folder(vault.path / REPLIES)
             reply.save(vault)
             ReplyText(ident, message).save(vault)
+            vault.delete(Draft.kind, draft.key)
             _mark_answered(vault, answered)
     except BaseException:
         with suppress(OSError, TipboxError):  # the error that brought us here is the one to show
@@ -184,7 +189,7 @@ def outbox_load(vault: Vault) -> OutboxLoad:
         (reply for reply in Reply.all(vault) if reply.pending),
         key=lambda reply: (not reply.outbox, reply.outbox, reply.number),
     )
-    damaged = tuple(reply for reply in pending if not _whole(vault, reply))
+    damaged = tuple(reply for reply in pending if not whole_reply(vault, reply))
     good = [reply for reply in pending if reply not in damaged]
     count, size = 0, 0
     for reply in good[:MAX_CARRIED]:
@@ -196,12 +201,13 @@ def outbox_load(vault: Vault) -> OutboxLoad:
     return OutboxLoad(tuple(good[:count]), len(good) - count, damaged)
 
 
-def _whole(vault: Vault, reply: Reply) -> bool:
+def whole_reply(vault: Vault, reply: Reply) -> bool:
+    """Whether the Envelope of a reply that is pending lies in the vault as it was sealed."""
     digest = hashlib.sha256()
     try:
         for chunk in _item(vault, reply):
             digest.update(chunk)
-    except FileNotFoundError:
+    except OSError:  # not there, or on a part of the disk that cannot be read
         return False
     return digest.digest() == reply.item
 

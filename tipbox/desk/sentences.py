@@ -40,6 +40,14 @@ def disputed(outbox: int) -> str:
     )
 
 
+def lost(ident: bytes) -> str:
+    """A tip that a desk had, and has no longer."""
+    return (
+        f"the tip {ident.hex()[:12]} is damaged in this vault, and not acknowledged: import the next Bundle, which "
+        "brings it again"
+    )
+
+
 def covers(*, messages: int, files: int, before_missing: bool) -> str:
     """What check digits vouch for, in the person of those who read them out at the desk."""
     counted = "" if not files else "1 file" if files == 1 else f"{files:,} files"

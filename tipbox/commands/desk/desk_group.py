@@ -10,7 +10,8 @@ from typing import Final
 import click
 
 from tipbox.commands.desk.desk_canary import canary
-from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread
+from tipbox.commands.desk.desk_copies import check
+from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
 from tipbox.commands.desk.vault_options import open_vault, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
     Terminal,
@@ -107,6 +108,8 @@ def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
         terminal.say(f"Canaries that came: {', '.join(map(str, sorted(outcome.canaries)))}")
     for notice, count in Counter(outcome.notices).items():
         terminal.remark(notice if count == 1 else f"{notice} ({count} times)")
+    if outcome.put_back:
+        terminal.remark(f"{outcome.put_back} were damaged in the vault and are put back: check its disk")
     say_replies(terminal, outcome.replies)
     if outcome.pinned:
         terminal.say(
@@ -119,11 +122,13 @@ def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
     terminal.result(
         {
             "canaries": sorted(outcome.canaries),
+            "damaged": [ident.hex() for ident in outcome.damaged],
             "notices": outcome.notices,
             "outcomes": dict(outcome.counts),
             "problems": [
                 {"error": error.code, "file": name, "message": str(error)} for name, error in outcome.problems
             ],
+            "put_back": outcome.put_back,
             "replies": [
                 {"code": decided.code, "id": decided.id.hex(), "state": decided.state, "tip": decided.tip.hex()}
                 for decided in outcome.replies
@@ -136,8 +141,12 @@ def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
 
 def _raise_problems(terminal: Terminal, outcome: ImportOutcome) -> None:
     """One line for each thing that failed; the last of them is the error that ends the command."""
+    for ident in outcome.damaged:
+        terminal.remark(sentences.lost(ident))
     closed = sum(count for name, count in outcome.counts.items() if name not in _GOOD)
     if not outcome.problems:
+        if outcome.damaged:
+            raise PartlyDone(f"importing: {len(outcome.damaged)} are damaged in the vault; see tipbox desk check")
         if closed:
             raise PartlyDone(f"importing: {closed} could not be opened, and will be acknowledged like all others")
         return
@@ -233,12 +242,15 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
             f"the reply {damaged.id.hex()[:12]} is damaged in the vault and was left out: write it again, "
             "or restore the vault's second copy"
         )
+    for ident in sent.lost:
+        terminal.remark(sentences.lost(ident))
     if sent.unconfirmed:
         terminal.remark(f"{sent.unconfirmed} not acknowledged: copy the vault, then import again with --copies 1")
     terminal.result(
         {
             "acknowledged": sent.acknowledged,
             "covered": sent.covered.isoformat(),
+            "lost": [ident.hex() for ident in sent.lost],
             "damaged": [damaged.id.hex() for damaged in sent.load.damaged],
             "out": str(out),
             "replies": len(sent.load.replies),
@@ -250,5 +262,5 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     )
 
 
-for _command in (reply, thread, close, server, canary):
+for _command in (check, reply, unsend, thread, close, server, canary):
     desk.add_command(_command)

@@ -1,4 +1,4 @@
-"""``tipbox desk reply|thread|close|server``: the talk with a source, and the server that carries it."""
+"""``tipbox desk reply|unsend|thread|close|server``: the talk with a source, and the server that carries it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Final
 import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
-from tipbox.commands.source.sealed_files import files_argument, message_option
+from tipbox.commands.source.sealed_files import files_argument
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
-from tipbox.desk import conversations, pinned_server, replies, sentences, tips
+from tipbox.desk import conversations, pinned_server, replies, sentences, tips, unsent
+from tipbox.desk.conversations import Addressee
 from tipbox.desk.joined import joined_tips
 from tipbox.desk.keys import ceremony
-from tipbox.desk.vault.records import TRIED_AGAIN, Reply, Thread
-from tipbox.errors import InputRefused
+from tipbox.desk.vault.records import TRIED_AGAIN, Draft, Reply, Thread
+from tipbox.errors import InputRefused, Usage
 from tipbox.files.attachments import measure, read_message
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
@@ -66,18 +67,41 @@ def _read_answer(path: Path) -> bytes:
 @vault_option
 @passphrase_option
 @click.argument("tip")
-@message_option
+@click.option("--message-file", type=click.Path(path_type=Path), metavar="M", help="The message: UTF-8 text.")
+@click.option("--draft", "from_draft", is_flag=True, help="In place of a message: the words of a reply cut short.")
+@click.option("--yes", is_flag=True, help="Do not ask. Nothing is asked anyway unless both ends are a terminal.")
 @files_argument
 @json_option
 @pass_terminal
 def reply(
-    terminal: Terminal, *, vault: Path, passphrase_file: Path, tip: str, message_file: Path, files: tuple[Path, ...]
+    terminal: Terminal,
+    *,
+    vault: Path,
+    passphrase_file: Path,
+    tip: str,
+    message_file: Path | None,
+    from_draft: bool,
+    yes: bool,
+    files: tuple[Path, ...],
 ) -> None:
     """Seal a reply to the source of a tip; the next outbox carries it."""
-    message, attachments = _read_answer(message_file), measure(files)
+    if (message_file is None) is not from_draft:
+        raise Usage("replying: name the message with --message-file, or say --draft, and not both")
+    message = None if message_file is None else _read_answer(message_file)
+    attachments = measure(files)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip_to_answer(opened, tip)
-        begins = conversations.first_line(opened, found)
+        to = conversations.addressee(opened, found)
+        begins = to.begins
+        if message is None:
+            message = _words_of(to, files)
+        else:
+            _say_drafts(terminal, to.drafts, found.id, but=message)
+        if terminal.asks and not yes:
+            terminal.say(f"Received {to.received}, language {printable(to.language) or 'not named'}.")
+            terminal.say(f"It begins: {printable(begins, _BEGINS)}" if begins else "It has no words.")
+            # What an outbox took cannot be taken back, and two ids look alike.
+            click.confirm("Answer this one?", abort=True)
         with terminal.progress("sealing", sum(attachment.entry.size for attachment in attachments)) as progress:
             made = replies.queue_reply(opened, found, message, attachments, today=days.today(), progress=progress)
     terminal.say(
@@ -85,17 +109,58 @@ def reply(
         if begins
         else f"Sealed the reply {made.id.hex()[:12]} to {made.tip.hex()[:12]}, which has no words."
     )
-    terminal.say("The next outbox carries it.")
+    terminal.say(f"The next outbox carries it; until then tipbox desk unsend {made.id.hex()[:12]} takes it back.")
     terminal.result(
         {
             "begins": begins[:_BEGINS],
             "id": made.id.hex(),
+            "language": to.language,
+            "received": to.received.isoformat(),
             "size": made.size,
             "state": made.state,
             "thread": made.thread.hex(),
             "tip": made.tip.hex(),
         }
     )
+
+
+def _words_of(to: Addressee, files: tuple[Path, ...]) -> bytes:
+    """The words of the oldest draft.
+
+    Raises:
+        Usage: there is none, or its files were not named again.
+    """
+    if not to.drafts:
+        raise Usage("replying: no reply to this thread was cut short; name the message with --message-file")
+    draft = to.drafts[0]
+    if len(files) != len(draft.files):
+        raise Usage(f"replying: {len(draft.files)} files were to go with these words; name them again")
+    return draft.message
+
+
+def _say_drafts(terminal: Terminal, drafts: Iterable[Draft], tip: bytes, *, but: bytes | None = None) -> None:
+    """Offer what was cut short, except for the words that are being sent."""
+    for draft in drafts:
+        if draft.message != but:
+            terminal.remark(
+                f"a reply to this thread was cut short on {draft.day}, and its words are kept: tipbox desk reply "
+                f"{tip.hex()[:12]} --draft sends them, tipbox desk unsend {draft.key.hex()[:12]} drops them"
+            )
+
+
+@click.command()
+@vault_option
+@passphrase_option
+@click.argument("reply_", metavar="REPLY")
+@json_option
+@pass_terminal
+def unsend(terminal: Terminal, vault: Path, passphrase_file: Path, reply_: str) -> None:
+    """Take back a reply that no outbox has taken yet, or drop the words of one that was cut short."""
+    with open_vault(terminal, vault, passphrase_file, write=True) as opened:
+        done = unsent.take_back(opened, reply_)
+    what = "the draft" if isinstance(done, Draft) else "the reply"
+    terminal.say(f"Took back {what} {done.key.hex()[:12]}: its words are gone, and no outbox will carry it.")
+    terminal.result({"draft": isinstance(done, Draft), "id": done.key.hex(), "thread": done.thread.hex()})
 
 
 @click.command()
@@ -111,6 +176,7 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
         read = joined_tips(opened, found.thread)
         talk = conversations.thread_of(opened, ceremony.organisation_of(opened), found)
         known = Thread.find(opened, found.thread)
+        drafts = unsent.drafts_of(opened, found.thread)
         opened.lock(waiting(terminal))  # only now: reading keeps no import out
         conversations.mark_read(opened, read)
     terminal.say(f"Consent: {printable(sentences.consent(known, days.today()), _LINE)}")
@@ -132,7 +198,8 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
                 terminal.say(f"    (imported {message['imported']})")
             if message["other_mailbox"]:
                 terminal.say(f"    ({sentences.OTHER_MAILBOX})")
-    terminal.result(talk)
+    _say_drafts(terminal, drafts, found.id)
+    terminal.result(talk | {"drafts": [draft.key.hex() for draft in drafts]})
 
 
 @click.command()

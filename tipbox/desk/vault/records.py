@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Self, get_args, get_origin, get_type_hi
 
 from tipbox.desk.vault.vault import Record, Vault
 from tipbox.formats.base import days
+from tipbox.formats.base.primitives import sha256
 from tipbox.formats.bundles.bundle import Head
 from tipbox.formats.envelopes.consent import Consent
 from tipbox.formats.envelopes.header import OpenedSlot
@@ -429,7 +430,8 @@ class Reply(VaultRecord):
         day: when it was sealed.
         number: its place among the replies of this vault.
         size: bytes of the Envelope.
-        state: ``waiting`` for an outbox, ``sent`` with one, ``delivered`` to the mailbox, or ``refused`` by the server.
+        state: ``waiting`` for an outbox, ``sent`` with one, ``delivered`` to the mailbox, ``refused`` by the server, or
+            ``unsent``: taken back before an outbox took it.
         outbox: the first outbox that carries it; 0 while there is none, and again when it was refused.
         code: why it was refused.
     """
@@ -471,6 +473,25 @@ class ReplyText(VaultRecord):
     def key(self) -> bytes:
         """The Envelope's id."""
         return self.id
+
+
+@dataclass(frozen=True)
+class Draft(VaultRecord):
+    """The words of a reply that is being sealed. It goes when the reply is queued; a command that is killed leaves it.
+
+    ``files`` names those that were to go with it. They lie where staff have them, and are named again.
+    """
+
+    kind: ClassVar[str] = "draft"
+    thread: bytes
+    message: bytes = field(repr=False)
+    files: tuple[TipFile, ...] = field(repr=False)
+    day: date
+
+    @property
+    def key(self) -> bytes:
+        """A hash of words and thread: the same reply, begun again, is the same draft."""
+        return sha256(self.thread, self.message)
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,20 @@ class Vault:
         """The names of all records of a kind."""
         return {name for (name,) in self._query("SELECT name FROM record WHERE kind = ?", kind)}
 
+    def check_store(self) -> int:
+        """Read the whole store and open every record; how many there are.
+
+        Raises:
+            VaultDamaged: something in it is not what was written.
+        """
+        if self._query("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            raise VaultDamaged
+        count = 0
+        for kind, name, value in self._query("SELECT kind, name, value FROM record"):
+            self._open(kind, name, value)
+            count += 1
+        return count
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside happen together, or not at all."""

@@ -1,0 +1,57 @@
+"""What has not left the desk: drafts of replies that were cut short, and replies that no outbox has taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tipbox.desk import replies
+from tipbox.desk.desk_errors import AlreadySent, ShortId
+from tipbox.desk.joined import joined_tips, set_state
+from tipbox.desk.tips import SHORTEST_ID
+from tipbox.desk.vault.records import Draft, Reply, ReplyText
+from tipbox.desk.vault.vault import Vault
+from tipbox.errors import NotFound
+
+
+def drafts_of(vault: Vault, thread: bytes) -> list[Draft]:
+    """The drafts of a thread, the oldest first."""
+    return sorted((one for one in Draft.all(vault) if one.thread == thread), key=lambda one: (one.day, one.key))
+
+
+def take_back(vault: Vault, prefix: str) -> Reply | Draft:
+    """Take back the reply, or drop the draft, whose id in hex starts with ``prefix``. The vault is open for writing.
+
+    The words and the sealed Envelope go; that there was a reply stays.
+
+    Raises:
+        ShortId: too little of an id was given.
+        NotFound: there is none, or more than one.
+        AlreadySent: an outbox has taken it.
+    """
+    wanted = prefix.strip().lower()
+    if len(wanted) < SHORTEST_ID:
+        raise ShortId(f"taking back a reply: give at least {SHORTEST_ID} digits of its id, see tipbox desk thread")
+    candidates: list[Reply | Draft] = [*Reply.all(vault), *Draft.all(vault)]
+    found = [one for one in candidates if one.key.hex().startswith(wanted)]
+    if len(found) != 1:
+        raise NotFound(
+            "taking back a reply: more than one id starts like this; give more of it"
+            if found
+            else "taking back a reply: this vault has none with this id; see tipbox desk thread"
+        )
+    (one,) = found
+    if isinstance(one, Draft):
+        with vault.transaction():
+            vault.delete(Draft.kind, one.key)
+        return one
+    if one.state != "waiting":
+        raise AlreadySent(f"taking back a reply: it is {one.state}, and what an outbox took cannot be taken back")
+    taken = replace(one, state="unsent", files=())
+    with vault.transaction():
+        taken.save(vault)
+        vault.delete(ReplyText.kind, one.id)
+        others = [other for other in Reply.all(vault) if other.thread == one.thread and other.state != "unsent"]
+        if not others:
+            set_state(vault, joined_tips(vault, one.thread), "opened", only=("answered",))
+    replies.sweep(vault)  # the Envelope, now that nothing names it
+    return taken
