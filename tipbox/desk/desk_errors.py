@@ -48,6 +48,12 @@ class AlreadySent(InputRefused):
     code = "already-sent"
 
 
+class OtherCopy(InputRefused):
+    """The copy holds what this vault lacks: it is the newer one. Work on with it, or copy to an empty folder."""
+
+    code = "newer-copy"
+
+
 class ShortId(InputRefused):
     """This cannot be undone: give at least eight digits of the id."""
 

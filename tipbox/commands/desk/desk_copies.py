@@ -1,4 +1,4 @@
-"""``tipbox desk check``: whether the vault is whole."""
+"""``tipbox desk copy|check``: the second copy of the vault, and whether the vault is whole."""
 
 from __future__ import annotations
 
@@ -8,8 +8,52 @@ import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
+from tipbox.desk import sentences
 from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.second_copy import CopyDone, copy_vault
+from tipbox.desk.vault.vault import REPLIES, TIPS
 from tipbox.desk.whole import check as check_vault
+from tipbox.errors import PartlyDone
+from tipbox.formats.base import days
+
+
+@click.command()
+@vault_option
+@passphrase_option
+@click.option("--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder, or the copy.")
+@json_option
+@pass_terminal
+def copy(terminal: Terminal, vault: Path, passphrase_file: Path, to: Path) -> None:
+    """Make or renew the second copy of the vault, and remember it: from then on imports renew it themselves.
+
+    What both hold is acknowledged by the next outbox.
+    """
+    with open_vault(terminal, vault, passphrase_file, write=True, quiet=True) as opened:
+        size = sum(path.stat().st_size for folder in (TIPS, REPLIES) for path in (vault / folder).iterdir())
+        with terminal.progress("copying", size) as progress:
+            done = copy_vault(opened, to, today=days.today(), progress=progress)
+    terminal.say(f"Copied the vault to {to}: {done.written} files written and read back.")
+    terminal.say(f"{done.confirmed} more may be acknowledged: the next outbox does it.")
+    say_copy(terminal, done)
+    terminal.result(
+        {
+            "confirmed": done.confirmed,
+            "damaged": [ident.hex() for ident in done.damaged],
+            "out": str(to),
+            "put_back": done.put_back,
+            "written": done.written,
+        }
+    )
+    if done.damaged:
+        raise PartlyDone(f"copying the vault: {len(done.damaged)} are damaged; see tipbox desk check")
+
+
+def say_copy(terminal: Terminal, done: CopyDone) -> None:
+    """What a copy found besides."""
+    if done.put_back:
+        terminal.remark(f"{done.put_back} were damaged in the vault, and came back from the copy: check its disk")
+    for ident in done.damaged:
+        terminal.remark(sentences.lost(ident))
 
 
 @click.command()

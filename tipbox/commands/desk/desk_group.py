@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from tipbox.commands.desk.desk_canary import canary
-from tipbox.commands.desk.desk_copies import check
+from tipbox.commands.desk.desk_copies import check, copy, say_copy
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
 from tipbox.commands.desk.vault_options import open_vault, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
@@ -25,7 +25,9 @@ from tipbox.desk.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
+from tipbox.desk.second_copy import copy_again
 from tipbox.desk.vault.records import Thread
+from tipbox.desk.vault.vault import Vault
 from tipbox.errors import PartlyDone, TipboxError
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
@@ -63,7 +65,7 @@ def desk() -> None:
     type=click.IntRange(1, 2),
     default=2,
     show_default=True,
-    help="1: acknowledge although the vault has no second copy, or when it now has one.",
+    help="1: acknowledge although the vault has no second copy.",
 )
 @click.option("--far-ahead", is_flag=True, help="Take Bundles numbered far ahead: the operator says that it is right.")
 @click.argument("files", metavar="FILE|DIR...", nargs=-1, required=True, type=_PATH)
@@ -73,7 +75,7 @@ def import_(
     terminal: Terminal, *, vault: Path, passphrase_file: Path, copies: int, far_ahead: bool, files: tuple[Path, ...]
 ) -> None:
     """Import Bundles and .tip files, and the files of folders; told apart by what is in them."""
-    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
+    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True, quiet=copies > 1)
     with opened:
         organisation = ceremony.organisation_of(opened)
         stick = key_stick.load(ceremony.find_stick(opened, organisation), passphrase)
@@ -89,7 +91,24 @@ def import_(
                 progress=progress,
             )
             outcome = importer.run(files)
+        if copies > 1:
+            _renew_copy(terminal, opened, outcome)
     _report(terminal, outcome)
+
+
+def _renew_copy(terminal: Terminal, vault: Vault, outcome: ImportOutcome) -> None:
+    """Bring the second copy up to date, if there is one: what both hold is acknowledged."""
+    try:
+        done = copy_again(vault, today=days.today())
+    except (TipboxError, OSError) as error:
+        # What was imported is safe, and the server keeps all of it until there is a copy.
+        why = str(error) if isinstance(error, TipboxError) else f"copying the vault: {error.strerror}"
+        terminal.remark(f"the second copy was not renewed: {why}")
+        return
+    if done is not None:
+        say_copy(terminal, done)
+        outcome.unconfirmed -= done.confirmed
+        outcome.put_back += done.put_back
 
 
 def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
@@ -117,7 +136,7 @@ def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
         )
     if outcome.unconfirmed:
         terminal.remark(
-            f"{outcome.unconfirmed} not acknowledged yet: copy the vault, then import again with --copies 1"
+            f"{outcome.unconfirmed} not acknowledged yet: make a second copy with tipbox desk copy --to DIR"
         )
     terminal.result(
         {
@@ -245,7 +264,7 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     for ident in sent.lost:
         terminal.remark(sentences.lost(ident))
     if sent.unconfirmed:
-        terminal.remark(f"{sent.unconfirmed} not acknowledged: copy the vault, then import again with --copies 1")
+        terminal.remark(f"{sent.unconfirmed} not acknowledged: make a second copy with tipbox desk copy --to DIR")
     terminal.result(
         {
             "acknowledged": sent.acknowledged,
@@ -262,5 +281,5 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     )
 
 
-for _command in (check, reply, unsend, thread, close, server, canary):
+for _command in (check, copy, reply, unsend, thread, close, server, canary):
     desk.add_command(_command)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tipbox.commands.terminal import Terminal, unlock_with
+from tipbox.desk import second_copy
 from tipbox.desk.vault.vault import Vault
 
 vault_option = click.option(
@@ -15,8 +16,12 @@ vault_option = click.option(
 )
 
 
-def unlock_vault(terminal: Terminal, path: Path, passphrase_file: Path, *, write: bool = False) -> tuple[Vault, bytes]:
+def unlock_vault(
+    terminal: Terminal, path: Path, passphrase_file: Path, *, write: bool = False, quiet: bool = False
+) -> tuple[Vault, bytes]:
     """Open a vault, and say so when another command has to end first.
+
+    It says that the second copy is behind, too, unless it is to be ``quiet`` about that: what copies will not be.
 
     Returns:
         The open vault and the passphrase that opened it: its key stick and its identity file have the same one.
@@ -25,12 +30,20 @@ def unlock_vault(terminal: Terminal, path: Path, passphrase_file: Path, *, write
     def attempt(passphrase: bytes) -> tuple[Vault, bytes]:
         return Vault.open(path, passphrase, write=write, waiting=waiting(terminal)), passphrase
 
-    return unlock_with(terminal, passphrase_file, attempt)
+    opened, passphrase = unlock_with(terminal, passphrase_file, attempt)
+    if not quiet and (known := second_copy.lag(opened)) is not None and known[1]:
+        copy, changes = known
+        terminal.remark(
+            f"the second copy of {copy.day} lacks {changes} changes of this vault: tipbox desk copy --to {copy.path}"
+        )
+    return opened, passphrase
 
 
-def open_vault(terminal: Terminal, path: Path, passphrase_file: Path, *, write: bool = False) -> Vault:
+def open_vault(
+    terminal: Terminal, path: Path, passphrase_file: Path, *, write: bool = False, quiet: bool = False
+) -> Vault:
     """Open a vault whose passphrase is not needed for anything else."""
-    return unlock_vault(terminal, path, passphrase_file, write=write)[0]
+    return unlock_vault(terminal, path, passphrase_file, write=write, quiet=quiet)[0]
 
 
 def waiting(terminal: Terminal) -> Callable[[], None]:

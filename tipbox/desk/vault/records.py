@@ -495,6 +495,16 @@ class Draft(VaultRecord):
 
 
 @dataclass(frozen=True)
+class SecondCopy(VaultRecord):
+    """Where the second copy of this vault lies, from which day it is, and the store's count of changes then."""
+
+    kind: ClassVar[str] = "second-copy"
+    path: str
+    day: date
+    changes: int
+
+
+@dataclass(frozen=True)
 class Message(VaultRecord):
     """A message id that was seen: ``tips`` holds the first Envelope that came with it, until its Contents are noted."""
 

@@ -14,7 +14,7 @@ import hmac
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -86,13 +86,20 @@ def _check_version(path: Path) -> None:
         raise OtherVaultVersion("opening the vault: a newer version of tipbox made it; upgrade this one")
 
 
+def _as_error(error: sqlite3.OperationalError) -> Exception:
+    # SQLite hides the system's error; what is above tells a full disk from a damaged store by it.
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return VaultDamaged(f"working on the vault: {error}; try again, or restore its second copy")
+
+
 class Vault:
     """An open vault. Use it as a context manager."""
 
-    def __init__(self, path: Path, key: bytes, store: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, keys: tuple[bytes, bytes], store: sqlite3.Connection) -> None:
+        """``keys``: of the names of records, and of their values."""
         self.path = path
-        self._names = hkdf(key, b"", labels.VAULT_NAMES)
-        self._values = hkdf(key, b"", labels.VAULT_VALUES)
+        self._names, self._values = keys
         self._store = store
         self._lock: ExitStack | None = None
 
@@ -149,7 +156,8 @@ class Vault:
         if len(key) != KEY_SIZE:
             raise VaultDamaged
         try:
-            vault = cls(path, key, _connect(path / STORE_FILE))
+            keys = hkdf(key, b"", labels.VAULT_NAMES), hkdf(key, b"", labels.VAULT_VALUES)
+            vault = cls(path, keys, _connect(path / STORE_FILE))
         except sqlite3.DatabaseError as error:
             raise VaultDamaged from error
         if write:
@@ -163,6 +171,44 @@ class Vault:
             with ExitStack() as stack:
                 stack.enter_context(exclusive(self.path / LOCK_FILE, mode=0o600, waiting=waiting))
                 self._lock = stack.pop_all()
+
+    def beside(self, path: Path) -> Vault:
+        """Another folder with the same key: a copy of this vault. An empty folder is one without a store."""
+        there = (path / STORE_FILE).is_file()
+        try:
+            store = _connect(path / STORE_FILE) if there else sqlite3.connect(":memory:")
+        except sqlite3.DatabaseError as error:
+            raise VaultDamaged(
+                f"opening the copy: {path} is damaged; move it away, and copy to an empty folder"
+            ) from error
+        return Vault(path, (self._names, self._values), store)
+
+    def changes(self) -> int:
+        """How many transactions have changed the store (u32, which begins again at 0). Not within a transaction."""
+        # From the header of the file (https://www.sqlite.org/fileformat2.html#file_change_counter). Closing a file ends
+        # the locks that this process has on it, which are held during transactions only.
+        with (self.path / STORE_FILE).open("rb") as file:
+            return int.from_bytes(file.read(28)[24:])
+
+    def snapshot(self, path: Path) -> None:
+        """Write the whole store, as it is now, to the empty file ``path``."""
+        try:
+            with closing(sqlite3.connect(path)) as target:
+                target.execute("PRAGMA journal_mode = OFF")  # one that is cut short is written anew
+                self._store.backup(target)
+        except sqlite3.OperationalError as error:
+            raise _as_error(error) from error
+        except sqlite3.DatabaseError as error:
+            raise VaultDamaged from error
+
+    def check_snapshot(self, path: Path) -> None:
+        """Read a store that was written for this folder; VaultDamaged when not all of it opens."""
+        self._store.close()
+        self._store = _connect(path)
+        try:
+            self.check_store()
+        finally:
+            self._store.close()
 
     def close(self) -> None:
         """Close the store and let other writers in."""
@@ -263,10 +309,7 @@ class Vault:
         try:
             return self._store.execute(statement, values)
         except sqlite3.OperationalError as error:
-            # SQLite hides the system's error; what is above tells a full disk from a damaged store by it.
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            raise VaultDamaged(f"working on the vault: {error}; try again, or restore its second copy") from error
+            raise _as_error(error) from error
         except sqlite3.DatabaseError as error:
             raise VaultDamaged from error
 

@@ -1,0 +1,272 @@
+"""The second copy of a vault: whole wherever copying was cut short, verified, and what makes acknowledging safe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.commands import Run
+from support.desk import (
+    PASSWORD,
+    TODAY,
+    Desk,
+    Desks,
+    Envelope,
+    Exporter,
+    acknowledged,
+    listed,
+    opened,
+    seal_tip,
+)
+from tipbox.desk import replies, tips
+from tipbox.desk.desk_errors import AlreadyThere, OtherCopy, VaultDamaged
+from tipbox.desk.second_copy import CopyDone, copy_vault
+from tipbox.desk.vault.vault import INCOMING, KEY_FILE, LOCK_FILE, STORE_FILE, TIPS
+from tipbox.desk.whole import check
+from tipbox.errors import Usage
+from tipbox.files.durable import write_file
+from tipbox.formats.base import days
+from tipbox.formats.base.primitives import random_bytes
+
+pytestmark = pytest.mark.reads_date
+
+CONTENT = random_bytes(100_000)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    write_file(path, PASSWORD)
+    return path
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    return tmp_path / "disk" / "copy"
+
+
+def tips_of(desks: Desks, count: int) -> list[Envelope]:
+    return [seal_tip(desks.manifests, files=[("a", CONTENT)]) for _ in range(count)]
+
+
+def copied(desk: Desk, to: Path) -> CopyDone:
+    with desk.open(write=True) as vault:
+        return copy_vault(vault, to, today=TODAY)
+
+
+def holds(copy: Path, desk: Desk, wanted: set[str]) -> None:
+    """A vault opens from the copy, is whole, and has these tips."""
+    twin = Desk(copy, desk.manifest)
+    with twin.open(write=True) as vault:
+        found = check(vault)
+    assert (found.damaged, found.replies) == ((), ())
+    assert {str(tip["id"]) for tip in listed(twin)} >= wanted
+
+
+def test_what_both_hold_is_acknowledged_and_the_rest_is_not(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path
+) -> None:
+    one, two, late = tips_of(desks, 3)
+    other = seal_tip(desks.manifests, desks.manifests[:1])
+    desk.take(server.export(tmp_path / "1", desk.manifest, [one, two, other]), copies=False)
+    assert acknowledged(server, desk, tmp_path / "o1") == []
+    assert copied(desk, there) == CopyDone(2, 3, 0, ())
+    desk.take(server.export(tmp_path / "2", desk.manifest, [late]), copies=False)
+    assert acknowledged(server, desk, tmp_path / "o2") == sorted(tip.id for tip in (one, two, other))
+    holds(there, desk, {one.id.hex(), two.id.hex()})
+    assert copied(desk, there) == CopyDone(1, 1, 0, ())
+    assert copied(desk, there) == CopyDone(0, 0, 0, ())
+    twin = Desk(there, desk.manifest)
+    assert (opened(twin, late.id, tmp_path / "out") / "files" / "001-a").read_bytes() == CONTENT
+
+
+def test_imports_renew_the_copy_and_acknowledge_by_themselves(
+    made_today: Desks, run: Run, secret: Path, there: Path, *, tmp_path: Path
+) -> None:
+    desks, server = made_today.copy(tmp_path / "today"), Exporter()
+    desk, today = desks.desks[1], days.today()
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+
+    def bundle(name: str) -> Path:
+        return server.export(tmp_path / name, desk.manifest, [seal_tip(desks.manifests, today=today)], day=today)
+
+    assert run("desk", "import", *options, bundle("1"), "--json").json["unacknowledged"] == 1
+    assert run("desk", "copy", *options, "--to", there, "--json").json["confirmed"] == 1
+    assert "second copy" not in run("desk", "list", *options).err
+    assert run("desk", "import", *options, bundle("2"), "--json").json["unacknowledged"] == 0
+    assert run("desk", "outbox", *options, "--out", tmp_path / "o", "--json").json["acknowledged"] == 2
+    assert "lacks 1 changes" in run("desk", "list", *options).err
+    assert len(listed(Desk(there, desk.manifest))) == 2
+    away = there.rename(there.with_name("away"))
+    missing = run("desk", "import", *options, bundle("3"))
+    assert (missing.code, "plug that disk in" in missing.err, "1 not acknowledged" in missing.err) == (0, True, True)
+    away.rename(there)
+    assert run("desk", "import", *options, bundle("4"), "--json").json["unacknowledged"] == 0
+    assert "second copy" not in run("desk", "list", "--vault", there, "--passphrase-file", secret).err
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut", "flipped"])
+@pytest.mark.parametrize("side", ["here", "there"])
+def test_either_side_mends_the_other_before_anything_is_acknowledged(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path, damage: str, side: str
+) -> None:
+    first, tip = tips_of(desks, 2)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [first, tip]), copies=False)
+    copied(desk, tmp_path / "other")
+    shutil.copytree(tmp_path / "other", there)
+    with desk.open(write=True) as vault:  # as it was before anything was confirmed
+        for name in (first, tip):
+            record = vault.get("carried", name.id)
+            assert record is not None
+            vault.put("carried", name.id, record | {"confirmed": False})
+        path = vault.tip_path(tip.id) if side == "here" else there / TIPS / vault.tip_path(tip.id).name
+    if damage == "removed":
+        path.unlink()
+    elif damage == "cut":
+        os.truncate(path, 9_000)
+    else:
+        data = bytearray(path.read_bytes())
+        data[50_000] ^= 1
+        path.write_bytes(data)
+    done = copied(desk, there)
+    assert (done.written, done.put_back, done.confirmed) == ((0, 1, 2) if side == "here" else (1, 0, 2))
+    assert path.read_bytes() == tip.data
+
+
+def test_what_neither_holds_whole_is_not_acknowledged(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path
+) -> None:
+    good, bad = tips_of(desks, 2)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [good, bad]), copies=False)
+    with desk.open() as vault:
+        vault.tip_path(bad.id).write_bytes(b"rubbish")
+    assert copied(desk, there) == CopyDone(1, 1, 0, (bad.id,))
+    assert acknowledged(server, desk, tmp_path / "o") == [good.id]
+
+
+def foreign_file(copy: Path, _: Desks) -> None:
+    copy.mkdir(parents=True)
+    (copy / "photo.jpg").write_bytes(b"x")
+
+
+def foreign_vault(copy: Path, desks: Desks) -> None:
+    shutil.copytree(desks.desks[0].vault, copy)
+
+
+def a_file(copy: Path, _: Desks) -> None:
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"x")
+
+
+@pytest.mark.parametrize("there_is", [foreign_file, foreign_vault, a_file])
+def test_nothing_else_is_written_over(
+    desks: Desks, desk: Desk, there: Path, there_is: Callable[[Path, Desks], None]
+) -> None:
+    there_is(there, desks)
+    before = {path: path.read_bytes() for path in [there, *there.rglob("*")] if path.is_file()}
+    with pytest.raises(AlreadyThere):
+        copied(desk, there)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("name", [".", "within", ".."])
+def test_a_copy_lies_outside_of_its_vault(desk: Desk, name: str) -> None:
+    with pytest.raises(Usage):
+        copied(desk, desk.vault / name)
+
+
+def test_a_restored_vault_never_goes_over_a_newer_copy(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path
+) -> None:
+    desk.take(server.export(tmp_path / "1", desk.manifest, [seal_tip(desks.manifests)]), copies=False)
+    shutil.copytree(desk.vault, tmp_path / "old")
+    old = Desk(tmp_path / "old", desk.manifest)
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "2", desk.manifest, [tip]), copies=False)
+    copied(desk, there)
+    with pytest.raises(OtherCopy):
+        copied(old, there)
+    holds(there, desk, {tip.id.hex()})
+    with Desk(there, desk.manifest).open(write=True) as vault:  # work goes on with the copy, and then comes back
+        replies.queue_reply(vault, tips.find_tip(vault, tip.id.hex()), b"one", [], today=TODAY)
+    with pytest.raises(OtherCopy):
+        copied(desk, there)
+    with Desk(there, desk.manifest).open(write=True) as vault:
+        assert copy_vault(vault, desk.vault, today=TODAY).written == 1
+    holds(desk.vault, desk, {tip.id.hex()})
+
+
+def test_a_damaged_copy_is_told_and_left(desk: Desk, there: Path) -> None:
+    copied(desk, there)
+    (there / STORE_FILE).write_bytes(b"rubbish" * 1000)
+    with pytest.raises(VaultDamaged):
+        copied(desk, there)
+
+
+# --- cut short --------------------------------------------------------------------------------------------------------
+
+CALLS = ("fsync", "fdatasync", "rename", "unlink")
+STRACE = ("strace", "-f", "-qq", "-o")
+
+
+@pytest.mark.parametrize("ending", ["signal=SIGKILL", "error=ENOSPC", "error=EIO"])
+def test_cut_short_at_any_durable_write_it_leaves_the_last_whole_copy(
+    made_today: Desks, secret: Path, tmp_path: Path, ending: str
+) -> None:
+    """A kill, a full disk, a stick that is pulled: at a sample of the calls that make something durable."""
+    desks, server, today = made_today.copy(tmp_path / "desks"), Exporter(), days.today()
+    desk, start = desks.desks[1], tmp_path / "start"
+    first, later = (seal_tip(desks.manifests, files=[("a", CONTENT)], today=today) for _ in range(2))
+    desk.take(server.export(tmp_path / "1", desk.manifest, [first], day=today), copies=False, today=today)
+    copied(desk, start / "copy")
+    desk.take(server.export(tmp_path / "2", desk.manifest, [later], day=today), copies=False, today=today)
+    shutil.copytree(desk.vault, start / "vault")
+
+    def arguments(folder: Path) -> list[str | Path]:
+        shutil.copytree(start, folder)
+        tipbox = Path(sys.executable).with_name("tipbox")
+        options = ("--vault", folder / "vault", "--passphrase-file", secret, "--to", folder / "copy")
+        return [tipbox, "desk", "copy", *options]
+
+    log = tmp_path / "log"
+    trace = [*STRACE, log, "-e", f"trace={','.join(CALLS)}", *arguments(tmp_path / "undisturbed")]
+    subprocess.run(trace, check=True, stdout=subprocess.DEVNULL)
+    names = [line.split(maxsplit=1)[1].partition("(")[0] for line in log.read_text().splitlines() if "(" in line]
+    points = [(call, number + 1) for call in CALLS for number in range(names.count(call))]
+    assert len(points) > 8, points
+    for number, (call, when) in enumerate(points[:: 1 if ending == "signal=SIGKILL" else 3]):
+        folder = tmp_path / f"cut{number}"
+        inject = ["-e", f"trace={call}", "-e", f"inject={call}:{ending}:when={when}"]
+        cut = subprocess.run(
+            [*STRACE, "/dev/null", *inject, *arguments(folder)], check=False, capture_output=True, text=True
+        )
+        assert b"Traceback" not in cut.stderr.encode()
+        holds(folder / "copy", desk, {first.id.hex()})
+        twin = Desk(folder / "vault", desk.manifest)
+        copied(twin, folder / "copy")
+        holds(folder / "copy", desk, {first.id.hex(), later.id.hex()})
+        left = {path.name for path in (folder / "copy").iterdir()} - {KEY_FILE, LOCK_FILE, STORE_FILE}
+        assert left == {"tips", "replies", INCOMING}
+        assert len(list((folder / "copy" / TIPS).iterdir())) == 2
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("names", [(), (STORE_FILE,), (KEY_FILE, STORE_FILE), (KEY_FILE, STORE_FILE, LOCK_FILE)])
+def test_a_first_copy_that_was_cut_short_is_begun_again(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    (tip,) = tips_of(desks, 1)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]), copies=False)
+    copied(desk, there)
+    for name in (KEY_FILE, *names):
+        (there / name).unlink(missing_ok=True)
+    (there / ".0123456789abcdef.part").write_bytes(b"half")
+    copied(desk, there)
+    holds(there, desk, {tip.id.hex()})
+    assert not (there / ".0123456789abcdef.part").exists()
