@@ -159,8 +159,11 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else Exit.DONE
 
 
-_STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
-"""Asking to stop, and a terminal that closes."""
+_STOPPING: Final = (
+    signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM,
+    signal.SIGPROF, signal.SIGXCPU, signal.SIGPWR, signal.SIGIO,
+)  # fmt: skip
+"""Asking to stop, a terminal that closes, and all else that would end a command at once, with what it had half done."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

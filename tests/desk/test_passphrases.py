@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import Run
+from support.commands import Run, on_terminal
 from support.desk import Exporter, seal_tip
 from tipbox.desk.keys import ceremony
 from tipbox.files.durable import write_file
@@ -17,9 +17,13 @@ from tipbox.server.backup import operator_key
 
 DECOMPOSED = unicodedata.normalize("NFD", "майский ёж, слова на двоих, été").encode()
 MARKED = "\ufeffune phrase, été comme hiver".encode()
+BLANKS = b" two  blanks and one at the end "
+NO_BREAK = "une phrase\N{NO-BREAK SPACE}: été".encode()
 
 
-@pytest.fixture(params=[DECOMPOSED, MARKED], ids=["decomposed", "byte order mark"])
+@pytest.fixture(
+    params=[DECOMPOSED, MARKED, BLANKS, NO_BREAK], ids=["decomposed", "byte order mark", "blanks", "no-break space"]
+)
 def given(request: pytest.FixtureRequest) -> bytes:
     """A passphrase that normalising changes."""
     return bytes(request.param)
@@ -68,3 +72,27 @@ def test_a_wrong_passphrase_stays_wrong_in_every_form(vault: Path, tmp_path: Pat
     other = tmp_path / "other"
     write_file(other, unicodedata.normalize("NFD", "другие слова, ёж").encode())
     assert run("desk", "list", "--vault", vault, "--passphrase-file", other, "--json").error == "wrong-passphrase"
+
+
+# --- asked for on a terminal ------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_asks_and_shows_nothing_of_it(tmp_path: Path) -> None:
+    words, typed = "words that nobody sees, ёж", "words  that nobody sees, ёж "
+    made = ("keys", "init", "--vault", tmp_path / "v", "--org", "v")
+    code, said = on_terminal(made, f"{words}\n".encode(), f"{words} not\n".encode())
+    assert (code, "the two differ" in said, (tmp_path / "v").exists()) == (2, True, False), said
+    code, said = on_terminal(made, *[f"{words}\n".encode()] * 2)
+    assert (code, "nobody" in said) == (0, False), said
+    code, said = on_terminal(("desk", "list", "--vault", tmp_path / "v"), f"{typed}\n".encode())
+    assert (code, "nobody" in said) == (0, False), said
+    code, said = on_terminal(("desk", "list", "--vault", tmp_path / "v", "--passphrase-file", "-"), b"other\n")
+    assert (code, "the passphrase is wrong" in said) == (4, True), said
+    code, said = on_terminal(("desk", "list", "--vault", tmp_path / "v"), b"\x04")
+    assert code == 130, said
+
+
+def test_without_a_terminal_nothing_is_asked(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/null").open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert run("desk", "list", "--vault", tmp_path, "--json").error == "usage"

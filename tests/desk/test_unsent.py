@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from support.commands import Run
+from support.commands import Run, on_terminal
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, listed, seal_tip
 from tipbox.desk import conversations, replies, tips, unsent
 from tipbox.desk.desk_errors import AlreadySent
@@ -74,25 +70,6 @@ def cut_short(vault: Vault, tip: str, words: bytes, monkeypatch: pytest.MonkeyPa
         patch.setattr(replies, "_write", end)
         with pytest.raises(KeyboardInterrupt):
             replies.queue_reply(vault, tips.find_tip(vault, tip), words, [], today=TODAY)
-
-
-def on_terminal(arguments: tuple[str | Path, ...], answer: bytes) -> tuple[int, str]:
-    """Run a command whose three streams are a terminal, and type ``answer``."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [Path(sys.executable).with_name("tipbox"), *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        os.write(ours, answer)
-        said = b""
-        try:
-            while piece := os.read(ours, 65536):
-                said += piece
-        except OSError:  # EIO: the last who had it open is gone
-            pass
-        os.close(ours)
-    return process.returncode, said.decode()
 
 
 @pytest.mark.parametrize(

@@ -447,7 +447,9 @@ def test_plain_http_never_meets_a_network(run: Run, desks: Desks, tmp_path: Path
     assert not (tmp_path / "h").exists()
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGXCPU]
+)
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import resource
@@ -168,8 +169,24 @@ def test_names_come_out_in_a_locale_that_lacks_their_characters(desks: Desks, se
         lambda text: unicodedata.normalize("NFD", text).encode(),
         lambda text: unicodedata.normalize("NFC", text).encode() + b"\r\n\r\n",
         lambda text: "\ufeff".encode() + text.encode() + b"\n\n",
+        lambda text: text.replace(" ", "\N{NO-BREAK SPACE}").encode(),
+        lambda text: text.replace(" ", " \t ").encode(),
+        lambda text: f" \t{text} \N{NARROW NO-BREAK SPACE}\r\n".encode(),
+        lambda text: text.replace(" ", "\N{IDEOGRAPHIC SPACE}").encode(),
+        lambda text: f"{text}\r\n".encode("utf-16"),
+        lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
     ],
-    ids=["decomposed", "blank lines", "byte order mark"],
+    ids=[
+        "decomposed",
+        "blank lines",
+        "byte order mark",
+        "no-break",
+        "tabs",
+        "at the ends",
+        "ideographic",
+        "utf-16",
+        "utf-16 big",
+    ],
 )
 def test_one_passphrase_opens_a_vault_however_it_was_typed(tmp_path: Path, written: Callable[[str], bytes]) -> None:
     text = "майский ёж, слова на двоих, été"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +39,29 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+def on_terminal(arguments: tuple[str | Path, ...], *answers: bytes) -> tuple[int, str]:
+    """Run a command whose three streams are a terminal: its exit code and what it showed.
+
+    Each of ``answers`` is typed when the command has asked: what is typed before is dropped.
+    """
+    waiting = list(answers)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("tipbox"), *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        said, seen = b"", 0
+        with suppress(OSError):  # EIO: the last who had it open is gone
+            while piece := os.read(ours, 65536):
+                said += piece
+                if waiting and said[seen:].endswith(b": "):
+                    os.write(ours, waiting.pop(0))
+                    seen = len(said)
+        os.close(ours)
+    return process.returncode, said.decode()
 
 
 @pytest.fixture

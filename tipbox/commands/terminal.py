@@ -1,12 +1,13 @@
 """What a person or a script sees of a command.
 
 Results go to stdout; remarks, progress and errors to stderr. An error is one line. With ``--json`` an error is the only
-thing on stderr, as one JSON object; remarks are then held back until it is clear that there is none. Nothing prompts
-where stdin is no terminal.
+thing on stderr, as one JSON object; remarks are then held back until it is clear that there is none. Nothing is asked
+unless there is a person at a terminal, and what a script names is never asked for.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import stat
@@ -26,6 +27,9 @@ MAX_PASSPHRASE: Final = 1024
 """Bytes of what a passphrase file holds, without the line ends after it."""
 _MAX_FILE: Final = 4 * MAX_PASSPHRASE  # room for blank lines, and for characters that are longer when decomposed
 _BYTE_ORDER_MARK: Final = "\ufeff".encode()
+
+ASK: Final = Path("-")
+"""In the place of a passphrase file: ask the person at the terminal."""
 
 _T = TypeVar("_T")
 
@@ -134,9 +138,9 @@ def passphrase_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--passphrase-file F``: the passphrase of the vault."""
     return click.option(
         "--passphrase-file",
-        required=True,
+        default=ASK,
         type=click.Path(path_type=Path),
-        help="File with the vault's passphrase: one line.",
+        help="File with the vault's passphrase: one line. Without it, or with -, a terminal asks.",
     )(command)
 
 
@@ -152,28 +156,36 @@ def keep_inputs(out: Path, *inputs: Path) -> None:
             raise Usage(f"writing {out}: this is one of the files that are read; name another with --out")
 
 
-def read_passphrase(terminal: Terminal, path: Path, *, several_lines: bool = False) -> bytes:
-    """What a passphrase file holds, in Unicode's normal form NFC: keyboards differ in how they write й or é.
+def read_passphrase(terminal: Terminal, path: Path, *, several_lines: bool = False, twice: bool = False) -> bytes:
+    """What a passphrase file holds, or what a person types, in one form: keyboards and editors differ.
 
-    A byte order mark and line ends after the passphrase are dropped. What is not UTF-8 is taken as it is.
+    Unicode's normal form NFC, for й and é; one space for each row of blanks, of whatever width, and none at the ends.
+    A byte order mark and line ends after the passphrase are dropped. What is not UTF-8 is taken as it is, and UTF-16
+    for what it is when it is marked as such.
 
     Args:
         terminal: gets a remark when others can read the file.
-        path: the file.
+        path: the file, or ASK.
         several_lines: lines are joined by spaces; else there is one only.
+        twice: a person types it twice: nobody sees a typing error in a new one.
 
     Raises:
         NotFound: there is no such file.
+        Usage: there is nobody to ask, or what was typed differs.
         WrongPassphrase: it is empty, too long, or has more lines than it may.
     """
-    return _normal(_read(terminal, path), several_lines=several_lines)
+    passphrase = _normal(_read(terminal, path), several_lines=several_lines)
+    if twice and path == ASK and _normal(_ask("The same once more")) != passphrase:
+        raise Usage("asking for the passphrase: the two differ; run the command again")
+    return passphrase
 
 
 def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) -> _T:
     """Call ``attempt`` with the passphrase of a file; its result.
 
-    Passphrases were not always normalised. So when the normal form opens nothing, the bytes as they stand in the file
-    are tried, if they are others: a vault that was locked with them must not be lost.
+    Passphrases were not always normalised, nor their blanks. So when the one form opens nothing, the line with its
+    blanks and the bytes as they stand in the file are tried, if they are others: a vault that was locked with them
+    must not be lost.
 
     Args:
         terminal: gets a remark when others can read the file.
@@ -185,17 +197,29 @@ def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) 
         WrongPassphrase: neither form opens it, or the file holds no passphrase.
     """
     data = _read(terminal, path)
-    normal = _normal(data)
+    forms = [_normal(data), _composed(data), data.removesuffix(b"\n").removesuffix(b"\r")]
+    # Each once: another try would only derive the same key again, which takes a second and much memory.
+    first, *others = dict.fromkeys(form for form in forms if _is_passphrase(form))
     try:
-        return attempt(normal)
+        return attempt(first)
     except WrongPassphrase:
-        given = data.removesuffix(b"\n").removesuffix(b"\r")
-        if given == normal or not _is_passphrase(given):
-            raise  # a second try would only derive the same key again, which takes a second and much memory
-        return attempt(given)
+        for form in others:
+            with suppress(WrongPassphrase):
+                return attempt(form)
+        raise
+
+
+def _ask(what: str) -> bytes:
+    """A line that a person types unseen."""
+    if not sys.stdin.isatty():
+        raise Usage("asking for the passphrase: there is no terminal; name a file with --passphrase-file")
+    line: str = click.prompt(what, hide_input=True, err=True)
+    return line.encode(errors="surrogateescape")
 
 
 def _read(terminal: Terminal, path: Path) -> bytes:
+    if path == ASK:
+        return _ask("Passphrase")
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode  # of the file that is read, whatever has its name by now
@@ -211,13 +235,25 @@ def _read(terminal: Terminal, path: Path) -> bytes:
 
 
 def _normal(data: bytes, *, several_lines: bool = False) -> bytes:
+    line = _composed(data)
+    if several_lines:
+        line = b" ".join(line.split())
+    if b"\n" not in line:
+        with suppress(UnicodeDecodeError):
+            line = " ".join(line.decode().split()).encode()
+    if not _is_passphrase(line):
+        raise WrongPassphrase(f"reading the passphrase file: it must hold one line of 1 to {MAX_PASSPHRASE:,} bytes")
+    return line
+
+
+def _composed(data: bytes) -> bytes:
+    """In NFC, without byte order mark and last line ends."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        with suppress(UnicodeDecodeError):
+            data = data.decode("utf-16").encode()
     line = data.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
     with suppress(UnicodeDecodeError):
         line = unicodedata.normalize("NFC", line.decode()).encode()
-    if several_lines:
-        line = b" ".join(line.split())
-    if not _is_passphrase(line):
-        raise WrongPassphrase(f"reading the passphrase file: it must hold one line of 1 to {MAX_PASSPHRASE:,} bytes")
     return line
 
 

@@ -62,7 +62,7 @@ def init(
     languages: tuple[str, ...],
 ) -> None:
     """Make a vault, its key stick (V.keys), an identity file and receiving keys for a year."""
-    passphrase = read_passphrase(terminal, passphrase_file)
+    passphrase = read_passphrase(terminal, passphrase_file, twice=True)
     if len(passphrase) < _SHORT:
         terminal.remark("this passphrase is short, and a seized vault can be tried for years: take six words by dice")
     organisation = ceremony.init(
