@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, days_after, opened, seal_tip
-from tipbox.desk.desk_errors import AlreadyThere, KeyStickMissing, TooEarly
+from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted, KeyStickMissing, TooEarly
 from tipbox.desk.keys import ceremony, destroy, identity_file, key_stick
 from tipbox.desk.keys.verify import check_folder
 from tipbox.desk.outbox import due_manifest
@@ -302,3 +302,40 @@ def test_a_copy_that_a_killed_act_left_on_the_key_stick_goes_with_the_next_destr
     assert [path.name for path in folder.iterdir()] == [key_stick.FILE]
     with inode:
         assert set(inode.read()) == {0}
+
+
+# --- a clock far off --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("day", [-2000, -3, 61, 1100, 4400])
+def test_a_date_far_from_the_last_bundle_s_signs_nothing(desk: Desk, tmp_path: Path, day: int) -> None:
+    desk.take(Exporter().export(tmp_path / "1", desk.manifest, []))
+    stick = key_stick.stick_path(desk.vault)
+    before = key_stick.load(stick, PASSWORD)
+    for sign in (publish, rotate):
+        with pytest.raises(ClockDoubted, match="2026-01-20"):
+            sign(desk, day)
+    with desk.open() as vault:
+        assert [signed.manifest.serial for signed in ceremony.manifests(vault)][-1][0] == 1
+    assert key_stick.load(stick, PASSWORD) == before
+
+
+@pytest.mark.parametrize("day", [-2, 0, 60])
+def test_a_date_that_can_be_right_is_not_doubted(desk: Desk, tmp_path: Path, day: int) -> None:
+    desk.take(Exporter().export(tmp_path / "1", desk.manifest, []))
+    assert rotate(desk, day).serial == (2, 1)
+
+
+@pytest.mark.parametrize("day", [90, 300])
+def test_a_person_says_that_the_date_is_right(desk: Desk, tmp_path: Path, day: int) -> None:
+    desk.take(Exporter().export(tmp_path / "1", desk.manifest, []))
+    stick, out = key_stick.stick_path(desk.vault), tmp_path / "k.json"
+    with desk.open(write=True) as vault:
+        for sure, good in ((TODAY, False), (days_after(day), True)):
+            arguments = (vault, identity(desk), stick, PASSWORD, out)
+            if good:
+                ceremony.rotate(*arguments, today=days_after(day), sure=sure)
+            else:
+                with pytest.raises(ClockDoubted):
+                    ceremony.rotate(*arguments, today=days_after(day), sure=sure)
+    assert Manifest.parse(out.read_bytes()).start == days_after(day)

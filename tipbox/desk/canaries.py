@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.joined import dated_alike
 from tipbox.desk.vault.records import Canary, Copy, Organisation, Tip
 from tipbox.desk.vault.vault import Vault
@@ -35,6 +36,7 @@ def new_list(vault: Vault, organisation: Organisation, count: int) -> CanaryList
         first = max((canary.number for canary in Canary.all(vault)), default=0) + 1
         for number, token in enumerate(tokens, first):
             Canary(token, number, first).save(vault)
+        note(vault, "canaries", after=f"{first} to {first + count - 1}")
     return CanaryList(organisation.id, tuple(tokens))
 
 

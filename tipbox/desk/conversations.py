@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
 from tipbox.desk.replies import letter_of
 from tipbox.desk.tips import consent_of
@@ -99,10 +100,15 @@ def addressee(vault: Vault, tip: Tip) -> Addressee:
 def mark_read(vault: Vault, tips: Iterable[JoinedTip]) -> None:
     """Record that staff has read these tips. It changes nothing that leaves the desk."""
     with vault.transaction():
-        set_state(vault, tips, "opened", only=("new",))
+        read = tuple(tips)
+        set_state(vault, read, "opened", only=("new",))
+        if read:
+            note(vault, "read", read[0].thread)
 
 
 def close(vault: Vault, thread: bytes) -> int:
     """Set aside a thread: how many tips it has. A follow-up that comes later is still new."""
     with vault.transaction():
-        return set_state(vault, joined_tips(vault, thread), "closed", only=("new", "opened", "answered", "closed"))
+        count = set_state(vault, joined_tips(vault, thread), "closed", only=("new", "opened", "answered", "closed"))
+        note(vault, "close", thread, after=f"{count} closed")
+        return count

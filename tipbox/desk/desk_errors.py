@@ -30,6 +30,12 @@ class TooEarly(InputRefused):
     code = "too-early"
 
 
+class ClockDoubted(InputRefused):
+    """The date of this machine is far from that of the last Bundle."""
+
+    code = "clock-doubted"
+
+
 class NoBundleYet(NotFound):
     """No Bundle was ever imported here, so the server's key is not known; import one first."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from tipbox.desk import replies, sentences
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.pinned_server import server_digits
 from tipbox.desk.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
@@ -190,12 +191,7 @@ class Importer:
         # After all files, in a transaction of its own: what is confirmed here is on the disk, whatever failed above.
         with self._vault.transaction():
             if self._enough:
-                for carried in EnvelopeRecord.all(self._vault):
-                    if carried.by_bundle and not carried.confirmed and not carried.taken:
-                        if self._is_kept(carried):
-                            replace(carried, confirmed=True).save(self._vault)
-                        else:
-                            self.outcome.damaged.append(carried.id)
+                self._confirm()
         for sequence, missing in self._volumes.items():
             if missing:
                 numbers = ", ".join(map(str, sorted(missing)))
@@ -206,6 +202,20 @@ class Importer:
             for carried in EnvelopeRecord.all(self._vault)
         )
         return self.outcome
+
+    def _confirm(self) -> None:
+        """What is whole may be acknowledged: staff say that this copy is enough."""
+        count = 0
+        for carried in EnvelopeRecord.all(self._vault):
+            if not carried.by_bundle or carried.confirmed or carried.taken:
+                continue
+            if self._is_kept(carried):
+                replace(carried, confirmed=True).save(self._vault)
+                count += 1
+            else:
+                self.outcome.damaged.append(carried.id)
+        if count:
+            note(self._vault, "confirm", after=f"{count} without a second copy")
 
     # --- files ------------------------------------------------------------------------------------------------------
 
@@ -291,6 +301,7 @@ class Importer:
                 self.outcome.pinned = server_digits(server)
             self._note_traffic(index)
             self._note_heads(index)
+            note(self._vault, "import", after=f"Bundle {index.sequence}, volume {index.volume}")
             for item in bundle.items:
                 try:
                     self._item(bundle, item)
@@ -377,6 +388,7 @@ class Importer:
             put_back(self._vault, tip, stream)
         except Tampered:
             return False
+        note(self._vault, "import", ident, before="damaged", after="put back")
         self._whole.add(ident)
         self.outcome.put_back += 1
         return True
@@ -389,6 +401,7 @@ class Importer:
             found.save_taken(self._vault, found.taken)
         else:
             found.save(self._vault)
+        note(self._vault, "import", received.id, before=carried.outcome, after=received.outcome)
         self._count(received)
 
     def _see_again(self, carried: EnvelopeRecord, item: Item, bundle: Bundle) -> None:
@@ -450,7 +463,10 @@ class Importer:
         for carried in EnvelopeRecord.all(self._vault):
             if carried.due and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, self._number(bundle))
-        self.outcome.replies += replies.note_report(self._vault, newest, dict(report.refused))
+        decided = replies.note_report(self._vault, newest, dict(report.refused))
+        for one in decided:
+            note(self._vault, "import", one.id, before="sent", after=one.state)
+        self.outcome.replies += decided
         # The server knows later outboxes than this vault, which was restored from a copy: no number is used twice.
         if report.bundles and report.bundles[-1].sequence > traffic.sent:
             replace(traffic, sent=report.bundles[-1].sequence).save(self._vault)
@@ -504,6 +520,8 @@ class Importer:
         if received.outcome == Forged.code and bundle is not None:
             number = self._number(bundle)
             ForgedEnvelope(received.id, self._today, number, received.thread).save(self._vault)
+        if received.tip is not None:  # of others' nothing is noted: a vault is no archive of the server's traffic
+            note(self._vault, "import", received.id, after=received.outcome)
         self._count(received)
 
     def _count(self, received: ReceivedEnvelope) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Final
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.keys.ceremony import manifests
 from tipbox.desk.replies import OutboxLoad, items_of, note_sent, outbox_load
@@ -28,14 +28,11 @@ from tipbox.desk.whole import holds_whole
 from tipbox.errors import Expired, NoCurrentKey
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base.limits import MAX_ACKS, MAX_REPORT_BUNDLES
-from tipbox.formats.base.primitives import SigningKey, random_bytes, sha256
+from tipbox.formats.base.primitives import SigningKey, sha256
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle import INWARD, Index
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of, write_bundle
 from tipbox.formats.manifest import server_id
-
-_FRESH: Final = 16
-"""Random bytes in each head: it changes with every outbox, and tells nobody whether anything happened between."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,8 @@ def due_manifest(vault: Vault, today: date) -> SignedManifest:
         )
     if begun[-1].manifest.end <= today:
         raise Expired(
-            "writing the outbox: the last key manifest has expired; run tipbox keys rotate, and carry it over"
+            "writing the outbox: the last key manifest has expired; check this machine's date, and if it is right, "
+            "run tipbox keys rotate and carry the new one over"
         )
     return begun[-1]
 
@@ -96,7 +94,8 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
     with vault.transaction():
         traffic = Traffic.of(vault)
         sequence = traffic.sent + 1
-        head = sha256(traffic.head, random_bytes(_FRESH))
+        # Before anything of it: the event holds fresh random bytes, so it differs whether anything happened or not.
+        head = note(vault, "outbox", sequence.to_bytes(8))
         replace(traffic, sent=sequence, head=head).save(vault)
         due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
         for carried in due:

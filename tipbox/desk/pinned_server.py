@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.vault.records import Server, Traffic
 from tipbox.desk.vault.vault import Vault
@@ -38,4 +39,5 @@ def forget(vault: Vault) -> Server:
         traffic = Traffic.of(vault)
         replace(traffic, seen=(), base=traffic.base + max(dict(traffic.seen), default=0)).save(vault)
         vault.delete(Server.kind, b"")
+        note(vault, "unpin", server_id(server.sender))
     return server

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
 from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread, Tip, TipFile
@@ -81,6 +82,7 @@ def queue_reply(
     draft = Draft(tip.thread, message, files, today)
     with vault.transaction():  # before the first byte is sealed: a command that is killed loses no words
         draft.save(vault)
+        note(vault, "draft", draft.key)
     path = vault.incoming_path()
     try:
         ident, item = _write(sealed, attachments, thread.mailbox, path, progress)
@@ -102,6 +104,7 @@ def queue_reply(
             reply.save(vault)
             ReplyText(ident, message).save(vault)
             vault.delete(Draft.kind, draft.key)
+            note(vault, "answer", ident, before=answered.state, after=answered.id.hex())
             _mark_answered(vault, answered)
     except BaseException:
         with suppress(OSError, TipboxError):  # the error that brought us here is the one to show

@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy
 from tipbox.desk.receive import MINE
 from tipbox.desk.vault.records import Canary, EnvelopeRecord, Reply, SecondCopy, Tip, Traffic
@@ -101,7 +102,9 @@ def copy_vault(vault: Vault, to: Path, *, today: date, progress: Callable[[int],
     changes = vault.changes()
     with vault.transaction():
         SecondCopy(str(to), today, (changes + 1) % 2**32).save(vault)  # with this transaction itself
-        return replace(done, confirmed=_confirm(vault, safe))
+        done = replace(done, confirmed=_confirm(vault, safe))
+        note(vault, "copy", after=f"{done.written} files written, {done.confirmed} confirmed")
+        return done
 
 
 def _check_place(vault: Vault, to: Path) -> None:

@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, ShortId, VaultDamaged
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
 from tipbox.desk.vault.records import Canary, Copy, Organisation, Thread, Tip
@@ -27,7 +28,7 @@ MESSAGE: Final = "message.txt"
 FACTS: Final = "tip.json"
 FILES: Final = "files"
 SHORTEST_ID: Final = 8
-"""Hex digits that name the tip of an answer. Fewer are one typing error away from another source."""
+"""Hex digits that name what cannot be undone. Fewer are one typing error away from another source."""
 _BATCH_PIECES: Final = 8
 _BETWEEN: Final = b"\n\n"
 """Between the messages of Envelopes that make up one tip: nearly always only the first has one."""
@@ -82,8 +83,8 @@ def find_tip(vault: Vault, prefix: str) -> Tip:
     return tip
 
 
-def find_tip_to_answer(vault: Vault, prefix: str) -> Tip:
-    """The same for an answer, which goes to somebody and cannot be taken back.
+def find_tip_for_good(vault: Vault, prefix: str) -> Tip:
+    """The same for what cannot be undone: an answer, which goes to somebody, or forgetting.
 
     Raises:
         NotFound: there is none, or more than one.
@@ -91,8 +92,8 @@ def find_tip_to_answer(vault: Vault, prefix: str) -> Tip:
     """
     if 0 < len(prefix.strip()) < SHORTEST_ID:
         raise ShortId(
-            f"looking for the tip to answer: an answer cannot be taken back; give at least {SHORTEST_ID} digits of its "
-            "id, see tipbox desk list"
+            f"looking for the tip: this cannot be undone; give at least {SHORTEST_ID} digits of its id, see "
+            "tipbox desk list"
         )
     return find_tip(vault, prefix)
 
@@ -201,3 +202,4 @@ def mark_opened(vault: Vault, tip: JoinedTip) -> None:
     """
     with vault.transaction():
         set_state(vault, [tip], "opened", only=("new",))
+        note(vault, "open", tip.id, before=tip.state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tipbox.desk import replies
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadySent, ShortId
 from tipbox.desk.joined import joined_tips, set_state
 from tipbox.desk.tips import SHORTEST_ID
@@ -43,6 +44,7 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
     if isinstance(one, Draft):
         with vault.transaction():
             vault.delete(Draft.kind, one.key)
+            note(vault, "drop", one.key)
         return one
     if one.state != "waiting":
         raise AlreadySent(f"taking back a reply: it is {one.state}, and what an outbox took cannot be taken back")
@@ -50,6 +52,7 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
     with vault.transaction():
         taken.save(vault)
         vault.delete(ReplyText.kind, one.id)
+        note(vault, "unsend", one.id, before=one.state, after=taken.state)
         others = [other for other in Reply.all(vault) if other.thread == one.thread and other.state != "unsent"]
         if not others:
             set_state(vault, joined_tips(vault, one.thread), "opened", only=("answered",))

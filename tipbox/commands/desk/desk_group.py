@@ -11,6 +11,7 @@ import click
 
 from tipbox.commands.desk.desk_canary import canary
 from tipbox.commands.desk.desk_copies import check, copy, say_copy
+from tipbox.commands.desk.desk_custody import custody, forget
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
 from tipbox.commands.desk.vault_options import open_vault, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
@@ -281,5 +282,5 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     )
 
 
-for _command in (check, copy, reply, unsend, thread, close, server, canary):
+for _command in (check, copy, custody, forget, reply, unsend, thread, close, server, canary):
     desk.add_command(_command)

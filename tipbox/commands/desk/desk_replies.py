@@ -90,7 +90,7 @@ def reply(
     message = None if message_file is None else _read_answer(message_file)
     attachments = measure(files)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
-        found = tips.find_tip_to_answer(opened, tip)
+        found = tips.find_tip_for_good(opened, tip)
         to = conversations.addressee(opened, found)
         begins = to.begins
         if message is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -98,6 +99,12 @@ def _signing_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest."),
         passphrase_option,
         _identity_option,
+        click.option(
+            "--today",
+            "sure",
+            type=click.DateTime(["%Y-%m-%d"]),
+            help="The date that it is, when the command doubts it.",
+        ),
         json_option,
         pass_terminal,
     )
@@ -108,23 +115,27 @@ def _signing_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @keys.command()
 @_signing_options
-def publish(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
+def publish(
+    terminal: Terminal, *, vault: Path, out: Path, passphrase_file: Path, identity: Path | None, sure: datetime | None
+) -> None:
     """Sign a manifest that is valid now, and in advance those of the year, which go out with the outboxes."""
 
     def sign(opened: Vault, key: SigningKey, _: bytes) -> PublishedChain:
-        return ceremony.publish(opened, key, out, today=days.today())
+        return ceremony.publish(opened, key, out, today=days.today(), sure=sure and sure.date())
 
     _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
 
 
 @keys.command()
 @_signing_options
-def rotate(terminal: Terminal, vault: Path, out: Path, passphrase_file: Path, identity: Path | None) -> None:
+def rotate(
+    terminal: Terminal, *, vault: Path, out: Path, passphrase_file: Path, identity: Path | None, sure: datetime | None
+) -> None:
     """Make receiving keys for a year from now, and revoke all manifests before."""
 
     def sign(opened: Vault, key: SigningKey, passphrase: bytes) -> PublishedChain:
         stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
-        return ceremony.rotate(opened, key, stick, passphrase, out, today=days.today())
+        return ceremony.rotate(opened, key, stick, passphrase, out, today=days.today(), sure=sure and sure.date())
 
     _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
 

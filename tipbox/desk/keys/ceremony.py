@@ -14,10 +14,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from tipbox.desk.desk_errors import AlreadyThere
+from tipbox.desk.custody.chain import note
+from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted
 from tipbox.desk.keys import identity_file, key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
-from tipbox.desk.vault.records import Organisation, PublicKey, SignedManifest
+from tipbox.desk.vault.records import Organisation, PublicKey, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import IdentityChanged, NoCurrentKey, NotFound
 from tipbox.files.durable import fsync_folder, write_file
@@ -30,6 +31,11 @@ YEAR_KEYS: Final = 27
 
 CHAIN_DAYS: Final = 28
 """A new manifest every four weeks; each lives for eight, so one lost outbox does no harm."""
+
+
+CLOCK_BACK: Final = 2
+CLOCK_AHEAD: Final = 60
+"""Days that this machine's date may be before and after the newest Bundle's, until a person says that it is right."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ def init(
             organisation.save(vault)
             for key in public_keys:
                 key.save(vault)
+            note(vault, "init", organisation.id)
         key_stick.create(work / "stick", passphrase, Stick(organisation.id, keys))
         identity_file.create(identity, passphrase, signing_key)
         # The vault last: a crash before it leaves a key stick without a vault, never a vault without its keys.
@@ -206,29 +213,71 @@ def _sign(vault: Vault, organisation: Organisation, identity: SigningKey, today:
     return chain
 
 
+def check_clock(vault: Vault, today: date, sure: date | None) -> None:
+    """Doubt a date far from the newest Bundle's: what is signed with it is believed, and revokes what was before.
+
+    Args:
+        vault: the vault.
+        today: the date of this machine.
+        sure: the date that a person says it is.
+
+    Raises:
+        ClockDoubted: it is far off, or not the one that the person named.
+    """
+    if sure is not None and sure != today:
+        raise ClockDoubted(f"signing a manifest: this machine has {today}, and not {sure}; set its date")
+    last = max((day for _, day in Traffic.of(vault).seen), default=None)
+    if sure is None and last is not None and not -CLOCK_BACK <= (today - last).days <= CLOCK_AHEAD:
+        raise ClockDoubted(
+            f"signing a manifest: this machine has {today}, and the last Bundle is of {last}; check the date, and if "
+            f"it is right, say so with --today {today}"
+        )
+
+
 def _write(out: Path, chain: list[SignedManifest]) -> PublishedChain:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, chain[0].file.encode(), mode=0o644)
     return PublishedChain(chain[0].manifest, len(chain) - 1, chain[-1].manifest.end)
 
 
-def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date) -> PublishedChain:
-    """Sign the manifest of today, with the next serial, and those that follow it; write the first to ``out``."""
+def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date, sure: date | None = None) -> PublishedChain:
+    """Sign the manifest of today, with the next serial, and those that follow it; write the first to ``out``.
+
+    Raises:
+        ClockDoubted: see ``check_clock``.
+    """
+    check_clock(vault, today, sure)
     organisation = organisation_of(vault)
     _check_identity(organisation, identity)
     with vault.transaction():
         chain = _sign(vault, organisation, identity, today)
+        note(vault, "publish", after=_serial(chain))
     return _write(out, chain)
 
 
+def _serial(chain: list[SignedManifest]) -> str:
+    return "{}.{}".format(*chain[0].manifest.serial)
+
+
 def rotate(
-    vault: Vault, identity: SigningKey, stick: Path, passphrase: bytes, out: Path, *, today: date
+    vault: Vault,
+    identity: SigningKey,
+    stick: Path,
+    passphrase: bytes,
+    out: Path,
+    *,
+    today: date,
+    sure: date | None = None,
 ) -> PublishedChain:
     """Make receiving keys for a year from today and publish them in a new generation: it revokes all manifests before.
 
     The old private halves stay on the key stick for what is still on its way. The new ones reach the stick first: a
     crash leaves keys there that nobody uses, never a published key without its private half.
+
+    Raises:
+        ClockDoubted: see ``check_clock``.
     """
+    check_clock(vault, today, sure)
     organisation = organisation_of(vault)
     _check_identity(organisation, identity)
     held = key_stick.load(stick, passphrase)
@@ -239,6 +288,7 @@ def rotate(
         for key in _public(keys, generation):
             key.save(vault)
         chain = _sign(vault, organisation, identity, today)
+        note(vault, "rotate", after=_serial(chain))
     return _write(out, chain)
 
 

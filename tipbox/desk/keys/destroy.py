@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import TooEarly
 from tipbox.desk.keys import key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
@@ -89,6 +90,7 @@ def _record(vault: Vault, key: PrivateKey, today: date) -> Destruction:
     record = replace(unsigned, signature=signature)
     with vault.transaction():
         record.save(vault)
+        note(vault, "destroy", key.id)
     return record
 
 

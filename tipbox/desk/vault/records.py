@@ -495,6 +495,46 @@ class Draft(VaultRecord):
 
 
 @dataclass(frozen=True)
+class CustodyChain(VaultRecord):
+    """How many events the chain of custody has, and the hash of the last."""
+
+    kind: ClassVar[str] = "custody"
+    count: int
+    head: bytes
+
+
+@dataclass(frozen=True)
+class CustodyEvent(VaultRecord):
+    """One act at this desk (tipbox/desk/custody/).
+
+    Attributes:
+        seq: its place, from 1.
+        prev: the hash of the one before it.
+        time: hour and minute in UTC, by this machine's clock; they never leave the vault.
+        who: the account of this machine that did it.
+        salt: random bytes, new for each event.
+    """
+
+    kind: ClassVar[str] = "event"
+    seq: int
+    prev: bytes
+    day: date
+    time: str
+    who: str
+    act: str
+    item: bytes
+    before: str
+    after: str
+    reason: str = field(repr=False)
+    salt: bytes = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The place."""
+        return self.seq.to_bytes(8)
+
+
+@dataclass(frozen=True)
 class SecondCopy(VaultRecord):
     """Where the second copy of this vault lies, from which day it is, and the store's count of changes then."""
 

@@ -1,0 +1,63 @@
+"""Forgetting a tip: its file, its keys and its words go; that it was here, and why it went, stays."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tipbox.desk.custody.chain import note
+from tipbox.desk.joined import JoinedTip, joined_tip
+from tipbox.desk.vault.records import Contents, Copy, Draft, Message, Reply, ReplyText, Thread, Tip
+from tipbox.desk.vault.vault import TIPS, Vault
+from tipbox.errors import LimitExceeded, Usage
+from tipbox.files.durable import fsync_folder
+
+MAX_REASON: Final = 1000
+"""Bytes of UTF-8 of a reason."""
+
+
+def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
+    """Forget the whole tip that an Envelope belongs to. The vault is open for writing.
+
+    With the last tip of a thread goes what was said in it. That the Envelopes were carried stays: they are acknowledged
+    like all others, and when a Bundle brings them again they are not kept.
+
+    Raises:
+        Usage: no reason is given.
+        LimitExceeded: the reason is too long.
+    """
+    if not reason.strip():
+        raise Usage("forgetting a tip: say why with --reason; it stays in the chain of custody")
+    if len(reason.encode()) > MAX_REASON:
+        raise LimitExceeded(f"forgetting a tip: a reason has at most {MAX_REASON:,} bytes")
+    joined = joined_tip(vault, tip)
+    gone = {one.id for one in joined.envelopes}
+    with vault.transaction():
+        for one in joined.envelopes:
+            vault.delete(Tip.kind, one.key)
+            note(vault, "forget", one.id, before=joined.state, reason=reason)
+        for copy in list(Copy.all(vault)):
+            if copy.tip in gone:
+                vault.delete(Copy.kind, copy.key)
+        for contents in list(Contents.all(vault)):
+            if contents.tip in gone:
+                vault.delete(Contents.kind, contents.key)
+        left = list(Tip.all(vault))
+        for message in {one.message_id for one in joined.envelopes} - {one.message_id for one in left}:
+            vault.delete(Message.kind, message)
+        if all(one.thread != joined.thread for one in left):
+            _forget_thread(vault, joined.thread)
+    # After the records: a file without one is removed by the next import, if this command does not get so far.
+    for ident in gone:
+        vault.tip_path(ident).unlink(missing_ok=True)
+    fsync_folder(vault.path / TIPS)
+    return joined
+
+
+def _forget_thread(vault: Vault, thread: bytes) -> None:
+    vault.delete(Thread.kind, thread)
+    for draft in list(Draft.all(vault)):
+        if draft.thread == thread:
+            vault.delete(Draft.kind, draft.key)
+    for reply in Reply.all(vault):  # the record stays: the server may still report it
+        if reply.thread == thread:
+            vault.delete(ReplyText.kind, reply.id)
