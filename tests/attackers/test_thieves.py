@@ -13,6 +13,7 @@ import pytest
 from attackers.people import Desk, TipLine, tipbox
 from attackers.toolkit import Captured, Seized, sign_own_keys, words_opened
 from support.world import Ring, running_world
+from tipbox.desk.vault.sealed_file import sealed_file_size
 from tipbox.formats.base.limits import MAX_SERIAL
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.manifest import Manifest
@@ -30,12 +31,12 @@ def stolen(line: TipLine, name: str) -> Desk:
 
 
 def test_a_vault_without_its_passphrase_shows_numbers_and_sizes(line: TipLine) -> None:
-    """Each sealed tip as long as it came, each reply under way, and how many records of a kind there are."""
+    """How long each tip was, that a reply is under way, how many records there are; no byte that travelled."""
     desk, photo = line.desks["fidh"], line.scratch("source") / "photo.jpg"
     photo.write_bytes(bytes(100_000))
     words = "Стреляли вчера вечером на площади."
     sent = [line.source().send(words, *files, to=("fidh",)).id for files in ((), (photo,))]
-    sizes = sorted(len(one) for one in Captured(desk).collect(line.export("fidh")).values())
+    travelled = list(Captured(desk).collect(line.export("fidh")).values())
     line.carry("fidh")
     desk.reply(sent[0], "Who was it?")
     vault = desk.vault
@@ -43,7 +44,9 @@ def test_a_vault_without_its_passphrase_shows_numbers_and_sizes(line: TipLine) -
         kinds = Counter(kind for (kind,) in store.execute("SELECT kind FROM record"))
     stored = b"".join(path.read_bytes() for path in vault.rglob("*") if path.is_file())
 
+    sizes = sorted(sealed_file_size(len(one)) for one in travelled)
     assert sorted(path.stat().st_size for path in (vault / "tips").iterdir()) == sizes
+    assert not any(one[at : at + 16] in stored for one in travelled for at in range(0, len(one) - 16, 500))
     assert len(list((vault / "replies").iterdir())) == 1
     assert (kinds["tip"], kinds["thread"]) == (2, 2)
     for secret in (words, "Who was it?", "photo.jpg", *sent):

@@ -33,7 +33,7 @@ from tipbox.desk.keys.key_stick import Stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.outbox import write_outbox
 from tipbox.desk.vault.records import Tip, Traffic
-from tipbox.desk.vault.vault import INCOMING, TIPS
+from tipbox.desk.vault.vault import INCOMING, TIPS, Vault
 from tipbox.errors import TipboxError
 from tipbox.files.working import working_folder
 from tipbox.formats.access_code import Secrets
@@ -580,9 +580,9 @@ def test_many_tips_under_one_message_id_are_each_read_a_few_times_only(
     read: list[Path] = []
     contents = receive._contents
 
-    def counted(path: Path, tip: Tip) -> bytes:
+    def counted(vault: Vault, path: Path, tip: Tip) -> bytes:
         read.append(path)
-        return contents(path, tip)
+        return contents(vault, path, tip)
 
     monkeypatch.setattr(receive, "_contents", counted)
     assert desk.take(server.export(tmp_path / "x", desk.manifest, flood)).counts == {"mine": 20}

@@ -32,6 +32,7 @@ from tipbox.desk.importer import ImportOutcome
 from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import OutboxSummary, write_outbox
+from tipbox.desk.vault.letters import letter_of
 from tipbox.desk.vault.records import Reply
 from tipbox.desk.vault.vault import INCOMING, REPLIES
 from tipbox.errors import WrongSender
@@ -490,7 +491,7 @@ def test_a_desk_can_forge_a_follow_up_that_it_opens_in_the_same_thread(
     """With nothing but what lies in its vault and the public manifests. So no thread proves what a source said."""
     with desk.open() as vault:
         known = tips.find_tip(vault, ours[0])
-        letter = replies.letter_of(vault, known)
+        letter = letter_of(vault, known)
 
     class Forged(Secrets):
         def pair_key(self, organisation: bytes) -> bytes:  # noqa: ARG002 (it has one only)

@@ -63,7 +63,7 @@ def kept(desk: Desk) -> list[Reply]:
 def cut_short(vault: Vault, tip: str, words: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply whose command ends between its draft and its first sealed byte."""
 
-    def end(*_: object) -> None:
+    def end(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from support.desk import PASSWORD, TODAY, Desk, Exporter, days_after, seal_tip
+from tipbox.desk import replies, tips
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.vault.records import KeptHeads, Organisation, Stamp, Thread, Tip, TipFile
+from tipbox.desk.vault.sealed_file import MAGIC, sealed_file_size
 from tipbox.desk.vault.vault import STORE_FILE, Vault
-from tipbox.errors import NotFound, WrongPassphrase
+from tipbox.errors import NotFound, Tampered, WrongPassphrase
+from tipbox.formats.base.limits import PART_SIZE, SEALED_PART_SIZE
+from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.bundles.bundle import Head
 from tipbox.formats.envelopes.consent import Consent
 
@@ -89,6 +93,63 @@ def test_neither_ids_nor_words_nor_sizes_lie_open(vault: Path) -> None:
         assert canary not in stored
     assert ident.hex() not in path.name
     assert all(file.stat().st_mode & 0o077 == 0 for file in [vault, *vault.rglob("*")])
+
+
+def test_no_byte_that_travelled_lies_in_a_vault(tmp_path: Path) -> None:
+    """Beside a seized server, or another vault, a locked one shows none of the Envelopes that were for it."""
+    desk, server = Desk.make(tmp_path, "kibhr"), Exporter()
+    sent = [seal_tip([desk.manifest], files=[("a", random_bytes(size))]) for size in (0, 1, 70_000, 1_500_000)]
+    desk.take(server.export(tmp_path / "1", desk.manifest, sent[:3]))
+    (tmp_path / "loose.tip").write_bytes(sent[3].data)
+    desk.take(tmp_path / "loose.tip")
+    with desk.open(write=True) as vault:
+        reply = replies.queue_reply(vault, tips.find_tip(vault, sent[0].id.hex()), b"When?", [], today=TODAY)
+        with vault.open_file(vault.reply_path(reply.id)) as file:
+            travels = [*(tip.data for tip in sent), file.read()]
+    files = [path for path in desk.vault.rglob("*") if path.is_file()]
+    kept = b"".join(path.read_bytes() for path in files)
+    assert len(list((desk.vault / "tips").iterdir())) == len(sent)
+    for data in travels:
+        assert not any(data[at : at + 16] in kept for at in range(0, len(data) - 16, max(16, len(data) // 300)))
+    sealed = sorted(path.stat().st_size for path in (desk.vault / "tips").iterdir())
+    assert sealed == sorted(sealed_file_size(len(tip.data)) for tip in sent)
+
+
+SIZES = [0, 1, PART_SIZE - 1, PART_SIZE, PART_SIZE + 1, 2 * PART_SIZE, 200_000]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_sealed_file_holds_any_size_and_says_how_large_it_is(vault: Path, size: int) -> None:
+    data = random_bytes(size)
+    with Vault.open(vault, PASSWORD) as opened:
+        path = opened.incoming_path()
+        with opened.sealing(path) as out:
+            for at in range(0, size, 50_001):
+                out.write(data[at : at + 50_001])
+        assert path.stat().st_size == sealed_file_size(size)
+        assert path.stat().st_mode & 0o077 == 0
+        with opened.open_file(path) as file:
+            assert file.read() == data
+
+
+def test_a_sealed_file_that_was_changed_anywhere_does_not_open(vault: Path) -> None:
+    data = random_bytes(2 * PART_SIZE + 100)
+    with Vault.open(vault, PASSWORD) as opened:
+        path = opened.incoming_path()
+        with opened.sealing(path) as out:
+            out.write(data)
+        whole = path.read_bytes()
+        part = len(MAGIC) + 32 + SEALED_PART_SIZE
+        spoiled = [
+            *(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(0, len(whole), 9_973)),
+            *(whole[:size] for size in (0, 7, 39, 40, 55, part, len(whole) - 1)),
+            whole + b"x",
+            whole[: part - SEALED_PART_SIZE] + whole[part:],
+        ]
+        for number, bad in enumerate(spoiled):
+            path.write_bytes(bad)
+            with pytest.raises(Tampered), opened.open_file(path) as file:
+                pytest.fail(f"{number} opened: {len(file.read())}")
 
 
 def test_a_record_moved_to_another_name_does_not_open(vault: Path) -> None:

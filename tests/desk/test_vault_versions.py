@@ -6,17 +6,25 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.make_vault import PASSPHRASE
 from support.commands import Run
 from support.desk import TODAY
+from support.killed import killed_at
 from tipbox.desk import conversations, replies, tips
+from tipbox.desk.custody.chain import check_chain
 from tipbox.desk.desk_errors import OtherVaultVersion
+from tipbox.desk.inbox import listing
 from tipbox.desk.keys import ceremony
-from tipbox.desk.vault.vault import INCOMING, STORE_FILE, VERSION, Vault
+from tipbox.desk.second_copy import copy_vault
+from tipbox.desk.vault.sealed_file import MAGIC
+from tipbox.desk.vault.vault import INCOMING, REPLIES, STORE_FILE, TIPS, VERSION, Vault
+from tipbox.desk.whole import check
 from tipbox.errors import Exit
 
 VAULTS = Path(__file__).parents[1] / "schemas" / "vaults"
@@ -39,6 +47,19 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
+def holds(shown: Any, expected: Any) -> None:
+    """What is shown has all that was expected; later versions show more of it."""
+    if isinstance(expected, dict):
+        for name, value in expected.items():
+            holds(shown[name], value)
+    elif isinstance(expected, list):
+        assert len(shown) == len(expected)
+        for one, other in zip(shown, expected, strict=True):
+            holds(one, other)
+    else:
+        assert shown == expected
+
+
 def test_there_is_one_of_this_version() -> None:
     assert str(VERSION) in {kept.name for kept in SINCE}
 
@@ -49,12 +70,52 @@ def test_a_vault_of_every_version_since_the_first_shows_what_it_held(kept: Path,
     with Vault.open(copied(kept.name, tmp_path), PASSPHRASE, write=True) as vault:
         organisation = ceremony.organisation_of(vault)
         first = tips.find_tip(vault, expected["thread"]["messages"][0]["id"])
-        assert tips.list_tips(vault, organisation) == expected["list"]
-        assert conversations.thread_of(vault, organisation, first) == expected["thread"]
+        holds(listing.list_tips(vault, organisation), expected["list"])
+        holds(conversations.thread_of(vault, organisation, first), expected["thread"])
+        assert ("upgrade" in {event.act for event in check_chain(vault).events}) is (kept.name != str(VERSION))
         tips.open_tip(vault, organisation, first, tmp_path / "out")
         made = replies.queue_reply(vault, first, b"Are you safe?", [], today=TODAY)
     assert (tmp_path / "out" / "message.txt").read_text(encoding="utf-8") == "Что я видел"
     assert made.thread == first.thread
+
+
+@pytest.mark.parametrize("call", ["rename", "fsync", "unlink"])
+def test_an_upgrade_killed_at_any_write_goes_on_at_the_next_command(tmp_path: Path, call: str) -> None:
+    expected = json.loads((VAULTS / "1" / "expected.json").read_bytes())
+    vault = copied("1", tmp_path)
+
+    def upgrade() -> None:
+        Vault.open(vault, PASSPHRASE).close()
+
+    # The same vault each time, as on a machine that goes off again and again, a little later each time.
+    killed = next(number for number in count(1) if not killed_at(call, number, upgrade))
+    assert killed > 1
+    with Vault.open(vault, PASSPHRASE, write=True) as opened:
+        organisation = ceremony.organisation_of(opened)
+        holds(listing.list_tips(opened, organisation), expected["list"])
+        first = tips.find_tip(opened, expected["thread"]["messages"][0]["id"])
+        holds(conversations.thread_of(opened, organisation, first), expected["thread"])
+        assert check(opened).damaged == check(opened).replies == ()
+        assert [event.act for event in check_chain(opened).events].count("upgrade") == 1
+    files = [path for name in (TIPS, REPLIES) for path in (vault / name).iterdir()]
+    assert len(files) == 4
+    assert all(path.read_bytes().startswith(MAGIC) for path in files)
+    assert list((vault / INCOMING).iterdir()) == []
+
+
+def test_a_copy_of_a_vault_of_before_is_renewed_whole(tmp_path: Path) -> None:
+    """Its files are as they travelled: the next copy seals them, and meanwhile they put back what the vault lost."""
+    vault = copied("1", tmp_path)
+    shutil.copytree(vault, tmp_path / "copy")
+    with Vault.open(vault, PASSPHRASE, write=True) as opened:
+        lost = next(iter((vault / TIPS).iterdir()))
+        lost.unlink()
+        done = copy_vault(opened, tmp_path / "copy", today=TODAY)
+        assert (done.put_back, done.damaged) == (1, ())
+        assert check(opened).damaged == ()
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "copy" / TIPS).iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in (vault / TIPS).iterdir()}
+    assert all(data.startswith(MAGIC) for data in kept.values())
 
 
 @pytest.mark.parametrize("command", ["list", "import", "outbox"])

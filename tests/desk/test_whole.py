@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import Run
-from support.desk import PASSWORD, TODAY, Desk, Desks, Envelope, Exporter, acknowledged, opened, seal_tip
+from support.desk import PASSWORD, TODAY, Desk, Desks, Envelope, Exporter, acknowledged, opened, seal_tip, stored
 from tipbox.desk import replies, tips
 from tipbox.desk.vault.vault import INCOMING
 from tipbox.files.durable import write_file
@@ -104,7 +104,7 @@ def test_a_tip_file_puts_back_too(desk: Desk, tip: Envelope, tmp_path: Path, dam
     desk.take(tmp_path / "x.tip")
     DAMAGE[damage](place(desk, tip))
     assert desk.take(tmp_path / "x.tip").put_back == 1
-    assert place(desk, tip).read_bytes() == tip.data
+    assert stored(desk, place(desk, tip)) == tip.data
 
 
 def test_a_damaged_bundle_puts_back_nothing_and_says_so(

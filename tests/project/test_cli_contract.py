@@ -307,7 +307,7 @@ def test_a_bug_is_one_line_without_a_traceback(
     def bug(*_: object) -> None:
         raise ZeroDivisionError("a source's words")
 
-    monkeypatch.setattr("tipbox.desk.tips.list_tips", bug)
+    monkeypatch.setattr("tipbox.desk.inbox.listing.list_tips", bug)
     done = run("desk", "list", "--vault", desks.desks[1].vault, "--passphrase-file", secret)
     assert done.code == 1
     assert one_line(done.err)

@@ -24,6 +24,7 @@ import pytest
 
 import tipbox
 from tipbox.cli import tipbox as program
+from tipbox.desk.inbox import marks, summary
 from tipbox.desk.keys import key_stick
 from tipbox.desk.vault import records, vault
 from tipbox.errors import FORMAT_ERRORS, TipboxError
@@ -117,7 +118,12 @@ def stored_names() -> dict[str, list[str]]:
         "home": sorted(
             {place.name for place in places if isinstance(place, Path) and place.parent == home.path} | {config.FILE}
         ),
-        "vault": sorted([vault.KEY_FILE, vault.STORE_FILE, vault.LOCK_FILE, vault.TIPS, vault.INCOMING, vault.REPLIES]),
+        "vault": sorted(
+            [
+                *(vault.KEY_FILE, vault.STORE_FILE, vault.LOCK_FILE, vault.INDEX_FILE),
+                *(vault.TIPS, vault.INCOMING, vault.REPLIES),
+            ]
+        ),
         "stick": [key_stick.FILE],
     }
 
@@ -125,10 +131,14 @@ def stored_names() -> dict[str, list[str]]:
 def vault_records() -> dict[str, list[str]]:
     """What a vault keeps under which kind, by the names of its members."""
     kinds = [
-        one for _, one in getmembers(records, isclass) if issubclass(one, records.VaultRecord) and "kind" in vars(one)
+        one
+        for module in (records, marks, summary)
+        for _, one in getmembers(module, isclass)
+        if issubclass(one, records.VaultRecord) and isinstance(vars(one).get("kind"), str)
     ]
     found = {one.kind: sorted(field.name for field in dataclass_fields(one)) for one in kinds}
-    return found | {"(file)": sorted(field.name for field in dataclass_fields(records.TipFile))}
+    parts = {"(file)": records.TipFile, "(file of a summary)": summary.FileSummary, "(note)": marks.ThreadNote}
+    return found | {name: sorted(field.name for field in dataclass_fields(one)) for name, one in parts.items()}
 
 
 def units() -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tipbox.desk import outbox, tips
 from tipbox.desk.importer import Importer, ImportOutcome
+from tipbox.desk.inbox import listing
 from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.vault.records import EnvelopeRecord
@@ -272,7 +273,7 @@ def carried(desk: Desk) -> list[EnvelopeRecord]:
 def listed(desk: Desk) -> list[dict[str, Any]]:
     """What ``desk list`` shows."""
     with desk.open() as vault:
-        return tips.list_tips(vault, ceremony.organisation_of(vault))
+        return listing.list_tips(vault, ceremony.organisation_of(vault))
 
 
 def opened(desk: Desk, ident: bytes, out: Path) -> Path:
@@ -280,6 +281,12 @@ def opened(desk: Desk, ident: bytes, out: Path) -> Path:
     with desk.open() as vault:
         tips.open_tip(vault, ceremony.organisation_of(vault), tips.find_tip(vault, ident.hex()), out)
     return out
+
+
+def stored(desk: Desk, path: Path) -> bytes:
+    """What a file of the vault holds: the Envelope as it came."""
+    with desk.open() as vault, vault.open_file(path) as file:
+        return file.read()
 
 
 def acknowledged(exporter: Exporter, desk: Desk, out: Path, today: date = TODAY) -> list[bytes]:

@@ -8,10 +8,12 @@ from datetime import date
 from typing import Any
 
 from tipbox.desk.custody.chain import note
+from tipbox.desk.inbox.marks import Marks
+from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
-from tipbox.desk.replies import letter_of
 from tipbox.desk.tips import consent_of
 from tipbox.desk.unsent import drafts_of
+from tipbox.desk.vault.letters import letter_of
 from tipbox.desk.vault.records import Draft, ForgedEnvelope, Organisation, Reply, ReplyText, Thread, Tip, TipFile
 from tipbox.desk.vault.vault import Vault
 
@@ -23,12 +25,12 @@ def thread_of(vault: Vault, organisation: Organisation, tip: Tip) -> dict[str, A
     thread = Thread.find(vault, tip.thread)
     mailbox = tip.mailbox if thread is None else thread.mailbox
     tips = joined_tips(vault, tip.thread)
+    marks = Marks.of(vault, tip.thread)
     said = [
         *((found.received, 0, 0, found.id, _tip(vault, found, mailbox)) for found in tips),
         *(
             (reply.day, 1, reply.number, reply.id, _reply(vault, reply))
-            for reply in Reply.all(vault)
-            if reply.thread == tip.thread
+            for reply in TipIndex.of(vault).replies(tip.thread)
         ),
     ]
     said.sort(key=lambda entry: entry[:4])
@@ -36,7 +38,11 @@ def thread_of(vault: Vault, organisation: Organisation, tip: Tip) -> dict[str, A
         "consent": consent_of(thread),
         "forged": sum(forged.thread == tip.thread for forged in ForgedEnvelope.all(vault)),
         "messages": [entry[4] for entry in said],
+        "notes": [{"day": one.day.isoformat(), "text": one.text, "who": one.who} for one in marks.notes],
         "organisation": organisation.name,
+        "person": marks.person,
+        "spam": marks.spam,
+        "tags": list(marks.tags),
         "thread": tip.thread.hex(),
     }
 
@@ -106,9 +112,13 @@ def mark_read(vault: Vault, tips: Iterable[JoinedTip]) -> None:
             note(vault, "read", read[0].thread)
 
 
-def close(vault: Vault, thread: bytes) -> int:
-    """Set aside a thread: how many tips it has. A follow-up that comes later is still new."""
+def close(vault: Vault, *threads: bytes) -> int:
+    """Set aside threads: how many tips they have. A follow-up that comes later is still new."""
+    count = 0
     with vault.transaction():
-        count = set_state(vault, joined_tips(vault, thread), "closed", only=("new", "opened", "answered", "closed"))
-        note(vault, "close", thread, after=f"{count} closed")
-        return count
+        for thread in dict.fromkeys(threads):
+            tips = joined_tips(vault, thread)
+            closed = set_state(vault, tips, "closed", only=("new", "opened", "answered", "closed"))
+            note(vault, "close", thread, after=f"{closed} closed")
+            count += closed
+    return count

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from tipbox.desk.custody.chain import note
+from tipbox.desk.inbox.marks import Marks
+from tipbox.desk.inbox.summary import Summary
+from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip
 from tipbox.desk.vault.records import Contents, Copy, Draft, Message, Reply, ReplyText, Thread, Tip
 from tipbox.desk.vault.vault import TIPS, Vault
@@ -31,9 +35,11 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
         raise LimitExceeded(f"forgetting a tip: a reason has at most {MAX_REASON:,} bytes")
     joined = joined_tip(vault, tip)
     gone = {one.id for one in joined.envelopes}
+    replies = TipIndex.of(vault).replies(joined.thread)
     with vault.transaction():
         for one in joined.envelopes:
             vault.delete(Tip.kind, one.key)
+            vault.delete(Summary.kind, one.key)
             note(vault, "forget", one.id, before=joined.state, reason=reason)
         for copy in list(Copy.all(vault)):
             if copy.tip in gone:
@@ -45,19 +51,20 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
         for message in {one.message_id for one in joined.envelopes} - {one.message_id for one in left}:
             vault.delete(Message.kind, message)
         if all(one.thread != joined.thread for one in left):
-            _forget_thread(vault, joined.thread)
+            _forget_thread(vault, joined.thread, replies)
     # After the records: a file without one is removed by the next import, if this command does not get so far.
     for ident in gone:
         vault.tip_path(ident).unlink(missing_ok=True)
     fsync_folder(vault.path / TIPS)
+    TipIndex.of(vault).save(always=True)  # the old one has the words
     return joined
 
 
-def _forget_thread(vault: Vault, thread: bytes) -> None:
+def _forget_thread(vault: Vault, thread: bytes, replies: Iterable[Reply]) -> None:
     vault.delete(Thread.kind, thread)
+    vault.delete(Marks.kind, thread)
     for draft in list(Draft.all(vault)):
         if draft.thread == thread:
             vault.delete(Draft.kind, draft.key)
-    for reply in Reply.all(vault):  # the record stays: the server may still report it
-        if reply.thread == thread:
-            vault.delete(ReplyText.kind, reply.id)
+    for reply in replies:  # the record stays: the server may still report it
+        vault.delete(ReplyText.kind, reply.id)

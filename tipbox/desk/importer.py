@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, TypeVar
 from tipbox.desk import replies, sentences
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.pinned_server import server_digits
 from tipbox.desk.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
 from tipbox.desk.vault.records import (
@@ -54,7 +55,7 @@ from tipbox.errors import (
     WrongReader,
     WrongSender,
 )
-from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder
+from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_file, fsync_folder
 from tipbox.files.printable import printable
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.bundles import bundle as bundle_format
@@ -132,6 +133,50 @@ class _InputFile:
     expected: bool
 
 
+class _LooseFiles:
+    """The transaction that .tip files share: a commit for each would wait for the disk several times for each.
+
+    Within ``with``, it is committed at the end, and given up at an error.
+    """
+
+    def __init__(self, committing: Callable[[], AbstractContextManager[Callable[[], None]]]) -> None:
+        self._committing = committing
+        self._stack: ExitStack | None = None
+        self._commit: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def writing(self) -> Iterator[Callable[[], None]]:
+        """Write records into the transaction, which is begun if there is none; yields what commits."""
+        if self._stack is None:
+            stack = ExitStack()
+            self._commit = stack.enter_context(self._committing())
+            self._stack = stack
+        try:
+            yield self._commit
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def end(self) -> None:
+        """Commit, if there is anything."""
+        self._leave(None)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        stack, self._stack = self._stack, None
+        if stack is None:
+            return
+        if error is None:
+            stack.close()
+        else:
+            stack.__exit__(type(error), error, error.__traceback__)
+
+
 class Importer:
     """One run of an import into a vault that is open for writing."""
 
@@ -165,6 +210,8 @@ class Importer:
         self._far_ahead = far_ahead
         self._progress = progress
         self._batch: list[int] = []
+        self._unsynced: list[Path] = []
+        self._loose = _LooseFiles(self._committing)
         self._volumes: dict[int, set[int]] = {}
         self._whole: set[bytes] = set()
         self.outcome = ImportOutcome()
@@ -172,22 +219,10 @@ class Importer:
     def run(self, paths: Iterable[Path]) -> ImportOutcome:
         """Import files and the files of folders. What fails is in the outcome; the others go on."""
         self._sweep()
-        # All names before the first file: what an import writes may lie below the folders that it reads.
-        for source in list(self._sources(paths)):
-            try:
-                self._file(source)
-            except TipboxError as error:
-                if isinstance(error, WrongReader) and not source.named:
-                    self.outcome.notices.append(
-                        f"{printable(source.path.name)}: a Bundle for another reader, passed over"
-                    )
-                else:
-                    self.outcome.problems.append((source.path.name, error))
-            except OSError as error:
-                if error.errno in NO_ROOM:
-                    raise Full("importing: the disk of the vault is full; make room and import again") from error
-                problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
-                self.outcome.problems.append((source.path.name, problem))
+        with self._loose:
+            # All names before the first file: what an import writes may lie below the folders that it reads.
+            for source in list(self._sources(paths)):
+                self._try(source)
         # After all files, in a transaction of its own: what is confirmed here is on the disk, whatever failed above.
         with self._vault.transaction():
             if self._enough:
@@ -197,11 +232,27 @@ class Importer:
                 numbers = ", ".join(map(str, sorted(missing)))
                 self.outcome.notices.append(f"of Bundle {sequence}, volume {numbers} is not among these files")
         replies.sweep(self._vault)  # those that were delivered, now that this is recorded
+        TipIndex.of(self._vault).save(always=True)
         self.outcome.unconfirmed = sum(
             carried.by_bundle and not carried.confirmed and not carried.taken
             for carried in EnvelopeRecord.all(self._vault)
         )
         return self.outcome
+
+    def _try(self, source: _InputFile) -> None:
+        """Import one file; what is wrong with it is noted. Full when the vault's disk is."""
+        try:
+            self._file(source)
+        except TipboxError as error:
+            if isinstance(error, WrongReader) and not source.named:
+                self.outcome.notices.append(f"{printable(source.path.name)}: a Bundle for another reader, passed over")
+            else:
+                self.outcome.problems.append((source.path.name, error))
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise Full("importing: the disk of the vault is full; make room and import again") from error
+            problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
+            self.outcome.problems.append((source.path.name, problem))
 
     def _confirm(self) -> None:
         """What is whole may be acknowledged: staff say that this copy is enough."""
@@ -249,6 +300,7 @@ class Importer:
             magic = file.read(len(bundle_format.MAGIC))
             file.seek(0)
             if magic == bundle_format.MAGIC:
+                self._loose.end()
                 self._bundle(file)
             elif magic == envelope_format.MAGIC:
                 self._tip(file)
@@ -262,20 +314,26 @@ class Importer:
 
     def _tip(self, file: BinaryIO) -> None:
         """A .tip file: whole or an error. It did not come from the server, so it is not acknowledged to it."""
-        received = self._receive(file)  # outside the transaction: it may take minutes, and changes no record
+        received = self._receive(file)  # before any record is written: a file that cannot be read spoils no other
         if received.error is not None and received.outcome not in FOR_OTHERS:
             raise received.error
-        with self._committing():
-            carried = EnvelopeRecord.find(self._vault, received.id)
-            if carried is None:
-                self._keep(received)
-            elif carried.outcome in _TRIED_AGAIN and received.error is None:
-                self._open_late(carried, received)
-            else:
-                if not self._is_kept(replace(carried, id=received.id)):
-                    file.seek(0)
-                    self._put_back(received.id, file)
-                self._known(received)
+        carried = EnvelopeRecord.find(self._vault, received.id)
+        if carried is None or (carried.outcome in _TRIED_AGAIN and received.error is None):
+            with self._loose.writing() as commit:
+                if carried is None:
+                    self._keep(received)
+                else:
+                    self._open_late(carried, received)
+                self._batch.append(file.tell())
+                if len(self._batch) >= _BATCH_ITEMS or sum(self._batch) >= _BATCH_BYTES:
+                    commit()
+            return
+        if not self._is_kept(replace(carried, id=received.id)):
+            self._loose.end()
+            with self._committing():
+                file.seek(0)
+                self._put_back(received.id, file)
+        self._known(received)
 
     # --- Bundles ----------------------------------------------------------------------------------------------------
 
@@ -395,7 +453,7 @@ class Importer:
 
     def _open_late(self, carried: EnvelopeRecord, received: ReceivedEnvelope) -> None:
         """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
-        received.keep(self._vault)
+        self._place(received)
         found = replace(carried, id=received.id, outcome=received.outcome)
         if found.taken:
             found.save_taken(self._vault, found.taken)
@@ -514,7 +572,7 @@ class Importer:
 
     def _keep(self, received: ReceivedEnvelope, bundle: Bundle | None = None) -> None:
         """Keep an Envelope that is not known; ``bundle`` brought it, unless it was a file."""
-        received.keep(self._vault)
+        self._place(received)
         self._whole.add(received.id)  # as it was read, each of its parts was checked, and then synced
         EnvelopeRecord(received.id, received.outcome, bundle is not None).save(self._vault)
         if received.outcome == Forged.code and bundle is not None:
@@ -523,6 +581,11 @@ class Importer:
         if received.tip is not None:  # of others' nothing is noted: a vault is no archive of the server's traffic
             note(self._vault, "import", received.id, after=received.outcome)
         self._count(received)
+
+    def _place(self, received: ReceivedEnvelope) -> None:
+        received.keep(self._vault)
+        if received.tip is not None and not received.synced:
+            self._unsynced.append(self._vault.tip_path(received.id))
 
     def _count(self, received: ReceivedEnvelope) -> None:
         self.outcome.counts[received.outcome] += 1
@@ -548,12 +611,19 @@ class Importer:
         self._batch.clear()
         with self._vault.transaction():
             yield self._commit
-            fsync_folder(self._vault.path / TIPS)  # the names of the files; their bytes are synced as they are written
+            self._sync()
 
     def _commit(self) -> None:
-        fsync_folder(self._vault.path / TIPS)
+        self._sync()
         self._vault.checkpoint()
         self._batch.clear()
+
+    def _sync(self) -> None:
+        """Make files and their names durable: nobody acknowledges what a power cut could still take."""
+        for path in self._unsynced:
+            fsync_file(path)
+        self._unsynced.clear()
+        fsync_folder(self._vault.path / TIPS)
 
 
 def _is_stored_day(day: date, index: Index) -> bool:

@@ -104,8 +104,15 @@ class JoinedTip:
 
 def joined_tips(vault: Vault, thread: bytes | None = None) -> list[JoinedTip]:
     """All tips of the vault, or of one thread, by day and id."""
-    tips = [tip for tip in Tip.all(vault) if thread in (None, tip.thread)]
-    return sorted(join(tips, Copy.all(vault)), key=lambda tip: (tip.received, tip.id))
+    if thread is None:
+        joined = join(Tip.all(vault), Copy.all(vault))
+    else:
+        # Here, because the index joins tips itself; without it, every record would be decrypted for one thread.
+        from tipbox.desk.inbox.tip_index import TipIndex
+
+        index = TipIndex.of(vault)
+        joined = join(index.envelopes(thread), index.copies(thread))
+    return sorted(joined, key=lambda tip: (tip.received, tip.id))
 
 
 def joined_tip(vault: Vault, tip: Tip) -> JoinedTip:

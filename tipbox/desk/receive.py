@@ -1,13 +1,12 @@
 """One Envelope from a stream into the vault: verified to its last part before anything of it counts.
 
-What opens is written to ``incoming/`` as it is read, synced, and moved to ``tips/`` when the last part has been seen.
+What opens is sealed into ``incoming/`` as it is read, and moved to ``tips/`` when the last part has been seen.
 What is not for this desk, or does not open, is still read to its end: its id comes from the bytes as read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import BinaryIO, Final
 
 from tipbox.desk import sentences
 from tipbox.desk.canaries import canary_of
+from tipbox.desk.inbox.summary import FileWatcher, Summary
 from tipbox.desk.vault.records import Canary, Contents, Copy, Message, Thread, Tip, TipFile, VaultRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import (
@@ -32,7 +32,7 @@ from tipbox.errors import (
     UnknownKey,
 )
 from tipbox.formats.access_code import thread_id
-from tipbox.formats.base.limits import KEY_SIZE
+from tipbox.formats.base.limits import KEY_SIZE, MIB
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, Kind, OpenedSlot, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
@@ -45,6 +45,9 @@ FOR_OTHERS: Final = frozenset({NotForYou.code, NotAddressed.code})
 _SLOT: Final = (NotAddressed, NotForYou, TooLate, UnknownKey, Tampered)
 _LETTER: Final = (Tampered, LimitExceeded, Malformed, BadCommitment)
 _PARTS: Final = (Tampered, Malformed)
+_SYNCED_AT_ONCE: Final = MIB
+"""Bytes of an Envelope from which its file is synced as it is written; smaller ones are, many together, before the
+commit: each sync of its own waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class ReceivedEnvelope:
 
     Attributes:
         tip: the tip, when it is kept.
+        summary: of the tip.
         copy: what is noted of one that says the same as a tip in the vault.
+        synced: the tip's file is; else the caller syncs it before it commits.
         thread: the thread in whose name a forged one came.
         canary: the canary whose token this is; its ``tip`` is another one when the token came before.
         notices: one-line remarks for staff.
@@ -63,6 +68,8 @@ class ReceivedEnvelope:
     outcome: str
     error: TipboxError | None = None
     tip: Tip | None = field(default=None, repr=False)
+    summary: Summary | None = field(default=None, repr=False)
+    synced: bool = True
     copy: Copy | None = None
     file: Path | None = None
     notes: tuple[VaultRecord, ...] = field(default=(), repr=False)
@@ -71,10 +78,12 @@ class ReceivedEnvelope:
     notices: tuple[str, ...] = ()
 
     def keep(self, vault: Vault) -> None:
-        """Move the file into place and write the records. The caller syncs ``tips/`` and then commits."""
+        """Move the file into place and write the records. The caller syncs file and ``tips/``, and then commits."""
         if self.tip is not None and self.file is not None:
             self.file.rename(vault.tip_path(self.id))
             self.tip.save(vault)
+        if self.summary is not None:
+            self.summary.save(vault)
         if self.copy is not None:
             self.copy.save(vault)
         for record in self.notes:
@@ -130,8 +139,10 @@ def _read_body(
     vault: Vault, reading: Reading, slot: OpenedSlot, letter: Letter, *, path: Path, organisation: bytes, today: date
 ) -> ReceivedEnvelope:
     """Read parts, trailer and seal; the file at ``path`` is there afterwards only when it belongs to a tip."""
+    watcher = FileWatcher(letter)
+    sync = reading.header.envelope_size >= _SYNCED_AT_ONCE
     try:
-        end = _store(reading, letter, path)
+        end = _store(vault, reading, letter, watcher, path, sync=sync)
     except _PARTS as error:
         path.unlink()
         return _closed(reading, error)
@@ -159,26 +170,21 @@ def _read_body(
         continues=letter.continues,
         files_follow=letter.files_follow,
     )
-    return _accepted(vault, tip, letter, path)
+    return replace(_accepted(vault, tip, letter, path, watcher), synced=sync)
 
 
-def _store(reading: Reading, letter: Letter, path: Path) -> End:
-    """Write the Envelope durably as it came, to its last byte."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=1 << 20) as out:  # parts are small, and each write is a call
+def _store(vault: Vault, reading: Reading, letter: Letter, watcher: FileWatcher, path: Path, *, sync: bool) -> End:
+    """Write the Envelope as it came, to its last byte."""
+    with vault.sealing(path, sync=sync) as out:
         out.write(reading.header.encoded)
         out.write(reading.letter)
-        for _ in open_files(reading, letter, out.write):
-            pass
+        watcher.see(open_files(reading, letter, out.write))
         end = reading.end()
         out.write(end.trailer)
-        # Before the file gets its name and its record: nobody acknowledges what a power cut could still take.
-        out.flush()
-        os.fsync(out.fileno())
     return end
 
 
-def _accepted(vault: Vault, tip: Tip, letter: Letter, path: Path) -> ReceivedEnvelope:
+def _accepted(vault: Vault, tip: Tip, letter: Letter, path: Path, watcher: FileWatcher) -> ReceivedEnvelope:
     """What carries its thread's seal: a tip, or a copy of one."""
     # Only what has been verified to its end is compared: an Envelope that breaks off may begin like any other.
     notes, same = _compared(vault, tip, path)
@@ -193,7 +199,16 @@ def _accepted(vault: Vault, tip: Tip, letter: Letter, path: Path) -> ReceivedEnv
         canary = replace(canary, tip=tip.id)
         tip, notes = replace(tip, state="closed", first=tip.id), (*notes, canary)
     notes = (*notes, thread.joined_by(tip))
-    return ReceivedEnvelope(tip.id, MINE, tip=tip, file=path, notes=notes, canary=canary, notices=notices)
+    return ReceivedEnvelope(
+        tip.id,
+        MINE,
+        tip=tip,
+        summary=watcher.summary(tip.id),
+        file=path,
+        notes=notes,
+        canary=canary,
+        notices=notices,
+    )
 
 
 def _compared(vault: Vault, tip: Tip, path: Path) -> tuple[tuple[VaultRecord, ...], bytes | None]:
@@ -206,7 +221,7 @@ def _compared(vault: Vault, tip: Tip, path: Path) -> tuple[tuple[VaultRecord, ..
     if message is None:
         # Nearly all come once: their contents, gigabytes perhaps, are not read again for a hash that nobody asks for.
         return (Message(tip.message_id, (tip.id,)),), None
-    contents = _contents(path, tip)
+    contents = _contents(vault, path, tip)
     notes: list[VaultRecord] = [Contents(contents, tip.id), Message(tip.message_id, ())]
     for first in message.tips:
         known = _stored_contents(vault, first)
@@ -224,14 +239,14 @@ def _stored_contents(vault: Vault, ident: bytes) -> bytes | None:
     """The contents of a tip in the vault; None when its file is gone or damaged."""
     tip = Tip.find(vault, ident)
     try:
-        return None if tip is None else _contents(vault.tip_path(ident), tip)
-    except (TipboxError, FileNotFoundError):
+        return None if tip is None else _contents(vault, vault.tip_path(ident), tip)
+    except (TipboxError, OSError):
         return None
 
 
-def _contents(path: Path, tip: Tip) -> bytes:
+def _contents(vault: Vault, path: Path, tip: Tip) -> bytes:
     """A hash of all that a tip says and of who says it, whatever keys it was sealed under."""
-    with path.open("rb") as file:
+    with vault.open_file(path) as file:
         reading = read_envelope(file)
         letter = open_letter(reading.header, tip.content_key, reading.letter)
         # Without what is new each time that the same words are sealed: the body's key, and the hash of what was sealed

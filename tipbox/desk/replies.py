@@ -7,7 +7,6 @@ queued whole or not at all. Once it is delivered only what it says is kept.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,8 +27,8 @@ from tipbox.formats.base.limits import GIB, HASH_SIZE, ID_SIZE, KEY_SIZE, MAX_RE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.bundles.bundle import ItemEntry
 from tipbox.formats.bundles.bundle_write import ItemSource
-from tipbox.formats.envelopes.envelope import Sealed, read_envelope
-from tipbox.formats.envelopes.letter import Letter, open_letter
+from tipbox.formats.envelopes.envelope import Sealed
+from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.envelopes.reply import seal_reply
 from tipbox.formats.envelopes.seals import EnvelopeHash, envelope_id
 
@@ -85,7 +84,7 @@ def queue_reply(
         note(vault, "draft", draft.key)
     path = vault.incoming_path()
     try:
-        ident, item = _write(sealed, attachments, thread.mailbox, path, progress)
+        ident, item = _write(vault, sealed, attachments, address=thread.mailbox, path=path, progress=progress)
         reply = Reply(
             id=ident,
             item=item,
@@ -113,30 +112,19 @@ def queue_reply(
     return reply
 
 
-def letter_of(vault: Vault, tip: Tip) -> Letter:
-    """The letter of a tip in the vault.
-
-    Raises:
-        VaultDamaged: its file is not what was imported.
-    """
-    try:
-        with vault.tip_path(tip.id).open("rb") as file:
-            reading = read_envelope(file)
-            return open_letter(reading.header, tip.content_key, reading.letter)
-    except (TipboxError, FileNotFoundError) as error:
-        raise VaultDamaged(
-            "opening a tip: its file in the vault is damaged; restore the vault's second copy"
-        ) from error
-
-
 def _write(
-    sealed: Sealed, attachments: Sequence[Attachment], address: bytes, path: Path, progress: Callable[[int], None]
+    vault: Vault,
+    sealed: Sealed,
+    attachments: Sequence[Attachment],
+    *,
+    address: bytes,
+    path: Path,
+    progress: Callable[[int], None],
 ) -> tuple[bytes, bytes]:
     """Write the Envelope durably to ``path``; its id, and the hash of the item that will carry it."""
     envelope_hash = EnvelopeHash(sealed.header.encoded, sealed.letter)
     item = hashlib.sha256(address)  # both hashes now: reading gigabytes a second time would cost as much as sealing
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=_CHUNK) as out:
+    with vault.sealing(path) as out:
 
         def put(data: bytes) -> None:
             item.update(data)
@@ -148,8 +136,6 @@ def _write(
         for part in sealed.parts(read_once(attachments)):
             envelope_hash.add(part)
             put(part)
-        out.flush()
-        os.fsync(out.fileno())
     return envelope_id(envelope_hash.digest()), item.digest()
 
 
@@ -210,7 +196,7 @@ def whole_reply(vault: Vault, reply: Reply) -> bool:
     try:
         for chunk in _item(vault, reply):
             digest.update(chunk)
-    except OSError:  # not there, or on a part of the disk that cannot be read
+    except (TipboxError, OSError):  # not there, changed, or on a part of the disk that cannot be read
         return False
     return digest.digest() == reply.item
 
@@ -218,7 +204,7 @@ def whole_reply(vault: Vault, reply: Reply) -> bool:
 def _item(vault: Vault, reply: Reply) -> Iterator[bytes]:
     """The bytes of the item: mailbox address, then the Envelope."""
     yield reply.address
-    with vault.reply_path(reply.id).open("rb") as file:
+    with vault.open_file(vault.reply_path(reply.id)) as file:
         yield from _chunks(file)
 
 

@@ -24,6 +24,7 @@ from tipbox.desk.whole import holds_whole, put_back
 from tipbox.errors import NotFound, Tampered, Usage
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.envelopes import header
 
 _FOLDERS: Final = (TIPS, INCOMING, REPLIES)
 _CHUNK: Final = 1 << 20
@@ -169,8 +170,10 @@ def _copy_files(vault: Vault, twin: Vault, progress: Callable[[int], None]) -> t
 
 def _put_back(vault: Vault, tip: Tip, there: Path) -> bool:
     try:
-        with there.open("rb") as file:
-            put_back(vault, tip, file)
+        with there.open("rb") as file:  # a copy of a vault of version 1 has Envelopes as they came
+            plain = file.read(len(header.MAGIC)) == header.MAGIC
+        with there.open("rb") if plain else vault.open_file(there) as stream:
+            put_back(vault, tip, stream)
     except (Tampered, FileNotFoundError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""Listing tips and opening one into a folder."""
+"""Finding a tip by its id, and opening one into a folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, Final
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, ShortId, VaultDamaged
-from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
-from tipbox.desk.vault.records import Canary, Copy, Organisation, Thread, Tip
+from tipbox.desk.inbox.tip_index import TipIndex
+from tipbox.desk.joined import JoinedTip, joined_tip, set_state
+from tipbox.desk.vault.records import Copy, Organisation, Thread, Tip
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import NotFound, TipboxError
 from tipbox.files.names import on_disk, safe_name
@@ -34,25 +35,6 @@ _BETWEEN: Final = b"\n\n"
 """Between the messages of Envelopes that make up one tip: nearly always only the first has one."""
 
 
-def list_tips(vault: Vault, organisation: Organisation) -> list[dict[str, Any]]:
-    """All tips as ``desk list --json`` prints them, by day and id. Canaries are among them, marked as what they are."""
-    canaries = {canary.tip: canary.number for canary in Canary.all(vault)}
-    threads = {thread.id: thread for thread in Thread.all(vault)}
-    return [
-        {
-            "consent": consent_of(threads.get(tip.thread)),
-            "files": [{"name": file.name, "size": file.size} for file in tip.files],
-            "id": tip.id.hex(),
-            "organisation": organisation.name,
-            "state": tip.state,
-            "thread": tip.thread.hex(),
-        }
-        | tip.facts()
-        | ({"canary": canaries[tip.id]} if tip.id in canaries else {})
-        for tip in joined_tips(vault)
-    ]
-
-
 def consent_of(thread: Thread | None) -> dict[str, Any] | None:
     """What the source of a thread allows, as JSON; None when it has not said, which allows nothing by itself."""
     allowed: Consent | None = None if thread is None else thread.consent
@@ -67,12 +49,11 @@ def find_tip(vault: Vault, prefix: str) -> Tip:
     """
     wanted = prefix.strip().lower()
     if len(wanted) == 2 * HASH_SIZE and not wanted.strip("0123456789abcdef"):
-        # A whole id is looked up; for part of one, every record has to be decrypted.
+        # A whole id is looked up, for part of one the index is asked.
         copy = Copy.find(vault, bytes.fromhex(wanted))
         found = {copy.tip if copy else bytes.fromhex(wanted)}
-    elif wanted:
-        found = {tip.id for tip in Tip.all(vault) if tip.id.hex().startswith(wanted)}
-        found |= {copy.tip for copy in Copy.all(vault) if copy.id.hex().startswith(wanted)}
+    elif wanted and len(wanted) <= 2 * HASH_SIZE and not wanted.strip("0123456789abcdef"):
+        found = TipIndex.of(vault).starting_with(wanted)
     else:
         found = set()
     if len(found) > 1:
@@ -140,7 +121,7 @@ def open_tip(
             letters: list[Letter] = []
             files = 0
             for one in joined.envelopes:
-                with vault.tip_path(one.id).open("rb") as file:
+                with vault.open_file(vault.tip_path(one.id)) as file:
                     letters.append(_write_files(one, file, work, files, progress))
                 files += len(one.files)
         except (TipboxError, FileNotFoundError) as error:

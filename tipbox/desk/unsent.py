@@ -7,6 +7,7 @@ from dataclasses import replace
 from tipbox.desk import replies
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadySent, ShortId
+from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import joined_tips, set_state
 from tipbox.desk.tips import SHORTEST_ID
 from tipbox.desk.vault.records import Draft, Reply, ReplyText
@@ -53,7 +54,7 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
         taken.save(vault)
         vault.delete(ReplyText.kind, one.id)
         note(vault, "unsend", one.id, before=one.state, after=taken.state)
-        others = [other for other in Reply.all(vault) if other.thread == one.thread and other.state != "unsent"]
+        others = [other for other in TipIndex.of(vault).replies(one.thread) if other.state != "unsent"]
         if not others:
             set_state(vault, joined_tips(vault, one.thread), "opened", only=("answered",))
     replies.sweep(vault)  # the Envelope, now that nothing names it

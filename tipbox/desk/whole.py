@@ -6,26 +6,23 @@ still has it, a Bundle puts back what was lost here.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from tipbox.desk.replies import whole_reply
+from tipbox.desk.vault.letters import copy_envelope
 from tipbox.desk.vault.records import Reply, Tip
 from tipbox.desk.vault.vault import TIPS, Vault
-from tipbox.errors import Tampered, TipboxError
+from tipbox.errors import DamagedItem, Tampered, TipboxError
 from tipbox.files.durable import fsync_folder
 from tipbox.formats.envelopes.envelope import read_envelope
-
-_CHUNK: Final = 1 << 20
 
 
 def holds_whole(vault: Vault, tip: Tip) -> bool:
     """Whether the Envelope of a tip lies in the vault as it came. It is read to its end."""
     try:
-        with vault.tip_path(tip.id).open("rb") as file:
+        with vault.open_file(vault.tip_path(tip.id)) as file:
             return read_envelope(file).end().id == tip.id
     except (TipboxError, OSError):  # also EIO: a disk that cannot read it has not got it
         return False
@@ -40,16 +37,13 @@ def put_back(vault: Vault, tip: Tip, stream: BinaryIO) -> None:
     """
     path = vault.incoming_path()
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w+b") as file:
-            shutil.copyfileobj(stream, file, _CHUNK)
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(0)
-            try:
-                whole = read_envelope(file).end().id == tip.id
-            except TipboxError:
-                whole = False
+        try:
+            with vault.sealing(path) as out:
+                whole = copy_envelope(stream, out) == tip.id
+        except DamagedItem:  # says which item of which Bundle
+            raise
+        except TipboxError:
+            whole = False
         if not whole:
             raise Tampered
         path.rename(vault.tip_path(tip.id))

@@ -12,6 +12,7 @@ import click
 from tipbox.commands.desk.desk_canary import canary
 from tipbox.commands.desk.desk_copies import check, copy, say_copy
 from tipbox.commands.desk.desk_custody import custody, forget
+from tipbox.commands.desk.desk_inbox import assign, list_, note, search, spam, tag, unread
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
 from tipbox.commands.desk.vault_options import open_vault, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
@@ -190,28 +191,6 @@ def _partly(line: tuple[type[TipboxError], str]) -> TipboxError:
     return kind(text) if kind.exit_code == PartlyDone.exit_code else PartlyDone(text)
 
 
-@desk.command("list")
-@vault_option
-@passphrase_option
-@json_option
-@pass_terminal
-def list_(terminal: Terminal, vault: Path, passphrase_file: Path) -> None:
-    """List the tips that this vault opened."""
-    with open_vault(terminal, vault, passphrase_file) as opened:
-        listed = tips.list_tips(opened, ceremony.organisation_of(opened))
-    for tip in listed:
-        files = tip["files"]
-        size = sum(file["size"] for file in files)
-        terminal.say(
-            f"{tip['id'][:12]}  {tip['received']}  {tip['state']:8}  thread {tip['thread'][:8]}  "
-            f"{len(files)} files, {size:,} bytes"
-            + (f"  {sentences.missing(tip['missing'])}" if tip["missing"] else "")
-            + (f"  {sentences.BEFORE_MISSING}" if tip["before_missing"] else "")
-            + (f"  canary {tip['canary']}" if "canary" in tip else "")
-        )
-    terminal.result(listed)
-
-
 @desk.command()
 @vault_option
 @passphrase_option
@@ -282,5 +261,8 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     )
 
 
-for _command in (check, copy, custody, forget, reply, unsend, thread, close, server, canary):
+for _command in (
+    *(check, copy, custody, forget, reply, unsend, thread, close, server, canary),
+    *(list_, search, note, tag, assign, spam, unread),
+):
     desk.add_command(_command)

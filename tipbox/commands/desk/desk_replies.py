@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
+from tipbox.commands.desk.vault_options import (
+    open_vault,
+    save_index,
+    threads_of,
+    tips_argument,
+    vault_option,
+    waiting,
+)
 from tipbox.commands.source.sealed_files import files_argument
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
 from tipbox.desk import conversations, pinned_server, replies, sentences, tips, unsent
@@ -198,23 +205,41 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
                 terminal.say(f"    (imported {message['imported']})")
             if message["other_mailbox"]:
                 terminal.say(f"    ({sentences.OTHER_MAILBOX})")
+    _say_marks(terminal, talk)
     _say_drafts(terminal, drafts, found.id)
     terminal.result(talk | {"drafts": [draft.key.hex() for draft in drafts]})
+
+
+def _say_marks(terminal: Terminal, talk: Mapping[str, Any]) -> None:
+    """What people at this desk said of the thread."""
+    for note in talk["notes"]:
+        terminal.say(f"{note['day']}  note of {printable(note['who'])}, which is never sent")
+        for line in note["text"].splitlines():
+            terminal.say(f"    {printable(line, _LINE)}")
+    said = (
+        "spam" if talk["spam"] else "",
+        f"tags {printable(', '.join(talk['tags']), _LINE)}" if talk["tags"] else "",
+        f"given to {printable(talk['person'])}" if talk["person"] else "",
+    )
+    if any(said):
+        terminal.say(f"Marked: {'; '.join(filter(None, said))}")
 
 
 @click.command()
 @vault_option
 @passphrase_option
-@click.argument("tip")
+@tips_argument
 @json_option
 @pass_terminal
-def close(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> None:
-    """Set a thread aside: its tips are listed as closed. A follow-up is still listed as new."""
+def close(terminal: Terminal, vault: Path, passphrase_file: Path, tips: tuple[str, ...]) -> None:
+    """Set threads aside: their tips are listed as closed. A follow-up is still listed as new."""
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
-        found = tips.find_tip(opened, tip)
-        count = conversations.close(opened, found.thread)
-    terminal.say(f"Closed the thread {found.thread.hex()[:8]}: {count} tips.")
-    terminal.result({"closed": count, "thread": found.thread.hex()})
+        threads = threads_of(opened, tips)
+        count = conversations.close(opened, *threads)
+        save_index(opened)
+    named = ", ".join(one.hex()[:8] for one in threads)
+    terminal.say(f"Closed the thread{'' if len(threads) == 1 else 's'} {named}: {count} tips.")
+    terminal.result({"closed": count, "thread": threads[0].hex(), "threads": [one.hex() for one in threads]})
 
 
 @click.command()

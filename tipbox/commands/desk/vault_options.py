@@ -9,11 +9,30 @@ import click
 
 from tipbox.commands.terminal import Terminal, unlock_with
 from tipbox.desk import second_copy
+from tipbox.desk.inbox.tip_index import TipIndex
+from tipbox.desk.tips import find_tip
 from tipbox.desk.vault.vault import Vault
 
 vault_option = click.option(
     "--vault", required=True, type=click.Path(path_type=Path), metavar="V", help="The vault's folder."
 )
+
+tips_argument = click.argument("tips", metavar="TIP...", nargs=-1, required=True)
+"""Tips by the start of their ids."""
+
+
+def threads_of(vault: Vault, tips: tuple[str, ...]) -> list[bytes]:
+    """The threads (ids) of tips that are named by the start of their ids, each once.
+
+    Raises:
+        NotFound: there is none for one of them, or more than one.
+    """
+    return list(dict.fromkeys(find_tip(vault, tip).thread for tip in tips))
+
+
+def save_index(vault: Vault) -> None:
+    """After a change: seal the index anew when it is far behind. The vault is open for writing."""
+    TipIndex.of(vault).save()
 
 
 def unlock_vault(
@@ -28,7 +47,11 @@ def unlock_vault(
     """
 
     def attempt(passphrase: bytes) -> tuple[Vault, bytes]:
-        return Vault.open(path, passphrase, write=write, waiting=waiting(terminal)), passphrase
+        opened = Vault.open(path, passphrase, write=write, waiting=waiting(terminal), upgrading=upgrading)
+        return opened, passphrase
+
+    def upgrading() -> None:
+        terminal.remark("bringing this vault up to date; with many files it takes minutes, and may be stopped")
 
     opened, passphrase = unlock_with(terminal, passphrase_file, attempt)
     if not quiet and (known := second_copy.lag(opened)) is not None and known[1]:

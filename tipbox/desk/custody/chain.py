@@ -23,6 +23,7 @@ from tipbox.formats.base.primitives import random_bytes, sha256
 ACTS: Final = frozenset(
     {
         "answer",  # a reply was sealed and waits
+        "assign",  # a thread, to a person
         "canaries",  # a list was made
         "close",
         "confirm",  # Envelopes may be acknowledged, for what was found whole
@@ -33,12 +34,17 @@ ACTS: Final = frozenset(
         "forget",  # a tip
         "import",  # an Envelope, a report, what a Bundle says of the server
         "init",  # the vault
+        "note",  # on a thread
         "open",  # a tip, into a folder
         "outbox",
         "publish",
         "read",  # a thread
         "rotate",
+        "spam",  # a thread, or no longer
+        "tag",  # a thread
         "unpin",  # the server
+        "upgrade",  # the vault, to another version
+        "unread",  # the tips of a thread are new again
         "unsend",  # a reply
     }
 )
@@ -74,7 +80,7 @@ def note(vault: Vault, act: str, item: bytes = b"", *, before: str = "", after: 
         prev=chain.head,
         day=now.date(),
         time=f"{now:%H:%M}",
-        who=_who(),
+        who=account(),
         act=act,
         item=item,
         before=before,
@@ -88,7 +94,7 @@ def note(vault: Vault, act: str, item: bytes = b"", *, before: str = "", after: 
     return head
 
 
-def _who() -> str:
+def account() -> str:
     """The account of this machine: a vault knows no people yet."""
     with suppress(KeyError):
         return pwd.getpwuid(os.getuid()).pw_name

@@ -1,9 +1,10 @@
 """The vault: a folder that is encrypted at rest.
 
 ``vault.key`` is a locked file (docs/format.md, section 6) that holds one random key. ``vault.db`` is a store of sealed
-records, ``tips/`` holds Envelopes as they came, ``replies/`` those sealed here until the server has them, ``incoming/``
-what is still being written. Records show their kind, their
-number and their padded size; neither their ids nor their contents. Every write is on the disk before a call returns.
+records; ``tips/`` holds Envelopes, ``replies/`` those made here until the server has them, ``incoming/`` what is still
+being written, and ``index.sealed`` an index that can be made again. All these files are sealed once more with the
+vault's key: no byte of what travelled lies there. Records show their kind, their number and their padded size, files
+their number and their size; neither their ids nor their contents. Every write is on the disk before a call returns.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt,
@@ -25,6 +26,8 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 
 from tipbox.desk.desk_errors import OtherVaultVersion, VaultDamaged
+from tipbox.desk.vault import changes
+from tipbox.desk.vault.sealed_file import SealingFile, open_sealed
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
 from tipbox.files.durable import fsync_folder, write_file
 from tipbox.files.lock import exclusive
@@ -40,13 +43,22 @@ LOCK_FILE: Final = "lock"
 TIPS: Final = "tips"
 INCOMING: Final = "incoming"
 REPLIES: Final = "replies"
+INDEX_FILE: Final = "index.sealed"
 
-VERSION: Final = 1
-"""Of what the records of a vault hold. Vaults from before the first release have none, and are not read."""
+VERSION: Final = 2
+"""Of what the files and records of a vault hold. Vaults from before the first release have none, and are not read.
 
+1: Envelopes lie as they came. 2: all files are sealed, and each tip has a summary. An older one is brought up to date
+when it is opened (tipbox/desk/vault/upgrade.py).
+"""
+
+_FIRST_VERSION: Final = 1
 _NONCE: Final = 24
 _SMALLEST_RECORD: Final = 256
 _BUSY_SECONDS: Final = 60.0
+_FILE_BUFFER: Final = 1 << 20
+_INDEXED: Final = frozenset({"tip", "copy", "reply", "marks"})
+"""Kinds of records that the index reads: a transaction that writes them leaves a change."""
 _SCHEMA: Final = (
     "CREATE TABLE record (kind TEXT NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, name)) "
     "STRICT, WITHOUT ROWID"
@@ -65,8 +77,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return store
 
 
-def _check_version(path: Path) -> None:
-    """OtherVaultVersion when the store's records are not those that this version writes."""
+def _version(path: Path) -> int:
+    """The version of a store; OtherVaultVersion when this software does not read it."""
     if not path.is_file():
         raise VaultDamaged
     try:
@@ -77,13 +89,14 @@ def _check_version(path: Path) -> None:
             store.close()
     except sqlite3.DatabaseError as error:
         raise VaultDamaged from error
-    if version < VERSION:
+    if version < _FIRST_VERSION:
         raise OtherVaultVersion(
             "opening the vault: it is from before the first release of tipbox, and is not read any more; make a new "
             "one with tipbox keys init"
         )
     if version > VERSION:
         raise OtherVaultVersion("opening the vault: a newer version of tipbox made it; upgrade this one")
+    return int(version)
 
 
 def _as_error(error: sqlite3.OperationalError) -> Exception:
@@ -96,12 +109,15 @@ def _as_error(error: sqlite3.OperationalError) -> Exception:
 class Vault:
     """An open vault. Use it as a context manager."""
 
-    def __init__(self, path: Path, keys: tuple[bytes, bytes], store: sqlite3.Connection) -> None:
-        """``keys``: of the names of records, and of their values."""
+    def __init__(self, path: Path, keys: tuple[bytes, bytes, bytes], store: sqlite3.Connection) -> None:
+        """``keys``: of the names of records, of their values, and of files."""
         self.path = path
-        self._names, self._values = keys
+        self.index: object = None
+        """The index of this vault, once somebody has asked for it (tipbox/desk/inbox/tip_index.py)."""
+        self._names, self._values, self._files = keys
         self._store = store
         self._lock: ExitStack | None = None
+        self._touched: list[tuple[str, bytes]] = []
 
     @classmethod
     def create(cls, path: Path, passphrase: bytes) -> None:
@@ -126,7 +142,13 @@ class Vault:
 
     @classmethod
     def open(
-        cls, path: Path, passphrase: bytes, *, write: bool = False, waiting: Callable[[], None] = lambda: None
+        cls,
+        path: Path,
+        passphrase: bytes,
+        *,
+        write: bool = False,
+        waiting: Callable[[], None] = lambda: None,
+        upgrading: Callable[[], None] = lambda: None,
     ) -> Self:
         """Open the vault in the folder ``path``.
 
@@ -135,6 +157,7 @@ class Vault:
             passphrase: what it was made with.
             write: wait until no other command writes, and keep others out until it is closed.
             waiting: called once when there is something to wait for.
+            upgrading: called once before a vault of an older version is brought up to date, which may take minutes.
 
         Raises:
             NotFound: there is no vault in this folder.
@@ -146,7 +169,7 @@ class Vault:
             sealed = (path / KEY_FILE).read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"opening the vault: there is none in {path}; check --vault") from error
-        _check_version(path / STORE_FILE)
+        version = _version(path / STORE_FILE)
         try:
             key = locked_file.unlock(locked_file.Kind.VAULT, passphrase, sealed)
         except WrongPassphrase as error:
@@ -156,13 +179,33 @@ class Vault:
         if len(key) != KEY_SIZE:
             raise VaultDamaged
         try:
-            keys = hkdf(key, b"", labels.VAULT_NAMES), hkdf(key, b"", labels.VAULT_VALUES)
-            vault = cls(path, keys, _connect(path / STORE_FILE))
+            names, values, files = (
+                hkdf(key, b"", label) for label in (labels.VAULT_NAMES, labels.VAULT_VALUES, labels.VAULT_FILE)
+            )
+            vault = cls(path, (names, values, files), _connect(path / STORE_FILE))
         except sqlite3.DatabaseError as error:
             raise VaultDamaged from error
-        if write:
-            vault.lock(waiting)
+        try:
+            if version < VERSION:
+                vault._upgrade(waiting, upgrading)
+            if write:
+                vault.lock(waiting)
+        except BaseException:
+            vault.close()
+            raise
         return vault
+
+    def _upgrade(self, waiting: Callable[[], None], upgrading: Callable[[], None]) -> None:
+        """Bring a vault of an older version up to date; other commands wait meanwhile."""
+        from tipbox.desk.vault.upgrade import upgrade  # which knows what is in records, as this module does not
+
+        self.lock(waiting)
+        try:
+            if _version(self.path / STORE_FILE) < VERSION:  # nobody else did it while this one waited
+                upgrading()
+                upgrade(self)
+        finally:
+            self.unlock()
 
     def lock(self, waiting: Callable[[], None] = lambda: None) -> None:
         """Wait until no other command writes, and keep others out until the vault is closed."""
@@ -171,6 +214,12 @@ class Vault:
             with ExitStack() as stack:
                 stack.enter_context(exclusive(self.path / LOCK_FILE, mode=0o600, waiting=waiting))
                 self._lock = stack.pop_all()
+
+    def unlock(self) -> None:
+        """Let other writers in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def beside(self, path: Path) -> Vault:
         """Another folder with the same key: a copy of this vault. An empty folder is one without a store."""
@@ -181,7 +230,7 @@ class Vault:
             raise VaultDamaged(
                 f"opening the copy: {path} is damaged; move it away, and copy to an empty folder"
             ) from error
-        return Vault(path, (self._names, self._values), store)
+        return Vault(path, (self._names, self._values, self._files), store)
 
     def changes(self) -> int:
         """How many transactions have changed the store (u32, which begins again at 0). Not within a transaction."""
@@ -213,9 +262,8 @@ class Vault:
     def close(self) -> None:
         """Close the store and let other writers in."""
         self._store.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.index = None
+        self.unlock()
 
     def __enter__(self) -> Self:
         return self
@@ -240,11 +288,13 @@ class Vault:
         """Write a record, in place of the one of the same kind and id."""
         name = self.name(kind, ident)
         sealed = self._seal(kind, name, record)
-        self._query("INSERT OR REPLACE INTO record (kind, name, value) VALUES (?, ?, ?)", kind, name, sealed)
+        with self._noting(kind, ident):
+            self._query("INSERT OR REPLACE INTO record (kind, name, value) VALUES (?, ?, ?)", kind, name, sealed)
 
     def delete(self, kind: str, ident: bytes) -> None:
         """Remove a record, if there is one."""
-        self._query("DELETE FROM record WHERE kind = ? AND name = ?", kind, self.name(kind, ident))
+        with self._noting(kind, ident):
+            self._query("DELETE FROM record WHERE kind = ? AND name = ?", kind, self.name(kind, ident))
 
     def all(self, kind: str) -> Iterator[Record]:
         """All records of a kind, in no meaningful order."""
@@ -277,7 +327,9 @@ class Vault:
         self._query("BEGIN IMMEDIATE")
         try:
             yield
+            self._note_changes()
         except BaseException:
+            self._touched.clear()
             if self._store.in_transaction:  # SQLite ends it by itself when the disk is full
                 self._store.rollback()
             raise
@@ -285,8 +337,13 @@ class Vault:
 
     def checkpoint(self) -> None:
         """Within a transaction: make what was written so far durable, and go on."""
+        self._note_changes()
         self._query("COMMIT")
         self._query("BEGIN IMMEDIATE")
+
+    def set_version(self) -> None:
+        """Within a transaction: this vault is one of this version now."""
+        self._query(f"PRAGMA user_version = {VERSION}")
 
     # --- files ------------------------------------------------------------------------------------------------------
 
@@ -303,7 +360,54 @@ class Vault:
         # On the same file system as tips/ and replies/, so that it can be renamed into place.
         return self.path / INCOMING / f"{random_bytes(16).hex()}.part"
 
+    @contextmanager
+    def sealing(self, path: Path, *, sync: bool = True) -> Iterator[SealingFile]:
+        """A new file at ``path`` that is sealed as it is written; durable when the block ends, unless not to ``sync``.
+
+        When the block fails, half a file is left there.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=_FILE_BUFFER) as file:  # parts are small, and each write is a call
+            sealing = SealingFile(file, self._files)
+            yield sealing
+            sealing.finish()
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+
+    def open_file(self, path: Path) -> BinaryIO:
+        """What ``sealing`` wrote there, as a stream.
+
+        Raises:
+            OSError: it cannot be read.
+            Tampered: here or at a read: it is not what was written.
+        """
+        file = path.open("rb")
+        try:
+            return open_sealed(file, self._files)
+        except BaseException:
+            file.close()
+            raise
+
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _noting(self, kind: str, ident: bytes) -> Iterator[None]:
+        """A write of a record; what the index reads is noted in the same transaction."""
+        if kind not in _INDEXED:
+            yield
+        elif self._store.in_transaction:
+            yield
+            self._touched.append((kind, ident))
+        else:
+            with self.transaction():
+                yield
+                self._touched.append((kind, ident))
+
+    def _note_changes(self) -> None:
+        if self._touched:
+            touched, self._touched = self._touched, []
+            changes.note(self, touched)
 
     def _query(self, statement: str, *values: str | bytes) -> sqlite3.Cursor:
         try:

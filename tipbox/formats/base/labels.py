@@ -50,5 +50,6 @@ BACKUP_SECRETS: Final = b"tipbox/v1/backup-secrets"
 # What a desk keeps for itself (tipbox/desk/); no other program reads it.
 VAULT_NAMES: Final = b"tipbox/v1/vault-names"
 VAULT_VALUES: Final = b"tipbox/v1/vault-values"
+VAULT_FILE: Final = b"tipbox/v1/vault-file"
 DESTRUCTION: Final = b"tipbox/v1/destruction"
 CUSTODY: Final = b"tipbox/v1/custody"

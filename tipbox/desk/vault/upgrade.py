@@ -1,0 +1,70 @@
+"""Bringing a vault of version 1 up to date: its files are sealed, and its tips get summaries.
+
+It may be killed at any moment and begins again at the next command: a file that is sealed is passed over, and the
+version is written last, in the transaction of the summaries.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from tipbox.desk.custody.chain import note
+from tipbox.desk.inbox.summary import FileWatcher, Summary
+from tipbox.desk.vault.letters import letter_of
+from tipbox.desk.vault.records import Tip
+from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS, Vault
+from tipbox.errors import TipboxError
+from tipbox.files.durable import fsync_folder
+from tipbox.formats.envelopes import header
+from tipbox.formats.envelopes.envelope import open_files, read_envelope
+
+_CHUNK: Final = 1 << 20
+
+
+def upgrade(vault: Vault) -> None:
+    """Do it. The vault is open for writing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    for folder in (TIPS, INCOMING, REPLIES):
+        (vault.path / folder).mkdir(mode=0o700, exist_ok=True)
+    for path in (vault.path / INCOMING).iterdir():  # of a command, or an upgrade, that was killed
+        path.unlink()
+    for folder in (TIPS, REPLIES):
+        for path in sorted((vault.path / folder).iterdir()):
+            _seal(vault, path)
+        fsync_folder(vault.path / folder)
+    with vault.transaction():
+        for tip in Tip.all(vault):
+            _summary(vault, tip).save(vault)
+        note(vault, "upgrade", after="sealed files, summaries")
+        vault.set_version()
+
+
+def _seal(vault: Vault, path: Path) -> None:
+    """Seal a file in its place, unless it is."""
+    part = vault.incoming_path()
+    try:
+        with path.open("rb") as file:
+            if file.read(len(header.MAGIC)) != header.MAGIC:
+                return  # sealed before; or damaged, and found so by whoever reads it
+            file.seek(0)
+            with vault.sealing(part) as out:
+                while chunk := file.read(_CHUNK):
+                    out.write(chunk)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _summary(vault: Vault, tip: Tip) -> Summary:
+    try:
+        letter = letter_of(vault, tip)
+        watcher = FileWatcher(letter)
+        with vault.open_file(vault.tip_path(tip.id)) as file:
+            watcher.see(open_files(read_envelope(file), letter))
+        return watcher.summary(tip.id)
+    except (TipboxError, OSError):  # damaged, as its other readers will say; a Bundle may still put it back
+        return Summary(tip.id, "", 0, "", "", (), b"")
