@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ from support.desk import (
     days_after,
     seal_tip,
 )
-from tipbox.desk import outbox, replies, sentences, tips
+from tipbox.desk import conversations, outbox, replies, sentences, tips, unsent
 from tipbox.desk.desk_errors import NoBundleYet
+from tipbox.desk.forget import forget
+from tipbox.desk.inbox import listing, marks
+from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import OutboxSummary, write_outbox
 from tipbox.desk.vault.records import Reply, SentOutbox, Traffic
@@ -207,3 +211,35 @@ def test_the_hashes_of_as_many_outboxes_as_a_report_names_are_kept(
         write(desk, tmp_path / "o")
     with desk.open() as vault:
         assert sorted(sent.sequence for sent in SentOutbox.all(vault)) == [3, 4]
+
+
+def test_a_day_of_acts_and_a_day_without_one_make_the_same_outbox(
+    desks: Desks, server: Exporter, tmp_path: Path
+) -> None:
+    """But for replies, number, head and signature: nothing that staff do says to the server what they did."""
+    quiet = desks.desks[2]
+    tip_, spam_ = seal_tip(desks.manifests), seal_tip(desks.manifests, message=b"pills")
+    others = seal_tip(desks.manifests, desks.manifests[:1])
+    quiet.take(server.export(tmp_path / "1", quiet.manifest, [tip_, spam_, others]))
+    busy = desks.copy(tmp_path / "busy").desks[2]
+    with busy.open(write=True) as vault:
+        organisation = ceremony.organisation_of(vault)
+        one, two = (tips.find_tip(vault, sent.id.hex()) for sent in (tip_, spam_))
+        tips.open_tip(vault, organisation, one, tmp_path / "out")
+        tips.mark_opened(vault, joined_tip(vault, one))
+        listing.search_tips(vault, organisation, "pills", limit=5)
+        marks.spam(vault, [two.thread], is_spam=True)
+        marks.tag(vault, [one.thread, two.thread], ["square"])
+        marks.add_note(vault, [one.thread], "Call back", today=TODAY)
+        marks.assign(vault, [one.thread], "Timur")
+        conversations.close(vault, one.thread, two.thread)
+        marks.unread(vault, [one.thread])
+        made = replies.queue_reply(vault, one, b"One", [], today=TODAY)
+        unsent.take_back(vault, made.id.hex())
+        forget(vault, two, "spam")
+    written = {}
+    for name, desk in (("quiet", quiet), ("busy", busy)):
+        out = tmp_path / f"{name}.bundle"
+        assert write(desk, out).acknowledged == 3
+        written[name] = (server.open(out), out.stat().st_size, replace(index(server, out), head=b""))
+    assert written["quiet"] == written["busy"]
