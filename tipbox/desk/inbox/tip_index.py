@@ -8,6 +8,7 @@ that is gone, damaged or of another past of this vault is made anew from the rec
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _SAVED_AFTER: Final = 200
 MAX_QUERY: Final = 1000
 """Characters of what is searched for."""
 _MAX_TERMS: Final = 32
+_SAME: Final = 16
+"""Bytes of a hash that are enough to tell what says the same."""
 
 _TABLES: Final = """
 CREATE TABLE meta (format INTEGER, seq INTEGER, token BLOB);
@@ -55,8 +58,10 @@ CREATE INDEX tip_state ON tip (state, received, id);
 CREATE TABLE thread (number INTEGER PRIMARY KEY, id BLOB UNIQUE, spam INTEGER, person TEXT);
 CREATE TABLE tag (tag TEXT, thread BLOB, PRIMARY KEY (tag, thread)) WITHOUT ROWID;
 CREATE INDEX tag_thread ON tag (thread);
-CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "unicode61 remove_diacritics 0", columnsize = 0);
-CREATE VIRTUAL TABLE noted USING fts5 (text, tokenize = "unicode61 remove_diacritics 0", columnsize = 0);
+CREATE TABLE said (number INTEGER PRIMARY KEY, text BLOB);
+CREATE VIRTUAL TABLE words USING fts5
+  (text, content = '', columnsize = 0, tokenize = "unicode61 remove_diacritics 0");
+CREATE VIRTUAL TABLE noted USING fts5 (text, columnsize = 0, tokenize = "unicode61 remove_diacritics 0");
 """
 
 
@@ -251,7 +256,7 @@ class TipIndex:
         summary = Summary.find(self._vault, tip.id)
         done = self._db.execute(
             "INSERT INTO envelope (id, thread, tip, same) VALUES (?, ?, ?, ?)",
-            (tip.id, tip.thread, tip.id, (summary and summary.same) or None),
+            (tip.id, tip.thread, tip.id, summary.same[:_SAME] if summary and summary.same else None),
         )
         for file in summary.files if summary else ():
             self._db.execute("INSERT OR IGNORE INTO file VALUES (?, ?)", (file.hash, tip.id))
@@ -261,10 +266,16 @@ class TipIndex:
             said = summary.begins if summary else ""
         text = fold("\n".join([said, *(file.name for file in tip.files)]))
         self._db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (done.lastrowid, text))
+        # FTS5 wants the text again to remove it, and would keep it as it is: packed, it takes a third of the memory.
+        self._db.execute("INSERT INTO said VALUES (?, ?)", (done.lastrowid, zlib.compress(text.encode())))
 
     def _remove(self, ident: bytes) -> None:
         self._gone = True
-        self._db.execute("DELETE FROM words WHERE rowid IN (SELECT number FROM envelope WHERE id = ?)", (ident,))
+        found = "SELECT number, text FROM said WHERE number = (SELECT number FROM envelope WHERE id = ?)"
+        for number, packed in self._db.execute(found, (ident,)).fetchall():
+            text = zlib.decompress(packed).decode()
+            self._db.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (number, text))
+            self._db.execute("DELETE FROM said WHERE number = ?", (number,))
         for statement in (
             "DELETE FROM envelope WHERE id = ?",
             "DELETE FROM file WHERE envelope = ?",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date
@@ -37,29 +37,29 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)  # evaluates annotations, which is slow, and every record that is read asks for them
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    """The inverse of ``_plain``, by the type that a field is declared with."""
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """The inverse of ``_plain`` for a type that a field is declared with; made once, as lists read many records."""
     if hint is bytes:
-        return bytes.fromhex(value)
+        return bytes.fromhex
     if hint is date:
-        return days.parse(value)
+        return days.parse
     if get_origin(hint) is UnionType:  # something or None
         (kind,) = (kind for kind in get_args(hint) if kind is not NoneType)
-        return None if value is None else _typed(kind, value)
+        read = _reader(kind)
+        return lambda value: None if value is None else read(value)
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         if kinds[-1] is Ellipsis:
-            return tuple(_typed(kinds[0], item) for item in value)
-        return tuple(_typed(kind, item) for kind, item in zip(kinds, value, strict=True))
+            read = _reader(kinds[0])
+            return lambda value: tuple(map(read, value))
+        readers = tuple(map(_reader, kinds))
+        return lambda value: tuple(read(item) for read, item in zip(readers, value, strict=True))
     if isinstance(hint, type) and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        members = {member.name: _reader(hints[member.name]) for member in dataclass_fields(hint)}
         # A record that an older version wrote may lack members: their defaults hold.
-        known = [member.name for member in dataclass_fields(hint) if member.name in value]
-        return hint(**{name: _typed(_hints(hint)[name], value[name]) for name in known})
-    return value
+        return lambda value: hint(**{name: read(value[name]) for name, read in members.items() if name in value})
+    return lambda value: value
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class VaultRecord:
     @classmethod
     def from_json(cls, record: Record) -> Self:
         """The inverse of ``to_json``."""
-        value: Self = _typed(cls, record)
+        value: Self = _reader(cls)(record)
         return value
 
     @classmethod
