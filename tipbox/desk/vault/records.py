@@ -81,7 +81,8 @@ class VaultRecord:
     @classmethod
     def from_json(cls, record: Record) -> Self:
         """The inverse of ``to_json``."""
-        value: Self = _reader(cls)(record)
+        hint: Any = cls
+        value: Self = _reader(hint)(record)
         return value
 
     @classmethod
