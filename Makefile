@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clocks coverage mutants bench soak format lint fuzz messages man lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench faults soak format lint fuzz messages man lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -67,6 +67,10 @@ mutants: setup $(VENV)/.stamp-test  ## changes tipbox/formats in small ways; fai
 bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
+
+faults: setup $(VENV)/.stamp-test  ## the desk cut short at every durable write, of which make test takes a sample; takes an hour
+	tests/apt.sh
+	TIPBOX_EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py --timeout 7200 $(ARGS)
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; then readers of Envelopes against one another
 	tests/fuzz.sh $(ARGS)

@@ -1,8 +1,12 @@
-"""kill -9 at each durable write of the desk's commands, in turn: nothing is lost, nothing comes twice."""
+"""kill -9, a full disk and a disk that fails at durable writes of the desk's commands: nothing is lost or doubled.
+
+A sample of the writes; all of them with ``make faults``, which sets ``TIPBOX_EVERY_POINT``.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -13,10 +17,14 @@ from pathlib import Path
 import pytest
 
 from support.desk import PASSWORD, Desk, Desks, Envelope, Exporter, acknowledged, listed, opened, seal_tip
-from tipbox.desk import outbox, replies
+from tipbox.desk import conversations, outbox, replies, tips, unsent
+from tipbox.desk.custody.chain import check_chain
+from tipbox.desk.forget import forget as forget_tip
+from tipbox.desk.inbox import listing, marks
+from tipbox.desk.inbox.marks import Marks
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import Reply, ReplyText, Tip
-from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS
+from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS, Vault
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes, sha256
@@ -50,10 +58,24 @@ def command(desk: Desk, secret: Path, name: str, *arguments: str | Path) -> Argu
     return [tipbox, "desk", name, "--vault", desk.vault, "--passphrase-file", secret, *arguments]
 
 
+KILLED = "signal=SIGKILL"
+EVERY_POINT = "TIPBOX_EVERY_POINT" in os.environ
+
+
 def killed_at_each(
-    made: Desks, folder: Path, arguments: Callable[[Desk], Arguments], *, prepare: Callable[[Desk], object] = bool
+    made: Desks,
+    folder: Path,
+    arguments: Callable[[Desk], Arguments],
+    *,
+    prepare: Callable[[Desk], object] = bool,
+    ending: str = KILLED,
+    step: int = 1,
+    least: int = 7,
 ) -> Iterator[Desk]:
-    """A copy of the second desk for each durable write of a command, which was killed there."""
+    """A copy of the second desk for each durable write of a command, which was killed there, or met an error.
+
+    Of these every ``step``-th, unless all are to be tried; there are at ``least`` so many.
+    """
 
     def fresh(name: str) -> Desk:
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -66,14 +88,21 @@ def killed_at_each(
     trace = [*STRACE, log, "-e", f"trace={','.join(CALLS)}", *undisturbed]
     subprocess.run(trace, check=True, stdout=subprocess.DEVNULL)
     points = [(call, number) for call, count in counted(log).items() for number in range(1, count + 1)]
-    assert len(points) > 6, points
-    for call, number in points:
+    assert len(points) >= least, points
+    for call, number in points if EVERY_POINT else points[::step]:
+        if call == "exit_group" and ending != KILLED:
+            continue
         desk = fresh("killed")
-        inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"]
+        inject = ["-e", f"trace={call}", "-e", f"inject={call}:{ending}:when={number}"]
         killed = subprocess.run(
-            [*STRACE, "/dev/null", *inject, *arguments(desk)], check=False, stdout=subprocess.DEVNULL
+            [*STRACE, "/dev/null", *inject, *arguments(desk)],
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
-        assert killed.returncode == -9, f"{call} {number} killed nothing"
+        assert ending != KILLED or killed.returncode == -9, f"{call} {number} killed nothing"
+        assert b"Traceback" not in killed.stderr
+        assert b"this is a bug" not in killed.stderr
         yield desk
 
 
@@ -100,6 +129,31 @@ def test_an_import_killed_at_each_durable_write_and_started_again(made: Desks, s
         assert acknowledged(server, desk, tmp_path / "box", today=today) == sorted(tip.id for tip in tips)
         points += 1
     assert points > 12
+
+
+def test_an_import_of_loose_files_killed_at_durable_writes_and_started_again(
+    made: Desks, secret: Path, tmp_path: Path
+) -> None:
+    """They share a commit: what it had not reached is read again, and nothing comes twice."""
+    today, loose = days.today(), tmp_path / "loose"
+    loose.mkdir()
+    sent = [seal_tip(made.manifests, files=[("a", random_bytes(9_000))], today=today) for _ in range(3)]
+    for number, tip in enumerate(sent):
+        (loose / f"{number}.tip").write_bytes(tip.data)
+    whole = sorted(tip.id.hex() for tip in sent)
+    found = set()
+    for desk in killed_at_each(made, tmp_path, lambda desk: command(desk, secret, "import", loose), step=2):
+        recorded = sorted(tip["id"] for tip in listed(desk))
+        assert recorded in ([], whole)
+        found.add(len(recorded))
+        again = desk.take(loose, today=today)
+        assert (again.problems, again.counts.total()) == ([], 3)
+        assert sorted(tip["id"] for tip in listed(desk)) == whole
+        assert sum(1 for folder in (TIPS, INCOMING) for _ in (desk.vault / folder).iterdir()) == 3
+        for tip in sent:
+            opened(desk, tip.id, tmp_path / "out")
+            shutil.rmtree(tmp_path / "out")
+    assert found == {0, 3}
 
 
 def check_after(desk: Desk, bundle: Path, tips: list[Envelope], content: bytes, out: Path) -> None:
@@ -210,3 +264,94 @@ def test_a_report_killed_at_each_durable_write_and_imported_again(talk: Talk, se
         assert [reply.state for reply in kept(desk)] == ["delivered", "delivered"]
         with desk.open() as vault:
             assert {text.message for text in ReplyText.all(vault)} == {b"one", b"two"}
+
+
+# --- acts on threads -------------------------------------------------------------------------------------------------
+
+WORDS = ("zelkova", "palimpsest", "noctambule")
+"""Of the tip, of the note and of the reply: none of them may lie on the disk in the clear."""
+
+
+@dataclass
+class Act:
+    """A command, and the same act once more by hand, for those that were cut short before it counted."""
+
+    arguments: tuple[str | Path, ...]
+    again: Callable[[Vault], object]
+
+
+def acts(desk: Desk, tip: Envelope, folder: Path) -> dict[str, Act]:
+    """Each act on the thread of a tip that has a reply waiting."""
+    (reply,) = kept(desk)
+    note = folder / "note"
+    note.write_text("palimpsest", encoding="utf-8")
+
+    def thread(vault: Vault) -> bytes:
+        return tips.find_tip(vault, tip.id.hex()).thread
+
+    def unsend(vault: Vault) -> None:
+        if Reply.find(vault, reply.id).state == "waiting":  # type: ignore[union-attr]
+            unsent.take_back(vault, reply.id.hex())
+
+    def forget(vault: Vault) -> None:
+        if (found := Tip.find(vault, tip.id)) is not None:
+            forget_tip(vault, found, "spam")
+
+    def add_note(vault: Vault) -> None:
+        if not Marks.of(vault, thread(vault)).notes:
+            marks.add_note(vault, [thread(vault)], "palimpsest", today=days.today())
+
+    ident = tip.id.hex()
+    return {
+        "tag": Act(("tag", "--add", "square", ident), lambda vault: marks.tag(vault, [thread(vault)], ["square"])),
+        "note": Act(("note", "--message-file", note, ident), add_note),
+        "unsend": Act(("unsend", reply.id.hex()), unsend),
+        "forget": Act(("forget", ident, "--reason", "spam"), forget),
+    }
+
+
+def seen(desk: Desk) -> object:
+    """All that staff see of a desk; its chain of custody is whole."""
+    with desk.open() as vault:
+        organisation = ceremony.organisation_of(vault)
+        rows = listing.list_tips(vault, organisation)
+        threads = {row["thread"]: tips.find_tip(vault, row["id"]) for row in rows}
+        assert check_chain(vault).problem == ""
+        talks = [conversations.thread_of(vault, organisation, tip) for tip in threads.values()]
+        found = [listing.search_tips(vault, organisation, word, limit=9) for word in WORDS[:2]]
+    return rows, talks, found
+
+
+@pytest.mark.parametrize("ending", [KILLED, "error=ENOSPC", "error=EIO"], ids=["killed", "full", "pulled"])
+@pytest.mark.parametrize("name", ["tag", "note", "unsend", "forget"])
+def test_an_act_cut_short_at_durable_writes_counts_whole_or_not_at_all(
+    talk: Talk, secret: Path, tmp_path: Path, name: str, ending: str
+) -> None:
+    planted = seal_tip(talk.made.manifests, message=b"zelkova", today=days.today())
+    talk.desk.take(
+        talk.server.export(tmp_path / "2", talk.desk.manifest, [planted], day=days.today()), today=days.today()
+    )
+    queue(talk.desk, planted, b"noctambule")
+    act = acts(talk.desk, planted, tmp_path)[name]
+    whole = talk.made.copy(tmp_path / "whole").desks[1]
+    before = seen(whole)
+    with whole.open(write=True) as vault:
+        act.again(vault)
+    after, count = seen(whole), 0
+    cut = killed_at_each(
+        talk.made,
+        tmp_path,
+        lambda desk: command(desk, secret, *act.arguments),  # type: ignore[arg-type]
+        ending=ending,
+        step=2 if ending == KILLED else 4,
+        least=5,
+    )
+    for desk in cut:
+        assert seen(desk) in (before, after)
+        with desk.open(write=True) as vault:
+            act.again(vault)
+        assert seen(desk) == after
+        stored = b"".join(path.read_bytes() for path in desk.vault.rglob("*") if path.is_file())
+        assert not any(word.encode() in stored for word in WORDS)
+        count += 1
+    assert count
