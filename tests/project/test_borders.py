@@ -274,6 +274,13 @@ def everything_on_the_desk(desk: Desk, folder: Path) -> list[list[str | Path]]:
         ["seal", "--keys", keys, "--message-file", message, "--out", folder / "y.tip", message],
         ["desk", "import", *vault, "--copies", "1", bundle],
         ["desk", "list", *vault],
+        ["desk", "search", *vault, "text"],
+        ["desk", "tag", *vault, "--add", "square", tip.id.hex()],
+        ["desk", "note", *vault, "--message-file", message, tip.id.hex()],
+        ["desk", "assign", *vault, "--to", "Timur", tip.id.hex()],
+        ["desk", "spam", *vault, tip.id.hex()],
+        ["desk", "close", *vault, tip.id.hex()],
+        ["desk", "unread", *vault, tip.id.hex()],
         ["desk", "show", *vault, tip.id.hex(), "--out", folder / "out"],
         ["desk", "outbox", *vault, "--out", folder / "o.bundle"],
     ]
