@@ -21,6 +21,7 @@ from support.desk import PASSWORD, Desks, Exporter, seal_tip
 from support.world import ROOT
 from tipbox import cli
 from tipbox.commands.server import server_group as server_commands
+from tipbox.files.printable import is_printable
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import SEAL_SIZE
 from tipbox.formats.manifest import Manifest
@@ -175,7 +176,10 @@ def test_no_output_of_the_desk_can_move_a_terminal(
     options = ("--vault", desks.desks[1].vault, "--passphrase-file", secret)
     run("desk", "import", *options, bundle)
     (tip,) = run("desk", "list", *options, "--json").json
-    said = run("desk", "list", *options).out + run("desk", "list", *options, "--json").out
+    # The words of a source stand on the line of a list, in their own letters: they show themselves and do nothing else.
+    lines = run("desk", "list", *options).out.splitlines()
+    assert all(is_printable(character) for line in lines for character in line)
+    said = run("desk", "list", *options, "--json").out
     done = run("desk", "show", *options, tip["id"], "--out", tmp_path / "out")
     said += done.out + done.err + (tmp_path / "out" / "tip.json").read_text()
     assert said.isascii()
@@ -304,7 +308,7 @@ def test_json_errors_with_the_option_anywhere(run: Run, before: bool) -> None:  
 def test_a_bug_is_one_line_without_a_traceback(
     run: Run, desks: Desks, secret: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bug(*_: object) -> None:
+    def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a source's words")
 
     monkeypatch.setattr("tipbox.desk.inbox.listing.list_tips", bug)
