@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from faults.cutting_proxy import CuttingProxy
-from faults.inprocess import commands_in_process
 from faults.sending import ROOMY
 from faults.small_disk import DISK, Ballast, Tight, disk
+from support.commands import commands_in_process
 from support.loopback import free_port
 from support.world import Ring, Server, World
 
