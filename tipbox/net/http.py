@@ -60,7 +60,7 @@ class NoDraft(NetworkFailed):
     """The server has no upload under this token."""
 
 
-class TollAsked(TipboxError):
+class TollAsked(NetworkFailed):
     """The server asks for work before it takes more; ``answer`` says how much."""
 
     def __init__(self, message: str, answer: bytes) -> None:
