@@ -42,6 +42,7 @@ def later_program(folder: Path, patch: pytest.MonkeyPatch) -> None:
         return config
 
     patch.setattr(database, "_alembic", with_later)
+    patch.setattr(database, "HEAD", "later")
 
 
 def pack(home: Path, to: Path) -> None:
