@@ -11,9 +11,10 @@ from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Envelope, Exporter, acknowledged, listed, seal_tip
 from tipbox.desk import replies, tips
 from tipbox.desk.custody.chain import check_chain
+from tipbox.desk.replies import outbox_load
 from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.records import Draft, ReplyText, Thread
-from tipbox.desk.vault.vault import TIPS
+from tipbox.desk.vault.vault import REPLIES, TIPS
 from tipbox.files.durable import write_file
 from tipbox.formats.access_code import AccessCode
 
@@ -40,12 +41,17 @@ def test_a_forgotten_tip_is_gone_and_acknowledged_and_does_not_come_back(
     with desk.open(write=True) as vault:
         copy_vault(vault, tmp_path / "copy", today=TODAY)
         made = replies.queue_reply(vault, tips.find_tip(vault, spam.id.hex()), b"Who are you?", [], today=TODAY)
+        assert outbox_load(vault).replies
     done = run("desk", "forget", *options, spam.id.hex()[:8], "--reason", "Спам", "--json")
     assert (done.code, done.json["envelopes"]) == (0, 1)
     assert [tip["id"] for tip in listed(desk)] == [kept.id.hex()]
     assert files(desk.vault) == 1
     with desk.open(write=True) as vault:
         assert ReplyText.find(vault, made.id) is None
+        # It goes to nobody any more, and no event is a hash of its words, which could be tried.
+        assert (outbox_load(vault).replies, list((desk.vault / REPLIES).iterdir())) == ((), [])
+        guess = Draft(made.thread, b"Who are you?", (), TODAY)
+        assert guess.key not in {one.item for one in check_chain(vault).events}
         (event,) = [one for one in check_chain(vault).events if one.act == "forget"]
         assert (event.item, event.reason, event.before) == (spam.id, "Спам", "answered")
         assert check_chain(vault).problem == ""

@@ -26,11 +26,15 @@ from support.desk import (
     stored,
 )
 from tipbox.desk import replies, tips
+from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy, VaultDamaged
+from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.second_copy import CopyDone, copy_vault
-from tipbox.desk.vault.vault import INCOMING, KEY_FILE, LOCK_FILE, STORE_FILE, TIPS
+from tipbox.desk.unsent import take_back
+from tipbox.desk.vault.records import Reply
+from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import check
-from tipbox.errors import Usage
+from tipbox.errors import NotFound, Usage
 from tipbox.files.durable import write_file
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
@@ -56,9 +60,9 @@ def tips_of(desks: Desks, count: int) -> list[Envelope]:
     return [seal_tip(desks.manifests, files=[("a", CONTENT)]) for _ in range(count)]
 
 
-def copied(desk: Desk, to: Path) -> CopyDone:
+def copied(desk: Desk, to: Path, *, every: bool = False) -> CopyDone:
     with desk.open(write=True) as vault:
-        return copy_vault(vault, to, today=TODAY)
+        return copy_vault(vault, to, today=TODAY, every=every)
 
 
 def holds(copy: Path, desk: Desk, wanted: set[str]) -> None:
@@ -114,9 +118,11 @@ def test_imports_renew_the_copy_and_acknowledge_by_themselves(
 
 @pytest.mark.parametrize("damage", ["removed", "cut", "flipped"])
 @pytest.mark.parametrize("side", ["here", "there"])
-def test_either_side_mends_the_other_before_anything_is_acknowledged(
-    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path, damage: str, side: str
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_either_side_mends_the_other(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path, damage: str, side: str, confirmed: bool
 ) -> None:
+    """Before anything is acknowledged by itself; afterwards when a person asks, or where the size tells."""
     first, tip = tips_of(desks, 2)
     desk.take(server.export(tmp_path / "1", desk.manifest, [first, tip]), copies=False)
     copied(desk, tmp_path / "other")
@@ -125,7 +131,7 @@ def test_either_side_mends_the_other_before_anything_is_acknowledged(
         for name in (first, tip):
             record = vault.get("carried", name.id)
             assert record is not None
-            vault.put("carried", name.id, record | {"confirmed": False})
+            vault.put("carried", name.id, record | {"confirmed": confirmed})
         path = vault.tip_path(tip.id) if side == "here" else there / TIPS / vault.tip_path(tip.id).name
     if damage == "removed":
         path.unlink()
@@ -135,8 +141,9 @@ def test_either_side_mends_the_other_before_anything_is_acknowledged(
         data = bytearray(path.read_bytes())
         data[50_000] ^= 1
         path.write_bytes(data)
-    done = copied(desk, there)
-    assert (done.written, done.put_back, done.confirmed) == ((0, 1, 2) if side == "here" else (1, 0, 2))
+    done = copied(desk, there, every=confirmed and damage == "flipped")
+    assert (done.written, done.put_back) == ((0, 1) if side == "here" else (1, 0))
+    assert done.confirmed == (0 if confirmed else 2)
     assert stored(desk, path) == tip.data
 
 
@@ -149,6 +156,75 @@ def test_what_neither_holds_whole_is_not_acknowledged(
         vault.tip_path(bad.id).write_bytes(b"rubbish")
     assert copied(desk, there) == CopyDone(1, 1, 0, (bad.id,))
     assert acknowledged(server, desk, tmp_path / "o") == [good.id]
+
+
+def test_a_reply_that_was_cut_here_comes_back_from_the_copy(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path
+) -> None:
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]), copies=False)
+    with desk.open(write=True) as vault:
+        made = replies.queue_reply(vault, tips.find_tip(vault, tip.id.hex()), b"one", [], today=TODAY)
+        copy_vault(vault, there, today=TODAY)
+        os.truncate(vault.reply_path(made.id), 100)
+        assert copy_vault(vault, there, today=TODAY).put_back == 1
+        assert replies.whole_reply(vault, made)
+    holds(there, desk, {tip.id.hex()})
+
+
+def unsent(vault: Vault, reply: Reply) -> None:
+    take_back(vault, reply.id.hex())
+
+
+def tagged(vault: Vault, _: Reply) -> None:
+    with vault.transaction():
+        note(vault, "tag", b"thread", after="urgent")
+
+
+@pytest.mark.parametrize("act", [unsent, tagged])
+def test_what_was_done_on_the_copy_is_not_written_over(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, tmp_path: Path, act: Callable[[Vault, Reply], object]
+) -> None:
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]), copies=False)
+    with desk.open(write=True) as vault:
+        made = replies.queue_reply(vault, tips.find_tip(vault, tip.id.hex()), b"one", [], today=TODAY)
+    copied(desk, there)
+    with Desk(there, desk.manifest).open(write=True) as vault, vault.transaction():
+        note(vault, "read", tip.id)  # nobody misses it
+    copied(desk, there)
+    with Desk(there, desk.manifest).open(write=True) as vault:
+        act(vault, made)
+    before = (there / STORE_FILE).read_bytes()
+    with pytest.raises(OtherCopy):
+        copied(desk, there)
+    assert (there / STORE_FILE).read_bytes() == before
+
+
+def test_a_disk_that_is_away_is_not_made_anew(desk: Desk, there: Path) -> None:
+    copied(desk, there)
+    there.rename(there.with_name("away"))
+    with pytest.raises(NotFound, match="plug that disk in"):
+        copied(desk, there)
+    assert not there.exists()
+    there.mkdir()
+    copied(desk, there)
+    assert (there / STORE_FILE).is_file()
+
+
+def test_the_copy_keeps_no_index_of_its_own(desk: Desk, there: Path) -> None:
+    copied(desk, there)
+    with Desk(there, desk.manifest).open(write=True) as vault:
+        TipIndex.of(vault).save(always=True)
+    assert (there / INDEX_FILE).exists()
+    copied(desk, there)
+    assert not (there / INDEX_FILE).exists()
+
+
+def test_a_commit_is_on_the_disk_with_the_end_of_its_journal(desk: Desk) -> None:
+    """3: the folder is synced after the journal is gone, or a power cut brings it back."""
+    with desk.open() as vault:
+        assert vault._store.execute("PRAGMA synchronous").fetchone() == (3,)
 
 
 def foreign_file(copy: Path, _: Desks) -> None:

@@ -182,6 +182,22 @@ def test_the_index_is_that_of_all_records_whatever_was_done(
     compare(desk)
 
 
+def test_a_tip_that_is_split_is_found_by_the_words_of_its_parts(
+    desk: Desk, desks: Desks, server: Exporter, tmp_path: Path
+) -> None:
+    """Two continue one: which of them belongs to it is decided by their ids, and can change with the next Bundle."""
+    source = AccessCode.generate().secrets()
+    first = seal_tip(desks.manifests, message=b"word0", secrets=source)
+    pair = [
+        seal_tip(desks.manifests, message=b"word%d" % place, secrets=source, continues=first.hash) for place in (1, 2)
+    ]
+    lower, higher = sorted(pair, key=lambda sent: sent.id)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [first, higher]))
+    compare(desk)
+    desk.take(server.export(tmp_path / "2", desk.manifest, [lower]))
+    compare(desk)
+
+
 def compare(desk: Desk) -> None:
     """The index of this vault, and one that is made anew from its records, say the same."""
     with desk.open() as vault, desk.open() as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from tipbox.desk.custody.chain import note
@@ -10,8 +11,9 @@ from tipbox.desk.inbox.marks import Marks
 from tipbox.desk.inbox.summary import Summary
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip
+from tipbox.desk.replies import sweep
 from tipbox.desk.vault.records import Contents, Copy, Draft, Message, Reply, ReplyText, Thread, Tip
-from tipbox.desk.vault.vault import TIPS, Vault
+from tipbox.desk.vault.vault import INDEX_FILE, TIPS, Vault
 from tipbox.errors import LimitExceeded, Usage
 from tipbox.files.durable import fsync_folder
 
@@ -36,6 +38,9 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
     joined = joined_tip(vault, tip)
     gone = {one.id for one in joined.envelopes}
     replies = TipIndex.of(vault).replies(joined.thread)
+    # First: if this command is cut short, the old one must not keep the words. It is made anew from what is left.
+    (vault.path / INDEX_FILE).unlink(missing_ok=True)
+    fsync_folder(vault.path)
     with vault.transaction():
         for one in joined.envelopes:
             vault.delete(Tip.kind, one.key)
@@ -56,7 +61,8 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
     for ident in gone:
         vault.tip_path(ident).unlink(missing_ok=True)
     fsync_folder(vault.path / TIPS)
-    TipIndex.of(vault).save(always=True)  # the old one has the words
+    sweep(vault)  # Envelopes of replies that go no more, and what commands that were killed left
+    TipIndex.of(vault).save(always=True)
     return joined
 
 
@@ -68,3 +74,5 @@ def _forget_thread(vault: Vault, thread: bytes, replies: Iterable[Reply]) -> Non
             vault.delete(Draft.kind, draft.key)
     for reply in replies:  # the record stays: the server may still report it
         vault.delete(ReplyText.kind, reply.id)
+        state = "unsent" if reply.state == "waiting" else reply.state
+        replace(reply, state=state, files=()).save(vault)

@@ -81,7 +81,7 @@ def queue_reply(
     draft = Draft(tip.thread, message, files, today)
     with vault.transaction():  # before the first byte is sealed: a command that is killed loses no words
         draft.save(vault)
-        note(vault, "draft", draft.key)
+        note(vault, "draft", draft.thread)  # its key is a hash of the words, which must be able to go
     path = vault.incoming_path()
     try:
         ident, item = _write(vault, sealed, attachments, address=thread.mailbox, path=path, progress=progress)

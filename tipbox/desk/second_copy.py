@@ -18,8 +18,18 @@ from typing import Final
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy
 from tipbox.desk.receive import MINE
-from tipbox.desk.vault.records import Canary, EnvelopeRecord, Reply, SecondCopy, Tip, Traffic
-from tipbox.desk.vault.vault import INCOMING, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
+from tipbox.desk.replies import whole_reply
+from tipbox.desk.vault.records import (
+    Canary,
+    CustodyChain,
+    CustodyEvent,
+    EnvelopeRecord,
+    Reply,
+    SecondCopy,
+    Tip,
+    Traffic,
+)
+from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import holds_whole, put_back
 from tipbox.errors import NotFound, Tampered, Usage
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
@@ -30,6 +40,8 @@ _FOLDERS: Final = (TIPS, INCOMING, REPLIES)
 _CHUNK: Final = 1 << 20
 _ONLY_GROW: Final = (EnvelopeRecord.kind, Canary.kind)
 """Kinds of records of which a vault never loses one: a copy that has more of them is no older state of this vault."""
+_HARMLESS: Final = frozenset({"confirm", "copy", "open", "read", "upgrade"})
+"""Acts on a copy that nobody misses when it is written over."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class CopyDone:
     Attributes:
         written: how many files were written.
         confirmed: how many Envelopes may be acknowledged now.
-        put_back: how many tips were lost from the vault, and came back from the copy.
+        put_back: how many tips and replies were lost from the vault, and came back from the copy.
         damaged: ids of tips that neither side holds whole.
     """
 
@@ -73,28 +85,44 @@ def copy_again(vault: Vault, *, today: date) -> CopyDone | None:
     return copy_vault(vault, to, today=today)
 
 
-def copy_vault(vault: Vault, to: Path, *, today: date, progress: Callable[[int], None] = lambda _: None) -> CopyDone:
+def copy_vault(
+    vault: Vault, to: Path, *, today: date, every: bool = False, progress: Callable[[int], None] = lambda _: None
+) -> CopyDone:
     """Make ``to`` a copy of this vault, which is open for writing, and remember it.
+
+    Args:
+        vault: the vault.
+        to: the folder of the copy.
+        today: the day of the copy.
+        every: read all tips on both sides, and not only those that are new or differ in size.
+        progress: told of the bytes that are written.
 
     Raises:
         AlreadyThere: the folder holds something else.
+        NotFound: the copy that is remembered is not where it was: a disk that is not plugged in.
         OtherCopy: it holds what this vault lacks.
         VaultDamaged: the copy that is there is damaged.
         Usage: it is this vault, or one lies in the other.
     """
     to = to.absolute()
     _check_place(vault, to)
+    known = SecondCopy.find(vault)
+    if known is not None and Path(known.path) == to and not to.exists():
+        # Else a copy would come to lie where that disk is put, on the vault's own one.
+        raise NotFound(
+            f"copying the vault: its second copy is not at {to}; plug that disk in, or make the folder if it is new"
+        )
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in _FOLDERS:
         (to / folder).mkdir(mode=0o700, exist_ok=True)
     twin = vault.beside(to)
-    if (to / STORE_FILE).is_file():
-        _check_older(vault, twin)
     if not (to / LOCK_FILE).exists():
         write_file(to / LOCK_FILE, b"")
     with closing(twin):
         twin.lock()  # nobody works on the copy meanwhile
-        done, safe = _copy_files(vault, twin, progress)
+        if (to / STORE_FILE).is_file():
+            _check_older(vault, twin)
+        done, safe = _copy_files(vault, twin, progress, every=every)
         _copy_store(vault, twin)
         if not (to / KEY_FILE).exists():  # last: a folder without it is no vault
             write_file(to / KEY_FILE, (vault.path / KEY_FILE).read_bytes())
@@ -130,15 +158,29 @@ def _check_older(vault: Vault, twin: Vault) -> None:
     """A vault that was restored from an old copy must not be written over a newer one."""
     newer = any(twin.names(kind) - vault.names(kind) for kind in _ONLY_GROW)
     newer = newer or Traffic.of(twin).sent > Traffic.of(vault).sent
-    if newer or _last(twin) > _last(vault):
+    if newer or _last(twin) > _last(vault) or _acted_apart(vault, twin):
         raise OtherCopy
+
+
+def _acted_apart(vault: Vault, twin: Vault) -> bool:
+    """Whether something was done on the copy that this vault does not know: a reply taken back, a tag, a new key."""
+    chain = CustodyChain.find(twin)
+    for place in range(chain.count if chain else 0, 0, -1):
+        event = CustodyEvent.find(twin, place.to_bytes(8))
+        if event == CustodyEvent.find(vault, place.to_bytes(8)):
+            return False  # each event is salted and names the one before: all before it are the same too
+        if event is None or event.act not in _HARMLESS:
+            return True
+    return False
 
 
 def _last(vault: Vault) -> int:
     return max((reply.number for reply in Reply.all(vault)), default=0)
 
 
-def _copy_files(vault: Vault, twin: Vault, progress: Callable[[int], None]) -> tuple[CopyDone, set[bytes]]:
+def _copy_files(
+    vault: Vault, twin: Vault, progress: Callable[[int], None], *, every: bool
+) -> tuple[CopyDone, set[bytes]]:
     """Copy what is new; also the ids of tips that were found whole on both sides."""
     unsure = {one.id for one in EnvelopeRecord.all(vault) if one.outcome == MINE and not one.confirmed}
     safe: set[bytes] = set()
@@ -146,12 +188,14 @@ def _copy_files(vault: Vault, twin: Vault, progress: Callable[[int], None]) -> t
     written = returned = 0
     for tip in Tip.all(vault):
         here, there = vault.tip_path(tip.id), twin.tip_path(tip.id)
-        if not here.is_file() or (tip.id in unsure and not holds_whole(vault, tip)):
+        # Of two that differ one is damaged: nothing is written over before it is known which.
+        doubted = every or tip.id in unsure or not _same_size(here, there)
+        if doubted and not holds_whole(vault, tip):
             if not _put_back(vault, tip, there):
                 damaged.append(tip.id)
                 continue
             returned += 1
-        if not _same_size(here, there) or (tip.id in unsure and not holds_whole(twin, tip)):
+        if not _same_size(here, there) or (doubted and not holds_whole(twin, tip)):
             _write(here, there, progress)
             written += 1
             if not holds_whole(twin, tip):  # read back: the disk, or what was read here, is damaged
@@ -160,9 +204,15 @@ def _copy_files(vault: Vault, twin: Vault, progress: Callable[[int], None]) -> t
         safe.add(tip.id)
     for reply in Reply.all(vault):
         here, there = vault.reply_path(reply.id), twin.reply_path(reply.id)
-        if reply.pending and here.is_file() and not _same_size(here, there):
-            _write(here, there, progress)
-            written += 1
+        if not reply.pending or (not every and _same_size(here, there)):
+            continue
+        if whole_reply(vault, reply):
+            if not _same_size(here, there) or not whole_reply(twin, reply):
+                _write(here, there, progress)
+                written += 1
+        elif whole_reply(twin, reply):
+            _write(there, here, progress)
+            returned += 1
     for folder in (TIPS, REPLIES):
         fsync_folder(twin.path / folder)
     return CopyDone(written, 0, returned, tuple(sorted(damaged))), safe
@@ -180,7 +230,7 @@ def _put_back(vault: Vault, tip: Tip, there: Path) -> bool:
 
 
 def _same_size(here: Path, there: Path) -> bool:
-    return there.is_file() and there.stat().st_size == here.stat().st_size
+    return here.is_file() and there.is_file() and there.stat().st_size == here.stat().st_size
 
 
 def _write(here: Path, there: Path, progress: Callable[[int], None]) -> None:
@@ -217,6 +267,9 @@ def _sweep(vault: Vault, twin: Vault) -> None:
     for folder in (TIPS, REPLIES, INCOMING):
         _unlink(path for path in (twin.path / folder).iterdir() if path.name not in known)
     _unlink(twin.path.glob(f".*{TEMPORARY_SUFFIX}"))
+    # Of when somebody worked with the copy: it may have words that were forgotten since, and is made anew.
+    (twin.path / INDEX_FILE).unlink(missing_ok=True)
+    fsync_folder(twin.path)
 
 
 def _unlink(paths: Iterable[Path]) -> None:

@@ -45,7 +45,7 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
     if isinstance(one, Draft):
         with vault.transaction():
             vault.delete(Draft.kind, one.key)
-            note(vault, "drop", one.key)
+            note(vault, "drop", one.thread)
         return one
     if one.state != "waiting":
         raise AlreadySent(f"taking back a reply: it is {one.state}, and what an outbox took cannot be taken back")

@@ -31,7 +31,7 @@ def copy(terminal: Terminal, vault: Path, passphrase_file: Path, to: Path) -> No
     with open_vault(terminal, vault, passphrase_file, write=True, quiet=True) as opened:
         size = sum(path.stat().st_size for folder in (TIPS, REPLIES) for path in (vault / folder).iterdir())
         with terminal.progress("copying", size) as progress:
-            done = copy_vault(opened, to, today=days.today(), progress=progress)
+            done = copy_vault(opened, to, today=days.today(), every=True, progress=progress)
     terminal.say(f"Copied the vault to {to}: {done.written} files written and read back.")
     terminal.say(f"{done.confirmed} more may be acknowledged: the next outbox does it.")
     say_copy(terminal, done)

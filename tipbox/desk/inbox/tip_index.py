@@ -300,7 +300,7 @@ class TipIndex:
 
     def _join(self, tips: Iterable[Tip], copies: Iterable[Copy]) -> None:
         for joined in join(tips, copies):
-            for one in joined.envelopes[1:]:
+            for one in joined.envelopes:  # the first as well: it may have been part of another
                 self._db.execute("UPDATE envelope SET tip = ? WHERE id = ?", (joined.id, one.id))
             summary = Summary.find(self._vault, joined.id)
             self._db.execute(

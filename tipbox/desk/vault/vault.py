@@ -72,8 +72,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     # Transactions are begun by hand, so that it is plain which writes belong together.
     store = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     # A rollback journal is gone after each commit, so a copy of the folder is one of a whole store; with a WAL it would
-    # not be. secure_delete overwrites what is deleted. A schema that somebody changed gets no functions to call.
-    for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "trusted_schema = OFF"):
+    # not be. EXTRA syncs the folder after that: else a power cut could bring the journal back, and undo the commit.
+    # secure_delete overwrites what is deleted. A schema that somebody changed gets no functions to call.
+    for pragma in ("journal_mode = DELETE", "synchronous = EXTRA", "secure_delete = ON", "trusted_schema = OFF"):
         store.execute(f"PRAGMA {pragma}")
     return store
 
