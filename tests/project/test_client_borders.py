@@ -19,7 +19,7 @@ BELOW: dict[str, set[str]] = {
 """What each room may import besides itself. The page stands apart."""
 WITHOUT_KEYS = ("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts")
 """What the page may import: it shows and asks, and never holds a key, a sealed byte or a connection."""
-PACKAGES = {"formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"}}
+PACKAGES = {"formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"}, "net/http.ts": {"p-retry"}}
 """What comes from outside, and the one module that may import it."""
 NETWORK = {
     "fetch(": r"(?<!#)\bfetch\(",  # and not a method that a class keeps to itself
