@@ -11,6 +11,8 @@ from tipbox.server.config import Config
 from tipbox.server.process import circuits
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, read_line
 from tipbox.server.refusal import Refusal
+from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.openings import STEP, Openings
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.worker_keys import LONGEST_WINDOW
 
@@ -36,7 +38,7 @@ def _clock() -> Clock:
 
 @pytest.fixture(name="known")
 def _known(clock: Clock) -> Circuits:
-    return Circuits(PER_SECOND, bytes(32), clock)
+    return Circuits(PER_SECOND, Cells(), clock)
 
 
 def spent(circuit: Circuit) -> int:
@@ -127,27 +129,56 @@ def test_one_with_a_connection_is_not_forgotten(known: Circuits, clock: Clock) -
 
 
 def test_a_name_tells_nothing_and_is_that_of_all_workers() -> None:
-    names = [Circuits(1, secret).of(ADDRESS).name for secret in (bytes(32), bytes(32), b"\x01" * 32)]
+    cells = Cells()
+    names = [Circuits(1, one).of(ADDRESS).name for one in (cells, cells, Cells())]
 
     assert names[0] == names[1] != names[2]
     assert ADDRESS.hex() not in names[0]
-    assert Circuits(1, bytes(32)).of(b"").name == ""
+    assert Circuits(1, cells).of(b"").name == ""
 
 
-def test_names_of_a_worker_that_counts_by_itself_cannot_be_guessed_later(clock: Clock) -> None:
-    """Tor's addresses are few enough to try them all: what made the names goes with the last circuit."""
-    known, other = Circuits(PER_SECOND, None, clock), Circuits(PER_SECOND, None, clock)
-    one, beside = known.of(ADDRESS), known.of(b"beside")
+def test_a_circuit_has_its_openings_once_whichever_worker_it_meets_and_however_long_it_is_silent(clock: Clock) -> None:
+    cells = Cells()
+    workers = [Circuits(PER_SECOND, cells, clock) for _ in range(2)]
+    openings = [Openings(cells, 4, clock) for _ in workers]
+    opened = 0
+    for _ in range(10):
+        for known, counted in zip(workers, openings, strict=True):
+            opened += sum(counted.take(known.of(ADDRESS).name) for _ in range(5))
+        clock.now += 2 * LONGEST_WINDOW
+        for known in workers:
+            known.forget()
+            assert not len(known)
+    passed = clock.now // STEP - 1000.0 // STEP
+
+    assert opened == 4 + passed
+
+
+def test_what_made_names_goes_when_nothing_is_counted_by_them(clock: Clock) -> None:
+    """Tor's addresses are few enough to try them all: nobody may do so later with what lies in memory."""
+    cells = Cells()
+    known, other = Circuits(PER_SECOND, cells, clock), Circuits(PER_SECOND, cells, clock)
+    openings = Openings(cells, 4, clock)
+    name, beside = known.of(ADDRESS).name, other.of(b"beside")
     beside.connections += 1
-    assert one.name != other.of(ADDRESS).name
-    clock.now += circuits.BURST_SECONDS
-    known.forget()
-    assert known.of(ADDRESS).name == one.name, "while another is known, it is counted under its name"
-    beside.connections -= 1
-    clock.now += circuits.BURST_SECONDS
-    known.forget()
+    assert openings.take(name)
 
-    assert known.of(ADDRESS).name != one.name
+    def wait(seconds: float) -> str:
+        for _ in range(int(seconds / 5)):
+            clock.now += 5
+            for one in (known, other):
+                one.forget()
+        return Circuits(PER_SECOND, cells, clock).of(ADDRESS).name
+
+    assert wait(2 * LONGEST_WINDOW) == name, "an opening is counted"
+    wait(STEP)
+    openings.forget()
+    assert wait(2 * LONGEST_WINDOW) == name, "another worker knows a circuit, and its name"
+    beside.connections -= 1
+    assert wait(LONGEST_WINDOW - circuits.BURST_SECONDS) == name, "its requests of the last minute are counted"
+    before = bytes(cells.secret)
+    assert wait(2 * LONGEST_WINDOW) != name
+    assert bytes(cells.secret) != before
 
 
 def test_counts_of_the_last_minute_are_dropped_when_it_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:

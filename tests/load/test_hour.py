@@ -34,6 +34,7 @@ from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.executors import InPlaceThreads
 from tipbox.server.storage.models import Envelope
 from tipbox.server.uploads.buckets import Charge
+from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.gate import Clocks
 from tipbox.server.web.app import GATE, STORE, create_app
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED
@@ -92,9 +93,10 @@ class Line:
         home = Home(self.folder / "home")
         config = prepare_server(home.path, keys_folder(self.folder / "keys", self.organisations))
         settings = Config(**config.model_dump() | {"quota": QUOTA})
-        self.app = create_app(home, settings, threads=self.time, clocks=Clocks(self.time, self.time))
+        cells = Cells()
+        self.app = create_app(home, settings, threads=self.time, cells=cells, clocks=Clocks(self.time, self.time))
         per_second = settings.limits.per_minute / 60 / settings.server.workers
-        self.circuits = Circuits(per_second, None, self.time)
+        self.circuits = Circuits(per_second, cells, self.time)
         self.blobs = home.blobs
         self.begun = self.time.now
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import secrets
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -45,11 +44,8 @@ class Master(BaseApplication):  # type: ignore[misc]
         self._home = Home(home)
         self._sources, self._couriers = binds[0], binds[1:]
         self._config: Config = load(home)
-        # Made before the fork: a circuit has the same name in all workers that count together, and after the next start
-        # another one. Workers that count by themselves have secrets of their own.
-        self.circuit_secret = None if self._config.limits.url.startswith("memory:") else secrets.token_bytes(32)
         # Before the fork: one memory for all workers, those that come after others have died too.
-        self._cells = Cells(self._home.spool)
+        self.cells = Cells(self._home.spool)
         super().__init__()
 
     def load_config(self) -> None:
@@ -105,7 +101,7 @@ class Master(BaseApplication):  # type: ignore[misc]
         listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
-            app = create_app(self._home, self._config, threads=threads, cells=self._cells, engine=engine)
+            app = create_app(self._home, self._config, threads=threads, cells=self.cells, engine=engine)
             listeners.append((app, demands))
         if self._couriers:
             from tipbox.server.web.courier_api import create_courier_app

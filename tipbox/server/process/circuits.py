@@ -1,8 +1,9 @@
 """What a circuit may hold and ask for: the bounds that keep one from taking what belongs to the others.
 
 Each request takes its circuit's turn before a byte of it is parsed, so that no route and no error can be had without.
-A circuit that asks faster than its turns come is served as they come; others do not notice it. All bounds are of one
-worker. A circuit is forgotten once it has what a new one has, ``BURST_SECONDS`` after its last request.
+A circuit that asks faster than its turns come is served as they come; others do not notice it. All bounds here are of
+one worker. A worker forgets a circuit once it has what a new one has, ``BURST_SECONDS`` after its last request; its
+name stays the same in all workers for as long as anything is counted by it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from gevent.lock import BoundedSemaphore
 
 from tipbox.formats.base.limits import MIB
 from tipbox.server.refusal import Refusal
+from tipbox.server.uploads.cells import NAMED, SECRET_SIZE, Cells
+from tipbox.server.web.worker_keys import LONGEST_WINDOW
 
 MOST_CONNECTIONS: Final = 32
 """Connections of a circuit; as many as Tor lets it have (``HiddenServiceMaxStreams``)."""
@@ -33,7 +36,6 @@ CLOSED_SECONDS: Final = 10
 """How long such a circuit stays closed."""
 BURST_SECONDS: Final = 10
 """A circuit that was silent for this long may ask for as much at once."""
-_SECRET_SIZE: Final = 32
 LONGEST_LINE: Final = 107
 """Bytes of Tor's circuit line (PROXY protocol v1), its end included."""
 _LINE: Final = re.compile(rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) [0-9]{1,5} [0-9]{1,5}\r\n")
@@ -146,16 +148,15 @@ class Circuits:
 
     Args:
         per_second: turns of each circuit.
-        secret: makes names of addresses, where all workers of a server count together and nobody else may know it.
-            None: the worker has one of its own, and another one whenever it knows no circuit any more. So who finds
-            names in its memory later cannot try all addresses.
-        clock: in seconds, and never set back.
+        cells: memory that all workers share. They name a circuit alike, so that what they count together is one count.
+            What makes the names is replaced once nothing is counted by them any more: who finds the memory later cannot
+            try all addresses.
+        clock: in seconds, never set back, and the same for all workers.
     """
 
-    def __init__(self, per_second: float, secret: bytes | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_second: float, cells: Cells, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
-        self._shared = secret
-        self._secret = secret or secrets.token_bytes(_SECRET_SIZE)
+        self._cells = cells
         self._clock = clock
         self._known: dict[str, Circuit] = {}
 
@@ -164,8 +165,12 @@ class Circuits:
 
     def of(self, address: bytes) -> Circuit:
         """The circuit with this address; with none, that of all who name none."""
-        # Who finds the name in memory has to try addresses, and needs the secret.
-        name = hashlib.blake2b(address, digest_size=16, key=self._secret).hexdigest() if address else ""
+        name = ""
+        if address:
+            with self._cells.alone() as numbers:
+                # Who finds the name in memory has to try addresses, and needs the secret.
+                name = hashlib.blake2b(address, digest_size=16, key=self._cells.secret).hexdigest()
+                numbers[NAMED] = self._clock()
         circuit = self._known.get(name)
         if circuit is None:
             circuit = self._known[name] = self._new(name)
@@ -179,8 +184,12 @@ class Circuits:
         """Forget all that have what a new one has."""
         for name in [name for name, one in self._known.items() if one.like_new]:
             del self._known[name]
-        if self._shared is None and not self._known:
-            self._secret = secrets.token_bytes(_SECRET_SIZE)
+        with self._cells.alone() as numbers:
+            if self._known:
+                numbers[NAMED] = self._clock()
+            # Budgets count by names for so long, and openings for as long as any is in the table.
+            elif self._clock() - numbers[NAMED] > LONGEST_WINDOW and not self._cells.table[:].strip(b"\0"):
+                self._cells.secret[:] = secrets.token_bytes(SECRET_SIZE)
 
     def _new(self, name: str) -> Circuit:
         return Circuit(name, self._per_second, self._clock)

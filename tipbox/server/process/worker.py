@@ -135,7 +135,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         logging.getLogger("gunicorn.http.wsgi").disabled = True
         # Below gunicorn's own bound, at which it accepts nobody: a new one always gets in, and an old one goes.
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
-        self.circuits = Circuits(self.app.turns_per_second(), self.app.circuit_secret)
+        self.circuits = Circuits(self.app.turns_per_second(), self.app.cells)
         self._to_forget = 0
         super().init_process()
 

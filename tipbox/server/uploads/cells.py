@@ -1,4 +1,4 @@
-"""What the workers of a server share in memory, and no disk sees: levels, counts, and the key of seeds."""
+"""What the workers of a server share in memory, and no disk sees: levels, counts, what seeds and names come from."""
 
 from __future__ import annotations
 
@@ -16,16 +16,25 @@ from typing import Final
 TABLE_SIZE: Final = 4 * 2**16
 """Bytes of the table that counts openings (openings.py)."""
 
+SECRET_SIZE: Final = 32
+OPENINGS_STEP: Final = -1
+"""Among the numbers: the step to which the table of openings has been brought."""
+NAMED: Final = -2
+"""Among the numbers: the second when a worker last knew a circuit by its name (process/circuits.py)."""
+
 
 class Cells:
     """Memory for the levels of the buckets: made by a master before it forks, it is one for all of its workers.
 
     ``key``: 32 bytes from which the seeds of the toll are made, new at each start. ``table``: counts of openings.
+    ``secret``: 32 bytes from which circuits are named; those who change or use it hold the numbers ``alone``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.key = secrets.token_bytes(32)
         self.table = mmap.mmap(-1, TABLE_SIZE)
+        self.secret = memoryview(mmap.mmap(-1, SECRET_SIZE))
+        self.secret[:] = secrets.token_bytes(SECRET_SIZE)
         self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
         self._lock: int | None = None
         if folder is not None:

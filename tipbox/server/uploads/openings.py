@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from tipbox.server.uploads.cells import TABLE_SIZE, Cells
+from tipbox.server.uploads.cells import OPENINGS_STEP, TABLE_SIZE, Cells
 
 STEP: Final = 600
 """Seconds after which a circuit gets one opening back: a visit may be long, and is one circuit in Tor Browser."""
@@ -72,8 +72,8 @@ class Openings:
 
     def _age(self, cells: memoryview[float]) -> None:
         step = self._now() // STEP
-        passed = min(_HIGHEST, int(step - cells[-1]))
+        passed = min(_HIGHEST, int(step - cells[OPENINGS_STEP]))
         if passed:
-            cells[-1] = step
+            cells[OPENINGS_STEP] = step
             fewer = bytes(max(0, count - passed) for count in range(_HIGHEST + 1))
             self._cells.table[:] = self._cells.table[:].translate(fewer)
