@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,10 +15,11 @@ import pytest
 
 from faults import flood
 from faults.flood import KINDS
-from support.client import Client
+from support.client import Client, bearer
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
-from support.server import Server, start
+from support.server import Server, running, start
 from support.world import environment
+from tipbox.server.process.circuits import MOST_IN_FLIGHT
 
 STREAMS = 16
 PATIENCE = 30
@@ -111,6 +112,29 @@ def test_workers_show_that_they_live_beside_one_that_asks_without_end(server: Se
             time.sleep(0.2)
 
     assert oldest < ALIVE
+
+
+def test_connections_that_gave_way_while_their_requests_waited_are_gone(
+    organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """Else those of one circuit, each of which costs a byte, take all places of a worker."""
+    settings = {"server_workers": "1", "server_connections": "100"}
+    keys = keys_folder(tmp_path / "keys", organisations)
+    circuit = "fc00:dead:beef:4dad::1:1"
+    with running(tmp_path / "home", keys, unix=True, settings=settings) as server, ExitStack() as opened:
+
+        def another(body: bytes | None, length: int = -1) -> None:
+            client = opened.enter_context(Client(server, circuit))
+            client.send("PUT", "/api/envelope", body, bearer(envelope(organisations).token), length)
+
+        for _ in range(MOST_IN_FLIGHT):  # these are read, and do not come
+            another(None, 1000)
+        for _ in range(300):
+            another(b"")
+        begun = time.monotonic()
+        with patient(server) as writing:
+            assert writing.open(envelope(organisations)).json == {"state": "stored"}
+        assert time.monotonic() - begun < PATIENCE / 2
 
 
 def _silent(worker: psutil.Process) -> float:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import ExitStack
 
+import gevent
 import pytest
 from flask import Flask
+from gevent.event import Event
 
 from tipbox.server.config import Config
 from tipbox.server.process import circuits
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, read_line
+from tipbox.server.process.connections import Connection
 from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.openings import STEP, Openings
@@ -39,6 +44,11 @@ def _clock() -> Clock:
 @pytest.fixture(name="known")
 def _known(clock: Clock) -> Circuits:
     return Circuits(PER_SECOND, Cells(), clock)
+
+
+@pytest.fixture(name="gone")
+def _gone() -> Event:
+    return Event()
 
 
 def spent(circuit: Circuit) -> int:
@@ -209,25 +219,46 @@ def test_where_no_circuit_is_named_each_connection_is_one(known: Circuits) -> No
 # --- bytes in flight --------------------------------------------------------------------------------------------------
 
 
-def test_bytes_in_flight_have_a_bound_and_come_back(known: Circuits) -> None:
+def test_bytes_in_flight_have_a_bound_and_come_back(known: Circuits, gone: Event) -> None:
     one, half = known.of(b"one"), circuits.MOST_BYTES_IN_FLIGHT // 2
-    with one.in_flight() as first:
+    with one.in_flight(gone) as first:
         first.take(half)
-        with one.in_flight() as second:
+        with one.in_flight(gone) as second:
             second.take(half)
-            with one.in_flight() as third:
+            with one.in_flight(gone) as third:
                 with pytest.raises(Refusal, match="Too many"):
                     third.take(1)
-                with known.of(b"other").in_flight() as others:
+                with known.of(b"other").in_flight(gone) as others:
                     others.take(half)
-        with one.in_flight() as again:
+        with one.in_flight(gone) as again:
             again.take(half)
 
 
-def test_one_request_alone_may_be_larger(known: Circuits) -> None:
-    with known.of(b"one").in_flight() as share:
+def test_one_request_alone_may_be_larger(known: Circuits, gone: Event) -> None:
+    with known.of(b"one").in_flight(gone) as share:
         for _ in range(4):
             share.take(circuits.MOST_BYTES_IN_FLIGHT)
+
+
+def test_a_request_that_waits_for_a_place_ends_when_its_connection_gave_way(known: Circuits) -> None:
+    one = known.of(b"one")
+    here, there = socket.socketpair()
+    with here, there, ExitStack() as held:
+        for _ in range(circuits.MOST_IN_FLIGHT):
+            held.enter_context(one.in_flight(Event()))
+        dropped, waits = Connection(here), Connection(there)
+
+        def ask(connection: Connection) -> str:
+            with one.in_flight(connection.gone):
+                return "answered"
+
+        asked = [gevent.spawn(ask, connection) for connection in (dropped, waits)]
+        gevent.sleep(0)
+        dropped.drop()
+        with pytest.raises(ConnectionAbortedError):
+            asked[0].get(timeout=5)
+        held.close()
+        assert asked[1].get(timeout=5) == "answered"
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from tipbox.formats.base.limits import MIB
@@ -98,13 +100,22 @@ class Circuit:
         return self._clock() < self._closed_until
 
     @contextmanager
-    def in_flight(self) -> Iterator[Share]:
-        """A place among the requests in flight; waits until there is one. Gives what the request holds."""
+    def in_flight(self, gone: Event) -> Iterator[Share]:
+        """A place among the requests in flight; waits until there is one. Gives what the request holds.
+
+        Raises:
+            ConnectionAbortedError: its connection was ``gone`` before there was one.
+        """
+        # What waits reads nothing, so it would not see that its connection gave way to others of the circuit.
+        while not self._places.acquire(blocking=False):
+            gevent.wait([self._places, gone], count=1)
+            if gone.is_set():
+                raise ConnectionAbortedError
         share = Share(self)
         try:
-            with self._places:
-                yield share
+            yield share
         finally:
+            self._places.release()
             self._bytes -= share.held
 
     def turn(self) -> float:

@@ -6,6 +6,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from gevent.event import Event
+
 from tipbox.server.process.circuits import MOST_CONNECTIONS
 
 
@@ -18,9 +20,12 @@ class Connection:
         """The name of its circuit; None until its first line has come, empty when that named none."""
         self.idle = True
         self.wiped = False
+        self.gone = Event()
+        """Set when it was ended from here: for those who wait for something else than its next bytes."""
 
     def drop(self) -> None:
         """End it: whoever reads from it sees its end."""
+        self.gone.set()
         with suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)
 

@@ -242,7 +242,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             with ExitStack() as held:
                 request = share = None
                 with gevent.Timeout(timeout, False):
-                    share = self._turn(circuit, parser, held)
+                    share = self._turn(circuit, connection, parser, held)
                     request = next(parser)
                 if request is None or share is None:
                     return
@@ -256,7 +256,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             timeout = KEEP_SECONDS
 
     @staticmethod
-    def _turn(circuit: Circuit, parser: Any, held: ExitStack) -> Share:
+    def _turn(circuit: Circuit, connection: Connection, parser: Any, held: ExitStack) -> Share:
         """Wait for a request, and for its circuit's turn, before anything of the request is parsed.
 
         Here, and nowhere else, requests are counted: there is no way to one that does not pass.
@@ -266,9 +266,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
         parser.mesg = None
         if not parser.unreader.buf.getbuffer().nbytes:
             parser.unreader.unread(_more(parser.unreader))
-        share = held.enter_context(circuit.in_flight())
+        share = held.enter_context(circuit.in_flight(connection.gone))
+        wait = circuit.turn()
         # Also when the turn is there already: all others go first, and the worker shows that it lives.
-        gevent.sleep(circuit.turn())
+        gevent.sleep(0)
+        if wait and connection.gone.wait(wait):
+            raise StopIteration
         return share
 
     def _answer(self, listener: Listener, request: Any, connection: Connection, share: Share) -> bool:
