@@ -182,6 +182,25 @@ def test_an_upload_with_files_goes_on_without_paying(line: Line) -> None:
     assert answer.get_json() == {"state": "stored"}
 
 
+def test_a_known_upload_with_files_takes_nothing_again(line: Line) -> None:
+    sent = envelope(line.organisations, 70_000)
+    assert line.open(sent) == (201, "open")
+    before = line.buckets.fills(ROOM)
+    taken: list[Charge] = []
+    gate = line.app.extensions[GATE]
+    take = gate.buckets.take
+
+    def noted(charge: Charge, room: int) -> bool:
+        taken.append(charge)
+        return bool(take(charge, room))
+
+    gate.buckets.take = noted
+
+    assert line.open(sent) == (200, "open")
+    assert line.buckets.fills(ROOM) == before
+    assert not taken, "nor for a moment: others would not find room meanwhile"
+
+
 def test_texts_are_free_while_files_are_dear(line: Line) -> None:
     assert line.buckets.take(Charge(0, 0, 4990, 0), ROOM)
 
@@ -285,6 +304,33 @@ def test_the_highest_effort_enters_first_and_every_fifth_by_lot() -> None:
     assert door.entered[:4] == ["c5", "c4", "c2", "c1"]
     assert door.entered[4] == "c6", "the last one was drawn"
     assert door.entered[5] == "c3"
+
+
+def test_large_ones_that_find_no_room_hold_up_no_small_one_behind_them() -> None:
+    room, tried = 10, []
+    entered: list[str] = []
+    queue = Queue(draw=lambda _: 0)
+
+    def place(effort: int, circuit: str, size: int) -> Place:
+        def enter() -> bool:
+            nonlocal room
+            tried.append(circuit)
+            if size > room:
+                return False
+            room -= size
+            entered.append(circuit)
+            return True
+
+        return Place(effort, circuit, enter, (1, size))
+
+    for number in range(20):
+        queue.join(place(600, f"large {number}", 1000 + number % 2))
+    for number in range(6):
+        queue.join(place(60, f"small {number}", 1))
+    queue.serve(0)
+
+    assert sorted(entered) == [f"small {number}" for number in range(6)]
+    assert sum(one.startswith("large") for one in tried) <= 2 * 7, "what takes as much as one without room is not tried"
 
 
 def test_a_circuit_has_one_lot_however_many_wait_for_it() -> None:

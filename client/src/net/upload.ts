@@ -37,8 +37,8 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   readonly payer?: Payer;
   /** Loads what pays. */
   readonly loadPayer: () => Promise<typeof Payer>;
-  /** Called before the server's toll is worked for; what it throws ends the upload. */
-  readonly onToll?: () => void;
+  /** Called when an opening has to pay or to wait; what it throws ends the upload. */
+  readonly onCrowd?: () => void;
 }
 
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
@@ -124,14 +124,20 @@ export class Upload {
   async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
     const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
     let toll = await this.#payer?.ahead();
-    const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
+    const attempt = async (): Promise<UploadState> => {
+      try {
+        return await this.#request("PUT", "", body, 0, toll);
+      } catch (error) {
+        if (["toll", "slow-down"].includes(codeOf(error))) this.#options.onCrowd?.();
+        throw error;
+      }
+    };
     let state: UploadState | null = null;
     while (state === null) {
       try {
         state = await this.#connection.retry(trailer === undefined ? attempt : () => this.#last(attempt));
       } catch (error) {
         if (!(error instanceof TollAsked)) throw error;
-        this.#options.onToll?.();
         toll = await (await this.#loaded()).pay(error.answer); // again when the price has risen meanwhile
       }
     }

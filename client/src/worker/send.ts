@@ -214,7 +214,7 @@ interface Sealed {
   readonly digits: string | null;
 }
 
-/** Text and files were to go together, and the server asks for work: the words go first, at the price of a text. */
+/** Text and files were to go together, and the server asks for work or to wait: the words go first, as a text. */
 class WordsFirst extends TipboxError {
   constructor() {
     super("toll");
@@ -273,7 +273,7 @@ function telling(
       ...(agrees && { agrees }),
       loadPayer,
       ...(isMixed && {
-        onToll: () => {
+        onCrowd: () => {
           throw new WordsFirst();
         },
       }),

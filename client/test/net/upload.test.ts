@@ -273,7 +273,7 @@ describe("a tip with files", () => {
     [{ status: 503, error: "unavailable" }, "unavailable"],
     [{ status: 502, error: "" }, "network"],
   ] as const)("waits when the server says %j", async (fault, trouble) => {
-    intake.fault = (_, number) => (number % 2 === 0 && number < 8 ? fault : null);
+    intake.fault = (_, number) => (number % 2 === 1 && number < 8 ? fault : null);
     const sent = await deliver([10 * PART_SIZE]);
 
     await expectArrived(sent);
@@ -324,6 +324,15 @@ describe("a tip with files", () => {
     );
     const kinds = sent.news.map(({ kind }) => kind).filter((kind) => ["letter", "words", "checks"].includes(kind));
     expect(kinds).toEqual(["letter", "words", "checks"]);
+  });
+
+  it("sends the words first when the server asks to wait for a place for these files", async () => {
+    intake.fault = (_, number) => (number === 0 ? { status: 429, error: "slow-down" } : null);
+    const sent = await deliver([5]);
+
+    const kinds = sent.news.map(({ kind }) => kind).filter((kind) => ["letter", "words", "checks"].includes(kind));
+    expect(kinds).toEqual(["letter", "words", "checks"]);
+    expect(intake.all).toHaveLength(2);
   });
 
   it("says that the words are there when the files find no room", async () => {

@@ -98,8 +98,8 @@ class Gate:
         counted = payment.circuit if payment.by_tor else ""
         has_left = self._openings.take(counted)
         try:
-            # Asked only when it matters: else what a known one takes is put back below.
-            if (price or not has_left) and is_known():
+            # Asked only when it matters: else what a known one takes is put back below. Of files that is much.
+            if (price or charge.drafts or not has_left) and is_known():
                 yield admission
                 return
             if not has_left:
@@ -132,7 +132,7 @@ class Gate:
 
     def _enter(self, charge: Charge, room: int, effort: int, circuit: str) -> None:
         """Take what it takes, or wait for it."""
-        place = Place(effort, circuit, lambda: self.buckets.take(charge, room))
+        place = Place(effort, circuit, lambda: self.buckets.take(charge, room), charge.takes)
         queue = self._files if charge.drafts else self._long if charge.long_bytes else self._letters
         end = self._now() + PATIENCE
         queue.join(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
+from operator import ge
 from typing import Any, Final
 
 from tipbox.formats import toll
@@ -25,8 +25,6 @@ PATIENCE: Final = 60.0
 """Seconds for which one waits; a client hears after 90 that it has to ask again."""
 _LOOK: Final = 0.05
 """Seconds between two looks at the buckets, however many wait."""
-_AHEAD: Final = 4
-"""Openings that are tried each time: a large one at the head does not hold up a small one behind it."""
 LOT: Final = 5
 """One in this many places goes by lot among the circuits that wait: nobody is outbid for good."""
 
@@ -109,6 +107,8 @@ class Place:
     circuit: str
     enter: Callable[[], bool] = field(repr=False)
     """Takes what it takes of the buckets; whether there was enough."""
+    takes: tuple[int, ...] = ()
+    """How much that is of each bucket."""
     entered: bool = False
     dropped: bool = False
 
@@ -150,13 +150,26 @@ class Queue:
         while self._waiting:
             by_lot = self._served % LOT == LOT - 1
             order = self._lot() if by_lot else self._ranked()
-            place = next((one for one in islice(order, _AHEAD) if one.enter()), None)
+            place = self._first(order)
             if place is None:
                 self._looked = now
                 return
             place.entered = True
             self._waiting.remove(place)
             self._served += 1
+
+    @staticmethod
+    def _first(order: list[Place]) -> Place | None:
+        """Who enters: the first that finds room, so that large ones ahead hold up no small one behind them."""
+        refused: list[tuple[int, ...]] = []
+        for place in order:
+            # What takes as much as one that found no room is not tried.
+            if any(all(map(ge, place.takes, takes)) for takes in refused):
+                continue
+            if place.enter():
+                return place
+            refused.append(place.takes)
+        return None
 
     def _ranked(self) -> list[Place]:
         """Highest effort first, and who came first before the others (sorting is stable)."""
