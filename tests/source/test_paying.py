@@ -61,6 +61,26 @@ def test_above_a_minute_of_a_phone_it_asks_and_a_no_is_final() -> None:
     assert asked == [150]
 
 
+@pytest.mark.parametrize("seeds", [[bytes([number]) * 32 for number in range(5)], [SEED] * 5], ids=["new", "one"])
+def test_it_works_three_times_in_an_hour_for_a_server_that_has_no_end(seeds: list[bytes]) -> None:
+    now = 0.0
+    payer = Payer(now=lambda: now)
+    for seed in seeds[:3]:
+        payer.pay(Quote(494_000, seed, 1))
+
+    with pytest.raises(Full, match="again and again"):
+        payer.pay(Quote(494_000, seeds[3], 1))
+    now += 3601
+    payer.pay(Quote(494_000, seeds[4], 1))
+
+
+def test_it_goes_on_as_often_as_the_price_rises() -> None:
+    payer = Payer()
+    proofs = [toll.Proof.parse(payer.pay(quote(price))) for price in (1, 3, 8)]
+
+    assert [proof.effort for proof in proofs] == [2, 5, 12]
+
+
 def test_a_quote_is_read_as_it_is_written() -> None:
     assert Quote.parse(answer()) == quote(3)
 

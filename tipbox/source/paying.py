@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from tipbox.formats.base.primitives import random_bytes
 
 _NO_SENSE: Final = "sending: the server asks for work in words that make no sense; is this the address of a tipbox?"
 _LARGEST_HOUR: Final = 10**10
+MOST_SEARCHES: Final = 3
+"""How often a server may ask anew for one upload in an hour, but for a price that rose: seeds change with the hour and
+with a restart, and one that asks again and again lies."""
 
 Bar = AbstractContextManager[Callable[[int], None]]
 
@@ -59,9 +63,16 @@ class Payer:
     Args:
         agrees: asks the source whether to pay an effort above ASKED, in seconds of a phone; False by default.
         bar: a progress bar of so many steps.
+        now: seconds that never go back.
     """
 
-    def __init__(self, agrees: Callable[[int], bool] = lambda _: False, bar: Callable[[int], Bar] = _nothing) -> None:
+    def __init__(
+        self,
+        agrees: Callable[[int], bool] = lambda _: False,
+        bar: Callable[[int], Bar] = _nothing,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
         self._agrees = agrees
         self._bar = bar
         self._agreed = toll.ASKED
@@ -71,12 +82,14 @@ class Payer:
         """For another upload: a token of its own."""
         self.token = random_bytes(HASH_SIZE)
         self._solver: tuple[bytes, toll.Solver] | None = None
+        self._paid = 0
+        self._begun: list[float] = []
 
     def pay(self, quote: Quote) -> str:
         """The value of the header for what a server asks.
 
         Raises:
-            Full: it asks for more than the source agrees to.
+            Full: it asks for more than the source agrees to, or again and again.
         """
         if quote.price > self._agreed:
             if not self._agrees(quote.price):
@@ -88,7 +101,20 @@ class Payer:
         # One rung more than is asked: the price may rise while the work is done.
         higher = next((effort for effort in toll.LADDER if effort > quote.price), quote.price)
         effort = min(max(self._agreed, quote.price), higher)
-        if self._solver is None or self._solver[0] != quote.seed:
-            self._solver = quote.seed, toll.Solver(quote.seed, self.token)
+        solver = self._for(quote)
+        self._paid = effort
         with self._bar(toll.PUZZLES) as step:
-            return self._solver[1].solve(quote.hour, effort, lambda _: step(1)).encode()
+            return solver.solve(quote.hour, effort, lambda _: step(1)).encode()
+
+    def _for(self, quote: Quote) -> toll.Solver:
+        """The search that goes on, or another one."""
+        known = self._solver is not None and self._solver[0] == quote.seed
+        if self._solver is None or not known or quote.price <= self._paid:  # and not only because the price rose
+            now = self._now()
+            self._begun = [one for one in self._begun if now - one < toll.HOUR]
+            if len(self._begun) >= MOST_SEARCHES:
+                raise Full("sending: the server asks for work again and again and takes none of it; come back later")
+            self._begun.append(now)
+        if self._solver is None or not known:
+            self._solver = quote.seed, toll.Solver(quote.seed, self.token)
+        return self._solver[1]

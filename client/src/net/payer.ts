@@ -7,6 +7,12 @@ import type { Work } from "./prices.js";
 
 /** Milliseconds between two calls of `onWork`: the page shows each of them. */
 const TOLD_EVERY = 250;
+const HOUR = 3_600_000;
+/**
+ * How often a server may ask anew for one upload in an hour, but for a price that rose: seeds change with the hour and
+ * with a restart, and one that asks again and again lies.
+ */
+const MOST_SEARCHES = 3;
 
 /** What a server asks of one opening. */
 interface Quote {
@@ -43,6 +49,8 @@ export class Payer {
   #options: Omit<PayerOptions, "signal"> = {};
   #puzzles: Puzzles | null = null;
   #seed = "";
+  #paid = 0;
+  #begun: readonly number[] = [];
   #agreed = ASKED;
   #ahead: Promise<string | undefined> = Promise.resolve(undefined);
 
@@ -102,11 +110,18 @@ export class Payer {
   async #work({ hour, seed, price }: Quote): Promise<string> {
     // One rung more than is asked: the price may rise while the work is done.
     const effort = Math.min(Math.max(this.#agreed, price), LADDER.find((one) => one > price) ?? price);
-    if (this.#puzzles === null || this.#seed !== String(seed)) {
+    const started = performance.now();
+    const isKnown = this.#seed === String(seed);
+    if (!isKnown || price <= this.#paid) {
+      this.#begun = this.#begun.filter((one) => started - one < HOUR);
+      demand(this.#begun.length < MOST_SEARCHES, "full");
+      this.#begun = [...this.#begun, started];
+    }
+    this.#paid = effort;
+    if (this.#puzzles === null || !isKnown) {
       this.#puzzles = await Puzzles.of(seed, this.token);
       this.#seed = String(seed);
     }
-    const started = performance.now();
     let told = Number.NEGATIVE_INFINITY;
     try {
       const tell = (solved: number, tries: number): void => {

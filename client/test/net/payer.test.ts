@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { codeOf, TipboxError } from "../../src/errors.js";
-import { toBase64 } from "../../src/formats/base/bytes.js";
+import { type Bytes, toBase64 } from "../../src/formats/base/bytes.js";
 import { random } from "../../src/formats/base/primitives.js";
 import { PUZZLES, Puzzles, parseProof } from "../../src/formats/toll.js";
 import { Payer, type PayerOptions } from "../../src/net/payer.js";
@@ -38,6 +38,22 @@ describe("payer", () => {
         .pay(quote({ price: 90 }))
         .catch(codeOf),
     ).toBe("full");
+  });
+
+  it.each([
+    ["new seeds", (i: number): Bytes => new Uint8Array(32).fill(i)],
+    ["no end of one seed", (): Bytes => SEED],
+  ])("works three times in an hour for a server that comes with %s", async (_, seed) => {
+    const clock = vi.spyOn(performance, "now").mockReturnValue(0);
+    const paying = payer();
+    const asked = (i: number): Promise<string> =>
+      paying.pay(quote({ seed: toBase64(seed(i)).replace("=", "").replace(/\//g, "_").replace(/\+/g, "-") }));
+    for (let i = 0; i < 3; i++) parseProof(await asked(i));
+
+    expect(await asked(3).catch(codeOf)).toBe("full");
+    clock.mockReturnValue(3_600_001);
+    expect(parseProof(await asked(4)).effort).toBe(2);
+    clock.mockRestore();
   });
 
   it("asks the source above a minute of a phone, once for each amount, and waits for what it says", async () => {
