@@ -28,6 +28,7 @@ from tipbox.server.storage.models import Organisation as OrganisationRow
 from tipbox.server.storage.transactions import Deletion, Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import AdmissionTerms, Opening, PartsReceived
+from tipbox.server.uploads.quota import holdings, must_fit
 
 pytestmark = pytest.mark.reads_date
 
@@ -205,6 +206,40 @@ def test_drafts_that_stand_still_since_yesterday_give_way_and_those_that_move_do
     }
     assert set(found) == {moving.token, new.token}
     assert opens(store, sized(envelope(organisations), 2**20), quota=quota, day=DAY + timedelta(1)) == "full"
+
+
+def test_it_is_known_before_anybody_works_whether_there_will_be_room(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    """By the same bounds, with all that would give way, and nothing does yet."""
+    quota, size = Quota(drafts=2, draft_bytes=3 * 2**20), 2**20
+    still, moving = sized(envelope(organisations), size), sized(envelope(organisations), size)
+
+    def fits(body_size: int, day: date, disk: Disk = ROOMY) -> bool:
+        held = store.read(lambda connection: holdings(connection, clock.look(connection, day)))
+        try:
+            must_fit(quota, disk, held, body_size)
+        except Refusal as refusal:
+            return refusal.code != "full"
+        return True
+
+    assert fits(size, DAY)
+    assert not fits(3 * size, DAY)
+    for one in (still, moving):
+        assert isinstance(opens(store, one, quota=quota), drafts.State)
+    parts = PartsReceived([bytes(32)] * 9, [bytes(16)] * 9)  # of 16
+    store.write(lambda connection: drafts.add_run(connection, moving.token, 0, parts, "a" * 32))
+    tomorrow = DAY + timedelta(1)
+
+    assert not fits(size, DAY), "both are of today"
+    assert fits(size, tomorrow), "one stands still"
+    assert not fits(2 * size, tomorrow), "the other one stays"
+    assert not fits(size, DAY + timedelta(9)), "while the clock is in doubt nothing is of an earlier day"
+    assert fits(0, DAY)
+    assert not fits(0, DAY, replace(ROOMY, free=0))
+    assert not fits(size, tomorrow, replace(ROOMY, free=4 * GB))
+    found = store.read(partial(_rows, statement=_DRAFT))
+    assert len(found) == 2
 
 
 def test_uploads_of_yesterday_give_way_in_the_order_of_what_they_cost(

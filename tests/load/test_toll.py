@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
@@ -51,12 +52,14 @@ class Clock(InPlaceThreads):
 class Line:
     """A server in place whose buckets have filled up; two sources of it may be on circuits of their own."""
 
-    def __init__(self, folder: Path, organisations: list[Organisation], burst: int = BURST) -> None:
+    def __init__(
+        self, folder: Path, organisations: list[Organisation], burst: int = BURST, quota: Quota | None = None
+    ) -> None:
         home = Home(folder / "home")
         config = prepare_server(home.path, keys_folder(folder / "keys", organisations))
         self.organisations = organisations
         self.clock, cells = Clock(), Cells()
-        self.quota = Quota(letters_burst=burst, letters_per_second=burst / 10_000)
+        self.quota = quota or Quota(letters_burst=burst, letters_per_second=burst / 10_000)
         self.buckets = Buckets(self.quota, cells, self.clock)
         self.buckets.fills(ROOM)
         self.clock.seconds += 2 * DAY
@@ -218,6 +221,29 @@ def test_announced_bytes_have_a_price_by_the_byte(line: Line) -> None:
     assert gate.price(Charge(0, 0, 1, 16 * GB), ROOM) == toll.LADDER[-1]
     assert line.buckets.take(Charge(0, 0, 0, 12 * GB), ROOM)
     assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in (10 * MB, 64 * MB, GB)] == [8, 12, 600]
+
+
+def test_nobody_works_for_what_finds_no_room(
+    tmp_path: Path, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device works for minutes where much is announced: what cannot be taken then is refused before."""
+    line = Line(tmp_path, organisations, quota=Quota(drafts=2, letters_burst=BURST, letters_per_second=BURST / 10_000))
+    held = [envelope(organisations, 70_000) for _ in range(2)]
+    for sent in held:
+        assert line.open(sent) == (201, "open")
+        line.clock.seconds += DAY
+    assert line.buckets.take(Charge(0, 0, 1, 0), ROOM)
+    assert line.asked()["files"] == 60
+
+    assert line.open(envelope(organisations, 70_000)) == (507, "full")
+    assert line.open(held[0]) == (200, "open")
+    line.empty_to(0.4)
+    assert line.open(envelope(three())) == (422, "unknown-organisation")
+    assert line.open(envelope(organisations)) == (429, "toll")
+    full = SimpleNamespace(total=100 * GB, free=MB)
+    monkeypatch.setattr("tipbox.server.storage.disk.shutil.disk_usage", lambda _: full)
+    assert line.open(envelope(organisations)) == (507, "full")
+    line.app.extensions[STORE].engine.dispose()
 
 
 def test_what_is_misspelt_is_malformed(line: Line) -> None:

@@ -78,19 +78,26 @@ def _now(connection: Connection) -> datetime:
     return told
 
 
+def look(connection: Connection, today: date) -> Clock:
+    """The clock as ``tick`` sets it on this day, when nothing is to be written."""
+    return _step(connection, today)[0]
+
+
 def tick(connection: Connection, today: date) -> Clock:
     """Note that this day has come. A day counts once; a clock that jumped, ahead or back, is held."""
+    clock, step = _step(connection, today)
+    # Nearly every call: nothing is written. Nor is a small step back: the days until the last one seen must not count
+    # again.
+    if step > 0 or (step and clock.held):
+        connection.execute(update(Ledger).values(last_day=today, days_seen=clock.days_seen, held=clock.held))
+    return clock
+
+
+def _step(connection: Connection, today: date) -> tuple[Clock, int]:
+    """The clock on this day, and the days since the last one that was noted."""
     last, seen, held = connection.execute(_READ).one()
-    # Nearly every call: nothing is written.
-    if today == last:
-        return Clock(today, seen, held)
     step = (today - last).days
-    seen += step > 0
-    held = held or abs(step) > LARGEST_JUMP
-    # A small step back is not written: the days until the last one seen must not count again.
-    if step > 0 or held:
-        connection.execute(update(Ledger).values(last_day=today, days_seen=seen, held=held))
-    return Clock(today, seen, held)
+    return Clock(today, seen + (step > 0), held or abs(step) > LARGEST_JUMP), step
 
 
 def begin(connection: Connection, today: date, days_seen: int) -> None:

@@ -185,7 +185,7 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Adm
 
 def _open_new(connection: Connection, opening: Opening, today: date, terms: AdmissionTerms) -> Change:
     header = opening.header
-    _check_organisations(connection, header, terms.known)
+    check_organisations(connection, header, terms.known)
     clock = tick(connection, today)
     if not header.body_size:
         digest = EnvelopeHash(header.encoded, opening.letter).digest()
@@ -217,7 +217,8 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
     return Change(State(stored=False, missing=missing), used=True, old_blobs=gone)
 
 
-def _check_organisations(connection: Connection, header: Header, known: set[bytes]) -> None:
+def check_organisations(connection: Connection, header: Header, known: set[bytes]) -> None:
+    """Refusal ``unknown-organisation`` when a slot is for one that is not here; ``known``: ids that were seen."""
     addressed = {slot.organisation for slot in header.slots}
     if not addressed <= known:
         # Asked only for an id that was not seen: organisations come, and never go.

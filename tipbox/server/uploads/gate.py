@@ -42,6 +42,18 @@ class Payment:
     by_tor: bool = False
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Looks at what is here, made when they matter.
+
+    ``is_known``: whether the token has opened an upload before, which never pays again. ``must_fit``: raises what the
+    opening will be refused with, as far as that is known before it has come.
+    """
+
+    is_known: Callable[[], bool]
+    must_fit: Callable[[], None]
+
+
 @dataclass
 class Admission:
     """An opening that was let in: the class of what was paid for it, and whether anything came of it."""
@@ -77,9 +89,7 @@ class Gate:
         return self._tolls.to_json(Prices(*map(price_of, self.buckets.fills(room))))
 
     @contextmanager
-    def admitted(
-        self, token: bytes, header: Header, payment: Payment, room: int, is_known: Callable[[], bool]
-    ) -> Iterator[Admission]:
+    def admitted(self, token: bytes, header: Header, payment: Payment, room: int, looks: Looks) -> Iterator[Admission]:
         """Let an opening in; what it took is put back unless the caller says that it was ``used``.
 
         Args:
@@ -87,11 +97,11 @@ class Gate:
             header: of the Envelope.
             payment: what came with it.
             room: bytes of disk that texts may still take.
-            is_known: whether this token has opened an upload before: that never pays again.
+            looks: at what is here.
 
         Raises:
             Malformed: the proof is misspelt.
-            Refusal: ``toll``, ``slow-down``; ``full`` when it will not fit soon.
+            Refusal: ``toll``, ``slow-down``; ``full`` when it will not fit soon; what ``looks`` raise.
         """
         charge = Charge.of(header)
         price, admission = self.price(charge, room), Admission()
@@ -99,14 +109,16 @@ class Gate:
         has_left = self._openings.take(counted)
         try:
             # Asked only when it matters: else what a known one takes is put back below. Of files that is much.
-            if (price or charge.drafts or not has_left) and is_known():
+            if (price or charge.drafts or not has_left) and looks.is_known():
                 yield admission
                 return
             if not has_left:
                 raise Refusal("slow-down")
-            # What does not fit soon is told so before it pays.
+            # What finds no room is told so before it pays.
             if not self.buckets.fits_soon(charge):
                 raise Refusal("full")
+            if price:
+                looks.must_fit()
             effort = self._tolls.paid(payment.written, token, price) if price else 0
             if effort < price:
                 raise Refusal("toll", state=self.to_json(room) | {"price": price})

@@ -32,14 +32,16 @@ from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.blobs import BlobStore, IncomingBlob, NoBlob, Span
+from tipbox.server.storage.clock import look
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts, ranges, room
 from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, PartsReceived, State
 from tipbox.server.uploads.finish import Ending, Upload, finish
-from tipbox.server.uploads.gate import Gate, Payment
+from tipbox.server.uploads.gate import Gate, Looks, Payment
 from tipbox.server.uploads.in_flight import InFlight, Share
+from tipbox.server.uploads.quota import Holdings, holdings, must_fit
 from tipbox.server.uploads.ranges import Range
 
 MAX_TRAILER: Final = MAX_SLOTS * SEAL_SIZE
@@ -55,6 +57,8 @@ IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in HOME."""
 MAGIC_READ: Final = 16
 """Bytes read before it is decided that this is an Envelope at all."""
+LOOK_SECONDS: Final = 1.0
+"""For which a worker goes on from what it saw of the drafts: who does not pay must not have them counted each time."""
 NOT_SEALED: Final = N_(
     "This is not a sealed Envelope, and the server takes nothing else; nothing of it was kept. "
     "Seal it first, with the page of this server or with tipbox seal."
@@ -95,6 +99,7 @@ class Intake:
         self._today = today
         self._known: set[bytes] = set()
         """Ids of organisations that were seen in the database; they are never taken back."""
+        self._looked: tuple[float, Holdings] | None = None
         quota, workers = config.quota, config.server.workers
         # Each worker counts by itself, so each gets its share.
         self._letters = InFlight(quota.arriving_letter_bytes // workers)
@@ -132,7 +137,8 @@ class Intake:
             trailer_size = 0 if header.body_size else header.trailer_size
             if length != header.opening_size + trailer_size:
                 raise Malformed("what was sent does not have the size that the header says")
-            with self._gate.admitted(token, header, payment, self._room(), lambda: self._is_known(token)) as admission:
+            looks = Looks(lambda: self._is_known(token), lambda: self._must_fit(header, length))
+            with self._gate.admitted(token, header, payment, self._room(), looks) as admission:
                 for piece in _pieces(body, header.sealed_letter_size + trailer_size):
                     # Small ones stay in memory; the number of connections is their bound.
                     if length > IN_MEMORY:
@@ -163,6 +169,16 @@ class Intake:
         except Refusal:
             return False
         return True
+
+    def _must_fit(self, header: Header, length: int) -> None:
+        """Refusal ``full`` or ``unknown-organisation`` when there is no use in working for this opening."""
+        today, now = self._today(), self._gate.buckets.now()
+        if self._looked is None or now - self._looked[0] >= LOOK_SECONDS:
+            self._make_room(length)
+            held = self._store.read(lambda connection: holdings(connection, look(connection, today)))
+            self._looked = now, held
+        must_fit(self._config.quota, self._disk(), self._looked[1], header.body_size)
+        self._store.read(lambda connection: drafts.check_organisations(connection, header, self._known))
 
     def _room(self) -> int:
         """Bytes of disk that texts may still take."""

@@ -6,9 +6,23 @@ takes at most a quarter of what is left. What is stored is never touched by any 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Connection, Date, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Date,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from tipbox.formats.base import padding
 from tipbox.server.config import LONG_LETTER, Quota
@@ -60,14 +74,69 @@ def admit(
     return gone
 
 
-def _drafts(connection: Connection) -> tuple[int, int, int]:
+@dataclass(frozen=True)
+class Drafts:
     """How many drafts there are, the bytes that they have announced, and those that have come."""
+
+    count: int
+    announced: int
+    received: int
+
+    def leave(self, quota: Quota, size: int) -> bool:
+        """Whether one more of ``size`` bytes has room among them."""
+        return self.count < quota.drafts and self.announced + size <= quota.draft_bytes
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What lies here: all drafts, those that give way to no other, and the bytes of stored bodies."""
+
+    drafts: Drafts
+    lasting: Drafts
+    stored: int
+
+
+def holdings(connection: Connection, clock: Clock) -> Holdings:
+    """What lies here, looked at and left as it is."""
+    drafts = _drafts(connection)
+    moves = and_(Draft.received * _SHARES[-1] >= Draft.body_size, func.length(Draft.missing) > 0)
+    lasting = drafts if clock.held else _drafts(connection, or_(Draft.seen_day >= clock.days_seen, moves))
+    return Holdings(drafts, lasting, _stored(connection))
+
+
+def must_fit(quota: Quota, disk: Disk, held: Holdings, body_size: int) -> None:
+    """Refusal ``full`` when ``admit`` would refuse it, whatever gave way: nobody shall work for that."""
+    if disk.free < disk.floor:
+        raise Refusal("full")
+    if size := padding.sealed_body_size(body_size):
+        drafts = held.drafts if held.drafts.leave(quota, size) else held.lasting
+        _must_fit(quota, disk, drafts, held.stored, size)
+
+
+def _must_fit(quota: Quota, disk: Disk, drafts: Drafts, stored: int, size: int) -> None:
+    if not drafts.leave(quota, size):
+        raise Refusal("full")
+    # A share of what is left, which is never nothing: small files find room after many large ones.
+    if size > (quota.carry_capacity - stored - drafts.announced) // LARGEST_SHARE:
+        raise Refusal("full")
+    # Finishing merges runs into one blob beside them: until then a body may take its size twice.
+    expected = 2 * (drafts.announced + size) - drafts.received
+    if disk.holds_bodies and disk.free - expected < disk.reserve(quota):
+        raise Refusal("full")
+
+
+def _drafts(connection: Connection, *which: ColumnElement[bool]) -> Drafts:
     count, announced, received = connection.execute(
-        select(
-            func.count(), func.coalesce(func.sum(Draft.body_size), 0), func.coalesce(func.sum(Draft.received), 0)
-        ).select_from(Draft)
+        select(func.count(), func.coalesce(func.sum(Draft.body_size), 0), func.coalesce(func.sum(Draft.received), 0))
+        .select_from(Draft)
+        .where(*which)
     ).one()
-    return count, int(announced), int(received)
+    return Drafts(count, int(announced), int(received))
+
+
+def _stored(connection: Connection) -> int:
+    stored: int = connection.execute(select(Ledger.body_bytes)).scalar_one()
+    return stored
 
 
 def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> list[str]:
@@ -86,8 +155,7 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> l
         func.length(Draft.missing) == 0,
         *(Draft.received * share < Draft.body_size for share in _SHARES),
     ):
-        drafts, announced, _ = _drafts(connection)
-        if drafts < quota.drafts and announced + size <= quota.draft_bytes:
+        if _drafts(connection).leave(quota, size):
             return blobs
         given_up = select(Draft.token).where(earlier, which)
         blobs += connection.execute(select(Run.blob).where(Run.draft.in_(given_up)).distinct()).scalars()
@@ -98,18 +166,9 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> l
 
 def _admit_body(connection: Connection, quota: Quota, disk: Disk, clock: Clock, size: int) -> list[str]:
     gone: list[str] = []
-    drafts, announced, received = _drafts(connection)
-    if drafts >= quota.drafts or announced + size > quota.draft_bytes:
+    drafts = _drafts(connection)
+    if not drafts.leave(quota, size):
         gone = _give_up(connection, clock, quota, size)
-        drafts, announced, received = _drafts(connection)
-    stored = connection.execute(select(Ledger.body_bytes)).scalar_one()
-    if drafts >= quota.drafts or announced + size > quota.draft_bytes:
-        raise Refusal("full")
-    # A share of what is left, which is never nothing: small files find room after many large ones.
-    if size > (quota.carry_capacity - stored - announced) // LARGEST_SHARE:
-        raise Refusal("full")
-    # Finishing merges runs into one blob beside them: until then a body may take its size twice.
-    expected = 2 * (announced + size) - received
-    if disk.holds_bodies and disk.free - expected < disk.reserve(quota):
-        raise Refusal("full")
+        drafts = _drafts(connection)
+    _must_fit(quota, disk, drafts, _stored(connection), size)
     return gone
