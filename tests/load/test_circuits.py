@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import gevent
@@ -11,15 +12,16 @@ import pytest
 from flask import Flask
 from gevent.event import Event
 
-from tipbox.server.config import Config
+from tipbox.server.config import Config, Limits
 from tipbox.server.process import circuits
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, read_line
 from tipbox.server.process.connections import Connection
 from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.openings import STEP, Openings
+from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.rates import Rates
-from tipbox.server.web.worker_keys import LONGEST_WINDOW
+from tipbox.server.web.worker_keys import CIRCUIT, LONGEST_WINDOW
 
 LINE = b"PROXY TCP6 fc00:dead:beef:4dad::9 ::1 225 80\r\n"
 ADDRESS = bytes.fromhex("fc00deadbeef4dad") + bytes(7) + b"\x09"
@@ -204,6 +206,44 @@ def test_counts_of_the_last_minute_are_dropped_when_it_has_passed(monkeypatch: p
     rates.forget()
 
     assert "a circuit" not in {**limiter.storage.storage, **limiter.storage.expirations}
+
+
+def limited() -> tuple[Flask, Callable[[str], int]]:
+    """An application with a page that a circuit may have four times a minute, and what each circuit is answered."""
+    app = Flask("rates")
+    rates = Rates(app, Config(limits=Limits(all_per_second=20)))
+    answer_errors(app, None, rates)
+
+    @app.get("/")
+    @rates.limit(4)
+    def page() -> str:
+        return "page"
+
+    client = app.test_client()
+    return app, lambda circuit: client.get("/", environ_base={CIRCUIT: circuit}).status_code
+
+
+def test_what_a_circuit_asks_for_above_its_budget_takes_nothing_of_the_budget_of_all() -> None:
+    _, ask = limited()
+
+    assert [ask("greedy") for _ in range(100)].count(200) == 2, "the share of one of two workers"
+    assert [ask(f"other {number}") for number in range(5)] == [200] * 5
+    assert [ask(f"another {number}") for number in range(40)].count(429) > 0, "what is answered counts"
+
+
+def test_what_was_done_is_answered_when_it_cannot_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Valkey that goes in the middle of a request must not have a source read that nothing was stored."""
+    app, ask = limited()
+    (limiter,) = app.extensions["limiter"]
+    hit = limiter.limiter.hit
+
+    def gone(item: object, *keys: str, cost: int = 1) -> bool:
+        if "all" in keys:
+            raise ConnectionError
+        return bool(hit(item, *keys, cost=cost))
+
+    monkeypatch.setattr(limiter.limiter, "hit", gone)
+    assert ask("one") == 200
 
 
 def test_where_no_circuit_is_named_each_connection_is_one(known: Circuits) -> None:

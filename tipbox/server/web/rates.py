@@ -42,13 +42,22 @@ class Rates:
             headers_enabled=False,
             # A Valkey that is down must not close the server.
             in_memory_fallback_enabled=True,
-            application_limits=[ApplicationLimit(together, key_function=lambda: "all")],
+            # Nor must one that goes while a request is answered have its source read that it failed.
+            swallow_errors=True,
+            application_limits=[
+                # Counted when it is answered: else some circuits that ask above their own budgets would use it up.
+                ApplicationLimit(together, key_function=lambda: "all", deduct_when=lambda _: self._had_budget())
+            ],
         )
 
     def limit(self, per_minute: int) -> RouteLimit:
         """A decorator of views: at most ``per_minute`` requests of one circuit."""
         each = max(1, per_minute // self._share)
         return self._limiter.limit(f"{each} per 1 minute", exempt_when=_no_circuit)
+
+    def _had_budget(self) -> bool:
+        breached = self._limiter.current_limit
+        return breached is None or not breached.breached
 
     def forget(self) -> None:
         """Drop counts whose minute has passed: the storage itself looks for them only when somebody asks."""
