@@ -365,7 +365,7 @@ def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:
     body = padding.sealed_body_size(found[3])
     if found[2] is not None and at < body:
         try:
-            yield from server.blobs.read(found[2], at, body - at)
+            yield from server.blobs.read(found[2], at, body - at, slowly=True)
         except (FileNotFoundError, EOFError):
             raise InputRefused("exporting: a stored body is gone; run tipbox server check") from None
     yield found[4][max(0, at - body) :]

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from tipbox.errors import NetworkFailed
 from tipbox.files.durable import fsync_folder, write_file
-from tipbox.formats.base.limits import MIB
+from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server.config import Blobs as BlobsConfig
 from tipbox.server.home import Home
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 PIECE: Final = MIB
+_SLOW_PIECE: Final = 64 * KIB
 """Bytes read or written at a time when a blob is copied."""
 SETTLED: Final = "settled"
 """The folder of files whose times and order tell nothing."""
@@ -90,8 +91,11 @@ class BlobStore(Protocol):
     def create(self) -> IncomingBlob:
         """A new blob."""
 
-    def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
-        """``size`` bytes from ``start``, in pieces; FileNotFoundError or EOFError when they are not there."""
+    def read(self, name: str, start: int, size: int, *, slowly: bool = False) -> Iterator[bytes]:
+        """``size`` bytes from ``start``, in pieces; FileNotFoundError or EOFError when they are not there.
+
+        ``slowly``: in smaller ones, because somebody takes them over a slow line and they are held meanwhile.
+        """
 
     def size(self, name: str) -> int | None:
         """Bytes of a blob; None when it is not there."""
@@ -220,12 +224,13 @@ class LocalBlobs:
         """See BlobStore."""
         return _IncomingFile(self._folder)
 
-    def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
+    def read(self, name: str, start: int, size: int, *, slowly: bool = False) -> Iterator[bytes]:
         """See BlobStore."""
         with self._open(name) as file:
             file.seek(start)
+            most = _SLOW_PIECE if slowly else PIECE
             while size:
-                piece = file.read(min(PIECE, size))
+                piece = file.read(min(most, size))
                 if not piece:
                     raise EOFError
                 size -= len(piece)
@@ -419,14 +424,14 @@ class S3Blobs:
         """See BlobStore."""
         return _IncomingObject(self._spool, self._store)
 
-    def read(self, name: str, start: int, size: int) -> Iterator[bytes]:
+    def read(self, name: str, start: int, size: int, *, slowly: bool = False) -> Iterator[bytes]:
         """See BlobStore."""
         import obstore
 
-        end = start + size
+        end, most = start + size, PIECE if slowly else _S3_CHUNK
         while start < end:
             with _s3_errors():
-                piece = bytes(obstore.get_range(self._store, name, start=start, end=min(end, start + _S3_CHUNK)))
+                piece = bytes(obstore.get_range(self._store, name, start=start, end=min(end, start + most)))
             if not piece:
                 raise EOFError
             start += len(piece)

@@ -15,6 +15,7 @@ from datetime import date
 from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, Final
+from weakref import WeakValueDictionary
 
 from flask import Flask, Response, jsonify, request
 from sqlalchemy import Engine
@@ -27,7 +28,7 @@ from tipbox.server.bundles.export import PreparedVolume, are_there
 from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
-from tipbox.server.refusal import Refusal
+from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
@@ -38,9 +39,30 @@ from tipbox.server.web.cross_site import refuse_strangers
 from tipbox.server.web.headers import strict_headers
 from tipbox.server.web.worker_keys import FORGET
 
-_BLOCK: Final = 16
-"""Parts of a volume that are made at a time."""
+_BLOCK: Final = 2
+"""Parts of a volume that are made at a time, and that each reader holds who reads nothing."""
+MOST_READERS: Final = 128
+"""Volumes that a worker serves at a time: half a megabyte each, and five times that from S3."""
+_BUSY: Final = N_("Other couriers are fetching volumes; go on with this one in a few minutes.")
+Volumes = WeakValueDictionary[tuple[str, str], PreparedVolume]
 _VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
+
+
+class Readers:
+    """Who reads volumes of a worker just now."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def enter(self) -> None:
+        """One more; Refusal ``slow-down`` when they are too many."""
+        if self._count >= MOST_READERS:
+            raise Refusal("slow-down", _BUSY)
+        self._count += 1
+
+    def leave(self) -> None:
+        """One has read all that it will."""
+        self._count -= 1
 
 
 def create_courier_app(
@@ -67,6 +89,9 @@ def create_courier_app(
     deliveries = Deliveries(threads, config.server.workers)
     engine = engine or make_engine(home, config)
     server = WorkerServer(home, config, engine)
+    # A volume's index may be large: all who read it at a time share it.
+    read: Volumes = WeakValueDictionary()
+    readers = Readers()
     # The values of a statement lie in its connection until the statement is run again.
     app.extensions[FORGET] = lambda: threads.disk(engine.dispose)
 
@@ -84,7 +109,7 @@ def create_courier_app(
     def volume(organisation: str, name: str) -> Response:
         if not _VOLUME.fullmatch(name):
             raise Refusal("not-found")
-        prepared = threads.disk(_prepared, server, check_organisation_name(organisation), name)
+        prepared = threads.disk(_prepared, server, check_organisation_name(organisation), name, read)
         size = prepared.sealed.size
         begin, end = _range(size)
         answer = Response(mimetype="application/octet-stream")
@@ -94,6 +119,8 @@ def create_courier_app(
             answer.status_code = 206
             answer.content_range.set(begin, end, size)
         if request.method != "HEAD":
+            readers.enter()
+            answer.call_on_close(readers.leave)
             answer.response = _read(threads, server, prepared, begin, end)
         return answer
 
@@ -126,14 +153,15 @@ def _present_export(worker: WorkerServer, organisation: str, today: Callable[[],
         return [asdict(one) for one in kept_exports.present_export(server, organisation, day)]
 
 
-def _prepared(worker: WorkerServer, organisation: str, name: str) -> PreparedVolume:
+def _prepared(worker: WorkerServer, organisation: str, name: str, read: Volumes) -> PreparedVolume:
     with worker.opened() as server:
-        found = kept_exports.find_volume(server, organisation, name)
+        # A name never comes again with other bytes.
+        found = read.get((organisation, name)) or kept_exports.find_volume(server, organisation, name)
         if found is None:
             raise Refusal("not-found")
         if not are_there(server, found.envelopes):
             raise Refusal("not-found", "This volume is past: Envelopes in it have gone. List the volumes again.")
-    return found
+    return read.setdefault((organisation, name), found)
 
 
 def _names(worker: WorkerServer) -> list[str]:
