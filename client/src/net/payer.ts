@@ -53,6 +53,7 @@ export class Payer {
   #begun: readonly number[] = [];
   #agreed = ASKED;
   #ahead: Promise<string | undefined> = Promise.resolve(undefined);
+  #before = new AbortController();
 
   constructor(readonly token: Bytes) {}
 
@@ -64,15 +65,22 @@ export class Payer {
     else signal.addEventListener("abort", stop);
   }
 
-  /** Works before anything is sent, while the source still writes: for no more than ASKED, and nobody is asked. */
+  /**
+   * Works before anything is sent, while the source still writes: for no more than ASKED, and nobody is asked. What was
+   * begun so before ends.
+   */
   start(answer: unknown): void {
-    this.#ahead = this.#begin(answer).catch(() => undefined); // then the server asks for it
+    this.#before.abort();
+    this.#before = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, this.#before.signal]);
+    // One search at a time goes on with the puzzles.
+    this.#ahead = this.#ahead.then(() => this.#begin(answer, signal)).catch(() => undefined); // then the server asks
   }
 
-  async #begin(answer: unknown): Promise<string> {
+  async #begin(answer: unknown, signal: AbortSignal): Promise<string> {
     const quote = parseQuote(answer);
     demand(quote.price <= ASKED, "full");
-    return this.#work(quote);
+    return this.#work(quote, signal);
   }
 
   /** The header that was worked for before; waits until it is done. */
@@ -107,7 +115,7 @@ export class Payer {
     await Promise.race([agrees(effort), stopped]).finally(() => signal.removeEventListener("abort", end));
   }
 
-  async #work({ hour, seed, price }: Quote): Promise<string> {
+  async #work({ hour, seed, price }: Quote, signal = this.#stop.signal): Promise<string> {
     // One rung more than is asked: the price may rise while the work is done.
     const effort = Math.min(Math.max(this.#agreed, price), LADDER.find((one) => one > price) ?? price);
     const started = performance.now();
@@ -132,7 +140,6 @@ export class Payer {
         const remaining = tries === 0 ? null : (left * (now - started)) / tries / 1000;
         this.#options.onWork?.({ solved, total: PUZZLES, remaining });
       };
-      const { signal } = this.#stop;
       const nonces = await this.#puzzles.solve(effort, ({ solved, tries }) => tell(solved, tries), signal);
       return encodeProof({ hour, effort, nonces });
     } finally {

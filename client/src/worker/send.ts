@@ -335,7 +335,10 @@ async function sendSealed(
       return upload;
     };
   };
-  let opened = (): void => tell({ kind: "letter", accessCode: digits });
+  let opened = (): void => {
+    purse.payer?.stop(); // it worked for a text, and none follows
+    tell({ kind: "letter", accessCode: digits });
+  };
   try {
     if (words !== null) {
       await sendWords(words, beginner(words, { onAcknowledged: () => undefined })(), opened); // the files are measured

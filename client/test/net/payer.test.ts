@@ -97,6 +97,23 @@ describe("payer", () => {
     expect(said.at(-1)).toBeNull();
   });
 
+  it("ends what it began before when it begins anew", async () => {
+    const calls = vi.spyOn(crypto.subtle, "deriveBits");
+    const paying = new Payer(random(32));
+    paying.start(quote({ price: 45 }));
+    while (calls.mock.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
+    paying.start(quote({ price: 1 }));
+    const proof = parseProof((await paying.ahead()) ?? "");
+    const after = calls.mock.calls.length;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const later = calls.mock.calls.length;
+    calls.mockRestore();
+
+    expect(proof.effort).toBe(2);
+    expect(await (await Puzzles.of(SEED, paying.token)).hold(proof)).toBe(true);
+    expect(later).toBe(after);
+  });
+
   it.each([0, 90, 600])("does not begin by itself for a price of %d", async (price) => {
     const paying = new Payer(random(32));
     paying.start(quote({ price }));

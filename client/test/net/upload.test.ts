@@ -5,6 +5,7 @@ import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/b
 import { type Day, today } from "../../src/formats/base/days.js";
 import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../../src/formats/base/limits.js";
 import { padme } from "../../src/formats/base/padding.js";
+import { random } from "../../src/formats/base/primitives.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
 import { checkDigits } from "../../src/formats/envelopes/seals.js";
 import { parseProof } from "../../src/formats/toll.js";
@@ -102,12 +103,14 @@ async function deliver(
     wake,
     day = today(),
     news = [],
+    payer = null,
   }: {
     chosen?: readonly TestOrganisation[];
     signal?: AbortSignal;
     wake?: EventTarget;
     day?: Day;
     news?: FromWorker[];
+    payer?: Payer | null;
   } = {},
   timing: object = TIMING_OF_TESTS,
   contents: readonly Bytes[] = sizes.map(contentOf),
@@ -125,7 +128,7 @@ async function deliver(
     organisations.map(({ file }) => file),
     today(),
   );
-  const purse = { payer: null, prices: null, loadPayer: async () => Payer };
+  const purse = { payer, prices: null, loadPayer: async () => Payer };
   const connection = { signal, ...(wake && { wake }), timing };
   await send(order, manifests, day, (one) => news.push(one), connection, { known: null, purse });
   return { news, files };
@@ -333,6 +336,19 @@ describe("a tip with files", () => {
     const kinds = sent.news.map(({ kind }) => kind).filter((kind) => ["letter", "words", "checks"].includes(kind));
     expect(kinds).toEqual(["letter", "words", "checks"]);
     expect(intake.all).toHaveLength(2);
+  });
+
+  it("ends what was begun for a text when text and files have gone together", async () => {
+    const payer = new Payer(random(32));
+    const stop = vi.spyOn(payer, "stop");
+    let atParts = 0;
+    intake.fault = ({ path }) => {
+      if (path.startsWith("/parts/")) atParts = stop.mock.calls.length;
+      return null;
+    };
+    await deliver([5], { payer });
+
+    expect(atParts).toBe(1);
   });
 
   it("says that the words are there when the files find no room", async () => {
