@@ -122,13 +122,13 @@ def test_words_whose_answer_is_lost_show_their_code_when_they_are_stopped(teller
     browser, wire = teller.browser, teller.wire
     teller.open_form()
     teller.write("Больше не успею")
-    wire.losses = ["PUT /api/envelope"]
+    wire.last = "PUT /api/envelope"
     teller.send()
-    browser.until(lambda: browser.text("#app [data-part=trouble]"), "words about the line")
-    wire.down = True
+    browser.until(lambda: browser.text("#app [data-part=trouble]"), "words about the line", 60)
+    assert wire.down
     wire.cut_all()
     browser.click(STOP)
-    said = teller.wait_failed()
+    said = teller.wait_failed(60)
     assert "Stopped" in said
     assert "Keep the code" in said
     pair_key = AccessCode.parse(browser.text(DIGITS)).secrets().pair_key(_id_of(world, "ili"))

@@ -82,6 +82,9 @@ class Wire:
     """After so many bytes of upload since the last cut the line is cut, once for each entry."""
     losses: list[str] = field(default_factory=list)
     """The answer to the next request whose `METHOD path` starts like an entry is lost; each entry counts once."""
+    last: str = ""
+    """A `METHOD path`: the answer to the first such request is lost, and the line goes down with it. Otherwise the
+    browser sends a request again by itself when its connection had carried another one before."""
     down: bool = False
     """Refuse everything."""
 
@@ -260,6 +263,9 @@ class Wire:
 
     def _lost(self, exchange: Exchange) -> bool:
         with self._lock:
+            if self.last and f"{exchange.method} {exchange.target}" == self.last:
+                self.down = True
+                return True
             for start in self.losses:
                 if f"{exchange.method} {exchange.target}".startswith(start):
                     self.losses.remove(start)
