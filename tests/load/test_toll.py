@@ -25,9 +25,10 @@ from tipbox.server.storage.models import Envelope
 from tipbox.server.uploads import price
 from tipbox.server.uploads.buckets import DAY, Buckets, Charge
 from tipbox.server.uploads.cells import Cells
-from tipbox.server.uploads.gate import Clocks
+from tipbox.server.uploads.gate import AGAIN, Clocks
 from tipbox.server.uploads.price import Place, Queue, Tolls, price_of
 from tipbox.server.web.app import GATE, STORE, create_app
+from tipbox.server.web.worker_keys import FORGET, HOURLY
 
 pytestmark = pytest.mark.reads_date
 
@@ -388,6 +389,55 @@ def test_when_too_many_wait_the_circuit_that_has_most_loses_its_worst() -> None:
     queue.join(door.place(60, "e"))
 
     assert places[0].dropped, "when each has one, by lot, whatever was paid"
+
+
+def test_one_that_was_dropped_does_not_come_back_at_once(tmp_path: Path, organisations: list[Organisation]) -> None:
+    """Else whoever has many proofs has all others dropped."""
+    line = Line(tmp_path, organisations, burst=2)
+    assert line.buckets.take(Charge(2, 0, 0, 0), ROOM)
+    line.clock.seconds += 4700  # less than one letter, and nearly half of the bucket
+    sent = envelope(organisations)
+    written = line.pay(sent, 3)
+    gate = line.app.extensions[GATE]
+    crowd = [Place(600, "many", lambda: False) for _ in range(price.WAITING)]
+    joined: list[Place] = []
+    join = gate._letters.join
+
+    def crowded(place: Place) -> None:
+        joined.append(place)
+        join(place)
+        for one in crowd:
+            one.circuit = place.circuit
+            join(one)
+
+    gate._letters.join = crowded
+    begun = line.clock.seconds
+    assert line.open(sent, written) == (429, "slow-down")
+    assert line.clock.seconds - begun < 1, "it was dropped"
+    line.clock.seconds += AGAIN - 1
+    assert line.open(sent, written) == (429, "slow-down")
+    assert len(joined) == 1, "and did not join again"
+    line.clock.seconds += 1
+    line.open(sent, written)
+    assert len(joined) == 2
+    line.app.extensions[HOURLY]()
+    assert gate._dropped
+    line.clock.seconds += AGAIN
+    line.app.extensions[FORGET]()
+    assert not gate._dropped
+    line.app.extensions[STORE].engine.dispose()
+
+
+def test_whose_proofs_were_false_is_forgotten_when_the_hour_has_passed() -> None:
+    clock = Clock()
+    tolls = Tolls(bytes(32), clock)
+    false = Proof(HOUR, 1, tuple(2**32 - 1 for _ in range(16))).encode()
+    tolls.paid(false, bytes(32), 1)
+    tolls.forget()
+    assert tolls._failed
+    clock.seconds += 3600
+    tolls.forget()
+    assert not tolls._failed
 
 
 def test_who_waits_in_vain_may_ask_again_with_the_same_proof(tmp_path: Path, organisations: list[Organisation]) -> None:

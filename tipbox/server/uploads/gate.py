@@ -18,6 +18,11 @@ from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.openings import Openings
 from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, price_of
 
+AGAIN: Final = 20.0
+"""Seconds for which an opening that was dropped from its queue does not come back: whoever has many proofs and asks
+without end would otherwise have all others dropped, however long they have waited."""
+_MOST_DROPPED: Final = 10_000
+"""Openings that are remembered for that, by the hash of their token; then the first of them is forgotten."""
 POLL: Final = 0.1
 """Seconds between two looks at the buckets while openings wait."""
 
@@ -77,12 +82,19 @@ class Gate:
     ) -> None:
         quota, cells, clocks = config.quota, cells or Cells(), clocks or Clocks()
         self._openings = Openings(cells, config.limits.openings, clocks.now)
-        self.forget = self._openings.forget
         self.buckets = Buckets(quota, cells, clocks.now)
         self._tolls = Tolls(cells.key, clocks.date)
         self._now = clocks.now
         self._threads = threads
         self._letters, self._long, self._files = Queue(), Queue(), Queue()
+        self._dropped: dict[bytes, float] = {}
+
+    def forget(self) -> None:
+        """Drop what has had its time."""
+        self._openings.forget()
+        self._tolls.forget()
+        now = self._now()
+        self._dropped = {token: second for token, second in self._dropped.items() if now - second < AGAIN}
 
     def to_json(self, room: int) -> dict[str, Any]:
         """What ``GET /api/toll`` answers; ``room``: bytes of disk that texts may still take."""
@@ -122,7 +134,8 @@ class Gate:
             effort = self._tolls.paid(payment.written, token, price) if price else 0
             if effort < price:
                 raise Refusal("toll", state=self.to_json(room) | {"price": price})
-            self._enter(charge, room, effort, payment.circuit or token.hex())
+            circuit = payment.circuit or token.hex()
+            self._enter(charge, token, Place(effort, circuit, lambda: self.buckets.take(charge, room), charge.takes))
             admission.effort = toll.class_of(effort)
             try:
                 yield admission
@@ -142,19 +155,28 @@ class Gate:
             return price and toll.rung(price * self.buckets.dear(charge))
         return price_of(long if charge.long_bytes else letters)
 
-    def _enter(self, charge: Charge, room: int, effort: int, circuit: str) -> None:
+    def _enter(self, charge: Charge, token: bytes, place: Place) -> None:
         """Take what it takes, or wait for it."""
-        place = Place(effort, circuit, lambda: self.buckets.take(charge, room), charge.takes)
         queue = self._files if charge.drafts else self._long if charge.long_bytes else self._letters
-        end = self._now() + PATIENCE
+        now = self._now()
+        if now - self._dropped.get(token, float("-inf")) < AGAIN:
+            raise Refusal("slow-down")
+        end = now + PATIENCE
         queue.join(place)
         try:
             while True:
                 queue.serve(self._now())
                 if place.entered:
                     return
+                if place.dropped:
+                    self._drop(token)
                 if place.dropped or self._now() >= end:
                     raise Refusal("slow-down")
                 self._threads.sleep(POLL)
         finally:
             queue.leave(place)
+
+    def _drop(self, token: bytes) -> None:
+        if len(self._dropped) >= _MOST_DROPPED:
+            del self._dropped[next(iter(self._dropped))]
+        self._dropped[token] = self._now()

@@ -80,7 +80,7 @@ class Tolls:
             return 0
         proof = Proof.parse(written)
         hour = self.hour
-        if proof.hour not in {hour, hour - 1} or proof.effort < price or self._has_failed(token, hour):
+        if proof.hour not in {hour, hour - 1} or proof.effort < price or self._has_failed(token):
             return 0
         # From a random one on: whoever solved most of them must not know which of them is looked at last.
         begin = secrets.randbelow(toll.PUZZLES)
@@ -92,10 +92,14 @@ class Tolls:
             self._failed[token] = self._failed.get(token, 0) + 1
         return 0
 
-    def _has_failed(self, token: bytes, hour: int) -> bool:
-        if hour != self._failed_in:
+    def forget(self) -> None:
+        """Forget whose proofs were false in an hour that has passed."""
+        if self.hour != self._failed_in:
             self._failed.clear()
-            self._failed_in = hour
+            self._failed_in = self.hour
+
+    def _has_failed(self, token: bytes) -> bool:
+        self.forget()
         return self._failed.get(token, 0) >= FAILURES
 
 

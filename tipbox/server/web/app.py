@@ -79,6 +79,7 @@ def create_app(
 
     def forget() -> None:
         rates.forget()
+        gate.forget()
         threads.disk(store.forget)  # what a mailbox was asked for
 
     app.extensions[FORGET] = forget
