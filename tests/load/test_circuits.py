@@ -208,6 +208,22 @@ def test_counts_of_the_last_minute_are_dropped_when_it_has_passed(monkeypatch: p
     assert "a circuit" not in {**limiter.storage.storage, **limiter.storage.expirations}
 
 
+def test_counts_from_while_a_valkey_was_down_are_dropped_when_it_is_there_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Flask("rates")
+    rates = Rates(app, Config(limits=Limits(url="valkey+unix:///nowhere.sock")))
+    (limiter,) = app.extensions["limiter"]
+    fallback = limiter._fallback_storage
+    assert limiter.storage is not fallback
+    fallback.incr("a circuit", LONGEST_WINDOW)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + LONGEST_WINDOW + 1)
+    rates.forget()
+
+    assert "a circuit" not in {**fallback.storage, **fallback.expirations}
+
+
 def limited() -> tuple[Flask, Callable[[str], int]]:
     """An application with a page that a circuit may have four times a minute, and what each circuit is answered."""
     app = Flask("rates")

@@ -61,10 +61,11 @@ class Rates:
 
     def forget(self) -> None:
         """Drop counts whose minute has passed: the storage itself looks for them only when somebody asks."""
-        storage = self._limiter.storage
-        if isinstance(storage, MemoryStorage):
-            for key in [*storage.expirations]:
-                storage.get(key)
+        # Also those that were counted while a Valkey was down, when it is there again.
+        for storage in (self._limiter.storage, self._limiter._fallback_storage):  # noqa: SLF001 (it has no other name)
+            if isinstance(storage, MemoryStorage):
+                for key in [*storage.expirations]:
+                    storage.get(key)
 
     def retry_after(self) -> int:
         """Seconds until the breached budget is whole again."""
