@@ -178,7 +178,8 @@ class Intake:
             held = self._store.read(lambda connection: holdings(connection, look(connection, today)))
             self._looked = now, held
         must_fit(self._config.quota, self._disk(), self._looked[1], header.body_size)
-        self._store.read(lambda connection: drafts.check_organisations(connection, header, self._known))
+        if not {slot.organisation for slot in header.slots} <= self._known:
+            self._store.read(lambda connection: drafts.check_organisations(connection, header, self._known))
 
     def _room(self) -> int:
         """Bytes of disk that texts may still take."""
