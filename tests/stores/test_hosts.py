@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
@@ -30,6 +31,7 @@ from tipbox.formats.base.primitives import new_seed, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.formats.mailbox_list import MailboxList, encode_tokens
+from tipbox.server.backup import restore
 from tipbox.server.backup.create import make_backup
 from tipbox.server.backup.operator_key import PublicKey
 from tipbox.server.backup.restore import restore_backup
@@ -38,6 +40,7 @@ from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
 from tipbox.server.process.run import prepare_server
+from tipbox.server.storage import blobs
 from tipbox.server.storage import organisations as kept_organisations
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import InPlaceThreads
@@ -52,6 +55,7 @@ from tipbox.server.web.courier_api import create_courier_app
 
 pytestmark = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
 STARTS = 20
+PART = 65_536
 FIVE_DAYS = 5 * 86_400
 
 
@@ -75,6 +79,20 @@ class Host:
     def upload(self, sent: Sent) -> None:
         answer = self.sources.put("/api/envelope", data=sent.start, headers=bearer(sent.token))
         assert answer.status_code == 201, answer.data
+
+    def upload_whole(self, sent: Sent) -> None:
+        """With its body, which is a single part."""
+        answer = self.sources.put("/api/envelope", data=sent.start, headers=bearer(sent.token))
+        assert answer.status_code == 201, answer.data
+        answer = self.sources.put("/api/envelope/parts/0", data=b"".join(sent.parts), headers=bearer(sent.token))
+        assert answer.status_code == 200, answer.data
+        answer = self.sources.post("/api/envelope/finish", data=sent.end, headers=bearer(sent.token))
+        assert answer.json == {"state": "stored"}, answer.data
+
+    def carries(self, sent: Sent, organisation: Organisation, out: Path) -> bool:
+        """Whether an export has it, whole."""
+        volumes = [organisation.read(path) for path in write_volumes(self.home, organisation.name, out)]
+        return any(b"".join(bundle.read(item)) == sent.whole for bundle in volumes for item in bundle.items)
 
     def volumes(self, organisation: Organisation) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = self.couriers.get(f"/courier/bundles/{organisation.name}").json["volumes"]  # type: ignore[index]
@@ -101,6 +119,16 @@ def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
 def _database(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shared by all hosts of a test, and used by no other."""
     monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+
+
+@pytest.fixture(name="bucket")
+def _bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a prefix that is every host's of the test."""
+    config = s3_config(s3, new_prefix())
+    settings = {"url": config.url, "endpoint": s3, "access_key": "tipbox", "secret_key": S3_SECRET}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TIPBOX_BLOBS_{name.upper()}", value)
+    return config.url
 
 
 @pytest.fixture(name="hosts")
@@ -393,6 +421,115 @@ def test_of_two_restores_into_one_database_one_is_done(
     assert ends == ["1", "restoring: the database that database.url names is not empty; name an empty one"]
     (done,) = (home for home in homes if Home(home).server_key.exists())
     assert [finding.check for finding in check_server(done) if not finding.ok] == []
+
+
+def test_a_restore_beside_a_living_server_removes_nothing_of_it(
+    bucket: str, keys: Path, organisations: list[Organisation], tmp_path: Path,
+    *, postgresql: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Tried out into an empty database, with the settings that the backup holds: the bucket is the living server's."""
+    seed, sent, made = new_seed(), envelope(organisations, PART), tmp_path / "backup"
+    host = Host.begin(tmp_path / "a", keys)
+    host.upload_whole(sent)
+    make_backup(host.home, made, PublicKey(xwing_public(seed)))
+    monkeypatch.setattr(blobs, "_S3_ABANDONED", timedelta(days=-1))
+    database = os.environ["TIPBOX_DATABASE_URL"]
+
+    for home, url in ((tmp_path / "b", new_database(postgresql)), (tmp_path / "c", "")):
+        monkeypatch.setenv("TIPBOX_DATABASE_URL", url)
+        with pytest.raises(InputRefused, match=r"may be running; name an empty bucket, prefix or folder in blobs\.url"):
+            restore_backup(home, seed, made)
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", database)
+    assert host.carries(sent, organisations[0], tmp_path / "out")
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+    monkeypatch.setenv("TIPBOX_BLOBS_URL", f"{bucket}-empty")
+    assert restore_backup(tmp_path / "d", seed, made).envelopes == 1
+    host.store.engine.dispose()
+
+
+def test_a_server_begun_anew_removes_nothing_of_the_one_before(
+    bucket: str, keys: Path, organisations: list[Organisation], tmp_path: Path,
+    *, postgresql: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A misspelt database is an empty one: with the same keys, no row of it names what lies in the bucket."""
+    sent = envelope(organisations, PART)
+    host = Host.begin(tmp_path / "a", keys)
+    host.upload_whole(sent)
+    monkeypatch.setattr(blobs, "_S3_ABANDONED", timedelta(days=-1))
+    database = os.environ["TIPBOX_DATABASE_URL"]
+
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+    with pytest.raises(InputRefused, match=r"may be running; .* or that database in database\.url"):
+        prepare_server(host.home, keys)
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", database)
+    assert host.carries(sent, organisations[0], tmp_path / "out")
+    host.store.engine.dispose()
+    assert bucket
+
+
+def test_a_restore_that_was_cut_off_is_not_repeated_over_a_server_that_lives(
+    keys: Path, organisations: list[Organisation], tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody restored it on another host in the meantime, into the same database."""
+    seed, sent, made = new_seed(), envelope(organisations, PART), tmp_path / "backup"
+    host = Host.begin(tmp_path / "a", keys)
+    host.upload_whole(sent)
+    make_backup(host.home, made, PublicKey(xwing_public(seed)))
+    host.store.engine.dispose()
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restore, "fill_server", cut)
+        with pytest.raises(KeyboardInterrupt):
+            restore_backup(tmp_path / "b", seed, made)
+    assert restore_backup(tmp_path / "c", seed, made).envelopes == 1
+    Home(tmp_path / "b").blobs.symlink_to(Home(tmp_path / "c").blobs)
+    with pytest.raises(InputRefused, match=r"may be running; name an empty"):
+        restore_backup(tmp_path / "b", seed, made)
+    Home(tmp_path / "b").blobs.unlink()
+    with pytest.raises(InputRefused, match=r"the database that database\.url names is in use by the server"):
+        restore_backup(tmp_path / "b", seed, made)
+    living = Host.begin(tmp_path / "c", keys)
+    assert living.carries(sent, organisations[0], tmp_path / "out")
+    living.store.engine.dispose()
+
+
+def test_a_label_that_was_lost_is_put_back(
+    bucket: str, keys: Path, organisations: list[Organisation], tmp_path: Path, s3: str
+) -> None:
+    host = Host.begin(tmp_path / "a", keys)
+    host.upload_whole(envelope(organisations, PART))
+    kept = blobs.S3Blobs(tmp_path, s3_config(s3, bucket.rpartition("/")[2]))
+    label = kept.label()
+
+    obstore.delete(kept._store, "label")
+    prepare_server(host.home, keys)
+    assert kept.label() == label
+    host.store.engine.dispose()
+
+
+def test_a_start_waits_for_the_blob_store_in_no_transaction(
+    hosts: tuple[Host, Host], organisations: list[Organisation], keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one host's does not answer, the others take tips."""
+    asked = blobs.LocalBlobs.label
+    taken: list[Sent] = []
+
+    def label(self: blobs.LocalBlobs) -> bytes | None:
+        if not taken:
+            taken.append(envelope(organisations))
+            other = ThreadPoolExecutor(1)
+            uploading = other.submit(hosts[0].upload, taken[0])
+            other.shutdown(wait=False)
+            uploading.result(20)
+        return asked(self)
+
+    monkeypatch.setattr(blobs.LocalBlobs, "label", label)
+    prepare_server(hosts[1].home, keys)
+    assert taken
 
 
 def test_a_backup_has_the_day_that_all_hosts_share(

@@ -88,7 +88,7 @@ def fill_server(
     try:
         migrate(engine)
         server = OpenServer(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
-        identity.must_be_free_for(server.blobs, server.keys.id)
+        identity.must_be_unlabelled(server.blobs)
         server.store.write(clear)
         counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
         # Newer manifests may have been in the folder before the restore; of one serial, what is there stays.
@@ -97,9 +97,13 @@ def fill_server(
             adopt(folder, server.store, listed, today)
         # After the rows: it is by this file that a folder counts as a server's (must_exist).
         write_file(folder.server_key, examined.secrets.keys.encode())
-        identity.claim_blobs(server.store, server.blobs)
-        sweep(server.store, server.blobs)
+        if server.blobs.local:
+            sweep(server.store, server.blobs)
+        # Not in a bucket: what a restore that was cut off left there is removed once the bucket is this server's.
         taken = [_replay(server, path, today) for path in acks]
+        findings = check_open_server(server, today)
+        # Last: it is by the label that a server counts as one that may be running, and nothing is restored over it.
+        identity.claim_blobs(server.store, server.blobs)
         return RestoreResult(
             day=examined.about.day,
             server=examined.about.server.hex(),
@@ -109,7 +113,7 @@ def fill_server(
             organisations=len(examined.organisations),
             onion_files=len(examined.secrets.onion),
             taken=taken,
-            findings=check_open_server(server, today),
+            findings=findings,
         )
     finally:
         engine.dispose()

@@ -30,10 +30,12 @@ from tipbox.server.backup.examine import examine_backup
 from tipbox.server.backup.fill import RestoreResult, fill_server
 from tipbox.server.config import FILE, Config, load
 from tipbox.server.home import MODE, Home
+from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import Calendar, must_agree
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.database_errors import explained
-from tipbox.server.storage.models import Envelope, Organisation
+from tipbox.server.storage.identity import must_be_unlabelled, must_be_unserved
+from tipbox.server.storage.models import Envelope, Organisation, Server
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep import upkeep_lock
 
@@ -68,6 +70,7 @@ def restore_backup(
         folder.path.mkdir(mode=MODE, parents=True, exist_ok=True)
         with ExitStack() as stack:
             stack.enter_context(upkeep_lock.alone_here(folder))
+            _must_not_be_served(folder)
             _must_be_empty(folder)
             if onion is not None:
                 _must_be_empty_onion(onion, examined.secrets.onion)
@@ -81,9 +84,10 @@ def restore_backup(
             _mark(folder, config)
             source.seek(0)
             day = today or days.today()
-            restored = fill_server(folder, config, Reader(source, seed), examined, today=day, acks=acks)
+            # Before the server is whole: from then on nothing is restored over it.
             if onion is not None:
                 write_onion(onion, examined.secrets.onion)
+            restored = fill_server(folder, config, Reader(source, seed), examined, today=day, acks=acks)
             # Last: until here every command, and the server, stays out.
             folder.restoring.unlink()
             fsync_folder(folder.path)
@@ -109,6 +113,26 @@ def _database(folder: Home, config: Config) -> Iterator[Store]:
 
 
 # --- where it goes ----------------------------------------------------------------------------------------------------
+
+
+def _must_not_be_served(folder: Home) -> None:
+    """Before what a restore that was cut off had left is removed: InputRefused when a server may use it by now.
+
+    Since then another host may have been restored into the same database, or the same bucket or mounted folder.
+    """
+    if not folder.restoring.exists():
+        return
+    config = load(folder.path)
+    must_be_unlabelled(open_blobs(folder, config.blobs))
+    if not config.database.url.get_secret_value():
+        return
+    engine = make_engine(folder, config)
+    try:
+        with explained("restoring"), engine.connect() as connection:
+            if inspect(connection).has_table(Server.__tablename__):
+                must_be_unserved(connection)
+    finally:
+        engine.dispose()
 
 
 def _must_be_empty(folder: Home) -> None:

@@ -109,6 +109,9 @@ class BlobStore(Protocol):
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """Remove what no row names and nobody is writing; how many. ``named`` reads the rows."""
 
+    def is_empty(self) -> bool:
+        """Whether there is no blob; a label is none."""
+
     def label(self) -> bytes | None:
         """What was written last by ``set_label``; None when nothing was."""
 
@@ -276,6 +279,10 @@ class LocalBlobs:
             self._remove(candidates[at : at + _SWEPT_AT_ONCE], named)
             for at in range(0, len(candidates), _SWEPT_AT_ONCE)
         )
+
+    def is_empty(self) -> bool:
+        """See BlobStore."""
+        return not self.unsettled() and not self._settled()
 
     def label(self) -> bytes | None:
         """See BlobStore."""
@@ -470,6 +477,15 @@ class S3Blobs:
             ]
         self.delete(abandoned)
         return len(abandoned)
+
+    def is_empty(self) -> bool:
+        """See BlobStore."""
+        import obstore
+
+        with _s3_errors(names_object=False):
+            # Names of blobs come before the label in the order of S3, so the first page says it.
+            pages = obstore.list(self._store, chunk_size=2)
+            return not any(_NAME.fullmatch(entry["path"]) for page in pages for entry in page)
 
     def label(self) -> bytes | None:
         """See BlobStore."""

@@ -18,11 +18,13 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.manifest import id_digits
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
 from tipbox.server.storage.blobs import BlobStore
-from tipbox.server.storage.models import Server
+from tipbox.server.storage.models import Envelope, Reply, Server
 from tipbox.server.storage.transactions import Store
 
 _LABEL: Final = re.compile(rb"tipbox blobs 1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
 """What lies in a store: the server's id, and a random name of the store."""
+_LOOKED_FOR: Final = 8
+"""Bodies of each kind by which a store without a label is known: one of them may be damaged."""
 
 
 def claim(home: Home, store: Store) -> None:
@@ -75,26 +77,60 @@ def claim_blobs(store: Store, blobs: BlobStore) -> None:
         InputRefused: the store is another server's, or not the one in which this server's bodies are.
         NetworkFailed: it does not answer.
     """
-    # Of two hosts that start at once, the second finds the first one's label.
-    store.write(lambda connection: _claim_blobs(connection, blobs))
-
-
-def _claim_blobs(connection: Connection, blobs: BlobStore) -> None:
-    row = connection.execute(select(Server.id, Server.blobs)).one_or_none()
-    if row is None or (blobs.local and connection.dialect.name == "sqlite"):
-        return  # without a row, the process that can read the server's keys comes later
+    if blobs.local and store.engine.dialect.name == "sqlite":
+        return
+    row = store.read(_claimed)
+    if row is None:
+        return  # the process that can read the server's keys comes later
     owner, noted = row
+    if noted is None:
+        # Once in the life of a server. Of two hosts that start at once, the second finds the first one's label.
+        noted = store.write(lambda connection: _claim_blobs(connection, blobs))
+    # Outside of transactions: while the blob store does not answer, no other host waits for this one.
     found = _label(blobs)
     if found is not None and found[0] != owner:
         raise _of_another(found[0])
-    if noted is None:
-        # Labelled by this server before: a restore, or a start that was cut off.
-        label = found[1] if found is not None else random_bytes(ID_SIZE)
-        if found is None:
-            blobs.set_label(f"tipbox blobs 1 {owner.hex()} {label.hex()}\n".encode())
-        connection.execute(update(Server).values(blobs=label))
+    if found is None and _has_one_of(store, blobs):
+        _set_label(blobs, owner, noted)  # somebody removed it: it is the right store, for our bodies are in it
     elif found is None or found[1] != noted:
         raise _elsewhere(blobs)
+
+
+def _claim_blobs(connection: Connection, blobs: BlobStore) -> bytes:
+    """Note the label of the store, and label it when nobody has; the label."""
+    owner, noted = connection.execute(select(Server.id, Server.blobs)).one()
+    if noted is not None:
+        return bytes(noted)
+    found = _label(blobs)
+    if found is not None and found[0] != owner:
+        raise _of_another(found[0])
+    # This server's, of a start that was cut off. With blobs it is that of another database, which may be in use: all
+    # that lies there would be swept away, for no row of this one names it.
+    if found is not None and not blobs.is_empty():
+        raise _in_use(found[0])
+    label = found[1] if found is not None else random_bytes(ID_SIZE)
+    if found is None:
+        _set_label(blobs, owner, label)
+    connection.execute(update(Server).values(blobs=label))
+    return label
+
+
+def _claimed(connection: Connection) -> tuple[bytes, bytes | None] | None:
+    """The server's id, and the label of the store of blobs; None before a server has run."""
+    row = connection.execute(select(Server.id, Server.blobs)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def _has_one_of(store: Store, blobs: BlobStore) -> bool:
+    """Whether one of a few bodies that rows name is there."""
+    names = store.read(
+        lambda connection: [
+            name
+            for column in (Envelope.blob, Reply.blob)
+            for name in connection.execute(select(column).where(column.is_not(None)).limit(_LOOKED_FOR)).scalars()
+        ]
+    )
+    return any(blobs.size(name) is not None for name in names if name is not None)
 
 
 def must_be_ours(connection: Connection, blobs: BlobStore) -> None:
@@ -107,11 +143,26 @@ def must_be_ours(connection: Connection, blobs: BlobStore) -> None:
         raise _elsewhere(blobs)
 
 
-def must_be_free_for(blobs: BlobStore, server: bytes) -> None:
-    """InputRefused when the store of blobs belongs to another server than the one with this id."""
+def must_be_unlabelled(blobs: BlobStore) -> None:
+    """InputRefused when the store of blobs is a server's, also that of the same id: it may be running."""
     found = _label(blobs)
-    if found is not None and found[0] != server:
-        raise _of_another(found[0])
+    if found is not None:
+        raise _in_use(found[0])
+
+
+def must_be_unserved(connection: Connection) -> None:
+    """InputRefused when a server's bodies are noted in this database: it was whole once, and may be running."""
+    owner = connection.execute(select(Server.id).where(Server.blobs.is_not(None))).scalar_one_or_none()
+    if owner is not None:
+        raise InputRefused(
+            f"restoring: the database that database.url names is in use by the server {id_digits(owner)}; "
+            "name an empty one. If a restore made it just before it was cut off, begin again with an empty --home, "
+            "database and blob store"
+        )
+
+
+def _set_label(blobs: BlobStore, owner: bytes, label: bytes) -> None:
+    blobs.set_label(f"tipbox blobs 1 {owner.hex()} {label.hex()}\n".encode())
 
 
 def _label(blobs: BlobStore) -> tuple[bytes, bytes] | None:
@@ -133,6 +184,13 @@ def _of_another(server: bytes) -> InputRefused:
     )
 
 
+def _in_use(server: bytes) -> InputRefused:
+    return InputRefused(
+        f"opening the blob store: the server {id_digits(server)} uses it with a database, and may be running; "
+        "name an empty bucket, prefix or folder in blobs.url, or that database in database.url"
+    )
+
+
 def _elsewhere(blobs: BlobStore) -> InputRefused:
     if blobs.local:
         return InputRefused(
@@ -141,7 +199,8 @@ def _elsewhere(blobs: BlobStore) -> InputRefused:
             "restore the backup"
         )
     return InputRefused(
-        "opening the blob store: the bodies of this server are in another bucket, prefix or folder; correct blobs.url"
+        "opening the blob store: the bodies of this server are in another bucket, prefix or folder; correct blobs.url. "
+        "If it is this one and its bodies were lost, restore the backup"
     )
 
 
