@@ -29,6 +29,16 @@ HEAD: Final = "effort"
 """The newest revision of the migrations: this version's schema."""
 _BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions of databases with Envelopes that no desk can open any more."""
+_LIBPQ: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Seconds, and milliseconds at last: within a minute, a host notices that PostgreSQL's is gone."""
+_KEPT_ALIVE: Final = (("tcp_keepalives_idle", 30), ("tcp_keepalives_interval", 10), ("tcp_keepalives_count", 3))
+"""The same on PostgreSQL's side, which drops then what the host had locked; by default that takes two hours."""
 _PRAGMAS: Final = (
     "journal_mode=WAL",  # readers do not wait for the writer, nor it for them
     "synchronous=FULL",  # a commit is on the disk when it returns
@@ -67,9 +77,21 @@ def make_engine(home: Home, config: Config) -> Engine:
             "opening the database: it is not on this machine, and database.url does not demand TLS; "
             "add ?sslmode=verify-full, and sslrootcert=FILE"
         )
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_size=2, pool_pre_ping=True, hide_parameters=True
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={name: value for name, value in _LIBPQ.items() if name not in url.query},
+        pool_size=2,
+        pool_pre_ping=True,
+        hide_parameters=True,
     )
+    event.listen(engine, "connect", _keep_alive)
+    return engine
+
+
+def _keep_alive(connection: Any, _record: Any) -> None:
+    connection.autocommit = True  # for the session, not for a transaction that is rolled back
+    connection.execute("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _KEPT_ALIVE))
+    connection.autocommit = False
 
 
 def _hosts(url: URL) -> list[str]:

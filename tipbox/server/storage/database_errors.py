@@ -34,10 +34,12 @@ _SQLITE: Final = {
 """By primary result code."""
 _PRIMARY: Final = 0xFF
 _POSTGRESQL: Final = {
+    "25P03": "PostgreSQL ended a transaction that stood still; look why this host was that slow, and try again",
     "28": "PostgreSQL does not let this user in; check user and password in database.url",
     "3D": "PostgreSQL has no database of this name; make it with createdb, or correct database.url",
     "42501": "this user may not change the tables; give it the database with ALTER DATABASE … OWNER TO …",
     "53300": "PostgreSQL has no connection to spare; raise its max_connections",
+    "57": "PostgreSQL ended the connection or the statement; look into its log, and try again",
     "57P03": "PostgreSQL is starting or stopping; try again",
     # What two processes that make the same tables at the same time bring upon each other.
     "23505": "another process makes the tables at the same time; start again",
@@ -50,8 +52,8 @@ _POSTGRESQL: Final = {
 
 _NOT_THE_PROGRAM: Final = frozenset({*_SQLITE, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 """Primary result codes of SQLite that files, disks and other processes bring; all others are bugs."""
-_NOT_THE_PROGRAM_CLASSES: Final = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
-"""The same of PostgreSQL: classes of SQLSTATE."""
+_NOT_THE_PROGRAM_STATES: Final = frozenset({"08", "25P03", "28", "3D", "53", "57", "58", "XX"})
+"""The same of PostgreSQL: SQLSTATEs, or their classes."""
 
 
 def no_room(error: Exception | None) -> bool:
@@ -83,7 +85,7 @@ def _is_of_the_program(error: DBAPIError | sqlite3.Error) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is None:  # libpq gives none for a connection that was lost
         return not isinstance(error, OperationalError)
-    return state[:2] not in _NOT_THE_PROGRAM_CLASSES
+    return state not in _NOT_THE_PROGRAM_STATES and state[:2] not in _NOT_THE_PROGRAM_STATES
 
 
 def explain(doing: str, error: SQLAlchemyError | sqlite3.Error) -> TipboxError:

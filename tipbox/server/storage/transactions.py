@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, PoolProxiedConnection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
@@ -37,6 +37,10 @@ class Deletion:
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
+MOST_IDLE: Final = "30s"
+"""For which PostgreSQL lets a transaction that holds the ledger stand still. Its host may be gone, of which nobody is
+told, and every writer waits for it; what work does between two statements takes milliseconds."""
+_IDLE: Final = "idle_in_transaction_session_timeout"
 _WAIT_FOR_READERS: Final = 100
 """Milliseconds for which emptying the log waits for those who read from it; they read for a few."""
 DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
@@ -103,7 +107,12 @@ class Store:
         # A transaction of SQLite sees one state by itself; PostgreSQL has to be asked for it.
         reader = self._reader if self._sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with reader.connect() as connection:
-            yield connection
+            if not self._sqlite:
+                connection.execute(select(let_stand_still()))
+            try:
+                yield connection
+            finally:
+                _roll_back(connection)
 
     @contextmanager
     def one_at_a_time(self, number: int, file: AbstractContextManager[None]) -> Iterator[None]:
@@ -117,9 +126,13 @@ class Store:
             if self._sqlite:
                 yield
                 return
-            with self.engine.begin() as connection:
-                connection.execute(select(func.pg_advisory_xact_lock(number)))
-                yield
+            with self.engine.connect() as connection:
+                connection.execute(select(let_stand_still(), func.pg_advisory_xact_lock(number)))
+                try:
+                    yield
+                finally:
+                    # What was done alone is done, also when the connection of its lock was lost meanwhile.
+                    _roll_back(connection)
 
     def forget(self) -> None:
         """Give up the connections: the values of a statement lie in its connection until it is run again.
@@ -175,12 +188,19 @@ class Store:
             except Exception as error:  # noqa: BLE001 (handed to the one who asked)
                 return {place: (None, _translate(error))}
             return {place: (value, None)}
+        is_committing = False
         try:
             with self._transaction() as connection:
-                return {place: self._in_group(connection, work) for place, work in writes}
-        except (DBAPIError, _PartialWrite):
+                outcomes = {place: self._in_group(connection, work) for place, work in writes}
+                is_committing = True
+        except (DBAPIError, _PartialWrite) as error:
+            # PostgreSQL may have committed, and its answer was lost: work that is repeated would find its own effects,
+            # and take them for somebody else's. SQLite has rolled back when it says so.
+            if is_committing and not self._sqlite:
+                return {place: (None, _translate(error)) for place, _ in writes}
             # One of them broke the transaction: each gets its own, so that the others are not lost with it.
             return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
+        return outcomes
 
     def _empty_log(self) -> None:
         """Write SQLite's log into the database, where deleted rows are overwritten, and durably cut it to nothing."""
@@ -200,7 +220,8 @@ class Store:
     def _transaction(self) -> Iterator[Connection]:
         with self._turns(), self.engine.begin() as connection:
             if not self._sqlite:  # one writer at a time, as SQLite has it, so that quotas are exact
-                connection.execute(select(Ledger.id).with_for_update())
+                idle = func.set_config(_IDLE, MOST_IDLE, True)
+                connection.execute(select(idle, Ledger.id).with_for_update())
             yield connection
 
     def _in_group(self, connection: Connection, work: Work) -> Outcome:
@@ -224,6 +245,17 @@ class Store:
         if savepoint is not None:
             savepoint.commit()
         return value, None
+
+
+def let_stand_still() -> ColumnElement[str]:
+    """What lets a transaction of PostgreSQL stand still for as long as it takes, once it is selected in it."""
+    return func.set_config(_IDLE, "0", True)
+
+
+def _roll_back(connection: Connection) -> None:
+    """End a transaction that changed nothing; without its connection it has ended."""
+    with suppress(DBAPIError):
+        connection.rollback()
 
 
 class _PartialWrite(Exception):
