@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tipbox.errors import InputRefused, TipboxError
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import new_seed, xwing_public
 from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.formats.mailbox_list import MailboxList, encode_tokens
 from tipbox.server.backup import restore
@@ -295,6 +297,27 @@ def test_a_download_goes_on_at_another_host_and_what_is_delivered_counts_at_all(
     assert new["name"] == f"{one.name}-2-1.bundle"
     listed = MailboxList.parse(here.sources.post("/api/mailbox", data=encode_tokens(box.tokens)).data)
     assert [entry.id for entry in listed.entries] == [reply.id]
+
+
+def test_what_is_sealed_to_a_revoked_key_is_carried_no_further(
+    hosts: tuple[Host, Host], organisations: list[Organisation]
+) -> None:
+    """Whoever has the key could read an export that is handed out until the day ends."""
+    one, (here, there) = organisations[0], hosts
+    here.upload(envelope([one]))
+    (before,) = here.volumes(one)
+    newer = replace(one, seed=new_seed())
+    revoking = newer.manifest(serial=(2, 1))
+    with open_server(here.home) as server:
+        assert adopt(server.home, server.store, ManifestFile(revoking, revoking.encode()), days.today())
+
+    answer = there.couriers.get(f"/courier/bundles/{one.name}/{before['name']}")
+    assert answer.status_code == 404
+    (after,) = there.volumes(one)
+    assert after["name"] != before["name"]
+    whole = io.BytesIO(there.fetch(one, after["name"], "0-"))
+    assert len(list(Bundle(whole, one.id, newer.find_key).items)) > 1
+    assert there.volumes(one) == [after], "made once"
 
 
 def test_a_courier_s_request_opens_no_connection(hosts: tuple[Host, Host], organisations: list[Organisation]) -> None:

@@ -21,10 +21,11 @@ from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base import padding
 from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS
 from tipbox.formats.base.primitives import sha256
-from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, Head, Index, ItemEntry, Receipt
+from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, BundleHeader, Head, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_write import Volume
 from tipbox.formats.bundles.report import Report, TakenBundle
 from tipbox.formats.bundles.stamps import stamp
+from tipbox.formats.manifest import Manifest, ReceivingKey
 from tipbox.server.config import LARGEST_VOLUME
 from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.blobs import BlobStore
@@ -144,6 +145,11 @@ class PreparedVolume:
         return int(self.name.rsplit("-", 2)[2].removesuffix(".bundle"))
 
     @property
+    def reader_key(self) -> bytes:
+        """The id of the key that opens it."""
+        return BundleHeader.parse(self.sealed.header).key
+
+    @property
     def envelopes(self) -> list[bytes]:
         """The ids of its Envelopes."""
         return [entry.hash for entry in self.sealed.entries if entry.kind == ENVELOPE]
@@ -162,8 +168,8 @@ class PreparedVolume:
         return self.sealed.pieces(open_item, begin)
 
 
-def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[PreparedVolume]:
-    """The volumes of a new export.
+def reader_of(server: OpenServer, organisation: str, today: date) -> tuple[Manifest, ReceivingKey]:
+    """The manifest in force of an organisation, and the key to which an export of that day is sealed.
 
     Raises:
         NotFound: no such organisation here.
@@ -172,9 +178,18 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
     listed = find_by_name(server.store, organisation)
     if listed is None:
         raise NotFound(f"exporting to {organisation}: there is no such organisation on this server")
-    manifest = listed.manifest
-    manifest.check(today)
-    key = manifest.current_key(today)
+    listed.manifest.check(today)
+    return listed.manifest, listed.manifest.current_key(today)
+
+
+def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[PreparedVolume]:
+    """The volumes of a new export.
+
+    Raises:
+        NotFound: no such organisation here.
+        NoCurrentKey: its manifest names no receiving key for this day.
+    """
+    manifest, key = reader_of(server, organisation, today)
     start = server.store.write(lambda connection: _begin(connection, manifest.id, today))
     intact = _stamped(server, [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)])
     volumes = _bounded(plan(intact))

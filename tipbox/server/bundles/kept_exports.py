@@ -15,9 +15,11 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, 
 
 from tipbox.files.lock import exclusive
 from tipbox.formats.base.primitives import sha256
-from tipbox.server.bundles.export import PreparedVolume, are_there, prepare_volumes
+from tipbox.formats.manifest import key_id
+from tipbox.server.bundles.export import PreparedVolume, are_there, prepare_volumes, reader_of
 from tipbox.server.storage.models import Organisation, StoredVolume
 from tipbox.server.storage.open_server import OpenServer
+from tipbox.server.storage.organisations import find_by_name
 from tipbox.server.storage.transactions import Store
 
 _LOCK_SIZE: Final = 8
@@ -33,14 +35,18 @@ class ListedVolume:
 
 
 def present_export(server: OpenServer, organisation: str, today: date) -> list[ListedVolume]:
-    """The volumes of today's export. It is made once a day, after ``forget``, and when Envelopes have gone.
+    """The volumes of today's export. It is made once a day, after ``forget``, and when Envelopes or its key have gone.
 
     Raises:
         NotFound: no such organisation here.
         NoCurrentKey: its manifest names no receiving key for this day.
     """
     with _alone(server, organisation):
-        before = [one for one in _kept(server.store, organisation) if one.is_of(today)]
+        _, key = reader_of(server, organisation, today)
+        wanted = key_id(key.public)
+        kept = [one for one in _kept(server.store, organisation) if one.is_of(today)]
+        # Of a key that was revoked since: others may have it.
+        before = kept if all(one.prepared.reader_key == wanted for one in kept) else []
         if before and all(are_there(server, one.prepared.envelopes) for one in before):
             return [ListedVolume(one.prepared.name, one.size) for one in before]
         prepared = prepare_volumes(server, organisation, today)
@@ -49,8 +55,14 @@ def present_export(server: OpenServer, organisation: str, today: date) -> list[L
 
 
 def find_volume(server: OpenServer, organisation: str, name: str) -> PreparedVolume | None:
-    """A volume of the present export or of the one before, so that a download goes on beside a new one."""
-    return next((one.prepared for one in _kept(server.store, organisation, name) if one.prepared.name == name), None)
+    """A volume of the present export or of the one before, so that a download goes on beside a new one.
+
+    None also when the manifest in force does not name its key any more.
+    """
+    listed = find_by_name(server.store, organisation)
+    keys = {key_id(key.public) for key in listed.manifest.keys} if listed is not None else set()
+    volumes = (one.prepared for one in _kept(server.store, organisation, name))
+    return next((one for one in volumes if one.name == name and one.reader_key in keys), None)
 
 
 def forget(server: OpenServer, organisation: str) -> None:
