@@ -6,6 +6,7 @@ believe in a jump.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from time import monotonic
@@ -42,16 +43,19 @@ class Calendar:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._asked = -_ASK_AGAIN
+        self._wall = 0.0
         self._told: datetime | None = None
 
     def __call__(self) -> date:
         """Today."""
         if not _is_shared(self._store):
             return days.today()
-        if self._told is None or monotonic() - self._asked >= _ASK_AGAIN:
+        # Also by the wall clock: a host that sleeps, or is moved, does not count that by the other one.
+        passed = max(monotonic() - self._asked, abs(time.time() - self._wall))
+        if self._told is None or passed >= _ASK_AGAIN:
             self._told = self._store.read(_now)
             # After the answer: midnight may come late by the time that took, and never early.
-            self._asked = monotonic()
+            self._asked, self._wall = monotonic(), time.time()
         return (self._told + timedelta(seconds=monotonic() - self._asked)).date()
 
 

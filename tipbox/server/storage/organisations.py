@@ -139,12 +139,12 @@ def find_by_name(store: Store, name: str) -> ManifestFile | None:
 def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
     """Take a manifest when its serial is higher than that of the one in force; whether it was taken.
 
-    One whose life has not begun does not take the place of another.
+    One whose life has not begun does not take the place of another. Nor is one taken of an organisation that was
+    removed, unless it is newer than all that were in force.
 
     Raises:
         IdentityChanged: the organisation's identity key is pinned, and is another one.
-        InputRefused: there are too many organisations, another one has the same name, or a higher serial was in force
-            before the organisation was removed.
+        InputRefused: there are too many organisations, or another one has the same name.
     """
     is_taken = store.write(lambda connection: _adopt(connection, listed, today))
     if is_taken:
@@ -171,7 +171,6 @@ def _adopt(connection: Connection, listed: ManifestFile, today: date) -> bool:
             "ask both, sources could not tell them apart"
         )
     _pin(connection, manifest)
-    _refuse_revoked(connection, manifest)
     if _was_removed(connection, manifest):
         return False
     connection.execute(delete(StoredManifest).where(StoredManifest.organisation == manifest.id))
@@ -187,26 +186,17 @@ def remember(connection: Connection, organisation: bytes, serial: tuple[int, int
     )
 
 
-def _refuse_revoked(connection: Connection, manifest: Manifest) -> None:
-    """InputRefused for one that is older than what was ever in force: its keys may be in others' hands."""
-    highest = connection.execute(
-        select(StoredManifest.generation, StoredManifest.number).where(StoredManifest.organisation == manifest.id)
-    ).one_or_none()
-    if highest is not None and manifest.serial < (highest[0], highest[1]):
-        raise InputRefused(
-            f"taking the key manifest of {manifest.organisation}: a newer one, {highest[0]}.{highest[1]}, was in force "
-            "here before, so this one may be revoked; ask the organisation for its newest"
-        )
-
-
 def _was_removed(connection: Connection, manifest: Manifest) -> bool:
-    """Whether it is the very manifest with which its organisation was removed: other hosts may have it in --keys."""
+    """Whether its organisation was removed with it or a newer one.
+
+    Its keys may be in others' hands, so it is not taken; but other hosts may have it in --keys, and must start.
+    """
     last = connection.execute(
         select(StoredManifest.generation, StoredManifest.number).where(
             StoredManifest.organisation == manifest.id, StoredManifest.data.is_(None)
         )
     ).one_or_none()
-    return last is not None and manifest.serial == (last[0], last[1])
+    return last is not None and manifest.serial <= (last[0], last[1])
 
 
 def remove(home: Home, store: Store, name: str) -> bool:
