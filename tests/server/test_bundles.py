@@ -176,7 +176,7 @@ def test_volumes_end_at_their_bounds_and_a_large_envelope_stays_whole() -> None:
 
 
 def test_what_is_kept_of_two_exports_fits_below_the_floor_of_the_disk(organisations: list[Organisation]) -> None:
-    """The present one and the one before: a full disk never prevents carrying."""
+    """Present and one before in the database, and SQLite's log with a new one: a full disk never prevents carrying."""
     one = organisations[0]
     index = Index(days.today(), OUTWARD, one.id, b"", 1, (), server_key=one.public)
 
@@ -189,7 +189,7 @@ def test_what_is_kept_of_two_exports_fits_below_the_floor_of_the_disk(organisati
 
     each = (kept(MAX_ITEMS) - kept(1)) / (MAX_ITEMS - 1)
     assert 200 < each < 300
-    assert 2 * MOST_ENVELOPES * each <= SMALL_FREE
+    assert 3 * MOST_ENVELOPES * each <= SMALL_FREE
 
 
 def test_no_such_organisation(server: Here, tmp_path: Path) -> None:

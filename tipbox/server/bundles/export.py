@@ -38,8 +38,9 @@ from tipbox.server.storage.transactions import DISK_FULL
 _FIRST_ITEMS: Final = MAX_ITEMS - 1
 """Envelopes in a volume; one item is left for the report."""
 MOST_VOLUMES: Final = 1000
-MOST_ENVELOPES: Final = 2**17
-"""Of one export: what couriers' process keeps of two (about 240 bytes an Envelope) fits below the floor of the disk."""
+MOST_ENVELOPES: Final = 2**16
+"""Of one export: what is kept of two (about 240 bytes an Envelope), and a third time in SQLite's log until that is
+emptied, fits below the floor of the disk."""
 _REPORT_LENGTH: Final = 4
 _BATCH: Final = 500
 """Ids in one statement: databases bound the number of its values."""
