@@ -166,6 +166,22 @@ def test_an_organisation_is_added_only_with_the_digits_of_its_identity(server: P
     assert "here already" in run(server, "add-organisation", given, "--digits", digits, expect=2).stderr
 
 
+def test_an_organisation_with_which_the_server_does_not_start_is_not_kept(server: Path, tmp_path: Path) -> None:
+    """Another one may show the same name: left there, it would keep the server down."""
+    organisation = Organisation("ili")
+    given, kept, asked = tmp_path / "ili.json", tmp_path / "etc" / "keys" / "ili.json", tmp_path / "asked"
+    given.write_bytes(organisation.manifest().encode())
+    (tmp_path / "bin" / "systemctl").write_text(f'#!/bin/sh\necho "$@" >>{asked}\n[ ! -e {kept} ]\n')
+    (tmp_path / "bin" / "journalctl").write_text("#!/bin/sh\necho another organisation shows the same name\n")
+    (tmp_path / "bin" / "journalctl").chmod(0o755)
+
+    done = run(server, "add-organisation", given, "--digits", id_digits(organisation.id), expect=1)
+    assert "the server does not start with ili, so it was not taken" in done.stderr
+    assert "another organisation shows the same name" in done.stderr
+    assert not kept.exists()
+    assert asked.read_text() == 2 * "restart tipbox.service tipbox-courier.service\n"
+
+
 def test_a_manifest_that_must_not_be_used_adds_nobody(server: Path, tmp_path: Path) -> None:
     value = json.loads(Organisation("ili").manifest().encode())
     value["name"] = "Somebody else"
