@@ -106,8 +106,11 @@ class Trace:
     def _within(self, path: str) -> bool:
         # The shared memory of SQLite's WAL is rebuilt from the WAL after a crash: it is never synced, by design.
         # A nameless file (O_TMPFILE) is gone after a crash, synced or not; giving it a name is refused below.
+        # The names in outgoing/ are of empty folders on which locks are held, one for each organisation: nothing that
+        # was answered is in them, and whoever needs one makes it again. A file in one of them would be seen.
         inside = path == self.home or path.startswith(f"{self.home}/")
-        return inside and not path.endswith("-shm") and not _NAMELESS.search(path)
+        is_of_locks = path == f"{self.home}/outgoing"
+        return inside and not is_of_locks and not path.endswith("-shm") and not _NAMELESS.search(path)
 
     def _changed(self, path: str, line: int) -> None:
         if self._within(path):
