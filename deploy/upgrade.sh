@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts a newer tipbox in place of the one that runs: copy, switch, migrate, health check. When the new one is not well,
 # program and data are again what they were. Nobody can connect before the new one was judged. When it was cut
-# off in the middle, it first takes back what was begun.
+# off in the middle, it first takes back what was begun. PostgreSQL it cannot take back, and says so.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -127,6 +127,9 @@ copy_state() {
     run mv -T "$COPY/state.part" "$COPY/state"
 }
 
+# Not SQLite, which is a file of the state folder.
+on_postgresql() { grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml"; }
+
 # Can be done again when it was cut off itself.
 roll_back() {
     local unit
@@ -148,6 +151,10 @@ roll_back() {
     # What is in it, not itself: the folder keeps its owner and mode.
     run find "$STATE" -mindepth 1 -delete
     copy_folder "$COPY/state" "$STATE"
+    if on_postgresql; then
+        say "not the database: PostgreSQL keeps what the new version made of it. Where the old version says that a newer one"
+        say "migrated it, stop tipbox and tipbox-courier on every host, restore your dump, and start them"
+    fi
     verdict
     open_listeners || say "the listeners do not start"
 }
@@ -198,7 +205,7 @@ need_debian
 [[ $DRY ]] || booted || die "systemd does not run here"
 [[ $DRY || -e $OPT/current ]] || die "tipbox is not installed; use install.sh"
 choose_release "$wheel" "$wheelhouse" "$signers"
-if grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" && [[ ! $database_is_saved ]]; then
+if on_postgresql && [[ ! $database_is_saved ]]; then
     die "the database is PostgreSQL, which this cannot copy: make a dump (pg_dump), then add --database-is-saved"
 fi
 if [[ -d $COPY/state ]]; then
@@ -257,6 +264,8 @@ if [[ $well == no ]]; then
         forget_all
         die "the upgrade was taken back, and the old version runs; report the lines above"
     fi
+    ! on_postgresql || die "program and units were taken back, PostgreSQL was not, and the old version is not well on it;
+restore your dump as said above; the data of before is also in $COPY/old"
     die "the upgrade was taken back, but the old version is not well either; its data is also in $COPY/old"
 fi
 verdict
