@@ -109,9 +109,11 @@ def s3() -> Iterator[str]:
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *(f"-{name}.port.grpc={port}" for name, port in grpc.items()),
         ]
-        with service(Path(sys.executable).parent / "weed", "server", *options, cwd=folder):
+        with service(Path(sys.executable).parent / "weed", "server", *options, cwd=folder) as process:
             address = f"http://127.0.0.1:{ports['s3']}"
-            until(lambda: bucket_made(address), 60)
+            # Four servers that find each other one by one; on a busy machine that takes minutes.
+            until(lambda: process.poll() is not None or bucket_made(address), 300)
+            assert process.poll() is None, (folder / "output").read_text(errors="replace")[-2000:]
             yield address
 
 
