@@ -732,14 +732,12 @@ def test_an_upgrade_that_is_not_well_is_taken_back(installed: Installed, kit: Ki
     with zipfile.ZipFile(kit.wheel) as wheel:
         check = wheel.read("tipbox/server/upkeep/check.py")
         run = wheel.read("tipbox/server/storage/database.py")
-    migrates = rb"( +)if current != HEAD:\n"
-    assert len(re.findall(migrates, run)) == 2
-    changed = re.sub(
-        migrates,
-        rb'\1connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS newer (id INTEGER)")\n\g<0>',
+    changed, found = re.subn(
+        rb"(?s)(\ndef migrate\(.*?\n( +)current = _revision\(connection\)\n)",
+        rb'\1\2connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS newer (id INTEGER)")\n',
         run,
-        count=1,  # the first is that of migrate()
     )
+    assert found == 1, "nothing was put into the migration"
     broken = check + b"\n\ndef _ledger(server: OpenServer, _today: date) -> Finding:\n    raise RuntimeError\n"
     broken += b"\n\n_CHECKS = tuple(_ledger if one.__name__ == '_ledger' else one for one in _CHECKS)\n"
     files = {"tipbox/server/upkeep/check.py": broken, "tipbox/server/storage/database.py": changed}
