@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -160,34 +160,40 @@ def run(arguments: Sequence[str]) -> int:
 
 
 _STOPPING: Final = (
-    signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM,
-    signal.SIGPROF, signal.SIGXCPU, signal.SIGPWR, signal.SIGIO,
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
+    signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU, signal.SIGPWR, signal.SIGIO,
 )  # fmt: skip
 """Asking to stop, a terminal that closes, and all else that would end a command at once, with what it had half done."""
 
 
+def _on_stopping(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, handler)
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # Once: a second Ctrl-C must not cut short the removal of what is half done. SIGKILL is left for one that hangs.
+    _on_stopping(_pass_over)
     raise KeyboardInterrupt
 
 
+def _pass_over(_signal: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN, which a process that is started meanwhile would inherit."""
+
+
 def main() -> None:
-    """The entry point of the program. Being asked to stop ends a command as Ctrl-C does: nothing half-done is left."""
-    code: int = Exit.STOPPED
+    """Run the command of sys.argv and exit. Being asked to stop ends it as Ctrl-C does: nothing half-done is left."""
     try:
-        for number in _STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-                signal.signal(number, _stop)
+        _on_stopping(_stop)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # an old locale lacks the characters of many names
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # before the command began, or while its end was reported
-        click.echo("tipbox: stopped", err=True)
-    try:
         # While the interpreter itself ends, an exception would only be printed; the default is to end at once.
-        for number in (*_STOPPING, signal.SIGINT):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
-    except KeyboardInterrupt:
+        _on_stopping(signal.SIG_DFL)
+    except KeyboardInterrupt:  # before the command began, or while its end was reported; it comes only once
+        click.echo("tipbox: stopped", err=True)
         code = Exit.STOPPED
+        _on_stopping(signal.SIG_DFL)
     sys.exit(code)

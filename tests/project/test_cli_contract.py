@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -451,30 +452,89 @@ def test_plain_http_never_meets_a_network(run: Run, desks: Desks, tmp_path: Path
     assert not (tmp_path / "h").exists()
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGXCPU]
-)
+STOPPING = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU]
+ENTRIES = {
+    "program": "runpy.run_path({program!r}, run_name='__main__')",
+    "module": "runpy.run_module('tipbox', run_name='__main__', alter_sys=True)",
+}
+
+
+def stopped_at(moment: str, entry: str, signum: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Run ``tipbox --version`` by one of its entries, with the code that brings the signal."""
+    program = str(Path(sysconfig.get_path("scripts")) / "tipbox")
+    code = (
+        "import atexit, os, runpy, signal, sys\n"
+        # As a terminal leaves them: in the background of a shell some are ignored.
+        "for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:\n"
+        "    signal.signal(number, signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.argv = ['tipbox', '--version']\n"
+        f"def stop(*_, **__): os.kill(os.getpid(), {int(signum)})\n"
+        f"{moment}\n{ENTRIES[entry].format(program=program)}\n"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("signum", STOPPING)
+@pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [
-        ("cli.Terminal = lambda **_: os.kill(os.getpid(), SIGNUM)", lambda _: 130),
-        ("atexit.register(lambda: os.kill(os.getpid(), SIGNUM))", lambda signum: -signum),
+        ("from tipbox import cli\ncli.Terminal = stop", lambda _: 130),
+        ("from tipbox import cli\ncli._as_error = cli.tipbox = stop", lambda _: 130),
+        ("from tipbox import cli\ncli.Terminal.finish = stop", lambda _: 130),
+        ("atexit.register(stop)", lambda signum: -signum),
     ],
-    ids=["starting", "ending"],
+    ids=["starting", "running", "reporting", "ending"],
 )
 def test_being_stopped_while_it_starts_or_ends_prints_no_traceback(
-    signum: signal.Signals, moment: str, expected: Callable[[int], int]
+    signum: signal.Signals, entry: str, moment: str, expected: Callable[[int], int]
 ) -> None:
-    code = (
-        "import atexit, os, signal, sys\nfrom tipbox import cli\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
-        f"{moment.replace('SIGNUM', str(int(signum)))}\n"
-        "sys.argv = ['tipbox', '--version']\ncli.main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = stopped_at(moment, entry, signum)
     assert done.returncode == expected(signum)
     assert done.stderr in ("", "tipbox: stopped\n")
+
+
+@pytest.mark.parametrize("signum", STOPPING)
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("module", ["tipbox.cli", "click", "tipbox.errors"])
+def test_being_stopped_while_modules_are_imported_prints_nothing(
+    signum: signal.Signals, entry: str, module: str
+) -> None:
+    finder = (
+        "class Finder:\n"
+        "    @staticmethod\n"
+        f"    def find_spec(name, *_): stop() if name == {module!r} else None\n"
+        "sys.meta_path.insert(0, Finder)"
+    )
+    done = stopped_at(finder, entry, signum)
+    assert (done.returncode, done.stdout, done.stderr) == (-signum, "", "")
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("second", STOPPING)
+def test_a_second_signal_does_not_cut_the_cleaning_up_short(first: signal.Signals, second: signal.Signals) -> None:
+    command = (
+        "from tipbox import cli\n"
+        "class Command:\n"
+        "    @staticmethod\n"
+        "    def main(**_):\n"
+        "        try:\n"
+        "            stop()\n"
+        "        finally:\n"
+        f"            os.kill(os.getpid(), {int(second)})\n"
+        "            print('cleaned up', flush=True)\n"
+        "cli.tipbox = Command"
+    )
+    done = stopped_at(command, "module", first)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "tipbox: stopped\n")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
+def test_what_whoever_started_it_ignores_stays_ignored(signum: signal.Signals) -> None:
+    moment = f"signal.signal({int(signum)}, signal.SIG_IGN)\natexit.register(stop)\nstop()"
+    done = stopped_at(moment, "module", signum)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- backups ---------------------------------------------------------------------------------------------------------

@@ -97,9 +97,11 @@ print(json.dumps([time.time(), time.localtime().tm_hour, waited, sorted(os.envir
 ASKS = re.compile(r"\b(date|datetime)\.(now|today|utcnow)\(|\btime\.(time|time_ns|gmtime|localtime|ctime)\(")
 MOMENTS = {
     "tests/faults/test_canary.py": "seconds",
+    "tests/load/test_circuits.py": "when counts of a minute end",
     "tests/project/test_clocks.py": "this file",
     "tests/upkeep/test_seized.py": "the moments that nothing may tell",
     "tests/upkeep/test_settle.py": "a file's time",
+    "tipbox/desk/custody/chain.py": "the time of an act",
     "tipbox/formats/base/days.py": "the one place",
     "tipbox/server/backup/create.py": "the age of a file",
     "tipbox/server/storage/blobs.py": "the age of an upload",
