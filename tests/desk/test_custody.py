@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.keys.destroy import KEPT_DAYS, destroy
 from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.records import CustodyChain, CustodyEvent, Draft, Organisation, Traffic
-from tipbox.desk.vault.vault import Vault
+from tipbox.desk.vault.vault import STORE_FILE, Vault
 from tipbox.formats.bundles.bundle import Head
 from tipbox.formats.bundles.stamps import stamp_head
 
@@ -129,6 +131,38 @@ def test_every_act_writes_its_event(desks: Desks, desk: Desk, server: Exporter, 
         "canaries", "copy", "forget", "outbox", "rotate", "publish", "destroy", "unpin",
     ]  # fmt: skip
     assert {event.act for event in events(desk)} == ACTS - {"upgrade"}  # of kept vaults only: test_vault_versions.py
+
+
+@pytest.mark.parametrize("after", ["event", "custody", "traffic"])
+def test_an_act_while_the_chain_is_read_is_no_change(
+    desk: Desk, server: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """Another command begins to write after each kind of record that was read: it waits, or is not seen."""
+    desk.take(server.export(tmp_path / "1", desk.manifest, []))
+    acknowledged(server, desk, tmp_path / "o1")
+    with desk.open() as vault, ExitStack() as others:
+
+        def write() -> None:
+            other = others.enter_context(sqlite3.connect(desk.vault / STORE_FILE, timeout=0, isolation_level=None))
+            with suppress(sqlite3.OperationalError):  # it would wait until the chain was read
+                other.execute("DELETE FROM record WHERE kind IN ('event', 'custody', 'traffic')")
+
+        def read(kind: str, *rest: bytes) -> Any:
+            yield from found(kind, *rest)
+            if kind == after:
+                write()
+
+        def get(kind: str, ident: bytes) -> Any:
+            record = one(kind, ident)
+            if kind == after:
+                write()
+            return record
+
+        found, one = vault.all, vault.get
+        monkeypatch.setattr(vault, "all", read)
+        monkeypatch.setattr(vault, "get", get)
+        seen = check_chain(vault)
+    assert (seen.problem, [event.act for event in seen.events][-1]) == ("", "outbox")
 
 
 def test_an_act_that_fails_leaves_no_event(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:

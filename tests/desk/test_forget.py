@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
 
-from support.commands import Run
+from support.commands import Run, on_terminal
 from support.desk import PASSWORD, TODAY, Desk, Desks, Envelope, Exporter, acknowledged, listed, seal_tip
 from tipbox.desk import replies, tips
 from tipbox.desk.custody.chain import check_chain
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.reads_date
 
 
 @pytest.fixture
-def options(desk: Desk, tmp_path: Path) -> tuple[object, ...]:
+def options(desk: Desk, tmp_path: Path) -> tuple[str | Path, ...]:
     secret = tmp_path / "secret"
     write_file(secret, PASSWORD)
     return ("--vault", desk.vault, "--passphrase-file", secret)
@@ -72,6 +73,24 @@ def test_without_a_reason_nothing_is_forgotten(
     assert run("desk", "forget", *options, tip or sealed.id.hex(), "--reason", reason, "--json").error == error
     assert run("desk", "forget", *options, sealed.id.hex()[:7], "--reason", "spam", "--json").error == "short-id"
     assert len(listed(desk)) == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--reason", "-")])
+def test_a_reason_need_not_stand_on_a_command_line(
+    run: Run, options: tuple[str | Path, ...], desks: Desks, desk: Desk, *, tmp_path: Path, server: Exporter,
+    more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A shell keeps what stands there."""
+    one, two = seal_tip(desks.manifests), seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [one, two]))
+    code, said = on_terminal(("desk", "forget", *options, one.id.hex(), "--yes", *more), "Спам\n".encode())
+    assert code == 0, said
+    monkeypatch.setattr("sys.stdin", io.StringIO("asked to\n"))
+    done = run("desk", "forget", *options, two.id.hex(), *more, "--json")
+    assert (done.code, done.err and done.error) == ((0, "") if more else (2, "usage"))
+    with desk.open() as vault:
+        reasons = [event.reason for event in check_chain(vault).events if event.act == "forget"]
+    assert reasons == ["Спам", "asked to"][: 1 + len(more[:1])]
 
 
 def parts(desks: Desks, message: bytes = b"one") -> list[Envelope]:

@@ -32,6 +32,7 @@ from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.key_stick import Stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.outbox import write_outbox
+from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.records import Tip, Traffic
 from tipbox.desk.vault.vault import INCOMING, TIPS, Vault
 from tipbox.errors import TipboxError
@@ -619,6 +620,31 @@ def test_what_an_old_copy_of_the_key_stick_did_not_open_is_opened_with_the_right
     assert [one["id"] for one in listed(desk)] == [tip.id.hex()]
     assert desk.take(bundle).counts == {"known": 1}
     assert acknowledged(server, desk, tmp_path / "o2") == [], "acknowledged once, whatever became of it"
+
+
+@pytest.mark.parametrize("again", ["bundle", "file"])
+def test_what_is_opened_late_and_was_acknowledged_by_no_outbox_waits_for_a_second_copy(
+    desk: Desk, server: Exporter, tmp_path: Path, again: str
+) -> None:
+    """What could not be opened may be acknowledged at once; the copy that is opened now is the only one."""
+    tip = seal_tip([desk.manifest], today=days_after(14))
+    folder = key_stick.stick_path(desk.vault)
+    stick = key_stick.load(folder, PASSWORD)
+    key_stick.replace(folder, PASSWORD, Stick(stick.organisation, stick.keys[:1]))
+    bundle = server.export(tmp_path / "x", desk.manifest, [tip])
+    with desk.open(write=True) as vault:
+        copy_vault(vault, tmp_path / "copy", today=TODAY)
+    assert desk.take(bundle, copies=False).counts == {"too-late": 1}
+    with desk.open(write=True) as vault:
+        assert copy_vault(vault, tmp_path / "copy", today=TODAY).confirmed == 1
+    key_stick.replace(folder, PASSWORD, stick)
+    (tmp_path / "x.tip").write_bytes(tip.data)
+    late = desk.take(bundle if again == "bundle" else tmp_path / "x.tip", copies=False)
+    assert (late.counts, late.unconfirmed) == ({"mine": 1}, 1)
+    assert acknowledged(server, desk, tmp_path / "o1") == []
+    with desk.open(write=True) as vault:
+        copy_vault(vault, tmp_path / "copy", today=TODAY)
+    assert acknowledged(server, desk, tmp_path / "o2") == [tip.id]
 
 
 def test_a_report_of_outboxes_that_never_were_does_not_end_the_numbers(

@@ -68,6 +68,20 @@ def test_an_operators_key_locked_with_the_bytes_as_given_opens(
     assert run("server", "restore", *options, tmp_path / "no backup").error == "not-found"
 
 
+@pytest.mark.parametrize("words", ["майский ёж", "été comme hiver", "Қазақ тілі, й"])
+def test_a_vault_locked_with_letters_apart_from_their_accents_opens_with_whole_ones(
+    words: str, tmp_path: Path, run: Run
+) -> None:
+    """Of before passphrases were normalised, on a machine whose keyboard gives them apart."""
+    vault, secret = tmp_path / "v", tmp_path / "secret"
+    ceremony.init(
+        vault, unicodedata.normalize("NFD", words).encode(), name="v", full_name="V", country="KZ", languages=("kk",),
+        today=days.today(),
+    )  # fmt: skip
+    write_file(secret, unicodedata.normalize("NFC", words).encode() + b"\r\n")
+    assert run("desk", "list", "--vault", vault, "--passphrase-file", secret, "--json").json == []
+
+
 def test_a_wrong_passphrase_stays_wrong_in_every_form(vault: Path, tmp_path: Path, run: Run) -> None:
     other = tmp_path / "other"
     write_file(other, unicodedata.normalize("NFD", "другие слова, ёж").encode())

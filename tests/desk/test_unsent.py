@@ -12,7 +12,7 @@ from tipbox.desk import conversations, replies, tips, unsent
 from tipbox.desk.desk_errors import AlreadySent
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import write_outbox
-from tipbox.desk.vault.records import Draft, Reply, ReplyText
+from tipbox.desk.vault.records import Draft, Reply, ReplyText, TipFile
 from tipbox.desk.vault.vault import INCOMING, REPLIES, Vault
 from tipbox.files.durable import write_file
 
@@ -146,3 +146,86 @@ def test_a_draft_is_dropped(
     assert run("desk", "unsend", *options, draft.key.hex()[:8], "--json").json["draft"] is True
     with desk.open() as vault:
         assert list(Draft.all(vault)) == []
+
+
+def test_of_two_drafts_none_goes_unseen(
+    run: Run, options: tuple[str, ...], tip: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.open(write=True) as vault:
+        for words in (b"the first", b"the second"):
+            cut_short(vault, tip, words, monkeypatch)
+        dropped = next(one for one in Draft.all(vault) if one.message == b"the first")
+    refused = run("desk", "reply", *options, tip, "--draft", "--json")
+    assert (refused.error, kept(desk)) == ("usage", [])
+    shown = run("desk", "thread", *options, tip).out
+    assert "    the first\n" in shown
+    assert "    the second\n" in shown
+    run("desk", "unsend", *options, dropped.key.hex())
+    assert run("desk", "reply", *options, tip, "--draft").code == 0
+    with desk.open() as vault:
+        assert [one.message for one in ReplyText.all(vault)] == [b"the second"]
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ({"plan.txt": b"1234"}, 0),
+        ({}, 2),
+        ({"plan.txt": b"12345"}, 2),
+        ({"names.txt": b"1234"}, 2),
+        ({"plan.txt": b"1234", "names.txt": b""}, 2),
+    ],
+)
+def test_only_the_files_that_were_named_go_with_a_draft(
+    run: Run, options: tuple[str, ...], tip: str, desk: Desk, *, named: dict[str, bytes], code: int, tmp_path: Path
+) -> None:
+    with desk.open(write=True) as vault:
+        Draft(tips.find_tip(vault, tip).thread, b"words", (TipFile("plan.txt", 4, "text/plain"),), TODAY).save(vault)
+    for name, data in named.items():
+        (tmp_path / name).write_bytes(data)
+    done = run("desk", "reply", *options, tip, "--draft", *[tmp_path / name for name in named])
+    assert (done.code, len(kept(desk))) == (code, int(code == 0)), done.err
+    if code:
+        assert "plan.txt (4 bytes)" in done.err
+
+
+def test_a_person_sees_the_words_of_a_draft_before_they_go(options: tuple[str, ...], tip: str, desk: Desk) -> None:
+    with desk.open(write=True) as vault:
+        Draft(tips.find_tip(vault, tip).thread, b"one\nand another line", (), TODAY).save(vault)
+    code, said = on_terminal(("desk", "reply", *options, tip[:12], "--draft"), b"n\n")
+    assert (code, kept(desk)) == (130, []), said
+    assert said.index("    and another line") < said.index("Answer this one?")
+
+
+@pytest.mark.parametrize("code", ["full", "version"])
+def test_a_reply_that_the_server_had_no_room_for_is_taken_back(desk: Desk, tip: str, tmp_path: Path, code: str) -> None:
+    with desk.open(write=True) as vault:
+        made = replies.queue_reply(vault, tips.find_tip(vault, tip), b"one", [], today=TODAY)
+        write_outbox(vault, ceremony.organisation_of(vault), tmp_path / "o", today=TODAY)
+        with vault.transaction():
+            replies.note_report(vault, 1, {made.item: code})
+        taken = unsent.take_back(vault, made.id.hex())
+        assert (taken.key, [one.state for one in Reply.all(vault)]) == (made.id, ["unsent"])
+        sent = write_outbox(vault, ceremony.organisation_of(vault), tmp_path / "o2", today=TODAY)
+        assert (sent.load.replies, list((desk.vault / REPLIES).iterdir())) == ((), [])
+        with pytest.raises(AlreadySent):
+            unsent.take_back(vault, made.id.hex())
+
+
+@pytest.mark.parametrize("damage", ["removed", "rubbish", "cut"])
+def test_a_damaged_tip_is_still_read_answered_and_forgotten(
+    run: Run, options: tuple[str, ...], tip: str, text: Path, *, desk: Desk, damage: str
+) -> None:
+    with desk.open() as vault:
+        path = vault.tip_path(bytes.fromhex(tip))
+    if damage == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(b"rubbish" if damage == "rubbish" else path.read_bytes()[:100])
+    (shown,) = run("desk", "thread", *options, tip, "--json").json["messages"]
+    assert (shown["damaged"], shown["text"]) == (True, "Выстрелы на площади")
+    assert "is damaged" in run("desk", "thread", *options, tip).out
+    made = run("desk", "reply", *options, tip, "--message-file", text, "--json").json
+    assert (made["begins"], made["language"]) == ("Выстрелы на площади", "ru")
+    code, said = on_terminal(("desk", "forget", *options, tip), b"damaged\n", b"y\n")
+    assert (code, listed(desk)) == (0, []), said

@@ -16,7 +16,7 @@ from tipbox.desk import replies, tips
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.vault.records import KeptHeads, Organisation, Stamp, Thread, Tip, TipFile
 from tipbox.desk.vault.sealed_file import MAGIC, sealed_file_size
-from tipbox.desk.vault.vault import STORE_FILE, Vault
+from tipbox.desk.vault.vault import LOCK_FILE, STORE_FILE, Vault
 from tipbox.errors import NotFound, Tampered, WrongPassphrase
 from tipbox.formats.base.limits import PART_SIZE, SEALED_PART_SIZE
 from tipbox.formats.base.primitives import random_bytes
@@ -205,6 +205,22 @@ def test_one_writer_at_a_time(vault: Path) -> None:
     first.close()
     thread.join(30)
     assert order == ["first", "second"]
+
+
+def test_the_lock_is_never_a_link(vault: Path) -> None:
+    """Whoever may write in the folder could else have a command wait for, or make, a file of their choice."""
+    lock = vault / LOCK_FILE
+    for target in ("other", "/dev/null", "missing"):
+        lock.unlink()
+        lock.symlink_to(target if target.startswith("/") else vault.with_name(target))
+        if target == "other":
+            vault.with_name(target).write_bytes(b"")
+        with pytest.raises(OSError, match="symbolic links"):
+            Vault.open(vault, PASSWORD, write=True)
+    assert not vault.with_name("missing").exists()
+    lock.unlink()
+    with Vault.open(vault, PASSWORD, write=True):
+        assert lock.is_file()
 
 
 def test_a_copied_and_a_moved_vault_open_everything(tmp_path: Path) -> None:

@@ -136,3 +136,23 @@ def test_a_vault_of_a_newer_version_asks_for_an_upgrade(tmp_path: Path) -> None:
         store.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(OtherVaultVersion, match="newer version"):
         Vault.open(vault, PASSPHRASE)
+
+
+def test_a_file_that_the_disk_does_not_give_keeps_no_vault_shut(tmp_path: Path) -> None:
+    """It stays as it lies, and a copy takes it when the disk gives it again."""
+    vault = copied("1", tmp_path)
+    bad = min((vault / TIPS).iterdir())
+    data = bad.read_bytes()
+    bad.unlink()
+    bad.symlink_to("/proc/self/mem")  # whose first bytes give EIO
+    with Vault.open(vault, PASSPHRASE, write=True) as opened:
+        assert len(check(opened).damaged) == 1
+        good = [path for name in (TIPS, REPLIES) for path in (vault / name).iterdir() if path != bad]
+        assert all(path.read_bytes().startswith(MAGIC) for path in good)
+    bad.unlink()
+    bad.write_bytes(data)
+    with Vault.open(vault, PASSPHRASE, write=True) as opened:
+        assert len(check(opened).damaged) == 1
+        assert copy_vault(opened, tmp_path / "copy", today=TODAY).put_back == 1
+        assert check(opened).damaged == ()
+    assert bad.read_bytes().startswith(MAGIC)

@@ -11,7 +11,11 @@ import pytest
 from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Envelope, Exporter, acknowledged, opened, seal_tip, stored
 from tipbox.desk import replies, tips
+from tipbox.desk.keys import ceremony
+from tipbox.desk.outbox import write_outbox
+from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.vault import INCOMING
+from tipbox.desk.whole import holds_whole
 from tipbox.files.durable import write_file
 from tipbox.formats.base.primitives import random_bytes
 
@@ -140,3 +144,66 @@ def test_check_reads_everything(
         file.seek(-3000, os.SEEK_END)
         file.write(bytes(byte ^ 1 for byte in old))
     assert run(*options, "--json").error == "vault-damaged"
+
+
+def test_what_was_damaged_after_it_was_acknowledged_is_not_acknowledged_again(
+    desk: Desk, server: Exporter, tip: Envelope, tmp_path: Path
+) -> None:
+    """The outbox that acknowledged it may never have arrived: the server has it then, and brings it back."""
+    bundle = server.export(tmp_path / "1", desk.manifest, [tip])
+    desk.take(bundle)
+    assert acknowledged(server, desk, tmp_path / "o1") == [tip.id]
+    flip(0.7)(place(desk, tip))
+    assert acknowledged(server, desk, tmp_path / "o2") == []
+    assert desk.take(server.export(tmp_path / "2", desk.manifest, [tip])).put_back == 1
+    assert acknowledged(server, desk, tmp_path / "o3") == [tip.id]
+
+
+@pytest.mark.parametrize("taken", [[1], [1, 2], [2]])
+def test_what_was_acknowledged_and_is_lost_does_not_wait_for_ever(
+    desk: Desk, server: Exporter, tip: Envelope, tmp_path: Path, taken: list[int]
+) -> None:
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    assert acknowledged(server, desk, tmp_path / "o1") == [tip.id]
+    place(desk, tip).unlink()
+    assert acknowledged(server, desk, tmp_path / "o2") == []
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [], taken=taken), copies=False)
+    assert outcome.unconfirmed == 0
+    with desk.open(write=True) as vault:
+        sent = write_outbox(vault, ceremony.organisation_of(vault), tmp_path / "o3", today=TODAY)
+    assert (sent.unconfirmed, sent.acknowledged) == (0, 0)
+    # The report was of an outbox without it: the server still has it, and says so by bringing it once more.
+    again = desk.take(server.export(tmp_path / "3", desk.manifest, [tip], taken=[2]))
+    assert again.put_back == 1
+    assert acknowledged(server, desk, tmp_path / "o4") == [tip.id]
+
+
+UNREADABLE = Path("/proc/self/mem")
+"""A file whose first bytes give EIO, as a disk does that is failing."""
+
+
+def fail_to_read(path: Path) -> bytes:
+    data = path.read_bytes()
+    path.unlink()
+    path.symlink_to(UNREADABLE)
+    return data
+
+
+def test_a_tip_that_neither_disk_gives_does_not_stop_a_copy(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
+) -> None:
+    first, bad, late = (seal_tip(desks.manifests, files=[("a", CONTENT)]) for _ in range(3))
+    desk.take(server.export(tmp_path / "1", desk.manifest, [first, bad]), copies=False)
+    there = tmp_path / "copy"
+    with desk.open(write=True) as vault:
+        assert copy_vault(vault, there, today=TODAY).damaged == ()
+    desk.take(server.export(tmp_path / "2", desk.manifest, [late]), copies=False)
+    with desk.open(write=True) as vault:
+        for folder in (vault.path, there):
+            fail_to_read(folder / "tips" / vault.tip_path(bad.id).name)
+        done = copy_vault(vault, there, today=TODAY, every=True)
+        assert (done.damaged, done.written, done.confirmed) == ((bad.id,), 1, 1)
+    with Desk(there, desk.manifest).open() as twin:
+        assert [holds_whole(twin, tips.find_tip(twin, one.id.hex())) for one in (first, bad, late)] == [
+            True, False, True,
+        ]  # fmt: skip

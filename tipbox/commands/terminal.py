@@ -184,8 +184,8 @@ def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) 
     """Call ``attempt`` with the passphrase of a file; its result.
 
     Passphrases were not always normalised, nor their blanks. So when the one form opens nothing, the line with its
-    blanks and the bytes as they stand in the file are tried, if they are others: a vault that was locked with them
-    must not be lost.
+    blanks, the bytes as they stand in the file, and letters apart from their accents (NFD) are tried, if they are
+    others: a vault that was locked with them must not be lost.
 
     Args:
         terminal: gets a remark when others can read the file.
@@ -197,7 +197,8 @@ def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) 
         WrongPassphrase: neither form opens it, or the file holds no passphrase.
     """
     data = _read(terminal, path)
-    forms = [_normal(data), _composed(data), data.removesuffix(b"\n").removesuffix(b"\r")]
+    normal = _normal(data)
+    forms = [normal, _composed(data), data.removesuffix(b"\n").removesuffix(b"\r"), _decomposed(normal)]
     # Each once: another try would only derive the same key again, which takes a second and much memory.
     first, *others = dict.fromkeys(form for form in forms if _is_passphrase(form))
     try:
@@ -207,6 +208,27 @@ def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) 
             with suppress(WrongPassphrase):
                 return attempt(form)
         raise
+
+
+def unlisted(value: str | None, what: str, *, most: int) -> str:
+    """A word of the command line, or, for ``-`` in its place, one that is not kept in a shell's history.
+
+    Args:
+        value: what stands on the command line; None when nothing does, which a terminal asks for too.
+        what: the question of a terminal; elsewhere a line of standard input answers ``-``.
+        most: characters that are read.
+
+    Raises:
+        Usage: nothing was given, and there is nobody to ask.
+    """
+    if value not in (None, "-"):
+        return str(value)
+    if sys.stdin.isatty():
+        line: str = click.prompt(what, err=True)
+        return line
+    if value is None:
+        raise Usage(f"asking for this: {what}: there is no terminal; give it as an option, or - for a line of input")
+    return sys.stdin.readline(most).strip()
 
 
 def _ask(what: str) -> bytes:
@@ -254,6 +276,12 @@ def _composed(data: bytes) -> bytes:
     line = data.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
     with suppress(UnicodeDecodeError):
         line = unicodedata.normalize("NFC", line.decode()).encode()
+    return line
+
+
+def _decomposed(line: bytes) -> bytes:
+    with suppress(UnicodeDecodeError):
+        line = unicodedata.normalize("NFD", line.decode()).encode()
     return line
 
 

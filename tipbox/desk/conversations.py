@@ -8,7 +8,9 @@ from datetime import date
 from typing import Any
 
 from tipbox.desk.custody.chain import note
+from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.inbox.marks import Marks
+from tipbox.desk.inbox.summary import Summary
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
 from tipbox.desk.tips import consent_of
@@ -52,16 +54,36 @@ def _files(files: tuple[TipFile, ...]) -> list[dict[str, Any]]:
 
 
 def _tip(vault: Vault, tip: JoinedTip, mailbox: bytes) -> dict[str, Any]:
-    messages = [letter_of(vault, one).message.decode(errors="replace") for one in tip.envelopes]
+    said = [_said(vault, one) for one in tip.envelopes]
     return {
+        "damaged": any(one.damaged for one in said),
         "day": tip.received.isoformat(),
         "files": _files(tip.files),
         "id": tip.id.hex(),
         "kind": "tip",
         "other_mailbox": any(one.mailbox != mailbox for one in tip.envelopes),
         "state": tip.state,
-        "text": _BETWEEN.join(filter(None, messages)),
+        "text": _BETWEEN.join(one.text for one in said if one.text),
     } | tip.facts()
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What an Envelope says, and in which language by its source's client; of a damaged one its beginning."""
+
+    text: str
+    language: str
+    damaged: bool = False
+
+
+def _said(vault: Vault, tip: Tip) -> _Said:
+    """From the letter; when its file is damaged, from the summary: it must still be answered, or forgotten."""
+    try:
+        letter = letter_of(vault, tip)
+    except VaultDamaged:
+        summary = Summary.find(vault, tip.id)
+        return _Said(summary.begins, summary.said, damaged=True) if summary else _Said("", "", damaged=True)
+    return _Said(letter.message.decode(errors="replace"), letter.language)
 
 
 def _reply(vault: Vault, reply: Reply) -> dict[str, Any]:
@@ -97,10 +119,9 @@ class Addressee:
 def addressee(vault: Vault, tip: Tip) -> Addressee:
     """Who is answered when this tip is."""
     joined = joined_tip(vault, tip)
-    letter = letter_of(vault, joined.first)
-    lines = map(str.strip, letter.message.decode(errors="replace").splitlines())
-    begins = next((line for line in lines if line), "")
-    return Addressee(begins, letter.language, joined.received, tuple(drafts_of(vault, tip.thread)))
+    said = _said(vault, joined.first)
+    begins = next((line for line in map(str.strip, said.text.splitlines()) if line), "")
+    return Addressee(begins, said.language, joined.received, tuple(drafts_of(vault, tip.thread)))
 
 
 def mark_read(vault: Vault, tips: Iterable[JoinedTip]) -> None:

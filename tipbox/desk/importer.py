@@ -452,9 +452,13 @@ class Importer:
         return True
 
     def _open_late(self, carried: EnvelopeRecord, received: ReceivedEnvelope) -> None:
-        """An Envelope whose key was missing when it came first. What is acknowledged, and when, stays as it was."""
+        """An Envelope whose key was missing when it came first. What was acknowledged stays so.
+
+        What no outbox has acknowledged yet was confirmed when there was nothing to keep; now there is one copy of it.
+        """
         self._place(received)
-        found = replace(carried, id=received.id, outcome=received.outcome)
+        sure = carried.confirmed and bool(carried.outbox or carried.taken)
+        found = replace(carried, id=received.id, outcome=received.outcome, confirmed=sure)
         if found.taken:
             found.save_taken(self._vault, found.taken)
         else:
@@ -519,7 +523,8 @@ class Importer:
                 replace(sent, disputed=True).save(self._vault)
                 self.outcome.notices.append(sentences.disputed(taken.sequence))
         for carried in EnvelopeRecord.all(self._vault):
-            if carried.due and 0 < carried.outbox <= newest:
+            # Confirmed or not: one that was found damaged later was acknowledged all the same.
+            if carried.by_bundle and not carried.taken and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, self._number(bundle))
         decided = replies.note_report(self._vault, newest, dict(report.refused))
         for one in decided:

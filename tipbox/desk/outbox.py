@@ -129,15 +129,20 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
         write_bundle(
             file, index, items, reader=server_id(server.sender), reader_public=server.server_key, signer=desk_key
         )
-    waiting = sum(carried.by_bundle and not carried.confirmed for carried in EnvelopeRecord.all(vault))
+    waiting = sum(
+        carried.by_bundle and not carried.confirmed and not carried.taken for carried in EnvelopeRecord.all(vault)
+    )
     covered = max(signed.manifest.end for signed in manifests(vault))
     return OutboxSummary(sequence, len(due), waiting, signed.manifest.serial, covered, load, tuple(sorted(lost)))
 
 
 def _lost(vault: Vault) -> set[bytes]:
-    """What would be acknowledged for the first time, and is no longer whole on this disk."""
-    first = [carried.id for carried in EnvelopeRecord.all(vault) if carried.due and not carried.outbox]
-    tips = [tip for tip in (Tip.find(vault, ident) for ident in first) if tip is not None]
+    """What would be acknowledged, and is no longer whole on this disk.
+
+    Also what an outbox before this one acknowledged: that one may never have arrived, and the server has it still.
+    """
+    due = [carried.id for carried in EnvelopeRecord.all(vault) if carried.due]
+    tips = [tip for tip in (Tip.find(vault, ident) for ident in due) if tip is not None]
     return {tip.id for tip in tips if not holds_whole(vault, tip)}
 
 

@@ -31,7 +31,7 @@ from tipbox.desk.vault.records import (
 )
 from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import holds_whole, put_back
-from tipbox.errors import NotFound, Tampered, Usage
+from tipbox.errors import NO_ROOM, NotFound, Tampered, Usage
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes import header
@@ -191,7 +191,8 @@ def _copy_files(
         # Of two that differ one is damaged: nothing is written over before it is known which.
         doubted = every or tip.id in unsure or not _same_size(here, there)
         if doubted and not holds_whole(vault, tip):
-            if not _put_back(vault, tip, there):
+            # From here too: a file that the disk did not give when the others were sealed lies as it came.
+            if not any(_put_back(vault, tip, place) for place in (here, there)):
                 damaged.append(tip.id)
                 continue
             returned += 1
@@ -224,8 +225,12 @@ def _put_back(vault: Vault, tip: Tip, there: Path) -> bool:
             plain = file.read(len(header.MAGIC)) == header.MAGIC
         with there.open("rb") if plain else vault.open_file(there) as stream:
             put_back(vault, tip, stream)
-    except (Tampered, FileNotFoundError):
+    except Tampered:
         return False
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        return False  # not there, or the disk does not give it: the other tips are copied all the same
     return True
 
 

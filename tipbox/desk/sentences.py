@@ -24,6 +24,7 @@ ODD_DAYS: Final = (
 OTHER_DAY: Final = "the server names another day for a tip than it did before; the first stays"
 BAD_STAMP: Final = "the server's stamp on a tip does not verify: the tip is kept, the stamp is not"
 BAD_HEAD: Final = "the server's stamp on an organisation's head does not verify: it is not kept"
+DAMAGED: Final = "its file in this vault is damaged: these are its first words, as they were when it was imported"
 OTHER_MAILBOX: Final = "a tip names another mailbox than the first of its thread; answers still go to the first"
 
 

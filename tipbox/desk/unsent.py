@@ -28,7 +28,7 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
     Raises:
         ShortId: too little of an id was given.
         NotFound: there is none, or more than one.
-        AlreadySent: an outbox has taken it.
+        AlreadySent: an outbox has taken it, and no server has refused it for now.
     """
     wanted = prefix.strip().lower()
     if len(wanted) < SHORTEST_ID:
@@ -47,9 +47,10 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
             vault.delete(Draft.kind, one.key)
             note(vault, "drop", one.thread)
         return one
-    if one.state != "waiting":
+    # One that the server had no room for is at no server, and would go once more.
+    if not one.pending or one.outbox:
         raise AlreadySent(f"taking back a reply: it is {one.state}, and what an outbox took cannot be taken back")
-    taken = replace(one, state="unsent", files=())
+    taken = replace(one, state="unsent", files=(), code="")
     with vault.transaction():
         taken.save(vault)
         vault.delete(ReplyText.kind, one.id)

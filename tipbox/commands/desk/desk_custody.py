@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from tipbox.commands.desk.vault_options import open_vault, vault_option
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, unlisted
 from tipbox.desk import conversations, tips
 from tipbox.desk.custody.chain import check_chain
 from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.forget import MAX_REASON
 from tipbox.desk.forget import forget as forget_tip
 from tipbox.desk.vault.records import CustodyEvent
 from tipbox.files.printable import printable
@@ -61,12 +62,15 @@ def _facts(event: CustodyEvent) -> dict[str, Any]:
 @vault_option
 @passphrase_option
 @click.argument("tip")
-@click.option("--reason", required=True, metavar="WHY", help="It stays in the chain of custody.")
+@click.option(
+    "--reason", metavar="WHY", help="It stays in the chain of custody. Without it, or with -, a terminal asks."
+)
 @click.option("--yes", is_flag=True, help="Do not ask. Nothing is asked anyway unless both ends are a terminal.")
 @json_option
 @pass_terminal
-def forget(terminal: Terminal, *, vault: Path, passphrase_file: Path, tip: str, reason: str, yes: bool) -> None:
+def forget(terminal: Terminal, *, vault: Path, passphrase_file: Path, tip: str, reason: str | None, yes: bool) -> None:
     """Remove a tip from the vault for good; the next round of its second copy removes it there."""
+    reason = unlisted(reason, "Why", most=MAX_REASON + 1)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
         found = tips.find_tip_for_good(opened, tip)
         if terminal.asks and not yes:

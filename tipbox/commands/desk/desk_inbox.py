@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,7 @@ from tipbox.commands.desk.vault_options import (
     tips_argument,
     vault_option,
 )
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
+from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option, unlisted
 from tipbox.desk import sentences
 from tipbox.desk.inbox import listing, marks
 from tipbox.desk.inbox.detect_language import LANGUAGES
@@ -32,6 +31,8 @@ _BEGINS: Final = 80
 """Characters of a tip that are enough to know it by."""
 _STATES: Final = ("new", "opened", "answered", "closed")
 _FOUND: Final = 50
+_TYPED: Final = 1000
+"""Characters of a line of input, above what a tag or a name has."""
 
 
 @click.command("list")
@@ -86,19 +87,12 @@ def search(terminal: Terminal, *, vault: Path, passphrase_file: Path, limit: int
     Words in quotes are a phrase; a SHA-256 finds the tips with that file. Without words a terminal asks for them, and
     else a line of standard input has them: what stands on a command line is kept by shells.
     """
-    query = " ".join(words) or _asked()
+    query = " ".join(words) or unlisted("-", "Search for", most=MAX_QUERY + 1)
     with open_vault(terminal, vault, passphrase_file) as opened:
         found = listing.search_tips(opened, ceremony.organisation_of(opened), query, limit=limit)
     _say(terminal, found)
     if not found:
         terminal.say("Nothing was found.")
-
-
-def _asked() -> str:
-    if sys.stdin.isatty():
-        line: str = click.prompt("Search for", err=True)
-        return line
-    return sys.stdin.readline(MAX_QUERY + 1).strip()
 
 
 def _say(terminal: Terminal, listed: Iterable[Mapping[str, Any]]) -> None:
@@ -167,8 +161,8 @@ def note(terminal: Terminal, *, vault: Path, passphrase_file: Path, message_file
 @click.command()
 @vault_option
 @passphrase_option
-@click.option("--add", multiple=True, metavar="T", help="Give this tag; may be said several times.")
-@click.option("--remove", multiple=True, metavar="T", help="Take this tag away; may be said several times.")
+@click.option("--add", multiple=True, metavar="T", help="Give this tag; may be said several times. - asks.")
+@click.option("--remove", multiple=True, metavar="T", help="Take this tag away; may be said several times. - asks.")
 @tips_argument
 @json_option
 @pass_terminal
@@ -184,19 +178,22 @@ def tag(
     """Tag the threads of tips."""
     if not add and not remove:
         raise Usage("tagging: name tags with --add or --remove")
+    add = tuple(unlisted(one, "Tag to give", most=_TYPED) for one in add)
+    remove = tuple(unlisted(one, "Tag to take away", most=_TYPED) for one in remove)
     _change(terminal, vault, passphrase_file, tips, lambda opened, threads: marks.tag(opened, threads, add, remove))
 
 
 @click.command()
 @vault_option
 @passphrase_option
-@click.option("--to", required=True, metavar="P", help="The person's name; '' for nobody.")
+@click.option("--to", required=True, metavar="P", help="The person's name; '' for nobody. - asks.")
 @tips_argument
 @json_option
 @pass_terminal
 def assign(terminal: Terminal, *, vault: Path, passphrase_file: Path, to: str, tips: tuple[str, ...]) -> None:
     """Say whose the threads of tips are."""
-    _change(terminal, vault, passphrase_file, tips, lambda opened, threads: marks.assign(opened, threads, to))
+    person = unlisted(to, "Person", most=_TYPED)
+    _change(terminal, vault, passphrase_file, tips, lambda opened, threads: marks.assign(opened, threads, person))
 
 
 @click.command()

@@ -24,7 +24,7 @@ from tipbox.desk.joined import joined_tips
 from tipbox.desk.keys import ceremony
 from tipbox.desk.vault.records import TRIED_AGAIN, Draft, Reply, Thread
 from tipbox.errors import InputRefused, Usage
-from tipbox.files.attachments import measure, read_message
+from tipbox.files.attachments import Attachment, measure, read_message
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 
@@ -101,12 +101,15 @@ def reply(
         to = conversations.addressee(opened, found)
         begins = to.begins
         if message is None:
-            message = _words_of(to, files)
+            message = _words_of(to, attachments)
         else:
             _say_drafts(terminal, to.drafts, found.id, but=message)
         if terminal.asks and not yes:
             terminal.say(f"Received {to.received}, language {printable(to.language) or 'not named'}.")
             terminal.say(f"It begins: {printable(begins, _BEGINS)}" if begins else "It has no words.")
+            if from_draft:
+                terminal.say(f"The words that go, of {to.drafts[0].day}:")
+                _say_words(terminal, message)
             # What an outbox took cannot be taken back, and two ids look alike.
             click.confirm("Answer this one?", abort=True)
         with terminal.progress("sealing", sum(attachment.entry.size for attachment in attachments)) as progress:
@@ -131,17 +134,24 @@ def reply(
     )
 
 
-def _words_of(to: Addressee, files: tuple[Path, ...]) -> bytes:
-    """The words of the oldest draft.
+def _words_of(to: Addressee, attachments: Iterable[Attachment]) -> bytes:
+    """The words of the only draft.
 
     Raises:
-        Usage: there is none, or its files were not named again.
+        Usage: there is none, or more than one, or its files were not named again.
     """
     if not to.drafts:
         raise Usage("replying: no reply to this thread was cut short; name the message with --message-file")
-    draft = to.drafts[0]
-    if len(files) != len(draft.files):
-        raise Usage(f"replying: {len(draft.files)} files were to go with these words; name them again")
+    if len(to.drafts) > 1:  # nobody has seen which of them would go
+        raise Usage(
+            f"replying: {len(to.drafts)} replies to this thread were cut short; read them with tipbox desk thread, and "
+            "drop all but one with tipbox desk unsend"
+        )
+    (draft,) = to.drafts
+    given = sorted((one.entry.name, one.entry.size) for one in attachments)
+    if given != sorted((file.name, file.size) for file in draft.files):
+        were = ", ".join(f"{printable(file.name)} ({file.size:,} bytes)" for file in draft.files)
+        raise Usage(f"replying: the files that were to go with these words are {were or 'none'}; name just these")
     return draft.message
 
 
@@ -153,6 +163,12 @@ def _say_drafts(terminal: Terminal, drafts: Iterable[Draft], tip: bytes, *, but:
                 f"a reply to this thread was cut short on {draft.day}, and its words are kept: tipbox desk reply "
                 f"{tip.hex()[:12]} --draft sends them, tipbox desk unsend {draft.key.hex()[:12]} drops them"
             )
+            terminal.say(f"They begin: {printable(' '.join(draft.message.decode(errors='replace').split()), _BEGINS)}")
+
+
+def _say_words(terminal: Terminal, message: bytes) -> None:
+    for line in message.decode(errors="replace").splitlines():
+        terminal.say(f"    {printable(line, _LINE)}")
 
 
 @click.command()
@@ -196,6 +212,8 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
         )
         for line in message["text"].splitlines():
             terminal.say(f"    {printable(line, _LINE)}")
+        if message["kind"] == "tip" and message["damaged"]:
+            terminal.say(f"    ({sentences.DAMAGED})")
         for file in message["files"]:
             terminal.say(f"    [{printable(file['name'])}, {file['size']:,} bytes]")
         if message["kind"] == "tip":
@@ -206,6 +224,11 @@ def thread(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str) -> 
             if message["other_mailbox"]:
                 terminal.say(f"    ({sentences.OTHER_MAILBOX})")
     _say_marks(terminal, talk)
+    for draft in drafts:
+        terminal.say(f"{draft.day}  a reply that was cut short, {draft.key.hex()[:12]}")
+        _say_words(terminal, draft.message)
+        for named in draft.files:
+            terminal.say(f"    [{printable(named.name)}, {named.size:,} bytes]")
     _say_drafts(terminal, drafts, found.id)
     terminal.result(talk | {"drafts": [draft.key.hex() for draft in drafts]})
 

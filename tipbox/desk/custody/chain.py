@@ -118,9 +118,10 @@ class ChainCheck:
 
 def check_chain(vault: Vault) -> ChainCheck:
     """Read the whole chain and compare it with the heads that have left the desk."""
-    events = tuple(sorted(CustodyEvent.all(vault), key=lambda event: event.seq))
-    chain = CustodyChain.find(vault) or CustodyChain(0, b"")
-    return ChainCheck(events, chain.head, next(_problems(vault, events, chain), ""))
+    with vault.reading():  # else an act between two records would look like a change
+        events = tuple(sorted(CustodyEvent.all(vault), key=lambda event: event.seq))
+        chain = CustodyChain.find(vault) or CustodyChain(0, b"")
+        return ChainCheck(events, chain.head, next(_problems(vault, events, chain), ""))
 
 
 def _problems(vault: Vault, events: tuple[CustodyEvent, ...], chain: CustodyChain) -> Iterator[str]:

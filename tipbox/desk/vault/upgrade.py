@@ -7,14 +7,14 @@ version is written last, in the transaction of the summaries.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.inbox.summary import FileWatcher, Summary
 from tipbox.desk.vault.letters import letter_of
 from tipbox.desk.vault.records import Tip
 from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS, Vault
-from tipbox.errors import TipboxError
+from tipbox.errors import Tampered, TipboxError
 from tipbox.files.durable import fsync_folder
 from tipbox.formats.envelopes import header
 from tipbox.formats.envelopes.envelope import open_files, read_envelope
@@ -44,19 +44,29 @@ def upgrade(vault: Vault) -> None:
 
 
 def _seal(vault: Vault, path: Path) -> None:
-    """Seal a file in its place, unless it is."""
+    """Seal a file in its place, unless it is. One that the disk cannot read stays: it must not keep the others shut."""
     part = vault.incoming_path()
     try:
         with path.open("rb") as file:
-            if file.read(len(header.MAGIC)) != header.MAGIC:
+            if _read(file, len(header.MAGIC)) != header.MAGIC:
                 return  # sealed before; or damaged, and found so by whoever reads it
             file.seek(0)
             with vault.sealing(part) as out:
-                while chunk := file.read(_CHUNK):
+                while chunk := _read(file, _CHUNK):
                     out.write(chunk)
         part.replace(path)
+    except Tampered:
+        pass
     finally:
         part.unlink(missing_ok=True)
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Bytes of a file; Tampered when the disk does not give them. An error of the disk at a write is another thing."""
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise Tampered from error
 
 
 def _summary(vault: Vault, tip: Tip) -> Summary:

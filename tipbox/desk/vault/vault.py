@@ -337,6 +337,15 @@ class Vault:
             raise
         self._query("COMMIT")
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All that is read inside is of one moment; a writer waits with its commit meanwhile."""
+        self._query("BEGIN")
+        try:
+            yield
+        finally:
+            self._query("COMMIT")
+
     def checkpoint(self) -> None:
         """Within a transaction: make what was written so far durable, and go on."""
         self._note_changes()
