@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +96,7 @@ def note(vault: Vault, act: str, item: bytes = b"", *, before: str = "", after: 
     return head
 
 
+@cache
 def account() -> str:
     """The account of this machine: a vault knows no people yet."""
     # Read here: the module pwd asks the system's name services, and opens a socket to them.
