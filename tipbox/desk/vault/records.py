@@ -31,9 +31,16 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if is_dataclass(value):
-        return {member.name: _plain(getattr(value, member.name)) for member in dataclass_fields(value)}
-    return value
+    if value is None or isinstance(value, str | int):
+        return value
+    kind: Any = type(value)
+    return {name: _plain(getattr(value, name)) for name in _members(kind)}
+
+
+@cache
+def _members(kind: Any) -> tuple[str, ...]:
+    """The fields of a dataclass; asked for once, as an import writes many records."""
+    return tuple(member.name for member in dataclass_fields(kind))
 
 
 @cache
