@@ -137,12 +137,47 @@ def test_a_file_too_large_for_the_file_system_is_told_as_that(desks: Desks, mess
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["import", "show", "copy", "outbox"])
+def test_at_the_desk_too(desks: Desks, secret: Path, tmp_path: Path, name: str) -> None:
+    """A vault on a stick, and what comes out of one; what was there stays whole."""
+    desk, today = desks.desks[0], days.today()
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+    files = [("video", bytes(4_000_000))]
+    tip, bundle = seal_tip(desks.manifests, files=files, today=today), tmp_path / "kibhr-1-1.bundle"
+    Exporter().export(bundle, desk.manifest, [tip], day=today)
+    text = tmp_path / "text"
+    text.write_bytes(b"When?")
+    (tmp_path / "form").write_bytes(bytes(3_000_000))
+    if name != "import":
+        assert run("desk", "import", *options, bundle) == 0
+    if name == "outbox":
+        assert run("desk", "reply", *options, tip.id.hex(), "--message-file", text, tmp_path / "form") == 0
+    more = {
+        "import": (bundle,),
+        "show": (tip.id.hex(), "--out", tmp_path / "out"),
+        "copy": ("--to", tmp_path / "copy"),
+        "outbox": ("--out", tmp_path / "o.bundle"),
+    }[name]
+    words = ("desk", name, *options, *more)
+    done = subprocess.run(
+        [sys.executable, "-m", "tipbox", *map(str, words)], capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)),
+    )  # fmt: skip
+    assert "takes no file that large (FAT takes 4 GiB)" in done.stderr, done.stderr
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "o.bundle").exists()
+    assert run("desk", *words[1:]) == 0
+
+
 # --- locales ----------------------------------------------------------------------------------------------------------
 
 
-def test_names_come_out_in_a_locale_that_lacks_their_characters(desks: Desks, secret: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Қазақ°.jpg", "été d'août.txt", "证据.pdf", "🎥.mp4", "ً.png"])
+def test_names_come_out_in_a_locale_that_lacks_their_characters(
+    desks: Desks, secret: Path, tmp_path: Path, name: str
+) -> None:
     vault = desks.desks[0].vault
-    name = "Қазақ°.jpg"
     tip = seal_tip(desks.manifests, files=[(name, b"x")], today=days.today())
     bundle = Exporter().export(tmp_path / "kibhr-1-1.bundle", desks.desks[0].manifest, [tip], day=days.today())
     options = ("--vault", vault, "--passphrase-file", secret)

@@ -7,6 +7,7 @@ became of it, so the acknowledgements of all desks are equal: they mean *carried
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -40,6 +41,7 @@ from tipbox.desk.vault.vault import TIPS, Vault
 from tipbox.desk.whole import holds_whole, put_back
 from tipbox.errors import (
     NO_ROOM,
+    TOO_LARGE_A_FILE,
     BadSignature,
     DamagedItem,
     Forged,
@@ -251,6 +253,10 @@ class Importer:
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise Full("importing: the disk of the vault is full; make room and import again") from error
+            if error.errno == errno.EFBIG:  # a vault on a stick: another copy of the file would not help
+                what = TOO_LARGE_A_FILE.format(self._vault.path)
+                self.outcome.problems.append((source.path.name, InputRefused(what)))
+                return
             problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
             self.outcome.problems.append((source.path.name, problem))
 
