@@ -29,7 +29,8 @@ from tipbox.server.web.headers import strict_headers
 from tipbox.server.web.mailbox_api import mailbox_blueprint
 from tipbox.server.web.pages import Pages, pages_blueprint
 from tipbox.server.web.rates import Rates
-from tipbox.server.web.upload_api import api_blueprint
+from tipbox.server.web.short_way import ShortWay
+from tipbox.server.web.upload_api import UploadRequests, api_blueprint
 from tipbox.server.web.worker_keys import FORGET, HOURLY
 
 STORE = "tipbox.store"
@@ -94,10 +95,12 @@ def create_app(
 
     app.extensions[HOURLY] = hourly
     intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)
-    app.register_blueprint(api_blueprint(intake, rates, config.limits))
+    requests = UploadRequests(intake)
+    app.register_blueprint(api_blueprint(intake, requests, rates, config.limits))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)
+    app.wsgi_app = ShortWay(app, requests, rates, config.limits)  # type: ignore[method-assign]
     return app
 
 

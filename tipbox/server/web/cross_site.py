@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Flask, request
+from werkzeug.wsgi import get_host
 
 from tipbox.server.refusal import Refusal
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED
@@ -21,12 +22,16 @@ def refuse_strangers(app: Flask) -> None:
         environ = request.environ
         if environ.get(CIRCUIT_DEMANDED) and not environ.get(CIRCUIT):
             raise Refusal("no-circuit")
-        # The command line, and browsers older than this header, do not send it; then Origin decides.
-        if request.headers.get("Sec-Fetch-Site", "none") not in _OWN:
-            raise Refusal("cross-site")
-        if request.method not in _SAFE and not _own_origin(request.headers.get("Origin"), request.host):
+        if not is_own(environ):
             raise Refusal("cross-site")
 
 
-def _own_origin(origin: str | None, host: str) -> bool:
+def is_own(environ: dict[str, Any]) -> bool:
+    """Whether no other site caused this request, as far as its headers say."""
+    # The command line, and browsers older than this header, do not send it; then Origin decides.
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in _OWN:
+        return False
+    if environ["REQUEST_METHOD"] in _SAFE:
+        return True
+    origin, host = environ.get("HTTP_ORIGIN"), get_host(environ)
     return origin is None or origin in {f"http://{host}", f"https://{host}"}

@@ -69,6 +69,6 @@ def _answer(pieces: Iterable[bytes], size: int) -> Response:
 
 def _body(size: int) -> bytes:
     """The body, which has one size."""
-    if announced_length(size) != size:
+    if announced_length(request.environ, size) != size:
         raise Malformed("the body of this request has another size")
     return exactly(request.environ["wsgi.input"], size)

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from typing import Final
 
 from flask import Flask, request
 from flask_limiter import ApplicationLimit, Limiter, RouteLimit
+from limits import parse
 from limits.storage import MemoryStorage
 
 from tipbox.server.config import Config
 from tipbox.server.web.worker_keys import CIRCUIT, LONGEST_WINDOW
+
+_PREFIX: Final = "tipbox"
+_ALL: Final = ("all", "global")
+"""The key and the scope of the budget of all together."""
 
 
 def circuit() -> str:
@@ -33,12 +40,13 @@ class Rates:
         # Counts in memory are a worker's own: each allows its share of the budget.
         self._share = config.server.workers if config.limits.url.startswith("memory:") else 1
         together = f"{max(1, config.limits.all_per_second // self._share)} per 1 second"
+        self._together = parse(together)
         self._limiter = Limiter(
             circuit,
             app=app,
             storage_uri=_valkey(config.limits.url),
             strategy="fixed-window",
-            key_prefix="tipbox",
+            key_prefix=_PREFIX,
             headers_enabled=False,
             # A Valkey that is down must not close the server.
             in_memory_fallback_enabled=True,
@@ -46,14 +54,37 @@ class Rates:
             swallow_errors=True,
             application_limits=[
                 # Counted when it is answered: else some circuits that ask above their own budgets would use it up.
-                ApplicationLimit(together, key_function=lambda: "all", deduct_when=lambda _: self._had_budget())
+                ApplicationLimit(together, key_function=lambda: _ALL[0], deduct_when=lambda _: self._had_budget())
             ],
         )
 
     def limit(self, per_minute: int) -> RouteLimit:
         """A decorator of views: at most ``per_minute`` requests of one circuit."""
-        each = max(1, per_minute // self._share)
-        return self._limiter.limit(f"{each} per 1 minute", exempt_when=_no_circuit)
+        return self._limiter.limit(self._of_one(per_minute), exempt_when=_no_circuit)
+
+    def _of_one(self, per_minute: int) -> str:
+        return f"{max(1, per_minute // self._share)} per 1 minute"
+
+    def counted(self, endpoint: str, per_minute: int) -> Callable[[str], bool]:
+        """What counts a request past Flask as ``limit`` counts it there, in the same budgets.
+
+        Returns:
+            Given a circuit, whether both budgets allow one more. Never where they lie in Valkey: Flask-Limiter knows
+            what to do when that is down.
+        """
+        each = parse(self._of_one(per_minute))
+
+        def count(circuit: str) -> bool:
+            if not isinstance(self._limiter.storage, MemoryStorage):
+                return False
+            counts = self._limiter.limiter
+            return (
+                counts.test(self._together, _PREFIX, *_ALL)
+                and counts.hit(each, _PREFIX, circuit, endpoint)
+                and counts.hit(self._together, _PREFIX, *_ALL)
+            )
+
+        return count
 
     def _had_budget(self) -> bool:
         breached = self._limiter.current_limit

@@ -1,12 +1,14 @@
-"""The routes of an upload (docs/protocol.md, section 3). What they do is in intake.py."""
+"""The requests of an upload (docs/protocol.md, section 3). What they do is in intake.py."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.wsgi import get_content_length
 
 from tipbox.formats.base.limits import HASH_SIZE, MAX_BODY, PART_SIZE
 from tipbox.formats.base.primitives import sha256
@@ -15,18 +17,52 @@ from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.drafts import State
 from tipbox.server.uploads.gate import Payment
 from tipbox.server.uploads.intake import MAX_ENDING, MAX_OPENING, MAX_RUN, Intake
-from tipbox.server.web.rates import Rates, circuit
-from tipbox.server.web.worker_keys import CIRCUIT_DEMANDED
+from tipbox.server.web.rates import Rates
+from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED
 
 PREFIX: Final = "/api/"
-TOLL: Final = "Tipbox-Toll"
+_TOLL: Final = "HTTP_TIPBOX_TOLL"
 """The header in which an opening pays."""
 _TOKEN_CHARACTERS: Final = 43
 MAX_PARTS: Final = MAX_BODY // PART_SIZE
 """No Envelope has more."""
+Environ = dict[str, Any]
+"""A request as WSGI has it."""
 
 
-def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
+@dataclass(frozen=True)
+class Answer:
+    """The state of an upload, and the status to answer it with."""
+
+    state: State
+    status: int = 200
+
+
+class UploadRequests:
+    """What the requests of an upload do, for both ways that lead here: through Flask, and past it (short_way.py)."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def open(self, environ: Environ) -> Answer:
+        """``PUT /api/envelope``."""
+        token, length = token_hash(environ), announced_length(environ, MAX_OPENING)
+        circuit, by_tor = str(environ.get(CIRCUIT) or ""), bool(environ.get(CIRCUIT_DEMANDED))
+        change = self._intake.open(token, _body(environ), length, Payment(environ.get(_TOLL), circuit, by_tor=by_tor))
+        return Answer(change.state, 201 if change.used else 200)
+
+    def parts(self, environ: Environ, first: int) -> Answer:
+        """``PUT /api/envelope/parts/<first>``."""
+        token, length = token_hash(environ), announced_length(environ, MAX_RUN)
+        return Answer(self._intake.parts(token, first, _body(environ), length))
+
+    def finish(self, environ: Environ) -> Answer:
+        """``POST /api/envelope/finish``."""
+        token, length = token_hash(environ), announced_length(environ, MAX_ENDING)
+        return Answer(self._intake.finish(token, _body(environ), length))
+
+
+def api_blueprint(intake: Intake, requests: UploadRequests, rates: Rates, limits: Limits) -> Blueprint:
     """The six requests."""
     blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -38,46 +74,41 @@ def api_blueprint(intake: Intake, rates: Rates, limits: Limits) -> Blueprint:
     @blueprint.put("/envelope")
     @rates.limit(limits.open)
     def open_envelope() -> Response:
-        token, length = token_hash(), announced_length(MAX_OPENING)
-        payment = Payment(request.headers.get(TOLL), circuit(), by_tor=bool(request.environ.get(CIRCUIT_DEMANDED)))
-        change = intake.open(token, _body(), length, payment)
-        return _answer(change.state, 201 if change.used else 200)
+        return _response(requests.open(request.environ))
 
     @blueprint.get("/envelope")
     @rates.limit(limits.state)
     def get_state() -> Response:
-        return _answer(intake.state(token_hash()))
+        return _response(Answer(intake.state(token_hash(request.environ))))
 
     @blueprint.put("/envelope/parts/<int:first>")
     @rates.limit(limits.parts)
     def put_parts(first: int) -> Response:
-        token, length = token_hash(), announced_length(MAX_RUN)
-        return _answer(intake.parts(token, first, _body(), length))
+        return _response(requests.parts(request.environ, first))
 
     @blueprint.get("/envelope/parts/<int:first>")
     @rates.limit(limits.state)
     def get_parts(first: int) -> Response:
-        listed = intake.stored_parts(token_hash(), min(first, MAX_PARTS))
+        listed = intake.stored_parts(token_hash(request.environ), min(first, MAX_PARTS))
         return Response(listed, content_type="application/octet-stream")
 
     @blueprint.post("/envelope/finish")
     @rates.limit(limits.finish)
     def finish() -> Response:
-        token, length = token_hash(), announced_length(MAX_ENDING)
-        return _answer(intake.finish(token, _body(), length))
+        return _response(requests.finish(request.environ))
 
     return blueprint
 
 
-def _answer(state: State, status: int = 200) -> Response:
-    response = jsonify(state.to_json())
-    response.status_code = status
+def _response(answer: Answer) -> Response:
+    response = jsonify(answer.state.to_json())
+    response.status_code = answer.status
     return response
 
 
-def token_hash() -> bytes:
-    """SHA-256 of the token that the request carries, of a draft or a mailbox."""
-    scheme, _, written = request.headers.get("Authorization", "").partition(" ")
+def token_hash(environ: Environ) -> bytes:
+    """SHA-256 of the token that the request carries."""
+    scheme, _, written = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     try:
         token = base64.urlsafe_b64decode(written.encode("ascii") + b"=")
     except (binascii.Error, UnicodeEncodeError, ValueError):
@@ -89,15 +120,16 @@ def token_hash() -> bytes:
     return sha256(token)
 
 
-def announced_length(most: int) -> int:
+def announced_length(environ: Environ, most: int) -> int:
     """The announced length of the body, at most ``most``; a body of unknown length is not taken."""
-    if request.headers.get("Transfer-Encoding") or request.content_length is None:
+    length = None if environ.get("HTTP_TRANSFER_ENCODING") else get_content_length(environ)
+    if length is None:
         raise Refusal("length-required")
-    if request.content_length > most:
+    if length > most:
         raise Refusal("too-large")
-    return request.content_length
+    return length
 
 
-def _body() -> Any:
+def _body(environ: Environ) -> Any:
     """The body itself: no form parser, no limit but our own."""
-    return request.environ["wsgi.input"]
+    return environ["wsgi.input"]
