@@ -13,9 +13,8 @@ import ipaddress
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Self
 
 import gevent
 from gevent.event import Event
@@ -99,24 +98,12 @@ class Circuit:
         """Whether it went on after so many refusals that it is closed for now."""
         return self._clock() < self._closed_until
 
-    @contextmanager
-    def in_flight(self, gone: Event) -> Iterator[Share]:
-        """A place among the requests in flight; waits until there is one. Gives what the request holds.
+    def in_flight(self, gone: Event) -> Share:
+        """A place among the requests in flight, to be entered, and what the request there holds.
 
-        Raises:
-            ConnectionAbortedError: its connection was ``gone`` before there was one.
+        ``gone`` is set when its connection has ended.
         """
-        # What waits reads nothing, so it would not see that its connection gave way to others of the circuit.
-        while not self._places.acquire(blocking=False):
-            gevent.wait([self._places, gone], count=1)
-            if gone.is_set():
-                raise ConnectionAbortedError
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self._places.release()
-            self._bytes -= share.held
+        return Share(self, self._places, gone)
 
     def turn(self) -> float:
         """Take the next turn: in how many seconds it comes."""
@@ -131,6 +118,10 @@ class Circuit:
             raise Refusal("slow-down")
         self._bytes += size
 
+    def let_go(self, size: int) -> None:
+        """``size`` bytes of a request are in flight no longer."""
+        self._bytes -= size
+
     def answered(self, *, refused: bool) -> bool:
         """Note an answer; whether the circuit is closed by it."""
         self._refusals = self._refusals + 1 if refused else 0
@@ -142,11 +133,42 @@ class Circuit:
 
 
 class Share:
-    """What one request holds of its circuit's bytes in flight."""
+    """A request's place, and what it holds of its circuit's bytes in flight. A context manager."""
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, places: BoundedSemaphore, gone: Event) -> None:
         self.circuit = circuit
         self.held = 0
+        self._places = places
+        self._gone = gone
+        self._placed = False
+
+    def __enter__(self) -> Self:
+        self.enter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def enter(self) -> None:
+        """Wait until there is a place.
+
+        Raises:
+            ConnectionAbortedError: the connection was gone before there was one.
+        """
+        # What waits reads nothing, so it would not see that its connection gave way to others of the circuit.
+        while not self._places.acquire(blocking=False):
+            gevent.wait([self._places, self._gone], count=1)
+            if self._gone.is_set():
+                raise ConnectionAbortedError
+        self._placed = True
+
+    def leave(self) -> None:
+        """Give up the place, if there is one, and what is held."""
+        self.circuit.let_go(self.held)
+        self.held = 0
+        if self._placed:
+            self._placed = False
+            self._places.release()
 
     def take(self, size: int) -> None:
         """``size`` more bytes have come; Refusal ``slow-down`` when the circuit holds too many."""

@@ -12,7 +12,7 @@ import gc
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -61,15 +61,20 @@ UNPATCHED: Final = ("os", "select", "signal", "subprocess")
 ``os.close`` only asks that loop, which nobody runs, to close: descriptors would stay open, and locks on them held, for
 good. Nothing on the worker's own loop selects, or starts processes."""
 
+_OWN: Final = frozenset(HEADERS.items())
+_OWN_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+"""The headers of every answer, as they leave."""
+
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener: the application behind it, and whether circuits are demanded."""
+    """A listener: the application behind it, whether circuits are demanded, and the address that it is bound to."""
 
     application: Wsgi
     demands_circuit: bool
+    address: Any
 
 
 def patch() -> None:
@@ -84,6 +89,14 @@ class Response(wsgi.Response):  # type: ignore[misc]
         super().__init__(req, sock, cfg)
         self.headers_sent: bool = False
         self._head = b""
+        self._own = ""
+
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Take the application's headers; those of every answer are known, and are neither checked nor put together."""
+        others = [one for one in headers if one not in _OWN]
+        if len(headers) - len(others) == len(_OWN):
+            headers, self._own = others, _OWN_LINES
+        super().process_headers(headers)
 
     def default_headers(self) -> list[str]:
         """The first lines of an answer."""
@@ -92,8 +105,8 @@ class Response(wsgi.Response):  # type: ignore[misc]
     def send_headers(self) -> None:
         """Hold the head until the body comes."""
         if not self.headers_sent:
-            lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
-            self._head = "".join(lines).encode("latin-1")
+            lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers)]
+            self._head = f"{''.join(lines)}{self._own}\r\n".encode("latin-1")
             self.headers_sent = True
 
     def _emit_body(self, data: bytes) -> None:
@@ -142,7 +155,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """One listener for each bind, in order."""
         self.listeners = {
-            self._name(bound): Listener(application, demands)
+            self._name(bound): Listener(application, demands, bound.getsockname())
             for bound, (application, demands) in zip(self.sockets, self.app.listeners(), strict=True)
         }
         # gunicorn's single application: each listener has its own.
@@ -239,24 +252,26 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """All requests of a connection, one after the other."""
         timeout = HEAD_SECONDS
         while self.alive and not circuit.closed:
-            with ExitStack() as held:
-                request = share = None
+            share, request = circuit.in_flight(connection.gone), None
+            try:
                 with gevent.Timeout(timeout, False):
-                    share = self._turn(circuit, connection, parser, held)
+                    self._turn(connection, share, parser)
                     request = next(parser)
-                if request is None or share is None:
+                if request is None:
                     return
                 connection.idle = False
                 if not self._answer(listener, request, connection, share):
                     return
                 connection.idle = True
+            finally:
+                share.leave()
             # Nothing of what was answered stays while the next request is waited for.
             del request
             self._to_forget = FORGET_TIMES
             timeout = KEEP_SECONDS
 
     @staticmethod
-    def _turn(circuit: Circuit, connection: Connection, parser: Any, held: ExitStack) -> Share:
+    def _turn(connection: Connection, share: Share, parser: Any) -> None:
         """Wait for a request, and for its circuit's turn, before anything of the request is parsed.
 
         Here, and nowhere else, requests are counted: there is no way to one that does not pass.
@@ -266,20 +281,18 @@ class Worker(GeventWorker):  # type: ignore[misc]
         parser.mesg = None
         if not parser.unreader.buf.getbuffer().nbytes:
             parser.unreader.unread(_more(parser.unreader))
-        share = held.enter_context(circuit.in_flight(connection.gone))
-        wait = circuit.turn()
+        share.enter()
+        wait = share.circuit.turn()
         # Also when the turn is there already: all others go first, and the worker shows that it lives.
         gevent.sleep(0)
         if wait and connection.gone.wait(wait):
             raise StopIteration
-        return share
 
     def _answer(self, listener: Listener, request: Any, connection: Connection, share: Share) -> bool:
         """Answer one request; whether the connection may carry another."""
         client = connection.client
-        name = client.getsockname()
-        # Without an address: nobody asks for it.
-        response, environ = wsgi.create(request, client, "", name, self.cfg, response_class=Response)
+        # Without the client's address: nobody asks for it.
+        response, environ = wsgi.create(request, client, "", listener.address, self.cfg, response_class=Response)
         # Read as it comes: what arrived before a connection breaks is kept (uploads/intake.py).
         environ["wsgi.input"] = _Body(request.body.reader, share)
         environ[CIRCUIT] = share.circuit.name
