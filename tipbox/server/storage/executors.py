@@ -86,31 +86,33 @@ class WorkerThreads:
     def grouped(self, run: RunGroup) -> Callable[[Any], Outcome]:
         """See Threads."""
         import gevent
-        from gevent.event import AsyncResult
+        from gevent.event import AsyncResult, Event
 
         waiting: list[tuple[Any, AsyncResult[Outcome]]] = []
-        draining = False
+        somebody = Event()
+        started = False
 
-        # Neither the list nor the flag has a lock: greenlets switch only where they wait.
+        # The list has no lock: greenlets switch only where they wait.
         def drain() -> None:
-            nonlocal draining
-            try:
+            while True:
+                somebody.wait()
                 while waiting:
                     group = waiting[:LARGEST_GROUP]
                     del waiting[:LARGEST_GROUP]
                     outcomes = self._run(run, [item for item, _ in group])
                     for (_, result), outcome in zip(group, outcomes, strict=True):
                         result.set(outcome)
-            finally:
-                draining = False
+                    del group, outcomes  # nothing of it stays while nobody asks
+                somebody.clear()
 
         def call(item: Any) -> Outcome:
-            nonlocal draining
+            nonlocal started
+            if not started:  # one for all groups: to begin a greenlet costs more than to wake it
+                started = True
+                gevent.spawn(drain)
             result: AsyncResult[Outcome] = AsyncResult()
             waiting.append((item, result))
-            if not draining:
-                draining = True
-                gevent.spawn(drain)
+            somebody.set()
             outcome: Outcome = result.get()
             return outcome
 
