@@ -7,12 +7,13 @@ second costs a file and a few kilobytes of memory, and the parts that arrived wh
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 from tipbox.errors import Malformed, NotTipbox, Truncated
 from tipbox.formats.base import padding
@@ -121,7 +122,7 @@ class Intake:
         with (
             self._letters.request() as share,
             # In HOME: what a source sends lies on the one disk that quotas watch, not in /tmp.
-            tempfile.SpooledTemporaryFile(IN_MEMORY, "w+b", dir=str(self._home.spool)) as spool,
+            self._spool(length) as spool,
         ):
             prefix = exactly(body, min(length, MAGIC_READ))
             size = _sealed_header_size(prefix)
@@ -138,7 +139,8 @@ class Intake:
             if length != header.opening_size + trailer_size:
                 raise Malformed("what was sent does not have the size that the header says")
             looks = Looks(lambda: self._is_known(token), lambda: self._must_fit(header, length))
-            with self._gate.admitted(token, header, payment, self._room(), looks) as admission:
+            disk = self._disk()
+            with self._gate.admitted(token, header, payment, disk.free - disk.floor, looks) as admission:
                 for piece in _pieces(body, header.sealed_letter_size + trailer_size):
                     # Small ones stay in memory; the number of connections is their bound.
                     if length > IN_MEMORY:
@@ -146,21 +148,27 @@ class Intake:
                     spool.write(piece)
                 spool.seek(size)
                 opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
-                if not header.body_size:
-                    self._make_room(length)
-                terms, today = self._terms(admission.effort), self._today()
+                disk, today = self._disk(), self._today()  # again: it may have waited, and the letter took its time
+                if not header.body_size and room.is_short(disk, self._config.quota):
+                    self._make_room(disk, today, length)
+                    disk = self._disk()
+                terms = AdmissionTerms(self._config.quota, disk, self._known, admission.effort)
                 change = self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
                 admission.used = change.used
                 if change.old_blobs:
                     self._threads.disk(self._blobs.delete, change.old_blobs)
         return change
 
-    def _terms(self, effort: int) -> AdmissionTerms:
-        return AdmissionTerms(self._config.quota, self._disk(), self._known, effort)
+    def _spool(self, length: int) -> IO[bytes]:
+        """Where ``length`` bytes lie while they come."""
+        if length <= IN_MEMORY:
+            return io.BytesIO()
+        return tempfile.TemporaryFile(dir=self._home.spool)
 
     def toll(self) -> dict[str, Any]:
         """``GET /api/toll``: what openings cost now."""
-        return self._gate.to_json(self._room())
+        disk = self._disk()
+        return self._gate.to_json(disk.free - disk.floor)
 
     def _is_known(self, token: bytes) -> bool:
         """Whether this token has opened an upload."""
@@ -172,19 +180,16 @@ class Intake:
 
     def _must_fit(self, header: Header, length: int) -> None:
         """Refusal ``full`` or ``unknown-organisation`` when there is no use in working for this opening."""
-        today, now = self._today(), self._gate.buckets.now()
+        disk, today, now = self._disk(), self._today(), self._gate.buckets.now()
         if self._looked is None or now - self._looked[0] >= LOOK_SECONDS:
-            self._make_room(length)
+            if room.is_short(disk, self._config.quota):
+                self._make_room(disk, today, length)
+                disk = self._disk()
             held = self._store.read(lambda connection: holdings(connection, look(connection, today)))
             self._looked = now, held
-        must_fit(self._config.quota, self._disk(), self._looked[1], header.body_size)
+        must_fit(self._config.quota, disk, self._looked[1], header.body_size)
         if not {slot.organisation for slot in header.slots} <= self._known:
             self._store.read(lambda connection: drafts.check_organisations(connection, header, self._known))
-
-    def _room(self) -> int:
-        """Bytes of disk that texts may still take."""
-        disk = self._disk()
-        return disk.free - disk.floor
 
     def state(self, token: bytes) -> State:
         """``GET /api/envelope``.
@@ -260,16 +265,15 @@ class Intake:
         if length and disk.free - length < disk.kept_from_bodies(self._config.quota):
             raise Refusal("full")
 
-    def _make_room(self, length: int) -> None:
+    def _make_room(self, disk: Disk, today: date, length: int) -> None:
         """For a text of ``length`` bytes, when less is free than texts are to find: stalled drafts give way.
 
         They are off the disk on return.
         """
-        disk, quota, today = self._disk(), self._config.quota, self._today()
-        if room.is_short(disk, quota):
-            # A transaction of its own: below the floor the text itself is refused, until there is room again.
-            blobs = self._store.write(lambda connection: room.give_way(connection, disk, quota, today, length))
-            self._threads.disk(self._blobs.delete, blobs)
+        # A transaction of its own: below the floor the text itself is refused, until there is room again.
+        quota = self._config.quota
+        blobs = self._store.write(lambda connection: room.give_way(connection, disk, quota, today, length))
+        self._threads.disk(self._blobs.delete, blobs)
 
     def finish(self, token: bytes, body: Body, length: int) -> State:
         """``POST /api/envelope/finish``: Envelope hash ‖ trailer, ``length`` bytes.
