@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from bench.figures import QUIET, Ledger, machine
+from bench.figures import Ledger, machine
 
 RESULT: Final = Path(__file__).parents[2] / "build" / "bench.json"
 _LEDGER: Final = pytest.StashKey[Ledger]()
@@ -54,7 +54,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     for line in ledger.table():
         terminalreporter.write_line(line, red="NOT MET" in line)
     for bench in ledger.benches:
-        if bench.idle_before < QUIET:
+        if not bench.quiet:
             terminalreporter.write_line(
                 f"{bench.name}: only {bench.idle_before:.0f} % of the processor was idle before; measure again",
                 yellow=True,

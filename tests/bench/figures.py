@@ -43,7 +43,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. `held` is None where no bound is set."""
+    """One line of the table. `held`: None where no bound is set; `quiet`: whether the machine was so before."""
 
     bench: str
     what: str
@@ -51,10 +51,12 @@ class Figure:
     spread: Spread
     bound: str = ""
     held: bool | None = None
+    quiet: bool = True
 
     @property
     def verdict(self) -> str:
-        return {True: "held", False: "NOT MET", None: ""}[self.held]
+        said = {True: "held", False: "NOT MET", None: ""}[self.held]
+        return f"{said}, on a machine that was not quiet" if said and not self.quiet else said
 
 
 @dataclass
@@ -65,6 +67,11 @@ class Bench:
     figures: list[Figure] = field(default_factory=list)
     idle_before: float = 0.0
     """Per cent of the processor that nothing used just before."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing else ran just before: else times and rates are of this machine and its other work."""
+        return self.idle_before >= QUIET
 
     def note(
         self,
@@ -83,7 +90,7 @@ class Bench:
         if at_most is not None:
             assert at_least is None
             bound, held = f"<= {_number(at_most)}", spread.median <= at_most
-        figure = Figure(self.name, what, unit, spread, bound, held)
+        figure = Figure(self.name, what, unit, spread, bound, held, self.quiet)
         self.figures.append(figure)
         print(f"  {what}: {spread} {unit} {bound} {figure.verdict}".rstrip(), flush=True)
 
@@ -103,7 +110,9 @@ class Bench:
     def assert_held(self) -> None:
         """Fail with the figures whose bounds do not hold."""
         missed = [
-            f"{one.what}: {one.spread} {one.unit}, bound {one.bound}" for one in self.figures if one.held is False
+            f"{one.what}: {one.spread} {one.unit}, bound {one.bound}, {one.verdict}"
+            for one in self.figures
+            if one.held is False
         ]
         assert not missed, "; ".join(missed)
 
@@ -136,6 +145,8 @@ class Ledger:
         bench = Bench(name, idle_before=100.0 - psutil.cpu_percent(interval=3.0))
         self.benches.append(bench)
         print(f"\n{name} (processor {bench.idle_before:.0f} % idle before)", flush=True)
+        if not bench.quiet:
+            print("  the machine is not quiet: only figures taken in turn with another's mean something", flush=True)
         yield bench
         bench.assert_held()
 

@@ -78,6 +78,8 @@ class Run:
     tips: int
     cpu: float
     """Seconds of processor that the server used for one tip."""
+    sources_cpu: float
+    """The same of all sources together."""
 
 
 def run_sources(server: Server, envelopes: Path, *, count: int, seconds: float, fresh: bool, skip: int) -> Run:
@@ -89,7 +91,8 @@ def run_sources(server: Server, envelopes: Path, *, count: int, seconds: float, 
     assert not report["exhausted"], "seal more Envelopes beforehand"
     times = [1000 * one for one in report["times"]]
     p50, p95, p99 = (percentile(times, per_cent) for per_cent in (50, 95, 99))
-    return Run(len(times) / report["seconds"], p50, p95, p99, tips=len(times), cpu=used / len(times))
+    tips = len(times)
+    return Run(tips / report["seconds"], p50, p95, p99, tips, cpu=used / tips, sources_cpu=report["cpu"] / tips)
 
 
 def send_all(server: Server, envelopes: Path, *, count: int, tips: int, skip: int) -> float:
