@@ -67,7 +67,7 @@ def equal(one: bytes, other: bytes) -> bool:
     return hmac.compare_digest(one, other)
 
 
-def sha256(*pieces: bytes) -> bytes:
+def sha256(*pieces: bytes | memoryview) -> bytes:
     """SHA-256 of the pieces joined."""
     digest = hashlib.sha256()
     for piece in pieces:

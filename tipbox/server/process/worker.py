@@ -324,7 +324,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
 
 class _Body:
-    """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least."""
+    """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least.
+
+    What is read by ``read1`` is not copied on its way, as what lies behind the bytes that ``read`` gives.
+    """
 
     def __init__(self, reader: Any, share: Share) -> None:
         self._reader = reader
@@ -333,6 +336,20 @@ class _Body:
     def read(self, size: int) -> bytes:
         """``size`` bytes, or fewer at the end; Refusal ``slow-down`` when the circuit has too many in flight."""
         data: bytes = self._reader.read(size)
+        self._share.take(len(data))
+        return data
+
+    def read1(self, size: int) -> bytes:
+        """What is there, or comes next: 1 to ``size`` bytes, none at the end; Refusal as ``read``."""
+        reader = self._reader
+        size = min(size, reader.length) if isinstance(reader, LengthReader) else 0
+        if not size:
+            return b""
+        data: bytes = reader.unreader.read(read_ahead=size)
+        if len(data) > size:  # the next request is there already
+            reader.unreader.unread(data[size:])
+            data = data[:size]
+        reader.length -= len(data)
         self._share.take(len(data))
         return data
 

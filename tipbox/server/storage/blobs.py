@@ -70,7 +70,7 @@ class IncomingBlob(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append."""
 
     def keep(self, size: int) -> str:
@@ -149,7 +149,7 @@ class _IncomingFile:
             return  # killed while its row may yet be committed: the lock holds until the process is gone
         os.close(self._descriptor)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
@@ -183,7 +183,7 @@ class NoBlob:
     def __exit__(self, *_: object) -> None:
         """Nothing has to go."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Nothing is written."""
         raise NotImplementedError
 
@@ -376,7 +376,7 @@ class _IncomingObject:
         if not self._kept:
             _s3_delete(self._store, [self._name])
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) or 0 :]

@@ -120,13 +120,14 @@ def _merge(upload: Upload, draft: CompleteDraft, merged: IncomingBlob) -> None:
             raise _DamagedRun(first) from None
 
 
-def _parts(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    buffer = bytearray()
+def _parts(pieces: Iterator[bytes]) -> Iterator[memoryview]:
+    """Whole parts; what lies in one piece is not copied."""
+    rest = b""
     for piece in pieces:
-        buffer += piece
-        end = len(buffer) - len(buffer) % ENVELOPE_PART_SIZE
+        data = rest + piece if rest else piece
+        end = len(data) - len(data) % ENVELOPE_PART_SIZE
         for at in range(0, end, ENVELOPE_PART_SIZE):
-            yield bytes(buffer[at : at + ENVELOPE_PART_SIZE])
-        del buffer[:end]
-    if buffer:
-        yield bytes(buffer)
+            yield memoryview(data)[at : at + ENVELOPE_PART_SIZE]
+        rest = data[end:]
+    if rest:
+        yield memoryview(rest)

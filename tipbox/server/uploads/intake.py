@@ -53,7 +53,9 @@ MAX_ENDING: Final = HASH_SIZE + MAX_TRAILER
 MAX_RUN: Final = MAX_RUN_PARTS * ENVELOPE_PART_SIZE
 """Bytes of the largest run."""
 PIECE: Final = 16 * 1024
-"""Bytes read from a connection at a time."""
+"""Bytes of a body that are waited for before they are looked at: so many are held for a slow source."""
+LARGE_PIECE: Final = 64 * 1024
+"""Bytes that are taken at once from a source that is faster."""
 IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in HOME."""
 MAGIC_READ: Final = 16
@@ -71,6 +73,9 @@ class Body(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Up to ``size`` bytes; fewer only where the body, or the connection, ends."""
+
+    def read1(self, size: int, /) -> bytes:
+        """What is there, or comes next: 1 to ``size`` bytes; none where the body, or the connection, ends."""
 
 
 class Cut(Exception):
@@ -367,7 +372,15 @@ def _spans(draft: DraftView, written: Sequence[Range], wanted: Sequence[Range]) 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:
     """Exactly ``size`` bytes of the body, as they come; Cut when the connection breaks."""
     while size:
-        piece = exactly(body, min(size, PIECE))
+        try:
+            piece = body.read1(min(size, LARGE_PIECE))
+        except OSError as error:
+            raise Cut from error
+        if not piece:
+            raise Cut
+        least = min(size, PIECE)
+        if len(piece) < least:
+            piece += exactly(body, least - len(piece))
         size -= len(piece)
         yield piece
 
