@@ -685,6 +685,37 @@ def test_a_kept_connection_carries_many_requests(client: Client, organisations: 
         assert client.state(sent).json == STORED
 
 
+def test_requests_that_come_in_one_piece_are_answered_in_turn(client: Client, files: Sent) -> None:
+    """What lies behind a body is the next request, and none of it is taken for the body."""
+    parts, token = files.parts[:2], f"Authorization: Bearer {files.token}"
+    asked = [
+        (b"PUT", b"", files.start),
+        (b"PUT", b"/parts/0", parts[0]),
+        (b"PUT", b"/parts/1", parts[1]),
+        (b"GET", b"", b""),
+    ]
+    client.line.sendall(
+        b"".join(
+            b"%b /api/envelope%b HTTP/1.1\r\nHost: a\r\n%b\r\nContent-Length: %d\r\n\r\n%b"
+            % (method, path, token.encode(), len(body), body)
+            for method, path, body in asked
+        )
+    )
+    answers = [client.receive() for _ in asked]
+
+    assert [answer.status for answer in answers] == [201, 200, 200, 200]
+    assert answers[-1].json == answers[-2].json
+
+
+def test_a_body_that_comes_byte_by_byte_is_whole(client: Client, text: Sent) -> None:
+    client.send("PUT", "/api/envelope", None, bearer(text.token), length=len(text.start))
+    for at in range(500):
+        client.line.sendall(text.start[at : at + 1])
+    client.line.sendall(text.start[500:])
+
+    assert client.receive().json == {"state": "stored"}
+
+
 def test_expect_100_continue(client: Client, text: Sent) -> None:
     headers = {**bearer(text.token), "Expect": "100-continue"}
 
