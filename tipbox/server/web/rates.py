@@ -45,6 +45,7 @@ class Rates:
             circuit,
             app=app,
             storage_uri=_valkey(config.limits.url),
+            storage_options=_options(config.limits.url),
             strategy="fixed-window",
             key_prefix=_PREFIX,
             headers_enabled=False,
@@ -108,3 +109,8 @@ class Rates:
 def _valkey(url: str) -> str:
     """Redis speaks Valkey's protocol, and only Valkey's client is installed."""
     return url.replace("redis", "valkey", 1) if url.startswith("redis") else url
+
+
+def _options(url: str) -> dict[str, str | int]:
+    """Valkey's client compares no names by itself: any certificate that somebody trusted has signed would do."""
+    return {"ssl_check_hostname": True} if url.startswith(("rediss:", "valkeys:")) else {}
