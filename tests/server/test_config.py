@@ -100,6 +100,28 @@ def test_an_unknown_variable_is_named_and_its_value_is_not(
     assert "secret-value" not in str(raised.value)
 
 
+def test_what_systemd_hands_over_wins_key_by_key(home: Path, tmp_path: Path) -> None:
+    write(home, '[limits]\npages = 7\nurl = "memory://"\n[retention]\ndays = 30\n')
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    (handed / "stores.toml").write_text('[limits]\nurl = "rediss://rates.example/"\n', encoding="utf-8")
+
+    config = load(home, {"CREDENTIALS_DIRECTORY": str(handed)})
+
+    assert (config.limits.url, config.limits.pages, config.retention.days) == ("rediss://rates.example/", 7, 30)
+
+
+def test_a_folder_of_other_credentials_is_no_fault(home: Path, tmp_path: Path) -> None:
+    assert load(home, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == load(home)
+
+
+def test_a_key_that_is_not_known_is_refused_there_too(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "stores.toml").write_text('[blobs]\npassword = "hunter2"\n', encoding="utf-8")
+    with pytest.raises(Usage, match=r"blobs\.password") as refused:
+        load(home, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "hunter2" not in str(refused.value)
+
+
 def test_secrets_are_not_printed(home: Path) -> None:
     write(home, '[database]\nurl = "postgresql://user:hunter2@db/tips"\n[blobs]\nsecret_key = "hunter2"\n')
 

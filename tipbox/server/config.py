@@ -1,5 +1,6 @@
-"""The server's configuration: one frozen value from ``HOME/tipbox.toml`` and the environment.
+"""The server's configuration: one frozen value from ``HOME/tipbox.toml``, what systemd hands over, and the environment.
 
+A unit with ``LoadCredential=stores.toml:…`` gets passwords of stores in memory; that file wins over the folder's.
 Environment variables are ``TIPBOX_<SECTION>_<KEY>`` and win over the file. An unknown key in either is an error that
 names the key and never its value. Nothing here lowers a check.
 """
@@ -22,6 +23,9 @@ from tipbox.errors import Usage
 from tipbox.formats.base.limits import GIB, KIB, MIB
 
 FILE: Final = "tipbox.toml"
+HANDED: Final = "stores.toml"
+"""The same tables, as systemd's credential."""
+_CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 PREFIX: Final = "TIPBOX_"
 GB: Final = 1000**3
 MB: Final = 1000**2
@@ -201,17 +205,18 @@ def load(home: Path, environ: Mapping[str, str] | None = None) -> Config:
 
     Args:
         home: the server's folder.
-        environ: what to look for unknown keys in; the process's own by default.
+        environ: what to look for unknown keys and systemd's folder in; the process's own by default.
 
     Raises:
         Usage: a key is unknown or has a value that it cannot have; the key is named.
     """
-    _refuse_unknown(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    _refuse_unknown(environ)
     path = home / FILE
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Usage(f"reading {path}: this is not TOML; correct the file") from error
+    values = _read(path)
+    for table, keys in _read_handed(environ).items():
+        own = values.get(table)
+        values[table] = own | keys if isinstance(own, dict) and isinstance(keys, dict) else keys
     try:
         return Config(**values)
     except ValidationError as error:
@@ -220,6 +225,18 @@ def load(home: Path, environ: Mapping[str, str] | None = None) -> Config:
         what = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].lower()
         what = REPLACED.get(key, what)
         raise Usage(f"reading the configuration ({path} and the environment): {key}: {what}; correct it") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Usage(f"reading {path}: this is not TOML; correct the file") from error
+
+
+def _read_handed(environ: Mapping[str, str]) -> dict[str, Any]:
+    folder = environ.get(_CREDENTIALS)
+    return _read(Path(folder) / HANDED) if folder else {}
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
