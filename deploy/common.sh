@@ -8,6 +8,10 @@ SETTINGS=/etc/tipbox
 OPT=/opt/tipbox
 UNITS=/etc/systemd/system
 LISTENERS=(tipbox.service tipbox-courier.service)
+# Where the stores are on other machines: their settings, and the units that work with them.
+STORES=$SETTINGS/stores
+STORE_UNITS=(tipbox tipbox-courier tipbox-prune tipbox-settle tipbox-check tipbox-backup)
+WITHIN=/usr/local/lib/tipbox/within
 DRY=${DRY:-}
 CHANGED=()
 # What was found before: upgrade.sh sets it.
@@ -142,6 +146,9 @@ signed_in() {
     done
 }
 
+# has_outer_stores: the stores are on other machines. install.sh sets $outer before it writes anything.
+has_outer_stores() { [[ ${outer:-} || -f $STORES/stores.toml ]]; }
+
 # installed_units SUFFIX...: our units that are on this machine.
 installed_units() {
     local suffix unit
@@ -166,6 +173,24 @@ put_units() {
     for unit in "$HERE"/systemd/tipbox*.service "$HERE"/systemd/tipbox*.timer; do
         put "$unit" "$UNITS/$(basename "$unit")"
     done
+    ! has_outer_stores || put_relays
+}
+
+# relay_sockets: those of the stores that are on other machines; in a dry run those that would be there.
+relay_sockets() {
+    find "$UNITS" ${stores_made:+"$stores_made"} -maxdepth 1 -name 'tipbox-*.socket' -printf '%f\n' | sort -u
+}
+
+# put_relays: the private network, the relays into it, and what lets the server's units reach them.
+put_relays() {
+    local unit
+    for unit in "$HERE"/outer/tipbox-*.service; do
+        put "$unit" "$UNITS/$(basename "$unit")"
+    done
+    for unit in "${STORE_UNITS[@]}"; do
+        put "$HERE/outer/stores.conf" "$UNITS/$unit.service.d/stores.conf"
+    done
+    put "$HERE/outer/within" "$WITHIN" 755
 }
 
 # load_profiles: has the kernel take our AppArmor profiles as they are on the disk now; nothing without AppArmor.
@@ -176,14 +201,27 @@ load_profiles() {
 
 # put_profiles: those of this version, which its units name.
 put_profiles() {
-    put "$HERE/apparmor/tipbox" /etc/apparmor.d/tipbox
+    local profiles
+    profiles=$(mktemp)
+    cp "$HERE/apparmor/tipbox" "$profiles"
+    if has_outer_stores; then
+        # Those of the units that reach the relays: all but the canaries'.
+        # shellcheck disable=SC2016 # the $ is sed's
+        sed -i -e '/^profile tipbox-canary /,$b' -e "/^  deny network inet,\$/{
+            r $HERE/outer/apparmor
+            d
+        }" "$profiles"
+    fi
+    put "$profiles" /etc/apparmor.d/tipbox
+    rm -f "$profiles"
     load_profiles
 }
 
 # enable_units: the listeners, and all that has a timer.
 enable_units() {
-    local timers=("$HERE"/systemd/tipbox*.timer)
-    run systemctl enable --quiet "${LISTENERS[@]}" "${timers[@]##*/}"
+    local sockets timers=("$HERE"/systemd/tipbox*.timer)
+    mapfile -t sockets < <(relay_sockets)
+    run systemctl enable --quiet "${LISTENERS[@]}" "${timers[@]##*/}" "${sockets[@]}"
 }
 
 # verify_folder FOLDER SIGNERS: the hashes of a kit. When the signers are known, both lists must be there and right, and
@@ -250,7 +288,13 @@ use_release() {
 }
 
 # as_courier COMMAND...: as the user who may read the server's keys.
-as_courier() { runuser -u tipbox-courier -- "$@"; }
+as_courier() {
+    if has_outer_stores; then
+        "$WITHIN" tipbox-courier "$@"
+    else
+        runuser -u tipbox-courier -- "$@"
+    fi
+}
 
 # answers SOCKET [PROXY LINE]: the page or the refusal that shows a living process behind a unix socket.
 answers() {

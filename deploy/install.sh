@@ -15,6 +15,11 @@ install.sh --keys DIR [options]
   --signers FILE     public keys (ssh allowed_signers) that must have signed the wheelhouse
   --operator-key FILE  public half of the operator's key (K.pub of `tipbox server backup-key`): a backup each night
   --couriers DIR     couriers' public keys: the NAME.pub that `tipbox courier keygen` writes, or NAME.auth
+  --database URL     PostgreSQL on another machine: postgresql://USER@HOST[:PORT]/NAME
+  --blobs URL        an S3 bucket there, which must exist: https://HOST[:PORT]/BUCKET[/PREFIX][?region=REGION]
+  --rates URL        Valkey there: rediss://[USER@]HOST[:PORT][/NUMBER]
+  --secrets FILE     TOML with database_password, blobs_access_key, blobs_secret_key, rates_password
+  --stores-ca FILE   certificates that sign the stores' (PEM); otherwise those that Debian knows
   --ssh PORTS        let SSH in at these ports, comma separated (default 22); "onion": through Tor only; "none"
   --time yes|no      let systemd-timesyncd ask for the time (default no: trust the machine's clock)
   --firewall yes|no  load the firewall (default yes)
@@ -26,7 +31,8 @@ TEXT
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 keys='' wheel='' wheelhouse='' signers='' couriers='' operator_key='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
-options 'keys wheel wheelhouse signers couriers operator-key ssh time firewall' 'no-test-tip' "$@"
+database='' blobs='' rates='' secrets='' stores_ca='' outer='' stores_made=''
+options 'keys wheel wheelhouse signers couriers operator-key database blobs rates secrets stores-ca ssh time firewall' 'no-test-tip' "$@"
 
 check_arguments() {
     need_root
@@ -42,6 +48,25 @@ check_arguments() {
     fi
     choose_release "$wheel" "$wheelhouse" "$signers"
     [[ ! $couriers ]] || check_couriers
+    check_stores
+}
+
+# What was given is checked, and turned into files, before anything is changed.
+check_stores() {
+    if [[ ! $database$blobs$rates ]]; then
+        [[ ! $secrets$stores_ca ]] || die "--secrets and --stores-ca belong to --database, --blobs and --rates"
+        return
+    fi
+    outer=yes
+    if [[ ! -f $STORES/stores.toml && $database && -s $STATE/tipbox.db ]]; then
+        die "this server keeps its rows in SQLite; make a backup, and restore it into an empty $STATE with the stores"
+    fi
+    [[ ! $stores_ca ]] || grep -qs -- '-----BEGIN CERTIFICATE-----' "$stores_ca" ||
+        die "--stores-ca: there is no certificate (PEM) in $stores_ca"
+    stores_made=$(mktemp -d)
+    trap 'rm -rf "$stores_made"' EXIT
+    python3 -I "$HERE/outer/stores.py" --out "$stores_made" ${database:+--database "$database"} \
+        ${blobs:+--blobs "$blobs"} ${rates:+--rates "$rates"} ${secrets:+--secrets "$secrets"} || exit 1
 }
 
 # A courier's key is NAME.pub as keygen writes it, or NAME.auth as tor calls it: the same line.
@@ -121,6 +146,32 @@ settings() {
     fi
     [[ ! $operator_key ]] || put "$operator_key" "$SETTINGS/operator.pub"
     [[ -s $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
+}
+
+# What check_stores made. All three are given anew or none: what is not named is on this machine again.
+stores() {
+    local kind socket
+    if [[ ! $stores_made ]]; then
+        say "$(if has_outer_stores; then echo 'as they were named before'; else echo 'on this machine'; fi)"
+        return
+    fi
+    run install -d -m 755 "$STORES"
+    put "${stores_ca:-/etc/ssl/certs/ca-certificates.crt}" "$STORES/ca.pem"
+    for kind in hosts relays.env ports; do
+        put "$stores_made/$kind" "$STORES/$kind"
+    done
+    for kind in database blobs rates; do
+        socket=tipbox-$kind.socket
+        if [[ -f $stores_made/$socket ]]; then
+            put "$stores_made/$socket" "$UNITS/$socket"
+        elif [[ -f $UNITS/$socket ]]; then
+            run systemctl disable --quiet "$socket"
+            ! booted || run systemctl stop "$socket" "tipbox-$kind.service"
+            run rm -f "$UNITS/$socket"
+        fi
+    done
+    # Last: its presence says that the rest is there.
+    put "$stores_made/stores.toml" "$STORES/stores.toml" 600
 }
 
 units() {
@@ -206,15 +257,19 @@ tor_services() {
 }
 
 firewall_rules() {
-    local ssh_rule='' time_rule='' rules
+    local ssh_rule='' time_rule='' stores_rule='' rules
     if [[ $firewall == no ]]; then
         say "left to you (--firewall no)"
         return
     fi
     [[ $ssh == onion || $ssh == none ]] || ssh_rule="tcp dport { ${ssh//,/, } } ct state new jump ssh"
     [[ $time == no ]] || time_rule='meta skuid "systemd-timesync" udp dport { 53, 123 } accept'
+    if has_outer_stores; then
+        stores_rule="meta skuid \"tipbox-relay\" tcp dport { 53, $(cat "${stores_made:-$STORES}/ports") } accept"
+        stores_rule+='\n        meta skuid "tipbox-relay" udp dport 53 accept'
+    fi
     rules=$(mktemp)
-    sed -e "s|@ssh@|$ssh_rule|; s|@time@|$time_rule|; s|[[:space:]]*\$||" "$HERE/nftables/tipbox.nft" >"$rules"
+    sed -e "s|@ssh@|$ssh_rule|; s|@time@|$time_rule|; s|@stores@|$stores_rule|; s|[[:space:]]*\$||" "$HERE/nftables/tipbox.nft" >"$rules"
     put "$rules" /etc/nftables.d/tipbox.nft
     rm -f "$rules"
     if ! grep -qs '^include "/etc/nftables.d/\*.nft"$' /etc/nftables.conf; then
@@ -260,12 +315,17 @@ without_apparmor() {
 shipped_timers() { find "$HERE/systemd" -name 'tipbox*.timer' -printf '%f\n' | sort; }
 
 start() {
-    local timers
+    local timers sockets
     if ! booted; then
         say "systemd does not run here: the units start with the machine"
         return
     fi
-    if changed "$OPT/current" || changed "$UNITS/*" || changed "$SETTINGS/keys/*"; then
+    if changed "$STORES/*"; then
+        mapfile -t sockets < <(relay_sockets)
+        run systemctl restart "${sockets[@]}"
+        run systemctl try-restart tipbox-database.service tipbox-blobs.service tipbox-rates.service
+    fi
+    if changed "$OPT/current" || changed "$UNITS/*" || changed "$SETTINGS/keys/*" || changed "$STORES/*"; then
         run systemctl restart "${LISTENERS[@]}"
     else
         run systemctl start "${LISTENERS[@]}"
@@ -348,6 +408,8 @@ step "Program"
 program
 step "Settings"
 settings
+step "Stores"
+stores
 step "Units"
 units
 step "Kernel"

@@ -28,12 +28,16 @@ if [[ $old_releases ]]; then
 fi
 
 step "Units"
-mapfile -t units < <(installed_units timer service)
+mapfile -t units < <(installed_units timer socket service)
 if ((${#units[@]})); then
     ! booted || run systemctl stop "${units[@]}" || true
     run systemctl disable --quiet "${units[@]}" || true
 fi
-run rm -rf "${units[@]/#/"$UNITS/"}" "$UNITS/tor@default.service.d/tipbox.conf" \
+for unit in "${STORE_UNITS[@]}"; do
+    run rm -f "$UNITS/$unit.service.d/stores.conf"
+    [[ ! -d $UNITS/$unit.service.d ]] || run rmdir --ignore-fail-on-non-empty "$UNITS/$unit.service.d"
+done
+run rm -rf "${units[@]/#/"$UNITS/"}" "${WITHIN%/*}" "$UNITS/tor@default.service.d/tipbox.conf" \
     /etc/systemd/journald@tipbox.conf
 
 step "Onion services"
@@ -69,10 +73,10 @@ if [[ $destroy_data ]]; then
         run rm -rf "$folder"
     done
     run rm -rf /var/lib/tipbox-upgrade "$SETTINGS"
-    for name in tipbox tipbox-courier tipbox-backup tipbox-canary; do
+    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-relay; do
         ! getent passwd "$name" >/dev/null || run userdel "$name"
     done
-    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-state; do # tor's user is still in some
+    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-relay tipbox-state; do # tor's user is still in some
         ! getent group "$name" >/dev/null || run groupdel "$name"
     done
     say "gone"

@@ -128,7 +128,7 @@ copy_state() {
 }
 
 # Not SQLite, which is a file of the state folder.
-on_postgresql() { grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml"; }
+on_postgresql() { grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" "$STORES/stores.toml"; }
 
 # Can be done again when it was cut off itself.
 roll_back() {
