@@ -101,7 +101,7 @@ courier_files() {
 
 packages() {
     local name missing=()
-    local wanted=(apparmor ca-certificates nftables python3 python3-venv tor unattended-upgrades)
+    local wanted=(apparmor ca-certificates dbus nftables python3 python3-venv tor unattended-upgrades)
     [[ ! $signers ]] || wanted+=(openssh-client)
     for name in "${wanted[@]}"; do
         [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
@@ -145,6 +145,8 @@ settings() {
         "$OPT/current/bin/tipbox" keys verify --keys "$keys" || say "one of them is not good; see above"
     fi
     [[ ! $operator_key ]] || put "$operator_key" "$SETTINGS/operator.pub"
+    # The operator's from then on.
+    [[ -e $SETTINGS/alert ]] || put "$HERE/etc/alert" "$SETTINGS/alert" 755
     [[ -s $STATE/tipbox.toml ]] || run install -m 640 -o root -g tipbox-state "$HERE/etc/tipbox.toml" "$STATE/tipbox.toml"
 }
 

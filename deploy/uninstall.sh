@@ -72,11 +72,11 @@ if [[ $destroy_data ]]; then
             say "not all of $folder was overwritten; it is removed anyway"
         run rm -rf "$folder"
     done
-    run rm -rf /var/lib/tipbox-upgrade "$SETTINGS"
-    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-relay; do
+    run rm -rf /var/lib/tipbox-upgrade /var/lib/tipbox-alert "$SETTINGS"
+    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-alert tipbox-relay; do
         ! getent passwd "$name" >/dev/null || run userdel "$name"
     done
-    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-relay tipbox-state; do # tor's user is still in some
+    for name in tipbox tipbox-courier tipbox-backup tipbox-canary tipbox-alert tipbox-relay tipbox-state; do # tor's user is still in some
         ! getent group "$name" >/dev/null || run groupdel "$name"
     done
     say "gone"

@@ -29,12 +29,13 @@ from support.world import ROOT, Ring, tipbox
 pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a busy one
 
 UPKEEP = ("prune", "settle", "check", "machine", "onion", "backup", "canary")
-UNITS = ("tipbox", "tipbox-courier", *(f"tipbox-{name}" for name in UPKEEP))
+UNITS = ("tipbox", "tipbox-courier", "tipbox-alert", *(f"tipbox-{name}" for name in UPKEEP))
 LISTENERS = {"tipbox": "/run/tipbox/source.sock", "tipbox-courier": "/run/tipbox-courier/courier.sock"}
 FOLDER = ["/var/lib/tipbox", "/var/lib/tipbox/blobs"]
 WRITES = {
     "tipbox-machine": ["/tmp"],
     "tipbox-onion": [],
+    "tipbox-alert": [],
     "tipbox-backup": [*FOLDER, "/var/lib/tipbox-backup"],
     "tipbox-canary": ["/var/lib/tipbox-canary/lists"],
 }

@@ -77,12 +77,20 @@ def test_each_unit_is_complete_and_walled_in(unit: Path) -> None:
     assert ("OOMPolicy=continue" in lines) == (unit.stem in LISTENERS)
     assert not [line for line in lines if "%" in line]
     assert [line for line in lines if line.startswith("EnvironmentFile")] == SETTINGS.get(unit.stem, [])
-    if unit.stem == "tipbox-machine":  # it runs other programs, and sees nothing of the server
-        assert "DynamicUser=yes" in lines
+    if unit.stem in {"tipbox-machine", "tipbox-alert"}:  # they run other programs, and see nothing of the server
+        assert ("DynamicUser=yes" if unit.stem == "tipbox-machine" else "User=tipbox-alert") in lines
         assert any(line.startswith("InaccessiblePaths=-/var/lib/tipbox -") for line in lines)
         return
     assert f"User={USERS.get(unit.stem, 'tipbox-courier')}" in lines
     assert f"AppArmorProfile=-tipbox-{ROLES.get(unit.stem, 'upkeep')}" in lines
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
+def test_a_person_is_told_of_each_unit_that_can_fail(unit: Path) -> None:
+    """And that it is well again. The listeners start again for ever, and tipbox-onion sees when they do not answer."""
+    lines = unit.read_text().splitlines()
+    told = [line for line in lines if line in {"OnFailure=tipbox-alert.service", "OnSuccess=tipbox-alert.service"}]
+    assert len(told) == (0 if unit.stem in {*LISTENERS, "tipbox-alert"} else 2)
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
