@@ -101,9 +101,8 @@ def install(packages: Sequence[str], trees: Mapping[str, Path], logs: Path) -> N
 
 
 @contextmanager
-def network_namespace() -> Iterator[str]:
+def network_namespace(name: str = f"tipbox-{os.getpid()}") -> Iterator[str]:
     """A network of our own with nothing in it but the loopback; its name."""
-    name = f"tipbox-{os.getpid()}"
     subprocess.run(("ip", "netns", "add", name), check=True)
     try:
         subprocess.run(("ip", "-n", name, "link", "set", "lo", "up"), check=True)
