@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Organisation:
 
     @property
     def public(self) -> bytes:
-        return xwing_public(self.seed)
+        return _public(self.seed)
 
     def manifest(self, *, serial: tuple[int, int] = (1, 1), start: date | None = None, length: int = 28) -> Manifest:
         start = start or days.today() - timedelta(days=3)
@@ -70,6 +71,12 @@ class Organisation:
     def read(self, path: Path) -> Bundle:
         """An outward Bundle's index, opened; the file stays in memory."""
         return Bundle(io.BytesIO(path.read_bytes()), self.id, self.find_key)
+
+
+@cache
+def _public(seed: bytes) -> bytes:
+    """An Envelope asks for it twice for each recipient, and making it takes as long as sealing to it."""
+    return xwing_public(seed)
 
 
 def three() -> list[Organisation]:
