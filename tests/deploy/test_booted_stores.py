@@ -174,6 +174,17 @@ def test_the_firewall_lets_nobody_else_to_the_stores(installed: Installed) -> No
     assert asked("tipbox-relay", STORES, 8888) != "ok"  # what listens there too, and is no store of ours
 
 
+def test_the_way_to_the_stores_comes_back_with_the_listeners(installed: Installed) -> None:
+    """As an upgrade stops all units of the server, and starts the listeners."""
+    machine = installed.machine
+    units = [path.name for path in machine.path("/etc/systemd/system").glob("tipbox*.service")]
+    machine.run("systemctl", "stop", *units)
+    assert machine.property("tipbox-database.socket", "ActiveState") == "inactive"
+    machine.run("systemctl", "start", *LISTENERS)
+    assert machine.run("python3", "-c", ASK).out.startswith("HTTP/1.1 200")
+    machine.run("tipbox-server", "status")
+
+
 def test_passwords_are_roots_and_in_no_command_line(installed: Installed) -> None:
     machine = installed.machine
     assert machine.run("stat", "-c", "%U %a", "/etc/tipbox/stores/stores.toml").out == "root 600\n"
