@@ -25,7 +25,7 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.envelopes.seals import EnvelopeHash
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 
 OPEN_BUDGET: Final = {
     "TIPBOX_QUOTA_LETTERS_BURST": "10000000",
@@ -40,7 +40,7 @@ as shipped."""
 def seal_tips(keys: Path, out: Path, count: int, body: int = 0) -> Path:
     """Seal tips of 2 kB of text to all organisations in `keys`, each with a file of `body` random bytes if not 0."""
     source, today = Secrets(random_bytes(KEY_SIZE)), days.today()
-    recipients = Roster.of(load_folder(keys), (), "the load").recipients(source, today)
+    recipients = Addressees.of(load_folder(keys), (), "the load").recipients(source, today)
 
     def envelopes() -> Iterator[list[bytes]]:
         files = (FileEntry("photo.jpg", body, "image/jpeg"),) if body else ()

@@ -26,7 +26,7 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.envelope import seal
 from tipbox.formats.envelopes.letter import FileEntry, Letter
 from tipbox.formats.manifest import Manifest
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 
 BODY = 1 << 20
 TICK = 0.25
@@ -143,7 +143,7 @@ class Load:
         source = Secrets(random_bytes(32))
         letter = Letter(b"slow", (FileEntry("slow.bin", BODY),), random_bytes(32), random_bytes(16))
         today = days.today()
-        recipients = Roster.of(self._manifests, (), "the load").recipients(source, today)
+        recipients = Addressees.of(self._manifests, (), "the load").recipients(source, today)
         sealed = seal(recipients, letter)
         return sealed.opening, b"".join(sealed.parts([(io.BytesIO(bytes(BODY)), BODY)]))
 

@@ -221,13 +221,13 @@ def manifest_of(number: int, organisation: str | None = None) -> Manifest:
 def test_a_set_has_each_organisation_once_in_the_order_of_ids() -> None:
     many = [manifest_of(number) for number in range(1, MAX_SLOTS + 2)]
     ordered = sorted(many[:-1], key=lambda manifest: manifest.id)
-    assert keys.as_set(many[:-1], "here") == keys.as_set(ordered[::-1], "here") == ordered
+    assert keys.unique_manifests(many[:-1], "here") == keys.unique_manifests(ordered[::-1], "here") == ordered
     assert ordered != many[:-1]
-    assert keys.as_set([], "here") == []
+    assert keys.unique_manifests([], "here") == []
 
-    assert refused(lambda: keys.as_set(many, "here")) == "limit"
+    assert refused(lambda: keys.unique_manifests(many, "here")) == "limit"
     for twice in ([many[0], manifest_of(1, "other")], [many[0], manifest_of(2, "org-1")], [many[0], many[0]]):
-        assert refused(lambda found=twice: keys.as_set(found, "here")) == "malformed"  # type: ignore[misc]
+        assert refused(lambda found=twice: keys.unique_manifests(found, "here")) == "malformed"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["a", "0-9", "-", "a" * 32])

@@ -31,7 +31,7 @@ from tipbox.desk.keys import identity_file
 from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
-from tipbox.files.writer_thread import Stage
+from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
@@ -40,7 +40,7 @@ from tipbox.formats.envelopes.header import Header, header_size
 from tipbox.formats.envelopes.seals import EnvelopeHash
 from tipbox.net import http
 from tipbox.source import upload
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 from tipbox.source.sealing import SealedTip, seal_tip
 from tipbox.source.send import send_tip
 from tipbox.source.served import fetch_manifests, fetch_named
@@ -723,15 +723,15 @@ def test_a_server_alone_fills_eight_slots_and_those_that_were_chosen(made: Desks
     ]
     secrets = AccessCode.generate().secrets()
 
-    def slots(roster: Roster) -> int:
-        return len(roster.recipients(secrets, days.today()))
+    def slots(addressees: Addressees) -> int:
+        return len(addressees.recipients(secrets, days.today()))
 
     some = named[:20]
-    assert slots(Roster.served(some, ["name-19"])) == 8
-    assert slots(Roster.served(some, [f"name-{number}" for number in range(12)])) == 12
-    assert slots(Roster.of(some, ["name-1"], "--keys")) == 20
-    assert slots(Roster.of(named[:2], ["name-1"], "--keys").with_fillers(named)) == 10
-    assert slots(Roster.of(named, ["name-39"], "--keys")) == 32
+    assert slots(Addressees.served(some, ["name-19"])) == 8
+    assert slots(Addressees.served(some, [f"name-{number}" for number in range(12)])) == 12
+    assert slots(Addressees.of(some, ["name-1"], "--keys")) == 20
+    assert slots(Addressees.of(named[:2], ["name-1"], "--keys").with_fillers(named)) == 10
+    assert slots(Addressees.of(named, ["name-39"], "--keys")) == 32
 
 
 # --- parts of another session ----------------------------------------------------------------------------------------
@@ -783,7 +783,7 @@ def test_a_late_part_of_another_session_is_sealed_again_compared_and_taken(
 def test_an_upload_that_was_given_up_seals_nothing_beside_the_next(desks: Desks, tmp_path: Path) -> None:
     (tmp_path / "video").write_bytes(bytes(2_000_000))
     files = measure([tmp_path / "video"])
-    tip = seal_tip(Roster.load(desks.folder / "keys", (), print), b"", files, None, days.today())
+    tip = seal_tip(Addressees.load(desks.folder / "keys", (), print), b"", files, None, days.today())
     threads = []
 
     class GivenUp(upload.Upload):
@@ -939,7 +939,7 @@ def test_seal_works_without_what_sending_needs(keys: Path, message: Path, tmp_pa
     assert done.returncode == 0, done.stderr
 
 
-def test_an_error_of_a_stage_comes_up_and_ends_the_work() -> None:
+def test_an_error_of_a_writer_comes_up_and_ends_the_work() -> None:
     seen: list[bytes] = []
 
     def work(batch: list[bytes]) -> None:
@@ -948,9 +948,9 @@ def test_an_error_of_a_stage_comes_up_and_ends_the_work() -> None:
         seen.extend(batch)
 
     def put(*batches: list[bytes]) -> None:
-        with Stage(work) as stage:
+        with WriterThread(work) as writer:
             for batch in batches:
-                stage.put(batch)
+                writer.put(batch)
 
     with pytest.raises(OSError, match="No space"):
         put([b"one", b"two"], [b"bad"])

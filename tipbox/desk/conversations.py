@@ -40,7 +40,7 @@ def thread_of(vault: Vault, organisation: Organisation, tip: Tip) -> dict[str, A
         "consent": consent_of(thread),
         "forged": sum(forged.thread == tip.thread for forged in ForgedEnvelope.all(vault)),
         "messages": [entry[4] for entry in said],
-        "notes": [{"day": one.day.isoformat(), "text": one.text, "who": one.who} for one in marks.notes],
+        "notes": [{"day": note.day.isoformat(), "text": note.text, "who": note.who} for note in marks.notes],
         "organisation": organisation.name,
         "person": marks.person,
         "spam": marks.spam,
@@ -54,16 +54,16 @@ def _files(files: tuple[TipFile, ...]) -> list[dict[str, Any]]:
 
 
 def _tip(vault: Vault, tip: JoinedTip, mailbox: bytes) -> dict[str, Any]:
-    said = [_said(vault, one) for one in tip.envelopes]
+    said = [_said(vault, envelope) for envelope in tip.envelopes]
     return {
-        "damaged": any(one.damaged for one in said),
+        "damaged": any(entry.damaged for entry in said),
         "day": tip.received.isoformat(),
         "files": _files(tip.files),
         "id": tip.id.hex(),
         "kind": "tip",
-        "other_mailbox": any(one.mailbox != mailbox for one in tip.envelopes),
+        "other_mailbox": any(envelope.mailbox != mailbox for envelope in tip.envelopes),
         "state": tip.state,
-        "text": _BETWEEN.join(one.text for one in said if one.text),
+        "text": _BETWEEN.join(entry.text for entry in said if entry.text),
     } | tip.facts()
 
 

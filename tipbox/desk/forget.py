@@ -36,16 +36,16 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
     if len(reason.encode()) > MAX_REASON:
         raise LimitExceeded(f"forgetting a tip: a reason has at most {MAX_REASON:,} bytes")
     joined = joined_tip(vault, tip)
-    gone = {one.id for one in joined.envelopes}
+    gone = {envelope.id for envelope in joined.envelopes}
     replies = TipIndex.of(vault).replies(joined.thread)
     # First: if this command is cut short, the old one must not keep the words. It is made anew from what is left.
     (vault.path / INDEX_FILE).unlink(missing_ok=True)
     fsync_folder(vault.path)
     with vault.transaction():
-        for one in joined.envelopes:
-            vault.delete(Tip.kind, one.key)
-            vault.delete(Summary.kind, one.key)
-            note(vault, "forget", one.id, before=joined.state, reason=reason)
+        for envelope in joined.envelopes:
+            vault.delete(Tip.kind, envelope.key)
+            vault.delete(Summary.kind, envelope.key)
+            note(vault, "forget", envelope.id, before=joined.state, reason=reason)
         for copy in list(Copy.all(vault)):
             if copy.tip in gone:
                 vault.delete(Copy.kind, copy.key)
@@ -53,9 +53,9 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
             if contents.tip in gone:
                 vault.delete(Contents.kind, contents.key)
         left = list(Tip.all(vault))
-        for message in {one.message_id for one in joined.envelopes} - {one.message_id for one in left}:
+        for message in {envelope.message_id for envelope in joined.envelopes} - {other.message_id for other in left}:
             vault.delete(Message.kind, message)
-        if all(one.thread != joined.thread for one in left):
+        if all(other.thread != joined.thread for other in left):
             _forget_thread(vault, joined.thread, replies)
     # After the records: a file without one is removed by the next import, if this command does not get so far.
     for ident in gone:

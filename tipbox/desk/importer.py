@@ -533,8 +533,8 @@ class Importer:
             if carried.by_bundle and not carried.taken and 0 < carried.outbox <= newest:
                 carried.save_taken(self._vault, self._number(bundle))
         decided = replies.note_report(self._vault, newest, dict(report.refused))
-        for one in decided:
-            note(self._vault, "import", one.id, before="sent", after=one.state)
+        for decision in decided:
+            note(self._vault, "import", decision.id, before="sent", after=decision.state)
         self.outcome.replies += decided
         # The server knows later outboxes than this vault, which was restored from a copy: no number is used twice.
         if report.bundles and report.bundles[-1].sequence > traffic.sent:

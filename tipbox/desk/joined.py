@@ -76,7 +76,7 @@ class JoinedTip:
     @property
     def files(self) -> tuple[TipFile, ...]:
         """The files of all."""
-        return tuple(file for one in self.envelopes for file in one.files)
+        return tuple(file for envelope in self.envelopes for file in envelope.files)
 
     def facts(self) -> dict[str, Any]:
         """What commands print of the Envelopes of a tip, as JSON."""
@@ -84,17 +84,17 @@ class JoinedTip:
             "before_missing": self.gap,
             "envelopes": [
                 {
-                    "check_digits": one.check_digits,
+                    "check_digits": envelope.check_digits,
                     "covers": {
                         "before_missing": covered.gap,
                         "files": covered.files,
                         "messages": covered.messages,
                     },
-                    "id": one.id.hex(),
-                    "imported": one.imported.isoformat(),
-                    "received": one.received.isoformat(),
+                    "id": envelope.id.hex(),
+                    "imported": envelope.imported.isoformat(),
+                    "received": envelope.received.isoformat(),
                 }
-                for one, covered in zip(self.envelopes, self.covered, strict=True)
+                for envelope, covered in zip(self.envelopes, self.covered, strict=True)
             ],
             "imported": self.first.imported.isoformat(),
             "missing": self.missing,
@@ -117,16 +117,18 @@ def joined_tips(vault: Vault, thread: bytes | None = None) -> list[JoinedTip]:
 
 def joined_tip(vault: Vault, tip: Tip) -> JoinedTip:
     """The tip that an Envelope belongs to."""
-    return next(one for one in joined_tips(vault, tip.thread) if tip.id in {part.id for part in one.envelopes})
+    return next(joined for joined in joined_tips(vault, tip.thread) if tip.id in {part.id for part in joined.envelopes})
 
 
 def join(tips: Iterable[Tip], copies: Iterable[Copy] = ()) -> Iterator[JoinedTip]:
     """Join the Envelopes of any threads."""
     copies = tuple(copies)
     for row in _rows(sorted(dated_alike(tips, copies), key=lambda tip: (tip.imported, tip.id)), copies):
-        totals = list(accumulate(len(one.files) for one in row.envelopes))
-        messages = list(accumulate(int(one.words) for one in row.envelopes))
-        missing = [one.files_follow - (totals[-1] - total) for one, total in zip(row.envelopes, totals, strict=True)]
+        totals = list(accumulate(len(envelope.files) for envelope in row.envelopes))
+        messages = list(accumulate(int(envelope.words) for envelope in row.envelopes))
+        missing = [
+            envelope.files_follow - (totals[-1] - total) for envelope, total in zip(row.envelopes, totals, strict=True)
+        ]
         for part in _parts(row.envelopes):
             yield JoinedTip(
                 row.envelopes[part],
@@ -210,8 +212,12 @@ def set_state(vault: Vault, tips: Iterable[JoinedTip], state: str, only: Collect
     """
     count = 0
     for tip in tips:
-        now = [found for found in (Tip.find(vault, one.id) for one in tip.envelopes) if found and found.state in only]
-        for one in now:
-            replace(one, state=state, first=tip.id).save(vault)
+        now = [
+            found
+            for found in (Tip.find(vault, envelope.id) for envelope in tip.envelopes)
+            if found and found.state in only
+        ]
+        for envelope in now:
+            replace(envelope, state=state, first=tip.id).save(vault)
         count += bool(now)
     return count

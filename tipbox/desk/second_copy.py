@@ -182,7 +182,7 @@ def _copy_files(
     vault: Vault, twin: Vault, progress: Callable[[int], None], *, every: bool
 ) -> tuple[CopyDone, set[bytes]]:
     """Copy what is new; also the ids of tips that were found whole on both sides."""
-    unsure = {one.id for one in EnvelopeRecord.all(vault) if one.outcome == MINE and not one.confirmed}
+    unsure = {record.id for record in EnvelopeRecord.all(vault) if record.outcome == MINE and not record.confirmed}
     safe: set[bytes] = set()
     damaged: list[bytes] = []
     written = returned = 0

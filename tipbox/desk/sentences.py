@@ -59,8 +59,8 @@ def covers(*, messages: int, files: int, before_missing: bool) -> str:
 
 def tip_lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """The lines about a tip that has more to it than its words: what ``JoinedTip.facts`` says."""
-    for one in facts["envelopes"]:
-        yield f"check digits {one['check_digits']}: {covers(**one['covers'])}"
+    for envelope in facts["envelopes"]:
+        yield f"check digits {envelope['check_digits']}: {covers(**envelope['covers'])}"
     if facts["before_missing"]:
         yield BEFORE_MISSING
     if facts["missing"]:

@@ -19,7 +19,7 @@ from tipbox.errors import NotFound, TipboxError
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
-from tipbox.files.writer_thread import Stage
+from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.formats.envelopes.consent import Consent
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
@@ -120,10 +120,10 @@ def open_tip(
             (work / FILES).mkdir(mode=0o700)
             letters: list[Letter] = []
             files = 0
-            for one in joined.envelopes:
-                with vault.open_file(vault.tip_path(one.id)) as file:
-                    letters.append(_write_files(one, file, work, files, progress))
-                files += len(one.files)
+            for envelope in joined.envelopes:
+                with vault.open_file(vault.tip_path(envelope.id)) as file:
+                    letters.append(_write_files(envelope, file, work, files, progress))
+                files += len(envelope.files)
         except (TipboxError, FileNotFoundError) as error:
             raise VaultDamaged(
                 "opening a tip: its file in the vault is damaged; restore the vault's second copy"
@@ -148,7 +148,7 @@ def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Ca
         path.touch(mode=0o600, exist_ok=False)
     for index, group in groupby(open_files(reading, letter), key=itemgetter(0)):
         # The thread beside writes one batch while the next is opened here.
-        with paths[index].open("wb") as target, Stage(target.writelines) as writing:
+        with paths[index].open("wb") as target, WriterThread(target.writelines) as writing:
             for batch in _batches(piece for _, piece in group):
                 writing.put(batch)
                 progress(sum(map(len, batch)))

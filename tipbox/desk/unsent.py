@@ -17,7 +17,9 @@ from tipbox.errors import NotFound
 
 def drafts_of(vault: Vault, thread: bytes) -> list[Draft]:
     """The drafts of a thread, the oldest first."""
-    return sorted((one for one in Draft.all(vault) if one.thread == thread), key=lambda one: (one.day, one.key))
+    return sorted(
+        (draft for draft in Draft.all(vault) if draft.thread == thread), key=lambda draft: (draft.day, draft.key)
+    )
 
 
 def take_back(vault: Vault, prefix: str) -> Reply | Draft:
@@ -34,7 +36,7 @@ def take_back(vault: Vault, prefix: str) -> Reply | Draft:
     if len(wanted) < SHORTEST_ID:
         raise ShortId(f"taking back a reply: give at least {SHORTEST_ID} digits of its id, see tipbox desk thread")
     candidates: list[Reply | Draft] = [*Reply.all(vault), *Draft.all(vault)]
-    found = [one for one in candidates if one.key.hex().startswith(wanted)]
+    found = [draft for draft in candidates if draft.key.hex().startswith(wanted)]
     if len(found) != 1:
         raise NotFound(
             "taking back a reply: more than one id starts like this; give more of it"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base.limits import MAX_MANIFEST
-from tipbox.formats.manifest import Manifest, as_set
+from tipbox.formats.manifest import Manifest, unique_manifests
 
 
 def load_folder(folder: Path, leave_out: Callable[[str, TipboxError], bool] = lambda *_: False) -> list[Manifest]:
@@ -31,4 +31,4 @@ def load_folder(folder: Path, leave_out: Callable[[str, TipboxError], bool] = la
         manifests.append(manifest)
     if not manifests:
         raise NotFound(f"reading key manifests: there is none in {folder}; put the organisations' .json files there")
-    return as_set(manifests, str(folder))
+    return unique_manifests(manifests, str(folder))

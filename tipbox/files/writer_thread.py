@@ -15,7 +15,7 @@ _WAITING: Final = 4  # batches: enough to even out the two sides, few enough for
 _KEPT_BY_THE_ALLOCATOR: Final = 31 << 20
 
 
-class Stage:
+class WriterThread:
     """``work`` is called with each batch that is put, in order. Its error comes up at the next ``put`` or the end."""
 
     def __init__(self, work: Callable[[list[bytes]], object]) -> None:

@@ -261,7 +261,7 @@ def _critical(value: Sequence[Json]) -> tuple[str, ...]:
     return names
 
 
-def as_set(manifests: Collection[Manifest], whence: str) -> list[Manifest]:
+def unique_manifests(manifests: Collection[Manifest], whence: str) -> list[Manifest]:
     """Manifests that come from one place, by organisation id; refused when an organisation is among them twice."""
     if len(manifests) > MAX_SLOTS:
         raise LimitExceeded(f"there are more than {MAX_SLOTS} key manifests in {whence}")

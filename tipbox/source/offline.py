@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tipbox.files.durable import SEALED_MODE, replacing
-from tipbox.files.writer_thread import Stage
+from tipbox.files.writer_thread import WriterThread
 from tipbox.source.sealing import SealedTip
 
 
@@ -14,7 +14,7 @@ def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambd
     """Write the Envelope to ``out``: durably, whole, or not at all."""
     with replacing(out, SEALED_MODE) as file:
         file.write(tip.sealed.opening)
-        with Stage(file.writelines) as writing:
+        with WriterThread(file.writelines) as writing:
             for batch in tip.batches():
                 writing.put(batch)
                 progress(sum(map(len, batch)))

@@ -111,7 +111,7 @@ class Payer:
         known = self._solver is not None and self._solver[0] == quote.seed
         if self._solver is None or not known or quote.price <= self._paid:  # and not only because the price rose
             now = self._now()
-            self._begun = [one for one in self._begun if now - one < toll.HOUR]
+            self._begun = [began for began in self._begun if now - began < toll.HOUR]
             if len(self._begun) >= MOST_SEARCHES:
                 raise Full("sending: the server asks for work again and again and takes none of it; come back later")
             self._begun.append(now)

@@ -20,7 +20,7 @@ MAX_UNVERIFIED: Final = 8
 
 
 @dataclass(frozen=True)
-class Roster:
+class Addressees:
     """Manifests of all organisations that are known, and the ids of those chosen.
 
     Attributes:
@@ -32,7 +32,7 @@ class Roster:
     unverified: frozenset[bytes] = frozenset()
 
     @classmethod
-    def load(cls, folder: Path, to: Collection[str], remark: Callable[[str], None]) -> Roster:
+    def load(cls, folder: Path, to: Collection[str], remark: Callable[[str], None]) -> Addressees:
         """Read a folder of manifests and choose ``to`` by short name; all when it is empty.
 
         A manifest that is not good, of an organisation that was not chosen, does not keep tips from the others: it is
@@ -52,7 +52,7 @@ class Roster:
         return cls.of(load_folder(folder, leave_out), to, "--keys")
 
     @classmethod
-    def of(cls, manifests: Iterable[Manifest], to: Iterable[str], origin: str) -> Roster:
+    def of(cls, manifests: Iterable[Manifest], to: Iterable[str], origin: str) -> Addressees:
         """Choose ``to`` by short name among manifests that come from ``origin``; all when it is empty.
 
         Raises:
@@ -69,19 +69,22 @@ class Roster:
         return cls(manifests, frozenset(by_name[name] for name in names))
 
     @classmethod
-    def served(cls, manifests: Iterable[Manifest], to: Iterable[str]) -> Roster:
+    def served(cls, manifests: Iterable[Manifest], to: Iterable[str]) -> Addressees:
         """Choose among manifests that the server alone names."""
         found = cls.of(manifests, to, "the server")
         return replace(found, unverified=frozenset(manifest.id for manifest in found.manifests))
 
-    def with_fillers(self, served: Iterable[Manifest]) -> Roster:
+    def with_fillers(self, served: Iterable[Manifest]) -> Addressees:
         """Fillers also for those that the server alone names: who has few manifests looks like everybody else."""
-        ids, names = {one.id for one in self.manifests}, {one.organisation for one in self.manifests}
-        others = [one for one in served if one.id not in ids and one.organisation not in names]
+        ids, names = (
+            {manifest.id for manifest in self.manifests},
+            {manifest.organisation for manifest in self.manifests},
+        )
+        others = [manifest for manifest in served if manifest.id not in ids and manifest.organisation not in names]
         return replace(
             self,
             manifests=(*self.manifests, *others),
-            unverified=self.unverified | {one.id for one in others},
+            unverified=self.unverified | {manifest.id for manifest in others},
         )
 
     @property
@@ -119,7 +122,7 @@ class Roster:
     def _rank(self, manifest: Manifest) -> tuple[bool, bool, bytes]:
         return manifest.id not in self.chosen, manifest.id in self.unverified, manifest.id
 
-    def compared(self, served: Callable[[str], bytes | None], remark: Callable[[str], None]) -> Roster:
+    def compared(self, served: Callable[[str], bytes | None], remark: Callable[[str], None]) -> Addressees:
         """Compare with what a server serves, and take its manifest where it is newer.
 
         All organisations are compared, chosen or not: what the server sees does not depend on the choice. One that the

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from tipbox.files.attachments import Attachment, read_once
-from tipbox.files.writer_thread import Stage
+from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
@@ -19,7 +19,7 @@ from tipbox.formats.envelopes.consent import Consent
 from tipbox.formats.envelopes.envelope import Sealed, seal
 from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 
 _BATCH_PARTS: Final = 8
 
@@ -59,7 +59,7 @@ class SealedTip:
         self.settle(())
         parts = self.sealed.parts(read_once(self.attachments), self.session_nonce)
         # The thread beside hashes one batch while the next is sealed: both are C code that lets other threads run.
-        with Stage(self._hash) as hashing:
+        with WriterThread(self._hash) as hashing:
             while batch := list(islice(parts, _BATCH_PARTS)):
                 hashing.put(batch)
                 yield batch
@@ -98,7 +98,7 @@ class SealedTip:
 
 
 def seal_tip(
-    roster: Roster,
+    addressees: Addressees,
     message: bytes,
     attachments: Sequence[Attachment],
     access_code: AccessCode | None,
@@ -117,8 +117,8 @@ def seal_tip(
         consent=consent,
     )
     letter.check_sendable()  # here, not after gigabytes: every reader would refuse it
-    recipients = roster.recipients(secrets, today)
+    recipients = addressees.recipients(secrets, today)
     sealed = seal(recipients, letter)
-    unverified = sum(recipient.organisation in roster.unverified for recipient in recipients)
-    chosen = [(manifest.organisation, manifest.id) for manifest in roster.chosen_manifests]
+    unverified = sum(recipient.organisation in addressees.unverified for recipient in recipients)
+    chosen = [(manifest.organisation, manifest.id) for manifest in addressees.chosen_manifests]
     return SealedTip(sealed, access_code, attachments, chosen, unverified)

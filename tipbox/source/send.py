@@ -9,7 +9,7 @@ from typing import Final
 from tipbox.errors import NotFound
 from tipbox.formats.base.primitives import equal
 from tipbox.net.http import Connection, PartDiffers
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 from tipbox.source.sealing import SealedTip
 from tipbox.source.upload import Upload
 
@@ -17,7 +17,7 @@ _MOST_SESSIONS: Final = 4
 """Sessions of others whose parts are sealed again for comparing; each reads all files once."""
 
 
-def compare_keys(connection: Connection, roster: Roster, remark: Callable[[str], None]) -> Roster:
+def compare_keys(connection: Connection, addressees: Addressees, remark: Callable[[str], None]) -> Addressees:
     """Compare all manifests with those that the server serves; where the server's is newer, it is taken.
 
     An organisation that the server does not know gets no slot: ``remark`` is told.
@@ -33,7 +33,7 @@ def compare_keys(connection: Connection, roster: Roster, remark: Callable[[str],
         except NotFound:
             return None
 
-    return roster.compared(served, remark)
+    return addressees.compared(served, remark)
 
 
 def send_tip(upload: Upload, tip: SealedTip, progress: Callable[[int], None] = lambda _: None) -> None:

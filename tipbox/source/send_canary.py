@@ -14,7 +14,7 @@ from tipbox.formats.base.limits import MAX_CANARY_LIST
 from tipbox.formats.canary_list import SUFFIX, CanaryList, message_of
 from tipbox.formats.manifest import Manifest
 from tipbox.net.http import Connection
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 from tipbox.source.sealing import seal_tip
 from tipbox.source.send import compare_keys, send_tip
 from tipbox.source.served import fetch_fillers
@@ -58,10 +58,10 @@ def send_canary(
     if organisation not in named:
         raise NotFound(f"reading {path.name}: it is of an organisation that --keys has no manifest of")
     name = named[organisation]
-    known = Roster.of(manifests, [name], "--keys")
-    roster = compare_keys(connection, known, remark).with_fillers(fetch_fillers(connection))
+    known = Addressees.of(manifests, [name], "--keys")
+    addressees = compare_keys(connection, known, remark).with_fillers(fetch_fillers(connection))
     token, remaining = _spend(path, organisation)
-    send_tip(Upload(connection), seal_tip(roster, message_of(token), (), None, today))
+    send_tip(Upload(connection), seal_tip(addressees, message_of(token), (), None, today))
     return SentCanary(name, remaining)
 
 

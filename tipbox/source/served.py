@@ -12,7 +12,7 @@ from typing import Any, Final
 from tipbox.errors import Malformed, NetworkFailed, TipboxError
 from tipbox.formats.base import fields
 from tipbox.formats.base.limits import ID_SIZE, MAILBOX_TOKENS, MAX_MANIFEST
-from tipbox.formats.manifest import Manifest, as_set
+from tipbox.formats.manifest import Manifest, unique_manifests
 from tipbox.net.http import Connection
 
 _SEND: Final = "/send"
@@ -86,13 +86,13 @@ def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> li
     manifests, first = _good(files, remark)
     if not manifests and first is not None:
         raise first
-    return as_set(manifests, _WHENCE)
+    return unique_manifests(manifests, _WHENCE)
 
 
 def fetch_fillers(connection: Connection) -> list[Manifest]:
     """The manifests in force on a server that are good, for slots that nobody reads: others are passed over."""
     manifests, _ = _good(_listed(_read(connection, _SEND).get("manifests", "")), lambda _: None)
-    return as_set(manifests, _WHENCE)
+    return unique_manifests(manifests, _WHENCE)
 
 
 def fetch_named(connection: Connection, remark: Callable[[str], None]) -> Named:
@@ -103,9 +103,9 @@ def fetch_named(connection: Connection, remark: Callable[[str], None]) -> Named:
     page = _read(connection, _INBOX)
     found, _ = _good(_listed(page.get("manifests", "")), remark)
     manifests: dict[bytes, Manifest] = {}
-    for one in found:  # of one organisation the newest
-        if one.id not in manifests or one.serial > manifests[one.id].serial:
-            manifests[one.id] = one
+    for manifest in found:  # of one organisation the newest
+        if manifest.id not in manifests or manifest.serial > manifests[manifest.id].serial:
+            manifests[manifest.id] = manifest
     ids, bad = set(manifests), 0
     for written in _listed(page.get("organisations", "[]")):
         try:

@@ -131,7 +131,7 @@ def _change(
         changed = act(opened, threads)
         save_index(opened)
     terminal.say(f"Changed {changed} of {len(threads)} threads.")
-    terminal.result({"changed": changed, "threads": [one.hex() for one in threads]})
+    terminal.result({"changed": changed, "threads": [thread.hex() for thread in threads]})
 
 
 @click.command()
@@ -178,8 +178,8 @@ def tag(
     """Tag the threads of tips."""
     if not add and not remove:
         raise Usage("tagging: name tags with --add or --remove")
-    add = tuple(unlisted(one, "Tag to give", most=_TYPED) for one in add)
-    remove = tuple(unlisted(one, "Tag to take away", most=_TYPED) for one in remove)
+    add = tuple(unlisted(name, "Tag to give", most=_TYPED) for name in add)
+    remove = tuple(unlisted(name, "Tag to take away", most=_TYPED) for name in remove)
     _change(terminal, vault, passphrase_file, tips, lambda opened, threads: marks.tag(opened, threads, add, remove))
 
 

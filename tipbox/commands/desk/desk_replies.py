@@ -148,7 +148,7 @@ def _words_of(to: Addressee, attachments: Iterable[Attachment]) -> bytes:
             "drop all but one with tipbox desk unsend"
         )
     (draft,) = to.drafts
-    given = sorted((one.entry.name, one.entry.size) for one in attachments)
+    given = sorted((attachment.entry.name, attachment.entry.size) for attachment in attachments)
     if given != sorted((file.name, file.size) for file in draft.files):
         were = ", ".join(f"{printable(file.name)} ({file.size:,} bytes)" for file in draft.files)
         raise Usage(f"replying: the files that were to go with these words are {were or 'none'}; name just these")
@@ -260,9 +260,11 @@ def close(terminal: Terminal, vault: Path, passphrase_file: Path, tips: tuple[st
         threads = threads_of(opened, tips)
         count = conversations.close(opened, *threads)
         save_index(opened)
-    named = ", ".join(one.hex()[:8] for one in threads)
+    named = ", ".join(thread_id.hex()[:8] for thread_id in threads)
     terminal.say(f"Closed the thread{'' if len(threads) == 1 else 's'} {named}: {count} tips.")
-    terminal.result({"closed": count, "thread": threads[0].hex(), "threads": [one.hex() for one in threads]})
+    terminal.result(
+        {"closed": count, "thread": threads[0].hex(), "threads": [thread_id.hex() for thread_id in threads]}
+    )
 
 
 @click.command()

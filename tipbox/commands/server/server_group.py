@@ -76,19 +76,19 @@ def import_(terminal: Terminal, *, home: Path, files: tuple[Path, ...]) -> None:
     from tipbox.server.bundles.importing import import_bundles
 
     taken = import_bundles(home, files)
-    for one in taken:
+    for carried in taken:
         terminal.say(
-            f"{printable(one.file)}: {one.organisation or 'refused'}, {one.acknowledged} acknowledged, "
-            f"{one.deleted} gone, {one.deposited} replies deposited, {len(one.manifests)} new manifests"
+            f"{printable(carried.file)}: {carried.organisation or 'refused'}, {carried.acknowledged} acknowledged, "
+            f"{carried.deleted} gone, {carried.deposited} replies deposited, {len(carried.manifests)} new manifests"
         )
-    terminal.result([_facts(one) for one in taken])
-    refused = [(one.file, error) for one in taken for error in (*one.returned, *one.refused)]
+    terminal.result([_facts(carried) for carried in taken])
+    refused = [(carried.file, error) for carried in taken for error in (*carried.returned, *carried.refused)]
     if not refused:
         return
     for file, error in refused[:-1]:
         terminal.remark(f"importing {printable(file)}: {printable(str(error))}")
     file, error = refused[-1]
-    kind = type(error) if all(not one.organisation for one in taken) else PartlyDone
+    kind = type(error) if all(not carried.organisation for carried in taken) else PartlyDone
     raise kind(f"importing {file}: {error}")
 
 
@@ -223,9 +223,9 @@ def status(terminal: Terminal, *, home: Path) -> None:
         f"Disk {now.disk_used_tenths}/10 used, room for texts {now.text_room_used_tenths}/10 used, "
         f"couriers' capacity {now.carry_used_tenths}/10 used, room for replies {now.replies_used_tenths}/10 used"
     )
-    for one in now.organisations:
-        valid = "valid" if one.valid else "NOT VALID"
-        terminal.say(f"{one.organisation}: {one.waiting} to carry, key manifest {valid} until {one.until}")
+    for known in now.organisations:
+        valid = "valid" if known.valid else "NOT VALID"
+        terminal.say(f"{known.organisation}: {known.waiting} to carry, key manifest {valid} until {known.until}")
     terminal.result(now.to_json())
 
 
@@ -364,7 +364,7 @@ def restore(
         terminal.remark("the backup holds onion keys that were not written; name a folder with --onion")
     if not done.onion_files:
         terminal.remark("the backup holds no onion keys: sources reach this server at its old address only with those")
-    refused = [(one.file, error) for one in done.taken for error in one.refused]
+    refused = [(carried.file, error) for carried in done.taken for error in carried.refused]
     for name, error in refused:
         terminal.remark(f"replaying {printable(name)}: {printable(str(error))}")
     if refused:
@@ -407,9 +407,9 @@ def _say_restored(terminal: Terminal, what: str, done: RestoreResult) -> None:
         terminal.say(f"{done.expired} Envelopes were left out: their announced days have passed.")
     terminal.result(
         {
-            "acknowledged": sum(one.acknowledged for one in done.taken),
+            "acknowledged": sum(carried.acknowledged for carried in done.taken),
             "day": done.day.isoformat(),
-            "deleted": sum(one.deleted for one in done.taken),
+            "deleted": sum(carried.deleted for carried in done.taken),
             "envelopes": done.envelopes,
             "expired": done.expired,
             "hurt": done.damaged,  # scripts read this name

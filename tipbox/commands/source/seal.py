@@ -19,7 +19,7 @@ from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_te
 from tipbox.files.attachments import measure
 from tipbox.formats.base import days
 from tipbox.source.offline import write_tip
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 from tipbox.source.sealing import seal_tip
 
 
@@ -45,10 +45,10 @@ def seal(
     """Seal a message and files into a file, and print the access code. Opens no network connection."""
     must_be_shown()  # before sealing: without its code nobody ever reads the answer
     keep_inputs(out, message_file, *([consent] if consent else []), *files, *keys.glob("*.json"))
-    roster = Roster.load(keys, to, terminal.remark)
+    addressees = Addressees.load(keys, to, terminal.remark)
     attachments = measure(files)
     allowed = read_consent(consent)
-    tip = seal_tip(roster, read_text(terminal, message_file), attachments, None, days.today(), consent=allowed)
+    tip = seal_tip(addressees, read_text(terminal, message_file), attachments, None, days.today(), consent=allowed)
     with terminal.progress("sealing", tip.size) as progress:
         write_tip(tip, out, progress)
     where = f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out."

@@ -27,7 +27,7 @@ from tipbox.files.key_folder import load_folder
 from tipbox.files.printable import printable
 from tipbox.files.working import sweep
 from tipbox.formats.base import days
-from tipbox.source.recipients import Roster
+from tipbox.source.recipients import Addressees
 from tipbox.source.sealing import seal_tip
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def send(
     must_be_shown()  # before anything is sent: afterwards it would be too late to show the code
     access_code = read_access_code(terminal, passphrase_file) if passphrase_file is not None else None
     _check_whence(terminal, keys, trust=trust)
-    roster = Roster.load(keys, to, terminal.remark) if keys is not None else None
+    addressees = Addressees.load(keys, to, terminal.remark) if keys is not None else None
     if any(path.suffix == ".tip" for path in files):
         terminal.remark(
             "a .tip file among the files is sealed already: this sends it as a file of a new tip; "
@@ -108,12 +108,14 @@ def send(
     new, upload = access_code is None, None
     try:
         with Connection(url, socks) as connection:
-            if roster is not None:
+            if addressees is not None:
                 # Before sealing: it may bring newer keys.
-                roster = compare_keys(connection, roster, terminal.remark).with_fillers(fetch_fillers(connection))
+                addressees = compare_keys(connection, addressees, terminal.remark).with_fillers(
+                    fetch_fillers(connection)
+                )
             else:
-                roster = Roster.served(fetch_manifests(connection, terminal.remark), to)
-            tip = seal_tip(roster, message, attachments, access_code, days.today(), consent=allowed)
+                addressees = Addressees.served(fetch_manifests(connection, terminal.remark), to)
+            tip = seal_tip(addressees, message, attachments, access_code, days.today(), consent=allowed)
             upload = Upload(connection, Payer(terminal.agrees_to_work, terminal.steps))
             try:
                 with terminal.progress("sending", tip.size) as progress:
@@ -176,7 +178,7 @@ def inbox(
         organisations, left_out = to_ask([manifest.id for manifest in known], named.organisations)
         if left_out:
             terminal.remark(f"{left_out} organisations that the server names were not asked for: it names too many")
-        mailboxes = (Mailbox(connect(), secrets, [one]) for one in organisations)
+        mailboxes = (Mailbox(connect(), secrets, [organisation]) for organisation in organisations)
         found = read_inbox(mailboxes, secrets, known)
         unsaved = _save(terminal, found, out) if out is not None else []
         _say_inbox(terminal, found)

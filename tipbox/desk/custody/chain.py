@@ -145,7 +145,11 @@ def _problems(vault: Vault, events: tuple[CustodyEvent, ...], chain: CustodyChai
     if (named := Traffic.of(vault).head) != begins and named not in sent:
         yield "its outboxes are not those that this vault wrote"
     organisation, kept = Organisation.find(vault), KeptHeads.find(vault)
-    own = [one.head for one in kept.heads if organisation and one.organisation == organisation.id] if kept else []
+    own = (
+        [kept_head.head for kept_head in kept.heads if organisation and kept_head.organisation == organisation.id]
+        if kept
+        else []
+    )
     # What was named before the chain began is not in it.
-    if not begins and any(one not in sent for one in own):
+    if not begins and any(own_head not in sent for own_head in own):
         yield "the server brought back a head of this desk that is none of its outboxes'"

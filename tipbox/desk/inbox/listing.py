@@ -94,7 +94,7 @@ class _Known:
 
 
 def _row(known: _Known, organisation: Organisation, tip: JoinedTip) -> Row:
-    summaries = [known.summary(one.id) for one in tip.envelopes]
+    summaries = [known.summary(envelope.id) for envelope in tip.envelopes]
     first, marks = summaries[0], known.marks(tip.thread)
     return (
         {
@@ -124,8 +124,8 @@ def _row(known: _Known, organisation: Organisation, tip: JoinedTip) -> Row:
 def _files(tip: JoinedTip, summaries: Sequence[Summary | None]) -> Iterator[FileSummary | None]:
     """What is known of each file of a tip; None for those of an Envelope that was damaged when it was looked at."""
     return chain.from_iterable(
-        summary.files if summary and len(summary.files) == len(one.files) else [None] * len(one.files)
-        for one, summary in zip(tip.envelopes, summaries, strict=True)
+        summary.files if summary and len(summary.files) == len(envelope.files) else [None] * len(envelope.files)
+        for envelope, summary in zip(tip.envelopes, summaries, strict=True)
     )
 
 

@@ -90,7 +90,7 @@ def tag(vault: Vault, threads: Iterable[bytes], add: Iterable[str], remove: Iter
         Usage: a tag is empty.
         LimitExceeded: one is too long, or a thread would have too many.
     """
-    new, old = [_checked(one) for one in add], {_checked(one) for one in remove}
+    new, old = [_checked(tag) for tag in add], {_checked(tag) for tag in remove}
 
     def tagged(marks: Marks) -> Marks:
         tags = tuple(sorted({*marks.tags, *new} - old))

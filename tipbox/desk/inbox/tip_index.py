@@ -294,14 +294,14 @@ class TipIndex:
         done = self._db.execute(
             "INSERT INTO thread (id, spam, person) VALUES (?, ?, ?)", (thread, marks.spam, marks.person)
         )
-        self._db.executemany("INSERT INTO tag VALUES (?, ?)", [(one, thread) for one in marks.tags])
-        text = fold("\n".join([*(one.text for one in marks.notes), *marks.tags]))
+        self._db.executemany("INSERT INTO tag VALUES (?, ?)", [(tag, thread) for tag in marks.tags])
+        text = fold("\n".join([*(note.text for note in marks.notes), *marks.tags]))
         self._db.execute("INSERT INTO noted (rowid, text) VALUES (?, ?)", (done.lastrowid, text))
 
     def _join(self, tips: Iterable[Tip], copies: Iterable[Copy]) -> None:
         for joined in join(tips, copies):
-            for one in joined.envelopes:  # the first as well: it may have been part of another
-                self._db.execute("UPDATE envelope SET tip = ? WHERE id = ?", (joined.id, one.id))
+            for envelope in joined.envelopes:  # the first as well: it may have been part of another
+                self._db.execute("UPDATE envelope SET tip = ? WHERE id = ?", (joined.id, envelope.id))
             summary = Summary.find(self._vault, joined.id)
             self._db.execute(
                 "INSERT OR REPLACE INTO tip VALUES (?, ?, ?, ?, ?)",

@@ -123,9 +123,9 @@ class KnownOrganisation:
 
 def _serial(value: list[canonical.Json]) -> tuple[int, int]:
     """Generation and number, as in a manifest."""
-    if len(value) != 2 or not all(type(one) is int and 0 <= one <= MAX_SAFE_INTEGER for one in value):  # noqa: PLR2004
+    if len(value) != 2 or not all(type(part) is int and 0 <= part <= MAX_SAFE_INTEGER for part in value):  # noqa: PLR2004
         raise Malformed("a serial is not two whole numbers")
-    generation, number = (int(str(one)) for one in value)
+    generation, number = (int(str(part)) for part in value)
     return generation, number
 
 

@@ -92,8 +92,8 @@ def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str,
         _write_settings(writer, server.home.path / FILE)
         with server.store.snapshot() as connection:
             organisations = list(_organisations(connection))
-            for one in organisations:
-                data = one.encode()
+            for organisation in organisations:
+                data = organisation.encode()
                 writer.record(Kind.ORGANISATION, len(data), [data])
             for listed in in_force(connection):
                 writer.record(Kind.MANIFEST, len(listed.data), [listed.data])

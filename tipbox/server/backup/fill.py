@@ -90,10 +90,10 @@ def fill_server(
         server = OpenServer(folder, config, Store(engine), open_blobs(folder, config.blobs), examined.secrets.keys)
         identity.must_be_unlabelled(server.blobs)
         server.store.write(clear)
-        counts = server.store.write(lambda connection: _Filling(server, connection, examined, today).fill(reader))
+        counts = server.store.write(lambda connection: _Restorer(server, connection, examined, today).fill(reader))
         # Newer manifests may have been in the folder before the restore; of one serial, what is there stays.
         found = (*read_folder(folder.keys), *examined.manifests)
-        for listed in sorted(found, key=lambda one: one.manifest.serial, reverse=True):
+        for listed in sorted(found, key=lambda member: member.manifest.serial, reverse=True):
             adopt(folder, server.store, listed, today)
         # After the rows: it is by this file that a folder counts as a server's (must_exist).
         write_file(folder.server_key, examined.secrets.keys.encode())
@@ -146,7 +146,7 @@ class _Counts:
     expired: int
 
 
-class _Filling:
+class _Restorer:
     """The transaction that fills the database, and the bodies that its rows name."""
 
     def __init__(self, server: OpenServer, connection: Connection, examined: BackupContents, today: date) -> None:
@@ -157,20 +157,24 @@ class _Filling:
         self._passed = max(0, (today - examined.about.day).days)
         self._seen = self._passed + server.config.retention.days
         """Days counted: enough that no Envelope came before the first of them."""
-        self._known = {one.id for one in examined.organisations}
+        self._known = {organisation.id for organisation in examined.organisations}
 
     def fill(self, reader: Reader) -> _Counts:
         """Read the backup a second time, and store what it holds."""
         if self._connection.dialect.name == "postgresql":  # bodies go to S3 between two rows
             self._connection.execute(select(let_stand_still()))
         in_force = {listed.manifest.id for listed in self._examined.manifests}
-        for one in self._examined.organisations:
-            self._connection.execute(insert(Organisation).values(id=one.id, name=one.name, identity=one.identity))
-            sequence = one.sequence + _AHEAD + _AHEAD_A_DAY * self._passed
-            self._connection.execute(insert(Series).values(organisation=one.id, direction=OUTWARD, sequence=sequence))
+        for organisation in self._examined.organisations:
+            self._connection.execute(
+                insert(Organisation).values(id=organisation.id, name=organisation.name, identity=organisation.identity)
+            )
+            sequence = organisation.sequence + _AHEAD + _AHEAD_A_DAY * self._passed
+            self._connection.execute(
+                insert(Series).values(organisation=organisation.id, direction=OUTWARD, sequence=sequence)
+            )
             # Of those in force the manifest itself follows; what is noted without one was removed.
-            if one.serial is not None and one.id not in in_force:
-                remember(self._connection, one.id, one.serial)
+            if organisation.serial is not None and organisation.id not in in_force:
+                remember(self._connection, organisation.id, organisation.serial)
         envelopes = expired = 0
         for record in reader.records():
             if record.kind is not Kind.ENVELOPE:

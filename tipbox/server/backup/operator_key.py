@@ -58,9 +58,9 @@ def make(path: Path, passphrase: bytes | None) -> PublicKey:
         InputRefused: one of the two is there already.
     """
     public_path = path.with_name(path.name + PUBLIC_SUFFIX)
-    for one in (path, public_path):
-        if one.exists():
-            raise InputRefused(f"making an operator's key: {one} is there already; choose another name")
+    for key_path in (path, public_path):
+        if key_path.exists():
+            raise InputRefused(f"making an operator's key: {key_path} is there already; choose another name")
     seed = new_seed()
     key = PublicKey(xwing_public(seed))
     # The private half first: to a public one alone, backups would be sealed that nobody can open.

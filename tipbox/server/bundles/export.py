@@ -192,7 +192,9 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
     """
     manifest, key = reader_of(server, organisation, today)
     start = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    intact = _stamped(server, [one for one in start.pending if _is_there(server.blobs, one.blob, one.body_size)])
+    intact = _stamped(
+        server, [envelope for envelope in start.pending if _is_there(server.blobs, envelope.blob, envelope.body_size)]
+    )
     volumes = _bounded(plan(intact))
     prepared = []
     for number, volume in enumerate(volumes, 1):
@@ -220,8 +222,13 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
 
 def _stamped(server: OpenServer, pending: Sequence[PendingEnvelope]) -> list[PendingEnvelope]:
     """The same with a receipt each. A stamp is made once, and away from the process that strangers talk to."""
-    made = _stamp(server, [(one.id, one.hash, one.day) for one in pending if one.receipt is None])
-    return [one if one.receipt else replace(one, receipt=Receipt(one.day, made[one.id])) for one in pending]
+    made = _stamp(
+        server, [(envelope.id, envelope.hash, envelope.day) for envelope in pending if envelope.receipt is None]
+    )
+    return [
+        envelope if envelope.receipt else replace(envelope, receipt=Receipt(envelope.day, made[envelope.id]))
+        for envelope in pending
+    ]
 
 
 def stamp_all(server: OpenServer) -> None:
@@ -332,7 +339,10 @@ def plan(waiting: Sequence[PendingEnvelope]) -> list[list[PendingEnvelope]]:
     order = secrets.SystemRandom()
     volumes: list[list[PendingEnvelope]] = []
     # Texts first: a courier who cannot carry all of it carries these.
-    for group in ([one for one in waiting if not one.body_size], [one for one in waiting if one.body_size]):
+    for group in (
+        [envelope for envelope in waiting if not envelope.body_size],
+        [envelope for envelope in waiting if envelope.body_size],
+    ):
         # Whoever opens a Bundle, or counts its bytes, must not learn in which order tips came.
         order.shuffle(group)
         volume: list[PendingEnvelope] = []

@@ -122,8 +122,8 @@ def import_opened(server: OpenServer, file: BinaryIO, name: str, today: date) ->
         newer = _accept_sender(server, bundle, taken, today)
         # Before any item has an effect, a manifest included.
         _refuse_second(server.store.write(lambda connection: _note_second(connection, bundle, today)), bundle)
-        for one in newer:
-            if adopt(server.home, server.store, one, today):
+        for newer_manifest in newer:
+            if adopt(server.home, server.store, newer_manifest, today):
                 taken.manifests.append(taken.organisation)
         clock = server.store.write(lambda connection: tick(connection, today))
         for item in bundle.items:
@@ -157,20 +157,24 @@ def _accept_sender(server: OpenServer, bundle: Bundle, taken: ImportResult, toda
     for item in bundle.items:
         if item.entry.kind == "manifest":
             try:
-                newer += [one for one in _newer(held, _read(bundle, item, MAX_MANIFEST)) if one.has_begun(today)]
+                newer += [
+                    candidate
+                    for candidate in _newer(held, _read(bundle, item, MAX_MANIFEST))
+                    if candidate.has_begun(today)
+                ]
             except TipboxError as error:
                 taken.refused.append(error)
-    if bundle.index.sender not in {held.desk, *(one.manifest.desk for one in newer)}:
+    if bundle.index.sender not in {held.desk, *(newer_manifest.manifest.desk for newer_manifest in newer)}:
         raise WrongSender(
             f"this Bundle is not signed by the desk key of {held.organisation}'s manifest in force; "
             "ask the desk for a new outbox"
         )
     # The lowest serial first: each replaces the one before it.
-    return sorted(newer, key=lambda one: one.manifest.serial)
+    return sorted(newer, key=lambda file: file.manifest.serial)
 
 
 def _in_force(server: OpenServer, organisation: bytes) -> Manifest | None:
-    return next((one.manifest for one in server.store.read(in_force) if one.manifest.id == organisation), None)
+    return next((member.manifest for member in server.store.read(in_force) if member.manifest.id == organisation), None)
 
 
 def _newer(held: Manifest, data: bytes) -> list[ManifestFile]:

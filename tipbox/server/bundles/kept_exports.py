@@ -44,14 +44,14 @@ def present_export(server: OpenServer, organisation: str, today: date) -> list[L
     with _alone(server, organisation):
         _, key = reader_of(server, organisation, today)
         wanted = key_id(key.public)
-        kept = [one for one in _kept(server.store, organisation) if one.is_of(today)]
+        kept = [export for export in _kept(server.store, organisation) if export.is_of(today)]
         # Of a key that was revoked since: others may have it.
-        before = kept if all(one.prepared.reader_key == wanted for one in kept) else []
-        if before and all(are_there(server, one.prepared.envelopes) for one in before):
-            return [ListedVolume(one.prepared.name, one.size) for one in before]
+        before = kept if all(export.prepared.reader_key == wanted for export in kept) else []
+        if before and all(are_there(server, export.prepared.envelopes) for export in before):
+            return [ListedVolume(export.prepared.name, export.size) for export in before]
         prepared = prepare_volumes(server, organisation, today)
         server.store.write(partial(_keep, organisation=organisation, prepared=prepared, today=today))
-        return [ListedVolume(one.name, one.sealed.size) for one in prepared]
+        return [ListedVolume(volume.name, volume.sealed.size) for volume in prepared]
 
 
 def find_volume(server: OpenServer, organisation: str, name: str) -> PreparedVolume | None:
@@ -61,8 +61,8 @@ def find_volume(server: OpenServer, organisation: str, name: str) -> PreparedVol
     """
     listed = find_by_name(server.store, organisation)
     keys = {key_id(key.public) for key in listed.manifest.keys} if listed is not None else set()
-    volumes = (one.prepared for one in _kept(server.store, organisation, name))
-    return next((one for one in volumes if one.name == name and one.reader_key in keys), None)
+    volumes = (export.prepared for export in _kept(server.store, organisation, name))
+    return next((volume for volume in volumes if volume.name == name and volume.reader_key in keys), None)
 
 
 def forget(server: OpenServer, organisation: str) -> None:
@@ -143,13 +143,13 @@ def _keep(connection: Connection, organisation: str, prepared: list[PreparedVolu
         [
             {
                 "organisation": ident,
-                "sequence": one.sequence,
-                "number": one.number,
+                "sequence": volume.sequence,
+                "number": volume.number,
                 "day": today,
                 "listed": True,
-                "size": one.sealed.size,
-                "head": one.save(),
+                "size": volume.sealed.size,
+                "head": volume.save(),
             }
-            for one in prepared
+            for volume in prepared
         ],
     )

@@ -48,8 +48,8 @@ _DECOY_OPENINGS: Final = select(DecoyOpening.id.label("mailbox"), DecoyOpening.i
 )
 _OPENINGS: Final = select(ReplyOpening.mailbox, ReplyOpening.id, ReplyOpening.opening).where(
     or_(*(
-        (ReplyOpening.mailbox == bindparam(f"of_{number}", type_=HASH)) & (ReplyOpening.id == one)
-        for number, one in enumerate(numbered_ids(MOST_LISTED))
+        (ReplyOpening.mailbox == bindparam(f"of_{number}", type_=HASH)) & (ReplyOpening.id == entry_id)
+        for number, entry_id in enumerate(numbered_ids(MOST_LISTED))
     ))
 )  # fmt: skip
 _PIECE: Final = (
@@ -107,18 +107,21 @@ def _list(connection: Connection, addresses: Sequence[bytes]) -> bytes:
     decoys = connection.execute(_DECOYS, {"rest": max(0, most - len(real))}).all()
     # Sorted and parsed together with the decoys, or the time would tell how many replies there are.
     ordered = _once(sorted([*real, *((_placed(entry, 0), b"") for _, entry in decoys)], key=_order))
-    listed = [one for one in ordered if one[1]]
-    first = [Entry.parse(entry) for entry, _ in (*listed, *(one for one in ordered if not one[1]))[:MOST_LISTED]]
+    listed = [row for row in ordered if row[1]]
+    first = [Entry.parse(entry) for entry, _ in (*listed, *(row for row in ordered if not row[1]))[:MOST_LISTED]]
     fit = how_many_fit(first[: len(listed)], len(listed))
     wanted = [(mailbox, entry.id) for (_, mailbox), entry in zip(listed[:fit], first[:fit], strict=True)]
     rest = MOST_LISTED - fit
     asked = padded_ids([ident for _, ident in wanted], MOST_LISTED)
-    of = {f"of_{number}": one for number, one in enumerate([*(mailbox for mailbox, _ in wanted), *addresses[:rest]])}
+    of = {
+        f"of_{number}": address
+        for number, address in enumerate([*(mailbox for mailbox, _ in wanted), *addresses[:rest]])
+    }
     # Decoys' letters are read and not used: what these mailboxes do not have costs as much as what they have.
     read = connection.execute(_OPENINGS, {**asked, **of}).all()
     read = [*read, *connection.execute(_DECOY_OPENINGS, padded_ids(_DECOY_IDS[fit:], MOST_LISTED)).all()]
     openings = {(mailbox, ident): opening for mailbox, ident, opening in read}
-    return encode_list([entry for entry, _ in listed], [openings[one] for one in wanted])
+    return encode_list([entry for entry, _ in listed], [openings[key] for key in wanted])
 
 
 def _once(listed: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -127,7 +130,7 @@ def _once(listed: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     Two organisations that work together can put one into a mailbox each, and a list that names a reply twice is none.
     """
     last = {entry[: _DAY.start]: number for number, (entry, _) in enumerate(listed)}
-    return [one for number, one in enumerate(listed) if last[one[0][: _DAY.start]] == number]
+    return [row for number, row in enumerate(listed) if last[row[0][: _DAY.start]] == number]
 
 
 def _placed(entry: bytes, place: int) -> bytes:

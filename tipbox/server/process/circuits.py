@@ -65,10 +65,10 @@ def read_line(data: bytes) -> tuple[bytes | None, int]:
         return None, 0
     found = _LINE.fullmatch(data[:end])
     try:
-        addresses = [ipaddress.ip_address(one.decode()) for one in found.groups()[1:]] if found else []
+        addresses = [ipaddress.ip_address(group.decode()) for group in found.groups()[1:]] if found else []
     except ValueError:
         raise BadLine from None
-    if found is None or end > LONGEST_LINE or {f"{one.version}".encode() for one in addresses} != {found[1]}:
+    if found is None or end > LONGEST_LINE or {f"{address.version}".encode() for address in addresses} != {found[1]}:
         raise BadLine
     return addresses[0].packed, end
 
@@ -215,7 +215,7 @@ class Circuits:
 
     def forget(self) -> None:
         """Forget all that have what a new one has."""
-        for name in [name for name, one in self._known.items() if one.like_new]:
+        for name in [name for name, circuit in self._known.items() if circuit.like_new]:
             del self._known[name]
         with self._cells.alone() as numbers:
             if self._known:

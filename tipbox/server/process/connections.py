@@ -70,7 +70,7 @@ class Connections:
 
     def drop_idle(self) -> None:
         """End those that wait for nothing: the worker stops."""
-        for connection in [one for one in self._open if one.idle]:
+        for connection in [other for other in self._open if other.idle]:
             connection.drop()
 
     def drop_all_of(self, circuit: str) -> None:
@@ -81,9 +81,9 @@ class Connections:
 
     def _make_room(self, circuit: str | None, newest: Connection) -> None:
         # The newest goes only when that circuit has no other: a flood must not keep new visitors out.
-        theirs = [one for one in self._held[circuit] if one is not newest] or [newest]
+        theirs = [other for other in self._held[circuit] if other is not newest] or [newest]
         # An idle one loses nothing of what it was sending.
-        victim = next((one for one in theirs if one.idle), theirs[0])
+        victim = next((other for other in theirs if other.idle), theirs[0])
         self.remove(victim)
         victim.drop()
 

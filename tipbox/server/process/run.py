@@ -92,8 +92,8 @@ def run_server(home: Path, keys: Path, bind: str, courier_bind: str | None = Non
     binds = [_check_bind(bind)]
     if courier_bind is not None:
         binds.append(_check_courier_bind(courier_bind))
-    for one in binds:
-        _check_free(one)
+    for bound in binds:
+        _check_free(bound)
     prepare_server(home, keys)
     _become_master(home, binds)
 

@@ -93,7 +93,7 @@ class Response(wsgi.Response):  # type: ignore[misc]
 
     def process_headers(self, headers: list[tuple[str, str]]) -> None:
         """Take the application's headers; those of every answer are known, and are neither checked nor put together."""
-        others = [one for one in headers if one not in _OWN]
+        others = [header for header in headers if header not in _OWN]
         if len(headers) - len(others) == len(_OWN):
             headers, self._own = others, _OWN_LINES
         super().process_headers(headers)
@@ -135,8 +135,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """As gunicorn's, which patches more."""
         patch()
         self.sockets = [
-            socket.socket(one.FAMILY, socket.SOCK_STREAM, fileno=one.sock.detach())  # of gevent's kind from now on
-            for one in self.sockets
+            socket.socket(sock.FAMILY, socket.SOCK_STREAM, fileno=sock.sock.detach())  # of gevent's kind from now on
+            for sock in self.sockets
         ]
 
     def init_process(self) -> None:

@@ -523,7 +523,7 @@ def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
             raise FileNotFoundError from None
         if isinstance(error, NotFoundError) or _NO_BUCKET in said:
             sentence = "there is no such bucket; make it, or correct blobs.url"
-        elif isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(one in said for one in _SHUT_OUT):
+        elif isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(word in said for word in _SHUT_OUT):
             sentence = (
                 "it does not let this key in; check blobs.access_key and blobs.secret_key, "
                 "and that the key may read, write, list and delete in the bucket"

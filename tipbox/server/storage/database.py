@@ -96,8 +96,8 @@ def _keep_alive(connection: Any, _record: Any) -> None:
 
 def _hosts(url: URL) -> list[str]:
     """Where PostgreSQL is; none for the socket of this machine."""
-    named = [url.host or "", *(one for key in ("host", "hostaddr") for one in url.normalized_query.get(key, ()))]
-    return [unquote(host) for one in named for host in one.split(",") if host]
+    named = [url.host or "", *(value for key in ("host", "hostaddr") for value in url.normalized_query.get(key, ()))]
+    return [unquote(host) for hosts in named for host in hosts.split(",") if host]
 
 
 def make_file(home: Home) -> None:

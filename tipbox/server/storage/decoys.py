@@ -31,15 +31,16 @@ def refill(connection: Connection) -> int:
     entries = _missing(decoy_ids(MAX_REPLIES), connection.execute(select(Decoy.id)).scalars())
     openings = _missing(decoy_ids(MOST_LISTED), connection.execute(select(DecoyOpening.id)).scalars())
     if entries:
-        lines = [Entry(one, _DAY, SMALLEST_OPENING, SMALLEST_OPENING) for one in entries]
-        connection.execute(insert(Decoy), [{"id": one.id, "day": one.day, "entry": one.encode()} for one in lines])
+        lines = [Entry(entry_id, _DAY, SMALLEST_OPENING, SMALLEST_OPENING) for entry_id in entries]
+        connection.execute(insert(Decoy), [{"id": line.id, "day": line.day, "entry": line.encode()} for line in lines])
     if openings:
         connection.execute(
-            insert(DecoyOpening), [{"id": one, "opening": random_bytes(SMALLEST_OPENING)} for one in openings]
+            insert(DecoyOpening),
+            [{"id": opening_id, "opening": random_bytes(SMALLEST_OPENING)} for opening_id in openings],
         )
     return len(entries) + len(openings)
 
 
 def _missing(expected: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:
     known = set(there)
-    return [one for one in expected if one not in known]
+    return [entry_id for entry_id in expected if entry_id not in known]

@@ -69,7 +69,7 @@ def read_folder(folder: Path) -> list[ManifestFile]:
         except TipboxError as error:
             raise type(error)(f"reading {path}: {error}; put the organisation's own file there again") from error
         listed.append(ManifestFile(manifest, data))
-    return sorted(listed, key=lambda one: one.manifest.id)
+    return sorted(listed, key=lambda member: member.manifest.id)
 
 
 def in_force(connection: Connection) -> list[ManifestFile]:
@@ -113,7 +113,7 @@ class Roster:
 
     def serving(self, today: date) -> list[ManifestFile]:
         """Those that sources can seal to on that day."""
-        return [one for one in self.listed() if one.serves(today)]
+        return [member for member in self.listed() if member.serves(today)]
 
 
 def _serials(connection: Connection) -> list[tuple[bytes, int, int]]:
@@ -133,7 +133,7 @@ def _folded(manifest: Manifest) -> str:
 
 def find_by_name(store: Store, name: str) -> ManifestFile | None:
     """The manifest in force of an organisation, by its short name."""
-    return next((one for one in store.read(in_force) if one.manifest.organisation == name), None)
+    return next((member for member in store.read(in_force) if member.manifest.organisation == name), None)
 
 
 def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
@@ -154,7 +154,7 @@ def adopt(home: Home, store: Store, listed: ManifestFile, today: date) -> bool:
 
 def _adopt(connection: Connection, listed: ManifestFile, today: date) -> bool:
     manifest, known = listed.manifest, in_force(connection)
-    held = next((one for one in known if one.manifest.organisation == manifest.organisation), None)
+    held = next((member for member in known if member.manifest.organisation == manifest.organisation), None)
     if held is not None:
         try:
             manifest.check_replaces(held.manifest)
@@ -165,7 +165,7 @@ def _adopt(connection: Connection, listed: ManifestFile, today: date) -> bool:
         # Until then sources would have no key of this organisation to seal to.
         if not listed.has_begun(today):
             return False
-    if any(_folded(one.manifest) == _folded(manifest) for one in known if one.manifest.id != manifest.id):
+    if any(_folded(member.manifest) == _folded(manifest) for member in known if member.manifest.id != manifest.id):
         raise InputRefused(
             f"taking the key manifest of {manifest.organisation}: another organisation shows the same name; "
             "ask both, sources could not tell them apart"
@@ -217,8 +217,8 @@ def remove(home: Home, store: Store, name: str) -> bool:
 
 def left_out(store: Store, folder: Path) -> list[str]:
     """The organisations that have a manifest in ``folder``, and none in force."""
-    known = {one.manifest.id for one in store.read(in_force)}
-    return [one.manifest.organisation for one in read_folder(folder) if one.manifest.id not in known]
+    known = {member.manifest.id for member in store.read(in_force)}
+    return [file.manifest.organisation for file in read_folder(folder) if file.manifest.id not in known]
 
 
 def _copy(home: Home, listed: ManifestFile) -> None:
@@ -234,8 +234,8 @@ def take_over_folder(home: Home, store: Store, today: date) -> None:
 
     def take(connection: Connection) -> None:
         if not _has_any(connection):
-            for one in listed:
-                _adopt(connection, one, today)
+            for member in listed:
+                _adopt(connection, member, today)
 
     store.write(take)  # all or none: a start that is cut off begins again
 
@@ -275,4 +275,4 @@ def adopt_folder(home: Home, store: Store, folder: Path, today: date) -> list[st
         raise NoCurrentKey(
             f"reading key manifests: there is none in {folder}; put the organisations' .json files there"
         )
-    return [one.manifest.organisation for one in listed if adopt(home, store, one, today)]
+    return [member.manifest.organisation for member in listed if adopt(home, store, member, today)]

@@ -50,7 +50,7 @@ def padded_ids(ids: Sequence[bytes], count: int) -> dict[str, bytes]:
     """Values for ``numbered_ids``: the ids given, then random ones, which nothing has."""
     rest = random_bytes(HASH_SIZE * (count - len(ids)))
     filled = [*ids, *(rest[at : at + HASH_SIZE] for at in range(0, len(rest), HASH_SIZE))]
-    return {f"id_{number}": one for number, one in enumerate(filled)}
+    return {f"id_{number}": entry_id for number, entry_id in enumerate(filled)}
 
 
 def mailboxes() -> list[BindParameter[bytes]]:
@@ -60,7 +60,7 @@ def mailboxes() -> list[BindParameter[bytes]]:
 
 def mailbox_values(addresses: Sequence[bytes]) -> dict[str, bytes]:
     """Values for ``mailboxes``: as many as a request has tokens."""
-    return {f"mailbox_{number}": one for number, one in enumerate(addresses)}
+    return {f"mailbox_{number}": address for number, address in enumerate(addresses)}
 
 
 def _named(table: type[Reply | ReplyOpening]) -> ColumnElement[bool]:
@@ -167,7 +167,7 @@ def delete_named(connection: Connection, addresses: Sequence[bytes], replies: Se
     named = {**mailbox_values(emptied), **padded_ids([row.id for row in gone], MAX_REPLIES)}
     connection.execute(_DELETE_OPENINGS, named)
     connection.execute(_DELETE, named)
-    connection.execute(_COUNT_WRITER, [{"of_writer": one, "freed": freed[one]} for one in writers])
+    connection.execute(_COUNT_WRITER, [{"of_writer": writer, "freed": freed[writer]} for writer in writers])
     # Also when nothing was there: a transaction that changes no page would be faster, and would tell.
     stir = int.from_bytes(random_bytes(8)) >> (64 - _STIR_BITS)
     connection.execute(_COUNT_NAMED, {"freed": freed.total(), "random": stir})

@@ -199,7 +199,7 @@ class Store:
             if is_committing and not self._sqlite:
                 return {place: (None, _translate(error)) for place, _ in writes}
             # One of them broke the transaction: each gets its own, so that the others are not lost with it.
-            return {place: outcome for one in writes for place, outcome in self._run_writes([one]).items()}
+            return {place: outcome for write in writes for place, outcome in self._run_writes([write]).items()}
         return outcomes
 
     def _empty_log(self) -> None:

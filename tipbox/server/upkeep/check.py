@@ -68,7 +68,7 @@ def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None =
 
 def check_open_server(server: OpenServer, today: date, more: Sequence[Check] = ()) -> list[Finding]:
     """``check_server`` on a server that is open."""
-    return [_guarded(one, server, today) for one in (*_CHECKS, *more)]
+    return [_guarded(check, server, today) for check in (*_CHECKS, *more)]
 
 
 def _guarded(one: Check, server: OpenServer, today: date) -> Finding:

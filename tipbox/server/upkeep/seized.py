@@ -109,10 +109,10 @@ class SeizureReport:
         """As sentences, for the screen."""
         yield "Whoever takes this disk finds:"
         yield from self._envelope_lines()
-        for one in self.organisations:
+        for seen in self.organisations:
             yield (
-                f"  Organisation {one.organisation} ({one.id}): has carried {one.carried} of {one.slots} Envelopes "
-                f"that are still here; which ones is visible. Bundles: {one.bundles_out} out, {one.bundles_in} in."
+                f"  Organisation {seen.organisation} ({seen.id}): has carried {seen.carried} of {seen.slots} Envelopes "
+                f"that are still here; which ones is visible. Bundles: {seen.bundles_out} out, {seen.bundles_in} in."
             )
         for day, count in self.uploads.items():
             yield f"  {day}: {count} unfinished uploads were begun."
@@ -137,10 +137,10 @@ class SeizureReport:
         yield from (f"  {sentence}" for sentence in self.not_looked_at)
 
     def _envelope_lines(self) -> Iterator[str]:
-        for one in self.envelopes:
+        for group in self.envelopes:
             yield (
-                f"  {one.day}: {one.envelopes} sealed Envelopes; letters of {_sizes(one.letters)}; "
-                f"bodies of {_sizes(one.bodies) or 'none'}."
+                f"  {group.day}: {group.envelopes} sealed Envelopes; letters of {_sizes(group.letters)}; "
+                f"bodies of {_sizes(group.bodies) or 'none'}."
             )
 
 
@@ -190,7 +190,7 @@ def report_seized_of(server: OpenServer, today: date) -> SeizureReport:
 
 def _counts(connection: Connection, day: Any, count: Any) -> dict[str, int]:
     rows = connection.execute(select(day, count).group_by(day).order_by(day))
-    return {one.isoformat(): int(number) for one, number in rows}
+    return {value.isoformat(): int(number) for value, number in rows}
 
 
 def _by_day(connection: Connection) -> Iterator[SeizedDay]:
@@ -301,7 +301,7 @@ def _order(server: OpenServer, found: SeizureReport, settled: date | None, today
             if settled == today
             else f"Settled on {settled} last: the days since may show their order in the database's pages."
         )
-    open_rows = sum(one.envelopes for one in found.envelopes if settled and one.day >= settled.isoformat())
+    open_rows = sum(group.envelopes for group in found.envelopes if settled and group.day >= settled.isoformat())
     if open_rows and found.database["kind"] == "sqlite":
         yield f"The order of {open_rows} Envelopes that are not settled may be read from the database's pages."
     if found.database.get("log_bytes"):

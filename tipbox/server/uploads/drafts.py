@@ -59,7 +59,7 @@ class State:
         """As the protocol spells it."""
         if self.stored:
             return {"state": "stored"}
-        return {"state": "open", "missing": [list(one) for one in self.missing[:LISTED_RANGES]]}
+        return {"state": "open", "missing": [list(gap) for gap in self.missing[:LISTED_RANGES]]}
 
 
 STORED: Final = State(stored=True)

@@ -218,7 +218,7 @@ class Intake:
         sizes = run_sizes(draft, first, length)
         new, _ = ranges.split(draft.missing, first, len(sizes))
         # Drafts were admitted when they were opened; the disk may have filled up since. A repeat needs no room.
-        self._leave_room(sum(drafts.run_size(draft.body_size, *one) for one in new))
+        self._leave_room(sum(drafts.run_size(draft.body_size, *span) for span in new))
         incoming: IncomingBlob = self._threads.disk(self._blobs.create) if new else NoBlob()
         with self._bodies.request() as share, incoming as blob:
             run = _receive(body, _Expected(first, sizes, new), blob, share)
@@ -241,7 +241,7 @@ class Intake:
         """Note what came, and keep of it what is new."""
         while True:
             written = parts.written or []
-            size = sum(drafts.run_size(draft.body_size, *one) for one in written)
+            size = sum(drafts.run_size(draft.body_size, *span) for span in written)
             disk = self._disk()
             if size and disk.free < disk.kept_from_bodies(self._config.quota):
                 raise Refusal("full")  # looked again: of those who were let in at once, not all may stay

@@ -12,7 +12,7 @@ _PAIR: Final = struct.Struct(">II")
 
 def pack(ranges: Iterable[Range]) -> bytes:
     """Ranges as bytes."""
-    return b"".join(_PAIR.pack(*one) for one in ranges)
+    return b"".join(_PAIR.pack(*pair) for pair in ranges)
 
 
 def unpack(data: bytes) -> list[Range]:

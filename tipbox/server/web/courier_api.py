@@ -150,7 +150,7 @@ def _present_export(worker: WorkerServer, organisation: str, today: Callable[[],
         if find_by_name(server.store, organisation) is None:
             raise Refusal("not-found")
         day = today() if today else server.today()
-        return [asdict(one) for one in kept_exports.present_export(server, organisation, day)]
+        return [asdict(volume) for volume in kept_exports.present_export(server, organisation, day)]
 
 
 def _prepared(worker: WorkerServer, organisation: str, name: str, read: Volumes) -> PreparedVolume:
@@ -166,7 +166,7 @@ def _prepared(worker: WorkerServer, organisation: str, name: str, read: Volumes)
 
 def _names(worker: WorkerServer) -> list[str]:
     with worker.opened() as server:
-        return sorted(one.manifest.organisation for one in server.store.read(in_force))
+        return sorted(member.manifest.organisation for member in server.store.read(in_force))
 
 
 def _range(size: int) -> tuple[int, int]:

@@ -112,23 +112,27 @@ class Pages:
         serving = self._roster.serving(self._today())
         # Whoever comes for an answer asks for those of former organisations as well, while there are any.
         writers = self._collected.writers() if name == "inbox" else frozenset()
-        named = [one for one in self._roster.listed() if one in serving or one.manifest.id in writers]
+        named = [member for member in self._roster.listed() if member in serving or member.manifest.id in writers]
         # An answer outlives the manifest of who wrote it, on this server too.
-        ids = sorted({one.manifest.id for one in named} | writers)
+        ids = sorted({member.manifest.id for member in named} | writers)
         if not ids:
             raise Refusal("unavailable", N_("No organisation has a valid key here just now; come back in some days."))
         collected = self._collected.days()
-        stamp = [ids, [one.data for one in named], [(one.data, collected.get(one.manifest.id)) for one in serving]]
+        stamp = [
+            ids,
+            [member.data for member in named],
+            [(member.data, collected.get(member.manifest.id)) for member in serving],
+        ]
         key = (name, f"{language}{prefix is not None}")
         kept_for, page = self._kept.get(key, (None, None))
         if page is None or kept_for != stamp:
             context = {
                 "organisations": sorted(
-                    (_organisation(one, language, collected.get(one.manifest.id)) for one in serving),
-                    key=lambda one: str(one["name"]).casefold(),
+                    (_organisation(member, language, collected.get(member.manifest.id)) for member in serving),
+                    key=lambda entry: str(entry["name"]).casefold(),
                 ),
-                "manifests": [one.data.decode() for one in named],
-                "named": [one.hex() for one in ids],
+                "manifests": [member.data.decode() for member in named],
+                "named": [organisation_id.hex() for organisation_id in ids],
             }
             page = self._render(name, language, prefix, context)
             self._kept[key] = stamp, page
@@ -225,7 +229,7 @@ def load_static(folder: Path) -> dict[str, Page]:
 
 def load_wordlists() -> dict[str, Page]:
     """The lists of words of access codes, by name; a page asks for one when it is needed."""
-    return {f"words-{one.name}.txt": Page.of(one.encode(), TYPES[".txt"]) for one in wordlists.load_all()}
+    return {f"words-{words.name}.txt": Page.of(words.encode(), TYPES[".txt"]) for words in wordlists.load_all()}
 
 
 def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) -> Blueprint:
@@ -235,7 +239,7 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) 
     # A page without its script says that scripts do not run: files must not run out before pages do.
     limited_file = rates.limit(limits.static)
     static = load_static(static_dir()) | load_wordlists()
-    in_language = f"<any({', '.join(repr(one) for one in pages.languages)}):prefix>"
+    in_language = f"<any({', '.join(repr(language) for language in pages.languages)}):prefix>"
 
     @blueprint.get("/", defaults={"prefix": None})
     @blueprint.get(f"/{in_language}/")
@@ -277,7 +281,7 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) 
     @blueprint.get("/keys/<name>.json")
     @limited
     def manifest(name: str) -> Response:
-        found = next((one for one in roster.listed() if one.manifest.organisation == name), None)
+        found = next((member for member in roster.listed() if member.manifest.organisation == name), None)
         if found is None:
             raise Refusal("not-found")
         return Response(found.data, content_type=TYPES[".json"])

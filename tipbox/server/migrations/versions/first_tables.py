@@ -230,9 +230,9 @@ def _create_mailboxes() -> None:
         sqlite_with_rowid=False,
     )
     entries = [Entry(number.to_bytes(32), _DAY, _OPENING, _OPENING) for number in range(1, _DECOYS + 1)]
-    op.bulk_insert(decoy, [{"id": one.id, "day": one.day, "entry": one.encode()} for one in entries])
+    op.bulk_insert(decoy, [{"id": entry.id, "day": entry.day, "entry": entry.encode()} for entry in entries])
     op.bulk_insert(
-        decoy_opening, [{"id": one.id, "opening": random_bytes(_OPENING)} for one in entries[:_DECOY_OPENINGS]]
+        decoy_opening, [{"id": entry.id, "opening": random_bytes(_OPENING)} for entry in entries[:_DECOY_OPENINGS]]
     )
 
 
