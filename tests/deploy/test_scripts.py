@@ -202,7 +202,9 @@ def _walled() -> Iterator[tuple[str, str]]:
     """A server behind the firewall and a neighbour: two network namespaces with a wire between them."""
     server, neighbour = "tipbox-walled", "tipbox-neighbour"
     rules = (DEPLOY / "nftables" / "tipbox.nft").read_text()
-    rules = rules.replace("@ssh@", "tcp dport { 22 } ct state new jump ssh").replace("@time@", "")
+    rules = (
+        rules.replace("@ssh@", "tcp dport { 22 } ct state new jump ssh").replace("@time@", "").replace("@stores@", "")
+    )
     for name in (server, neighbour):
         run("ip", "netns", "add", name)
     try:
