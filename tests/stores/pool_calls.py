@@ -11,14 +11,14 @@ import sys
 
 from gevent import monkey
 
-from tipbox.server.process import worker
+from tipbox.server.process import gevent_patch
 
 if "--unmended" in sys.argv:
     monkey.patch_all()
 else:
-    worker.patch()
+    gevent_patch.patch()
 
-# Only now, as in a worker: what is imported before keeps the unpatched parts.
+# Only now, as in the master: what is imported before keeps the unpatched parts.
 import json
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -1,7 +1,8 @@
 """The master process: gunicorn, with every setting made here and none read from its own files or environment.
 
-Runs as ``python -m tipbox.server.process.arbiter`` in a fresh interpreter, so that workers load the application
-after gevent has made the standard library wait without blocking.
+Runs as ``python -m tipbox.server.process`` in a fresh interpreter, where gevent has made the standard library wait
+without blocking before anything was loaded. The application is loaded here, before the fork: a worker that has to be
+replaced is there at once, and what was loaded lies in memory once for all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from gunicorn.app.base import BaseApplication
 
 from tipbox.server.config import NO_BIND, Config, load
 from tipbox.server.home import Home
+from tipbox.server.storage.database import make_engine
+from tipbox.server.storage.executors import WorkerThreads
 from tipbox.server.uploads.cells import Cells
+from tipbox.server.web.app import create_app
+from tipbox.server.web.courier_api import create_courier_app
 
 GRACE_SECONDS: Final = 15
 SILENT_SECONDS: Final = 120
@@ -85,11 +90,6 @@ class Master(BaseApplication):  # type: ignore[misc]
 
     def listeners(self) -> list[tuple[Any, bool]]:
         """In a worker: each bind's application, and whether it demands Tor's circuit line."""
-        # Imported in the worker: after gevent has patched the standard library (see the module).
-        from tipbox.server.storage.database import make_engine
-        from tipbox.server.storage.executors import WorkerThreads
-        from tipbox.server.web.app import create_app
-
         # Looking for what requests left passes over what was imported. Not over what is made from here on: a pool of
         # connections, and what lies in them, would never be given up.
         gc.collect()
@@ -104,8 +104,6 @@ class Master(BaseApplication):  # type: ignore[misc]
             app = create_app(self._home, self._config, threads=threads, cells=self.cells, engine=engine)
             listeners.append((app, demands))
         if self._couriers:
-            from tipbox.server.web.courier_api import create_courier_app
-
             couriers = create_courier_app(self._home, self._config, threads=threads, engine=engine)
             listeners.append((couriers, False))
         return listeners
@@ -131,12 +129,11 @@ def _raise_file_limit(connections: int) -> int:
 
 
 def main() -> None:
-    """``master HOME BIND|- [COURIER_BIND]``."""
+    """``HOME BIND|- [COURIER_BIND]``."""
     home, *binds = sys.argv[1:]
     os.umask(Home(Path(home)).umask)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory of a worker never becomes a file
+    # What was loaded is for good: no worker looks through it for garbage, which would also copy it.
+    gc.collect()
+    gc.freeze()
     Master(Path(home), binds).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -117,7 +117,7 @@ def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
 def _become_master(home: Path, binds: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, "-m", "tipbox.server.process.arbiter", str(home.resolve()), *binds]
+    command = [sys.executable, "-m", "tipbox.server.process", str(home.resolve()), *binds]
     # A new interpreter: gevent patches before anything is loaded, and the allocator reads its settings.
     os.execve(sys.executable, command, {**os.environ, **_OVERWRITE_FREED})  # noqa: S606
 

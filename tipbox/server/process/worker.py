@@ -19,7 +19,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
-from gevent import monkey
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
@@ -31,6 +30,7 @@ from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
+from tipbox.server.process.gevent_patch import patch
 from tipbox.server.web.headers import HEADERS
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, LONGEST_WINDOW, WIPE
 
@@ -56,11 +56,6 @@ FORGET_TIMES: Final = LONGEST_WINDOW // FORGET_SECONDS + 2
 """How often that is done after the last of them: a budget counts requests of the last minute."""
 HOUR: Final = 3600
 
-UNPATCHED: Final = ("os", "select", "signal", "subprocess")
-"""Modules that gevent leaves alone. In a thread of the pool its ``select`` makes a loop for that thread, and then its
-``os.close`` only asks that loop, which nobody runs, to close: descriptors would stay open, and locks on them held, for
-good. Nothing on the worker's own loop selects, or starts processes."""
-
 _OWN: Final = frozenset(HEADERS.items())
 _OWN_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 """The headers of every answer, as they leave."""
@@ -75,11 +70,6 @@ class Listener:
     application: Wsgi
     demands_circuit: bool
     address: Any
-
-
-def patch() -> None:
-    """Let the standard library wait on gevent's loop, where workers use it from there."""
-    monkey.patch_all(**dict.fromkeys(UNPATCHED, False))
 
 
 class Response(wsgi.Response):  # type: ignore[misc]
