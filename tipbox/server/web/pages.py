@@ -33,6 +33,9 @@ TYPES: Final[Mapping[str, str]] = {
 }
 MOST_READY: Final = 1024
 """Pages of errors that are kept: more than there are sentences and languages."""
+LONGEST_ACCEPT: Final = 256
+"""Characters of ``Accept-Language`` or ``Accept-Encoding`` that are looked at; browsers send less than 100. Parsing as
+many as a head has room for would hold up the worker."""
 SMALLEST_GZIP: Final = 512
 """Bytes below which compressing a body is not worth it."""
 
@@ -54,7 +57,7 @@ class Page:
 
     def response(self, status: int = 200) -> Response:
         """The answer for this request."""
-        pack = bool(self.packed) and request.accept_encodings["gzip"] > 0
+        pack = bool(self.packed) and _is_short("HTTP_ACCEPT_ENCODING") and request.accept_encodings["gzip"] > 0
         response = Response(self.packed if pack else self.plain, status, content_type=self.content_type)
         if pack:
             response.headers["Content-Encoding"] = "gzip"
@@ -88,6 +91,8 @@ class Pages:
         """The language of this request: the path's, or what the visitor accepts, or the configured one."""
         if prefix is not None:
             return prefix
+        if not _is_short("HTTP_ACCEPT_LANGUAGE"):
+            return self.fallback
         accepted: LanguageAccept = request.accept_languages
         return accepted.best_match(self.languages) or self.fallback
 
@@ -182,6 +187,11 @@ class Pages:
     @staticmethod
     def _blank(language: str, _sentence: str) -> str:
         return render_template("source/leave.html", **frame(language, None, ""))
+
+
+def _is_short(key: str) -> bool:
+    """Whether what this request says that it accepts is short enough to be parsed; ``key``: in its environment."""
+    return len(request.environ.get(key, "")) <= LONGEST_ACCEPT
 
 
 def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
