@@ -85,6 +85,17 @@ def test_one_that_breaks_off_is_incomplete() -> None:
     assert receive(Line(MIB, breaks=100_000), MIB) == "incomplete"
 
 
+@pytest.mark.parametrize("error", [TimeoutError, ConnectionResetError])
+def test_one_whose_connection_stalls_or_is_reset_is_incomplete(error: type[OSError]) -> None:
+    class Broken(Line):
+        def read(self, size: int) -> bytes:
+            if self.sent:
+                raise error
+            return super().read(size)
+
+    assert receive(Broken(MIB), MIB) == "incomplete"
+
+
 def test_the_disk_is_looked_at_before_each_mebibyte() -> None:
     line = Line(MIB)
     assert receive(line, 8 * MIB) == ""

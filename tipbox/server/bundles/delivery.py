@@ -72,7 +72,10 @@ class Deliveries:
         while received < length:
             size = min(_PIECE, length - received)
             deadline = begun + GRACE_SECONDS + (received + size) / LEAST_PACE
-            piece = self._threads.within(deadline - self._clock(), body.read, size)
+            try:
+                piece = self._threads.within(deadline - self._clock(), body.read, size)
+            except OSError:  # it was reset, or nothing came of it for too long
+                raise Refusal("incomplete", _CUT) from None
             if piece is None:
                 raise Refusal("incomplete", _SLOW)
             if not piece:
