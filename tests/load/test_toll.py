@@ -284,6 +284,21 @@ def test_who_fails_twice_is_not_looked_at_again_within_the_hour() -> None:
     assert tolls.paid(good.encode(), token, 1) == 1
 
 
+def test_who_fails_twice_is_remembered_however_many_failed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price, "_MOST_FAILED", 3)
+    tolls = Tolls(bytes(32), Clock())
+    good = Solver(toll.seed_of(bytes(32), HOUR), bytes(32)).solve(HOUR, 1)
+    false = Proof(HOUR, 1, tuple(2**32 - 1 for _ in range(16))).encode()
+    for number in range(1, 5):
+        tolls.paid(false, number.to_bytes(32), 1)
+    token = sha256(bytes(32))
+    for _ in range(price.FAILURES):
+        tolls.paid(false, token, 1)
+
+    assert tolls.paid(good.encode(), token, 1) == 0
+    assert [*tolls._failed] == [number.to_bytes(32) for number in (3, 4)] + [token]
+
+
 def test_garbage_costs_one_try_of_one_puzzle(monkeypatch: pytest.MonkeyPatch) -> None:
     """What that takes, `make bench` measures."""
     tried: list[int] = []

@@ -18,7 +18,7 @@ FAILURES: Final = 2
 """False proofs of one token that are looked at; more are refused unseen, or fifteen solved puzzles would cost each time
 as much as sixteen."""
 _MOST_FAILED: Final = 10_000
-"""Tokens that are remembered for that, 32 bytes each."""
+"""Tokens that are remembered for that, 32 bytes each; then the first of them is forgotten."""
 WAITING: Final = 200
 """Openings that wait in a worker."""
 PATIENCE: Final = 60.0
@@ -88,8 +88,10 @@ class Tolls:
         password = toll.password_of(toll.seed_of(self._key, proof.hour), token)
         if proof.holds(password, order):
             return proof.effort
-        if len(self._failed) < _MOST_FAILED or token in self._failed:
-            self._failed[token] = self._failed.get(token, 0) + 1
+        if len(self._failed) >= _MOST_FAILED and token not in self._failed:
+            # The oldest: else whoever fails with so many tokens is looked at for all others of the hour.
+            del self._failed[next(iter(self._failed))]
+        self._failed[token] = self._failed.get(token, 0) + 1
         return 0
 
     def forget(self) -> None:
