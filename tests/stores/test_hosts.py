@@ -506,6 +506,69 @@ def test_a_server_begun_anew_removes_nothing_of_the_one_before(
     assert bucket
 
 
+@pytest.mark.parametrize("first", ["SQLite", "PostgreSQL"])
+def test_a_folder_keeps_its_bodies_whatever_database_it_meets(
+    first: str, keys: Path, organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forgets to name the database begins an empty one: no row of it names what lies in the folder."""
+    urls = {"SQLite": "", "PostgreSQL": os.environ["TIPBOX_DATABASE_URL"]}
+    (other,) = urls.keys() - {first}
+    home, sent = tmp_path / "a", envelope(organisations, PART)
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", urls[first])
+    host = Host.begin(home, keys)
+    host.upload_whole(sent)
+    host.store.engine.dispose()
+
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", urls[other])
+    for _ in range(2):  # the first one leaves nothing by which the second takes the bodies for its own
+        with pytest.raises(InputRefused, match=r"database\.url"):
+            prepare_server(home, keys)
+    assert Home(home).database.exists() == (first == "SQLite")
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", urls[first])
+    host = Host.begin(home, keys)
+    assert host.carries(sent, organisations[0], tmp_path / "out")
+    host.store.engine.dispose()
+
+
+def test_an_earlier_database_removes_nothing_of_the_one_that_came_after(
+    keys: Path, organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite, with nothing in the folder yet; then PostgreSQL, with tips; then SQLite again."""
+    home, sent, database = tmp_path / "a", envelope(organisations, PART), os.environ["TIPBOX_DATABASE_URL"]
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", "")
+    prepare_server(home, keys)
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", database)
+    host = Host.begin(home, keys)
+    host.upload_whole(sent)
+
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", "")
+    for refused in (lambda: prepare_server(home, keys), lambda: prune_server(home)):
+        with pytest.raises(InputRefused, match=r"may be running; .* or that database in database\.url"):
+            refused()
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", database)
+    assert host.carries(sent, organisations[0], tmp_path / "out")
+    host.store.engine.dispose()
+
+
+def test_a_bucket_is_not_taken_while_the_bodies_are_in_the_folder(
+    s3: str, keys: Path, organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, sent, config = tmp_path / "a", envelope(organisations, PART), s3_config(s3, new_prefix())
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", "")
+    host = Host.begin(home, keys)
+    host.upload_whole(sent)
+
+    settings = {"url": config.url, "endpoint": s3, "access_key": "tipbox", "secret_key": S3_SECRET}
+    with monkeypatch.context() as patched:
+        for name, value in settings.items():
+            patched.setenv(f"TIPBOX_BLOBS_{name.upper()}", value)
+        with pytest.raises(InputRefused, match=r"are in another bucket, prefix or folder; correct blobs\.url"):
+            prepare_server(home, keys)
+    prepare_server(home, keys)
+    assert host.carries(sent, organisations[0], tmp_path / "out")
+    host.store.engine.dispose()
+
+
 def test_a_restore_that_was_cut_off_is_not_repeated_over_a_server_that_lives(
     keys: Path, organisations: list[Organisation], tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from tipbox.server.storage.clock import Calendar, must_agree, tick
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
-from tipbox.server.storage.identity import claim, claim_blobs
+from tipbox.server.storage.identity import claim, claim_blobs, must_be_empty
 from tipbox.server.storage.organisations import adopt_folder, left_out, take_over_folder
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
@@ -46,7 +46,10 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
     os.umask(folder.umask)
     config = load(home)
     folder.make()
+    blobs = open_blobs(folder, config.blobs)
     if not config.database.url.get_secret_value():
+        if not folder.database.exists():
+            must_be_empty(blobs)
         make_file(folder)
     engine = make_engine(folder, config)
     try:
@@ -55,8 +58,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
             must_agree(store)
         with explained("using the database"):
             migrate(engine)
-            claim(folder, store)
-            blobs = open_blobs(folder, config.blobs)
+            claim(folder, store, blobs)
             claim_blobs(store, blobs)
             day = today or Calendar(store)()
             store.write(refill)

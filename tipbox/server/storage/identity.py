@@ -1,7 +1,8 @@
 """Which server a database and a store of blobs belong to.
 
 Hosts that share a database have one identity, and none of them makes a second. They share the store of blobs too: its
-label is in the database, so that no host keeps bodies in a folder of its own, or sweeps another server's.
+label is in the database, so that no host keeps bodies in a folder of its own, or sweeps another server's. A new
+database takes no store in which bodies lie: they are those of a database that was not named.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.manifest import id_digits
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
 from tipbox.server.storage.blobs import BlobStore
-from tipbox.server.storage.models import Envelope, Reply, Server
+from tipbox.server.storage.models import Envelope, Reply, Run, Server
 from tipbox.server.storage.transactions import Store
 
 _LABEL: Final = re.compile(rb"tipbox blobs 1 ([0-9a-f]{32}) ([0-9a-f]{32})\n")
@@ -27,20 +28,24 @@ _LOOKED_FOR: Final = 8
 """Bodies of each kind by which a store without a label is known: one of them may be damaged."""
 
 
-def claim(home: Home, store: Store) -> None:
+def claim(home: Home, store: Store, blobs: BlobStore) -> None:
     """At a start: make the server's keys when the database belongs to nobody yet, and note whose it is.
 
     Where the keys are another user's, as for the sources' process, they are left to the process that can read them.
 
     Raises:
-        InputRefused: it belongs to a server whose keys are not here; or the keys here are damaged.
+        InputRefused: it belongs to a server whose keys are not here; or the keys here are damaged; or it is new, and
+            bodies lie in the store of blobs.
+        NetworkFailed: that store does not answer.
     """
     # In one transaction: of two hosts that start at once, the second finds the first one's id, and makes no keys.
-    store.write(lambda connection: _claim(connection, home))
+    store.write(lambda connection: _claim(connection, home, blobs))
 
 
-def _claim(connection: Connection, home: Home) -> None:
+def _claim(connection: Connection, home: Home, blobs: BlobStore) -> None:
     owner = _owner(connection)
+    if owner is None:
+        _must_be_known(connection, blobs)
     if not home.server_key.exists():
         if owner is not None:
             raise _missing(home, owner)
@@ -71,18 +76,19 @@ def must_be_of(store: Store, keys: ServerKeys, home: Home) -> None:
 def claim_blobs(store: Store, blobs: BlobStore) -> None:
     """After ``claim``: label the store of blobs when nobody has, and note the label.
 
-    A folder beside SQLite needs none: nobody else can have that database.
+    A folder beside SQLite needs none: nobody else can have that database. With one it is that of another database.
 
     Raises:
         InputRefused: the store is another server's, or not the one in which this server's bodies are.
         NetworkFailed: it does not answer.
     """
-    if blobs.local and store.engine.dialect.name == "sqlite":
-        return
     row = store.read(_claimed)
     if row is None:
         return  # the process that can read the server's keys comes later
     owner, noted = row
+    if noted is None and blobs.local and store.engine.dialect.name == "sqlite":
+        must_be_unlabelled(blobs)
+        return
     if noted is None:
         # Once in the life of a server. Of two hosts that start at once, the second finds the first one's label.
         noted = store.write(lambda connection: _claim_blobs(connection, blobs))
@@ -90,7 +96,7 @@ def claim_blobs(store: Store, blobs: BlobStore) -> None:
     found = _label(blobs)
     if found is not None and found[0] != owner:
         raise _of_another(found[0])
-    if found is None and _has_one_of(store, blobs):
+    if found is None and store.read(lambda connection: _has_one_of(connection, blobs)):
         _set_label(blobs, owner, noted)  # somebody removed it: it is the right store, for our bodies are in it
     elif found is None or found[1] != noted:
         raise _elsewhere(blobs)
@@ -108,6 +114,9 @@ def _claim_blobs(connection: Connection, blobs: BlobStore) -> bytes:
     # that lies there would be swept away, for no row of this one names it.
     if found is not None and not blobs.is_empty():
         raise _in_use(found[0])
+    if _names(connection) and not _has_one_of(connection, blobs):
+        raise _elsewhere(blobs)
+    _must_be_known(connection, blobs)
     label = found[1] if found is not None else random_bytes(ID_SIZE)
     if found is None:
         _set_label(blobs, owner, label)
@@ -121,22 +130,38 @@ def _claimed(connection: Connection) -> tuple[bytes, bytes | None] | None:
     return None if row is None else (row[0], row[1])
 
 
-def _has_one_of(store: Store, blobs: BlobStore) -> bool:
+def _names(connection: Connection) -> list[str]:
+    """A few of the bodies that rows name."""
+    return [
+        name
+        for column in (Envelope.blob, Reply.blob, Run.blob)
+        for name in connection.execute(select(column).where(column.is_not(None)).limit(_LOOKED_FOR)).scalars()
+        if name is not None
+    ]
+
+
+def _has_one_of(connection: Connection, blobs: BlobStore) -> bool:
     """Whether one of a few bodies that rows name is there."""
-    names = store.read(
-        lambda connection: [
-            name
-            for column in (Envelope.blob, Reply.blob)
-            for name in connection.execute(select(column).where(column.is_not(None)).limit(_LOOKED_FOR)).scalars()
-        ]
-    )
-    return any(blobs.size(name) is not None for name in names if name is not None)
+    return any(blobs.size(name) is not None for name in _names(connection))
+
+
+def _must_be_known(connection: Connection, blobs: BlobStore) -> None:
+    """InputRefused when bodies lie there, and none of them is this database's: they would all be swept away."""
+    if not blobs.is_empty() and not _has_one_of(connection, blobs):
+        raise _of_another_database(blobs)
+
+
+def must_be_empty(blobs: BlobStore) -> None:
+    """InputRefused when bodies lie there: before a database is made that would know none of them."""
+    if not blobs.is_empty():
+        raise _of_another_database(blobs)
 
 
 def must_be_ours(connection: Connection, blobs: BlobStore) -> None:
     """InputRefused unless the store of blobs is the one that the database knows: before anything in it is removed."""
     noted = connection.execute(select(Server.blobs)).scalar_one_or_none()
     if noted is None:
+        must_be_unlabelled(blobs)
         return
     found = _label(blobs)
     if found is None or found[1] != noted:
@@ -188,6 +213,16 @@ def _in_use(server: bytes) -> InputRefused:
     return InputRefused(
         f"opening the blob store: the server {id_digits(server)} uses it with a database, and may be running; "
         "name an empty bucket, prefix or folder in blobs.url, or that database in database.url"
+    )
+
+
+def _of_another_database(blobs: BlobStore) -> InputRefused:
+    found = _label(blobs)
+    if found is not None:
+        return _in_use(found[0])
+    return InputRefused(
+        "opening the blob store: bodies lie in it that are those of another database; name that one in database.url. "
+        "If it was lost, restore the backup; a new server needs an empty bucket, prefix or folder"
     )
 
 
