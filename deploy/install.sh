@@ -58,15 +58,29 @@ check_stores() {
         return
     fi
     outer=yes
-    if [[ ! -f $STORES/stores.toml && $database && -s $STATE/tipbox.db ]]; then
-        die "this server keeps its rows in SQLite; make a backup, and restore it into an empty $STATE with the stores"
-    fi
+    must_keep_stores
     [[ ! $stores_ca ]] || grep -qs -- '-----BEGIN CERTIFICATE-----' "$stores_ca" ||
         die "--stores-ca: there is no certificate (PEM) in $stores_ca"
     stores_made=$(mktemp -d)
     trap 'rm -rf "$stores_made"' EXIT
     python3 -I "$HERE/outer/stores.py" --out "$stores_made" ${database:+--database "$database"} \
         ${blobs:+--blobs "$blobs"} ${rates:+--rates "$rates"} ${secrets:+--secrets "$secrets"} || exit 1
+}
+
+# outer_before TABLE: whether this store is on another machine by now.
+outer_before() { grep -qsFx "[$1]" "$STORES/stores.toml"; }
+
+# Rows and bodies do not move when a store is named, or not named any more: the server would begin empty.
+must_keep_stores() {
+    if [[ ! $database ]] && outer_before database; then
+        die "this server keeps its rows on another machine; name all the stores again, --database too"
+    fi
+    if [[ ! $blobs ]] && outer_before blobs; then
+        die "this server keeps its bodies on another machine; name all the stores again, --blobs too"
+    fi
+    if [[ $database && -s $STATE/tipbox.db ]] && ! outer_before database; then
+        die "this server keeps its rows in SQLite; make a backup, and restore it into an empty $STATE with the stores"
+    fi
 }
 
 # A courier's key is NAME.pub as keygen writes it, or NAME.auth as tor calls it: the same line.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def given(tmp_path: Path) -> Path:
     CourierKey.generate().save(tmp_path / "couriers" / "anna")
     (tmp_path / "couriers" / "anna").unlink()
     return tmp_path
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Path:
+    """The scripts, with settings and state in folders of the test."""
+    copy = Path(shutil.copytree(DEPLOY, tmp_path / "deploy"))
+    text = (copy / "common.sh").read_text()
+    for there, here in (("STATE=/var/lib/tipbox", tmp_path / "state"), ("SETTINGS=/etc/tipbox", tmp_path / "settings")):
+        assert f"\n{there}\n" in text
+        text = text.replace(there, f"{there.partition('=')[0]}={here}", 1)
+    (copy / "common.sh").write_text(text)
+    return copy
 
 
 def dry_run(given: Path, *options: object, expect: int = 0) -> Done:
@@ -97,6 +110,62 @@ def test_a_dry_run_without_couriers_shuts_their_service(given: Path) -> None:
     said = dry_run(given).stdout
     assert "nobody.auth" in said
     assert "backups     none" in said
+
+
+STORES = {
+    "database": ("--database", "postgresql://tipbox@db.example/tips"),
+    "blobs": ("--blobs", "https://s3.example/bucket"),
+    "rates": ("--rates", "rediss://rates.example"),
+}
+
+
+def with_stores(given: Path, deploy: Path, *kinds: str, expect: int = 0) -> Done:
+    """A dry run that names these stores."""
+    secrets = given / "secrets.toml"
+    secrets.write_text('blobs_access_key = "a"\nblobs_secret_key = "b"\n')
+    secrets.chmod(0o600)
+    named = (*(word for kind in kinds for word in STORES[kind]), "--secrets", secrets)
+    house = ("--wheelhouse", given / "house")
+    return run(deploy / "install.sh", "--dry-run", "--keys", given / "keys", *house, *named, expect=expect)
+
+
+@pytest.mark.parametrize(
+    ("before", "named", "missing"),
+    [
+        (("database",), ("rates",), "--database"),
+        (("database", "blobs", "rates"), ("database", "rates"), "--blobs"),
+        (("database", "blobs", "rates"), ("blobs",), "--database"),
+    ],
+)
+def test_stores_that_hold_tips_are_not_left_by_not_naming_them(
+    given: Path, deploy: Path, before: tuple[str, ...], named: tuple[str, ...], missing: str
+) -> None:
+    """The server would begin empty on this machine, and report well."""
+    stores = given / "settings" / "stores" / "stores.toml"
+    stores.parent.mkdir(parents=True)
+    tables = {"database": "database", "blobs": "blobs", "rates": "limits"}
+    stores.write_text("".join(f'\n[{tables[kind]}]\nurl = "x"\n' for kind in before))
+    done = with_stores(given, deploy, *named, expect=1)
+    assert f"this server keeps its {'rows' if missing == '--database' else 'bodies'} on another machine" in done.stderr
+    assert missing in done.stderr
+    assert "would" not in done.stdout
+    with_stores(given, deploy, *before)
+
+
+@pytest.mark.parametrize("before", [None, "limits", "blobs"])
+def test_rows_in_sqlite_are_not_left_for_an_empty_database(given: Path, deploy: Path, before: str | None) -> None:
+    """Whether or not another store was moved before."""
+    (given / "state").mkdir()
+    (given / "state" / "tipbox.db").write_bytes(b"rows")
+    named = ["database"]
+    if before:
+        stores = given / "settings" / "stores" / "stores.toml"
+        stores.parent.mkdir(parents=True)
+        stores.write_text(f'[{before}]\nurl = "x"\n')
+        named.append("blobs")
+    done = with_stores(given, deploy, *named, expect=1)
+    assert "this server keeps its rows in SQLite" in done.stderr
+    assert "would" not in done.stdout
 
 
 # --- tipbox-server ----------------------------------------------------------------------------------------------------
