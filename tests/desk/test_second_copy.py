@@ -32,7 +32,7 @@ from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.second_copy import CopyDone, copy_vault
 from tipbox.desk.unsent import take_back
 from tipbox.desk.vault.records import Reply
-from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, STORE_FILE, TIPS, Vault
+from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import check
 from tipbox.errors import NotFound, Usage
 from tipbox.files.durable import write_file
@@ -232,6 +232,16 @@ def foreign_file(copy: Path, _: Desks) -> None:
     (copy / "photo.jpg").write_bytes(b"x")
 
 
+def foreign_folder(copy: Path, _: Desks) -> None:
+    (copy / TIPS / "anna").mkdir(parents=True)
+    (copy / TIPS / "anna" / "message.txt").write_bytes(b"the only export")
+
+
+def foreign_reply(copy: Path, _: Desks) -> None:
+    (copy / REPLIES).mkdir(parents=True)
+    (copy / REPLIES / "letter.odt").write_bytes(b"x")
+
+
 def foreign_vault(copy: Path, desks: Desks) -> None:
     shutil.copytree(desks.desks[0].vault, copy)
 
@@ -241,7 +251,7 @@ def a_file(copy: Path, _: Desks) -> None:
     copy.write_bytes(b"x")
 
 
-@pytest.mark.parametrize("there_is", [foreign_file, foreign_vault, a_file])
+@pytest.mark.parametrize("there_is", [foreign_file, foreign_folder, foreign_reply, foreign_vault, a_file])
 def test_nothing_else_is_written_over(
     desks: Desks, desk: Desk, there: Path, there_is: Callable[[Path, Desks], None]
 ) -> None:
@@ -250,6 +260,17 @@ def test_nothing_else_is_written_over(
     with pytest.raises(AlreadyThere):
         copied(desk, there)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_others_put_into_a_copy_stays(desk: Desk, there: Path) -> None:
+    copied(desk, there)
+    (there / TIPS / "anna").mkdir()
+    kept = [there / TIPS / "anna" / "message.txt", there / REPLIES / "letter.odt", there / INCOMING / "photo.jpg"]
+    ours = [there / TIPS / f"{bytes(32).hex()}.tip", there / INCOMING / f"{bytes(16).hex()}.part"]
+    for path in (*kept, *ours):
+        path.write_bytes(b"x")
+    copied(desk, there)
+    assert ([path.exists() for path in kept], [path.exists() for path in ours]) == ([True] * 3, [False] * 2)
 
 
 @pytest.mark.parametrize("name", [".", "within", ".."])

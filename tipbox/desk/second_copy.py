@@ -7,7 +7,7 @@ written, each file is read back from the other disk, and what both hold whole ma
 from __future__ import annotations
 
 import os
-import shutil
+import re
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -37,6 +37,8 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes import header
 
 _FOLDERS: Final = (TIPS, INCOMING, REPLIES)
+_NAMES: Final = re.compile(rf"[0-9a-f]{{64}}\.tip|\.?[0-9a-f]+{re.escape(TEMPORARY_SUFFIX)}")
+"""Of the files in these folders: sealed ones, and those that are being written."""
 _CHUNK: Final = 1 << 20
 _ONLY_GROW: Final = (EnvelopeRecord.kind, Canary.kind)
 """Kinds of records of which a vault never loses one: a copy that has more of them is no older state of this vault."""
@@ -150,8 +152,22 @@ def _check_place(vault: Vault, to: Path) -> None:
             raise AlreadyThere(f"copying the vault: {to} holds another vault; name another folder with --to")
         return
     ours = {*_FOLDERS, STORE_FILE, LOCK_FILE}  # of a first copy that was cut short
-    if any(path.name not in ours and not path.name.endswith(TEMPORARY_SUFFIX) for path in to.iterdir()):
+    foreign = any(path.name not in ours and not path.name.endswith(TEMPORARY_SUFFIX) for path in to.iterdir())
+    # A disk of somebody's may have a folder with such a name, too, and what lies in it is not ours to write beside.
+    if foreign or any(_is_foreign(to / folder) for folder in _FOLDERS):
         raise AlreadyThere(f"copying the vault: {to} is not empty; name a new folder in it with --to")
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether there is something in the place of a folder of a vault that no vault has there."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        return True
+    return folder.exists() and not all(_is_ours(path) for path in folder.iterdir())
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file of a vault's folders has such a name; what else lies there is somebody else's."""
+    return _NAMES.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def _check_older(vault: Vault, twin: Vault) -> None:
@@ -270,7 +286,7 @@ def _sweep(vault: Vault, twin: Vault) -> None:
     known = {twin.tip_path(tip.id).name for tip in Tip.all(vault)}
     known |= {twin.reply_path(reply.id).name for reply in Reply.all(vault) if reply.pending}
     for folder in (TIPS, REPLIES, INCOMING):
-        _unlink(path for path in (twin.path / folder).iterdir() if path.name not in known)
+        _unlink(path for path in (twin.path / folder).iterdir() if path.name not in known and _is_ours(path))
     _unlink(twin.path.glob(f".*{TEMPORARY_SUFFIX}"))
     # Of when somebody worked with the copy: it may have words that were forgotten since, and is made anew.
     (twin.path / INDEX_FILE).unlink(missing_ok=True)
@@ -279,10 +295,7 @@ def _sweep(vault: Vault, twin: Vault) -> None:
 
 def _unlink(paths: Iterable[Path]) -> None:
     for path in list(paths):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        path.unlink()
 
 
 def _confirm(vault: Vault, safe: set[bytes]) -> int:
