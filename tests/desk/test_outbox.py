@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.desk import (
+    PASSWORD,
     TODAY,
     Desk,
     Desks,
@@ -23,10 +25,11 @@ from tipbox.desk.desk_errors import NoBundleYet
 from tipbox.desk.forget import forget
 from tipbox.desk.inbox import listing, marks
 from tipbox.desk.joined import joined_tip
-from tipbox.desk.keys import ceremony
+from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.outbox import OutboxSummary, write_outbox
 from tipbox.desk.vault.records import Reply, SentOutbox, Traffic
-from tipbox.errors import Expired
+from tipbox.errors import Expired, Usage
+from tipbox.files.attachments import measure
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.bundle import INWARD, Index
@@ -116,13 +119,61 @@ def test_a_report_of_an_outbox_that_was_lost_takes_nothing(desks: Desks, desk: D
     assert acknowledged(server, desk, tmp_path / "o3") == [tip.id]
 
 
-def test_no_number_is_used_twice_also_when_writing_the_file_fails(desk: Desk, tmp_path: Path) -> None:
+def test_no_number_is_used_twice_also_when_writing_the_file_fails(desks: Desks, desk: Desk, tmp_path: Path) -> None:
     server = Exporter()
-    desk.take(server.export(tmp_path / "1", desk.manifest, []))
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write(desk, tmp_path / "folder")
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    (tmp_path / "form").write_bytes(bytes(3_000_000))
+    with desk.open(write=True) as vault:
+        found = tips.find_tip(vault, tip.id.hex())
+        replies.queue_reply(vault, found, b"When?", measure([tmp_path / "form"]), today=TODAY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))  # the store is smaller, the Bundle is larger
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write(desk, tmp_path / "o")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "o").exists()
     assert write(desk, tmp_path / "o").sequence == 2
+
+
+def test_an_outbox_that_cannot_be_begun_takes_no_reply(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    server = Exporter()
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    reply = queue(desk, tip)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Usage):
+        write(desk, tmp_path / "folder")
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(OSError, match=r"exists|directory"):
+        write(desk, tmp_path / "file" / "o")
+    with pytest.raises(OSError, match=r"No such|denied|not permitted|Read-only"):
+        write(desk, Path("/proc/o"))  # a stick that takes no file
+    assert states(desk) == ["waiting"]
+    with desk.open(write=True) as vault:
+        assert unsent.take_back(vault, reply.id.hex()) == replace(reply, state="unsent")
+
+
+@pytest.mark.parametrize("name", ["kibhr.identity", "kibhr.keys/receiving.keys", "kibhr/vault.key", "kibhr/new"])
+def test_nothing_else_is_written_over(desks: Desks, desk: Desk, tmp_path: Path, name: str) -> None:
+    """An outbox over a private key is a year of tips that nobody opens; a manifest over one is no better."""
+    desk.take(Exporter().export(tmp_path / "1", desk.manifest, []))
+    out = desks.folder / name
+    before = out.read_bytes() if out.exists() else None
+    with pytest.raises(Usage):
+        write(desk, out)
+    key = identity_file.load(desks.folder / "kibhr.identity", PASSWORD)
+    with desk.open(write=True) as vault:
+        with pytest.raises(Usage):
+            ceremony.publish(vault, key, out, today=TODAY)
+        with pytest.raises(Usage):
+            ceremony.rotate(vault, key, desks.folder / "kibhr.keys", PASSWORD, out, today=TODAY)
+    assert (out.read_bytes() if out.exists() else None) == before
+    with desk.open() as vault:
+        assert ceremony.manifests(vault)[-1].manifest.serial[0] == 1
+        assert Traffic.of(vault).sent == 0
 
 
 def test_a_vault_that_was_restored_goes_on_behind_what_the_server_has(desk: Desk, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import NoBundleYet
-from tipbox.desk.keys.ceremony import manifests
+from tipbox.desk.keys.ceremony import find_stick, manifests
+from tipbox.desk.keys.out_file import check_bundle
 from tipbox.desk.replies import OutboxLoad, items_of, note_sent, outbox_load
 from tipbox.desk.vault.records import (
     EnvelopeRecord,
@@ -81,7 +82,9 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
 
     Raises:
         NoBundleYet: the server's key is not known yet.
+        Usage: ``out`` lies in the vault or on the key stick, or is something else than a Bundle.
     """
+    check_bundle(out, vault.path, find_stick(vault, organisation))
     server = Server.find(vault)
     if server is None:
         raise NoBundleYet(
@@ -91,41 +94,42 @@ def write_outbox(vault: Vault, organisation: Organisation, out: Path, *, today: 
     desk_key = SigningKey(signed.desk_seed)
     load = outbox_load(vault)
     lost = _lost(vault)
-    with vault.transaction():
-        traffic = Traffic.of(vault)
-        sequence = traffic.sent + 1
-        # Before anything of it: the event holds fresh random bytes, so it differs whether anything happened or not.
-        head = note(vault, "outbox", sequence.to_bytes(8))
-        replace(traffic, sent=sequence, head=head).save(vault)
-        due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
-        for carried in due:
-            if carried.id in lost:  # the server keeps it, and brings it again
-                replace(carried, confirmed=False).save(vault)
-        due = [carried for carried in due if carried.id not in lost]
-        for carried in due:
-            # The first one stays: a report of any later outbox speaks for what this one held as well.
-            if not carried.outbox:
-                replace(carried, outbox=sequence).save(vault)
-        note_sent(vault, load, sequence)
-        items = [
-            *_acknowledgements(due, desk_key),
-            item_of("manifest", signed.file.encode()),
-            *items_of(vault, load.replies),
-        ]
-        index = Index(
-            day=today,
-            direction=INWARD,
-            organisation=organisation.id,
-            sender=desk_key.verify_key.encode(),
-            sequence=sequence,
-            items=tuple(item.entry for item in items),
-            head=head,
-        )
-        # With the number: what the server reports is compared with it, and no report names more outboxes than these.
-        SentOutbox(sequence, sha256(index.encode())).save(vault)
-        vault.delete(SentOutbox.kind, outbox_key(max(0, sequence - MAX_REPORT_BUNDLES)))
     make_stick_folder(out.parent)
+    # Opened first: what a stick that takes no file would have carried can still be taken back.
     with replacing(out, SEALED_MODE) as file:
+        with vault.transaction():
+            traffic = Traffic.of(vault)
+            sequence = traffic.sent + 1
+            # Before anything of it: the event holds fresh random bytes, so it differs whether anything happened or not.
+            head = note(vault, "outbox", sequence.to_bytes(8))
+            replace(traffic, sent=sequence, head=head).save(vault)
+            due = [carried for carried in EnvelopeRecord.all(vault) if carried.due]
+            for carried in due:
+                if carried.id in lost:  # the server keeps it, and brings it again
+                    replace(carried, confirmed=False).save(vault)
+            due = [carried for carried in due if carried.id not in lost]
+            for carried in due:
+                # The first one stays: a report of any later outbox speaks for what this one held as well.
+                if not carried.outbox:
+                    replace(carried, outbox=sequence).save(vault)
+            note_sent(vault, load, sequence)
+            items = [
+                *_acknowledgements(due, desk_key),
+                item_of("manifest", signed.file.encode()),
+                *items_of(vault, load.replies),
+            ]
+            index = Index(
+                day=today,
+                direction=INWARD,
+                organisation=organisation.id,
+                sender=desk_key.verify_key.encode(),
+                sequence=sequence,
+                items=tuple(item.entry for item in items),
+                head=head,
+            )
+            # With the number: what the server reports is compared with it; no report names more outboxes than these.
+            SentOutbox(sequence, sha256(index.encode())).save(vault)
+            vault.delete(SentOutbox.kind, outbox_key(max(0, sequence - MAX_REPORT_BUNDLES)))
         write_bundle(
             file, index, items, reader=server_id(server.sender), reader_public=server.server_key, signer=desk_key
         )

@@ -18,6 +18,7 @@ from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted
 from tipbox.desk.keys import identity_file, key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
+from tipbox.desk.keys.out_file import check_manifest
 from tipbox.desk.vault.records import Organisation, PublicKey, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import IdentityChanged, NoCurrentKey, NotFound
@@ -245,9 +246,11 @@ def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date, sure:
 
     Raises:
         ClockDoubted: see ``check_clock``.
+        Usage: ``out`` lies in the vault or on the key stick, or is something else than a manifest.
     """
     check_clock(vault, today, sure)
     organisation = organisation_of(vault)
+    check_manifest(out, vault.path, find_stick(vault, organisation))
     _check_identity(organisation, identity)
     with vault.transaction():
         chain = _sign(vault, organisation, identity, today)
@@ -276,9 +279,11 @@ def rotate(
 
     Raises:
         ClockDoubted: see ``check_clock``.
+        Usage: ``out`` lies in the vault or on the key stick, or is something else than a manifest.
     """
     check_clock(vault, today, sure)
     organisation = organisation_of(vault)
+    check_manifest(out, vault.path, find_stick(vault, organisation))
     _check_identity(organisation, identity)
     held = key_stick.load(stick, passphrase)
     keys = new_keys(today)

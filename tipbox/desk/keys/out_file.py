@@ -1,0 +1,51 @@
+"""Where the desk writes what leaves it: never into the vault or the key stick, nor over a file of another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tipbox.errors import TipboxError, Usage
+from tipbox.formats.base.limits import MAX_MANIFEST
+from tipbox.formats.bundles import bundle
+from tipbox.formats.manifest import Manifest
+
+
+def check_bundle(out: Path, vault: Path, stick: Path) -> None:
+    """Check the place of an outbox; ``vault`` and ``stick`` are folders.
+
+    Raises:
+        Usage: it lies in one of them, or there is something in it that is no Bundle.
+    """
+    _check(out, (vault, stick), lambda data: data.startswith(bundle.MAGIC))
+
+
+def check_manifest(out: Path, vault: Path, stick: Path) -> None:
+    """Check the place of a manifest; ``vault`` and ``stick`` are folders.
+
+    Raises:
+        Usage: it lies in one of them, or there is something in it that is no manifest.
+    """
+    _check(out, (vault, stick), _is_manifest)
+
+
+def _check(out: Path, folders: tuple[Path, ...], is_kind: Callable[[bytes], bool]) -> None:
+    place = out.parent.resolve() / out.name
+    if any(folder.resolve() in place.parents for folder in folders):
+        raise Usage(f"writing {out}: this is in the vault or on the key stick; name another place with --out")
+    if not out.exists():
+        return
+    data = b"-"
+    if out.is_file():
+        with out.open("rb") as file:
+            data = file.read(MAX_MANIFEST + 1)
+    if data and not is_kind(data):  # an empty file keeps a name free, and nothing is lost with it
+        raise Usage(f"writing {out}: there is something else in this place; name another with --out, or move it away")
+
+
+def _is_manifest(data: bytes) -> bool:
+    try:
+        Manifest.parse(data)
+    except TipboxError:
+        return False
+    return True
