@@ -228,6 +228,22 @@ def test_another_outbox_in_the_place_of_one_is_told_and_everything_goes_again(
     assert acknowledged(server, desk, tmp_path / "o3") == []
 
 
+def test_an_outbox_that_was_never_written_here_decides_nothing(desks: Desks, desk: Desk, tmp_path: Path) -> None:
+    """Who has the server's key can add one, whose hash this vault cannot compare, above one that it disputes."""
+    server = Exporter()
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    reply = queue(desk, tip)
+    acknowledged(server, desk, tmp_path / "o1")
+    server.read[desk.manifest.id, 1] = random_bytes(HASH_SIZE)
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [], taken=[1, 2]))
+    assert (outcome.notices, outcome.replies) == ([sentences.disputed(1)], [])
+    assert states(desk) == ["sent"]
+    assert acknowledged(server, desk, tmp_path / "o3") == [tip.id]
+    assert index(server, tmp_path / "o3").sequence == 3
+    assert [sha256(data) for kind, data in server.open(tmp_path / "o3") if kind == "reply"] == [reply.item]
+
+
 def test_a_report_of_more_volumes_than_were_written_is_another_outbox(desk: Desk, tmp_path: Path) -> None:
     server = Exporter()
     desk.take(server.export(tmp_path / "1", desk.manifest, []))

@@ -522,8 +522,11 @@ class Importer:
         newest = 0
         for taken in report.bundles:
             sent = SentOutbox.find(self._vault, outbox_key(taken.sequence))
-            # One that this vault does not know was written after the copy was made from which it was restored.
-            if sent is None or taken.indexes == (sent.index,):
+            if sent is None:
+                # Written after the copy was made from which this vault was restored, or by nobody: it has no hash to
+                # compare here, and decides nothing. What it may have carried goes once more.
+                continue
+            if taken.indexes == (sent.index,):
                 newest = taken.sequence
             elif not sent.disputed:
                 replace(sent, disputed=True).save(self._vault)
