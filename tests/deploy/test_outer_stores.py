@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -122,6 +123,27 @@ def test_a_file_of_secrets_that_is_none_is_refused_without_its_words(tmp_path: P
 
 def test_the_bucket_needs_its_keys(tmp_path: Path) -> None:
     assert "blobs_access_key" in run(tmp_path, *BLOBS, secrets="", expect=1)
+
+
+@pytest.mark.parametrize(("user", "reaches"), [("nobody", False), ("root", True)])
+def test_a_command_by_hand_starts_where_its_user_may_be(tmp_path: Path, user: str, *, reaches: bool) -> None:
+    """From root's own folder too: systemd enters the folder as the user."""
+    folder, fake = tmp_path / "root", tmp_path / "bin"
+    folder.mkdir(mode=0o700)
+    fake.mkdir()
+    (fake / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (fake / "systemd-run").chmod(0o755)
+    for here, there in ((folder, str(folder) if reaches else "/"), (Path("/usr"), "/usr")):
+        said = subprocess.run(
+            (OUTER / "within", user, "true"),
+            cwd=here,
+            env={**os.environ, "PATH": f"{fake}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        assert f"--working-directory={there}" in said
+        assert "--same-dir" not in said
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
