@@ -105,6 +105,7 @@ def s3() -> Iterator[str]:
         options = [
             *("-ip=127.0.0.1", f"-dir={folder}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}"),
             *("-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0"),
+            "-s3.port.lance=0",  # else all share one port
             "-s3.autoCreateBucket",
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *(f"-{name}.port.grpc={port}" for name, port in grpc.items()),
