@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tipbox.server.process.gevent_patch import patch
+if __name__ == "__main__":
+    from tipbox.server.process.gevent_patch import patch
 
-patch()  # before anything else is loaded, and once for all workers: what is loaded below, they share
+    patch()  # before anything else is loaded, and once for all workers: what is loaded below, they share
 
-from tipbox.server.process.arbiter import main  # noqa: E402
+    from tipbox.server.process.arbiter import main
 
-main()
+    main()
