@@ -451,6 +451,13 @@ def test_not_found(client: Client, text: Sent) -> None:
         assert client.request("GET", path, None, bearer(text.token)).error == (404, "not-found")
 
 
+def test_a_visitor_cannot_name_the_path_of_the_application(client: Client, text: Sent) -> None:
+    for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO"):
+        answer = client.request("GET", "/x/api/envelope", None, {**bearer(text.token), name: "/x"})
+        assert answer.status == 404, name
+        assert b"no-draft" not in answer.body, name
+
+
 def test_method(client: Client, text: Sent) -> None:
     assert client.request("DELETE", "/api/envelope", None, bearer(text.token)).error == (405, "method")
     assert client.request("GET", "/api/envelope/finish", None, bearer(text.token)).error == (405, "method")

@@ -69,6 +69,8 @@ class Master(BaseApplication):  # type: ignore[misc]
             # Nothing but Tor stands before it: what a request says of a proxy is its visitor's claim.
             "forwarded_allow_ips": "",
             "secure_scheme_headers": {},
+            # On a unix socket gunicorn takes everybody for a proxy: a visitor would set the path of the application.
+            "forwarder_headers": "",
             # Small: each connection may hold this much before anything of it is checked.
             "limit_request_line": 1024,
             "limit_request_fields": 40,
