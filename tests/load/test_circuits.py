@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.openings import STEP, Openings
 from tipbox.server.web.answers import answer_errors
+from tipbox.server.web.counts import Counts
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.worker_keys import CIRCUIT, LONGEST_WINDOW
 
@@ -205,7 +207,48 @@ def test_counts_of_the_last_minute_are_dropped_when_it_has_passed(monkeypatch: p
     monkeypatch.setattr(time, "time", lambda: now + LONGEST_WINDOW + 1)
     rates.forget()
 
-    assert "a circuit" not in {**limiter.storage.storage, **limiter.storage.expirations}
+    assert "a circuit" not in limiter.storage
+
+
+def test_a_count_runs_out_after_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    counts = Counts()
+    assert [counts.incr("a circuit", 60) for _ in range(3)] == [1, 2, 3]
+    assert counts.get_expiry("a circuit") == now + 60
+    assert counts.get("another") == 0
+    monkeypatch.setattr(time, "time", lambda: now + 59.9)
+    assert counts.incr("a circuit", 60) == 4, "a window does not move"
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+
+    assert counts.get("a circuit") == 0
+    assert counts.incr("a circuit", 60) == 1
+    assert counts.get_expiry("a circuit") == now + 120
+
+
+@pytest.mark.parametrize("url", ["memory://", "valkey+unix:///nowhere.sock"])
+def test_counting_starts_no_timer(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Also while a Valkey is down: a timer would walk all counts, a hundred times a second."""
+    started: list[str] = []
+    app = Flask("rates")
+    rates = Rates(app, Config(limits=Limits(url=url)))
+    (limiter,) = app.extensions["limiter"]
+
+    # Only now: Flask-Limiter makes a storage of the library's, which looks at its counts once; there are none.
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: started.append(timer.name))
+
+    @app.get("/")
+    @rates.limit(100)
+    def page() -> str:
+        return "page"
+
+    for number in range(3):
+        answer = app.test_client().get("/", environ_base={CIRCUIT: f"circuit {number}"})
+        assert answer.status_code == 200
+    counted = limiter._fallback_storage if "valkey" in url else limiter.storage
+    assert isinstance(counted, Counts)
+    assert counted._counts
+    assert started == []
 
 
 def test_counts_from_while_a_valkey_was_down_are_dropped_when_it_is_there_again(
@@ -221,7 +264,7 @@ def test_counts_from_while_a_valkey_was_down_are_dropped_when_it_is_there_again(
     monkeypatch.setattr(time, "time", lambda: now + LONGEST_WINDOW + 1)
     rates.forget()
 
-    assert "a circuit" not in {**fallback.storage, **fallback.expirations}
+    assert "a circuit" not in fallback
 
 
 def limited() -> tuple[Flask, Callable[[str], int]]:

@@ -14,9 +14,10 @@ from typing import Final
 from flask import Flask, request
 from flask_limiter import ApplicationLimit, Limiter, RouteLimit
 from limits import parse
-from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
 
 from tipbox.server.config import Config
+from tipbox.server.web.counts import SCHEME, Counts
 from tipbox.server.web.worker_keys import CIRCUIT, LONGEST_WINDOW
 
 _PREFIX: Final = "tipbox"
@@ -44,7 +45,7 @@ class Rates:
         self._limiter = Limiter(
             circuit,
             app=app,
-            storage_uri=_valkey(config.limits.url),
+            storage_uri=_storage(config.limits.url),
             storage_options=_options(config.limits.url),
             strategy="fixed-window",
             key_prefix=_PREFIX,
@@ -58,6 +59,10 @@ class Rates:
                 ApplicationLimit(together, key_function=lambda: _ALL[0], deduct_when=lambda _: self._had_budget())
             ],
         )
+        # Its own would have the timer that Counts is there to avoid, and it takes no other by an argument.
+        fallback = Counts()
+        self._limiter._fallback_storage = fallback  # noqa: SLF001 (as said)
+        self._limiter._fallback_limiter = FixedWindowRateLimiter(fallback)  # noqa: SLF001 (as said)
 
     def limit(self, per_minute: int) -> RouteLimit:
         """A decorator of views: at most ``per_minute`` requests of one circuit."""
@@ -76,7 +81,7 @@ class Rates:
         each = parse(self._of_one(per_minute))
 
         def count(circuit: str) -> bool:
-            if not isinstance(self._limiter.storage, MemoryStorage):
+            if not isinstance(self._limiter.storage, Counts):
                 return False
             counts = self._limiter.limiter
             return (
@@ -92,12 +97,11 @@ class Rates:
         return breached is None or not breached.breached
 
     def forget(self) -> None:
-        """Drop counts whose minute has passed: the storage itself looks for them only when somebody asks."""
+        """Drop counts whose minute has passed, also when nobody asks any more."""
         # Also those that were counted while a Valkey was down, when it is there again.
         for storage in (self._limiter.storage, self._limiter._fallback_storage):  # noqa: SLF001 (it has no other name)
-            if isinstance(storage, MemoryStorage):
-                for key in [*storage.expirations]:
-                    storage.get(key)
+            if isinstance(storage, Counts):
+                storage.forget()
 
     def retry_after(self) -> int:
         """Seconds until the breached budget is whole again."""
@@ -106,8 +110,10 @@ class Rates:
         return min(max(1, seconds), LONGEST_WINDOW)
 
 
-def _valkey(url: str) -> str:
-    """Redis speaks Valkey's protocol, and only Valkey's client is installed."""
+def _storage(url: str) -> str:
+    """Where Flask-Limiter counts. Redis speaks Valkey's protocol, and only Valkey's client is installed."""
+    if url.startswith("memory:"):
+        return f"{SCHEME}://"
     return url.replace("redis", "valkey", 1) if url.startswith("redis") else url
 
 
