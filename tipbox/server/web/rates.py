@@ -61,7 +61,7 @@ class Rates:
         )
         # Its own would have the timer that Counts is there to avoid, and it takes no other by an argument.
         fallback = Counts()
-        self._limiter._fallback_storage = fallback  # noqa: SLF001 (as said)
+        self._limiter._fallback_storage = fallback  # type: ignore[assignment]  # noqa: SLF001 (as said)
         self._limiter._fallback_limiter = FixedWindowRateLimiter(fallback)  # noqa: SLF001 (as said)
 
     def limit(self, per_minute: int) -> RouteLimit:
