@@ -342,8 +342,9 @@ start() {
     fi
     if changed "$STORES/*"; then
         mapfile -t sockets < <(relay_sockets)
-        run systemctl restart "${sockets[@]}"
-        run systemctl try-restart tipbox-database.service tipbox-blobs.service tipbox-rates.service
+        # A socket is not started while the service behind it runs.
+        run systemctl stop "${sockets[@]}" tipbox-database.service tipbox-blobs.service tipbox-rates.service
+        run systemctl start "${sockets[@]}"
     fi
     if changed "$OPT/current" || changed "$UNITS/*" || changed "$SETTINGS/keys/*" || changed "$STORES/*"; then
         run systemctl restart "${LISTENERS[@]}"

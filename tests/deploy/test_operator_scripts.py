@@ -152,6 +152,20 @@ def test_stores_that_hold_tips_are_not_left_by_not_naming_them(
     with_stores(given, deploy, *before)
 
 
+def test_the_ways_to_stores_that_change_are_opened_anew(given: Path, deploy: Path) -> None:
+    """systemd starts no socket while the service behind it runs."""
+    common = deploy / "common.sh"
+    text = common.read_text()
+    assert "booted() { [[ -d /run/systemd/system ]]; }" in text
+    common.write_text(text.replace("booted() { [[ -d /run/systemd/system ]]; }", "booted() { true; }"))
+    lines = with_stores(given, deploy, "database", "rates").stdout.splitlines()
+    sockets = "tipbox-database.socket tipbox-rates.socket"
+    relays = "tipbox-database.service tipbox-blobs.service tipbox-rates.service"
+    stopped = lines.index(f"would run: systemctl stop {sockets} {relays}")
+    assert lines[stopped + 1] == f"would run: systemctl start {sockets}"
+    assert "would run: systemctl restart tipbox.service tipbox-courier.service" in lines[stopped:]
+
+
 @pytest.mark.parametrize("before", [None, "limits", "blobs"])
 def test_rows_in_sqlite_are_not_left_for_an_empty_database(given: Path, deploy: Path, before: str | None) -> None:
     """Whether or not another store was moved before."""
