@@ -119,6 +119,7 @@ copy_state() {
     run install -d -m 700 "$COPY" "$COPY/units"
     copy_folder "$STATE" "$COPY/state.part"
     run cp -a "$UNITS"/tipbox*.{service,timer} "$COPY/units/"
+    copy_stores
     [[ ! -f /etc/apparmor.d/tipbox ]] || run cp -a /etc/apparmor.d/tipbox "$COPY/apparmor"
     if [[ ! $DRY ]]; then
         readlink "$OPT/current" >"$COPY/release"
@@ -128,7 +129,24 @@ copy_state() {
 }
 
 # Not SQLite, which is a file of the state folder.
-on_postgresql() { grep -qs '^ *url *= *"postgres' "$STATE/tipbox.toml" "$STORES/stores.toml"; }
+on_postgresql() { grep -Eqs "^ *(database\. *)?url *= *[\"']+postgres" "$STATE/tipbox.toml" "$STORES/stores.toml"; }
+
+# What leads the server's units and commands to stores on other machines.
+copy_stores() {
+    local part
+    for part in "$UNITS"/tipbox*.service.d/stores.conf; do
+        [[ ! -f $part ]] || run install -D -m 644 "$part" "$COPY/units/${part#"$UNITS/"}"
+    done
+    [[ ! -f $WITHIN ]] || run cp -a "$WITHIN" "$COPY/within"
+}
+
+# Nothing where a version that copied none of it was cut off.
+take_back_stores() {
+    compgen -G "$COPY/units/*.service.d/stores.conf" >/dev/null || return 0
+    run rm -f "$UNITS"/tipbox*.service.d/stores.conf
+    run cp -a "$COPY/units/." "$UNITS/"
+    [[ ! -f $COPY/within ]] || run cp -a "$COPY/within" "$WITHIN"
+}
 
 # Can be done again when it was cut off itself.
 roll_back() {
@@ -144,6 +162,7 @@ roll_back() {
         run rm -f "$UNITS/$unit"
     done
     run cp -a "$COPY/units/." "$UNITS/"
+    take_back_stores
     if [[ -f $COPY/apparmor ]]; then
         run cp -a "$COPY/apparmor" /etc/apparmor.d/tipbox
         load_profiles || say "the AppArmor profiles do not load"
@@ -153,7 +172,8 @@ roll_back() {
     copy_folder "$COPY/state" "$STATE"
     if on_postgresql; then
         say "not the database: PostgreSQL keeps what the new version made of it. Where the old version says that a newer one"
-        say "migrated it, stop tipbox and tipbox-courier on every host, restore your dump, and start them"
+        say "migrated it: while another host serves, leave this one down, and run the new version again, mended. Only when none"
+        say "serves, stop tipbox and tipbox-courier on every host, restore your dump, and start them: later tips are gone then"
     fi
     verdict
     open_listeners || say "the listeners do not start"
@@ -265,7 +285,7 @@ if [[ $well == no ]]; then
         die "the upgrade was taken back, and the old version runs; report the lines above"
     fi
     ! on_postgresql || die "program and units were taken back, PostgreSQL was not, and the old version is not well on it;
-restore your dump as said above; the data of before is also in $COPY/old"
+while another host serves, restore no dump: see above; the data of before is also in $COPY/old"
     die "the upgrade was taken back, but the old version is not well either; its data is also in $COPY/old"
 fi
 verdict

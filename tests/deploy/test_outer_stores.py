@@ -146,6 +146,54 @@ def test_a_command_by_hand_starts_where_its_user_may_be(tmp_path: Path, user: st
         assert "--same-dir" not in said
 
 
+@pytest.mark.parametrize(
+    ("text", "outer"),
+    [
+        ('[database]\nurl = "postgresql://tipbox@db.example/tips"\n', True),
+        ("[database]\nurl = 'postgresql://tipbox@db.example/tips'\n", True),
+        ("database.url='postgres://tipbox@db.example/tips'\n", True),
+        ('[database]\n# url = "postgresql://tipbox@db.example/tips"\n', False),
+        ('[limits]\nurl = "rediss://db.example"\n', False),
+    ],
+)
+def test_an_upgrade_sees_that_the_database_is_not_its_to_take_back(tmp_path: Path, text: str, *, outer: bool) -> None:
+    (tmp_path / "tipbox.toml").write_text(text)
+    (function,) = re.findall(r"^on_postgresql\(\) \{.*\}$", (ROOT / "deploy" / "upgrade.sh").read_text(), re.MULTILINE)
+    script = f"STATE={tmp_path} STORES={tmp_path}/none; {function}; on_postgresql"
+    assert (subprocess.run(("bash", "-uc", script), check=False).returncode == 0) is outer
+
+
+def test_what_leads_to_the_stores_is_taken_back_with_an_upgrade(tmp_path: Path) -> None:
+    """Drop-ins and command are of the version that runs, as units are; none that it does not know stays."""
+    scripts = ROOT / "deploy"
+    functions = "".join(
+        re.findall(
+            r"^(?:copy|take_back)_stores\(\) \{.*?^\}$\n",
+            (scripts / "upgrade.sh").read_text(),
+            re.MULTILINE | re.DOTALL,
+        )
+    )
+    script = f"""
+        . {scripts}/common.sh
+        UNITS={tmp_path}/units COPY={tmp_path}/copy WITHIN={tmp_path}/lib/within
+        {functions}
+        mkdir -p $COPY/units $UNITS/tipbox.service.d ${{WITHIN%/*}}
+        echo old >$UNITS/tipbox.service.d/stores.conf
+        echo old >$WITHIN
+        copy_stores
+        echo new >$UNITS/tipbox.service.d/stores.conf
+        mkdir $UNITS/tipbox-new.service.d
+        echo new >$UNITS/tipbox-new.service.d/stores.conf
+        echo new >$WITHIN
+        take_back_stores
+    """
+    subprocess.run(("bash", "-euc", script), check=True)
+    assert {
+        path.relative_to(tmp_path / "units"): path.read_text() for path in (tmp_path / "units").rglob("*.conf")
+    } == {Path("tipbox.service.d/stores.conf"): "old\n"}
+    assert (tmp_path / "lib" / "within").read_text() == "old\n"
+
+
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
 def test_exposure_of_each_unit_is_bounded(unit: Path) -> None:
     told = subprocess.run(
