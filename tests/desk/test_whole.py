@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,14 @@ import pytest
 from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Envelope, Exporter, acknowledged, opened, seal_tip, stored
 from tipbox.desk import replies, tips
+from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import write_outbox
 from tipbox.desk.second_copy import copy_vault
-from tipbox.desk.vault.vault import INCOMING
+from tipbox.desk.vault.vault import INCOMING, STORE_FILE
 from tipbox.desk.whole import holds_whole
 from tipbox.files.durable import write_file
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base.primitives import random_bytes
 
 pytestmark = pytest.mark.reads_date
@@ -100,6 +104,17 @@ def test_damage_between_import_and_outbox_is_not_acknowledged(
     assert acknowledged(server, desk, tmp_path / "o1") == []
     assert desk.take(bundle).put_back == 1
     assert acknowledged(server, desk, tmp_path / "o2") == [tip.id]
+
+
+def test_a_damaged_record_is_not_laid_on_the_stick(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    secrets = AccessCode.generate().secrets()
+    one, two = (seal_tip(desks.manifests, secrets=secrets) for _ in range(2))
+    desk.take(server.export(tmp_path / "1", desk.manifest, [one]))
+    with closing(sqlite3.connect(desk.vault / STORE_FILE)) as store:
+        store.execute("UPDATE record SET value = zeroblob(length(value)) WHERE kind = 'thread'")
+        store.commit()
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [two]))
+    assert [(name, type(error)) for name, error in outcome.problems] == [("2", VaultDamaged)]
 
 
 @pytest.mark.parametrize("damage", ["removed", "letter", "longer"])

@@ -413,7 +413,7 @@ class Importer:
         try:
             with bundle.open(item) as stream:
                 received = self._receive(stream)
-        except DamagedItem:
+        except (DamagedItem, VaultDamaged):  # a record that does not open is no fault of the stick
             raise
         except TipboxError as error:
             raise damaged(item, "not a whole Envelope") from error
