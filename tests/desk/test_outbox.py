@@ -21,7 +21,7 @@ from support.desk import (
     seal_tip,
 )
 from tipbox.desk import conversations, outbox, replies, sentences, tips, unsent
-from tipbox.desk.desk_errors import NoBundleYet
+from tipbox.desk.desk_errors import AlreadySent, NoBundleYet
 from tipbox.desk.forget import forget
 from tipbox.desk.inbox import listing, marks
 from tipbox.desk.joined import joined_tip
@@ -242,6 +242,27 @@ def test_an_outbox_that_was_never_written_here_decides_nothing(desks: Desks, des
     assert acknowledged(server, desk, tmp_path / "o3") == [tip.id]
     assert index(server, tmp_path / "o3").sequence == 3
     assert [sha256(data) for kind, data in server.open(tmp_path / "o3") if kind == "reply"] == [reply.item]
+
+
+def test_a_reply_without_room_that_a_later_outbox_carries_is_still_on_its_way(
+    desks: Desks, desk: Desk, tmp_path: Path
+) -> None:
+    server = Exporter()
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    reply = queue(desk, tip)
+    for number in (1, 2):  # the second stick is on its way when the report of the first comes
+        write(desk, tmp_path / f"o{number}")
+        server.open(tmp_path / f"o{number}")
+    full = server.report(desk.manifest, [1], {reply.item: "full"})
+    outcome = desk.take(server.export(tmp_path / "2", desk.manifest, [], extra=[full]))
+    assert [(one.id, one.state, one.code) for one in outcome.replies] == [(reply.id, "refused", "full")], "staff know"
+    with desk.open(write=True) as vault, pytest.raises(AlreadySent):
+        unsent.take_back(vault, reply.id.hex())
+    again = server.report(desk.manifest, [1], {reply.item: "full"})
+    assert desk.take(server.export(tmp_path / "3", desk.manifest, [], extra=[again])).replies == []
+    desk.take(server.export(tmp_path / "4", desk.manifest, [], taken=[1, 2]))
+    assert states(desk) == ["delivered"]
 
 
 def test_a_report_of_more_volumes_than_were_written_is_another_outbox(desk: Desk, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.joined import JoinedTip, joined_tip, joined_tips, set_state
-from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread, Tip, TipFile
+from tipbox.desk.vault.records import TRIED_AGAIN, Draft, Reply, ReplyText, Thread, Tip, TipFile, Traffic
 from tipbox.desk.vault.vault import INCOMING, REPLIES, Vault
 from tipbox.errors import LimitExceeded, TipboxError
 from tipbox.files.attachments import Attachment, read_once
@@ -234,7 +234,8 @@ def note_report(vault: Vault, newest: int, refused: Mapping[bytes, str]) -> list
     """Take a server's report, within a transaction; the replies that it decides, as they are now.
 
     A report decides a reply only when it names an outbox that carried it: so an old Bundle that comes again, and names
-    a reply that has been sent once more since, says nothing.
+    a reply that has been sent once more since, says nothing. One without room that a later outbox carries, too, is
+    told and stays sent: that one is on its way.
 
     Args:
         vault: the vault.
@@ -242,11 +243,13 @@ def note_report(vault: Vault, newest: int, refused: Mapping[bytes, str]) -> list
         refused: the code of each item (by its hash) that the server refused.
     """
     decided = []
+    sent = Traffic.of(vault).sent
     for reply in list(Reply.all(vault)):
         if reply.state == "sent" and 0 < reply.outbox <= newest:
             code = refused.get(reply.item, "")
             state = "refused" if code else "delivered"
             done = replace(reply, state=state, outbox=0, code=code)
-            done.save(vault)
+            kept = replace(reply, outbox=newest + 1) if code in TRIED_AGAIN and newest < sent else done
+            kept.save(vault)
             decided.append(done)
     return sorted(decided, key=lambda reply: reply.number)
