@@ -31,7 +31,7 @@ from tipbox.desk.desk_errors import AlreadyThere, OtherCopy, VaultDamaged
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.second_copy import CopyDone, copy_vault
 from tipbox.desk.unsent import take_back
-from tipbox.desk.vault.records import Reply
+from tipbox.desk.vault.records import Reply, SecondCopy
 from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import check
 from tipbox.errors import NotFound, Usage
@@ -208,8 +208,29 @@ def test_a_disk_that_is_away_is_not_made_anew(desk: Desk, there: Path) -> None:
         copied(desk, there)
     assert not there.exists()
     there.mkdir()
+    with pytest.raises(NotFound, match="plug that disk in"):
+        copied(desk, there)
+    assert list(there.iterdir()) == []
+    copied(desk, there / "new")
+    assert (there / "new" / STORE_FILE).is_file()
+
+
+def test_an_empty_mount_point_is_no_second_copy(
+    desks: Desks, desk: Desk, server: Exporter, there: Path, *, run: Run, secret: Path, tmp_path: Path
+) -> None:
+    """Its disk is away: what is written there would lie on the vault's own."""
     copied(desk, there)
-    assert (there / STORE_FILE).is_file()
+    there.rename(there.with_name("away"))
+    there.mkdir()
+    desk.take(server.export(tmp_path / "1", desk.manifest, tips_of(desks, 1)), copies=False)
+    done = run("desk", "copy", "--vault", desk.vault, "--passphrase-file", secret, "--to", there, "--json")
+    assert (done.code, done.error, list(there.iterdir())) == (5, "not-found", [])
+    assert acknowledged(server, desk, tmp_path / "o") == []
+
+
+def test_a_copy_on_the_disk_of_the_vault_is_told(run: Run, secret: Path, desk: Desk, there: Path) -> None:
+    done = run("desk", "copy", "--vault", desk.vault, "--passphrase-file", secret, "--to", there)
+    assert (done.code, "the same disk as the vault" in done.err) == (0, True)
 
 
 def test_the_copy_keeps_no_index_of_its_own(desk: Desk, there: Path) -> None:
@@ -363,6 +384,8 @@ def test_a_first_copy_that_was_cut_short_is_begun_again(
     (tip,) = tips_of(desks, 1)
     desk.take(server.export(tmp_path / "1", desk.manifest, [tip]), copies=False)
     copied(desk, there)
+    with desk.open(write=True) as vault:
+        vault.delete(SecondCopy.kind, b"")  # which a whole one leaves
     for name in (KEY_FILE, *names):
         (there / name).unlink(missing_ok=True)
     (there / ".0123456789abcdef.part").write_bytes(b"half")

@@ -109,10 +109,10 @@ def copy_vault(
     to = to.absolute()
     _check_place(vault, to)
     known = SecondCopy.find(vault)
-    if known is not None and Path(known.path) == to and not to.exists():
-        # Else a copy would come to lie where that disk is put, on the vault's own one.
+    if known is not None and Path(known.path) == to and not (to / KEY_FILE).is_file():
+        # Else a copy would come to lie where that disk is put, on the vault's own one, and be called a second one.
         raise NotFound(
-            f"copying the vault: its second copy is not at {to}; plug that disk in, or make the folder if it is new"
+            f"copying the vault: its second copy is not at {to}; plug that disk in, or name a new folder if it is lost"
         )
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in _FOLDERS:
@@ -136,6 +136,11 @@ def copy_vault(
         done = replace(done, confirmed=_confirm(vault, safe))
         note(vault, "copy", after=f"{done.written} files written, {done.confirmed} confirmed")
         return done
+
+
+def on_same_disk(vault: Vault, to: Path) -> bool:
+    """Whether a copy lies on the file system of its vault: what takes the one then takes the other."""
+    return to.stat().st_dev == vault.path.stat().st_dev
 
 
 def _check_place(vault: Vault, to: Path) -> None:

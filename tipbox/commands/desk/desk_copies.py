@@ -10,7 +10,7 @@ from tipbox.commands.desk.vault_options import open_vault, vault_option
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
 from tipbox.desk import sentences
 from tipbox.desk.desk_errors import VaultDamaged
-from tipbox.desk.second_copy import CopyDone, copy_vault
+from tipbox.desk.second_copy import CopyDone, copy_vault, on_same_disk
 from tipbox.desk.vault.vault import REPLIES, TIPS
 from tipbox.desk.whole import check as check_vault
 from tipbox.errors import PartlyDone
@@ -32,6 +32,9 @@ def copy(terminal: Terminal, vault: Path, passphrase_file: Path, to: Path) -> No
         size = sum(path.stat().st_size for folder in (TIPS, REPLIES) for path in (vault / folder).iterdir())
         with terminal.progress("copying", size) as progress:
             done = copy_vault(opened, to, today=days.today(), every=True, progress=progress)
+        together = on_same_disk(opened, to)
+    if together:
+        terminal.remark(f"{to} is on the same disk as the vault: one loss takes both; plug in another, and copy there")
     terminal.say(f"Copied the vault to {to}: {done.written} files written and read back.")
     terminal.say(f"{done.confirmed} more may be acknowledged: the next outbox does it.")
     say_copy(terminal, done)
