@@ -14,7 +14,7 @@ from tipbox.desk import replies, tips
 from tipbox.desk.custody.chain import check_chain
 from tipbox.desk.replies import outbox_load
 from tipbox.desk.second_copy import copy_vault
-from tipbox.desk.vault.records import Draft, ReplyText, Thread
+from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread
 from tipbox.desk.vault.vault import REPLIES, TIPS
 from tipbox.files.durable import write_file
 from tipbox.formats.access_code import AccessCode
@@ -114,6 +114,46 @@ def test_the_whole_tip_goes_and_its_thread_with_the_last(
         assert (files(desk.vault), len(list(Draft.all(vault)))) == (1, 1)
         forget(vault, tips.find_tip(vault, other.id.hex()), "asked to")
         assert (files(desk.vault), list(Draft.all(vault)), Thread.find(vault, thread)) == (0, [], None)
+
+
+def waits(desk: Desk, *, tip: bytes) -> Reply:
+    with desk.open(write=True) as vault:
+        return replies.queue_reply(vault, tips.find_tip(vault, tip.hex()), b"When?", [], today=TODAY)
+
+
+def test_a_reply_without_room_goes_no_more(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
+    from tipbox.desk.forget import forget
+
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    reply = waits(desk, tip=tip.id)
+    acknowledged(server, desk, tmp_path / "o")
+    full = server.report(desk.manifest, [1], {reply.item: "full"})
+    desk.take(server.export(tmp_path / "2", desk.manifest, [], extra=[full]))
+    with desk.open(write=True) as vault:
+        forget(vault, tips.find_tip(vault, tip.id.hex()), "asked to")
+        assert (outbox_load(vault).replies, list((desk.vault / REPLIES).iterdir())) == ((), [])
+        assert [(one.state, one.address, one.thread) for one in Reply.all(vault)] == [("unsent", b"", b"")]
+
+
+@pytest.mark.parametrize(("code", "state"), [("", "delivered"), ("full", "unsent")])
+def test_what_an_outbox_took_keeps_its_address_until_it_is_decided(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path, *, code: str, state: str
+) -> None:
+    from tipbox.desk.forget import forget
+
+    tip = seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
+    reply = waits(desk, tip=tip.id)
+    acknowledged(server, desk, tmp_path / "o")
+    with desk.open(write=True) as vault:
+        forget(vault, tips.find_tip(vault, tip.id.hex()), "asked to")
+        assert [one.address for one in outbox_load(vault).replies] == [reply.address]
+    report = server.report(desk.manifest, [1], {reply.item: code} if code else {})
+    desk.take(server.export(tmp_path / "2", desk.manifest, [], extra=[report]))
+    with desk.open() as vault:
+        assert [(one.state, one.address, one.thread) for one in Reply.all(vault)] == [(state, b"", b"")]
+        assert (outbox_load(vault).replies, list((desk.vault / REPLIES).iterdir())) == ((), [])
 
 
 def test_a_tip_that_is_sent_again_in_another_envelope_comes_as_a_new_one(

@@ -11,7 +11,7 @@ from tipbox.desk.inbox.marks import Marks
 from tipbox.desk.inbox.summary import Summary
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip
-from tipbox.desk.replies import sweep
+from tipbox.desk.replies import sweep, without_source
 from tipbox.desk.vault.records import Contents, Copy, Draft, Message, Reply, ReplyText, Thread, Tip
 from tipbox.desk.vault.vault import INDEX_FILE, TIPS, Vault
 from tipbox.errors import LimitExceeded, Usage
@@ -74,5 +74,9 @@ def _forget_thread(vault: Vault, thread: bytes, replies: Iterable[Reply]) -> Non
             vault.delete(Draft.kind, draft.key)
     for reply in replies:  # the record stays: the server may still report it
         vault.delete(ReplyText.kind, reply.id)
-        state = "unsent" if reply.state == "waiting" else reply.state
-        replace(reply, state=state, files=()).save(vault)
+        if reply.pending and reply.outbox:
+            replace(reply, files=()).save(vault)
+        elif reply.pending:  # also one that had no room, and would go again
+            without_source(replace(reply, state="unsent", code="")).save(vault)
+        else:
+            without_source(reply).save(vault)

@@ -230,6 +230,11 @@ def note_sent(vault: Vault, load: OutboxLoad, outbox: int) -> None:
         replace(reply, state="refused", outbox=0, code=VaultDamaged.code).save(vault)
 
 
+def without_source(reply: Reply) -> Reply:
+    """What stays of a reply whose thread is forgotten, once it goes no more."""
+    return replace(reply, thread=b"", address=b"", files=())
+
+
 def note_report(vault: Vault, newest: int, refused: Mapping[bytes, str]) -> list[Reply]:
     """Take a server's report, within a transaction; the replies that it decides, as they are now.
 
@@ -250,6 +255,9 @@ def note_report(vault: Vault, newest: int, refused: Mapping[bytes, str]) -> list
             state = "refused" if code else "delivered"
             done = replace(reply, state=state, outbox=0, code=code)
             kept = replace(reply, outbox=newest + 1) if code in TRIED_AGAIN and newest < sent else done
+            if Thread.find(vault, reply.thread) is None:  # forgotten since: there is nobody to whom it could go again
+                lasting = done if state == "delivered" else replace(done, state="unsent", code="")
+                kept = kept if kept.outbox else without_source(lasting)
             kept.save(vault)
             decided.append(done)
     return sorted(decided, key=lambda reply: reply.number)
