@@ -65,7 +65,7 @@ def test_a_test_that_starts_a_process_or_derives_a_key_fails(arguments: tuple[st
 @pytest.mark.parametrize("name", load())
 def test_what_is_left_out_is_there(name: str) -> None:
     file, _, test = name.partition("::")
-    found = [path for path in ROOT.glob(file) if path.name.startswith("test_") or path.is_dir()]
+    found = [path for path in ROOT.glob(file) if path.name.startswith(("test_", "bench_")) or path.is_dir()]
     assert found
     assert not test or f"def {test.partition('[')[0].rstrip('*')}" in found[0].read_text(encoding="utf-8")
 
