@@ -519,18 +519,20 @@ class Importer:
         traffic = Traffic.of(self._vault)
         if max((taken.sequence for taken in report.bundles), default=0) > traffic.sent + MAX_AHEAD:
             raise damaged(item, "of outboxes that this desk never wrote")
-        newest = 0
+        newest, doubted = 0, False
         for taken in report.bundles:
             sent = SentOutbox.find(self._vault, outbox_key(taken.sequence))
             if sent is None:
-                # Written after the copy was made from which this vault was restored, or by nobody: it has no hash to
-                # compare here, and decides nothing. What it may have carried goes once more.
-                continue
-            if taken.indexes == (sent.index,):
+                # Written after the copy was made from which this vault was restored. It has no hash to compare here:
+                # above one that is disputed it decides nothing, and what it may have carried goes once more.
+                newest = newest if doubted else taken.sequence
+            elif taken.indexes == (sent.index,):
                 newest = taken.sequence
-            elif not sent.disputed:
-                replace(sent, disputed=True).save(self._vault)
-                self.outcome.notices.append(sentences.disputed(taken.sequence))
+            else:
+                doubted = True
+                if not sent.disputed:
+                    replace(sent, disputed=True).save(self._vault)
+                    self.outcome.notices.append(sentences.disputed(taken.sequence))
         for carried in EnvelopeRecord.all(self._vault):
             # Confirmed or not: one that was found damaged later was acknowledged all the same.
             if carried.by_bundle and not carried.taken and 0 < carried.outbox <= newest:
