@@ -107,6 +107,7 @@ MOMENTS = {
     "tipbox/server/backup/create.py": "the age of a file",
     "tipbox/server/storage/blobs.py": "the age of an upload",
     "tipbox/server/storage/clock.py": "how far this machine's clock is from that of PostgreSQL",
+    "tipbox/server/web/counts.py": "when a count ends",
     "tipbox/server/web/rates.py": "seconds until a limit ends",
 }
 """Who asks for more than the day, and what for."""
