@@ -12,9 +12,8 @@ import pytest
 
 from support.kept import later_program
 from support.loopback import until
-from support.sealed import Organisation, Sent, envelope, inward, keys_folder, three
+from support.sealed import Organisation, Sent, envelope, inward
 from support.server import Server, start
-from support.services import new_database
 from tipbox.errors import InputRefused
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_write import item_of
@@ -25,23 +24,11 @@ from tipbox.server.storage.database import make_engine, must_be_current
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
 
-pytestmark = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
+pytestmark = [
+    pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another"),
+    pytest.mark.usefixtures("database"),
+]
 PARTS = 300_000
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
-@pytest.fixture(name="keys")
-def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
-    return keys_folder(tmp_path / "keys", organisations)
-
-
-@pytest.fixture(autouse=True)
-def _database(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
 
 
 @pytest.fixture(name="homes")
