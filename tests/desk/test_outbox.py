@@ -144,7 +144,7 @@ def test_an_outbox_that_cannot_be_begun_takes_no_reply(desks: Desks, desk: Desk,
     desk.take(server.export(tmp_path / "1", desk.manifest, [tip]))
     reply = queue(desk, tip)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(Usage):
+    with pytest.raises(IsADirectoryError):
         write(desk, tmp_path / "folder")
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(OSError, match=r"exists|directory"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ def check_bundle(out: Path, vault: Path, stick: Path) -> None:
 
     Raises:
         Usage: it lies in one of them, or there is something in it that is no Bundle.
+        IsADirectoryError: it is a folder.
     """
     _check(out, (vault, stick), lambda data: data.startswith(bundle.MAGIC))
 
@@ -25,6 +28,7 @@ def check_manifest(out: Path, vault: Path, stick: Path) -> None:
 
     Raises:
         Usage: it lies in one of them, or there is something in it that is no manifest.
+        IsADirectoryError: it is a folder.
     """
     _check(out, (vault, stick), _is_manifest)
 
@@ -35,6 +39,8 @@ def _check(out: Path, folders: tuple[Path, ...], is_kind: Callable[[bytes], bool
         raise Usage(f"writing {out}: this is in the vault or on the key stick; name another place with --out")
     if not out.exists():
         return
+    if out.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(out))
     data = b"-"
     if out.is_file():
         with out.open("rb") as file:
