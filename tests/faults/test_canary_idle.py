@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +20,7 @@ from support.sealed import Box, Organisation, envelope, keys_folder, three
 from support.server import Server, start
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.mailbox_list import LIST_REQUEST, encode_delete, encode_piece, encode_tokens
+from tipbox.server.process.run import OVERWRITE_FREED
 
 IDLE = 10
 """Seconds without a request after which nothing may be left."""
@@ -24,6 +29,21 @@ HUNTED = (0, 13, 31)
 CIRCUIT = "fc00:dead:beef:4dad::5ec7:e701"
 AGENT = "Canary-Agent/41c7 (somewhat-rare)"
 PATH = "/canary-path-93b1"
+WORD = 8
+SIZES = tuple(range(24, 5000, 96))
+FREE = f"""\
+import ctypes, json
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+left = {{}}
+for size in {SIZES}:
+    block = libc.malloc(size)
+    ctypes.memset(block, 65, size)
+    libc.free(block)
+    left[size] = ctypes.string_at(block, size).count(b"A")
+print(json.dumps(left))
+"""
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,18 @@ def test_ten_seconds_after_the_last_request_memory_holds_nothing_of_it(visited: 
     time.sleep(max(0.0, visited.answered + IDLE - time.monotonic()))
 
     assert visited.search(visited.words) == []
+
+
+def test_what_is_freed_is_overwritten_in_blocks_of_every_size() -> None:
+    """Also in the last blocks of each size, which the allocator keeps at hand."""
+    asked = subprocess.run(
+        [sys.executable, "-c", FREE], env=os.environ | OVERWRITE_FREED, capture_output=True, check=True, timeout=60
+    )
+    left: dict[str, int] = json.loads(asked.stdout)
+
+    assert len(left) == len(SIZES)
+    # The end of a block is counted to the next one, and is not overwritten.
+    assert {size: kept for size, kept in left.items() if kept > WORD} == {}
 
 
 def test_the_hunt_finds_what_a_request_under_way_has(visited: Visited) -> None:

@@ -24,9 +24,15 @@ from tipbox.server.storage.organisations import adopt_folder, left_out, take_ove
 from tipbox.server.storage.sweep import sweep
 from tipbox.server.storage.transactions import Store
 
-_OVERWRITE_FREED: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "2", "PYTHONMALLOC": "malloc"}
+OVERWRITE_FREED: Final = {
+    "MALLOC_PERTURB_": "165",
+    "MALLOC_ARENA_MAX": "2",
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
+    "PYTHONMALLOC": "malloc",
+}
 """Memory that the workers free is overwritten by the allocator, also that of small objects, which Python would keep in
-pools of its own: what was read, a token among it, is not found there later."""
+pools of its own: what was read, a token among it, is not found there later. glibc's threads each keep the last blocks
+that they freed without overwriting them, so they keep none."""
 
 
 def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Config:
@@ -121,7 +127,7 @@ def _become_master(home: Path, binds: list[str]) -> NoReturn:
     sys.stderr.flush()
     command = [sys.executable, "-m", "tipbox.server.process", str(home.resolve()), *binds]
     # A new interpreter: gevent patches before anything is loaded, and the allocator reads its settings.
-    os.execve(sys.executable, command, {**os.environ, **_OVERWRITE_FREED})  # noqa: S606
+    os.execve(sys.executable, command, {**os.environ, **OVERWRITE_FREED})  # noqa: S606
 
 
 def _check_courier_bind(bind: str) -> str:
