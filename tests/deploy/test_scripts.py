@@ -15,7 +15,7 @@ from deploy.conftest import Kit
 from support.world import ROOT, Ring
 
 DEPLOY = ROOT / "deploy"
-SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), DEPLOY / "tipbox-server"})
+SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), DEPLOY / "tipbox-server", DEPLOY / "etc/alert"})
 SERVICES = sorted(DEPLOY.glob("systemd/*.service"))
 LARGEST_EXPOSURE = 1.5
 USERS = {
@@ -57,10 +57,9 @@ def test_shellcheck_finds_nothing() -> None:
 
 @pytest.mark.parametrize("script", [path for path in SHELL if path.stat().st_mode & 0o100], ids=lambda path: path.name)
 def test_a_wrong_option_is_refused_and_nothing_is_done(script: Path) -> None:
-    if script.name in {"install-desk.sh", "tipbox-server"}:
+    if script.name in {"install-desk.sh", "tipbox-server", "alert"}:
         assert "set -eu" in script.read_text()
         return
-    assert "--nonsense" in run(script, "--nonsense", "x", expect=2).stderr + "--nonsense"
     assert "options" in run(script, "--nonsense", "x", expect=2).stderr
 
 
@@ -91,6 +90,31 @@ def test_a_person_is_told_of_each_unit_that_can_fail(unit: Path) -> None:
     lines = unit.read_text().splitlines()
     told = [line for line in lines if line in {"OnFailure=tipbox-alert.service", "OnSuccess=tipbox-alert.service"}]
     assert len(told) == (0 if unit.stem in {*LISTENERS, "tipbox-alert"} else 2)
+
+
+def alert(folder: Path, *answers: str) -> int:
+    """Run the script that tells a person, where systemd gives these answers, and the last of them for ever."""
+    asked = folder / "asked"
+    systemctl = folder / "systemctl"
+    cases = "".join(f"{number}) {answer};;\n" for number, answer in enumerate(answers[:-1], 1))
+    systemctl.write_text(f"#!/bin/sh\necho >>{asked}\ncase $(wc -l <{asked}) in\n{cases}*) {answers[-1]};;\nesac\n")
+    systemctl.chmod(0o755)
+    asked.unlink(missing_ok=True)
+    environment = {"PATH": f"{folder}:/usr/bin:/bin", "STATE_DIRECTORY": str(folder)}
+    return subprocess.run((DEPLOY / "etc/alert",), env=environment, check=False, timeout=60).returncode
+
+
+def test_what_fails_while_a_person_is_told_is_told_too(tmp_path: Path) -> None:
+    """The unit that tells is running then, so systemd does not start it again."""
+    assert alert(tmp_path, "echo tipbox-check.service", "echo tipbox-check.service; echo tipbox-onion.service") == 0
+    told = (tmp_path / "findings").read_text()
+    assert "  tipbox-check.service\n  tipbox-onion.service\n" in told
+
+    assert alert(tmp_path, "exit 1") != 0
+    assert (tmp_path / "findings").read_text() == told
+
+    assert alert(tmp_path, "echo tipbox-check.service", ":") == 0
+    assert not (tmp_path / "findings").exists()
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
