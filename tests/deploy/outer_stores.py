@@ -137,7 +137,8 @@ def _seaweedfs(stores: Stores, running: ExitStack) -> None:
     certificate = (f"-s3.cert.file={stores.folder / BLOBS}.pem", f"-s3.key.file={stores.folder / BLOBS}.key")
     options = [
         *(f"-ip={STORES}", "-ip.bind=0.0.0.0", f"-dir={folder}", "-filer", "-s3", f"-s3.config={folder / 's3.json'}"),
-        *("-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0"),
+        *("-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # else all share one port
         *(f"-s3.port={PORTS[BLOBS]}", *certificate),
     ]
     running.enter_context(service(*stores.inside(weed, "server", *options), cwd=folder))
