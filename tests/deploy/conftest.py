@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from deploy.machine import SERVER_PACKAGES, bare_trees, install, network_namespace
+from deploy.machine import RELEASES, copied, network_namespace, server_trees
 from support.commands import Done
 from support.once import once
 from support.world import ROOT, Ring
@@ -64,13 +64,12 @@ class TorNetwork:
         return Done(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture(scope="session")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """A tree of each Debian, with what a server has."""
+@pytest.fixture(scope="module")
+def new_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """A new tree of a Debian, by its version, with what a server has."""
     folder = tmp_path_factory.mktemp("trees")
-    trees = bare_trees(tmp_path_factory, folder)
-    install(SERVER_PACKAGES, trees, folder)
-    yield trees
+    trees = server_trees(tmp_path_factory)
+    yield lambda version: copied(trees[version], folder / RELEASES[version])
     subprocess.run(("rm", "-rf", folder), check=False)
 
 

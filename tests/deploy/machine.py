@@ -57,22 +57,36 @@ def side_by_side(commands: Mapping[str, Sequence[str | Path]], logs: Path) -> No
     assert not failed, "".join((logs / f"{version}.log").read_text()[-2000:] for version in failed)
 
 
-def debootstrap(folder: Path) -> None:
+def new_trees(folder: Path) -> None:
     """A tree of each release with the bare packages, named by its version."""
     folder.mkdir()
-    options = ("--variant=minbase", f"--include={','.join(BARE_PACKAGES)}")
+    options = ("--quiet", "--variant=minbase", f"--include={','.join(BARE_PACKAGES)}")
     side_by_side(
-        {version: ("debootstrap", *options, suite, folder / version) for version, suite in RELEASES.items()}, folder
+        {version: ("mmdebstrap", *options, suite, folder / version) for version, suite in RELEASES.items()}, folder
     )
 
 
 def bare_trees(factory: pytest.TempPathFactory, folder: Path) -> dict[str, Path]:
     """Trees of one's own in `folder`, copied from those that are made once for a whole run."""
-    made = once(factory, "debootstrap", debootstrap)
-    trees = {version: folder / suite for version, suite in RELEASES.items()}
-    for version, tree in trees.items():
-        subprocess.run(("cp", "--archive", "--reflink=auto", made / version, tree), check=True)
-    return trees
+    made = once(factory, "trees", new_trees)
+    return {version: copied(made / version, folder / suite) for version, suite in RELEASES.items()}
+
+
+def server_trees(factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What a server has, of each release, made once for a whole run: to be copied before anything is changed."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        install(SERVER_PACKAGES, bare_trees(factory, folder), folder)
+
+    made = once(factory, "servers", make)
+    return {version: made / suite for version, suite in RELEASES.items()}
+
+
+def copied(tree: Path, to: Path) -> Path:
+    """A copy of a tree; its place."""
+    subprocess.run(("cp", "--archive", "--reflink=auto", tree, to), check=True)
+    return to
 
 
 def install(packages: Sequence[str], trees: Mapping[str, Path], logs: Path) -> None:

@@ -12,7 +12,7 @@ import re
 import stat
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def base32(key: bytes) -> str:
 @pytest.fixture(scope="module", params=RELEASES, name="installed")
 def _installed(
     request: pytest.FixtureRequest,
-    trees: dict[str, Path],
+    new_tree: Callable[[str], Path],
     namespace: str,
     tor: TorNetwork,
     kit: Kit,
@@ -88,7 +88,7 @@ def _installed(
     operator_key = tmp_path_factory.mktemp("operator") / "operator.key"
     tipbox("server", "backup-key", "--out", operator_key)
     (couriers / "anna.auth").write_text(f"descriptor:x25519:{base32(bytes(courier.public_key))}\n")
-    root = trees[request.param]
+    root = new_tree(request.param)
     for name in ("home/somebody", "root"):
         (root / name).mkdir(exist_ok=True)
         (root / name / "note").write_text("nobody else reads this\n")

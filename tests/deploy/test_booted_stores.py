@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +63,14 @@ class Installed:
 
 @pytest.fixture(scope="module", name="installed")
 def _installed(
-    trees: dict[str, Path], kit: Kit, organisation: Ring, tmp_path_factory: pytest.TempPathFactory
+    new_tree: Callable[[str], Path], kit: Kit, organisation: Ring, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installed]:
     version = max(RELEASES)
     given = tmp_path_factory.mktemp("given")
     tipbox("server", "backup-key", "--out", given / "operator.key")
     (given / "secrets.toml").write_text(SECRETS)
     (given / "secrets.toml").chmod(0o600)
-    root = trees[version]
+    root = new_tree(version)
     with (
         network_namespace(f"tipbox-outer-{os.getpid()}") as namespace,
         outer_stores(namespace) as stores,
