@@ -7,7 +7,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import pytest
 from sqlalchemy import Connection
 
 from support.client import Client, bearer
@@ -23,7 +23,7 @@ from support.loopback import free_port, until
 from support.sealed import Sent
 from tipbox.server.config import Config, load
 from tipbox.server.home import Home
-from tipbox.server.process.run import prepare_server
+from tipbox.server.process.run import master, prepare_server
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.transactions import Store
 from tipbox.server.web.app import STORE, create_app
@@ -129,21 +129,18 @@ def start(
     address: Any = str(home.parent / f"{home.name}.sock") if unix else ("127.0.0.1", free_port())
     bind = f"unix:{address}" if unix else f"127.0.0.1:{address[1]}"
     courier_path = home.parent / f"{home.name}.courier" if courier else None
-    courier_bind = f"unix:{courier_path}" if courier_path else None
-    code = (
-        "from pathlib import Path; from tipbox.server.process.run import run_server; "
-        f"run_server(Path({str(home)!r}), Path({str(keys)!r}), {bind!r}, {courier_bind!r})"
-    )
-    environment = {f"TIPBOX_{name.upper()}": value for name, value in (settings or {}).items()}
     log = home.parent / f"{home.name}.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            (sys.executable, "-c", code),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "TIPBOX_SERVER_WORKERS": "1", **environment},
-        )
+    with pytest.MonkeyPatch.context() as patch, log.open("ab") as output:
+        for name, value in {"server_workers": "1", **(settings or {})}.items():
+            patch.setenv(f"TIPBOX_{name.upper()}", value)
+        # In this process, which has loaded all of it already.
+        umask = os.umask(0o077)
+        try:
+            prepare_server(home, keys)
+        finally:
+            os.umask(umask)
+        command, environment = master(home, [bind, *([f"unix:{courier_path}"] if courier_path else [])])
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
     server = Server(home, keys, address, process, log, courier_path)
     try:
         server.wait()

@@ -122,12 +122,18 @@ def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
     _become_master(home, [NO_BIND, checked])
 
 
+def master(home: Path, binds: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The command of the server's master process and its environment, for a prepared HOME and binds that can be."""
+    command = [sys.executable, "-m", "tipbox.server.process", str(home.resolve()), *binds]
+    return command, {**os.environ, **OVERWRITE_FREED}
+
+
 def _become_master(home: Path, binds: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, "-m", "tipbox.server.process", str(home.resolve()), *binds]
     # A new interpreter: gevent patches before anything is loaded, and the allocator reads its settings.
-    os.execve(sys.executable, command, {**os.environ, **OVERWRITE_FREED})  # noqa: S606
+    command, environment = master(home, binds)
+    os.execve(sys.executable, command, environment)  # noqa: S606
 
 
 def _check_courier_bind(bind: str) -> str:
