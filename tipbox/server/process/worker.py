@@ -28,6 +28,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
+from tipbox.server.process.bodies import Body
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.process.gevent_patch import patch
@@ -39,7 +40,7 @@ HEAD_SECONDS: Final = 60
 KEEP_SECONDS: Final = 120
 """How long a connection may wait for its next request."""
 STALL_SECONDS: Final = 180
-"""How long the next bytes of a body, or the reader of an answer, may take."""
+"""How long the reader of an answer may take for what is written at once; bodies have a least pace (bodies.py)."""
 LINGER_BYTES: Final = 5 * MIB
 LINGER_SECONDS: Final = 30
 """After an early refusal: what is still taken from the connection, and for how long, so that the answer is read."""
@@ -284,7 +285,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         # Without the client's address: nobody asks for it.
         response, environ = wsgi.create(request, client, "", listener.address, self.cfg, response_class=Response)
         # Read as it comes: what arrived before a connection breaks is kept (uploads/intake.py).
-        environ["wsgi.input"] = _Body(request.body.reader, share)
+        environ["wsgi.input"] = Body(request.body.reader, share)
         environ[CIRCUIT] = share.circuit.name
         environ[CIRCUIT_DEMANDED] = listener.demands_circuit
         environ[WIPE] = lambda: _wipe(request, connection)
@@ -311,37 +312,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """Note an answer; a circuit that goes on after refusals loses its connections."""
         if circuit.answered(refused=status >= HTTPStatus.BAD_REQUEST):
             self.connections.drop_all_of(circuit.name)
-
-
-class _Body:
-    """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least.
-
-    What is read by ``read1`` is not copied on its way, as what lies behind the bytes that ``read`` gives.
-    """
-
-    def __init__(self, reader: Any, share: Share) -> None:
-        self._reader = reader
-        self._share = share
-
-    def read(self, size: int) -> bytes:
-        """``size`` bytes, or fewer at the end; Refusal ``slow-down`` when the circuit has too many in flight."""
-        data: bytes = self._reader.read(size)
-        self._share.take(len(data))
-        return data
-
-    def read1(self, size: int) -> bytes:
-        """What is there, or comes next: 1 to ``size`` bytes, none at the end; Refusal as ``read``."""
-        reader = self._reader
-        size = min(size, reader.length) if isinstance(reader, LengthReader) else 0
-        if not size:
-            return b""
-        data: bytes = reader.unreader.read(read_ahead=size)
-        if len(data) > size:  # the next request is there already
-            reader.unreader.unread(data[size:])
-            data = data[:size]
-        reader.length -= len(data)
-        self._share.take(len(data))
-        return data
 
 
 def _more(unreader: Any) -> bytes:

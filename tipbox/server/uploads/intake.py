@@ -1,7 +1,7 @@
 """Taking in an upload, streamed (docs/protocol.md, section 3).
 
-Bodies are read from the connection in small pieces and go straight to a file in HOME: a source that sends one byte a
-second costs a file and a few kilobytes of memory, and the parts that arrived whole are kept when its connection breaks.
+Bodies are read from the connection in small pieces and go straight to a file in HOME: a source that sends slowly costs
+a file and a few kilobytes of memory, and the parts that arrived whole are kept when its connection breaks.
 """
 
 from __future__ import annotations

@@ -1,0 +1,92 @@
+"""A request's body as it comes over the connection: never slower than a least pace, and counted by its circuit.
+
+A body that trickles holds a place in a queue, room on the disk and a connection. The pace is asked of every body,
+whoever reads it; a courier's delivery has a faster one of its own (bundles/delivery.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+from gunicorn.http.body import LengthReader
+
+from tipbox.server.process.circuits import Share
+from tipbox.server.refusal import Refusal
+
+LEAST_PACE: Final = 512
+"""Bytes a second of a body: less than a quarter of the 2,200 that a phone at 20 kbit/s has left of Tor's cells."""
+GRACE_SECONDS: Final = 180
+"""For which a body may be behind that: sixty round trips of three seconds. It is had again by what comes faster."""
+
+Within = Callable[[float, Callable[[int], bytes], int], bytes | None]
+
+
+def _within(seconds: float, function: Callable[[int], bytes], size: int) -> bytes | None:
+    """``function(size)``, which waits for a connection; None when that takes longer than ``seconds``."""
+    data: bytes | None = None
+    with gevent.Timeout(seconds, False):  # False: it ends the block and raises nothing
+        data = function(size)
+    return data
+
+
+class Body:
+    """A request's body that reads as many bytes as it is asked for; gunicorn's own waits for 1,024 at least.
+
+    What is read by ``read1`` is not copied on its way, as what lies behind the bytes that ``read`` gives. A body whose
+    length was not announced has no bytes: nothing here takes one.
+
+    Args:
+        reader: gunicorn's.
+        share: what the request holds of its circuit's bytes in flight.
+        clock: seconds that never go back.
+        within: how to wait for no longer than so many seconds.
+    """
+
+    def __init__(
+        self, reader: Any, share: Share, *, clock: Callable[[], float] = time.monotonic, within: Within = _within
+    ) -> None:
+        self._reader = reader if isinstance(reader, LengthReader) else None
+        self._share = share
+        self._clock = clock
+        self._within = within
+        self._left = float(GRACE_SECONDS)
+
+    def read(self, size: int) -> bytes:
+        """``size`` bytes, or fewer at the end.
+
+        Raises:
+            Refusal: ``slow-down``: the circuit has too many bytes in flight, or they come too slowly.
+        """
+        piece = self.read1(size)
+        if len(piece) == size:
+            return piece
+        data = bytearray(piece)  # not a list: of bytes that come one by one, it would hold fifty times as many
+        while len(data) < size and (piece := self.read1(size - len(data))):
+            data += piece
+        return bytes(data)
+
+    def read1(self, size: int) -> bytes:
+        """What is there, or comes next: 1 to ``size`` bytes, none at the end; Refusal as ``read``."""
+        if self._reader is None or not (size := min(size, self._reader.length)):
+            return b""
+        begun = self._clock()
+        data = self._within(self._left, self._next, size)
+        if data is None:
+            raise Refusal("slow-down")
+        # Only what was waited for here counts: a slow disk, or a queue, is not the sender's.
+        left = self._left - (self._clock() - begun) + len(data) / LEAST_PACE
+        self._left = min(GRACE_SECONDS, left)
+        self._share.take(len(data))
+        return data
+
+    def _next(self, size: int) -> bytes:
+        reader: Any = self._reader
+        data: bytes = reader.unreader.read(read_ahead=size)
+        if len(data) > size:  # the next request is there already
+            reader.unreader.unread(data[size:])
+            data = data[:size]
+        reader.length -= len(data)
+        return data
