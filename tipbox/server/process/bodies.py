@@ -26,10 +26,13 @@ Within = Callable[[float, Callable[[int], bytes], int], bytes | None]
 
 def _within(seconds: float, function: Callable[[int], bytes], size: int) -> bytes | None:
     """``function(size)``, which waits for a connection; None when that takes longer than ``seconds``."""
-    data: bytes | None = None
-    with gevent.Timeout(seconds, False):  # False: it ends the block and raises nothing
-        data = function(size)
-    return data
+    try:
+        with gevent.Timeout(seconds) as timeout:
+            return function(size)
+    except gevent.Timeout as error:
+        if error is not timeout:  # somebody else's
+            raise
+        return None
 
 
 class Body:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import mmap
 import os
 import secrets
@@ -37,6 +39,7 @@ class Cells:
         self.secret[:] = secrets.token_bytes(SECRET_SIZE)
         self._memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("d")
         self._lock: int | None = None
+        self._held: set[bytes] = set()
         if folder is not None:
             # Nameless and empty: only its lock is used, which the kernel takes from a worker that dies.
             with tempfile.TemporaryFile(dir=folder) as file:
@@ -49,8 +52,34 @@ class Cells:
         if self._lock is None:
             yield self._memory
             return
-        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        fcntl.lockf(self._lock, fcntl.LOCK_EX, 1)
         try:
             yield self._memory
         finally:
-            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+            fcntl.lockf(self._lock, fcntl.LOCK_UN, 1)
+
+    @contextmanager
+    def once(self, token: bytes) -> Iterator[bool]:
+        """Hold a token (its SHA-256), unless a request of this worker or of another one holds it; whether it is held.
+
+        Workers see each other's by locks on bytes behind the first one: the kernel takes them from a worker that dies.
+        """
+        place = 1 + int.from_bytes(hashlib.blake2b(token, digest_size=8, key=self.key, person=b"once").digest()) // 4
+        held = token not in self._held
+        if held and self._lock is not None:
+            try:
+                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except OSError as error:
+                if error.errno not in {errno.EACCES, errno.EAGAIN}:
+                    raise
+                held = False
+        if not held:
+            yield False
+            return
+        self._held.add(token)
+        try:
+            yield True
+        finally:
+            self._held.remove(token)
+            if self._lock is not None:
+                fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, place)

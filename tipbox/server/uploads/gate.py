@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from tipbox.formats import toll
@@ -83,6 +84,7 @@ class Gate:
         quota, cells, clocks = config.quota, cells or Cells(), clocks or Clocks()
         self._openings = Openings(cells, config.limits.openings, clocks.now)
         self.buckets = Buckets(quota, cells, clocks.now)
+        self._cells = cells
         self._tolls = Tolls(cells.key, clocks.date)
         self._now = clocks.now
         self._threads = threads
@@ -131,17 +133,21 @@ class Gate:
                 raise Refusal("full")
             if price:
                 looks.must_fit()
-            effort = self._tolls.paid(payment.written, token, price) if price else 0
-            if effort < price:
-                raise Refusal("toll", state=self.to_json(room) | {"price": price})
-            circuit = payment.circuit or token.hex()
-            self._enter(charge, token, Place(effort, circuit, lambda: self.buckets.take(charge, room), charge.takes))
-            admission.effort = toll.class_of(effort)
-            try:
-                yield admission
-            finally:
-                if not admission.used:
-                    self.buckets.give_back(charge)
+            # Else one proof would have a place for each connection that shows it, and take for each of them.
+            with self._cells.once(token) if price else nullcontext(enter_result=True) as alone:
+                if not alone:
+                    raise Refusal("slow-down")
+                effort = self._tolls.paid(payment.written, token, price) if price else 0
+                if effort < price:
+                    raise Refusal("toll", state=self.to_json(room) | {"price": price})
+                circuit, enter = payment.circuit or token.hex(), partial(self.buckets.take, charge, room)
+                self._enter(charge, token, Place(effort, circuit, enter, charge.takes))
+                admission.effort = toll.class_of(effort)
+                try:
+                    yield admission
+                finally:
+                    if not admission.used:
+                        self.buckets.give_back(charge)
         finally:
             if has_left and not admission.used:
                 self._openings.give_back(counted)
