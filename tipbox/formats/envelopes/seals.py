@@ -34,6 +34,10 @@ class EnvelopeHash:
         """The next sealed part, by its SHA-256."""
         self._digest.update(part_hash)
 
+    def add_hashes(self, part_hashes: bytes) -> None:
+        """The next sealed parts, by their SHA-256, one behind the other."""
+        self._digest.update(part_hashes)
+
     def digest(self) -> bytes:
         """The hash, 32 bytes."""
         return self._digest.digest()

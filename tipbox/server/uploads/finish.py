@@ -64,7 +64,7 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
         return STORED
     if len(ending.trailer) != draft.header.trailer_size:
         raise Malformed("an Envelope ends with one tag for each slot; this has another size")
-    digest = _digest(draft)
+    digest = threads.disk(_digest, draft)
     # What the source sealed is not what lies here: its tags would make of that what every desk calls forged. Before
     # anything is read: else a wrong hash, again and again, would have the whole body copied each time.
     if not equal(digest, ending.hash):
@@ -94,8 +94,7 @@ def _digest(draft: CompleteDraft) -> bytes:
     """The Envelope hash by the hashes of the parts as they came."""
     envelope = EnvelopeHash(draft.header.encoded, draft.letter)
     for _, _, _, _, hashes in draft.runs:
-        for at in range(0, len(hashes), HASH_SIZE):
-            envelope.add_hash(hashes[at : at + HASH_SIZE])
+        envelope.add_hashes(hashes)
     return envelope.digest()
 
 
