@@ -10,6 +10,7 @@ import pytest
 
 from support.client import bearer
 from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from tipbox.formats.envelopes.seals import EnvelopeHash
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage.executors import InPlaceThreads
@@ -73,7 +74,7 @@ def test_an_upload_is_hashed_beside_the_loop_when_it_ends(
     assert call("PUT", "/parts/0", b"".join(sent.parts), sent)[0] == 200
     begun: list[bool] = []
 
-    class Noted(finish.EnvelopeHash):
+    class Noted(EnvelopeHash):
         def __init__(self, header: bytes, letter: bytes) -> None:
             begun.append(threads.beside)
             super().__init__(header, letter)

@@ -336,9 +336,9 @@ def test_what_is_stored_is_named_for_no_one_else(client: Client, files: Sent) ->
 
 
 def test_one_answer_names_a_bounded_number_of_parts(client: Client, organisations: list[Organisation]) -> None:
-    """An upload of 2^40 bytes has 16,777,216 parts; the quota for drafts lets one of 5,000 be opened."""
+    """An upload of 2^40 bytes has 16,777,216 parts; the quota for drafts lets one of 1,500 be opened."""
     few = Header.parse(envelope(organisations, 1000).header)
-    size = padme(5000 * 65_536)
+    size = padme(1500 * 65_536)
     header = dataclasses.replace(few, body_size=size)
     sent = Sent(header.encoded, random_bytes(header.sealed_letter_size), [random_bytes(PART)] * 2)
     assert client.open(sent).status == 201

@@ -27,8 +27,11 @@ from tipbox.server.uploads.ranges import Range
 
 LISTED_RANGES: Final = 100
 """Of one answer; a source asks again once these have come."""
-LISTED_PARTS: Final = 4096
-"""Of one answer that names what is stored of an upload."""
+LISTED_PARTS: Final = 1024
+"""Of one answer that names what is stored of an upload: two milliseconds of the one thread that asks the database."""
+MOST_GAPS: Final = 1000
+"""Ranges that are missing of a draft: each request reads all of them, and one that brings parts writes them. Clients
+send the lowest parts first, so they make a few; more are a hole before each part."""
 FINISHED_DAYS: Final = 7
 
 # Statements that every upload runs, built once: building one costs more than running it.
@@ -227,6 +230,14 @@ def check_organisations(connection: Connection, header: Header, known: set[bytes
         raise Refusal("unknown-organisation")
 
 
+def must_be_few(before: Sequence[Range], missing: Sequence[Range]) -> None:
+    """Refusal ``malformed`` when a run would leave more gaps than a draft may have."""
+    if len(missing) > max(MOST_GAPS, len(before)):
+        raise Refusal(
+            "malformed", "These parts lie apart from all others; send the lowest ones that are missing first."
+        )
+
+
 def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str) -> Change:
     """Note the parts of a durable blob, if all of them are new: what a blob holds is what its rows count.
 
@@ -238,7 +249,8 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
         blob: the name of the blob that has those that were missing when they came.
 
     Raises:
-        Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before.
+        Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before; ``malformed``: it would
+            leave too many gaps.
     """
     draft = find(connection, token)
     if draft is None:
@@ -249,6 +261,7 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
     added, missing = ranges.common(draft.missing, written)
     if not added or added != written:
         return Change(state_of(draft), used=False, still_new=added)
+    must_be_few(draft.missing, missing)
     skip = 0
     for start, size in added:
         at = start - first

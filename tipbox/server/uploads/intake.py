@@ -209,14 +209,16 @@ class Intake:
 
         Raises:
             Malformed: parts cannot have this length.
-            Refusal: ``no-draft``, ``part-differs``, ``full``; ``slow-down``: the parts that came whole are kept.
+            Refusal: ``no-draft``, ``part-differs``, ``full``; ``malformed``: too many gaps.
+            Refusal: ``slow-down``: the parts that came whole are kept.
             Cut: the connection broke; the same.
         """
         draft = self._store.read(lambda connection: drafts.find(connection, token))
         if draft is None:
             return drafts.STORED
         sizes = run_sizes(draft, first, length)
-        new, _ = ranges.split(draft.missing, first, len(sizes))
+        new, missing = ranges.split(draft.missing, first, len(sizes))
+        drafts.must_be_few(draft.missing, missing)
         # Drafts were admitted when they were opened; the disk may have filled up since. A repeat needs no room.
         self._leave_room(sum(drafts.run_size(draft.body_size, *span) for span in new))
         incoming: IncomingBlob = self._threads.disk(self._blobs.create) if new else NoBlob()

@@ -21,6 +21,7 @@ from flask import Flask, Response, jsonify, request
 from sqlalchemy import Engine
 
 from tipbox.errors import TipboxError
+from tipbox.formats.base.limits import KIB
 from tipbox.formats.manifest import check_organisation_name
 from tipbox.server.bundles import kept_exports
 from tipbox.server.bundles.delivery import MAX_DELIVERY, Deliveries, Room
@@ -43,6 +44,10 @@ _BLOCK: Final = 2
 """Parts of a volume that are made at a time, and that each reader holds who reads nothing."""
 MOST_READERS: Final = 128
 """Volumes that a worker serves at a time: half a megabyte each, and five times that from S3."""
+LONGEST_RANGE: Final = 64
+"""Characters of the header ``Range``."""
+LEAST_RANGE: Final = 64 * KIB
+"""Bytes that a range has, or it goes to the end: to find a volume costs as much as to make so many of it."""
 _BUSY: Final = N_("Other couriers are fetching volumes; go on with this one in a few minutes.")
 Volumes = WeakValueDictionary[tuple[str, str], PreparedVolume]
 _VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
@@ -109,7 +114,10 @@ def create_courier_app(
     def volume(organisation: str, name: str) -> Response:
         if not _VOLUME.fullmatch(name):
             raise Refusal("not-found")
-        prepared = threads.disk(_prepared, server, check_organisation_name(organisation), name, read)
+        _check_range()
+        # One at a time: for each byte that is asked for, all that a volume holds is looked for.
+        with threads.alone(b"volume"):
+            prepared = threads.disk(_prepared, server, check_organisation_name(organisation), name, read)
         size = prepared.sealed.size
         begin, end = _range(size)
         answer = Response(mimetype="application/octet-stream")
@@ -169,6 +177,13 @@ def _names(worker: WorkerServer) -> list[str]:
         return sorted(member.manifest.organisation for member in server.store.read(in_force))
 
 
+def _check_range() -> None:
+    """Refusal ``malformed`` when more than one range is asked for, before they are looked at."""
+    written = request.headers.get("Range", "")
+    if len(written) > LONGEST_RANGE or "," in written:
+        raise Refusal("malformed", "A volume is given in one range at a time.")
+
+
 def _range(size: int) -> tuple[int, int]:
     """The bytes that are asked for."""
     if request.range is None:
@@ -176,7 +191,10 @@ def _range(size: int) -> tuple[int, int]:
     found = request.range.range_for_length(size)
     if found is None or found[1] is None:
         raise Refusal("malformed", "The volume does not have this range.")
-    return found[0], found[1]
+    begin, end = found
+    if end < size and end - begin < LEAST_RANGE:
+        raise Refusal("malformed", "A range has 65,536 bytes, or goes to the end of the volume.")
+    return begin, end
 
 
 def _read(threads: Threads, worker: WorkerServer, prepared: PreparedVolume, begin: int, end: int) -> Iterator[bytes]:
