@@ -32,6 +32,7 @@ from tipbox.server.process.bodies import Body
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.process.gevent_patch import patch
+from tipbox.server.process.heads import RECEIVE, Unreader
 from tipbox.server.web.headers import HEADERS
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, LONGEST_WINDOW, WIPE
 
@@ -48,7 +49,6 @@ SMALL_REST: Final = 128 * KIB
 """After an early refusal: a rest of the body that is passed over, so that the connection can be kept."""
 WIPE_SECONDS: Final = 2
 """After refusing what should never have come: how long the answer may be read; nothing more is received."""
-RECEIVE: Final = 64 * KIB
 JOINED: Final = 16 * KIB
 """Bytes of a body that are copied behind the head of an answer; of what is longer, a slow reader holds no copy."""
 FORGET_SECONDS: Final = 5
@@ -201,8 +201,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 # Answers leave in one piece: to wait for more of them only delays them.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             parser = RequestParser(self.cfg, client, addr)
-            # gunicorn would read up to a megabyte at a time: too much, with thousands of slow connections.
-            parser.unreader.max_body_chunk = RECEIVE
+            parser.unreader = Unreader(client)
+            parser.unreader.begin_head()
             served = self.listeners[self._name(listener)]
             # False: the timeout ends the block and raises nothing.
             with gevent.Timeout(HEAD_SECONDS, False):
@@ -248,6 +248,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 with gevent.Timeout(timeout, False):
                     self._turn(connection, share, parser)
                     request = next(parser)
+                    parser.unreader.end_head()
                 if request is None:
                     return
                 connection.idle = False
@@ -270,6 +271,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if not parser.finish_body():  # what is left of the request before
             raise StopIteration
         parser.mesg = None
+        parser.unreader.begin_head()
         if not parser.unreader.buf.getbuffer().nbytes:
             parser.unreader.unread(_more(parser.unreader))
         share.enter()
