@@ -22,6 +22,8 @@ from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, p
 AGAIN: Final = 20.0
 """Seconds for which an opening that was dropped from its queue does not come back: whoever has many proofs and asks
 without end would otherwise have all others dropped, however long they have waited."""
+ABSENT: Final = PATIENCE + 2 * AGAIN
+"""Seconds after which one that did not ask again has waited for nothing; clients ask again within half a minute."""
 _MOST_DROPPED: Final = 10_000
 """Openings that are remembered for that, by the hash of their token; then the first of them is forgotten."""
 POLL: Final = 0.1
@@ -90,6 +92,8 @@ class Gate:
         self._threads = threads
         self._letters, self._long, self._files = Queue(), Queue(), Queue()
         self._dropped: dict[bytes, float] = {}
+        self._asked: dict[bytes, tuple[float, float]] = {}
+        """When the proof of a token was first shown, and when last, while it waits for a place."""
 
     def forget(self) -> None:
         """Drop what has had its time."""
@@ -97,6 +101,7 @@ class Gate:
         self._tolls.forget()
         now = self._now()
         self._dropped = {token: second for token, second in self._dropped.items() if now - second < AGAIN}
+        self._asked = {token: when for token, when in self._asked.items() if now - when[1] < ABSENT}
 
     def to_json(self, room: int) -> dict[str, Any]:
         """What ``GET /api/toll`` answers; ``room``: bytes of disk that texts may still take."""
@@ -141,12 +146,15 @@ class Gate:
                 if effort < price:
                     raise Refusal("toll", state=self.to_json(room) | {"price": price})
                 circuit, enter = payment.circuit or token.hex(), partial(self.buckets.take, charge, room)
-                self._enter(charge, token, Place(effort, circuit, enter, charge.takes))
+                since = self._since(token) if price else 0.0
+                self._enter(charge, token, Place(effort, circuit, enter, charge.takes, since))
                 admission.effort = toll.class_of(effort)
                 try:
                     yield admission
                 finally:
-                    if not admission.used:
+                    if admission.used:
+                        self._asked.pop(token, None)
+                    else:
                         self.buckets.give_back(charge)
         finally:
             if has_left and not admission.used:
@@ -160,6 +168,17 @@ class Gate:
             # By the byte: else one announcement would keep others' files out for a day, for a minute of a phone.
             return price and toll.rung(price * self.buckets.dear(charge))
         return price_of(long if charge.long_bytes else letters)
+
+    def _since(self, token: bytes) -> float:
+        """When the proof of a token was first shown: who did not go on asking since then begins anew."""
+        now = self._now()
+        first, last = self._asked.pop(token, (now, now))
+        if now - last >= ABSENT:
+            first = now
+        if len(self._asked) >= _MOST_DROPPED:
+            del self._asked[next(iter(self._asked))]
+        self._asked[token] = first, now
+        return first
 
     def _enter(self, charge: Charge, token: bytes, place: Place) -> None:
         """Take what it takes, or wait for it."""

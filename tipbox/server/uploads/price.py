@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import ge
 from typing import Any, Final
@@ -27,6 +27,9 @@ _LOOK: Final = 0.05
 """Seconds between two looks at the buckets, however many wait."""
 LOT: Final = 5
 """One in this many places goes by lot among the circuits that wait: nobody is outbid for good."""
+_CHANCES: Final = 3
+"""A circuit has as many chances in the lot as this power of the seconds that it has waited. With one chance each, those
+that come and are dropped all the time had most of them between them, and a source lost its own by being dropped."""
 
 
 def price_of(fill: float) -> int:
@@ -115,6 +118,8 @@ class Place:
     """Takes what it takes of the buckets; whether there was enough."""
     takes: tuple[int, ...] = ()
     """How much that is of each bucket."""
+    since: float = 0.0
+    """The second when its proof was first shown: who was dropped, or waited in vain, goes on waiting from then."""
     entered: bool = False
     dropped: bool = False
 
@@ -155,7 +160,7 @@ class Queue:
             return
         while self._waiting:
             by_lot = self._served % LOT == LOT - 1
-            order = self._lot() if by_lot else self._ranked()
+            order = self._lot(now) if by_lot else self._ranked()
             place = self._first(order)
             if place is None:
                 self._looked = now
@@ -165,7 +170,7 @@ class Queue:
             self._served += 1
 
     @staticmethod
-    def _first(order: list[Place]) -> Place | None:
+    def _first(order: Iterable[Place]) -> Place | None:
         """Who enters: the first that finds room, so that large ones ahead hold up no small one behind them."""
         refused: list[tuple[int, ...]] = []
         for place in order:
@@ -181,13 +186,17 @@ class Queue:
         """Highest effort first, and who came first before the others (sorting is stable)."""
         return sorted(self._waiting, key=lambda place: -place.effort)
 
-    def _lot(self) -> list[Place]:
-        """The best of each circuit, in an order that nobody can choose."""
-        best = [*self._by_circuit().values()]
-        drawn = []
-        while best:
-            drawn.append(best.pop(self._draw(len(best)))[0])
-        return drawn
+    def _lot(self, now: float) -> Iterator[Place]:
+        """Of each circuit the one that has waited longest, drawn one after the other: the longer, the likelier."""
+        oldest = [min(places, key=lambda place: place.since) for places in self._by_circuit().values()]
+        chances = [(1 + max(0, int(now - place.since))) ** _CHANCES for place in oldest]
+        while oldest:
+            drawn, number = self._draw(sum(chances)), 0
+            while drawn >= chances[number]:
+                drawn -= chances[number]
+                number += 1
+            chances.pop(number)
+            yield oldest.pop(number)
 
     def _by_circuit(self) -> dict[str, list[Place]]:
         found: dict[str, list[Place]] = {}
@@ -196,6 +205,13 @@ class Queue:
         return found
 
     def _superfluous(self) -> Place:
-        """The worst of the circuit that has most; when each has one, any: by effort it would be outbid for good."""
+        """The worst of the circuit that has most; when each has one, any of the half that has waited less.
+
+        By effort a source would be outbid for good, and whoever fills the queue anew could have all others dropped.
+        """
         most = max(self._by_circuit().values(), key=len)
-        return most[-1] if len(most) > 1 else self._waiting[self._draw(len(self._waiting))]
+        if len(most) > 1:
+            return most[-1]
+        middle = sorted(place.since for place in self._waiting)[len(self._waiting) // 2]
+        late = [place for place in self._waiting if place.since >= middle]
+        return late[self._draw(len(late))]
