@@ -68,7 +68,7 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
 
-faults: setup $(VENV)/.stamp-test  ## the desk cut short at every durable write, of which make test takes a sample; takes an hour
+faults: setup $(VENV)/.stamp-test  ## the desk cut short at every durable write, of which make test takes a sample; prints at how many
 	tests/apt.sh
 	TIPBOX_EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py --timeout 7200 $(ARGS)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from desk.conftest import CutShort
 from support.commands import Run
 from support.desk import (
     PASSWORD,
@@ -25,6 +25,7 @@ from support.desk import (
     seal_tip,
     stored,
 )
+from support.killed import Ending
 from tipbox.desk import replies, tips
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy, VaultDamaged
@@ -330,51 +331,101 @@ def test_a_damaged_copy_is_told_and_left(desk: Desk, there: Path) -> None:
 
 # --- cut short --------------------------------------------------------------------------------------------------------
 
-CALLS = ("fsync", "fdatasync", "rename", "unlink")
-STRACE = ("strace", "-f", "-qq", "-o")
+ENDINGS = pytest.mark.parametrize("ending", Ending, ids=lambda ending: ending.value)
 
 
-@pytest.mark.parametrize("ending", ["signal=SIGKILL", "error=ENOSPC", "error=EIO"])
-def test_cut_short_at_any_durable_write_it_leaves_the_last_whole_copy(
-    made_today: Desks, secret: Path, tmp_path: Path, ending: str
-) -> None:
-    """A kill, a full disk, a stick that is pulled: at a sample of the calls that make something durable."""
-    desks, server, today = made_today.copy(tmp_path / "desks"), Exporter(), days.today()
-    desk, start = desks.desks[1], tmp_path / "start"
-    first, later = (seal_tip(desks.manifests, files=[("a", CONTENT)], today=today) for _ in range(2))
+@dataclass
+class Scene:
+    """A desk with a tip that its second copy has, and one that it lacks; a Bundle with a third."""
+
+    made: Desks
+    folder: Path
+    first: Envelope
+    later: Envelope
+    third: Envelope
+    server: Exporter
+    bundle: Path
+
+    @property
+    def copy(self) -> Path:
+        return self.folder / "cut" / "copy"
+
+    def fresh(self) -> Desk:
+        """The desk as it was at the start, with its copy in the place that it remembers."""
+        shutil.rmtree(self.folder / "cut", ignore_errors=True)
+        shutil.copytree(self.folder / "start", self.folder / "cut")
+        return Desk(self.folder / "cut" / "desks" / "kibhr", self.made.desks[1].manifest)
+
+
+@pytest.fixture
+def scene(made_today: Desks, tmp_path: Path) -> Scene:
+    today, server = days.today(), Exporter()
+    desks = made_today.copy(tmp_path / "cut" / "desks")
+    desk = desks.desks[1]
+    first, later, third = (seal_tip(desks.manifests, files=[("a", CONTENT)], today=today) for _ in range(3))
     desk.take(server.export(tmp_path / "1", desk.manifest, [first], day=today), copies=False, today=today)
-    copied(desk, start / "copy")
+    copied(desk, tmp_path / "cut" / "copy")
     desk.take(server.export(tmp_path / "2", desk.manifest, [later], day=today), copies=False, today=today)
-    shutil.copytree(desk.vault, start / "vault")
+    (tmp_path / "cut").rename(tmp_path / "start")
+    bundle = server.export(tmp_path / "3", desk.manifest, [third], day=today)
+    return Scene(made_today, tmp_path, first, later, third, server, bundle)
 
-    def arguments(folder: Path) -> list[str | Path]:
-        shutil.copytree(start, folder)
-        tipbox = Path(sys.executable).with_name("tipbox")
-        options = ("--vault", folder / "vault", "--passphrase-file", secret, "--to", folder / "copy")
-        return [tipbox, "desk", "copy", *options]
 
-    log = tmp_path / "log"
-    trace = [*STRACE, log, "-e", f"trace={','.join(CALLS)}", *arguments(tmp_path / "undisturbed")]
-    subprocess.run(trace, check=True, stdout=subprocess.DEVNULL)
-    names = [line.split(maxsplit=1)[1].partition("(")[0] for line in log.read_text().splitlines() if "(" in line]
-    points = [(call, number + 1) for call in CALLS for number in range(names.count(call))]
-    assert len(points) > 8, points
-    step = 1 if ending == "signal=SIGKILL" or "TIPBOX_EVERY_POINT" in os.environ else 3
-    for number, (call, when) in enumerate(points[::step]):
-        folder = tmp_path / f"cut{number}"
-        inject = ["-e", f"trace={call}", "-e", f"inject={call}:{ending}:when={when}"]
-        cut = subprocess.run(
-            [*STRACE, "/dev/null", *inject, *arguments(folder)], check=False, capture_output=True, text=True
-        )
-        assert b"Traceback" not in cut.stderr.encode()
-        holds(folder / "copy", desk, {first.id.hex()})
-        twin = Desk(folder / "vault", desk.manifest)
-        copied(twin, folder / "copy")
-        holds(folder / "copy", desk, {first.id.hex(), later.id.hex()})
-        left = {path.name for path in (folder / "copy").iterdir()} - {KEY_FILE, LOCK_FILE, STORE_FILE}
-        assert left == {"tips", "replies", INCOMING}
-        assert len(list((folder / "copy" / TIPS).iterdir())) == 2
-        shutil.rmtree(folder)
+def options(scene: Scene, secret: Path) -> tuple[str | Path, ...]:
+    return ("--vault", scene.fresh().vault, "--passphrase-file", secret)
+
+
+def left_whole(scene: Scene, copy: Path, wanted: set[str]) -> None:
+    """A copy holds these tips and nothing that was being written."""
+    holds(copy, Desk(copy, scene.made.desks[1].manifest), wanted)
+    left = {path.name for path in copy.iterdir()} - {KEY_FILE, LOCK_FILE, STORE_FILE}
+    assert left == {"tips", "replies", INCOMING}
+    assert len(list((copy / TIPS).iterdir())) == len(wanted)
+
+
+def acknowledged_is_in(scene: Scene, copy: Path, desk: Desk) -> None:
+    """A vault that is opened from the copy has all that the next outbox acknowledges."""
+    sure = acknowledged(scene.server, desk, scene.folder / "box", today=days.today())
+    holds(copy, desk, {ident.hex() for ident in sure})
+
+
+@ENDINGS
+def test_cut_short_at_durable_writes_it_leaves_the_last_whole_copy(
+    scene: Scene, cut_short: CutShort, secret: Path, ending: Ending
+) -> None:
+    both = {scene.first.id.hex(), scene.later.id.hex()}
+    for desk, ended in cut_short(scene.fresh, ending, "desk", "copy", *options(scene, secret), "--to", scene.copy):
+        holds(scene.copy, desk, both if ended.code == 0 else {scene.first.id.hex()})
+        acknowledged_is_in(scene, scene.copy, desk)
+        copied(desk, scene.copy)
+        left_whole(scene, scene.copy, both)
+
+
+@ENDINGS
+def test_a_first_copy_cut_short_at_durable_writes_is_begun_again(
+    scene: Scene, cut_short: CutShort, secret: Path, ending: Ending
+) -> None:
+    both, to = {scene.first.id.hex(), scene.later.id.hex()}, scene.folder / "cut" / "disk" / "new"
+    for desk, ended in cut_short(scene.fresh, ending, "desk", "copy", *options(scene, secret), "--to", to):
+        with desk.open() as vault:
+            known = SecondCopy.find(vault)
+        assert known is not None
+        if ended.code == 0 or known.path == str(to):  # what is remembered is whole
+            holds(to, desk, both)
+        acknowledged_is_in(scene, Path(known.path), desk)
+        copied(desk, to)
+        left_whole(scene, to, both)
+
+
+@ENDINGS
+def test_an_import_that_renews_the_copy_cut_short_acknowledges_nothing_that_the_copy_lacks(
+    scene: Scene, cut_short: CutShort, secret: Path, ending: Ending
+) -> None:
+    for desk, _ in cut_short(scene.fresh, ending, "desk", "import", *options(scene, secret), scene.bundle):
+        acknowledged_is_in(scene, scene.copy, desk)
+        assert desk.take(scene.bundle, copies=False, today=days.today()).problems == []
+        copied(desk, scene.copy)
+        left_whole(scene, scene.copy, {tip.id.hex() for tip in (scene.first, scene.later, scene.third)})
 
 
 @pytest.mark.parametrize("names", [(), (STORE_FILE,), (KEY_FILE, STORE_FILE), (KEY_FILE, STORE_FILE, LOCK_FILE)])
