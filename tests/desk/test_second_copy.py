@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from desk.conftest import CutShort
+from desk.conftest import EVERY_POINT, CutShort
 from support.commands import Run
 from support.desk import (
     PASSWORD,
@@ -25,7 +25,7 @@ from support.desk import (
     seal_tip,
     stored,
 )
-from support.killed import Ending
+from support.killed import Ending, away, pulled_out
 from tipbox.desk import replies, tips
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy, VaultDamaged
@@ -426,6 +426,34 @@ def test_an_import_that_renews_the_copy_cut_short_acknowledges_nothing_that_the_
         assert desk.take(scene.bundle, copies=False, today=days.today()).problems == []
         copied(desk, scene.copy)
         left_whole(scene, scene.copy, {tip.id.hex() for tip in (scene.first, scene.later, scene.third)})
+
+
+@pytest.mark.parametrize("command", ["copy", "import"])
+def test_a_copy_s_disk_that_is_pulled_out_leaves_the_last_whole_copy_on_it(
+    scene: Scene, secret: Path, record_property: Callable[[str, object], None], command: str
+) -> None:
+    """Whatever is touched next is not there, and nothing that is written in its place is taken for a copy."""
+    words = (
+        "desk",
+        command,
+        *options(scene, secret),
+        *(("--to", scene.copy) if command == "copy" else (scene.bundle,)),
+    )
+    _, count = pulled_out(scene.copy, 0, *words)
+    places = range(1, count + 1) if EVERY_POINT else range(1, count + 1, count // 6)
+    for number in places:
+        desk = scene.fresh()
+        ended, _ = pulled_out(scene.copy, number, *words)
+        assert ended.code in (0, 3, 5), ended
+        assert "this is a bug" not in ended.said
+        acknowledged_is_in(scene, away(scene.copy), desk)
+        with pytest.raises(NotFound, match="plug that disk in"):
+            copied(desk, scene.copy)
+        shutil.rmtree(scene.copy)
+        away(scene.copy).rename(scene.copy)
+        copied(desk, scene.copy)
+        holds(scene.copy, desk, {scene.first.id.hex(), scene.later.id.hex()})
+    record_property("cut short", [Ending.PULLED.value, len(places)])
 
 
 @pytest.mark.parametrize("names", [(), (STORE_FILE,), (KEY_FILE, STORE_FILE), (KEY_FILE, STORE_FILE, LOCK_FILE)])

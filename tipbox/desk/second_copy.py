@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy
@@ -101,7 +101,7 @@ def copy_vault(
 
     Raises:
         AlreadyThere: the folder holds something else.
-        NotFound: the copy that is remembered is not where it was: a disk that is not plugged in.
+        NotFound: the copy that is remembered is not where it was, or not any more: its disk is not plugged in.
         OtherCopy: it holds what this vault lacks.
         VaultDamaged: the copy that is there is damaged.
         Usage: it is this vault, or one lies in the other.
@@ -109,33 +109,75 @@ def copy_vault(
     to = to.absolute()
     _check_place(vault, to)
     known = SecondCopy.find(vault)
-    if known is not None and Path(known.path) == to and not (to / KEY_FILE).is_file():
-        # Else a copy would come to lie where that disk is put, on the vault's own one, and be called a second one.
-        raise NotFound(
-            f"copying the vault: its second copy is not at {to}; plug that disk in, or name a new folder if it is lost"
-        )
-    to.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in _FOLDERS:
-        (to / folder).mkdir(mode=0o700, exist_ok=True)
-    twin = vault.beside(to)
-    if not (to / LOCK_FILE).exists():
-        write_file(to / LOCK_FILE, b"")
-    with closing(twin):
+    remembered = known is not None and Path(known.path) == to
+    if not remembered:
+        to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _Place(to) as place, closing(vault.beside(to)) as twin:
+        new = not place.has(KEY_FILE)
+        if new and remembered:
+            # Else a copy would come to lie where that disk is put, on the vault's own one, and be called a second one.
+            raise place.away()
+        for folder in _FOLDERS:
+            (to / folder).mkdir(mode=0o700, exist_ok=True)
+        if not (to / LOCK_FILE).exists():
+            write_file(to / LOCK_FILE, b"")
+        place.check()
         twin.lock()  # nobody works on the copy meanwhile
         if (to / STORE_FILE).is_file():
             _check_older(vault, twin)
         done, safe = _copy_files(vault, twin, progress, every=every)
-        _copy_store(vault, twin)
-        if not (to / KEY_FILE).exists():  # last: a folder without it is no vault
+        _copy_store(vault, twin, place)
+        if new:  # last: a folder without it is no vault
+            place.check()
             write_file(to / KEY_FILE, (vault.path / KEY_FILE).read_bytes())
             fsync_folder(to.parent)
         _sweep(vault, twin)
+        place.check()
     changes = vault.changes()
     with vault.transaction():
         SecondCopy(str(to), today, (changes + 1) % 2**32).save(vault)  # with this transaction itself
         done = replace(done, confirmed=_confirm(vault, safe))
         note(vault, "copy", after=f"{done.written} files written, {done.confirmed} confirmed")
         return done
+
+
+class _Place:
+    """The folder of a copy, held open: where its disk is pulled out, another folder has its name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise self.away() from None
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name in the folder that is held."""
+        try:
+            os.stat(name, dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def check(self) -> None:
+        """NotFound unless the folder is still the one that it was: nothing may be written in the place of a disk."""
+        with suppress(OSError):
+            if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
+                return
+        raise self.away()
+
+    def away(self) -> NotFound:
+        """The error when its disk is not plugged in."""
+        return NotFound(
+            f"copying the vault: its second copy is not at {self._path}; plug that disk in, or name a new folder if it "
+            "is lost"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
 
 
 def on_same_disk(vault: Vault, to: Path) -> bool:
@@ -270,7 +312,7 @@ def _write(here: Path, there: Path, progress: Callable[[int], None]) -> None:
         os.posix_fadvise(out.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _copy_store(vault: Vault, twin: Vault) -> None:
+def _copy_store(vault: Vault, twin: Vault, place: _Place) -> None:
     """Write the store beside the one that is there, read it back, and rename it into its place."""
     temporary = twin.path / f".{random_bytes(8).hex()}{TEMPORARY_SUFFIX}"
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -279,6 +321,7 @@ def _copy_store(vault: Vault, twin: Vault) -> None:
         os.fsync(descriptor)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         twin.check_snapshot(temporary)
+        place.check()
         temporary.replace(twin.path / STORE_FILE)
         fsync_folder(twin.path)
     finally:
