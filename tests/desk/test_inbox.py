@@ -25,6 +25,7 @@ from support.desk import (
     opened,
     seal_tip,
 )
+from support.killed import say, traced
 from tipbox.desk import pinned_server, receive
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.importer import ImportOutcome
@@ -36,6 +37,7 @@ from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.records import Tip, Traffic
 from tipbox.desk.vault.vault import INCOMING, TIPS, Vault
 from tipbox.errors import TipboxError
+from tipbox.files.durable import write_file
 from tipbox.files.working import working_folder
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HEADER_FIXED, ID_SIZE, KEY_SIZE, SEAL_SIZE, SLOT_SIZE
@@ -543,6 +545,29 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(desks: Desks, desk:
     outcome = desk.take(tmp_path / "missing.tip", tmp_path / "x.tip")
     assert problems(outcome) == ["not-found"]
     assert outcome.counts == {"mine": 1}
+
+
+@pytest.mark.parametrize("place", ["round1", "round1/deeper", "round1/1.tip"])
+@pytest.mark.parametrize(
+    ("error", "advice"), [("EACCES", "chmod -R a+rX"), ("EPERM", "as root"), ("EIO", "another stick")]
+)
+def test_what_cannot_be_read_on_a_stick_is_named_and_the_rest_is_taken(
+    desks: Desks, desk: Desk, tmp_path: Path, *, place: str, error: str, advice: str
+) -> None:
+    """Folders of another user of another machine, for one: to say that there is nothing new would lose them."""
+    stick, secret = tmp_path / "stick", tmp_path / "secret"
+    write_file(secret, PASSWORD)
+    (stick / "round1" / "deeper").mkdir(parents=True)
+    for number, folder in enumerate(("", "round1", "round1/deeper")):
+        (stick / folder / f"{number}.tip").write_bytes(seal_tip(desks.manifests).data)
+    words = ("desk", "import", "--vault", desk.vault, "--passphrase-file", secret, stick)
+    ended = traced(
+        lambda: say(*words), "-o", "/dev/null", "-P", str(stick / place), "-e", f"inject=openat:error={error}"
+    )
+    assert (ended.code, place.rpartition("/")[2] in ended.said, advice in ended.said) == (8, True, True), ended
+    assert len(listed(desk)) == {"round1": 1, "round1/deeper": 2, "round1/1.tip": 2}[place]
+    assert traced(lambda: say(*words), "-o", "/dev/null", "-e", "trace=none").code == 0
+    assert len(listed(desk)) == 3
 
 
 def test_a_damaged_file_in_the_vault_is_an_error_that_shows_nothing(

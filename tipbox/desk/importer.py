@@ -8,9 +8,11 @@ became of it, so the acknowledgements of all desks are equal: they mean *carried
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -88,6 +90,7 @@ _MAX_REPORT: Final = 1 << 20
 _MAX_VOLUMES: Final = 10_000
 """Above this, missing volumes are not listed: the number is made up, and the list would fill the screen."""
 _SUFFIXES: Final = (".tip", ".bundle")
+_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM})
 _TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
 """What did not open for lack of a key: another copy of the key stick may have it."""
 _Dated = TypeVar("_Dated", bound=Tip | Copy)
@@ -257,8 +260,16 @@ class Importer:
                 what = TOO_LARGE_A_FILE.format(self._vault.path)
                 self.outcome.problems.append((source.path.name, InputRefused(what)))
                 return
-            problem = InputRefused(f"reading it failed ({error.strerror}); copy it again from another stick")
-            self.outcome.problems.append((source.path.name, problem))
+            self._cannot_read(error, source.path)
+
+    def _cannot_read(self, error: OSError, path: Path) -> None:
+        """A file or a folder that the system does not give: the rest goes on, and it is named."""
+        why = (
+            "you may not read it: it is another user's; run chmod -R a+rX on it where it was written, or here as root"
+            if error.errno in _NOT_ALLOWED
+            else f"reading it failed ({error.strerror}); copy it again from another stick"
+        )
+        self.outcome.problems.append((path.name, InputRefused(why)))
 
     def _confirm(self) -> None:
         """What is whole may be acknowledged: staff say that this copy is enough."""
@@ -289,10 +300,8 @@ class Importer:
     def _sources(self, paths: Iterable[Path]) -> Iterator[_InputFile]:
         for path in paths:
             if path.is_dir():
-                for found in sorted(path.rglob("*")):
-                    # A link on a stick could lead to any file of this machine.
-                    if found.is_file() and not found.is_symlink():
-                        yield _InputFile(found, named=False, expected=found.suffix.lower() in _SUFFIXES)
+                for found in _files_below(path, self._cannot_read):
+                    yield _InputFile(found, named=False, expected=found.suffix.lower() in _SUFFIXES)
             else:
                 yield _InputFile(path, named=True, expected=True)
 
@@ -655,11 +664,24 @@ def _is_stamped(head: Head, server: bytes) -> bool:
     return True
 
 
+def _files_below(folder: Path, cannot_read: Callable[[OSError, Path], None] = lambda *_: None) -> list[Path]:
+    """All files of a folder and of those in it, by name; what cannot be read is told, and never passed over unseen."""
+    found: list[Path] = []
+    for place, _, names in os.walk(folder, onerror=lambda error: cannot_read(error, Path(str(error.filename)))):
+        for path in (Path(place, name) for name in names):
+            try:
+                if stat.S_ISREG(path.lstat().st_mode):  # a link on a stick could lead to any file of this machine
+                    found.append(path)
+            except OSError as error:
+                cannot_read(error, path)
+    return sorted(found)
+
+
 def total_size(paths: Iterable[Path]) -> int:
-    """Bytes of all files that an import will read, for a progress bar."""
-    return sum(
-        file.stat().st_size
-        for path in paths
-        for file in (path.rglob("*") if path.is_dir() else [path])
-        if file.is_file()
-    )
+    """Bytes of all files that an import will read, as far as they can be read, for a progress bar."""
+    size = 0
+    for path in paths:
+        for file in _files_below(path) if path.is_dir() else [path]:
+            with suppress(OSError):
+                size += file.stat().st_size
+    return size
