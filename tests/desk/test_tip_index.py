@@ -301,3 +301,16 @@ def test_ninety_seven_tips_are_triaged_by_thirty_commands(made_today: Desks, run
     assert isinstance(mine, list)
     assert (len(mine), {tuple(row["tags"]) for row in mine}) == (35, {("square",)})
     assert commands <= 30
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, 2**63 - 1, 2**63, 10**30])
+@pytest.mark.parametrize("option", [("list", "--limit"), ("list", "--skip"), ("search", "--limit")])
+def test_no_number_is_too_large_to_be_understood(
+    desk: Desk, run: Run, tmp_path: Path, *, option: tuple[str, str], number: int
+) -> None:
+    secret = tmp_path / "secret"
+    write_file(secret, PASSWORD)
+    command, name = option
+    words = ("zelkova",) if command == "search" else ()
+    done = run("desk", command, "--vault", desk.vault, "--passphrase-file", secret, name, number, *words, "--json")
+    assert done.code == (0 if (name, number) == ("--skip", 0) else 2)

@@ -31,6 +31,8 @@ _BEGINS: Final = 80
 """Characters of a tip that are enough to know it by."""
 _STATES: Final = ("new", "opened", "answered", "closed")
 _FOUND: Final = 50
+_MOST: Final = 10_000_000
+"""Tips that one command lists, or leaves out: more than any vault holds."""
 _TYPED: Final = 1000
 """Characters of a line of input, above what a tag or a name has."""
 
@@ -43,8 +45,8 @@ _TYPED: Final = 1000
 @click.option("--person", metavar="P", help="Only tips of threads that are this person's; '' for those of nobody.")
 @click.option("--language", type=click.Choice(LANGUAGES), help="Only tips in this language, as it was detected.")
 @click.option("--spam/--no-spam", default=None, help="Only spam, or all but spam.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many.")
-@click.option("--skip", type=click.IntRange(0), default=0, metavar="N", help="Leave out so many from the start.")
+@click.option("--limit", type=click.IntRange(1, _MOST), metavar="N", help="At most so many.")
+@click.option("--skip", type=click.IntRange(0, _MOST), default=0, metavar="N", help="Leave out so many from the start.")
 @json_option
 @pass_terminal
 def list_(
@@ -76,7 +78,7 @@ def list_(
 @vault_option
 @passphrase_option
 @click.option(
-    "--limit", type=click.IntRange(1), default=_FOUND, show_default=True, metavar="N", help="At most so many."
+    "--limit", type=click.IntRange(1, _MOST), default=_FOUND, show_default=True, metavar="N", help="At most so many."
 )
 @click.argument("words", nargs=-1)
 @json_option
