@@ -21,7 +21,7 @@ from typing import ClassVar, Final, NoReturn
 import click
 
 from tipbox import __version__
-from tipbox.commands.terminal import Terminal
+from tipbox.commands.terminal import OutputLost, Terminal, say_beside
 from tipbox.errors import (
     NO_ROOM,
     TOO_LARGE_A_FILE,
@@ -31,6 +31,7 @@ from tipbox.errors import (
     InputRefused,
     NotFound,
     NotInstalled,
+    PartlyDone,
     TipboxError,
     Usage,
 )
@@ -121,6 +122,11 @@ def _file_of(error: OSError) -> str:
 
 def _as_system_error(error: OSError) -> TipboxError:
     name = _file_of(error)
+    if isinstance(error, OutputLost):
+        return PartlyDone(
+            f"showing the result: standard output takes nothing ({error.strerror}), and what was asked for may be done "
+            "all the same; look before you run the command again"
+        )
     if error.errno in NO_ROOM:
         return Full("writing: the disk is full; make room and run the command again")
     if error.errno == errno.EFBIG:
@@ -142,10 +148,10 @@ def run(arguments: Sequence[str]) -> int:
         # standalone_mode: click would print errors in its own form and exit by itself.
         code = tipbox.main(args=options, prog_name="tipbox", standalone_mode=False, obj=terminal)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("tipbox: stopped", err=True)
+        say_beside("tipbox: stopped")
         return Exit.STOPPED
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        say_beside(error.format_message())
         return Exit.USAGE
     except BrokenPipeError:
         # Nobody reads any more (``| head``). Python flushes stdout as it ends, which would fail once again.
@@ -182,10 +188,20 @@ def _pass_over(_signal: int, _frame: FrameType | None) -> None:
     """Not SIG_IGN, which a process that is started meanwhile would inherit."""
 
 
+def _hold_streams() -> None:
+    """Keep the numbers of streams that were closed: else a file of the vault gets one, and what is printed with it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # which takes the lowest number that is free
+
+
 def main() -> None:
     """Run the command of sys.argv and exit. Being asked to stop ends it as Ctrl-C does: nothing half-done is left."""
     try:
         _on_stopping(_stop)
+        _hold_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # an old locale lacks the characters of many names
@@ -193,7 +209,7 @@ def main() -> None:
         # While the interpreter itself ends, an exception would only be printed; the default is to end at once.
         _on_stopping(signal.SIG_DFL)
     except KeyboardInterrupt:  # before the command began, or while its end was reported; it comes only once
-        click.echo("tipbox: stopped", err=True)
+        say_beside("tipbox: stopped")
         code = Exit.STOPPED
         _on_stopping(signal.SIG_DFL)
     sys.exit(code)

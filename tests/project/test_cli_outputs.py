@@ -17,6 +17,7 @@ import pytest
 
 from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
 from tipbox import cli
+from tipbox.desk.custody.chain import check_chain
 from tipbox.files.durable import make_stick_folder, write_file
 from tipbox.formats.base import days
 from tipbox.server.process.run import prepare_server
@@ -168,6 +169,64 @@ def test_at_the_desk_too(desks: Desks, secret: Path, tmp_path: Path, name: str) 
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "o.bundle").exists()
     assert run("desk", *words[1:]) == 0
+
+
+# --- streams that take nothing ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["list", "reply", "tag", "outbox"])
+@pytest.mark.parametrize("json_", [True, False])
+def test_a_result_that_cannot_be_shown_is_told_as_that_and_not_as_a_full_disk(
+    desks: Desks, secret: Path, message: Path, tmp_path: Path, *, name: str, json_: bool
+) -> None:
+    """Who reads that there is no room runs the command again: a source would get two answers."""
+    desk, today = desks.desks[0], days.today()
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+    tip = seal_tip(desks.manifests, today=today)
+    bundle = Exporter().export(tmp_path / "kibhr-1-1.bundle", desk.manifest, [tip], day=today)
+    assert run("desk", "import", *options, bundle) == 0
+    more = {
+        "list": (),
+        "reply": (tip.id.hex(), "--message-file", message),
+        "tag": ("--add", "square", tip.id.hex()),
+        "outbox": ("--out", tmp_path / "o.bundle"),
+    }[name]
+    words = ("desk", name, *options, *more, *(("--json",) if json_ else ()))
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tipbox", *map(str, words)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (8, 1)
+    assert "may be done all the same; look before you run the command again" in done.stderr
+    with desk.open() as vault:
+        acts = [event.act for event in check_chain(vault).events]
+    assert acts.count({"reply": "answer", "list": "init"}.get(name, name)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("desk", "import", "--copies", "2"), 0),
+        (("desk", "nosuch"), 2),
+        (("desk", "list", "--json", "--state", "x"), 2),
+    ],
+)
+@pytest.mark.parametrize("stream", ["2>/dev/full", "2>&-"])
+def test_what_cannot_be_said_on_stderr_changes_no_exit_code(
+    desks: Desks, secret: Path, tmp_path: Path, *, stream: str, words: tuple[str, ...], code: int
+) -> None:
+    desk, today = desks.desks[0], days.today()
+    if "import" in words:  # with the remark that nothing is acknowledged yet
+        tip = seal_tip(desks.manifests, today=today)
+        bundle = Exporter().export(tmp_path / "kibhr-1-1.bundle", desk.manifest, [tip], day=today)
+        words = (*words, "--vault", str(desk.vault), "--passphrase-file", str(secret), str(bundle))
+    shell = ["/bin/sh", "-c", f'exec "$@" {stream}', "sh", sys.executable, "-m", "tipbox", *words]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout.startswith("1 opened")) == (code, code == 0)
 
 
 # --- locales ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
@@ -34,6 +34,32 @@ ASK: Final = Path("-")
 _T = TypeVar("_T")
 
 
+class OutputLost(OSError):
+    """Standard output does not take the result: what was asked for may be done all the same."""
+
+
+def say_beside(text: str) -> None:
+    """A line on stderr, when it takes one: how a command ends does not depend on who reads what it says beside."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # Python flushes it once more as it ends
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is at the other end; there is no stream where it was closed when the command began."""
+    return stream is not None and stream.isatty()
+
+
+def _show(text: str) -> None:
+    try:
+        click.echo(text)
+    except BrokenPipeError:  # nobody wants to read more of it
+        raise
+    except OSError as error:
+        raise OutputLost(error.errno, error.strerror) from error
+
+
 class Terminal:
     """The two streams of one run."""
 
@@ -44,43 +70,43 @@ class Terminal:
     def say(self, text: str) -> None:
         """A line of the result, for people."""
         if not self.json:
-            click.echo(text)
+            _show(text)
 
     def result(self, value: Any) -> None:
         """The result, for programs."""
         if self.json:
-            click.echo(ascii_json(value))
+            _show(ascii_json(value))
 
     def remark(self, text: str) -> None:
         """A line beside the result: a warning, a notice."""
         if self.json:
             self._held.append(text)
         else:
-            click.echo(f"tipbox: {text}", err=True)
+            say_beside(f"tipbox: {text}")
 
     @property
     def asks(self) -> bool:
         """Whether there is a person to ask: both streams are terminals. A script is never asked."""
-        return not self.json and sys.stdin.isatty() and sys.stdout.isatty()
+        return not self.json and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
 
     def finish(self) -> None:
         """The command is done: print what was held back."""
         for text in self._held:
-            click.echo(f"tipbox: {text}", err=True)
+            say_beside(f"tipbox: {text}")
         self._held.clear()
 
     def error(self, error: TipboxError) -> None:
         """The one line of an error."""
         message = printable(" ".join(str(error).split()), 1000)
         if self.json:
-            click.echo(json.dumps({"error": error.code, "message": message}), err=True)
+            say_beside(json.dumps({"error": error.code, "message": message}))
         else:
-            click.echo(f"tipbox: {message}", err=True)
+            say_beside(f"tipbox: {message}")
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
         """A progress bar on a terminal, nothing elsewhere; yields what takes the number of bytes done since."""
-        if self.json or not sys.stderr.isatty():
+        if self.json or not _is_terminal(sys.stderr):
             yield lambda _: None
             return
         # Here, because it is slow to import and most runs show no bar.
@@ -108,7 +134,7 @@ class Terminal:
     @contextmanager
     def steps(self, total: int) -> Iterator[Callable[[int], None]]:
         """Progress of work that the server asks for: on a terminal a bar, elsewhere one remark."""
-        if self.json or not sys.stderr.isatty():
+        if self.json or not _is_terminal(sys.stderr):
             self.remark("many send now: the server asks for some seconds of work first")
             yield lambda _: None
             return
@@ -122,7 +148,7 @@ class Terminal:
 
     def agrees_to_work(self, effort: int) -> bool:
         """Ask whether to work for so many seconds of a phone; where nobody can answer, the answer is no."""
-        if self.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if self.json or not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
             return False
         return click.confirm(
             f"Very many send now. Sending now takes as much work as a phone does in {effort} seconds. Go on?", err=True
@@ -223,17 +249,17 @@ def unlisted(value: str | None, what: str, *, most: int) -> str:
     """
     if value not in (None, "-"):
         return str(value)
-    if sys.stdin.isatty():
+    if _is_terminal(sys.stdin):
         line: str = click.prompt(what, err=True)
         return line
     if value is None:
         raise Usage(f"asking for this: {what}: there is no terminal; give it as an option, or - for a line of input")
-    return sys.stdin.readline(most).strip()
+    return sys.stdin.readline(most).strip() if sys.stdin else ""
 
 
 def _ask(what: str) -> bytes:
     """A line that a person types unseen."""
-    if not sys.stdin.isatty():
+    if not _is_terminal(sys.stdin):
         raise Usage("asking for the passphrase: there is no terminal; name a file with --passphrase-file")
     line: str = click.prompt(what, hide_input=True, err=True)
     return line.encode(errors="surrogateescape")
