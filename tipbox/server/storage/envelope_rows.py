@@ -6,10 +6,10 @@ function here changes rows and sum in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, bindparam, delete, exists, insert, select, update
 
@@ -67,24 +67,16 @@ def is_new(connection: Connection, envelope: bytes) -> bool:
     return connection.execute(_FIND_ENVELOPE, {"envelope": envelope}).one_or_none() is None
 
 
-def store(connection: Connection, row: EnvelopeRow) -> None:
-    """Insert an Envelope that is new, and its slots."""
-    header = row.header
-    connection.execute(
-        _INSERT_ENVELOPE,
-        {
-            "id": row.end.id,
-            "hash": row.end.hash,
-            "trailer": row.end.trailer,
-            "effort": row.effort,
-            "day": row.day,
-            "seen_day": row.seen_day,
-            "body_size": header.body_size,
-            "blob": row.blob,
-            "header": header.encoded,
-            "letter": row.letter,
-        },
-    )
+def known(connection: Connection, envelopes: Collection[bytes]) -> set[bytes]:
+    """Which of these ids are stored."""
+    if len(envelopes) == 1:
+        return {envelope for envelope in envelopes if not is_new(connection, envelope)}
+    return set(connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes))).scalars())
+
+
+def store(connection: Connection, *rows: EnvelopeRow) -> None:
+    """Insert Envelopes that are new, and their slots."""
+    connection.execute(_INSERT_ENVELOPE, [_values(row) for row in rows])
     connection.execute(
         _INSERT_SLOTS,
         [
@@ -93,10 +85,27 @@ def store(connection: Connection, row: EnvelopeRow) -> None:
                 "organisation": slot.organisation,
                 "acknowledged": slot.organisation in row.acknowledged,
             }
-            for slot in header.slots
+            for row in rows
+            for slot in row.header.slots
         ],
     )
-    _count(connection, padding.sealed_body_size(header.body_size))
+    _count(connection, sum(padding.sealed_body_size(row.header.body_size) for row in rows))
+
+
+def _values(row: EnvelopeRow) -> dict[str, Any]:
+    header = row.header
+    return {
+        "id": row.end.id,
+        "hash": row.end.hash,
+        "trailer": row.end.trailer,
+        "effort": row.effort,
+        "day": row.day,
+        "seen_day": row.seen_day,
+        "body_size": header.body_size,
+        "blob": row.blob,
+        "header": header.encoded,
+        "letter": row.letter,
+    }
 
 
 def acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence[bytes]) -> Marking:

@@ -37,6 +37,9 @@ class Deletion:
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
+A = TypeVar("A")
+Together = Callable[[Connection, Sequence[A]], Sequence[Outcome]]
+"""Work for several at the same time: an outcome for each, in order. Who is refused has written nothing."""
 MOST_IDLE: Final = "30s"
 """For which PostgreSQL lets a transaction that holds the ledger stand still. Its host may be gone, of which nobody is
 told, and every writer waits for it; what work does between two statements takes milliseconds."""
@@ -49,11 +52,16 @@ DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
 
 @dataclass(frozen=True)
 class _Item:
-    """Work of one call: whether it ``writes``, and whether it ``erases`` what it deletes."""
+    """Work of one call: whether it ``writes``, and whether it ``erases`` what it deletes.
+
+    ``together``: the same work for several, each with its ``argument``.
+    """
 
     work: Work
     writes: bool = False
     erases: bool = False
+    together: Together[Any] | None = None
+    argument: Any = None
 
 
 class Store:
@@ -81,6 +89,20 @@ class Store:
             Full: the database's disk has no room; nothing of this transaction is kept.
         """
         return cast("T", self._result(self._call(_Item(work, writes=True, erases=erases))))
+
+    def write_together(self, together: Together[A], argument: A) -> Any:
+        """As ``write``, for work that costs hardly more for many than for one.
+
+        Where each statement is a way to another machine and back, those that wait at the same time share them.
+
+        Raises:
+            Full: the database's disk has no room; nothing of this transaction is kept.
+        """
+
+        def alone(connection: Connection) -> Any:
+            return self._result(together(connection, [argument])[0])
+
+        return self._result(self._call(_Item(alone, writes=True, together=together, argument=argument)))
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """``work`` that changes nothing."""
@@ -157,7 +179,7 @@ class Store:
 
     def _run(self, items: Sequence[_Item]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        writes = [(place, item.work) for place, item in enumerate(items) if item.writes]
+        writes = [(place, item) for place, item in enumerate(items) if item.writes]
         reads = [(place, item.work) for place, item in enumerate(items) if not item.writes]
         if writes:
             outcomes |= self._run_writes(writes)
@@ -178,20 +200,23 @@ class Store:
                     outcomes[place] = None, _translate(error)
         return outcomes
 
-    def _run_writes(self, writes: list[tuple[int, Work]]) -> dict[int, Outcome]:
+    def _run_writes(self, writes: list[tuple[int, _Item]]) -> dict[int, Outcome]:
         # Alone, it is its own transaction: what it wrote before it failed goes with it.
         if len(writes) == 1:
-            place, work = writes[0]
+            place, item = writes[0]
             try:
                 with self._transaction() as connection:
-                    value = work(connection)
+                    value = item.work(connection)
             except Exception as error:  # noqa: BLE001 (handed to the one who asked)
                 return {place: (None, _translate(error))}
             return {place: (value, None)}
         is_committing = False
         try:
             with self._transaction() as connection:
-                outcomes = {place: self._in_group(connection, work) for place, work in writes}
+                outcomes = self._run_together(connection, writes)
+                outcomes |= {
+                    place: self._in_group(connection, item.work) for place, item in writes if place not in outcomes
+                }
                 is_committing = True
         except (DBAPIError, _PartialWrite) as error:
             # PostgreSQL may have committed, and its answer was lost: work that is repeated would find its own effects,
@@ -223,6 +248,17 @@ class Store:
                 idle = func.set_config(_IDLE, MOST_IDLE, True)
                 connection.execute(select(idle, Ledger.id).with_for_update())
             yield connection
+
+    def _run_together(self, connection: Connection, writes: list[tuple[int, _Item]]) -> dict[int, Outcome]:
+        """Of those that can share their statements, the outcomes. SQLite has no way to save."""
+        outcomes: dict[int, Outcome] = {}
+        if self._sqlite:
+            return outcomes
+        for together in dict.fromkeys(item.together for _, item in writes if item.together is not None):
+            those = [(place, item.argument) for place, item in writes if item.together == together]
+            done = together(connection, [argument for _, argument in those])
+            outcomes |= {place: outcome for (place, _), outcome in zip(those, done, strict=True)}
+        return outcomes
 
     def _in_group(self, connection: Connection, work: Work) -> Outcome:
         """Work beside others in one transaction: what it wrote before it failed is not committed with theirs.

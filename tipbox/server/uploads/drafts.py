@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, exists, insert, literal, null, select, update
 
@@ -20,9 +21,10 @@ from tipbox.server.storage import envelope_rows
 from tipbox.server.storage.clock import Clock, tick
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.envelope_rows import EnvelopeRow
+from tipbox.server.storage.executors import Outcome
 from tipbox.server.storage.models import HASH, Draft, DraftLetter, FinishedToken, Organisation, Run
 from tipbox.server.uploads import ranges
-from tipbox.server.uploads.quota import admit
+from tipbox.server.uploads.quota import admit, count_in_day, must_be_above_floor
 from tipbox.server.uploads.ranges import Range
 
 LISTED_RANGES: Final = 100
@@ -41,6 +43,12 @@ _FIND: Final = (
     select(Draft.body_size, Draft.missing)
     .where(Draft.token == _TOKEN)
     .union_all(select(literal(-1, BigInteger), null()).where(exists().where(FinishedToken.token == _TOKEN)))
+)
+_TOKENS: Final = bindparam("tokens", type_=HASH, expanding=True)
+_BEGUN: Final = (
+    select(Draft.token)
+    .where(Draft.token.in_(_TOKENS))
+    .union_all(select(FinishedToken.token).where(FinishedToken.token.in_(_TOKENS)))
 )
 _INSERT_FINISHED: Final = insert(FinishedToken)
 _INSERT_DRAFT: Final = insert(Draft)
@@ -186,21 +194,88 @@ def open_draft(connection: Connection, opening: Opening, today: date, terms: Adm
     return Change(state_of(draft), used=False)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What ``open_draft`` is asked for, of an Envelope without a body."""
+
+    opening: Opening
+    today: date
+    terms: AdmissionTerms
+
+
+def open_texts(connection: Connection, asked: Sequence[Asked]) -> list[Outcome]:
+    """``open_draft`` for several Envelopes without a body: those that are new share their statements.
+
+    Outcomes: a Change, or the Refusal of ``open_draft``.
+    """
+    outcomes: dict[int, Outcome] = {}
+    # Of two under one token, the second finds the first.
+    places = {one.opening.token: place for place, one in reversed(list(enumerate(asked)))}
+    for token in _begun(connection, places.keys()):
+        del places[token]
+    for day in sorted({asked[place].today for place in places.values()}):
+        those = [place for place in places.values() if asked[place].today == day]
+        done = _store_texts(connection, [asked[place] for place in those], tick(connection, day))
+        outcomes |= dict(zip(those, done, strict=True))
+    for place, one in enumerate(asked):
+        if place not in outcomes:
+            outcomes[place] = _outcome(partial(open_draft, connection, one.opening, one.today, one.terms))
+    return [outcomes[place] for place in range(len(asked))]
+
+
+def _outcome(work: Callable[[], Any]) -> Outcome:
+    try:
+        return work(), None
+    except Refusal as error:
+        return None, error
+
+
+def _begun(connection: Connection, tokens: Collection[bytes]) -> set[bytes]:
+    """Which of these tokens have opened an upload."""
+    if len(tokens) == 1:
+        return {token for token in tokens if connection.execute(_FIND, {"token": token}).first() is not None}
+    return set(connection.execute(_BEGUN, {"tokens": list(tokens)}).scalars())
+
+
+def _store_texts(connection: Connection, asked: Sequence[Asked], clock: Clock) -> list[Outcome]:
+    """Store Envelopes without a body, each under a token that is new."""
+    outcomes = [_outcome(partial(_must_be_let_in, connection, one)) for one in asked]
+    taken = [one for one, (_, error) in zip(asked, outcomes, strict=True) if error is None]
+    if taken:
+        rows = {row.end.id: row for row in (_text_row(one, clock) for one in taken)}
+        # Each new token leaves a row: it is counted, whatever it brings.
+        count_in_day(connection, clock, [one.opening.header.letter_size for one in taken])
+        # One that came before under another token is not stored twice, and the answer does not show it.
+        if new := rows.keys() - envelope_rows.known(connection, rows.keys()):
+            envelope_rows.store(connection, *(rows[ident] for ident in new))
+        _note_finished(connection, clock, *(one.opening.token for one in taken))
+    return outcomes
+
+
+def _must_be_let_in(connection: Connection, one: Asked) -> Change:
+    """Refusal ``unknown-organisation`` or ``full``, before anything is written."""
+    check_organisations(connection, one.opening.header, one.terms.known)
+    must_be_above_floor(one.terms.disk)
+    return Change(STORED, used=True)
+
+
+def _text_row(one: Asked, clock: Clock) -> EnvelopeRow:
+    opening = one.opening
+    digest = EnvelopeHash(opening.header.encoded, opening.letter).digest()
+    end = End(digest, opening.trailer, envelope_id(digest, opening.trailer))
+    effort = one.terms.effort
+    return EnvelopeRow(end, clock.today, clock.days_seen, opening.header, opening.letter, None, effort=effort)
+
+
 def _open_new(connection: Connection, opening: Opening, today: date, terms: AdmissionTerms) -> Change:
     header = opening.header
+    if not header.body_size:
+        one = Asked(opening, today, terms)
+        _must_be_let_in(connection, one)
+        ((change, _),) = _store_texts(connection, [one], tick(connection, today))
+        return cast("Change", change)
     check_organisations(connection, header, terms.known)
     clock = tick(connection, today)
-    if not header.body_size:
-        digest = EnvelopeHash(header.encoded, opening.letter).digest()
-        end = End(digest, opening.trailer, envelope_id(digest, opening.trailer))
-        # Each new token leaves a row: it is admitted and counted, whatever it brings.
-        admit(connection, terms.quota, terms.disk, clock, 0, letter_size=header.letter_size)
-        # One that came before under another token is not stored twice, and the answer does not show it.
-        if envelope_rows.is_new(connection, end.id):
-            row = EnvelopeRow(end, clock.today, clock.days_seen, header, opening.letter, None, effort=terms.effort)
-            envelope_rows.store(connection, row)
-        _note_finished(connection, opening.token, clock)
-        return Change(STORED, used=True)
     gone = admit(connection, terms.quota, terms.disk, clock, header.body_size, letter_size=header.letter_size)
     missing = [(0, header.parts)]
     connection.execute(
@@ -397,7 +472,7 @@ def commit(connection: Connection, token: bytes, envelope: End, blob: str, today
     if used:
         row = EnvelopeRow(envelope, clock.today, clock.days_seen, Header.parse(header), letter, blob, effort=effort)
         envelope_rows.store(connection, row)
-    _note_finished(connection, token, clock)
+    _note_finished(connection, clock, token)
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
     delete_draft(connection, token)
     return Commit(used, blobs)
@@ -410,5 +485,6 @@ def delete_draft(connection: Connection, token: bytes) -> None:
     connection.execute(delete(Draft).where(Draft.token == token))
 
 
-def _note_finished(connection: Connection, token: bytes, clock: Clock) -> None:
-    connection.execute(_INSERT_FINISHED, {"token": token, "day": clock.today, "seen_day": clock.days_seen})
+def _note_finished(connection: Connection, clock: Clock, *tokens: bytes) -> None:
+    rows = [{"token": token, "day": clock.today, "seen_day": clock.days_seen} for token in tokens]
+    connection.execute(_INSERT_FINISHED, rows)

@@ -38,7 +38,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts, ranges, room
-from tipbox.server.uploads.drafts import AdmissionTerms, Change, DraftView, Opening, PartsReceived, State
+from tipbox.server.uploads.drafts import AdmissionTerms, Asked, Change, DraftView, Opening, PartsReceived, State
 from tipbox.server.uploads.finish import Ending, Upload, finish
 from tipbox.server.uploads.gate import Gate, Looks, Payment
 from tipbox.server.uploads.in_flight import InFlight, Share
@@ -158,11 +158,19 @@ class Intake:
                     self._make_room(disk, today, length)
                     disk = self._disk()
                 terms = AdmissionTerms(self._config.quota, disk, self._known, admission.effort)
-                change = self._store.write(lambda connection: drafts.open_draft(connection, opening, today, terms))
+                change = self._opened(Asked(opening, today, terms))
                 admission.used = change.used
                 if change.old_blobs:
                     self._threads.disk(self._blobs.delete, change.old_blobs)
         return change
+
+    def _opened(self, asked: Asked) -> Change:
+        if not asked.opening.header.body_size:
+            change: Change = self._store.write_together(drafts.open_texts, asked)
+            return change
+        return self._store.write(
+            partial(drafts.open_draft, opening=asked.opening, today=asked.today, terms=asked.terms)
+        )
 
     def _spool(self, length: int) -> IO[bytes]:
         """Where ``length`` bytes lie while they come."""

@@ -6,6 +6,7 @@ takes at most a quarter of what is left. What is stored is never touched by any 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
+    Integer,
     and_,
     bindparam,
     delete,
@@ -37,7 +39,7 @@ _COUNT: Final = (
     update(DayCount)
     .where(DayCount.day == bindparam("today", type_=Date()))
     .values(
-        letters=DayCount.letters + 1,
+        letters=DayCount.letters + bindparam("count", type_=Integer()),
         body_bytes=DayCount.body_bytes + bindparam("size", type_=BigInteger()),
         long_letter_bytes=DayCount.long_letter_bytes + bindparam("long", type_=BigInteger()),
     )
@@ -64,14 +66,26 @@ def admit(
     Returns:
         The blobs of drafts that gave way to it, to delete once this is committed.
     """
-    if disk.free < disk.floor:
-        raise Refusal("full")
+    must_be_above_floor(disk)
     size = padding.sealed_body_size(body_size)
     gone = _admit_body(connection, quota, disk, clock, size) if size else []
-    long = letter_size if letter_size > LONG_LETTER else 0
-    if not connection.execute(_COUNT, {"today": clock.today, "size": size, "long": long}).rowcount:
-        connection.execute(insert(DayCount).values(day=clock.today, letters=1, body_bytes=size, long_letter_bytes=long))
+    count_in_day(connection, clock, [letter_size], size)
     return gone
+
+
+def must_be_above_floor(disk: Disk) -> None:
+    """Refusal ``full`` when the disk has no room for anything: all that ``admit`` asks of a text."""
+    if disk.free < disk.floor:
+        raise Refusal("full")
+
+
+def count_in_day(connection: Connection, clock: Clock, letter_sizes: Sequence[int], size: int = 0) -> None:
+    """Count Envelopes of today by the sizes of their letters; ``size``: bytes of all their bodies."""
+    long = sum(letter_size for letter_size in letter_sizes if letter_size > LONG_LETTER)
+    letters = len(letter_sizes)
+    if not connection.execute(_COUNT, {"today": clock.today, "count": letters, "size": size, "long": long}).rowcount:
+        row = {"day": clock.today, "letters": letters, "body_bytes": size, "long_letter_bytes": long}
+        connection.execute(insert(DayCount), row)
 
 
 @dataclass(frozen=True)
@@ -106,8 +120,7 @@ def holdings(connection: Connection, clock: Clock) -> Holdings:
 
 def must_fit(quota: Quota, disk: Disk, held: Holdings, body_size: int) -> None:
     """Refusal ``full`` when ``admit`` would refuse it, whatever gave way: nobody shall work for that."""
-    if disk.free < disk.floor:
-        raise Refusal("full")
+    must_be_above_floor(disk)
     if size := padding.sealed_body_size(body_size):
         drafts = held.drafts if held.drafts.leave(quota, size) else held.lasting
         _must_fit(quota, disk, drafts, held.stored, size)
