@@ -14,6 +14,7 @@ from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of
+from tipbox.server.bundles import collected
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import Config
@@ -65,6 +66,20 @@ class Carrier:
 @pytest.fixture(name="carrier")
 def _carrier(server: Here) -> Carrier:
     return Carrier(server)
+
+
+def test_where_very_many_wait_the_day_is_left_to_a_later_delivery(
+    carrier: Carrier, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery does not look at all of them."""
+    monkeypatch.setattr(collected, "MOST", 1)
+    one = organisations[0]
+    sent = [carrier.received(ago(5), one) for _ in range(3)]
+
+    carrier.acknowledge(one, sent[0])
+    assert carrier.day(one) is None
+    carrier.acknowledge(one, sent[1])
+    assert carrier.day(one) == ago(6)
 
 
 def test_it_is_the_day_before_the_oldest_that_waits(carrier: Carrier, organisations: list[Organisation]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from support.client import bearer
 from support.loopback import free_port, until
 from support.sealed import PART, Box, Organisation, envelope, inward, keys_folder, three
-from support.server import Server, running, start
+from support.server import Here, Server, running, start
 from support.services import S3_SECRET, new_database, new_prefix, s3_config
 from tipbox.errors import InputRefused, NetworkFailed, Usage
 from tipbox.formats.base import days
@@ -102,8 +102,12 @@ def _own_stores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch(server: Server, organisation: Organisation, out: Path) -> list[bytes]:
+    return fetch_here(server.home, organisation, out)
+
+
+def fetch_here(home: Path, organisation: Organisation, out: Path) -> list[bytes]:
     found = []
-    for path in write_volumes(server.home, organisation.name, out):
+    for path in write_volumes(home, organisation.name, out):
         bundle = organisation.read(path)
         found += [b"".join(bundle.read(item)) for item in bundle.items if item.entry.kind == "envelope"]
     return found
@@ -344,6 +348,29 @@ def test_drafts_expire_with_their_blobs(server: Server, organisations: list[Orga
         assert client.state(sent).error == (404, "no-draft")
     assert counted(server, Draft) == 0
     assert [finding.check for finding in check_server(server.home) if not finding.ok] == []
+
+
+@pytest.mark.usefixtures("own_stores")
+@pytest.mark.real_clock("S3 refuses what was signed at another time, and a server in Go cannot be told one")
+def test_no_start_and_no_export_asks_for_each_object(
+    s3: str, organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a million bodies, a request for each takes hours, and the list of all of them minutes."""
+    config = s3_config(s3, new_prefix())
+    made = {"url": config.url, "endpoint": s3, "access_key": "tipbox", "secret_key": S3_SECRET}
+    for name, value in made.items():
+        monkeypatch.setenv(f"TIPBOX_BLOBS_{name.upper()}", value)
+    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    server.upload(envelope(organisations, 1_000))
+    asked: list[str] = []
+    monkeypatch.setattr(S3Blobs, "size", lambda _, name: asked.append(name))
+    monkeypatch.setattr(S3Blobs, "sweep", lambda *_: asked.append("all"))
+
+    prepare_server(server.home, server.keys)
+    settle_server(server.home)
+    assert len(fetch_here(server.home, organisations[0], tmp_path / "out")) == 1
+    assert asked == []
+    server.close()
 
 
 @pytest.mark.usefixtures("own_stores")

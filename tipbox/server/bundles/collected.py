@@ -10,32 +10,43 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from time import monotonic
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.models import Envelope, Organisation, Slot
 from tipbox.server.storage.organisations import LOOK_AGAIN
 from tipbox.server.storage.transactions import Store
 
+MOST = 50_000
+"""Envelopes that still wait, which a delivery looks at; where there are more, the day is left to a later delivery."""
 _DAY = timedelta(days=1)
 
 
-def note_collected(connection: Connection, organisation: bytes, clock: Clock) -> None:
+def note_collected(store: Store, organisation: bytes, clock: Clock) -> None:
     """Note the last day for which everything with a slot of ``organisation`` is acknowledged."""
     # A wrong day would tell sources that tips were collected which were not.
     if clock.held:
         return
-    oldest: date | None = connection.execute(
-        select(func.min(Envelope.day))
+    waiting = (
+        select(Envelope.day)
         .join(Slot, Slot.envelope == Envelope.id)
         .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
-    ).scalar_one()
+        .limit(MOST + 1)
+        .subquery()
+    )
+    # Before the transaction: for what comes in between, today is not over.
+    count, oldest = store.read(
+        lambda connection: connection.execute(select(func.count(), func.min(waiting.c.day))).one()
+    )
+    if count > MOST:
+        return
     day = min(clock.today, oldest or clock.today) - _DAY
-    connection.execute(
+    note = (
         update(Organisation)
         .where(Organisation.id == organisation, or_(Organisation.collected.is_(None), Organisation.collected < day))
         .values(collected=day)
     )
+    store.write(lambda connection: connection.execute(note))
 
 
 class CollectedDays:

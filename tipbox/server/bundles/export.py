@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,10 +17,10 @@ from typing import Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from tipbox.errors import TOO_LARGE_A_FILE, Full, InputRefused, NotFound
+from tipbox.errors import TOO_LARGE_A_FILE, Full, InputRefused, NotFound, Truncated
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base import padding
-from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS
+from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS, MIB
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, BundleHeader, Head, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_write import Volume
@@ -38,12 +39,31 @@ from tipbox.server.storage.transactions import DISK_FULL
 _FIRST_ITEMS: Final = MAX_ITEMS - 1
 """Envelopes in a volume; one item is left for the report."""
 MOST_VOLUMES: Final = 1000
-MOST_ENVELOPES: Final = 2**16
-"""Of one export: what is kept of two (about 240 bytes an Envelope), and a third time in SQLite's log until that is
+MOST_ENVELOPES: Final = 2**17
+"""Of one export: what is kept of two (about 130 bytes an Envelope), and a third time in SQLite's log until that is
 emptied, fits below the floor of the disk."""
 _REPORT_LENGTH: Final = 4
+_COMPRESSED: Final = b"\x78"
+"""How what is compressed begins. What earlier versions kept begins with the first byte of a length, which is zero."""
+_LARGEST: Final = 16 * MIB
+"""Bytes of what is kept of a volume: its index has at most 4 MiB, and its report less than 10."""
 _BATCH: Final = 500
 """Ids in one statement: databases bound the number of its values."""
+
+_PENDING: Final = (
+    select(
+        Envelope.id,
+        Envelope.body_size,
+        Envelope.blob,
+        func.length(Envelope.header) + func.length(Envelope.letter) + func.length(Envelope.trailer),
+        Envelope.hash,
+        Envelope.day,
+        Envelope.stamp,
+        Envelope.effort,
+    )
+    .join(Slot, Slot.envelope == Envelope.id)
+    .where(Slot.acknowledged.is_(False))
+)
 
 
 @dataclass(frozen=True)
@@ -61,10 +81,9 @@ class PendingEnvelope:
 
 @dataclass(frozen=True)
 class ExportStart:
-    """What the transaction of an export says: its sequence, all that is not acknowledged, the report and the heads."""
+    """What the transaction of an export says: its sequence, the report and the heads."""
 
     sequence: int
-    pending: list[PendingEnvelope]
     report: Report
     heads: tuple[Head, ...] = ()
 
@@ -128,12 +147,16 @@ class PreparedVolume:
     @classmethod
     def load(cls, name: str, data: bytes) -> PreparedVolume:
         """The inverse of ``save``."""
+        if data[:1] == _COMPRESSED:
+            data = _decompressed(data)
         end = _REPORT_LENGTH + int.from_bytes(data[:_REPORT_LENGTH])
         return cls(name, Volume.load(data[end:]), data[_REPORT_LENGTH:end])
 
     def save(self) -> bytes:
         """All except the Envelopes."""
-        return len(self.report).to_bytes(_REPORT_LENGTH) + self.report + self.sealed.save()
+        whole = len(self.report).to_bytes(_REPORT_LENGTH) + self.report + self.sealed.save()
+        # Hashes and stamps are written as text in an index: half of that is room.
+        return zlib.compress(whole, zlib.Z_BEST_SPEED)
 
     @property
     def sequence(self) -> int:
@@ -192,10 +215,13 @@ def prepare_volumes(server: OpenServer, organisation: str, today: date) -> list[
     """
     manifest, key = reader_of(server, organisation, today)
     start = server.store.write(lambda connection: _begin(connection, manifest.id, today))
-    intact = _stamped(
-        server, [envelope for envelope in start.pending if _is_there(server.blobs, envelope.blob, envelope.body_size)]
-    )
-    volumes = _bounded(plan(intact))
+    # After that transaction: whoever stores a tip does not wait for this.
+    pending = server.store.read(lambda connection: _pending(connection, manifest.id))
+    # A disk may have lost some. With S3 each would be a request; ``check`` looks there.
+    if server.blobs.local:
+        pending = [one for one in pending if _is_there(server.blobs, one.blob, one.body_size)]
+    intact = _stamped(server, pending)
+    volumes = plan(intact)[:MOST_VOLUMES]  # the rest goes with the exports after this one
     prepared = []
     for number, volume in enumerate(volumes, 1):
         entries = [ItemEntry(ENVELOPE, envelope.size, envelope.id, envelope.receipt) for envelope in volume]
@@ -275,21 +301,27 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> ExportSt
         connection.execute(insert(Series).values(organisation=organisation, direction=OUTWARD, sequence=sequence))
     else:
         connection.execute(update(Series).where(*series).values(sequence=sequence))
-    rows = connection.execute(
-        select(
-            Envelope.id,
-            Envelope.body_size,
-            Envelope.blob,
-            func.length(Envelope.header) + func.length(Envelope.letter) + func.length(Envelope.trailer),
-            Envelope.hash,
-            Envelope.day,
-            Envelope.stamp,
-            Envelope.effort,
-        )
-        .join(Slot, Slot.envelope == Envelope.id)
-        .where(Slot.organisation == organisation, Slot.acknowledged.is_(False))
-    ).all()
-    waiting = [
+    return ExportStart(sequence, _report(connection, organisation), _heads(connection))
+
+
+def _decompressed(data: bytes) -> bytes:
+    """What ``PreparedVolume.save`` compressed; Truncated for anything less."""
+    stream = zlib.decompressobj()
+    try:
+        whole = stream.decompress(data, _LARGEST)
+    except zlib.error:
+        whole = b""
+    if not stream.eof:
+        raise Truncated("a volume that was kept is not whole")
+    return whole
+
+
+def _pending(connection: Connection, organisation: bytes) -> list[PendingEnvelope]:
+    """What an organisation has not acknowledged, as much of it as one export holds; texts before files."""
+    found = _PENDING.where(Slot.organisation == organisation)
+    rows = list(connection.execute(found.where(Envelope.body_size == 0).limit(MOST_ENVELOPES)))
+    rows += connection.execute(found.where(Envelope.body_size > 0).limit(MOST_ENVELOPES - len(rows)))
+    return [
         PendingEnvelope(
             id=row[0],
             size=row[3] + padding.sealed_body_size(row[1]),
@@ -301,7 +333,6 @@ def _begin(connection: Connection, organisation: bytes, today: date) -> ExportSt
         )
         for row in rows
     ]
-    return ExportStart(sequence, waiting, _report(connection, organisation), _heads(connection))
 
 
 def _heads(connection: Connection) -> tuple[Head, ...]:
@@ -361,16 +392,6 @@ def plan(waiting: Sequence[PendingEnvelope]) -> list[list[PendingEnvelope]]:
 def _is_there(blobs: BlobStore, blob: str | None, body_size: int) -> bool:
     """Whether a body is whole. One that the disk lost must not keep the others here; ``check`` names it."""
     return blob is None or blobs.size(blob) == padding.sealed_body_size(body_size)
-
-
-def _bounded(volumes: list[list[PendingEnvelope]]) -> list[list[PendingEnvelope]]:
-    """What one export holds at most; the rest goes with those after its acknowledgement."""
-    count = 0
-    for place, volume in enumerate(volumes[:MOST_VOLUMES]):
-        count += len(volume)
-        if place and count > MOST_ENVELOPES:
-            return volumes[:place]
-    return volumes[:MOST_VOLUMES]
 
 
 def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:

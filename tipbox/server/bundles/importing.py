@@ -199,7 +199,7 @@ def _take(server: OpenServer, bundle: Bundle, item: Item, taken: ImportResult, c
     if item.entry.kind == "ack":
         envelopes = read_acknowledgement(_read(bundle, item, _MAX_ACK), bundle.index.sender)
         effect = acknowledge(server, organisation, envelopes)
-        server.store.write(lambda connection: note_collected(connection, organisation, clock))
+        note_collected(server.store, organisation, clock)
         taken.acknowledged += effect.marked
         taken.deleted += effect.deleted
     elif item.entry.kind == "reply":

@@ -21,7 +21,7 @@ from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
 from tipbox.server.storage.identity import claim, claim_blobs, must_be_empty
 from tipbox.server.storage.organisations import adopt_folder, left_out, take_over_folder
-from tipbox.server.storage.sweep import sweep
+from tipbox.server.storage.sweep import sweep_if_few
 from tipbox.server.storage.transactions import Store
 
 OVERWRITE_FREED: Final = {
@@ -79,7 +79,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
             # A start counts as a day seen, also when no request follows.
             store.write(lambda connection: tick(connection, day))
             # What a crash left between a durable file and its row; running uploads hold locks.
-            sweep(store, blobs)
+            sweep_if_few(store, blobs)
     finally:
         engine.dispose()
     return config

@@ -18,6 +18,7 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
@@ -268,6 +269,13 @@ class LocalBlobs:
             return [path for path in (self._folder / SETTLED).iterdir() if _NAME.fullmatch(path.name)]
         except FileNotFoundError:
             return []
+
+    def has_more_than(self, count: int) -> bool:
+        """Whether more files are here; it looks at no more than that."""
+        for folder in (self._folder, self._folder / SETTLED):
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                count -= sum(1 for _ in islice(entries, max(0, count) + 1))
+        return count < 0
 
     def sweep(self, named: Callable[[], Collection[str]]) -> int:
         """See BlobStore."""

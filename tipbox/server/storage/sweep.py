@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from typing import Final
 
-from tipbox.server.storage.blobs import BlobStore
+from sqlalchemy import Connection, literal, select
+
+from tipbox.server.storage.blobs import BlobStore, LocalBlobs
 from tipbox.server.storage.identity import must_be_ours
 from tipbox.server.storage.models import Envelope, Reply, Run
 from tipbox.server.storage.transactions import Store
+
+FEW: Final = 10_000
+"""Rows and files of each kind that a start looks through."""
 
 
 def named_blobs(connection: Connection) -> set[str]:
@@ -26,3 +31,18 @@ def sweep(store: Store, blobs: BlobStore) -> int:
     """
     store.read(lambda connection: must_be_ours(connection, blobs))
     return blobs.sweep(lambda: store.read(named_blobs))
+
+
+def sweep_if_few(store: Store, blobs: BlobStore) -> int:
+    """``sweep`` at a start, which must not wait for longer the more lies here: else it is left to the next prune."""
+    if not isinstance(blobs, LocalBlobs) or blobs.has_more_than(FEW) or store.read(_has_many_rows):
+        return 0
+    return sweep(store, blobs)
+
+
+def _has_many_rows(connection: Connection) -> bool:
+    one = literal(1)
+    return any(
+        connection.execute(select(one).select_from(table).offset(FEW).limit(1)).first() is not None
+        for table in (Envelope, Reply, Run)
+    )

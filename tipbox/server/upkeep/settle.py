@@ -74,10 +74,13 @@ def settle_server(home: Path, *, today: date | None = None) -> SettleResult:
 
 def settle_open_server(server: OpenServer, today: date) -> SettleResult:
     """``settle_server`` on a server that is open."""
-    removed = sum(1 for _ in _remove_stale(server.home, today)) + sweep(server.store, server.blobs)
+    removed = sum(1 for _ in _remove_stale(server.home, today))
+    if server.blobs.local:  # else the prune has just looked through the bucket, and nothing there is settled
+        removed += sweep(server.store, server.blobs)
     removed += kept_exports.drop_before(server.store, today)
     files = _settle_blobs(server.home, server.blobs, today) if isinstance(server.blobs, LocalBlobs) else _NO_FILES
-    removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
+    if server.blobs.local:
+        removed += sweep(server.store, server.blobs)  # a blob that was deleted while it was copied
     stamp_all(server)  # before the rewrite, which leaves nothing of who had a stamp already
     sqlite = server.store.engine.dialect.name == "sqlite"
     rewritten = sqlite and _rewrite_database(server.home, server.store)

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from tipbox.formats.manifest import id_digits
 from tipbox.server.storage.disk import Disk
+from tipbox.server.storage.estimate import about
 from tipbox.server.storage.models import Draft, Envelope, Ledger, Reply, Slot
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import in_force
@@ -64,24 +65,26 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
     """
     with open_server(home) as server:
         day = today or server.today()
-        held, stored, reply_bytes, envelopes, replies, drafts, announced, waiting = server.store.read(
+        known = server.store.read(in_force)
+        held, stored, reply_bytes, drafts, announced, envelopes, replies, *waiting = server.store.read(
             lambda connection: (
                 *connection.execute(select(Ledger.held, Ledger.body_bytes, Ledger.reply_bytes)).one(),
-                connection.execute(select(func.count()).select_from(Envelope)).scalar_one(),
-                connection.execute(select(func.count()).select_from(Reply)).scalar_one(),
+                # No more than quota.drafts.
                 *connection.execute(select(func.count(), func.coalesce(func.sum(Draft.body_size), 0))).one(),
-                [
-                    (organisation, count)
-                    for organisation, count in connection.execute(
-                        select(Slot.organisation, func.count())
-                        .where(Slot.acknowledged.is_(False))
-                        .group_by(Slot.organisation)
+                about(connection, Envelope.id),
+                about(connection, Reply.mailbox),
+                *(
+                    about(
+                        connection,
+                        Slot.envelope,
+                        Slot.organisation == listed.manifest.id,
+                        Slot.acknowledged.is_(False),
                     )
-                ],
+                    for listed in known
+                ),
             )
         )
         disk = Disk.of(server.home.path, holds_bodies=server.blobs.local)
-        counts = dict(waiting)
         # Above the floor, at which texts are refused as well.
         text_room = max(0, disk.reserve(server.config.quota) - disk.floor)
         return Status(
@@ -100,9 +103,9 @@ def server_status(home: Path, *, today: date | None = None) -> Status:
                     listed.manifest.organisation,
                     listed.manifest.end.isoformat(),
                     listed.serves(day),
-                    coarse(counts.get(listed.manifest.id, 0)),
+                    coarse(count),
                 )
-                for listed in server.store.read(in_force)
+                for listed, count in zip(known, waiting, strict=True)
             ],
         )
 
