@@ -412,7 +412,7 @@ def test_when_too_many_wait_the_circuit_that_has_most_loses_its_worst() -> None:
 
 
 def test_who_has_waited_longer_has_more_chances_in_the_lot_and_is_dropped_later() -> None:
-    """Else a source among a thousand circuits that come anew all the time was dropped before its turn, again and again."""
+    """Else a source among a thousand circuits that keep coming anew was dropped before its turn, again and again."""
     door, queue = Door(), Queue(draw=lambda count: count // 2, most=5)
     for number, since in enumerate((90.0, 95.0, 0.0, 99.0, 98.0)):
         place = door.place(60, f"c{number}")
