@@ -10,7 +10,7 @@ import pytest
 
 from tipbox.errors import Malformed
 from tipbox.formats import toll
-from tipbox.formats.toll import ASKED, LADDER, PUZZLES, Proof, Solver, bound_of, class_of, rung, seed_of
+from tipbox.formats.toll import ASKED, LADDER, PUZZLES, Proof, Solver, bound_of, class_of, most_of_class, rung, seed_of
 
 SEED = bytes(range(32))
 TOKEN = bytes(range(32, 64))
@@ -36,6 +36,10 @@ def test_an_effort_is_rounded_up_to_the_ladder(effort: float, expected: int) -> 
 
 def test_a_desk_gets_one_of_eight_classes() -> None:
     assert [class_of(effort) for effort in LADDER] == [0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7]
+    assert [most_of_class(effort) for effort in LADDER] == [
+        0, 5, 5, 5, 5, 12, 12, 30, 30, 60, 60, 150, 150, 300, 600,
+    ]  # fmt: skip
+    assert [most_of_class(effort) for effort in (0.1, 5.1, 59.9, 300.5, 1e9)] == [5, 12, 60, 600, 600]
     assert ASKED in LADDER
 
 

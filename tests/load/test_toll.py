@@ -111,10 +111,10 @@ def test_the_price_rises_smoothly_and_only_below_a_half() -> None:
     prices = [price_of(fill / 100) for fill in range(100, -1, -1)]
 
     assert prices[:51] == [0] * 51
-    assert prices[51] == 2
+    assert prices[51] == 5
     assert prices == sorted(prices)
     assert prices[-1] == toll.ASKED
-    assert set(prices) == {0, *(one for one in toll.LADDER if 1 < one <= toll.ASKED)}
+    assert set(prices) == {0, 5, 12, 30, 60}, "the classes that a desk is told, and no more"
     assert price_of(-3) == toll.ASKED
 
 
@@ -131,9 +131,9 @@ def test_below_a_half_an_opening_pays_once_and_a_known_one_never_again(line: Lin
     line.empty_to(0.49)
     answer = line.client.put("/api/envelope", data=sent.start, headers=bearer(sent.token))
     said = answer.get_json()
-    assert (answer.status_code, said["error"], said["price"], said["letter"]) == (429, "toll", 2, 2)
+    assert (answer.status_code, said["error"], said["price"], said["letter"]) == (429, "toll", 5, 5)
     assert {key: said[key] for key in line.asked()} == line.asked()
-    written = line.pay(sent, 2)
+    written = line.pay(sent, 5)
 
     assert line.open(sent, written) == (201, "stored")
     line.empty_to(0.1)
@@ -218,10 +218,28 @@ def test_announced_bytes_have_a_price_by_the_byte(line: Line) -> None:
     gate = line.app.extensions[GATE]
     announced = [10 * MB, 8 * GB - MB, 8 * GB + 10 * MB, 8 * GB + 640 * MB, 9 * GB, 12 * GB, 16 * GB]
 
-    assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in announced] == [0, 0, 2, 20, 45, 600, 600]
+    assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in announced] == [0, 0, 5, 30, 60, 600, 600]
     assert gate.price(Charge(0, 0, 1, 16 * GB), ROOM) == toll.LADDER[-1]
     assert line.buckets.take(Charge(0, 0, 0, 12 * GB), ROOM)
-    assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in (10 * MB, 64 * MB, GB)] == [8, 12, 600]
+    assert [gate.price(Charge(0, 0, 1, size), ROOM) for size in (10 * MB, 64 * MB, GB)] == [12, 12, 600]
+
+
+def test_answers_tell_how_much_others_announced_in_sixteenths_only(line: Line) -> None:
+    """Whoever asks for all sizes would else see each announcement of others, to the byte."""
+    gate, quota = line.app.extensions[GATE], 16 * GB
+
+    def seen() -> list[tuple[int, bool]]:
+        sizes = [step * quota // 1600 for step in range(1, 1601)]
+        return [
+            (gate.price(Charge(0, 0, 1, size), ROOM), gate.buckets.fits_soon(Charge(0, 0, 1, size))) for size in sizes
+        ]
+
+    assert line.buckets.take(Charge(0, 0, 0, 7 * GB + 100 * MB), ROOM)
+    before = seen()
+    assert line.buckets.take(Charge(0, 0, 0, 800 * MB), ROOM)
+    assert seen() == before
+    assert line.buckets.take(Charge(0, 0, 0, 200 * MB), ROOM)
+    assert seen() != before
 
 
 def test_nobody_works_for_what_finds_no_room(
@@ -255,17 +273,17 @@ def test_what_is_misspelt_is_malformed(line: Line) -> None:
 def test_false_foreign_and_expired_proofs_are_refused(line: Line) -> None:
     sent, other = envelope(line.organisations), envelope(line.organisations)
     line.empty_to(0.49)
-    good = line.pay(sent, 2)
+    good = line.pay(sent, 5)
     proof = Proof.parse(good)
 
     assert line.open(other, good) == (429, "toll"), "of another token"
-    assert line.open(sent, Proof(proof.hour - 1, 2, proof.nonces).encode()) == (429, "toll"), "another seed"
-    assert line.open(sent, Proof(proof.hour + 1, 2, proof.nonces).encode()) == (429, "toll"), "an hour to come"
-    assert line.open(sent, Proof(proof.hour, 3, proof.nonces).encode()) == (429, "toll"), "more than was paid"
+    assert line.open(sent, Proof(proof.hour - 1, 5, proof.nonces).encode()) == (429, "toll"), "another seed"
+    assert line.open(sent, Proof(proof.hour + 1, 5, proof.nonces).encode()) == (429, "toll"), "an hour to come"
+    assert line.open(sent, Proof(proof.hour, 8, proof.nonces).encode()) == (429, "toll"), "more than was paid"
     line.clock.seconds += 2 * 3600
     line.empty_to(0.49)
     assert line.open(sent, good) == (429, "toll"), "two hours later"
-    again = line.pay(sent, 2)
+    again = line.pay(sent, 5)
     line.clock.seconds += 3600
     line.empty_to(0.49)
     assert line.open(sent, again) == (201, "stored"), "the hour before is taken"
@@ -412,7 +430,7 @@ def test_when_too_many_wait_the_circuit_that_has_most_loses_its_worst() -> None:
 
 
 def test_who_has_waited_longer_has_more_chances_in_the_lot_and_is_dropped_later() -> None:
-    """Else a source among a thousand circuits that keep coming anew was dropped before its turn, again and again."""
+    """Else a source among a thousand circuits that come anew all the time was dropped before its turn."""
     door, queue = Door(), Queue(draw=lambda count: count // 2, most=5)
     for number, since in enumerate((90.0, 95.0, 0.0, 99.0, 98.0)):
         place = door.place(60, f"c{number}")
@@ -472,7 +490,7 @@ def test_one_that_was_dropped_does_not_come_back_at_once(tmp_path: Path, organis
     assert line.buckets.take(Charge(2, 0, 0, 0), ROOM)
     line.clock.seconds += 4700  # less than one letter, and nearly half of the bucket
     sent = envelope(organisations)
-    written = line.pay(sent, 3)
+    written = line.pay(sent, 5)
     gate = line.app.extensions[GATE]
     crowd = [Place(600, "many", lambda: False) for _ in range(price.WAITING)]
     joined: list[Place] = []
@@ -520,7 +538,7 @@ def test_who_waits_in_vain_may_ask_again_with_the_same_proof(tmp_path: Path, org
     assert line.buckets.take(Charge(2, 0, 0, 0), ROOM)
     line.clock.seconds += 4700  # less than one letter, and nearly half of the bucket
     sent = envelope(organisations)
-    written = line.pay(sent, 3)
+    written = line.pay(sent, 5)
     begun = line.clock.seconds
 
     assert line.open(sent, written) == (429, "slow-down")

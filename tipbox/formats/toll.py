@@ -70,6 +70,11 @@ def rung(effort: float) -> int:
     return next((one for one in LADDER if one >= effort), LADDER[-1])
 
 
+def most_of_class(effort: float) -> int:
+    """The highest effort of the class of this one; the highest of all when none is."""
+    return next((most for most in _CLASSES if effort <= most), LADDER[-1])
+
+
 def class_of(effort: int) -> int:
     """The class of an effort, 0 to 7, as a desk gets it beside the day."""
     return next((number for number, most in enumerate(_CLASSES) if effort <= most), len(_CLASSES))

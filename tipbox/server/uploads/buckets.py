@@ -7,6 +7,7 @@ one shows nothing of when what came.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ TEXT_BYTES: Final = 32 * KIB
 """What a common letter takes of the disk, with a header of about eight slots and the rows around it."""
 UNIT: Final = 64 * MB
 """Announced bytes below a half of their bucket that cost as much as one opening; more cost more, in proportion."""
+LEVELS: Final = 16
+"""Levels of the bucket for announced bytes that answers tell apart."""
 SOON: Final = 600
 """Seconds for which a source may be asked to wait before it is told that there is no room."""
 _LETTERS, _LONG, _DRAFTS, _ANNOUNCED = range(4)
@@ -105,6 +108,9 @@ class Buckets:
         takes = charge.takes if charge else (0, 0, 0, 0)
         with self._cells.alone() as cells:
             levels = self._levels(cells, room)
+        if charge:
+            # Coarse: else whoever asks for many sizes would read from the answers what others announced.
+            levels[_ANNOUNCED] = self._coarse(levels[_ANNOUNCED], math.ceil)
         fills = [
             min(1.0, max(0.0, (level - take) / bucket.capacity))
             for level, take, bucket in zip(levels, takes, self._buckets, strict=True)
@@ -117,14 +123,14 @@ class Buckets:
         if charge.announced <= bucket.credit:
             return True
         with self._cells.alone() as cells:
-            level = cells[_ANNOUNCED * _CELLS + 1]
+            level = self._coarse(cells[_ANNOUNCED * _CELLS + 1], math.floor)
         return charge.announced <= min(bucket.capacity, level + SOON * bucket.per_second)
 
     def dear(self, charge: Charge) -> float:
         """How many times an opening's price it costs to announce this much: at least once."""
         bucket = self._buckets[_ANNOUNCED]
         with self._cells.alone() as cells:
-            level = cells[_ANNOUNCED * _CELLS + 1]
+            level = self._coarse(cells[_ANNOUNCED * _CELLS + 1], math.ceil)
         below = min(charge.announced, bucket.capacity / 2 - (level - charge.announced))
         return max(1.0, below / UNIT)
 
@@ -146,6 +152,11 @@ class Buckets:
         with self._cells.alone() as cells:
             for place, (take, bucket) in enumerate(zip(charge.takes, self._buckets, strict=True)):
                 cells[place * _CELLS + 1] = min(bucket.capacity, cells[place * _CELLS + 1] + take)
+
+    def _coarse(self, level: float, to_whole: Callable[[float], int]) -> float:
+        """A level of the bucket for announced bytes as it is told to those who ask."""
+        step = self._buckets[_ANNOUNCED].capacity / LEVELS
+        return to_whole(level / step) * step
 
     def _levels(self, cells: memoryview[float], room: int) -> list[float]:
         """Fill the buckets up to this moment; their levels."""

@@ -17,7 +17,7 @@ from tipbox.server.storage.executors import Threads
 from tipbox.server.uploads.buckets import Buckets, Charge
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.openings import Openings
-from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, price_of
+from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, price_of, price_of_bytes
 
 AGAIN: Final = 20.0
 """Seconds for which an opening that was dropped from its queue does not come back: whoever has many proofs and asks
@@ -164,9 +164,9 @@ class Gate:
         """The effort that an opening costs now."""
         letters, long, files = self.buckets.fills(room, Charge(0, 0, 0, charge.announced))
         if charge.drafts:
-            price = price_of(min(files, long) if charge.long_bytes else files)
+            fill = min(files, long) if charge.long_bytes else files
             # By the byte: else one announcement would keep others' files out for a day, for a minute of a phone.
-            return price and toll.rung(price * self.buckets.dear(charge))
+            return price_of_bytes(fill, self.buckets.dear(charge))
         return price_of(long if charge.long_bytes else letters)
 
     def _since(self, token: bytes) -> float:

@@ -33,10 +33,20 @@ that come and are dropped all the time had most of them between them, and a sour
 
 
 def price_of(fill: float) -> int:
-    """The effort that an opening costs when the bucket is so full, 0 to 1."""
-    if fill >= FREE:
-        return 0
-    return toll.rung(toll.ASKED ** (1 - 2 * max(0.0, fill)))
+    """The effort that an opening costs when the bucket is so full, 0 to 1.
+
+    It is the highest of its class: whoever asks sees no more of how full a bucket is than a desk sees of what was paid.
+    """
+    return toll.most_of_class(_effort(fill))
+
+
+def price_of_bytes(fill: float, times: float) -> int:
+    """The effort of an announcement that counts so many times; one at least."""
+    return toll.most_of_class(_effort(fill) * times)
+
+
+def _effort(fill: float) -> float:
+    return 0 if fill >= FREE else toll.rung(toll.ASKED ** (1 - 2 * max(0.0, fill)))
 
 
 @dataclass(frozen=True)
