@@ -111,6 +111,11 @@ class Circuit:
         self._due = max(self._due, now - BURST_SECONDS) + self._step
         return max(0.0, self._due - now)
 
+    @property
+    def asked(self) -> float:
+        """For how many seconds' worth of turns it has asked lately, BURST_SECONDS or more when it has to wait."""
+        return max(0.0, self._due - self._clock() + BURST_SECONDS)
+
     def hold(self, size: int, own: int) -> None:
         """``size`` more bytes are in flight, of a request that holds ``own``; Refusal ``slow-down``: too many."""
         # One alone may always go on: a courier delivers gigabytes.

@@ -33,6 +33,7 @@ from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, re
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.process.gevent_patch import patch
 from tipbox.server.process.heads import RECEIVE, Unreader
+from tipbox.server.process.turns import Turns
 from tipbox.server.web.headers import HEADERS
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, LONGEST_WINDOW, WIPE
 
@@ -140,6 +141,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         # Below gunicorn's own bound, at which it accepts nobody: a new one always gets in, and an old one goes.
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
         self.circuits = Circuits(self.app.turns_per_second(), self.app.cells)
+        self.turns = Turns()
         self._to_forget = 0
         super().init_process()
 
@@ -262,8 +264,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self._to_forget = FORGET_TIMES
             timeout = KEEP_SECONDS
 
-    @staticmethod
-    def _turn(connection: Connection, share: Share, parser: Any) -> None:
+    def _turn(self, connection: Connection, share: Share, parser: Any) -> None:
         """Wait for a request, and for its circuit's turn, before anything of the request is parsed.
 
         Here, and nowhere else, requests are counted: there is no way to one that does not pass.
@@ -276,10 +277,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
             parser.unreader.unread(_more(parser.unreader))
         share.enter()
         wait = share.circuit.turn()
-        # Also when the turn is there already: all others go first, and the worker shows that it lives.
-        gevent.sleep(0)
         if wait and connection.gone.wait(wait):
             raise StopIteration
+        # Also when nobody else is ready: the worker shows that it lives.
+        self.turns.wait(share.circuit.asked)
 
     def _answer(self, listener: Listener, request: Any, connection: Connection, share: Share) -> bool:
         """Answer one request; whether the connection may carry another."""

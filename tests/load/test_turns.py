@@ -1,0 +1,79 @@
+"""Who asked for least is served first, however many others are ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from tipbox.server.process.circuits import BURST_SECONDS, Circuit
+from tipbox.server.process.turns import Turns
+
+CIRCUITS = 200
+STREAMS = 16
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> Iterator[None]:
+    with gevent.Timeout(60):
+        yield
+
+
+def test_a_visitor_waits_for_few_requests_of_hundreds_of_circuits() -> None:
+    """Each has sixteen streams that ask and ask again; a visit is some requests, one after the other."""
+    turns, served = Turns(), 0
+    circuits = [Circuit(f"c{number}", 64.0, time.monotonic) for number in range(CIRCUITS)]
+
+    def ask(circuit: Circuit) -> None:
+        nonlocal served
+        while True:
+            circuit.turn()
+            turns.wait(circuit.asked)
+            served += 1
+
+    attackers = [gevent.spawn(ask, circuit) for circuit in circuits for _ in range(STREAMS)]
+    while served < len(attackers):
+        gevent.sleep(0.01)
+    visitor, before, waited = Circuit("visitor", 64.0, time.monotonic), served, []
+    for _ in range(5):
+        visitor.turn()
+        turns.wait(visitor.asked)
+        waited.append(served - before)
+        before = served
+    gevent.killall(attackers)
+
+    assert max(waited) < 20, "it waited for a round of all others"
+
+
+def test_among_equals_who_came_first_is_first() -> None:
+    turns, served = Turns(), list[int]()
+
+    def ask(number: int) -> None:
+        turns.wait(1.0)
+        served.append(number)
+
+    gevent.joinall([gevent.spawn(ask, number) for number in range(10)], raise_error=True)
+    assert served == list(range(10))
+
+
+def test_one_that_does_not_wait_any_more_holds_nobody_up() -> None:
+    turns = Turns()
+    with gevent.Timeout(0, False):
+        turns.wait(0.0)
+    turns.wait(1.0)
+    turns.wait(1.0)
+
+
+def test_what_a_circuit_asked_for_is_forgotten_with_time() -> None:
+    now = 1000.0
+    circuit = Circuit("one", 4.0, lambda: now)
+    asked = []
+    for _ in range(8):
+        circuit.turn()
+        asked.append(circuit.asked)
+    assert asked == sorted(asked)
+    assert asked[-1] == pytest.approx(2.0)
+    now += BURST_SECONDS
+    assert circuit.asked == 0
