@@ -570,6 +570,23 @@ def test_what_cannot_be_read_on_a_stick_is_named_and_the_rest_is_taken(
     assert len(listed(desk)) == 3
 
 
+@pytest.mark.parametrize("place", [".", "copy", "old/of march"])
+def test_a_vault_on_a_stick_is_passed_over_and_what_lies_beside_it_is_taken(
+    desks: Desks, desk: Desk, server: Exporter, tmp_path: Path, place: str
+) -> None:
+    """A second copy lies on a stick, too: its files are no damaged ones that somebody has to copy again."""
+    known, new = seal_tip(desks.manifests), seal_tip(desks.manifests)
+    desk.take(server.export(tmp_path / "1", desk.manifest, [known]))
+    stick = tmp_path / "stick"
+    with desk.open(write=True) as vault:
+        copy_vault(vault, stick / place, today=TODAY)
+    server.export(stick / place / "kibhr-2-1.bundle", desk.manifest, [new])
+    outcome = desk.take(stick)
+    assert (outcome.problems, outcome.counts["mine"]) == ([], 1)
+    assert [note for note in outcome.notices if "holds a vault" in note] == outcome.notices
+    assert len(outcome.notices) == 1
+
+
 def test_a_damaged_file_in_the_vault_is_an_error_that_shows_nothing(
     desks: Desks, desk: Desk, server: Exporter, tmp_path: Path
 ) -> None:

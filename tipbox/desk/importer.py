@@ -39,7 +39,7 @@ from tipbox.desk.vault.records import (
     Traffic,
     outbox_key,
 )
-from tipbox.desk.vault.vault import TIPS, Vault
+from tipbox.desk.vault.vault import KEY_FILE, STORE_FILE, TIPS, VAULT_FILES, VAULT_FOLDERS, Vault
 from tipbox.desk.whole import holds_whole, put_back
 from tipbox.errors import (
     NO_ROOM,
@@ -262,6 +262,9 @@ class Importer:
                 return
             self._cannot_read(error, source.path)
 
+    def _pass_over(self, vault: Path) -> None:
+        self.outcome.notices.append(f"{printable(vault.name)} holds a vault, or its second copy, which was passed over")
+
     def _cannot_read(self, error: OSError, path: Path) -> None:
         """A file or a folder that the system does not give: the rest goes on, and it is named."""
         why = (
@@ -300,7 +303,7 @@ class Importer:
     def _sources(self, paths: Iterable[Path]) -> Iterator[_InputFile]:
         for path in paths:
             if path.is_dir():
-                for found in _files_below(path, self._cannot_read):
+                for found in _files_below(path, self._cannot_read, self._pass_over):
                     yield _InputFile(found, named=False, expected=found.suffix.lower() in _SUFFIXES)
             else:
                 yield _InputFile(path, named=True, expected=True)
@@ -664,10 +667,21 @@ def _is_stamped(head: Head, server: bytes) -> bool:
     return True
 
 
-def _files_below(folder: Path, cannot_read: Callable[[OSError, Path], None] = lambda *_: None) -> list[Path]:
-    """All files of a folder and of those in it, by name; what cannot be read is told, and never passed over unseen."""
+def _files_below(
+    folder: Path,
+    cannot_read: Callable[[OSError, Path], None] = lambda *_: None,
+    is_vault: Callable[[Path], None] = lambda _: None,
+) -> list[Path]:
+    """All files of a folder and of those in it, by name. What cannot be read is told, and never passed over unseen.
+
+    So is what belongs to a vault, which a stick may hold beside Bundles: a second copy. Its files are not what travels.
+    """
     found: list[Path] = []
-    for place, _, names in os.walk(folder, onerror=lambda error: cannot_read(error, Path(str(error.filename)))):
+    for place, folders, names in os.walk(folder, onerror=lambda error: cannot_read(error, Path(str(error.filename)))):
+        if {KEY_FILE, STORE_FILE} <= set(names):
+            is_vault(Path(place))
+            folders[:] = set(folders) - VAULT_FOLDERS
+            names[:] = set(names) - VAULT_FILES
         for path in (Path(place, name) for name in names):
             try:
                 if stat.S_ISREG(path.lstat().st_mode):  # a link on a stick could lead to any file of this machine

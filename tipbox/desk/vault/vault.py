@@ -45,6 +45,8 @@ TIPS: Final = "tips"
 INCOMING: Final = "incoming"
 REPLIES: Final = "replies"
 INDEX_FILE: Final = "index.sealed"
+VAULT_FILES: Final = frozenset({KEY_FILE, STORE_FILE, LOCK_FILE, INDEX_FILE})
+VAULT_FOLDERS: Final = frozenset({TIPS, INCOMING, REPLIES})
 
 VERSION: Final = 2
 """Of what the files and records of a vault hold. Vaults from before the first release have none, and are not read.
@@ -63,6 +65,11 @@ _INDEXED: Final = frozenset({"tip", "copy", "reply", "marks"})
 _SCHEMA: Final = (
     "CREATE TABLE record (kind TEXT NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, name)) "
     "STRICT, WITHOUT ROWID"
+)
+
+_UNREADABLE: Final = (
+    "working on the vault: it is damaged, or its disk fails or was pulled out; try again, and if that does not help, "
+    "restore its second copy"
 )
 
 Record = dict[str, Any]
@@ -425,8 +432,8 @@ class Vault:
             return self._store.execute(statement, values)
         except sqlite3.OperationalError as error:
             raise _as_error(error) from error
-        except sqlite3.DatabaseError as error:
-            raise VaultDamaged from error
+        except sqlite3.DatabaseError as error:  # also of a disk that is away: SQLite calls that malformed
+            raise VaultDamaged(_UNREADABLE) from error
 
     def _seal(self, kind: str, name: bytes, record: Record) -> bytes:
         text = canonical.encode(record)
