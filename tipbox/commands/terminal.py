@@ -186,7 +186,7 @@ def read_passphrase(terminal: Terminal, path: Path, *, several_lines: bool = Fal
     """What a passphrase file holds, or what a person types, in one form: keyboards and editors differ.
 
     Unicode's normal form NFC, for й and é; one space for each row of blanks, of whatever width, and none at the ends.
-    A byte order mark and line ends after the passphrase are dropped. What is not UTF-8 is taken as it is, and UTF-16
+    A byte order mark and empty lines before and after it are dropped. What is not UTF-8 is taken as it is, and UTF-16
     for what it is when it is marked as such.
 
     Args:
@@ -295,11 +295,11 @@ def _normal(data: bytes, *, several_lines: bool = False) -> bytes:
 
 
 def _composed(data: bytes) -> bytes:
-    """In NFC, without byte order mark and last line ends."""
+    """In NFC, without byte order mark and empty lines around it."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         with suppress(UnicodeDecodeError):
             data = data.decode("utf-16").encode()
-    line = data.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+    line = data.removeprefix(_BYTE_ORDER_MARK).strip(b"\r\n")
     with suppress(UnicodeDecodeError):
         line = unicodedata.normalize("NFC", line.decode()).encode()
     return line
