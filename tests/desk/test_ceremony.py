@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, days_after, opened, seal_tip
 from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted, KeyStickMissing, TooEarly
 from tipbox.desk.keys import ceremony, destroy, identity_file, key_stick
@@ -25,6 +26,8 @@ from tipbox.errors import (
     TooLate,
     WrongPassphrase,
 )
+from tipbox.files.durable import write_file
+from tipbox.formats.base import days
 from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.manifest import Manifest, id_digits
 
@@ -339,3 +342,21 @@ def test_a_person_says_that_the_date_is_right(desk: Desk, tmp_path: Path, day: i
                 with pytest.raises(ClockDoubted):
                     ceremony.rotate(*arguments, today=days_after(day), sure=sure)
     assert Manifest.parse(out.read_bytes()).start == days_after(day)
+
+
+@pytest.mark.reads_date
+@pytest.mark.parametrize("ago", [0, 59, 61, 400, -3, -400])
+def test_a_date_far_from_the_last_bundle_s_is_doubted_before_an_answer_or_an_outbox_names_it(
+    run: Run, tmp_path: Path, ago: int
+) -> None:
+    today = days.today()
+    desk, secret, text = Desk.make(tmp_path, "kibhr", today), tmp_path / "secret", tmp_path / "text"
+    write_file(secret, PASSWORD)
+    text.write_bytes(b"When?")
+    tip = seal_tip([desk.manifest], today=today)
+    bundle = Exporter().export(tmp_path / "1", desk.manifest, [tip], day=days_after(-ago, today), key_day=today)
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+    assert run("desk", "import", *options, bundle).code == 0
+    for words in (("reply", tip.id.hex(), "--message-file", text), ("outbox", "--out", tmp_path / "o")):
+        done = run("desk", words[0], *options, *words[1:])
+        assert (done.code, "if the date is wrong, set it first" in done.err) == (0, ago not in {0, 59})

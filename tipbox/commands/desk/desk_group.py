@@ -14,7 +14,7 @@ from tipbox.commands.desk.desk_copies import check, copy, say_copy
 from tipbox.commands.desk.desk_custody import custody, forget
 from tipbox.commands.desk.desk_inbox import assign, list_, note, search, spam, tag, unread
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
-from tipbox.commands.desk.vault_options import open_vault, unlock_vault, vault_option, waiting
+from tipbox.commands.desk.vault_options import open_vault, say_clock, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
     Terminal,
     json_option,
@@ -226,6 +226,7 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
     """Write a Bundle: acknowledgements and replies that the server has not reported taken, and the manifest due."""
     keep_inputs(out, passphrase_file)
     with open_vault(terminal, vault, passphrase_file, write=True) as opened:
+        say_clock(terminal, opened)
         sent = outbox.write_outbox(opened, ceremony.organisation_of(opened), out, today=days.today())
     generation, index = sent.serial
     terminal.say(

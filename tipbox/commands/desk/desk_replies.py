@@ -11,6 +11,7 @@ import click
 from tipbox.commands.desk.vault_options import (
     open_vault,
     save_index,
+    say_clock,
     threads_of,
     tips_argument,
     vault_option,
@@ -104,6 +105,7 @@ def reply(
             message = _words_of(to, attachments)
         else:
             _say_drafts(terminal, to.drafts, found.id, but=message)
+        say_clock(terminal, opened)
         if terminal.asks and not yes:
             terminal.say(f"Received {to.received}, language {printable(to.language) or 'not named'}.")
             terminal.say(f"It begins: {printable(begins, _BEGINS)}" if begins else "It has no words.")

@@ -10,8 +10,10 @@ import click
 from tipbox.commands.terminal import Terminal, unlock_with
 from tipbox.desk import second_copy
 from tipbox.desk.inbox.tip_index import TipIndex
+from tipbox.desk.keys import ceremony
 from tipbox.desk.tips import find_tip
 from tipbox.desk.vault.vault import Vault
+from tipbox.formats.base import days
 
 vault_option = click.option(
     "--vault", required=True, type=click.Path(path_type=Path), metavar="V", help="The vault's folder."
@@ -67,6 +69,15 @@ def open_vault(
 ) -> Vault:
     """Open a vault whose passphrase is not needed for anything else."""
     return unlock_vault(terminal, path, passphrase_file, write=write, quiet=quiet)[0]
+
+
+def say_clock(terminal: Terminal, vault: Vault) -> None:
+    """Doubt a date that goes with what is sent: an answer shows it, and an outbox brings the manifest due on it."""
+    today = days.today()
+    if (last := ceremony.far_from(vault, today)) is not None:
+        terminal.remark(
+            f"this machine has {today}, and the last Bundle is of {last}: if the date is wrong, set it first"
+        )
 
 
 def waiting(terminal: Terminal) -> Callable[[], None]:

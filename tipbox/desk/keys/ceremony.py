@@ -214,6 +214,12 @@ def _sign(vault: Vault, organisation: Organisation, identity: SigningKey, today:
     return chain
 
 
+def far_from(vault: Vault, today: date) -> date | None:
+    """The day of the newest Bundle, when the date of this machine is far from it."""
+    last = max((day for _, day in Traffic.of(vault).seen), default=None)
+    return None if last is None or -CLOCK_BACK <= (today - last).days <= CLOCK_AHEAD else last
+
+
 def check_clock(vault: Vault, today: date, sure: date | None) -> None:
     """Doubt a date far from the newest Bundle's: what is signed with it is believed, and revokes what was before.
 
@@ -227,8 +233,7 @@ def check_clock(vault: Vault, today: date, sure: date | None) -> None:
     """
     if sure is not None and sure != today:
         raise ClockDoubted(f"signing a manifest: this machine has {today}, and not {sure}; set its date")
-    last = max((day for _, day in Traffic.of(vault).seen), default=None)
-    if sure is None and last is not None and not -CLOCK_BACK <= (today - last).days <= CLOCK_AHEAD:
+    if sure is None and (last := far_from(vault, today)) is not None:
         raise ClockDoubted(
             f"signing a manifest: this machine has {today}, and the last Bundle is of {last}; check the date, and if "
             f"it is right, say so with --today {today}"
