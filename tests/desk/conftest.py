@@ -18,8 +18,14 @@ EVERY_POINT: Final = "TIPBOX_EVERY_POINT" in os.environ
 """As ``make faults`` sets it."""
 LEAST_KILLS: Final = 200
 """Points at which ``make faults`` kills."""
-MOST: Final = {Ending.KILLED: 9, Ending.FULL: 4, Ending.PULLED: 4}
+MOST: Final = {Ending.KILLED: 9, Ending.FULL: 4, Ending.PULLED: 4, Ending.STOPPED: 4}
 """Points of a command at which it is cut short, unless all are to be tried."""
+_CODES: Final = {
+    Ending.KILLED: (None, 0),
+    Ending.FULL: (0, 3, 7, 8),
+    Ending.PULLED: (0, 3, 7, 8),
+    Ending.STOPPED: (0, 130),
+}
 _PROPERTY: Final = "cut short"
 
 
@@ -50,7 +56,7 @@ def cut_short(tmp_path: Path, record_property: Callable[[str, object], None]) ->
         for place in places:
             desk = fresh()
             ended = points.cut(place, ending, *command)
-            assert ended.code in ((None, 0) if ending is Ending.KILLED else (0, 3, 7, 8)), (points.calls[place], ended)
+            assert ended.code in _CODES[ending], (points.calls[place], ended)
             assert not any(wrong in ended.said for wrong in ("this is a bug", "The vault is damaged; restore")), ended
             # Ids are random, and so is how many pages of the store a command writes: the last may not be there.
             reached += ending is not Ending.KILLED or ended.code is None

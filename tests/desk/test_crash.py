@@ -270,6 +270,25 @@ def test_a_report_cut_short_at_durable_writes_and_imported_again(
             assert {text.message for text in ReplyText.all(vault)} == {b"one", b"two"}
 
 
+@ENDINGS
+def test_an_opening_cut_short_shows_the_whole_tip_or_nothing_of_it(
+    talk: Talk, cut: Cut, tmp_path: Path, ending: Ending
+) -> None:
+    """What a kill, or a disk that is away, leaves beside it goes with the next opening there."""
+    planted = seal_tip(talk.made.manifests, message=b"zelkova", files=[("a", b"palimpsest")], today=days.today())
+    talk.desk.take(
+        talk.server.export(tmp_path / "2", talk.desk.manifest, [planted], day=days.today()), today=days.today()
+    )
+    place = tmp_path / "cut" / "out"
+    for desk, ended in cut(talk.made, ending, "show", planted.id.hex(), "--out", place / "opened"):
+        if ended.code in (None, 3):
+            opened(desk, planted.id, place / "again")
+        there = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+        names = [name for name in ("opened", "again") if (place / name).exists()]
+        assert there == {f"{name}/{file}" for name in names for file in ("message.txt", "tip.json", "files/001-a")}
+        assert ended.code != 0 or names == ["opened"]
+
+
 # --- acts on threads -------------------------------------------------------------------------------------------------
 
 WORDS = ("zelkova", "palimpsest", "noctambule")

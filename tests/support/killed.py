@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from support.commands import in_process
+from tipbox import cli
 
 DURABLE: Final = ("fsync", "fdatasync", "rename", "unlink", "mkdir", "write", "pwrite64")
 """The calls that make something, or make it durable: at each of them work can be cut short."""
@@ -33,6 +35,8 @@ class Ending(Enum):
     KILLED = "killed"
     FULL = "full"
     PULLED = "pulled"
+    STOPPED = "stopped"
+    """By SIGTERM, as by Ctrl-C or a terminal that closes."""
 
     @property
     def error(self) -> str:
@@ -78,13 +82,14 @@ class Points:
 
     def cut(self, place: int, ending: Ending, *command: str | Path) -> Ended:
         """Run the command once more, cut short there."""
-        return traced(lambda: say(*command), "-o", "/dev/null", *self._injected(place, ending))
+        work = partial(_say_until_stopped if ending is Ending.STOPPED else say, *command)
+        return traced(work, "-o", "/dev/null", *self._injected(place, ending))
 
     def _injected(self, place: int, ending: Ending) -> Iterator[str]:
         before = self.calls[:place]
-        if ending is Ending.KILLED:
-            call = self.calls[place]
-            yield from ("-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={before.count(call) + 1}")
+        if ending in (Ending.KILLED, Ending.STOPPED):
+            call, signal = self.calls[place], "KILL" if ending is Ending.KILLED else "TERM"
+            yield from ("-e", f"trace={call}", "-e", f"inject={call}:signal={signal}:when={before.count(call) + 1}")
             return
         yield from ("-e", f"trace={','.join(ending.failing)}")
         for call in ending.failing:
@@ -124,6 +129,14 @@ def say(*command: str | Path) -> tuple[int, str]:
     """Run a command: its exit code and all that it said."""
     done = in_process(*command, expect=None)
     return done.code, done.out + done.err
+
+
+def _say_until_stopped(*command: str | Path) -> tuple[int, str]:
+    cli._on_stopping(cli._stop)  # as the program does
+    try:
+        return say(*command)
+    except KeyboardInterrupt:  # after its end
+        return 130, ""
 
 
 def killed_at(call: str, number: int, work: Callable[[], object]) -> bool:
