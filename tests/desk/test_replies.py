@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import Run
 from support.desk import (
     PASSWORD,
     TODAY,
@@ -33,10 +34,11 @@ from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import OutboxSummary, write_outbox
 from tipbox.desk.vault.letters import letter_of
-from tipbox.desk.vault.records import Reply
+from tipbox.desk.vault.records import Reply, Tip
 from tipbox.desk.vault.vault import INCOMING, REPLIES
 from tipbox.errors import WrongSender
 from tipbox.files.attachments import measure
+from tipbox.files.durable import write_file
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import KEY_SIZE
@@ -519,3 +521,25 @@ def test_a_desk_can_forge_a_follow_up_that_it_opens_in_the_same_thread(
     assert letters[0] == letters[1]
     other = desks.desks[0]
     assert code_of(lambda: open_slot(reading.header, other.manifest.id, lambda _: bytes(32))) == "tampered"
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 4, 7])
+@pytest.mark.parametrize("command", ["reply", "forget", "unsend"])
+def test_a_few_digits_are_enough_for_nothing_that_cannot_be_undone(
+    desk: Desk, ours: list[str], run: Run, tmp_path: Path, *, command: str, digits: int
+) -> None:
+    """Not when they name one alone: they are a typing error away from another source."""
+    secret, text = tmp_path / "secret", tmp_path / "text"
+    write_file(secret, PASSWORD)
+    text.write_bytes(b"When?")
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+    assert run("desk", "reply", *options, ours[0], "--message-file", text).code == 0
+    with desk.open() as vault:
+        (made,) = Reply.all(vault)
+    named = (made.id.hex() if command == "unsend" else ours[0])[:digits]
+    more = {"reply": ("--message-file", text), "forget": ("--reason", "spam"), "unsend": ()}[command]
+    for given in (named, f" {named} ", named.upper()):
+        assert run("desk", command, *options, given, *more, "--json").code in (3, 5)
+    with desk.open() as vault:
+        assert list(Reply.all(vault)) == [made]
+        assert Tip.find(vault, bytes.fromhex(ours[0])) is not None

@@ -10,6 +10,7 @@ import pytest
 
 from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, listed, seal_tip
+from support.killed import say, traced
 from tipbox.desk import replies, tips
 from tipbox.desk.forget import forget
 from tipbox.desk.inbox import listing, marks
@@ -28,7 +29,11 @@ from tipbox.formats.access_code import AccessCode
 pytestmark = pytest.mark.reads_date
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(600)
-PLANTED = ("zelkova", "quokka", "обелиск", "жұлдызша", "фонарный", "вереница", "kaleidoscope", "arbitrage", "cymbals")
+PLANTED = (
+    *("zelkova", "quokka", "обелиск", "жұлдызша", "фонарный", "вереница", "kaleidoscope", "arbitrage", "cymbals"),
+    *("gossamer", "hullabaloo", "кузнечик", "сыбызғы", "бүркіт", "подоконник", "filigrane", "ornitorrinco", "juniper"),
+)
+"""With a tag and a note they are twenty."""
 
 
 def found(desk: Desk, query: str) -> list[str]:
@@ -237,6 +242,40 @@ def test_nothing_readable_lies_in_the_index_and_nothing_is_lost_with_it(
     (desk.vault / INDEX_FILE).unlink()
     assert listed(desk) == before
     assert all(found(desk, word) for word in PLANTED)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("search", "quokka"),
+        ("thread",),
+        ("tag", "--add", "palimpsest"),
+        ("reply", "--message-file"),
+        ("import",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_makes_a_file_outside_of_the_vault(
+    desk: Desk, desks: Desks, server: Exporter, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Not even for a moment: what is in memory alone cannot be found on a disk. By the system calls of the command."""
+    secret, text, log = tmp_path / "secret", tmp_path / "text", tmp_path / "log"
+    write_file(secret, PASSWORD)
+    text.write_bytes(b"When?")
+    tip = seal_tip(desks.manifests, message=b"quokka" * 20_000, files=[("a", bytes(200_000))])
+    bundle = server.export(tmp_path / "1", desk.manifest, [tip])
+    if words[0] != "import":
+        desk.take(bundle)
+    more = {"list": (), "search": (), "reply": (text, tip.id.hex()), "import": (bundle,)}.get(words[0], (tip.id.hex(),))
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+    calls = "trace=open,openat,openat2,creat,mkdir,mkdirat,memfd_create,link,linkat,symlink,symlinkat,rename,renameat"
+    ended = traced(lambda: say("desk", words[0], *options, *words[1:], *more), "-o", str(log), "-e", calls, "-s", "999")
+    assert ended.code == 0, ended
+    made = [line for line in log.read_text().splitlines() if "O_CREAT" in line or "open" not in line.partition("(")[0]]
+    made = [line for line in made if "exited" not in line]
+    assert made or words[0] in {"list", "search"}
+    assert [line for line in made if f'"{desk.vault}/' not in line] == []
 
 
 def test_what_is_forgotten_goes_from_the_index_with_its_words(
