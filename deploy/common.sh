@@ -136,6 +136,37 @@ choose_release() {
     [[ ! $3 ]] || signed_in "$2" "$wheel" "$lock"
 }
 
+# choose_published FOLDER SIGNERS WHEEL WHEELHOUSE: the same from a release as maintainers publish it (RELEASING.md). What
+# the wheel needs comes from where the signed source says, with the hashes that it says.
+choose_published() {
+    local folder=$1 signers=$2 who file source=()
+    [[ $signers ]] || die "--release needs --signers, the maintainers' public keys: who made it is all that there is to trust"
+    [[ ! $3 ]] || die "--release brings its wheel; leave --wheel out"
+    [[ -d $folder ]] || die "$folder is not a folder"
+    [[ -f $signers ]] || die "there is no file $signers of signers"
+    [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
+        die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
+    who=$(ssh-keygen -Y find-principals -f "$signers" -s "$folder/SHA256SUMS.sig" 2>/dev/null | head -n 1 || true)
+    ssh-keygen -q -Y verify -f "$signers" -I "$who" -n tipbox-release -s "$folder/SHA256SUMS.sig" \
+        <"$folder/SHA256SUMS" >/dev/null 2>&1 ||
+        die "none of the maintainers in $signers signed $folder; get the release again, through another channel"
+    (cd "$folder" && sha256sum --quiet --strict -c SHA256SUMS) ||
+        die "files of $folder are not what SHA256SUMS says; get the release again"
+    wheel=$(find_wheel "$folder")
+    source=("$folder"/tipbox-*.tar.gz)
+    [[ $wheel && -f ${source[0]} && ${#source[@]} == 1 ]] || die "$folder must hold one wheel of tipbox and one source"
+    for file in "$wheel" "${source[0]}"; do
+        cut -c 67- "$folder/SHA256SUMS" | grep -Fxq "$(basename "$file")" ||
+            die "$file is not in SHA256SUMS; get the release again"
+    done
+    lock=$HERE/../requirements.lock
+    # These scripts run as root already; but a lock beside them that is not the release's shows a mix of two versions.
+    tar -xOzf "${source[0]}" --wildcards --no-wildcards-match-slash '*/requirements.lock' | cmp -s - "$lock" ||
+        die "this script is not of the release in $folder; unpack $(basename "${source[0]}") and run its deploy/upgrade.sh"
+    [[ ! $4 || -d $4 ]] || die "$4 is not a folder"
+    [[ ! $4 ]] || verify_folder "$4" ""
+}
+
 # signed_in FOLDER FILE...: dies unless the files lie in the folder that was verified.
 signed_in() {
     local folder file

@@ -8,11 +8,13 @@ umask 022
 
 usage() {
     cat <<'TEXT'
-upgrade.sh --wheel FILE [options]        from the folder deploy/ of the new version
+upgrade.sh --release DIR --signers FILE [options]        from the folder deploy/ of the new version
 
-  --wheel FILE          the new wheel; otherwise the one in ../dist or in the wheelhouse
+  --release DIR         a release as it is published: the wheel, the source and their signed SHA256SUMS
+  --wheel FILE          in place of it the new wheel; otherwise the one in ../dist or in the wheelhouse
   --wheelhouse DIR      take every Python package from this folder, none from the network
-  --signers FILE        public keys (ssh allowed_signers) that must have signed the wheelhouse
+  --signers FILE        public keys (ssh allowed_signers) that must have signed the release and the wheelhouse
+  --older               the new one may be older than the one that runs
   --database-is-saved   with PostgreSQL: you have a dump, and will restore it yourself if it comes to that
   --dry-run             change nothing, say what would be done
 TEXT
@@ -20,8 +22,8 @@ TEXT
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-wheel='' wheelhouse='' signers='' database_is_saved='' lock=''
-options 'wheel wheelhouse signers' 'database-is-saved' "$@"
+wheel='' wheelhouse='' signers='' release='' older='' database_is_saved='' lock=''
+options 'wheel wheelhouse signers release' 'older database-is-saved' "$@"
 
 # On the disk of the state folder: bodies are linked, not copied, and nobody changes one in place.
 readonly COPY=/var/lib/tipbox-upgrade
@@ -220,11 +222,29 @@ cut_off() {
     fi
 }
 
+# must_not_be_older NAME: an old release may have weaknesses that everybody knows, and its signature is as right as ever.
+must_not_be_older() {
+    local running
+    running=$(basename "$(readlink "$OPT/current" || true)")
+    [[ $running ]] || return 0
+    ! dpkg --compare-versions "$(ordered "$1")" lt "$(ordered "$running")" ||
+        die "release ${1%%-*} is older than the one that runs, ${running%%-*}; if you mean it, add --older"
+}
+
+# ordered NAME: its version as Debian orders them, 1.0rc1 before 1.0.
+ordered() { sed -E 's/-.*//; s/(a|b|rc|\.dev)([0-9]+)/~\1\2/g' <<<"$1"; }
+
 need_root
 need_debian
 [[ $DRY ]] || booted || die "systemd does not run here"
 [[ $DRY || -e $OPT/current ]] || die "tipbox is not installed; use install.sh"
-choose_release "$wheel" "$wheelhouse" "$signers"
+if [[ $release ]]; then
+    choose_published "$release" "$signers" "$wheel" "$wheelhouse"
+else
+    choose_release "$wheel" "$wheelhouse" "$signers"
+fi
+new=$(release_of "$wheel" "$lock")
+[[ $older ]] || must_not_be_older "$new"
 if on_postgresql && [[ ! $database_is_saved ]]; then
     die "the database is PostgreSQL, which this cannot copy: make a dump (pg_dump), then add --database-is-saved"
 fi
@@ -239,7 +259,6 @@ elif barred; then
 fi
 forget_copy
 
-new=$(release_of "$wheel" "$lock")
 step "New program: $new"
 install_release "$wheel" "$lock" "$wheelhouse"
 if [[ $(readlink "$OPT/current" || true) == "releases/$new" ]]; then

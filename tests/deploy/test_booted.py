@@ -619,7 +619,8 @@ def another(machine: Machine, others: tuple[Path, Path]) -> tuple[Path, str]:
 def upgrade(installed: Installed, wheel: Path, expect: int) -> Done:
     installed.machine.put(wheel, f"/root/{wheel.name}")
     command = ("/root/release/deploy/upgrade.sh", "--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit")
-    return installed.machine.run(*command, expect=expect)
+    # The machine goes from one to the other, and back.
+    return installed.machine.run(*command, "--older", expect=expect)
 
 
 OPEN_DATABASE = "import sqlite3; d = sqlite3.connect('file:/var/lib/tipbox/tipbox.db?mode=ro', uri=True)"
@@ -779,7 +780,7 @@ def cut_off(machine: Machine, script: str, line: str, wheel: Path) -> None:
     cut.chmod(0o755)
     done = machine.run(
         *("bash", "-c", '"$@"; test $? = 137', "-", "/root/release/deploy/upgrade-cut.sh"),
-        *("--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit"),
+        *("--wheel", f"/root/{wheel.name}", "--wheelhouse", "/root/kit", "--older"),
         expect=None,
     )
     assert done.code == 0, f"{line}\n{done.out}\n{done.err}"
