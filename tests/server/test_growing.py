@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from support.sealed import Organisation, envelope, inward, keys_folder, three
 from support.server import Here
+from tipbox.errors import DamagedItem
 from tipbox.formats.base import days
-from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.acknowledgement import acknowledge
+from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of
 from tipbox.server.bundles import export
 from tipbox.server.bundles.export import PreparedVolume, prepare_volumes, write_volumes
@@ -21,8 +25,8 @@ from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import estimate, sweep
 from tipbox.server.storage.blobs import LocalBlobs
 from tipbox.server.storage.estimate import about
-from tipbox.server.storage.models import FinishedToken
-from tipbox.server.storage.open_server import open_server
+from tipbox.server.storage.models import Envelope, FinishedToken
+from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.upkeep.prune import prune_server
 
 pytestmark = pytest.mark.reads_date
@@ -126,3 +130,36 @@ def test_volumes_that_an_earlier_version_kept_are_read(server: Here, organisatio
     assert PreparedVolume.load(volume.name, before).sealed == volume.sealed
     assert PreparedVolume.load(volume.name, volume.save()) == volume
     assert len(volume.save()) < len(before)
+
+
+def test_a_body_that_is_lost_keeps_no_other_here(server: Here, organisations: list[Organisation]) -> None:
+    """From wherever a download goes on; its desk finds it damaged, and acknowledges only the others."""
+    one, sizes = organisations[0], (200_000, 70_000, 140_000)
+    server.upload(*(envelope([one], size) for size in sizes))
+    with open_server(server.home) as there:
+        (volume,) = prepare_volumes(there, one.name, days.today())
+        whole = b"".join(volume.pieces(there))
+        lost = volume.envelopes[1]
+        blob = there.store.read(
+            lambda connection: connection.execute(select(Envelope.blob).where(Envelope.id == lost)).scalar_one()
+        )
+        assert blob is not None
+        there.blobs.delete([blob])
+        after = b"".join(volume.pieces(there))
+        for begin in range(0, len(whole), 50_000):
+            assert sum(map(len, volume.pieces(there, begin))) == len(whole) - begin
+        assert blob_is_in_place_of(there, blob, b"short")
+        assert len(b"".join(volume.pieces(there))) == len(whole)
+
+    assert len(after) == len(whole)
+    bundle, read = Bundle(io.BytesIO(after), one.id, one.find_key), []
+    for item in bundle.items:
+        with suppress(DamagedItem):
+            assert sha256(b"".join(bundle.read(item)))
+            read.append(item.entry.hash)
+    assert set(volume.envelopes) - set(read) == {lost}
+
+
+def blob_is_in_place_of(server: OpenServer, blob: str, data: bytes) -> bool:
+    (server.home.blobs / blob).write_bytes(data)
+    return server.blobs.size(blob) == len(data)
