@@ -1,0 +1,127 @@
+"""A way to a store that is slow, or that is cut: what lies between two machines, on one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+POSTGRESQL = ".s.PGSQL.5432"
+_PIECE = 1 << 18
+
+
+class Relay:
+    """Hands on what comes to a unix socket, ``delay`` seconds later in each direction.
+
+    ``cut``: all connections end, and none begins until ``mend``. ``hold``: they stay, and nothing comes through any
+    more, as when a machine is gone: whoever waits is told nothing. ``at``: something happens at an exact place.
+    """
+
+    def __init__(self, here: Path, there: Path | tuple[str, int], delay: float = 0.0) -> None:
+        self._there = there
+        self._delay = delay
+        self._flows = threading.Event()
+        self._flows.set()
+        self._is_cut = False
+        self._left = 0
+        self._act: Callable[[], None] | None = None
+        self._one = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(here))
+        here.chmod(0o666)
+        self._listener.listen(128)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End all connections, and let none begin."""
+        self._is_cut = True
+        self._flows.set()
+        for end in list(self._open):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def hold(self) -> None:
+        """Hand nothing on."""
+        self._flows.clear()
+
+    def mend(self) -> None:
+        """Hand on what comes, and what was held."""
+        self._is_cut = False
+        self._flows.set()
+
+    def at(self, number: int, act: Callable[[], None]) -> None:
+        """``act`` when the ``number``-th piece comes, in either direction; that piece is not handed on."""
+        with self._one:
+            self._left, self._act = number, act
+
+    def never_mind(self) -> bool:
+        """Whether what ``at`` waited for has happened; it will not any more."""
+        with self._one:
+            self._act, has_happened = None, self._act is None
+        return has_happened
+
+    def _count(self) -> None:
+        with self._one:
+            self._left -= 1
+            if self._act is None or self._left:
+                return
+            act, self._act = self._act, None
+            act()
+        raise ConnectionAbortedError
+
+    def close(self) -> None:
+        """End all."""
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        far = socket.socket(socket.AF_INET if isinstance(self._there, tuple) else socket.AF_UNIX)
+        try:
+            if self._is_cut:
+                raise ConnectionRefusedError
+            far.connect(self._there if isinstance(self._there, tuple) else str(self._there))
+        except OSError:
+            near.close()
+            far.close()
+            return
+        self._open |= {near, far}
+        back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
+        back.start()
+        self._carry(near, far)
+        back.join()
+        self._open -= {near, far}
+        near.close()
+        far.close()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(_PIECE):
+                if self._act is not None:
+                    self._count()
+                if self._delay:
+                    time.sleep(self._delay)
+                self._flows.wait()
+                sink.sendall(piece)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def to_postgresql(folder: Path, postgresql: str, delay: float = 0.0) -> Iterator[Relay]:
+    """A relay to the PostgreSQL whose socket is in ``postgresql``; ``folder`` takes its place in URLs."""
+    relay = Relay(folder / POSTGRESQL, Path(postgresql) / POSTGRESQL, delay)
+    try:
+        yield relay
+    finally:
+        relay.close()
