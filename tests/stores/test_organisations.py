@@ -16,6 +16,7 @@ from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_write import ItemSource, item_of
 from tipbox.formats.mailbox_list import MailboxList, encode_tokens
+from tipbox.server.bundles import kept_exports
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.process.run import prepare_server
@@ -129,6 +130,65 @@ def test_one_that_leaves_takes_no_tip_and_no_reply_with_it(
     assert stored(server) == set()
     findings = [finding.check for finding in check_server(server.home) if not finding.ok]
     assert findings == []
+
+
+def test_what_is_under_way_when_it_leaves_arrives(
+    server: Here, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """Drafts of every kind, an export that couriers have begun to read, and an outbox that was not delivered yet."""
+    leaving, other, third = organisations
+    box = Box()
+    reply = box.reply()
+    listed = [envelope(organisations), envelope(organisations, 1_000)]
+    drafts = {name: envelope(organisations, 70_000) for name in ("nothing came", "all came", "half came")}
+    server.upload(*listed)
+    for sent in drafts.values():
+        server.open(sent)
+    server.put(drafts["half came"], 0)
+    server.put(drafts["all came"], 0, len(drafts["all came"].parts))
+    with open_server(server.home) as opened:
+        volumes = {
+            one.name: [
+                kept_exports.find_volume(opened, one.name, volume.name)
+                for volume in kept_exports.present_export(opened, one.name, days.today())
+            ]
+            for one in organisations
+        }
+        readers = [
+            (one, volume.pieces(opened)) for one in organisations for volume in volumes[one.name] if volume is not None
+        ]
+        begun = [(one, next(pieces), pieces) for one, pieces in readers]
+        remove_organisation(server.home, leaving.name, leave_waiting=True)
+        read: dict[str, set[bytes]] = {one.name: set() for one in organisations}
+        for one, opening, pieces in begun:
+            (tmp_path / "volume").write_bytes(opening + b"".join(pieces))
+            bundle = one.read(tmp_path / "volume")
+            assert all(b"".join(bundle.read(item)) for item in bundle.items)
+            read[one.name] |= {item.entry.hash for item in bundle.items if item.entry.kind == "envelope"}
+    assert read == {one.name: {sent.id for sent in listed} for one in organisations}
+
+    items = [item_of("ack", acknowledge(sorted(read[leaving.name]), leaving.desk)), box.item(reply)]
+    late = inward(tmp_path / "late", leaving, bundle, items, head=bytes(32))
+    (refused,) = import_bundles(server.home, [late])
+    assert not refused.is_complete
+    server.put(drafts["nothing came"], 0, len(drafts["nothing came"].parts))
+    for first in range(1, len(drafts["half came"].parts)):
+        server.put(drafts["half came"], first)
+    for sent in drafts.values():
+        server.call("POST", "/finish", sent.end, sent)
+
+    everything = {sent.id for sent in (*listed, *drafts.values())}
+    for one in (other, third):
+        assert carried(server, one, tmp_path / one.name) == everything
+    assert stored(server) == everything, "its own part stays until it expires"
+    newer = leaving.manifest(serial=(1, 2))
+    with open_server(server.home) as opened:
+        assert adopt(opened.home, opened.store, ManifestFile(newer, newer.encode()), days.today())
+    (taken,) = import_bundles(server.home, [late])
+    assert taken.is_complete, "its desk had kept it"
+    found = MailboxList.parse(server._client.post("/api/mailbox", data=encode_tokens(box.tokens)).data)
+    assert [entry.id for entry in found.entries] == [reply.id]
+    assert stored(server) == {sent.id for sent in drafts.values()}
 
 
 def test_one_that_comes_finds_the_tips_that_are_sealed_to_it(
