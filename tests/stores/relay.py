@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ class Relay:
 
     ``cut``: all connections end, and none begins until ``mend``. ``hold``: they stay, and nothing comes through any
     more, as when a machine is gone: whoever waits is told nothing. ``at``: something happens at an exact place.
+    ``lead``: connections that begin from now on go elsewhere.
     """
 
     def __init__(self, here: Path, there: Path | tuple[str, int], delay: float = 0.0) -> None:
@@ -30,6 +32,7 @@ class Relay:
         self._act: Callable[[], None] | None = None
         self._one = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._leading: Counter[Path | tuple[str, int]] = Counter()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(here))
         here.chmod(0o666)
@@ -73,6 +76,14 @@ class Relay:
             act()
         raise ConnectionAbortedError
 
+    def lead(self, there: Path | tuple[str, int]) -> None:
+        """Let what begins from now on go there; what goes on stays where it is."""
+        self._there = there
+
+    def leads(self, there: Path | tuple[str, int]) -> bool:
+        """Whether a connection to there is open still."""
+        return self._leading[there] > 0
+
     def close(self) -> None:
         """End all."""
         self.cut()
@@ -85,11 +96,21 @@ class Relay:
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
-        far = socket.socket(socket.AF_INET if isinstance(self._there, tuple) else socket.AF_UNIX)
+        with self._one:
+            there = self._there
+            self._leading[there] += 1
+        try:
+            self._carry_both(near, there)
+        finally:
+            with self._one:
+                self._leading[there] -= 1
+
+    def _carry_both(self, near: socket.socket, there: Path | tuple[str, int]) -> None:
+        far = socket.socket(socket.AF_INET if isinstance(there, tuple) else socket.AF_UNIX)
         try:
             if self._is_cut:
                 raise ConnectionRefusedError
-            far.connect(self._there if isinstance(self._there, tuple) else str(self._there))
+            far.connect(there if isinstance(there, tuple) else str(there))
         except OSError:
             near.close()
             far.close()

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from support.kept import later_program
+from stores.relay import Relay
+from support.kept import KEPT, later_program
 from support.loopback import until
-from support.sealed import Organisation, Sent, envelope, inward
+from support.sealed import Box, Organisation, Sent, envelope, inward
 from support.server import Server, start
+from support.tree import ROOT
 from tipbox.errors import InputRefused
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_write import item_of
+from tipbox.formats.mailbox_list import MailboxList, encode_tokens
 from tipbox.server.bundles.export import write_volumes
+from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.home import Home, write_server_keys
 from tipbox.server.process.run import prepare_server
-from tipbox.server.storage.database import make_engine, must_be_current
+from tipbox.server.storage.database import HEAD, make_engine, must_be_current
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
 
@@ -126,6 +132,76 @@ def test_one_host_migrates_while_the_other_serves(
         for item in organisations[1].read(path).items
     }
     assert {sent.id for sent in load.sent} <= found
+
+
+def next_release(folder: Path) -> Path:
+    """A program like this one whose schema is the one after it: a copy of the package, to be run from ``folder``."""
+    shutil.copytree(ROOT / "tipbox", folder / "tipbox", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("templates", "client"):  # beside it, as in a checkout
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copy(KEPT / "later.py", folder / "tipbox" / "server" / "migrations" / "versions")
+    database = folder / "tipbox" / "server" / "storage" / "database.py"
+    text = database.read_text()
+    head = f'HEAD: Final = "{HEAD}"\n'
+    assert head in text
+    database.write_text(text.replace(head, 'HEAD: Final = "later"\n'))
+    return folder
+
+
+class Readers(Load):
+    """A source who looks into its mailbox, again and again, and finds the reply each time."""
+
+    def __init__(self, server: Server, organisations: list[Organisation], box: Box, reply: bytes) -> None:
+        super().__init__(server, organisations)
+        self._box = box
+        self._reply = reply
+
+    def send(self) -> None:
+        while not self._stopped.is_set():
+            with self._server.client() as client:
+                answer = client.request("POST", "/api/mailbox", encode_tokens(self._box.tokens))
+                assert answer.status == 200, answer
+                assert [entry.id for entry in MailboxList.parse(answer.body).entries] == [self._reply]
+                self.sent.append(envelope(self._organisations))
+
+
+def test_both_hosts_are_replaced_under_load(
+    homes: list[Path], keys: Path, organisations: list[Organisation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other by the next release: tips are sent and a mailbox is read, and no request fails."""
+    one, box = organisations[0], Box()
+    reply = box.reply()
+    hosts = [start(home, keys, unix=True) for home in homes]
+    bundle = one.read(write_volumes(homes[0], one.name, tmp_path / "out")[0])
+    import_bundles(homes[0], [inward(tmp_path / "in", one, bundle, [box.item(reply)], head=bytes(32))])
+    front = tmp_path / "front.sock"
+    relay = Relay(front, Path(hosts[1].address))
+    behind = replace(hosts[1], address=str(front))
+    monkeypatch.chdir(next_release(tmp_path / "next"))
+    try:
+        with Load(behind, organisations) as tips, Readers(behind, organisations, box, reply.id) as readers:
+            for place, home in enumerate(homes):
+                old, other = hosts[place], hosts[1 - place]
+                relay.lead(Path(other.address))
+                until(lambda old=old: not relay.leads(Path(old.address)))  # type: ignore[misc]
+                assert old.stop() == 0
+                hosts[place] = start(home, keys, unix=True)
+                tips.more()
+                readers.more()
+            relay.lead(Path(hosts[0].address))
+            tips.more()
+    finally:
+        relay.close()
+        for host in hosts:
+            host.kill()
+    later_program(tmp_path / "migrations", monkeypatch)
+    found = [
+        item.entry.hash
+        for path in write_volumes(homes[0], organisations[1].name, tmp_path / "others")
+        for item in organisations[1].read(path).items
+        if item.entry.kind == "envelope"
+    ]
+    assert sorted(found) == sorted(sent.id for sent in tips.sent)
 
 
 def test_hosts_that_start_at_once_migrate_once(
