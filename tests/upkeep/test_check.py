@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,6 +21,7 @@ from support.world import tipbox
 from tipbox.formats.base import days
 from tipbox.server.upkeep import machine
 from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.check_headers import headers
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.machine import STANDARD_INPUT, check_machine
 from tipbox.server.upkeep.onion import check_onion
@@ -196,3 +198,16 @@ def test_the_command_checks_a_part_or_all(tmp_path: Path) -> None:
     assert [finding["check"] for finding in told.json] == ["onion"]
     for wrong in ((), (*home, "--only", "machine"), (*home, *onion), onion[:4], (*home, *onion[2:])):
         tipbox("server", "check", *wrong, expect=2)
+
+
+def test_the_page_of_the_first_hour_says_what_each_finding_means(tmp_path: Path) -> None:
+    """At three in the morning nobody reads code."""
+    page = (HARDENED.parents[2] / "docs" / "first-hour.md").read_text(encoding="utf-8")
+    rows = page.split("## What each finding means\n")[1].split("\n## ")[0]
+    explained = re.findall(r"^\| `([a-z]+)` \|", rows, re.MULTILINE)
+    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", three()))
+    findings = check_server(server.home, more=[headers]) + check_machine(tmp_path)
+    server.close()
+    names = {*(finding.check for finding in findings), "onion", "server"}
+
+    assert sorted(explained) == sorted(names)
