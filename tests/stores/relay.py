@@ -15,14 +15,14 @@ _PIECE = 1 << 18
 
 
 class Relay:
-    """Hands on what comes to a unix socket, ``delay`` seconds later in each direction.
+    """Hands on what comes to a unix socket or a port, ``delay`` seconds later in each direction.
 
     ``cut``: all connections end, and none begins until ``mend``. ``hold``: they stay, and nothing comes through any
     more, as when a machine is gone: whoever waits is told nothing. ``at``: something happens at an exact place.
     ``lead``: connections that begin from now on go elsewhere.
     """
 
-    def __init__(self, here: Path, there: Path | tuple[str, int], delay: float = 0.0) -> None:
+    def __init__(self, here: Path | int, there: Path | tuple[str, int], delay: float = 0.0) -> None:
         self._there = there
         self._delay = delay
         self._flows = threading.Event()
@@ -33,9 +33,12 @@ class Relay:
         self._one = threading.Lock()
         self._open: set[socket.socket] = set()
         self._leading: Counter[Path | tuple[str, int]] = Counter()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(here))
-        here.chmod(0o666)
+        if isinstance(here, Path):
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(here))
+            here.chmod(0o666)
+        else:
+            self._listener = socket.create_server(("127.0.0.1", here))
         self._listener.listen(128)
         threading.Thread(target=self._accept, daemon=True).start()
 
