@@ -29,6 +29,7 @@ from tipbox.files.durable import fsync_folder, write_file
 from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server.config import Blobs as BlobsConfig
 from tipbox.server.home import Home
+from tipbox.server.storage.database_errors import BAD_CERTIFICATE
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -536,6 +537,8 @@ def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
                 "it does not let this key in; check blobs.access_key and blobs.secret_key, "
                 "and that the key may read, write, list and delete in the bucket"
             )
+        elif "InvalidCertificate" in said:  # rustls's word
+            sentence = f"it answers, but {BAD_CERTIFICATE}"
         else:
             sentence = "it does not answer; check that it runs, and blobs.endpoint"
         raise NetworkFailed(f"reaching the blob store: {sentence}") from None

@@ -21,6 +21,10 @@ _SQLITE_NO_ROOM: Final = frozenset(
         sqlite3.SQLITE_IOERR_SHMSIZE,
     }
 )
+BAD_CERTIFICATE: Final = (
+    "its certificate is not accepted: it has expired, is of another name, or of an authority that is not known here; "
+    "look at its dates and name, at this machine's clock, and at the authority's certificate (--stores-ca)"
+)
 _NO_ROOM: Final = "the disk is full; make room and run this again"
 _POSTGRESQL_NO_ROOM: Final = frozenset({"53100", "53000"})
 _SQLITE: Final = {
@@ -114,5 +118,8 @@ def _sentence(cause: BaseException | None, error: Exception) -> str:
         # libpq gives no SQLSTATE for a connection that was not made; only a server that answered says FATAL.
         if "FATAL" in str(cause):
             return "PostgreSQL refused the connection; check user, password and name of the database in database.url"
+        # OpenSSL's word for an unknown authority, and libpq's for another name.
+        if "certificate" in str(cause):
+            return f"PostgreSQL answers, but {BAD_CERTIFICATE}"
         return "PostgreSQL does not answer; check that it runs, and host and port in database.url"
     return f"the database does not work ({type(error).__name__}); check database.url"
