@@ -20,7 +20,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from tipbox.errors import TOO_LARGE_A_FILE, Full, InputRefused, NotFound, Truncated
 from tipbox.files.durable import SEALED_MODE, make_stick_folder, replacing
 from tipbox.formats.base import padding
-from tipbox.formats.base.limits import MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS, MIB, PART_SIZE
+from tipbox.formats.base.limits import KIB, MAX_ITEMS, MAX_REPORT_BUNDLES, MAX_REPORT_VOLUMES, MAX_SLOTS, MIB, PART_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.bundle import ENVELOPE, OUTWARD, BundleHeader, Head, Index, ItemEntry, Receipt
 from tipbox.formats.bundles.bundle_write import Volume
@@ -47,6 +47,8 @@ _COMPRESSED: Final = b"\x78"
 """How what is compressed begins. What earlier versions kept begins with the first byte of a length, which is zero."""
 _LARGEST: Final = 16 * MIB
 """Bytes of what is kept of a volume: its index has at most 4 MiB, and its report less than 10."""
+_AHEAD: Final = 128 * KIB
+"""Bytes of Envelopes whose rows are read at a time, and that each reader of a volume holds."""
 _BATCH: Final = 500
 """Ids in one statement: databases bound the number of its values."""
 
@@ -187,13 +189,13 @@ class PreparedVolume:
         Raises:
             InputRefused: an Envelope has gone since the volume was prepared.
         """
-        opened = 0
+        opened, openings = 0, _Openings(server, self.sealed.entries)
 
         def open_item(number: int, start: int) -> Iterable[bytes]:
             nonlocal opened
             opened = number
             entry = self.sealed.entries[number - 1]
-            return [self.report[start:]] if entry.kind == "report" else _pieces(server, entry.hash, start)
+            return [self.report[start:]] if entry.kind == "report" else _pieces(server, openings.read(number), start)
 
         while True:
             try:
@@ -422,25 +424,71 @@ def _is_there(blobs: BlobStore, blob: str | None, body_size: int) -> bool:
     return blob is None or blobs.size(blob) == padding.sealed_body_size(body_size)
 
 
-def _pieces(server: OpenServer, envelope: bytes, start: int) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class _Opening:
+    """All of a stored Envelope but its body."""
+
+    id: bytes
+    opening: bytes
+    blob: str | None
+    body_size: int
+    trailer: bytes
+
+
+class _Openings:
+    """The rows of a volume's Envelopes, of several at a time: each read is a way to the database and back."""
+
+    def __init__(self, server: OpenServer, entries: Sequence[ItemEntry]) -> None:
+        self._server = server
+        self._entries = entries
+        self._read: dict[bytes, _Opening] = {}
+
+    def read(self, number: int) -> _Opening:
+        """That of an item, counted from 1.
+
+        Raises:
+            InputRefused: it has gone.
+        """
+        wanted = self._entries[number - 1].hash
+        if wanted not in self._read:
+            self._read = self._server.store.read(partial(_openings, envelopes=list(self._ahead(number - 1))))
+        if wanted not in self._read:
+            raise _gone()
+        return self._read.pop(wanted)
+
+    def _ahead(self, place: int) -> Iterator[bytes]:
+        """This one, and those after it which a reader may hold besides."""
+        size = 0
+        for entry in self._entries[place:]:
+            if size and size + entry.size > _AHEAD:
+                return
+            size += entry.size
+            yield entry.hash
+
+
+def _openings(connection: Connection, envelopes: Sequence[bytes]) -> dict[bytes, _Opening]:
+    columns = select(
+        Envelope.id, Envelope.header, Envelope.letter, Envelope.blob, Envelope.body_size, Envelope.trailer
+    ).where(Envelope.id.in_(envelopes))
+    return {row[0]: _Opening(row[0], row[1] + row[2], row[3], row[4], row[5]) for row in connection.execute(columns)}
+
+
+def _gone() -> InputRefused:
+    return InputRefused("exporting: Envelopes were acknowledged while they were read; export again")
+
+
+def _pieces(server: OpenServer, found: _Opening, start: int) -> Iterator[bytes]:
     """An Envelope from its byte ``start`` on."""
-    found = server.store.read(
-        lambda connection: connection.execute(
-            select(Envelope.header, Envelope.letter, Envelope.blob, Envelope.body_size, Envelope.trailer).where(
-                Envelope.id == envelope
-            )
-        ).one_or_none()
-    )
-    if found is None:
-        raise InputRefused("exporting: Envelopes were acknowledged while they were read; export again")
-    opening = found[0] + found[1]
-    if start < len(opening):
-        yield opening[start:]
-    at = max(0, start - len(opening))
-    body = padding.sealed_body_size(found[3])
-    if found[2] is not None and at < body:
+    if start < len(found.opening):
+        yield found.opening[start:]
+    at = max(0, start - len(found.opening))
+    body = padding.sealed_body_size(found.body_size)
+    if found.blob is not None and at < body:
         try:
-            yield from server.blobs.read(found[2], at, body - at, slowly=True)
+            yield from server.blobs.read(found.blob, at, body - at, slowly=True)
         except (FileNotFoundError, EOFError):
+            # Its body goes after its row.
+            if not server.store.read(partial(_bodies, envelopes=[found.id])):
+                raise _gone() from None
             raise _BodyLost from None
-    yield found[4][max(0, at - body) :]
+    yield found.trailer[max(0, at - body) :]
