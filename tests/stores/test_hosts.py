@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select
 from sqlalchemy.pool import Pool
 
 from stores.hosts import Host, joining, share_bodies
@@ -39,7 +39,7 @@ from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import clock
 from tipbox.server.storage import organisations as kept_organisations
-from tipbox.server.storage.models import Ledger
+from tipbox.server.storage.models import DecoyOpening, Ledger
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt
 from tipbox.server.upkeep.check import check_server
@@ -248,6 +248,28 @@ def test_a_host_whose_clock_is_days_off_stops_itself_and_no_other(
         )
     assert (last, bool(held)) == (days.today(), False)
     assert [finding.check for finding in check_server(here.home) if not finding.ok] == []
+
+
+def test_a_database_that_takes_no_writes_is_found(hosts: tuple[Host, Host]) -> None:
+    """As a standby, or on a full disk: it answers every question, and no tip is stored."""
+    here = hosts[0]
+    engine = here.store.engine
+    with engine.connect() as connection:
+        name = connection.execute(select(func.current_database())).scalar_one()
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        connection.commit()
+    (finding,) = [finding for finding in check_server(here.home) if not finding.ok]
+    assert finding.check == "database"
+    assert "PostgreSQL takes no writes" in finding.message
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = off")
+        connection.commit()
+        connection.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        connection.commit()
+        kept = connection.execute(select(func.count()).select_from(DecoyOpening)).scalar_one()
+    assert [finding.check for finding in check_server(here.home) if not finding.ok] == []
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(DecoyOpening)).scalar_one() == kept
 
 
 def test_a_host_that_slept_asks_which_day_it_is(hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ _SQLITE: Final = {
 """By primary result code."""
 _PRIMARY: Final = 0xFF
 _POSTGRESQL: Final = {
+    "25006": "PostgreSQL takes no writes; it is a standby, or was set so: name the primary in database.url",
     "25P03": "PostgreSQL ended a transaction that stood still; look why this host was that slow, and try again",
     "28": "PostgreSQL does not let this user in; check user and password in database.url",
     "3D": "PostgreSQL has no database of this name; make it with createdb, or correct database.url",
@@ -56,7 +57,7 @@ _POSTGRESQL: Final = {
 
 _NOT_THE_PROGRAM: Final = frozenset({*_SQLITE, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 """Primary result codes of SQLite that files, disks and other processes bring; all others are bugs."""
-_NOT_THE_PROGRAM_STATES: Final = frozenset({"08", "25P03", "28", "3D", "53", "57", "58", "XX"})
+_NOT_THE_PROGRAM_STATES: Final = frozenset({"08", "25006", "25P03", "28", "3D", "53", "57", "58", "XX"})
 """The same of PostgreSQL: SQLSTATEs, or their classes."""
 
 
