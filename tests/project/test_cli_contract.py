@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -22,10 +23,12 @@ from support.desk import PASSWORD, Desks, Exporter, seal_tip
 from support.world import ROOT
 from tipbox import cli
 from tipbox.commands.server import server_group as server_commands
+from tipbox.desk.keys.identity_file import identity_path
 from tipbox.files.printable import is_printable
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import SEAL_SIZE
 from tipbox.formats.manifest import Manifest
+from tipbox.formats.site_list import SiteEntry
 from tipbox.server.process.run import prepare_server
 
 
@@ -121,6 +124,36 @@ def test_another_identity_file_is_taken_from_where_it_lies(run: Run, tmp_path: P
     assert run("keys", "publish", *options, "--out", tmp_path / "a.json").code == 5
     assert run("keys", "publish", *options, "--out", tmp_path / "a.json", "--identity", apart).code == 0
     assert run("keys", "publish", *options, "--out", tmp_path / "a.json", "--identity", secret).code == 3
+
+
+def test_an_entry_of_a_site_is_signed_with_the_identity_file_alone_or_with_a_vault_elsewhere(
+    run: Run, desks: Desks, tmp_path: Path, secret: Path
+) -> None:
+    desk, onion = desks.desks[1], f"{'a2' * 28}.onion"
+    identity, out = identity_path(desk.vault), tmp_path / "kibhr-site.json"
+    done = run("keys", "site", "--identity", identity, "--passphrase-file", secret, "--out", out, "--json")
+    assert (done.code, done.err) == (0, "")
+    entry = SiteEntry.parse(out.read_bytes())
+    manifest = Manifest.parse((desks.folder / "keys" / f"{entry.organisation}.json").read_bytes())
+    assert entry.is_signed
+    assert replace(entry, signature=b"") == SiteEntry.of(manifest)
+    assert done.json["id"] == manifest.id.hex()
+    assert stat.S_IMODE(out.stat().st_mode) == 0o644
+
+    options = ("--vault", desk.vault, "--passphrase-file", secret, "--out", out)
+    assert run("keys", "site", *options, "--onion", onion).code == 0
+    assert SiteEntry.parse(out.read_bytes()).onions == (onion,)
+    assert run("keys", "site", *options, "--onion", "example.org").code == 3
+    assert run("keys", "site", *options, "--identity", secret).code == 3
+    assert run("keys", "site", "--passphrase-file", secret, "--out", out).code == 2
+    apart = tmp_path / "apart.identity"
+    apart.write_bytes(identity.read_bytes())
+    assert run("keys", "site", "--identity", apart, "--passphrase-file", secret, "--out", out).code == 2
+    assert run("keys", "site", *options, "--identity", apart).code == 0
+    taken = desks.folder / "keys" / "fidh.json"
+    assert run("keys", "site", *options[:-1], taken).code == 2
+    acts = run("desk", "custody", "--vault", desk.vault, "--passphrase-file", secret, "--json").json
+    assert [one["after"] for one in acts["events"] if one["act"] == "publish"][1:] == ["site"] * 3
 
 
 def test_verify_exits_3_when_one_is_bad(run: Run, desks: Desks) -> None:

@@ -80,6 +80,20 @@ def check_organisation_name(name: str) -> str:
     return name
 
 
+def check_country(country: str) -> str:
+    """``country`` when it is two capital letters or empty; Malformed when not."""
+    if not _COUNTRY.fullmatch(country):
+        raise Malformed("the country is not two capital letters")
+    return country
+
+
+def check_people_name(name: str) -> str:
+    """``name`` when people can be shown it as an organisation's; Malformed when not."""
+    if not 1 <= len(name.encode()) <= MAX_ORGANISATION_NAME or has_unseen(name):
+        raise Malformed("the organisation's name is empty, too long, or has characters that are not seen")
+    return name
+
+
 @dataclass(frozen=True)
 class ReceivingKey:
     """A public X-Wing key (1216 bytes), good from ``start`` and until the day before ``end``."""
@@ -175,7 +189,7 @@ class Manifest:
         value = fields.members(canonical.decode(data, file_form=True), _MEMBERS, None)
         manifest = cls(
             organisation=check_organisation_name(fields.text(value, "organisation")),
-            name=_people_name(fields.text(value, "name")),
+            name=check_people_name(fields.text(value, "name")),
             country=fields.text(value, "country"),
             languages=tuple(fields.language(tag, MAX_LANGUAGE) for tag in fields.array(value, "languages")),
             identity=fields.binary(value, "identity", KEY_SIZE),
@@ -200,8 +214,7 @@ class Manifest:
     def _check_bounds(self) -> None:
         check_ed25519(self.identity)
         check_ed25519(self.desk)
-        if not _COUNTRY.fullmatch(self.country):
-            raise Malformed("the country is not two capital letters")
+        check_country(self.country)
         if len(self.languages) > MAX_LANGUAGES or not 1 <= len(self.keys) <= MAX_RECEIVING_KEYS:
             raise Malformed("the manifest has too many languages, or too many or no receiving keys")
         if any(one.start >= other.start for one, other in pairwise(self.keys)):
@@ -239,12 +252,6 @@ class Manifest:
 def _begins_later(start: date, today: date) -> bool:
     """Whether a span that begins on ``start`` does not hold yet, on a clock that may be a day behind."""
     return start - today > _SKEW
-
-
-def _people_name(name: str) -> str:
-    if not 1 <= len(name.encode()) <= MAX_ORGANISATION_NAME or has_unseen(name):
-        raise Malformed("the organisation's name is empty, too long, or has characters that are not seen")
-    return name
 
 
 def _serial(value: Sequence[Json]) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from tipbox.desk.keys.ceremony import PublishedChain
 from tipbox.desk.keys.destroy import destroy as destroy_oldest
 from tipbox.desk.keys.verify import ManifestCheck, check_folder
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import InputRefused
+from tipbox.errors import InputRefused, Usage
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import SigningKey
@@ -138,6 +138,57 @@ def rotate(
         return ceremony.rotate(opened, key, stick, passphrase, out, today=days.today(), sure=sure and sure.date())
 
     _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
+
+
+@keys.command()
+@click.option(
+    "--vault", type=_PATH, metavar="V", help="The vault's folder; when not given, that beside the identity file."
+)
+@_identity_option
+@passphrase_option
+@click.option("--out", required=True, type=_PATH, metavar="ENTRY.json", help="Where to write the entry.")
+@click.option(
+    "--onion", "onions", multiple=True, metavar="ADDRESS", help="An onion service that it is meant for; repeat it."
+)
+@json_option
+@pass_terminal
+def site(
+    terminal: Terminal,
+    *,
+    vault: Path | None,
+    identity: Path | None,
+    passphrase_file: Path,
+    out: Path,
+    onions: tuple[str, ...],
+) -> None:
+    """Sign the organisation's own entry of a server's list, which the pages carry: name, languages, identity key."""
+    vault, identity = _vault_and_identity(vault, identity)
+    keep_inputs(out, passphrase_file, identity)
+    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
+    with opened:
+        entry = ceremony.sign_site_entry(opened, identity_file.load(identity, passphrase), out, onions)
+    terminal.say(f"Wrote {out}: {entry.organisation}, identity {id_digits(entry.id)}. Give it to the operator.")
+    terminal.result(
+        {
+            "check_digits": id_digits(entry.id),
+            "file": str(out),
+            "id": entry.id.hex(),
+            "onions": list(entry.onions),
+            "organisation": entry.organisation,
+        }
+    )
+
+
+def _vault_and_identity(vault: Path | None, identity: Path | None) -> tuple[Path, Path]:
+    """Both from one of them, where they lie as the ceremony made them."""
+    if vault is not None:
+        return vault, identity or identity_file.identity_path(vault)
+    if identity is None:
+        raise Usage("signing an entry: name the vault with --vault, or the identity file with --identity")
+    vault = identity_file.vault_path(identity)
+    if vault is None or not vault.is_dir():
+        raise Usage(f"signing an entry: there is no vault beside {identity}; name it with --vault")
+    return vault, identity
 
 
 def _sign(

@@ -1,14 +1,16 @@
 """The key ceremony: making, publishing, replacing and destroying an organisation's keys.
 
 Three things come of it and are kept apart: the vault, the key stick (private receiving keys) and the identity file
-(which signs manifests and nothing else). Publishing signs the manifest of today and, in advance, those that follow it
-for as long as there are receiving keys; each outbox releases the one that is due, so the identity file rests in a safe.
+(which signs manifests and the entry of a site list). Publishing signs the manifest of today and, in advance, those that
+follow it for as long as there are receiving keys; each outbox releases the one that is due, so the identity file rests
+in a safe.
 """
 
 from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted
 from tipbox.desk.keys import identity_file, key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
-from tipbox.desk.keys.out_file import check_manifest
+from tipbox.desk.keys.out_file import check_manifest, check_site_entry
 from tipbox.desk.vault.records import Organisation, PublicKey, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import IdentityChanged, NoCurrentKey, NotFound
@@ -26,6 +28,7 @@ from tipbox.files.durable import fsync_folder, write_file
 from tipbox.formats.base.limits import MANIFEST_DAYS, RECEIVING_KEY_DAYS
 from tipbox.formats.base.primitives import SigningKey, new_seed, xwing_public
 from tipbox.formats.manifest import Manifest, check_organisation_name, key_id, organisation_id
+from tipbox.formats.site_list import SiteEntry
 
 YEAR_KEYS: Final = 27
 """Receiving keys of one ceremony: 27 times two weeks, a year and two weeks."""
@@ -265,6 +268,31 @@ def publish(vault: Vault, identity: SigningKey, out: Path, *, today: date, sure:
 
 def _serial(chain: list[SignedManifest]) -> str:
     return "{}.{}".format(*chain[0].manifest.serial)
+
+
+def sign_site_entry(vault: Vault, identity: SigningKey, out: Path, onions: Sequence[str] = ()) -> SiteEntry:
+    """Sign the organisation's own entry of a site's list, and write it to ``out``.
+
+    Raises:
+        Usage: ``out`` lies in the vault or on the key stick, or is something else than such an entry.
+        Malformed: an address of ``onions`` is none.
+    """
+    organisation = organisation_of(vault)
+    check_site_entry(out, vault.path, find_stick(vault, organisation))
+    _check_identity(organisation, identity)
+    entry = SiteEntry(
+        organisation.name,
+        organisation.full_name,
+        organisation.country,
+        organisation.languages,
+        organisation.identity,
+        tuple(onions),
+    ).signed_by(identity)
+    with vault.transaction():
+        note(vault, "publish", after="site")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, entry.encode(), mode=0o644)
+    return entry
 
 
 def rotate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.errors import NotFound, WrongPassphrase
@@ -11,11 +12,20 @@ from tipbox.formats import locked_file
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import SigningKey
 
+_SUFFIX: Final = ".identity"
+
 
 def identity_path(vault: Path) -> Path:
     """Where the identity file of the vault at ``vault`` lies when no other place is named: beside it."""
     vault = vault.absolute()
-    return vault.with_name(f"{vault.name}.identity")
+    return vault.with_name(f"{vault.name}{_SUFFIX}")
+
+
+def vault_path(identity: Path) -> Path | None:
+    """The vault whose identity file would lie at ``identity``; None when no vault's would."""
+    identity = identity.absolute()
+    name = identity.name.removesuffix(_SUFFIX)
+    return identity.with_name(name) if name not in {"", identity.name} else None
 
 
 def create(path: Path, passphrase: bytes, key: SigningKey) -> None:

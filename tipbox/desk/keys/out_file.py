@@ -11,6 +11,7 @@ from tipbox.errors import TipboxError, Usage
 from tipbox.formats.base.limits import MAX_MANIFEST
 from tipbox.formats.bundles import bundle
 from tipbox.formats.manifest import Manifest
+from tipbox.formats.site_list import SiteEntry
 
 
 def check_bundle(out: Path, vault: Path, stick: Path) -> None:
@@ -33,6 +34,16 @@ def check_manifest(out: Path, vault: Path, stick: Path) -> None:
     _check(out, (vault, stick), _is_manifest)
 
 
+def check_site_entry(out: Path, vault: Path, stick: Path) -> None:
+    """Check the place of an entry of a site's list; ``vault`` and ``stick`` are folders.
+
+    Raises:
+        Usage: it lies in one of them, or there is something in it that is no such entry.
+        IsADirectoryError: it is a folder.
+    """
+    _check(out, (vault, stick), _is_site_entry)
+
+
 def _check(out: Path, folders: tuple[Path, ...], is_kind: Callable[[bytes], bool]) -> None:
     place = out.parent.resolve() / out.name
     if any(folder.resolve() in place.parents for folder in folders):
@@ -50,8 +61,16 @@ def _check(out: Path, folders: tuple[Path, ...], is_kind: Callable[[bytes], bool
 
 
 def _is_manifest(data: bytes) -> bool:
+    return _reads(Manifest.parse, data)
+
+
+def _is_site_entry(data: bytes) -> bool:
+    return _reads(SiteEntry.parse, data)
+
+
+def _reads(parse: Callable[[bytes], object], data: bytes) -> bool:
     try:
-        Manifest.parse(data)
+        parse(data)
     except TipboxError:
         return False
     return True

@@ -1,7 +1,7 @@
 """Domain separation: every label of docs/format.md, each for one use.
 
 Of the labels that are followed by data, none is the beginning of another: two uses never hash the same bytes.
-Reserved for what is to come: ``capsule``, ``custody``, ``notice``, ``piece``, ``place``, ``site`` and ``toll``.
+Reserved for what is to come: ``capsule``, ``custody``, ``notice``, ``piece``, ``place`` and ``toll``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ ORGANISATION: Final = b"tipbox/v1/organisation"
 KEY: Final = b"tipbox/v1/key"
 SERVER: Final = b"tipbox/v1/server"
 MANIFEST: Final = b"tipbox/v1/manifest"
+SITE: Final = b"tipbox/v1/site"
 
 PASSPHRASE_CHECK: Final = b"tipbox/v1/passphrase-check"
 ROOT: Final = b"tipbox/v1/root"

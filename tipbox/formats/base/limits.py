@@ -37,6 +37,10 @@ MAX_RECEIVING_KEY_DAYS: Final = 91
 RECEIVING_KEY_DAYS: Final = 14
 SKEW_DAYS: Final = 1
 
+# Site list
+MAX_SITE_LIST: Final = 256 * KIB
+MAX_ONIONS: Final = 16
+
 # Envelope
 HEADER_FIXED: Final = 120
 SLOT_SECRETS: Final = 4 * KEY_SIZE
