@@ -13,7 +13,7 @@ from support.sealed import keys_folder, three
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.web.app import STORE, create_app
-from tipbox.server.web.pages import LONGEST_ACCEPT
+from tipbox.server.web.bodies import LONGEST_ACCEPT
 
 pytestmark = pytest.mark.reads_date
 

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -87,10 +86,9 @@ class Server:
         return set().union(*self.boxes.values())
 
     @property
-    def page(self) -> bytes:
-        """The page of mailboxes, for what it names alone."""
-        named = escape(json.dumps([one.hex() for one in self.named]))
-        return f'<main data-manifests="[]" data-organisations="{named}"></main>'.encode()
+    def now(self) -> bytes:
+        """What ``GET /api/now`` answers, for what it names alone."""
+        return json.dumps({"former": [], "manifests": [], "named": [one.hex() for one in self.named]}).encode()
 
     @property
     def url(self) -> str:
@@ -181,7 +179,7 @@ def server(source: Secrets, desks: Desks, monkeypatch: pytest.MonkeyPatch) -> It
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self.answer(state.page)
+            self.answer(state.now)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

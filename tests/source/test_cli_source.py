@@ -13,7 +13,6 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,11 @@ from tipbox.source.served import fetch_manifests, fetch_named
 def run(run: Run) -> Run:
     """With ``--json``."""
     return lambda *arguments: run(*arguments, "--json")
+
+
+def now_of(manifests: Sequence[str], ids: Sequence[object] = (), former: Sequence[str] = ()) -> dict[str, object]:
+    """What a server answers to ``GET /api/now``, as far as commands read it."""
+    return {"collected": {}, "former": former, "manifests": manifests, "named": ids, "toll": {}}
 
 
 @pytest.fixture(scope="session")
@@ -245,9 +249,8 @@ class Server:
         return {"state": "open", "missing": [[number, 1] for number in range(self.count) if number not in self.parts]}
 
     def take(self, method: str, path: str, body: bytes, token: str = "") -> tuple[int, object]:
-        if path == "/send":
-            files = json.dumps([file.read_text(encoding="utf-8") for file in sorted(self.keys.iterdir())])
-            return 200, f"<main data-manifests='{escape(files)}'>".encode()
+        if path == "/api/now":
+            return 200, now_of([file.read_text(encoding="utf-8") for file in sorted(self.keys.iterdir())])
         if path.startswith("/keys/"):
             file = self.keys / path.rsplit("/", 1)[1]
             return (200, file.read_bytes()) if file.exists() else (404, {"error": "not-found"})
@@ -401,7 +404,9 @@ def test_it_says_nothing_about_the_program_and_keeps_secrets_out_of_addresses(
     done = run("source", "send", server.url, "--keys", keys, "--to", "kibhr", "--message-file", message)
     assert done.code == 0
     asked = {path for method, path, _ in server.requests if method == "GET"}
-    assert asked == {"/keys/fidh.json", "/keys/kibhr.json", "/send"}, "what is asked for does not depend on the choice"
+    assert asked == {"/keys/fidh.json", "/keys/kibhr.json", "/api/now"}, (
+        "what is asked for does not depend on the choice"
+    )
     for _, path, headers in server.requests:
         assert "user-agent" not in {name.lower() for name in headers}
         assert "python" not in json.dumps(headers).lower()
@@ -1055,10 +1060,8 @@ def test_an_organisation_with_a_broken_key_does_not_stop_tips_to_others(
 
 def test_a_broken_key_that_a_server_gives_is_left_out_and_told(desks: Desks) -> None:
     good = desks.desks[1].manifest
-    files = json.dumps([broken(desks.desks[0]).decode(), good.encode().decode()])
-    page = f"<main data-manifests='{escape(files)}'>"
     told: list[str] = []
-    with answering(httpx.Response(200, content=iter([page.encode()]))) as one:
+    with answering(naming([broken(desks.desks[0]).decode(), good.encode().decode()])) as one:
         assert fetch_manifests(one, told.append) == [good]
 
     assert len(told) == 1
@@ -1066,57 +1069,62 @@ def test_a_broken_key_that_a_server_gives_is_left_out_and_told(desks: Desks) -> 
 
 
 @pytest.mark.parametrize(
-    ("page", "code"),
+    ("answer", "code"),
     [
         (b"", 6),
         (b"<main>", 6),
-        (b"<main data-manifests>", 6),
-        (b"<main data-manifests='[]'>", 6),
-        (b"<main data-manifests='{'>", 6),
-        (b"<main data-manifests='[1]'>", 6),
-        (b"<main data-manifests='" + b"[" * 100_000 + b"'>", 6),
-        (b"<main data-manifests='[&#34;{}&#34;]'>", 3),
-        (b"<main data-manifests='[&#34;&#92;ud800&#34;]'>", 3),
-        (b"<![if[", 6),
+        (b"[]", 6),
+        (b"{}", 6),
+        (b'{"manifests":[]}', 6),
+        (b'{"manifests":{}}', 6),
+        (b'{"manifests":', 6),
+        (b'{"manifests":[1]}', 6),
+        (b'{"manifests":' + b"[" * 100_000, 6),
+        (b'{"manifests":["{}"]}', 3),
+        (b'{"manifests":["\\ud800"]}', 3),
     ],
 )
-def test_a_page_without_manifests_gives_no_keys(page: bytes, code: int) -> None:
-    with answering(httpx.Response(200, content=iter([page]))) as one, pytest.raises(TipboxError) as caught:
+def test_an_answer_without_manifests_gives_no_keys(answer: bytes, code: int) -> None:
+    with answering(httpx.Response(200, content=iter([answer]))) as one, pytest.raises(TipboxError) as caught:
         fetch_manifests(one, print)
     assert caught.value.exit_code == code
 
 
-def page_of(manifests: Sequence[str], ids: Sequence[object] = ()) -> httpx.Response:
-    named = f"<main data-manifests='{escape(json.dumps(manifests))}' data-organisations='{escape(json.dumps(ids))}'>"
-    return httpx.Response(200, content=iter([named.encode()]))
+def naming(manifests: Sequence[str], ids: Sequence[object] = (), former: Sequence[str] = ()) -> httpx.Response:
+    return httpx.Response(200, content=iter([json.dumps(now_of(manifests, ids, former)).encode()]))
 
 
-def test_a_page_that_names_more_than_32_by_manifests_is_read() -> None:
-    """It names former organisations too, of which replies lie there: an honest page may have more than a tip slots."""
+def test_a_server_that_names_more_than_32_by_manifests_is_read() -> None:
+    """It names former organisations too, of which replies lie there: there may be more than a tip has slots."""
     made = [Organisation(f"name-{number}").manifest() for number in range(40)]
-    with answering(page_of([one.encode().decode() for one in [*made, made[0]]])) as one:
+    files = [one.encode().decode() for one in [*made, made[0]]]
+    with answering(naming(files[:20], former=files[20:])) as one:
         named = fetch_named(one, print)
     assert sorted(manifest.id for manifest in named.manifests) == sorted(manifest.id for manifest in made)
     assert named.organisations == {manifest.id for manifest in made}
 
 
-def test_the_largest_page_of_good_manifests_is_read() -> None:
-    """Each has 64 KiB, of characters that a page writes as six: two organisations must not close it for the others."""
-    note = "&" * 55_000
+def test_a_former_organisation_is_not_sealed_to(desks: Desks) -> None:
+    one, other = (desk.manifest for desk in desks.desks[:2])
+    with answering(naming([one.encode().decode()], former=[other.encode().decode()])) as connection:
+        assert fetch_manifests(connection, print) == [one]
+
+
+def test_the_largest_answer_of_good_manifests_is_read() -> None:
+    """Each has 64 KiB, of characters that JSON writes as two: two organisations must not close it for the others."""
     one = Organisation("fidh")
-    unsigned = {**one.manifest().unsigned(), "note": note}
+    unsigned = {**one.manifest().unsigned(), "note": '"' * 30_000}
     signature = sign(labels.MANIFEST, canonical.encode(unsigned), one.identity)
     file = canonical.encode({**unsigned, "signature": fields.to_base64(signature)}, file_form=True).decode()
-    page = json.dumps([file] * 32).replace("&", "\\u0026").replace("'", "\\u0027")
-    with answering(httpx.Response(200, content=iter([f"<main data-manifests='{page}'>".encode()]))) as connection:
+    with answering(naming([file] * 32)) as connection:
         assert [manifest.id for manifest in fetch_named(connection, print).manifests] == [one.id]
 
 
-def test_a_page_of_nonsense_does_not_flood_the_terminal() -> None:
+def test_an_answer_of_nonsense_does_not_flood_the_terminal() -> None:
     told: list[str] = []
     good = Organisation("fidh").manifest()
-    page = page_of([good.encode().decode(), *["{}"] * 5000], ["", 1, None, {}, *["00"] * 5000, good.id.hex()])
-    with answering(page) as one:
+    answer = naming([good.encode().decode(), *["{}"] * 5000], ["", 1, None, {}, *["00"] * 5000, good.id.hex()])
+    with answering(answer) as one:
         named = fetch_named(one, told.append)
     assert named.manifests == [good]
     assert named.organisations == {good.id}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import Any, Final
 
 from tipbox.errors import Malformed, NetworkFailed, TipboxError
@@ -15,12 +14,11 @@ from tipbox.formats.base.limits import ID_SIZE, MAILBOX_TOKENS, MAX_MANIFEST
 from tipbox.formats.manifest import Manifest, unique_manifests
 from tipbox.net.http import Connection
 
-_SEND: Final = "/send"
-_INBOX: Final = "/inbox"
+_NOW: Final = "/api/now"
 _MOST_ASKED: Final = 4 * MAILBOX_TOKENS
 """Organisations whose mailboxes one command asks for: a server that names more only wants to see requests."""
-_MOST_OF_A_PAGE: Final = _MOST_ASKED * MAX_MANIFEST * 6
-"""Bytes: a manifest of each of them, of characters that a page writes as six."""
+_MOST_OF_AN_ANSWER: Final = _MOST_ASKED * MAX_MANIFEST * 2
+"""Bytes: a manifest of each of them, of characters that JSON writes as two."""
 _MOST_TOLD: Final = 32
 """Bad manifests that a person is told of."""
 _WHENCE: Final = "what the server sent"
@@ -29,10 +27,10 @@ _NO_SENSE: Final = "asking for keys: an answer that makes no sense; is this the 
 
 @dataclass(frozen=True)
 class Named:
-    """What the page with the mailbox names.
+    """What the server names for reading replies.
 
     Attributes:
-        manifests: in force and good.
+        manifests: in force and good; also expired ones, of those who have replies there.
         organisations: ids (16 bytes) of all whose replies the server may hold, former ones too. They need no trust.
     """
 
@@ -40,38 +38,22 @@ class Named:
     organisations: frozenset[bytes]
 
 
-class _Page(HTMLParser):
-    """Finds what a page carries for its script (docs/protocol.md, section 2)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[str, str] = {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del tag
-        for name, value in attrs:
-            if name.startswith("data-") and value is not None:
-                self.found.setdefault(name.removeprefix("data-"), value)
-
-
-def _read(connection: Connection, path: str) -> dict[str, str]:
-    page = connection.retry(lambda _: connection.request("GET", path, most=_MOST_OF_A_PAGE))
-    reader = _Page()
+def _fetch(connection: Connection) -> dict[str, Any]:
+    answer = connection.retry(lambda _: connection.request("GET", _NOW, most=_MOST_OF_AN_ANSWER))
     try:
-        reader.feed(page.decode(errors="replace"))
-    except AssertionError as error:  # how the library refuses some marks that no page has
-        raise NetworkFailed(_NO_SENSE) from error
-    return reader.found
-
-
-def _listed(text: str) -> list[Any]:
-    try:
-        value = json.loads(text)
+        value = json.loads(answer)
     except (ValueError, RecursionError) as error:
         raise NetworkFailed(_NO_SENSE) from error
-    if not isinstance(value, list):
+    if not isinstance(value, dict):
         raise NetworkFailed(_NO_SENSE)
     return value
+
+
+def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    if not isinstance(found, list):
+        raise NetworkFailed(_NO_SENSE)
+    return found
 
 
 def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> list[Manifest]:
@@ -80,7 +62,7 @@ def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> li
     Raises:
         TipboxError: none of them is good.
     """
-    files = _listed(_read(connection, _SEND).get("manifests", ""))
+    files = _listed(_fetch(connection), "manifests")
     if not files:
         raise NetworkFailed("asking for keys: the server has none just now; come back another day")
     manifests, first = _good(files, remark)
@@ -91,7 +73,7 @@ def fetch_manifests(connection: Connection, remark: Callable[[str], None]) -> li
 
 def fetch_fillers(connection: Connection) -> list[Manifest]:
     """The manifests in force on a server that are good, for slots that nobody reads: others are passed over."""
-    manifests, _ = _good(_listed(_read(connection, _SEND).get("manifests", "")), lambda _: None)
+    manifests, _ = _good(_listed(_fetch(connection), "manifests"), lambda _: None)
     return unique_manifests(manifests, _WHENCE)
 
 
@@ -100,14 +82,14 @@ def fetch_named(connection: Connection, remark: Callable[[str], None]) -> Named:
 
     There may be more than a tip has slots: former organisations are among them while replies of theirs lie there.
     """
-    page = _read(connection, _INBOX)
-    found, _ = _good(_listed(page.get("manifests", "")), remark)
+    now = _fetch(connection)
+    found, _ = _good([*_listed(now, "manifests"), *_listed(now, "former")], remark)
     manifests: dict[bytes, Manifest] = {}
     for manifest in found:  # of one organisation the newest
         if manifest.id not in manifests or manifest.serial > manifests[manifest.id].serial:
             manifests[manifest.id] = manifest
     ids, bad = set(manifests), 0
-    for written in _listed(page.get("organisations", "[]")):
+    for written in _listed(now, "named"):
         try:
             ids.add(fields.from_hex(written, ID_SIZE))
         except TipboxError:

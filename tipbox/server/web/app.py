@@ -27,6 +27,7 @@ from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
 from tipbox.server.web.headers import strict_headers
 from tipbox.server.web.mailbox_api import mailbox_blueprint
+from tipbox.server.web.now_api import Now, now_blueprint
 from tipbox.server.web.pages import Pages, pages_blueprint
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.short_way import ShortWay
@@ -71,7 +72,8 @@ def create_app(
     store = Store(engine or make_engine(home, config), threads)
     roster = Roster(store)
     today = today or Calendar(store)
-    pages = Pages(roster, CollectedDays(store), config, languages, today)
+    collected = CollectedDays(store)
+    pages = Pages(roster, collected, config, languages, today)
     # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
     strict_headers(app)
@@ -97,6 +99,7 @@ def create_app(
     intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)
     requests = UploadRequests(intake)
     app.register_blueprint(api_blueprint(intake, requests, rates, config.limits))
+    app.register_blueprint(now_blueprint(Now(roster, collected, intake.toll, today), rates, config.limits.static))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
@@ -22,48 +20,11 @@ from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.config import Config, Limits
 from tipbox.server.refusal import N_, Refusal
 from tipbox.server.storage.organisations import ManifestFile, Roster
+from tipbox.server.web.bodies import TYPES, Body, is_short
 from tipbox.server.web.rates import Rates
 
-TYPES: Final[Mapping[str, str]] = {
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".json": "application/json",
-    ".txt": "text/plain; charset=utf-8",
-}
 MOST_READY: Final = 1024
 """Pages of errors that are kept: more than there are sentences and languages."""
-LONGEST_ACCEPT: Final = 256
-"""Characters of ``Accept-Language`` or ``Accept-Encoding`` that are looked at; browsers send less than 100. Parsing as
-many as a head has room for would hold up the worker."""
-SMALLEST_GZIP: Final = 512
-"""Bytes below which compressing a body is not worth it."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A body as it is and compressed, both made once."""
-
-    plain: bytes = field(repr=False)
-    content_type: str
-    packed: bytes = field(repr=False, default=b"")
-
-    @classmethod
-    def of(cls, body: bytes, content_type: str) -> Page:
-        """A page of ``body``."""
-        # Without a time, so that a page has the same bytes from every worker and after every start.
-        packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
-        return cls(body, content_type, packed)
-
-    def response(self, status: int = 200) -> Response:
-        """The answer for this request."""
-        pack = bool(self.packed) and _is_short("HTTP_ACCEPT_ENCODING") and request.accept_encodings["gzip"] > 0
-        response = Response(self.packed if pack else self.plain, status, content_type=self.content_type)
-        if pack:
-            response.headers["Content-Encoding"] = "gzip"
-        if self.packed:
-            response.vary.add("Accept-Encoding")
-        return response
 
 
 class Pages:
@@ -82,7 +43,7 @@ class Pages:
         self._collected = collected
         self._config = config
         self._today = today
-        self._kept: dict[tuple[str, str], tuple[object, Page]] = {}
+        self._kept: dict[tuple[str, str], tuple[object, Body]] = {}
         """Each page with what it was made from."""
         self._ready: dict[tuple[str, str], bytes] = {}
         """The pages that are made from nothing, and those of errors, by language and sentence."""
@@ -91,7 +52,7 @@ class Pages:
         """The language of this request: the path's, or what the visitor accepts, or the configured one."""
         if prefix is not None:
             return prefix
-        if not _is_short("HTTP_ACCEPT_LANGUAGE"):
+        if not is_short("HTTP_ACCEPT_LANGUAGE"):
             return self.fallback
         accepted: LanguageAccept = request.accept_languages
         return accepted.best_match(self.languages) or self.fallback
@@ -146,11 +107,11 @@ class Pages:
             response.vary.add("Accept-Language")
         return response
 
-    def _render(self, name: str, language: str, prefix: str | None, context: Mapping[str, object]) -> Page:
+    def _render(self, name: str, language: str, prefix: str | None, context: Mapping[str, object]) -> Body:
         with force_locale(language):
             titles = {"start": gettext("Start"), "send": gettext("Send a message"), "inbox": gettext("Messages")}
             body = render_template(f"source/{name}.html", **frame(language, prefix, titles[name]), **context)
-        return Page.of(body.encode(), TYPES[".html"])
+        return Body.of(body.encode(), TYPES[".html"])
 
     def error(self, refusal: Refusal, status: int) -> Response:
         """A refusal as a page, in the visitor's language."""
@@ -189,11 +150,6 @@ class Pages:
         return render_template("source/leave.html", **frame(language, None, ""))
 
 
-def _is_short(key: str) -> bool:
-    """Whether what this request says that it accepts is short enough to be parsed; ``key``: in its environment."""
-    return len(request.environ.get(key, "")) <= LONGEST_ACCEPT
-
-
 def frame(language: str, prefix: str | None, title: str) -> dict[str, object]:
     """What every template needs."""
     start = f"/{prefix}" if prefix is not None else ""
@@ -228,18 +184,18 @@ def _country(code: str, language: str) -> str:
         return code
 
 
-def load_static(folder: Path) -> dict[str, Page]:
+def load_static(folder: Path) -> dict[str, Body]:
     """The client's files, by name."""
     return {
-        path.name: Page.of(path.read_bytes(), TYPES[path.suffix])
+        path.name: Body.of(path.read_bytes(), TYPES[path.suffix])
         for path in sorted(folder.iterdir())
         if path.suffix in TYPES
     }
 
 
-def load_wordlists() -> dict[str, Page]:
+def load_wordlists() -> dict[str, Body]:
     """The lists of words of access codes, by name; a page asks for one when it is needed."""
-    return {f"words-{words.name}.txt": Page.of(words.encode(), TYPES[".txt"]) for words in wordlists.load_all()}
+    return {f"words-{words.name}.txt": Body.of(words.encode(), TYPES[".txt"]) for words in wordlists.load_all()}
 
 
 def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) -> Blueprint:

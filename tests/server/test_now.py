@@ -1,0 +1,134 @@
+"""What changes from day to day: one answer, the same for everybody, with manifests as they came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from support.sealed import Box, Organisation, inward, keys_folder, three
+from support.server import Here
+from tipbox.formats.base import days
+from tipbox.formats.mailbox_list import encode_delete
+from tipbox.formats.manifest import Manifest
+from tipbox.server.bundles.export import write_volumes
+from tipbox.server.bundles.importing import import_bundles
+from tipbox.server.config import load
+from tipbox.server.home import Home
+from tipbox.server.storage.models import Organisation as Known
+from tipbox.server.storage.open_server import open_server
+from tipbox.server.storage.organisations import ManifestFile, adopt, remove
+from tipbox.server.web.app import STORE, create_app
+
+pytestmark = pytest.mark.reads_date
+
+
+@dataclass
+class Site:
+    """A server in this process that looks at its database at each request."""
+
+    server: Here
+    client: FlaskClient
+    organisations: list[Organisation]
+
+    def now(self, **headers: str) -> Any:
+        answer = self.client.get("/api/now", headers=headers)
+        assert (answer.status_code, answer.content_type) == (200, "application/json")
+        return json.loads(answer.data)
+
+    def adopt(self, manifest: Manifest) -> None:
+        with open_server(self.server.home) as opened:
+            assert adopt(opened.home, opened.store, ManifestFile(manifest, manifest.encode()), days.today())
+
+
+@pytest.fixture(name="site")
+def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr("tipbox.server.bundles.collected.LOOK_AGAIN", 0)
+    monkeypatch.setattr("tipbox.server.storage.organisations.LOOK_AGAIN", 0)
+    organisations = three()
+    server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
+    app = create_app(Home(server.home), load(server.home))
+    yield Site(server, app.test_client(), organisations)
+    app.extensions[STORE].engine.dispose()
+    server.close()
+
+
+def ids(manifests: list[str]) -> list[str]:
+    return [Manifest.parse(file.encode()).id.hex() for file in manifests]
+
+
+def test_it_carries_the_manifests_as_they_came_ids_and_prices(site: Site) -> None:
+    now = site.now()
+
+    assert sorted(now) == ["collected", "former", "manifests", "named", "toll"]
+    kept = [path.read_text(encoding="utf-8") for path in site.server.keys.glob("*.json")]
+    assert sorted(now["manifests"]) == sorted(kept)
+    assert now["named"] == sorted(one.id.hex() for one in site.organisations) == ids(now["manifests"])
+    assert (now["former"], now["collected"]) == ([], {})
+    assert now["toll"] == json.loads(site.client.get("/api/toll").data)
+
+
+def test_everybody_gets_the_same_bytes(site: Site) -> None:
+    heads: list[dict[str, str]] = [{}, {"Accept-Language": "ru"}, {"User-Agent": "x"}, {"Cookie": "a=b"}]
+    assert len({site.client.get("/api/now", headers=head).data for head in heads}) == 1
+
+
+def test_a_manifest_that_comes_or_goes_is_seen_by_the_next_who_asks(site: Site) -> None:
+    first, other = site.organisations[0], Organisation("new")
+    newer = first.manifest(serial=(1, 2))
+    site.adopt(newer)
+    site.adopt(other.manifest())
+    now = site.now()
+    assert newer.encode().decode() in now["manifests"]
+    assert other.id.hex() in now["named"]
+    with open_server(site.server.home) as opened:
+        assert remove(opened.home, opened.store, other.name)
+    assert other.id.hex() not in site.now()["named"]
+
+
+def test_a_former_organisation_is_named_while_it_has_replies_here(site: Site) -> None:
+    """Its keys have expired, so nobody can seal to it; who has answers of it can still read them."""
+    former, box = site.organisations[0], Box()
+    reply, home = box.reply(), site.server.home
+    outward = former.read(write_volumes(home, former.name, home.parent / "out")[0])
+    import_bundles(home, [inward(home.parent / "in", former, outward, [box.item(reply)])])
+    expired = former.manifest(start=days.today() - timedelta(days=40), serial=(1, 2))
+    site.adopt(expired)
+    others = sorted(one.id.hex() for one in site.organisations[1:])
+
+    now = site.now()
+    assert now["named"] == sorted([*others, former.id.hex()])
+    assert now["former"] == [expired.encode().decode()]
+    assert ids(now["manifests"]) == others
+
+    answer = site.client.post("/api/mailbox/delete", data=encode_delete(box.tokens, [reply.id]))
+    assert answer.data == bytes(32)
+    now = site.now()
+    assert (now["named"], now["former"]) == (others, [])
+
+
+def test_when_all_keys_have_expired_it_still_says_whose_mailboxes_there_are(site: Site) -> None:
+    former, box = site.organisations[0], Box()
+    home = site.server.home
+    outward = former.read(write_volumes(home, former.name, home.parent / "out")[0])
+    import_bundles(home, [inward(home.parent / "in", former, outward, [box.item(box.reply())])])
+    for one in site.organisations:
+        site.adopt(one.manifest(start=days.today() - timedelta(days=40), serial=(1, 2)))
+
+    now = site.now()
+
+    assert (now["manifests"], now["named"]) == ([], [former.id.hex()])
+
+
+def test_it_says_up_to_which_day_each_has_collected(site: Site) -> None:
+    one, day = site.organisations[1], days.today() - timedelta(days=1)
+    site.server._store.write(lambda c: c.execute(update(Known).where(Known.id == one.id).values(collected=day)))
+
+    assert site.now()["collected"] == {one.id.hex(): day.isoformat()}

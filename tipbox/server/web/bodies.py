@@ -1,0 +1,54 @@
+"""Bodies that are made once and answer many requests, as they are and compressed."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from flask import Response, request
+
+TYPES: Final[Mapping[str, str]] = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+}
+LONGEST_ACCEPT: Final = 256
+"""Characters of ``Accept-Language`` or ``Accept-Encoding`` that are looked at; browsers send less than 100. Parsing as
+many as a head has room for would hold up the worker."""
+SMALLEST_GZIP: Final = 512
+"""Bytes below which compressing a body is not worth it."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body as it is and compressed, both made once."""
+
+    plain: bytes = field(repr=False)
+    content_type: str
+    packed: bytes = field(repr=False, default=b"")
+
+    @classmethod
+    def of(cls, body: bytes, content_type: str) -> Body:
+        """One of ``body``."""
+        # Without a time, so that it has the same bytes from every worker and after every start.
+        packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
+        return cls(body, content_type, packed)
+
+    def response(self, status: int = 200) -> Response:
+        """The answer for this request."""
+        pack = bool(self.packed) and is_short("HTTP_ACCEPT_ENCODING") and request.accept_encodings["gzip"] > 0
+        response = Response(self.packed if pack else self.plain, status, content_type=self.content_type)
+        if pack:
+            response.headers["Content-Encoding"] = "gzip"
+        if self.packed:
+            response.vary.add("Accept-Encoding")
+        return response
+
+
+def is_short(key: str) -> bool:
+    """Whether what this request says that it accepts is short enough to be parsed; ``key``: in its environment."""
+    return len(request.environ.get(key, "")) <= LONGEST_ACCEPT

@@ -1,0 +1,80 @@
+"""What changes from day to day, as one answer for everybody (docs/protocol.md, section 2.1).
+
+Keys, whose mailboxes there may be, what was collected, prices. Pages ask for it by script, and so need not change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, Response
+
+from tipbox.server.bundles.collected import CollectedDays
+from tipbox.server.storage.organisations import Roster
+from tipbox.server.web.bodies import TYPES, Body
+from tipbox.server.web.rates import Rates
+
+
+class Now:
+    """Makes the answer, again only when something of it has changed.
+
+    Args:
+        roster: the manifests in force.
+        collected: up to when each organisation has collected, and who has replies here.
+        toll: what ``GET /api/toll`` answers.
+        today: the day, UTC.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        collected: CollectedDays,
+        toll: Callable[[], Mapping[str, Any]],
+        today: Callable[[], date],
+    ) -> None:
+        self._roster = roster
+        self._collected = collected
+        self._toll = toll
+        self._today = today
+        self._made_of: object = None
+        self._body = Body.of(b"", TYPES[".json"])
+
+    def body(self) -> Body:
+        """The answer as it is now."""
+        serving = self._roster.serving(self._today())
+        ids = {member.manifest.id for member in serving}
+        days, writers, toll = self._collected.days(), self._collected.writers(), self._toll()
+        # Whoever comes for an answer asks for those of former organisations as well, while there are any.
+        former = [
+            member
+            for member in self._roster.listed()
+            if member.manifest.id in writers and member.manifest.id not in ids
+        ]
+        made_of = [member.data for member in serving], [member.data for member in former], days, writers, toll
+        if made_of != self._made_of:
+            value = {
+                "collected": {member.hex(): days[member].isoformat() for member in sorted(ids & days.keys())},
+                "former": [member.data.decode() for member in former],
+                "manifests": [member.data.decode() for member in serving],
+                # An answer outlives the manifest of who wrote it, on this server too.
+                "named": [member.hex() for member in sorted(ids | writers)],
+                "toll": toll,
+            }
+            data = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+            self._made_of, self._body = made_of, Body.of(data, TYPES[".json"])
+        return self._body
+
+
+def now_blueprint(now: Now, rates: Rates, per_minute: int) -> Blueprint:
+    """The route."""
+    blueprint = Blueprint("now", __name__, url_prefix="/api")
+
+    @blueprint.get("/now")
+    @rates.limit(per_minute)
+    def get_now() -> Response:
+        return now.body().response()
+
+    return blueprint
