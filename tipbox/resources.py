@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tipbox.errors import NotFound
 
+SOURCE_LANGUAGE = "en"
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -39,3 +40,9 @@ def static_dir() -> Path:
 def locale_dir() -> Path:
     """The folder of the gettext catalogues, `<language>/LC_MESSAGES/tipbox.mo`."""
     return _PACKAGE / "locale"
+
+
+def available_languages() -> list[str]:
+    """English, which the source texts are in, and each language with a compiled catalogue."""
+    compiled = {path.parent.parent.name.replace("_", "-") for path in locale_dir().glob("*/LC_MESSAGES/tipbox.mo")}
+    return [SOURCE_LANGUAGE, *sorted(compiled - {SOURCE_LANGUAGE})]

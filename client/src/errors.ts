@@ -56,6 +56,7 @@ export const CLIENT_CODES = [
   "unsupported", // the browser lacks what sealing needs
   "clock", // no manifest is valid on this device's date
   "no-keys", // no manifest verifies
+  "foreign-key", // a manifest is signed by a key that the page does not list
   "network", // the connection broke, or the answer is not one of the protocol
   "file-unreadable", // a chosen file can no longer be read
   "file-changed", // a chosen file has another size than when it was chosen

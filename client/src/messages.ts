@@ -4,14 +4,15 @@ import type { Code } from "./errors.js";
 import type { Bytes } from "./formats/base/bytes.js";
 import type { Day } from "./formats/base/days.js";
 
-/** An organisation with a manifest that is valid today. */
+/** An organisation as the page lists it: whoever verifies the bytes of the page verifies its identity key. */
 export interface Organisation {
   /** Its id in hex. */
   readonly id: string;
+  /** Its identity key in base64. */
+  readonly identity: string;
   readonly name: string;
   /** Two capital letters, or empty. */
   readonly country: string;
-  readonly languages: readonly string[];
 }
 
 /** Addresses on the server. */
@@ -22,17 +23,13 @@ export interface Addresses {
   readonly mailbox: string;
   /** Lists of words, with `{language}` as a placeholder. */
   readonly lists: string;
+  /** `/api/now` */
+  readonly now: string;
 }
 
 export type ToWorker =
-  /** Check the manifests (their files, as text) and whether this browser can seal. */
-  | {
-      readonly kind: "start";
-      readonly manifests: readonly string[];
-      /** Ids in hex of all organisations whose replies the server may hold. */
-      readonly named: readonly string[];
-      readonly addresses: Addresses;
-    }
+  /** Fetch the manifests, check them against the page's list, and whether this browser can seal. */
+  | { readonly kind: "start"; readonly listed: readonly Organisation[]; readonly addresses: Addresses }
   | { readonly kind: "send"; readonly order: Order }
   | { readonly kind: "stop" }
   /** The source agrees to the work that the server asks for. */
@@ -64,7 +61,11 @@ export interface Order {
 }
 
 export type FromWorker =
-  | { readonly kind: "ready"; readonly organisations: readonly Organisation[] }
+  /**
+   * The organisations that can be written to today; `foreign` when the server gave a key that the page does not list,
+   * and this worker, which seals nothing, went on without it.
+   */
+  | { readonly kind: "ready"; readonly organisations: readonly Organisation[]; readonly foreign: boolean }
   /**
    * Header and letter are stored: from now on a new access code may have answers. `null` for a message under the one
    * that opened the mailbox.
@@ -144,7 +145,7 @@ export interface Answer {
   readonly day: Day;
   /** The organisation's id in hex. */
   readonly organisation: string;
-  /** Its name by a manifest of this page, `null` without one. */
+  /** Its name by the page's list, `null` when it is not there. */
   readonly from: string | null;
   readonly text: string;
   readonly files: readonly { readonly name: string; readonly size: number }[];

@@ -33,7 +33,7 @@ def test_page_and_text(level: Level, ledger: Ledger, ring: Ring) -> None:
         try:
             source = Source(browser, wire)
             source.open_form()
-            seen = [one for one in wire.seen() if one.target != "/api/toll"]  # asked once the form is there
+            seen = [one for one in wire.seen() if one.target != "/api/now"]  # keys and prices, of everybody
             bench.note("form, cold: requests", "", len(seen), at_most=REQUESTS)
             bench.note("form, cold: bodies as gzip", "kB", _packed(seen), at_most=PAGE_KB)
             bench.note("form, cold: all bytes on the wire, both ways", "kB", wire.traffic / KB)

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from tipbox.formats.access_code import Secrets
 from tipbox.formats.base import days
@@ -90,10 +90,15 @@ def answer(body: bytes, status: int = 200, kind: bytes = b"application/octet-str
     return _ANSWER % (status, kind, len(body), body)
 
 
-def prices(**members: int) -> bytes:
-    """The whole answer to who asks what openings cost; nothing, where nothing else is said."""
-    said = {"files": 0, "hour": 494_000, "letter": 0, "long": 0, "seed": "A" * 43}
-    return answer(json.dumps(said | members).encode())
+def prices(**members: int) -> dict[str, object]:
+    """What openings cost; nothing, where nothing else is said."""
+    said: dict[str, object] = {"files": 0, "hour": 494_000, "letter": 0, "long": 0, "seed": "A" * 43}
+    return said | members
+
+
+def now(real: dict[str, Any], **members: object) -> bytes:
+    """The whole answer to who asks for keys and prices: what a server really said, and some of it changed."""
+    return answer(json.dumps(real | members).encode(), kind=b"application/json")
 
 
 def toll(price: int) -> bytes:

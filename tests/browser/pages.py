@@ -8,10 +8,10 @@ import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from browser.drivers import INSECURE, ONION, Browser, Level
-from browser.wire import Wire
+from browser.wire import Exchange, Wire
 
 FIELDS: Final = "input, textarea, select, form, [contenteditable], [contenteditable=true]"
 """Everything that could take a word."""
@@ -87,6 +87,12 @@ class Source:
         assembly = "undefined" if level is Level.SAFER else "object"
         assert page == worker == [assembly, True, "object"]
 
+    def now(self) -> dict[str, Any]:
+        """What the server says that changes from day to day, as the start page is told."""
+        self.go("/")
+        self.browser.until(lambda: bool(self._told()), "what the start page is told")
+        return dict(json.loads(self._told()[-1].answer_body))
+
     def open_form(self) -> None:
         """Open the page with the form and wait until there are fields."""
         self.go("/send")
@@ -152,6 +158,11 @@ class Source:
         """Check digits that the last page shows, by the organisation's name."""
         names, digits = self._texts("#app [data-part=checks] dt"), self._texts("#app [data-part=checks] dd")
         return dict(zip(names, digits, strict=True))
+
+    def _told(self) -> list[Exchange]:
+        """Whole answers to the script of the start page."""
+        seen = self.wire.seen("GET /api/now")
+        return [one for one in seen if b"\r\n\r\n" in one.raw_answer and one.answer_body.endswith(b"}\n")]
 
     def _texts(self, css: str) -> list[str]:
         """The text of each such element, shown or not."""

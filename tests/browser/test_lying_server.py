@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from browser import lying
-from browser.pages import JUDGED, MAILBOX, OTHERS, UNREAD, WRITE, Source
+from browser.pages import FIELDS, JUDGED, MAILBOX, OTHERS, UNREAD, WRITE, Source
+from support.sealed import Organisation
 from support.world import NAMES, World
 from tipbox.formats.access_code import AccessCode, Secrets
 from tipbox.formats.manifest import Manifest
@@ -139,3 +141,89 @@ def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source,
     assert "Keep the code" in said
     uploads = source.wire.seen("PUT /api/envelope")
     assert len({one.headers["authorization"] for one in uploads}) == 2
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def swaps(real: dict[str, Any]) -> dict[str, list[str]]:
+    """Manifests as a server would give them out that wants to read along: its own keys under others' names."""
+    own = {name: Organisation(name).manifest().encode().decode() for name in (*NAMES, "new")}
+    theirs = list(real["manifests"])
+    by_name = {Manifest.parse(file.encode()).organisation: file for file in theirs}
+    return {
+        "all": [own[name] for name in NAMES],
+        "one": [own["kibhr"], *(file for name, file in by_name.items() if name != "kibhr")],
+        "one beside its own": [*theirs, own["kibhr"]],
+        "one more": [*theirs, own["new"]],
+    }
+
+
+def test_a_server_that_swaps_manifests_is_refused(source: Source) -> None:
+    """The right page with the right script, and other keys: nothing can be written, and nothing is sent."""
+    real = source.now()
+    for swap, manifests in swaps(real).items():
+        source.browser.fresh()
+        source.wire.forget()
+        source.wire.answers["/api/now"] = lying.now(real, manifests=manifests)
+        source.go("/send")
+        source.browser.until(lambda: "Do not write here now" in source.browser.text("#app"), f"a refusal ({swap})")
+        assert "a key that belongs to nobody on its list" in source.browser.text("#app")
+        assert source.browser.count(FIELDS) == 0
+        assert source.wire.seen("PUT") == source.wire.seen("POST") == []
+    source.browser.fresh()
+    source.wire.answers["/api/now"] = lying.now(real)
+    source.open_form()  # the same, unspoiled
+
+
+def test_from_swapped_manifests_answers_are_read_and_nothing_is_written_back(
+    source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]
+) -> None:
+    written, of_source = access_code
+    ids = identifiers(pages_world)
+    real = source.now()
+    source.wire.answers["/api/now"] = lying.now(real, manifests=swaps(real)["one"])
+    reply = lying.Mailboxes(of_source, list(ids.values())).reply(ids["kibhr"], REPLY)
+    source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
+
+    assert [(one.sender, one.text) for one in source.open_mailbox(written.digits())] == [(KIBHR, REPLY)]
+    assert "a key that belongs to nobody on its list" in source.browser.text("#app [data-part=closed]")
+    assert source.browser.run(f"return document.querySelector({json.dumps(WRITE)}).hidden;") is True
+
+
+def test_answers_are_read_when_all_receiving_keys_have_expired(
+    source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]
+) -> None:
+    """Reading needs none of them; the form says that nothing can be sealed."""
+    written, of_source = access_code
+    ids = identifiers(pages_world)
+    expired = lying.now(source.now(), manifests=[], collected={})
+    source.wire.answers["/api/now"] = expired
+    reply = lying.Mailboxes(of_source, list(ids.values())).reply(ids["kibhr"], REPLY)
+    source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
+
+    assert [(one.sender, one.text) for one in source.open_mailbox(written.digits())] == [(KIBHR, REPLY)]
+    assert "You cannot write back just now" in source.browser.text("#app [data-part=closed]")
+    source.go("/send")
+    source.browser.until(lambda: "Nothing can be sealed" in source.browser.text("#app"), "a word about keys")
+    assert source.browser.count(FIELDS) == 0
+
+
+def test_the_start_page_tells_what_was_collected_and_believes_no_other_name(source: Source, pages_world: World) -> None:
+    ids = {name: one.hex() for name, one in identifiers(pages_world).items()}
+    real = source.now()
+    told = {ids["kibhr"]: "2026-01-05", ids["fidh"]: None, "00" * 16: "2026-01-06"}
+    source.wire.answers["/api/now"] = lying.now(real, collected=told)
+    source.go("/")
+    source.browser.until(lambda: "January 5, 2026" in source.browser.text("#organisations"), "the day")
+    shown = source.browser.text("#organisations")
+    assert shown.count("Has collected everything") == 1
+    assert shown.count("Takes nothing just now") == 1, "of ILI, whose keys are not among them"
+    assert "January 6" not in shown
+    assert source.browser.count("#organisations li") == len(NAMES)
+    spoilt: list[object] = [{ids["kibhr"]: "<b>x</b>"}, [], None, 1]
+    for nonsense in spoilt:
+        source.wire.answers["/api/now"] = lying.now(real, collected=nonsense)
+        source.go("/")
+        assert source.browser.count("#organisations li") == len(NAMES)
+        assert source.browser.count("#organisations b") == 0

@@ -85,7 +85,7 @@ def test_the_shared_vectors_agree(source: Source, worker: bytes) -> None:
 
 def test_it_works_while_the_source_still_writes(source: Source) -> None:
     """So what was asked is paid in the first request."""
-    source.wire.answers["/api/toll"] = lying.prices(letter=3)
+    source.wire.answers["/api/now"] = lying.now(source.now(), toll=lying.prices(letter=3))
     source.open_form()
     source.write("Пока я пишу")
     source.send()
@@ -100,7 +100,7 @@ def test_it_works_while_the_source_still_writes(source: Source) -> None:
 
 def test_above_a_minute_of_a_phone_the_source_is_asked_first(source: Source) -> None:
     browser, answers = source.browser, source.wire.answers
-    answers["/api/toll"] = lying.prices(letter=90)
+    answers["/api/now"] = lying.now(source.now(), toll=lying.prices(letter=90))
     source.open_form()
     source.write("Нас много")
     answers["/api/envelope"] = lying.toll(90)

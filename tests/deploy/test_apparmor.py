@@ -29,6 +29,7 @@ from support.server import Server, running
 from support.socks_proxy import running_socks
 from support.world import ROOT
 from tipbox.formats.canary_list import CanaryList
+from tipbox.formats.site_list import SiteEntry, SiteList
 from tipbox.server.backup.operator_key import make
 
 PROFILE = ROOT / "deploy" / "apparmor" / "tipbox"
@@ -204,6 +205,10 @@ def _seen(organisations: list[Organisation], tmp_path_factory: pytest.TempPathFa
     places = Places(folder, keys_folder(folder / "keys", organisations))
     places.home.mkdir()  # as it was made by install.sh
     places.home.chmod(0o2770)
+    entries = [SiteEntry.of(one.manifest()).signed_by(one.identity) for one in organisations]
+    (places.home / "site.json").write_bytes(SiteList.of("en", entries).encode())
+    (places.home / "webcat").mkdir()
+    (places.home / "webcat" / "bundle.json").write_bytes(b"{}")
     files = envelope(organisations, 300_000)
 
     def courier(client: Client) -> None:
@@ -215,6 +220,7 @@ def _seen(organisations: list[Organisation], tmp_path_factory: pytest.TempPathFa
 
     def source(client: Client) -> None:
         assert client.request("GET", "/send").status == 200
+        assert client.request("GET", "/.well-known/webcat/bundle.json").status == 200
         assert client.upload(envelope(organisations, message=bytes(100_000))).json == {"state": "stored"}
         assert client.upload(files).json == {"state": "stored"}
 

@@ -156,6 +156,38 @@ def test_an_entry_of_a_site_is_signed_with_the_identity_file_alone_or_with_a_vau
     assert [one["after"] for one in acts["events"] if one["act"] == "publish"][1:] == ["site"] * 3
 
 
+def test_a_site_is_made_of_signed_entries_of_a_list_or_of_manifests(
+    run: Run, desks: Desks, tmp_path: Path, secret: Path
+) -> None:
+    keys, entries = desks.folder / "keys", []
+    for desk in desks.desks[:2]:
+        out = tmp_path / f"{desk.vault.name}-site.json"
+        assert run("keys", "site", "--vault", desk.vault, "--passphrase-file", secret, "--out", out).code == 0
+        entries += ["--entry", out]
+    signed = tmp_path / "signed"
+    done = run("server", "site", *entries, "--keys", keys, "--language", "ru", "--out", signed, "--json")
+    assert (done.code, done.err, done.json["unsigned"]) == (0, "", [])
+    listed = Path(done.json["site"])
+    assert (listed.parent, Path(done.json["files"]).parent) == (signed / ".well-known" / "tipbox",) * 2
+    again = tmp_path / "again"
+    assert run("server", "site", "--site", listed, "--keys", keys, "--out", again).code == 0
+    files = [path.relative_to(signed) for path in signed.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert all((signed / path).read_bytes() == (again / path).read_bytes() for path in files)
+
+    trial = run("server", "site", "--keys", keys, "--out", tmp_path / "trial", "--json")
+    assert trial.json["unsigned"] == trial.json["organisations"]
+    assert "good for a trial only" in trial.err
+    assert run("server", "site", "--keys", keys, "--out", signed).code == 2
+    assert run("server", "site", "--out", tmp_path / "none").code == 2
+    assert run("server", "site", "--site", listed, "--language", "ru", "--out", tmp_path / "none").code == 2
+    one = ("--entry", entries[1], "--keys", keys, "--out", tmp_path / "none")
+    assert run("server", "site", *one).code == 4, "a manifest of nobody in the list"
+    listed.write_bytes(listed.read_bytes().replace(b'"country": "', b'"country": "X', 1))
+    assert run("server", "site", "--site", listed, "--out", tmp_path / "none").code == 3
+    assert not (tmp_path / "none").exists()
+
+
 def test_verify_exits_3_when_one_is_bad(run: Run, desks: Desks) -> None:
     path = desks.folder / "keys" / "fidh.json"
     path.write_bytes(path.read_bytes().replace(b'"FIDH"', b'"FAKE"'))

@@ -184,7 +184,7 @@ LONG = -(-QUOTA.long_letter_bytes // MAX_LETTER // LIMITS.openings)
         f"pieces ({MAILBOX_PIECE // KIB} KiB each)",
         f"uncarried after its {RETENTION.days} days",
         f"fills at most {WORDS[MAX_UNVERIFIED]} such slots",
-        f"organisations that it names, {MAX_SLOTS} at most",
+        f"organisations in its bytes that can be sealed to, {MAX_SLOTS} at most",
         f"Keys for up to a year and {WORDS[RECEIVING_KEY_DAYS * YEAR_KEYS // 7 - 52]} weeks",
         f"for {WORDS[FINISHED_DAYS]} days: a hash",
         f"of long letters, for {WORDS[COUNTED_DAYS]} days",

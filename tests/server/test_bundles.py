@@ -533,7 +533,8 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     findings = check_server(server.home, more=[headers])
 
     assert [finding.check for finding in findings] == [
-        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "twice", "room", "headers")
+        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "site", "twice", "room"),
+        "headers",
     ]
     assert [finding for finding in findings if not (finding.ok and finding.message and not finding.remedy)] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -141,35 +142,32 @@ def test_a_clock_that_jumped_says_nothing(carrier: Carrier, organisations: list[
     assert carrier.day(one) is None
 
 
-def test_the_start_page_shows_it_to_everybody_in_the_same_bytes(
-    carrier: Carrier, organisations: list[Organisation]
-) -> None:
+def test_everybody_is_told_it_in_the_same_bytes(carrier: Carrier, organisations: list[Organisation]) -> None:
+    """By the one answer of a moment; no page has it."""
     one = organisations[0]
     app = create_app(Home(carrier.server.home), Config())
     visitors = [app.test_client() for _ in range(2)]
-    before = [visitor.get("/en/").data for visitor in visitors]
-    assert before[0] == before[1]
-    assert b"has collected" not in before[0].lower()
+    before = [visitor.get("/api/now").get_json()["collected"] for visitor in visitors]
+    assert before[0] == before[1] == {other.id.hex(): None for other in organisations}
+    page = visitors[0].get("/").data
 
     carrier.acknowledge(one, carrier.received(ago(3), one))
 
     fresh = create_app(Home(carrier.server.home), Config())
-    after = [fresh.test_client().get("/en/").data for _ in range(2)]
-    yesterday = ago(1)
-    line = f"collected everything received up to {yesterday:%B} {yesterday.day}, {yesterday.year}"
+    after = [fresh.test_client().get("/api/now").data for _ in range(2)]
     assert after[0] == after[1]
-    assert after[0].decode().count("collected everything") == 1
-    assert line in after[0].decode()
+    assert json.loads(after[0])["collected"] == {**before[0], one.id.hex(): ago(1).isoformat()}
+    assert fresh.test_client().get("/").data == page
 
 
-def test_a_running_server_shows_it_within_a_second_or_so(
+def test_a_running_server_tells_it_within_a_second_or_so(
     carrier: Carrier, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page that is kept is made again when the day changes."""
+    """The answer that is kept is made again when the day changes."""
     monkeypatch.setattr("tipbox.server.bundles.collected.LOOK_AGAIN", 0)
-    client = create_app(Home(carrier.server.home), Config()).test_client()
-    assert b"collected everything" not in client.get("/en/").data
+    client, one = create_app(Home(carrier.server.home), Config()).test_client(), organisations[0]
+    assert client.get("/api/now").get_json()["collected"][one.id.hex()] is None
 
-    carrier.acknowledge(organisations[0], carrier.received(ago(3), organisations[0]))
+    carrier.acknowledge(one, carrier.received(ago(3), one))
 
-    assert b"collected everything" in client.get("/en/").data
+    assert client.get("/api/now").get_json()["collected"][one.id.hex()] == ago(1).isoformat()

@@ -32,7 +32,7 @@ def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     app.extensions[STORE].engine.dispose()
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", SCRIPT, "/blank"])
+@pytest.mark.parametrize("path", ["/", "/nothing", SCRIPT, "/blank", "/api/now"])
 def test_a_long_list_of_what_is_accepted_is_not_parsed(app: Flask, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     client = app.test_client()
     expected = client.get(path)

@@ -71,7 +71,7 @@ def test_it_carries_the_manifests_as_they_came_ids_and_prices(site: Site) -> Non
     kept = [path.read_text(encoding="utf-8") for path in site.server.keys.glob("*.json")]
     assert sorted(now["manifests"]) == sorted(kept)
     assert now["named"] == sorted(one.id.hex() for one in site.organisations) == ids(now["manifests"])
-    assert (now["former"], now["collected"]) == ([], {})
+    assert (now["former"], now["collected"]) == ([], dict.fromkeys(now["named"]))
     assert now["toll"] == json.loads(site.client.get("/api/toll").data)
 
 
@@ -124,11 +124,12 @@ def test_when_all_keys_have_expired_it_still_says_whose_mailboxes_there_are(site
 
     now = site.now()
 
-    assert (now["manifests"], now["named"]) == ([], [former.id.hex()])
+    assert (now["manifests"], now["collected"], now["named"]) == ([], {}, [former.id.hex()])
 
 
 def test_it_says_up_to_which_day_each_has_collected(site: Site) -> None:
     one, day = site.organisations[1], days.today() - timedelta(days=1)
     site.server._store.write(lambda c: c.execute(update(Known).where(Known.id == one.id).values(collected=day)))
 
-    assert site.now()["collected"] == {one.id.hex(): day.isoformat()}
+    others = {other.id.hex(): None for other in site.organisations if other is not one}
+    assert site.now()["collected"] == {**others, one.id.hex(): day.isoformat()}

@@ -129,7 +129,9 @@ def test_a_revoked_manifest_vanishes_from_every_host(
     assert before != newer
     for host in hosts:
         until(lambda host=host: host.sources.get(f"/keys/{one.name}.json").data == newer, 2)  # type: ignore[misc]
-        assert before not in host.sources.get("/send").data
+        now = host.sources.get("/api/now").get_json()
+        assert newer.decode() in now["manifests"]
+        assert before.decode() not in now["manifests"]
 
 
 def test_a_removed_organisation_does_not_come_back_with_a_revoked_manifest(

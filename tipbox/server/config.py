@@ -162,7 +162,7 @@ class Server(Section):
     proxy_protocol: Literal["auto", "on"] = "auto"
     """auto: Tor's circuit line is demanded on ``unix:`` binds. on: on TCP too."""
     language: str = Field(default="en", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
-    """Of the pages when the visitor asks for none that is here."""
+    """Of the start page, where no site list says it."""
 
 
 class Config(BaseSettings):

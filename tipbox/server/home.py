@@ -47,6 +47,16 @@ class Home:
         return self.path / "keys"
 
     @property
+    def site(self) -> Path:
+        """The site list that organisations signed; an operator puts it here."""
+        return self.path / "site.json"
+
+    @property
+    def webcat(self) -> Path:
+        """Files of ``/.well-known/webcat/``; an operator puts them here."""
+        return self.path / "webcat"
+
+    @property
     def outgoing(self) -> Path:
         """Folders that are locked while an organisation's export is made; what is made is in the database."""
         return self.path / "outgoing"

@@ -1,35 +1,30 @@
-"""Refusals: the closed set of docs/protocol.md, section 4. What status answers each is known in ``web/answers.py``."""
+"""Refusals: the closed set of docs/protocol.md, section 4. What status answers each is known in ``web/answers.py``.
+
+Their sentences are for programs and for people at a terminal; a page that is refused is one file of the site.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-
-def N_(sentence: str) -> str:  # noqa: N802 (the name that extractors look for)
-    """Mark a sentence for translators where no language is known yet; whoever shows it calls ``gettext``."""
-    return sentence
-
-
 SENTENCES: Final[Mapping[str, str]] = {
-    "no-circuit": N_("This connection did not come through the onion service."),
-    "cross-site": N_("Another site caused this request; open the page itself."),
-    "no-token": N_("The draft token is missing or misspelt."),
-    "no-draft": N_("There is no such upload: it expired or was never begun; start again."),
-    "not-found": N_("There is no such page."),
-    "method": N_("This address does not take that method."),
-    "length-required": N_("The request does not say how long it is."),
-    "too-large": N_("This is larger than the server takes."),
-    "draft-differs": N_("This upload was begun with another Envelope; start again."),
-    "part-differs": N_("This part came with other bytes before; those stay."),
-    "incomplete": N_("Parts are missing; send them and finish again."),
-    "unknown-organisation": N_("This is sealed to an organisation that is not here."),
-    "slow-down": N_("Too many requests for now; wait a little."),
-    "toll": N_("Many want to send just now: the server asks for some work first."),
-    "full": N_(
-        "There is no room just now. What is stored stays safe: come back later, or send the text without files."
-    ),
-    "unavailable": N_("The server cannot take anything just now; come back later."),
+    "no-circuit": "This connection did not come through the onion service.",
+    "cross-site": "Another site caused this request; open the page itself.",
+    "no-token": "The draft token is missing or misspelt.",
+    "no-draft": "There is no such upload: it expired or was never begun; start again.",
+    "not-found": "There is no such page.",
+    "method": "This address does not take that method.",
+    "length-required": "The request does not say how long it is.",
+    "too-large": "This is larger than the server takes.",
+    "draft-differs": "This upload was begun with another Envelope; start again.",
+    "part-differs": "This part came with other bytes before; those stay.",
+    "incomplete": "Parts are missing; send them and finish again.",
+    "unknown-organisation": "This is sealed to an organisation that is not here.",
+    "slow-down": "Too many requests for now; wait a little.",
+    "toll": "Many want to send just now: the server asks for some work first.",
+    "full": "There is no room just now. What is stored stays safe: come back later, or send the text without files.",
+    "unavailable": "The server cannot take anything just now; come back later.",
 }
 
 

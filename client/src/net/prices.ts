@@ -1,6 +1,5 @@
 // What openings cost now (docs/protocol.md, section 3.2). To pay it, more is loaded (payer.ts).
 
-import { demand } from "../errors.js";
 import { Connection, parseJson } from "./http.js";
 
 /** What openings cost at a moment: of a text, of a long one, and of an Envelope with files. */
@@ -17,14 +16,17 @@ export interface Work {
   readonly remaining: number | null;
 }
 
-/** Asks, once: who is not answered pays when it is asked to. `api`: the address of `/api/envelope`. */
+/** The prices in an answer, or `null` when they are not there: who is told none pays when it is asked to. */
+export function pricesOf(value: unknown): Prices | null {
+  const is = typeof value === "object" && value !== null && "letter" in value && "long" in value && "files" in value;
+  return is ? (value as Prices) : null; // only compared; who pays reads it closely
+}
+
+/** Asks, once. `api`: the address of `/api/envelope`. */
 export async function askPrices(api: string, signal: AbortSignal): Promise<Prices | null> {
   try {
     const url = new URL("toll", api).href;
-    const value = parseJson(await new Connection(null, { signal }).request({ method: "GET", url }));
-    demand(typeof value === "object" && value !== null, "network");
-    demand("letter" in value && "long" in value && "files" in value, "network");
-    return value as Prices; // only compared; who pays reads it closely
+    return pricesOf(parseJson(await new Connection(null, { signal }).request({ method: "GET", url })));
   } catch {
     return null;
   }

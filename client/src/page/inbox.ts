@@ -12,6 +12,7 @@ export class Inbox {
   readonly #texts: Texts;
   readonly #ask: (message: ToWorker) => void;
   readonly #write: (answered: readonly string[], accessCode: string) => void;
+  readonly #closed: string;
   #view: View = view("view-open");
   #codeField: CodeField | null = null;
   /** What is shown, except while the source is writing back. */
@@ -24,15 +25,20 @@ export class Inbox {
   readonly #downloads = new Map<string, Download>();
   #others = 0;
 
-  /** `write` is called when the source wants to write back: with the ids of those who answered, and the digits. */
+  /**
+   * `write` is called when the source wants to write back: with the ids of those who answered, and the digits. `closed`
+   * says why nobody can be written to, or is empty.
+   */
   constructor(
     texts: Texts,
     ask: (message: ToWorker) => void,
     write: (answered: readonly string[], accessCode: string) => void,
+    closed: string,
   ) {
     this.#texts = texts;
     this.#ask = ask;
     this.#write = write;
+    this.#closed = closed;
     const { part } = this.#view;
     this.#codeField = new CodeField(texts, part("typed-result"), ask, null, () => texts.get("typedRight"));
     this.#codeField.field.setAttribute("aria-labelledby", "typed-title");
@@ -87,6 +93,9 @@ export class Inbox {
     }
     part("none").hidden = replies.length + pending.length > 0;
     part("deleting").hidden = replies.length === 0;
+    part("closed").textContent = this.#closed;
+    part("closed").hidden = this.#closed === "";
+    part("write").hidden = this.#closed !== "";
     part("write").addEventListener("click", () => this.#write([...this.#answered], accessCode));
     part("delete").addEventListener("click", () => this.#confirm(true));
     part("keep").addEventListener("click", () => this.#confirm(false));

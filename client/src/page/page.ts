@@ -4,7 +4,8 @@
 
 import type { Code } from "../errors.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
-import { Delivery } from "./delivery.js";
+import { tellCollected } from "./collected.js";
+import { Delivery, troubleOf } from "./delivery.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
 import { app, accessCode as codeScreen, onLeaving, show, view } from "./screen.js";
@@ -16,6 +17,8 @@ let sealer: Worker | null = null;
 let form: Form | null = null;
 let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
+/** What is wrong with the line before there is anything else to show; on the page until then. */
+const loading = document.getElementById("loading");
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
   const seals = message.kind === "send" || message.kind === "stop" || message.kind === "agree";
@@ -85,9 +88,8 @@ class Page {
   constructor(
     readonly texts: Texts,
     readonly addresses: Addresses,
-    readonly manifests: readonly string[],
-    /** Ids in hex of all organisations whose answers may be here. */
-    readonly named: readonly string[],
+    /** The organisations that stand in the page's own bytes: no other's key is sealed to. */
+    readonly listed: readonly Organisation[],
     /** The script of the worker that seals, on a page whose first worker only reads; else empty. */
     readonly sealerScript: string,
   ) {}
@@ -97,21 +99,28 @@ class Page {
     const started = new Worker(script);
     started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data, started);
     started.onerror = failed;
-    const { manifests, named, addresses } = this;
-    started.postMessage({ kind: "start", manifests, named, addresses } satisfies ToWorker);
+    const { listed, addresses } = this;
+    started.postMessage({ kind: "start", listed, addresses } satisfies ToWorker);
     return started;
   }
 
-  #ready(organisations: readonly Organisation[]): void {
+  #ready({ organisations, foreign }: FromWorker & { kind: "ready" }): void {
     if (inbox !== null || form !== null) return; // a second worker, started to write back
     this.#organisations = organisations;
     if (this.addresses.mailbox !== "") {
-      inbox = new Inbox(this.texts, ask, (answered, accessCode) => this.#write(answered, accessCode));
+      const write = (answered: readonly string[], accessCode: string): void => this.#write(answered, accessCode);
+      inbox = new Inbox(this.texts, ask, write, this.#closed(foreign));
       return;
     }
     const all = organisations.map(({ id }) => id);
     form = new Form(this.texts, organisations, all, (content) => this.#send(content));
     show(form.root, true);
+  }
+
+  /** Why nobody can be written to, or nothing. */
+  #closed(foreign: boolean): string {
+    if (foreign) return this.texts.get("foreignKey");
+    return this.#organisations.length === 0 ? this.texts.get("nobodyNow") : "";
   }
 
   /** Shows the form for another message in the conversations of the open mailbox. */
@@ -148,7 +157,7 @@ class Page {
   hear(news: FromWorker, from: Worker): void {
     switch (news.kind) {
       case "ready":
-        return this.#ready(news.organisations);
+        return this.#ready(news);
       case "letter":
         return delivery?.letter(news.accessCode);
       case "checks":
@@ -162,6 +171,8 @@ class Page {
       case "words":
         return delivery?.words();
       case "connection":
+        if (form === null && inbox === null && loading !== null)
+          loading.textContent = troubleOf(this.texts, news.trouble);
         // A worker that only reads may be fetching something while a message is sent.
         return (from === worker ? (inbox ?? delivery) : delivery)?.trouble(news.trouble);
       case "stored":
@@ -197,14 +208,14 @@ class Page {
 
 function start(main: HTMLElement): void {
   const source = document.getElementById("words");
-  const { worker: script, sealer: sealerScript = "", manifests, envelope, mailbox = "", lists } = main.dataset;
-  const { organisations: named = "[]" } = main.dataset;
+  const { worker: script, sealer: sealerScript = "", envelope, mailbox = "", lists, now, organisations } = main.dataset;
   if (
     source === null ||
     script === undefined ||
-    manifests === undefined ||
     envelope === undefined ||
-    lists === undefined
+    lists === undefined ||
+    now === undefined ||
+    organisations === undefined
   )
     return;
   const texts = new Texts(source, document.documentElement.lang);
@@ -213,14 +224,13 @@ function start(main: HTMLElement): void {
     return;
   }
   const absolute = (path: string): string => (path === "" ? "" : location.origin + path);
-  const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
-  const page = new Page(
-    texts,
-    addresses,
-    JSON.parse(manifests) as string[],
-    JSON.parse(named) as string[],
-    sealerScript,
-  );
+  const addresses = {
+    envelope: absolute(envelope),
+    mailbox: absolute(mailbox),
+    lists: absolute(lists),
+    now: absolute(now),
+  };
+  const page = new Page(texts, addresses, JSON.parse(organisations) as Organisation[], sealerScript);
   worker = page.startWorker(script, () => {
     delivery?.doubt(delivery.accessCode); // nobody knows how far it came
     showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null);
@@ -236,3 +246,4 @@ function start(main: HTMLElement): void {
 
 onLeaving(wipe);
 if (app !== null) start(app);
+void tellCollected();

@@ -8,9 +8,10 @@ import type { Manifest } from "../formats/manifest.js";
 import { type ListName, languageOf, PINS, WordList } from "../formats/wordlists.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
 import { Connection } from "../net/http.js";
+import { askNow, type Now } from "../net/now.js";
 import { FileError } from "./files.js";
 import { isWords, judge } from "./judge.js";
-import { isValid } from "./names.js";
+import { isValid, type Read } from "./names.js";
 
 /** Bytes of a list of words, roughly: how long a request for one may take depends on it. */
 const LIST_SIZE_ESTIMATE = 60_000;
@@ -24,9 +25,11 @@ interface WorkerScope extends EventTarget {
 export const scope = globalThis as unknown as WorkerScope;
 /** Those that `serve` was asked to read. */
 export let manifests: readonly Manifest[] = [];
-/** Ids in hex of all organisations whose replies the server may hold. */
-export let named: readonly string[] = [];
-export let addresses: Addresses = { envelope: "", mailbox: "", lists: "" };
+/** The organisations of the page. */
+export let listed: readonly Organisation[] = [];
+/** What the server said at the start. */
+export let now: Now = { manifests: [], named: [], toll: null };
+export let addresses: Addresses = { envelope: "", mailbox: "", lists: "", now: "" };
 
 export function tell(news: FromWorker): void {
   scope.postMessage(news);
@@ -45,20 +48,17 @@ export function connectionOptions(): {
   };
 }
 
-export function organisationOf({ id, name, country, languages }: Manifest): Organisation {
-  return { id: toHex(id), name, country, languages };
-}
-
-/** Reads the manifests of a page; throws a `TipboxError` when nothing can be done with them. */
-export type ReadManifests = (files: readonly Bytes[], today: Day) => Promise<Manifest[]>;
+/** Reads manifests, given those whom the page lists; throws a `TipboxError` when nothing can be done with them. */
+export type ReadManifests = (files: readonly Bytes[], listed: readonly Organisation[], today: Day) => Promise<Read>;
 
 async function start(message: ToWorker & { kind: "start" }, read: ReadManifests): Promise<void> {
   if (!globalThis.isSecureContext || globalThis.crypto?.subtle === undefined) throw new TipboxError("unsupported");
-  addresses = message.addresses;
-  named = message.named;
-  manifests = await read(message.manifests.map(utf8), today());
-  const valid = manifests.filter((manifest) => isValid(manifest, today()));
-  tell({ kind: "ready", organisations: valid.map(organisationOf) });
+  ({ addresses, listed } = message);
+  now = await askNow(addresses.now, connectionOptions());
+  const found = await read(now.manifests.map(utf8), listed, today());
+  manifests = found.manifests;
+  const valid = new Set(manifests.filter((one) => isValid(one, today())).map(({ id }) => toHex(id)));
+  tell({ kind: "ready", organisations: listed.filter(({ id }) => valid.has(id)), foreign: found.foreign });
 }
 
 /** Lists of words, each fetched once. */

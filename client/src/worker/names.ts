@@ -1,32 +1,43 @@
-// What the worker that reads answers needs of manifests: names, and who can be written to. It seals nothing, and so
-// loads nothing that seals.
+// What both workers need of manifests: whether they are of those whom the page lists, and who can be written to. The
+// one that reads answers seals nothing, and so loads nothing that seals.
 
-import { type Code, codeOf, TipboxError } from "../errors.js";
-import { type Bytes, toHex } from "../formats/base/bytes.js";
+import { type Code, codeOf, demand, TipboxError } from "../errors.js";
+import { type Bytes, toBase64, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
 import * as keys from "../formats/manifest.js";
+import type { Organisation } from "../messages.js";
 
-/**
- * The manifests with good signatures, one for each organisation: the one with the highest serial. Expired ones too: an
- * organisation that has stopped is still the one that wrote. Throws `unsupported`.
- */
-export async function readNames(files: readonly Bytes[]): Promise<keys.Manifest[]> {
-  return await newest(files);
+/** Manifests that are good; `foreign` when there were others, of organisations that the page does not list. */
+export interface Read {
+  readonly manifests: readonly keys.Manifest[];
+  readonly foreign: boolean;
+}
+
+/** Those of the organisations that the page lists, expired or not; others are left out. Throws `unsupported`. */
+export async function readListed(files: readonly Bytes[], listed: readonly Organisation[]): Promise<Read> {
+  let foreign = false;
+  const manifests = await newest(files, listed, undefined, (code) => {
+    foreign ||= code === "foreign-key";
+  });
+  return { manifests, foreign };
 }
 
 /**
- * The manifests that are good and that `check` takes, one for each organisation: the one with the highest serial.
- * `refused` is told why another is not among them. Throws `unsupported`.
+ * The manifests that are good, of organisations that the page lists, and that `check` takes, one for each: the one with
+ * the highest serial. `refused` is told why another is not among them. Throws `unsupported`.
  */
 export async function newest(
   files: readonly Bytes[],
+  listed: readonly Organisation[],
   check?: (manifest: keys.Manifest) => Promise<void>,
   refused?: (code: Code) => void,
 ): Promise<keys.Manifest[]> {
+  const identities = new Set(listed.map(({ identity }) => identity));
   const good = new Map<string, keys.Manifest>();
   for (const file of files) {
     try {
       const manifest = await keys.parse(file);
+      demand(identities.has(toBase64(manifest.identity)), "foreign-key");
       await check?.(manifest);
       const known = good.get(toHex(manifest.id));
       if (known !== undefined) keys.checkReplaces(manifest, known);

@@ -6,9 +6,9 @@ import { type Bytes, fromHex, toHex } from "../formats/base/bytes.js";
 import { ID_SIZE, PIECE_SIZE } from "../formats/base/limits.js";
 import type { Answer, ToWorker } from "../messages.js";
 import { type ListedReply, MailboxClient, type ReadableReply, type Whose } from "../net/mailbox_client.js";
-import { addresses, connectionOptions, listsFor, manifests, named, serve, tell } from "./host.js";
+import { addresses, connectionOptions, listed, listsFor, now, serve, tell } from "./host.js";
 import { readTyped } from "./judge.js";
-import { readNames } from "./names.js";
+import { readListed } from "./names.js";
 
 /** Open mailboxes: replies that are shown, and those whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
@@ -27,16 +27,17 @@ function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
     id: toHex(entry.id),
     day: letter.day,
     organisation: id,
-    from: manifests.find((manifest) => toHex(manifest.id) === id)?.name ?? null,
+    from: listed.find((one) => one.id === id)?.name ?? null,
     text: new TextDecoder().decode(letter.message),
     files: letter.files.map(({ name, size }) => ({ name, size })),
   };
 }
 
-/** All organisations that the server names, by a manifest or by the id alone: ids need no trust. */
+/** The organisations of the page, then those that the server names: ids need no trust. */
 function organisations(): Whose {
-  const ids = [...new Set(named)].map(fromHex).filter((id) => id !== null && id.length === ID_SIZE) as Bytes[];
-  return { held: manifests.map(({ id }) => id), named: ids };
+  const read = (ids: readonly string[]): Bytes[] =>
+    [...new Set(ids)].map(fromHex).filter((id) => id !== null && id.length === ID_SIZE) as Bytes[];
+  return { held: read(listed.map(({ id }) => id)), named: read(now.named) };
 }
 
 async function open(typed: string): Promise<void> {
@@ -67,10 +68,10 @@ async function open(typed: string): Promise<void> {
 }
 
 async function load(reply: string): Promise<void> {
-  const listed = mailbox?.pending.get(reply);
-  if (mailbox === null || listed === undefined) return;
+  const pending = mailbox?.pending.get(reply);
+  if (mailbox === null || pending === undefined) return;
   // Whatever is wrong with one letter or file is wrong with that alone: the answers that are read stay.
-  const shown = await mailbox.client.load(listed).catch(() => null);
+  const shown = await mailbox.client.load(pending).catch(() => null);
   mailbox.pending.delete(reply);
   if (shown !== null) mailbox.shown.set(reply, shown);
   tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
@@ -116,4 +117,4 @@ function hear(message: ToWorker): void {
   }
 }
 
-serve(readNames, hear);
+serve(readListed, hear);

@@ -6,8 +6,8 @@ import { today } from "../formats/base/days.js";
 import { random } from "../formats/base/primitives.js";
 import type { Order, ToWorker } from "../messages.js";
 import type { Payer } from "../net/payer.js";
-import { askPrices } from "../net/prices.js";
-import { addresses, fail, manifests, scope, serve, tell } from "./host.js";
+import { pricesOf } from "../net/prices.js";
+import { fail, manifests, now, scope, serve, tell } from "./host.js";
 import { readManifests } from "./recipients.js";
 import { type Purse, send } from "./send.js";
 
@@ -42,9 +42,9 @@ function emptyPurse(): Purse {
   };
 }
 
-/** Asks what a place costs, and begins to work for that of a text, while the source still writes. */
+/** Notes what a place costs, and begins to work for that of a text, while the source still writes. */
 async function prepare(): Promise<void> {
-  const prices = await askPrices(addresses.envelope, new AbortController().signal);
+  const prices = pricesOf(now.toll);
   purse.prices = prices;
   if (!prices?.letter) return;
   const payer = new (await loadPayer())(random(TOKEN_SIZE));

@@ -17,7 +17,7 @@ import { readManifests } from "../../src/worker/recipients.js";
 import { send } from "../../src/worker/send.js";
 import { open } from "../formats/envelopes/envelope_opening.js";
 import { type Fault, Intake } from "../support/intake.js";
-import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
+import { contentOf, flip, listing, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const TIMING_OF_TESTS = { firstPause: 1, longestPause: 5 };
 const MESSAGE = "Что я видел 5 января";
@@ -124,8 +124,9 @@ async function deliver(
     language: "ru",
     accessCode: null,
   };
-  const manifests = await readManifests(
+  const { manifests } = await readManifests(
     organisations.map(({ file }) => file),
+    listing(...organisations),
     today(),
   );
   const purse = { payer, prices: null, loadPayer: async () => Payer };

@@ -29,7 +29,7 @@ const FIRST = {
   screens: ["view-access-code"],
 };
 /** What only a page that writes back has. */
-const BACK = { words: ["typedRefused"], pieces: ["answers"] };
+const BACK = { words: ["typedRefused", "foreignKey", "nobodyNow"], pieces: ["answers"] };
 /** Screens for all other codes: when the message may have arrived, when it did not, and when only its words did. */
 const OTHERS = ["other", "unsent", "partly"];
 const scripts = scriptsOf(PAGES["inbox.html"]);

@@ -3,13 +3,14 @@
 import { randomBytes, webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { type Bytes, concat, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import { type Bytes, concat, toBase64, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { decode, encode } from "../../src/formats/base/canonical.js";
 import { type Day, today } from "../../src/formats/base/days.js";
 import { MANIFEST } from "../../src/formats/base/labels.js";
 import { random } from "../../src/formats/base/primitives.js";
 import { keyId, type Manifest, organisationId, type ReceivingKey } from "../../src/formats/manifest.js";
 import { type ListName, PINS, WordList } from "../../src/formats/wordlists.js";
+import type { Organisation } from "../../src/messages.js";
 import { xwingPublic } from "../formats/base/hpke_opening.js";
 import { encodeManifest } from "../formats/encoders.js";
 import type { FindKey } from "../formats/envelopes/slot_opening.js";
@@ -72,6 +73,16 @@ export async function makeOrganisation(
     findKey: (id) => seeds.get(toHex(id)) ?? "unknown-key",
     sign,
   };
+}
+
+/** These organisations as a page lists them. */
+export function listing(...organisations: readonly TestOrganisation[]): Organisation[] {
+  return organisations.map(({ manifest: { id, identity, name, country } }) => ({
+    id: toHex(id),
+    identity: toBase64(identity),
+    name,
+    country,
+  }));
 }
 
 /** Bytes that no compression and no mistake in order leaves unnoticed. */

@@ -1,10 +1,12 @@
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { toHex, utf8 } from "../../src/formats/base/bytes.js";
+import { type Bytes, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import type { Manifest } from "../../src/formats/manifest.js";
 import { BodyReader } from "../../src/worker/files.js";
+import { readListed } from "../../src/worker/names.js";
 import { readManifests } from "../../src/worker/recipients.js";
 import { entryOf } from "../../src/worker/send.js";
-import { contentOf, flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
+import { contentOf, flip, listing, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const FROM = 20_780;
 let fidh: TestOrganisation;
@@ -14,11 +16,14 @@ beforeAll(async () => {
   [fidh, kibhr] = await Promise.all([makeOrganisation("fidh", FROM), makeOrganisation("kibhr", FROM)]);
 });
 
-describe("manifests of the page", () => {
+describe("manifests that a page is given", () => {
+  const read = async (files: readonly Bytes[], today = FROM): Promise<readonly Manifest[]> =>
+    (await readManifests(files, listing(fidh, kibhr), today)).manifests;
+
   it("are those that verify and are good today", async () => {
     const files = [fidh.file, flip(kibhr.file, 3000), utf8("{}\n"), utf8("")];
 
-    expect((await readManifests(files, FROM)).map(({ organisation }) => organisation)).toEqual(["fidh"]);
+    expect((await read(files)).map(({ organisation }) => organisation)).toEqual(["fidh"]);
   });
 
   it("are one for each organisation: the one with the highest serial", async () => {
@@ -27,7 +32,7 @@ describe("manifests of the page", () => {
       [fidh.file, newer],
       [newer, fidh.file],
     ]) {
-      expect((await readManifests(files, FROM)).map(({ serial }) => serial)).toEqual([[1, 2]]);
+      expect((await read(files)).map(({ serial }) => serial)).toEqual([[1, 2]]);
     }
   });
 
@@ -38,9 +43,27 @@ describe("manifests of the page", () => {
     const { keyId } = await import("../../src/formats/manifest.js");
     const file = await kibhr.sign({ ...kibhr.manifest, keys: [{ ...key, publicKey, id: await keyId(publicKey) }] });
 
-    expect((await readManifests([fidh.file, file], FROM)).map(({ id }) => toHex(id))).toEqual([
-      toHex(fidh.manifest.id),
-    ]);
+    expect((await read([fidh.file, file])).map(({ id }) => toHex(id))).toEqual([toHex(fidh.manifest.id)]);
+  });
+
+  it("are refused, all of them, when one is of nobody whom the page lists", async () => {
+    const swapped = await makeOrganisation("kibhr", FROM); // the same name, and the server's own keys
+    for (const files of [[swapped.file], [fidh.file, swapped.file], [fidh.file, kibhr.file, swapped.file]]) {
+      await expect(read(files)).rejects.toThrow("foreign-key");
+      const left = await readListed(files, listing(fidh, kibhr));
+      expect(left.foreign).toBe(true);
+      expect(left.manifests.map(({ id }) => toHex(id))).not.toContain(toHex(swapped.manifest.id));
+    }
+    await expect(readManifests([fidh.file], [], FROM)).rejects.toThrow("foreign-key");
+  });
+
+  it("are refused by the identity key, not by the id that the page has beside it", async () => {
+    const swapped = await makeOrganisation("kibhr", FROM);
+    const [entry] = listing(kibhr);
+    if (entry === undefined) throw new Error("one is listed");
+    const lying = [{ ...entry, id: toHex(swapped.manifest.id) }];
+
+    await expect(readManifests([swapped.file], lying, FROM)).rejects.toThrow("foreign-key");
   });
 
   it.each([
@@ -48,19 +71,21 @@ describe("manifests of the page", () => {
     ["years ahead", FROM + 3000],
     ["after the last receiving key", FROM + 30],
   ])("say that the date may be wrong when the clock is %s", async (_, today) => {
-    await expect(readManifests([fidh.file, kibhr.file], today)).rejects.toThrow("clock");
+    await expect(read([fidh.file, kibhr.file], today)).rejects.toThrow("clock");
+    const left = await readListed([fidh.file, kibhr.file], listing(fidh, kibhr));
+    expect(left).toMatchObject({ foreign: false, manifests: [{}, {}] });
   });
 
   it("say that there are no keys when none verifies", async () => {
-    await expect(readManifests([flip(fidh.file, 3000)], FROM)).rejects.toThrow("no-keys");
-    await expect(readManifests([], FROM)).rejects.toThrow("no-keys");
+    await expect(read([flip(fidh.file, 3000)])).rejects.toThrow("no-keys");
+    await expect(read([])).rejects.toThrow("no-keys");
   });
 
   it("say that the browser is unsuitable when it has no Ed25519", async () => {
     const real = crypto.subtle.importKey;
     crypto.subtle.importKey = () => Promise.reject(new DOMException("", "NotSupportedError"));
     try {
-      await expect(readManifests([fidh.file], FROM)).rejects.toThrow("unsupported");
+      await expect(read([fidh.file])).rejects.toThrow("unsupported");
     } finally {
       crypto.subtle.importKey = real;
     }

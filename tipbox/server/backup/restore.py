@@ -52,7 +52,8 @@ def restore_backup(
     """Restore the backup ``file`` into ``home``.
 
     Args:
-        home: an empty folder, or none; it may hold ``tipbox.toml`` and newer key manifests in ``keys``, which stay.
+        home: an empty folder, or none; it may hold what an operator puts there, which stays: ``tipbox.toml``,
+            ``site.json``, ``webcat``, and newer manifests in ``keys``.
         seed: the private half of the operator's key.
         file: the backup.
         acks: inward Bundles that were taken since the backup.
@@ -142,7 +143,9 @@ def _must_be_empty(folder: Home) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     if folder.restoring.exists():
         _remove_half(folder)
-    allowed = {FILE, folder.keys.name, folder.upkeep.name, folder.restoring.name}
+    allowed = {path.name for path in (folder.keys, folder.site, folder.webcat, folder.upkeep, folder.restoring)} | {
+        FILE
+    }
     there = [path.name for path in folder.path.iterdir() if path.name not in allowed and not _is_empty_folder(path)]
     if there:
         raise InputRefused(

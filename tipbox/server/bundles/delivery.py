@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 from tipbox.formats.base.limits import GIB, KIB, MIB
 from tipbox.server.config import Quota
-from tipbox.server.refusal import N_, Refusal
+from tipbox.server.refusal import Refusal
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.transactions import DISK_FULL
@@ -27,10 +27,10 @@ GRACE_SECONDS: Final = 60
 _PIECE: Final = 64 * KIB
 _LOOK: Final = MIB
 """Bytes after which the disk is looked at again."""
-_BUSY: Final = N_("Other Bundles are being delivered; deliver this one in a few minutes.")
-_NO_ROOM: Final = N_("There is no room for this Bundle just now; deliver it again later.")
-_CUT: Final = N_("The connection broke before the Bundle was complete; deliver it again.")
-_SLOW: Final = N_("The Bundle came too slowly to go on; deliver it again, over a new circuit.")
+_BUSY: Final = "Other Bundles are being delivered; deliver this one in a few minutes."
+_NO_ROOM: Final = "There is no room for this Bundle just now; deliver it again later."
+_CUT: Final = "The connection broke before the Bundle was complete; deliver it again."
+_SLOW: Final = "The Bundle came too slowly to go on; deliver it again, over a new circuit."
 
 
 class Deliveries:

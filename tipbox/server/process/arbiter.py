@@ -18,6 +18,7 @@ from gunicorn.app.base import BaseApplication
 
 from tipbox.server.config import NO_BIND, Config, load
 from tipbox.server.home import Home
+from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.executors import WorkerThreads
 from tipbox.server.uploads.cells import Cells
@@ -51,6 +52,8 @@ class Master(BaseApplication):  # type: ignore[misc]
         self._config: Config = load(home)
         # Before the fork: one memory for all workers, those that come after others have died too.
         self.cells = Cells(self._home.spool)
+        # The same: a file that is changed later must not make one worker serve other bytes than the next.
+        self._served = ServedFiles.load(self._home)
         super().__init__()
 
     def load_config(self) -> None:
@@ -103,7 +106,9 @@ class Master(BaseApplication):  # type: ignore[misc]
         listeners: list[tuple[Any, bool]] = []
         for bind in self._source_binds():
             demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
-            app = create_app(self._home, self._config, threads=threads, cells=self.cells, engine=engine)
+            app = create_app(
+                self._home, self._config, threads=threads, cells=self.cells, engine=engine, served=self._served
+            )
             listeners.append((app, demands))
         if self._couriers:
             couriers = create_courier_app(self._home, self._config, threads=threads, engine=engine)

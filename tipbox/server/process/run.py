@@ -14,13 +14,14 @@ from typing import Final, NoReturn
 from tipbox.errors import Usage
 from tipbox.server.config import NO_BIND, Config, load
 from tipbox.server.home import Home
+from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import Calendar, must_agree, tick
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import refill
 from tipbox.server.storage.identity import claim, claim_blobs, must_be_empty
-from tipbox.server.storage.organisations import adopt_folder, left_out, take_over_folder
+from tipbox.server.storage.organisations import adopt_folder, left_out, must_list_the_pinned, take_over_folder
 from tipbox.server.storage.sweep import sweep_if_few
 from tipbox.server.storage.transactions import Store
 
@@ -51,6 +52,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
     folder.must_be_whole()
     os.umask(folder.umask)
     config = load(home)
+    served = ServedFiles.load(folder)
     folder.make()
     blobs = open_blobs(folder, config.blobs)
     if not config.database.url.get_secret_value():
@@ -71,6 +73,8 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
             take_over_folder(folder, store, day)
             # Before anything is served: sources must not seal to a manifest that the operator has replaced.
             adopt_folder(folder, store, keys, day)
+            if served.site is not None:
+                must_list_the_pinned(store, served.site)
             for name in left_out(store, keys):
                 sys.stderr.write(
                     f"tipbox: {name} was removed from this server, so its key manifest in {keys} is not taken; "

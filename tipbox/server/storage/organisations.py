@@ -20,6 +20,7 @@ from tipbox.errors import IdentityChanged, InputRefused, NoCurrentKey, NotYetVal
 from tipbox.files.durable import write_file
 from tipbox.formats.base.limits import MAX_MANIFEST, MAX_SLOTS
 from tipbox.formats.manifest import Manifest
+from tipbox.formats.site_list import SiteList
 from tipbox.server.home import Home
 from tipbox.server.storage.models import Organisation, StoredManifest
 from tipbox.server.storage.transactions import Store
@@ -264,6 +265,18 @@ def _changed(manifest: Manifest) -> IdentityChanged:
         f"taking the key manifest of {manifest.organisation}: its identity key is not the one that this server knows; "
         "ask the organisation through another channel, and keep the old manifest until it has answered"
     )
+
+
+def must_list_the_pinned(store: Store, listed: SiteList) -> None:
+    """IdentityChanged when a site list has another identity key for an organisation than the one known here."""
+    pinned = store.read(lambda connection: connection.execute(select(Organisation.name, Organisation.identity)).all())
+    for entry in listed.entries:
+        # Neither a known name with another key, nor a known key under another name.
+        if any((entry.organisation == name) != (entry.identity == identity) for name, identity in pinned):
+            raise IdentityChanged(
+                f"reading the site list: {entry.organisation} is not the organisation that this server knows; "
+                "ask it through another channel, and leave the list away until it has answered"
+            )
 
 
 def adopt_folder(home: Home, store: Store, folder: Path, today: date) -> list[str]:

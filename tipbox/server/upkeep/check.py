@@ -13,6 +13,8 @@ from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import padding
 from tipbox.formats.base.limits import HASH_SIZE, MIB
 from tipbox.formats.base.primitives import random_bytes
+from tipbox.resources import available_languages
+from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import (
@@ -239,6 +241,37 @@ def _manifest_troubles(server: OpenServer, today: date) -> Iterator[str]:
             yield f"the manifest of {manifest.organisation} ends in {days_left} days"
 
 
+def _site(server: OpenServer, _today: date) -> Finding:
+    """Whoever verifies the pages verifies the keys, but only those that the organisations signed are their own word."""
+    listed = ServedFiles.load(server.home).site
+    if listed is None:
+        return Finding(
+            "site",
+            ok=True,
+            message="pages name whoever has a manifest in force: no organisation has signed a site list (site.json)",
+        )
+    in_pages = {entry.identity for entry in listed.entries}
+    present = {member.manifest.identity: member.manifest.organisation for member in server.store.read(in_force)}
+    troubles = {
+        "not signed by": listed.unsigned,
+        "without a manifest in force": [
+            entry.organisation for entry in listed.entries if entry.identity not in present
+        ],
+        "without a place in it, so no page offers them": [
+            name for identity, name in present.items() if identity not in in_pages
+        ],
+        "in a language that is not offered": [] if listed.language in available_languages() else [listed.language],
+    }
+    told = [f"{what}: {', '.join(names)}" for what, names in troubles.items() if names]
+    return Finding(
+        "site",
+        not told,
+        f"the site list is not as it should be ({'; '.join(told)})" if told else "every organisation signed its entry",
+        "make site.json anew with tipbox server site, and restart" if told else "",
+        wrong=len(told),
+    )
+
+
 def _twice(server: OpenServer, today: date) -> Finding:
     """Who has the server's key can write Bundles in a desk's name: of two under one number, one is not the desk's."""
     recent = InwardBundle.second > today - timedelta(days=SECOND_DAYS)
@@ -306,4 +339,4 @@ def _first(name: str, *cases: tuple[object, str, str]) -> Finding:
     return Finding(name, not remedy, message, remedy)
 
 
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _twice, _room)
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _site, _twice, _room)

@@ -12,15 +12,15 @@ from tipbox.errors import NetworkFailed, TipboxError
 from tipbox.net.http import Connection, NoProxy
 from tipbox.server.upkeep.finding import Finding
 
-_PATH: Final = "/"
-"""The start page: it reads the manifests from the database."""
+_PATH: Final = "/api/now"
+"""It reads the manifests from the database."""
 _SECONDS: Final = 600.0
 """For which it is tried: after a start, tor needs minutes until its descriptor can be found."""
 _TOR: Final = "look whether tor runs and has a network: systemctl status tor@default; journalctl -u tor@default"
 
 
 def check_onion(url: str, socks: str, *, seconds: float = _SECONDS) -> Finding:
-    """Ask the sources' onion service for a page.
+    """Ask the sources' onion service what a page asks for.
 
     Args:
         url: the onion service's address.

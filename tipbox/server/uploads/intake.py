@@ -31,7 +31,7 @@ from tipbox.formats.base.limits import (
 from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
-from tipbox.server.refusal import N_, Refusal
+from tipbox.server.refusal import Refusal
 from tipbox.server.storage.blobs import BlobStore, IncomingBlob, NoBlob, Span
 from tipbox.server.storage.clock import look
 from tipbox.server.storage.disk import Disk
@@ -62,7 +62,7 @@ MAGIC_READ: Final = 16
 """Bytes read before it is decided that this is an Envelope at all."""
 LOOK_SECONDS: Final = 1.0
 """For which a worker goes on from what it saw of the drafts: who does not pay must not have them counted each time."""
-NOT_SEALED: Final = N_(
+NOT_SEALED: Final = (
     "This is not a sealed Envelope, and the server takes nothing else; nothing of it was kept. "
     "Seal it first, with the page of this server or with tipbox seal."
 )

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tipbox.errors import FORMAT_ERRORS, Full, TipboxError
 from tipbox.server import log
-from tipbox.server.refusal import N_, Refusal
+from tipbox.server.refusal import Refusal
 from tipbox.server.storage.transactions import DISK_FULL
 from tipbox.server.uploads.intake import Cut
 from tipbox.server.web.rates import Rates
@@ -83,7 +83,7 @@ def answer_errors(app: Flask, page: Callable[[Refusal, int], AnyResponse] | None
         if isinstance(error, RequestRedirect):
             return error.get_response()
         code = {404: "not-found", 405: "method", 413: "too-large"}.get(error.code or 0)
-        return answer(Refusal(code)) if code else answer(Refusal("malformed", N_("The request is malformed.")))
+        return answer(Refusal(code)) if code else answer(Refusal("malformed", "The request is malformed."))
 
     @app.errorhandler(Cut)
     def cut(_error: Cut) -> AnyResponse:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from datetime import date
 
 from flask import Flask
-from flask_babel import Babel
 from sqlalchemy import Engine
 
-from tipbox.resources import locale_dir, templates_dir
 from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.mailboxes.mailbox import Mailboxes
+from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import Calendar, tick
 from tipbox.server.storage.database import make_engine
@@ -38,7 +37,6 @@ STORE = "tipbox.store"
 """Among the application's extensions: its store."""
 GATE = "tipbox.gate"
 """The same: what lets openings in."""
-SOURCE_LANGUAGE = "en"
 
 
 def create_app(
@@ -50,6 +48,7 @@ def create_app(
     cells: Cells | None = None,
     clocks: Clocks | None = None,
     engine: Engine | None = None,
+    served: ServedFiles | None = None,
 ) -> Flask:
     """The sources' application on the server in ``home``.
 
@@ -61,19 +60,18 @@ def create_app(
         cells: memory that all workers share; some of its own by default.
         clocks: of the budgets, and of the toll.
         engine: the worker's; by default one of its own.
+        served: what the operator put into HOME to be served; read now by default.
     """
     threads = threads or InPlaceThreads()
     # No static folder: Flask's own route answers with times and tags of files.
-    app = Flask("tipbox.server", static_folder=None, template_folder=str(templates_dir()))
-    languages = available_languages()
-    Babel(
-        app, default_locale=SOURCE_LANGUAGE, default_translation_directories=str(locale_dir()), default_domain="tipbox"
-    )
+    app = Flask("tipbox.server", static_folder=None, template_folder=None)
+    # Its own answer to OPTIONS would be HTML without words, and no file of the site.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     store = Store(engine or make_engine(home, config), threads)
     roster = Roster(store)
     today = today or Calendar(store)
     collected = CollectedDays(store)
-    pages = Pages(roster, collected, config, languages, today)
+    pages = Pages(roster, served or ServedFiles.load(home), config.server.language)
     # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
     strict_headers(app)
@@ -99,15 +97,11 @@ def create_app(
     intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)
     requests = UploadRequests(intake)
     app.register_blueprint(api_blueprint(intake, requests, rates, config.limits))
-    app.register_blueprint(now_blueprint(Now(roster, collected, intake.toll, today), rates, config.limits.static))
+    app.register_blueprint(
+        now_blueprint(Now(pages, roster, collected, intake.toll, today), rates, config.limits.static)
+    )
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)
     app.wsgi_app = ShortWay(app, requests, rates, config.limits)  # type: ignore[method-assign]
     return app
-
-
-def available_languages() -> list[str]:
-    """English, which the source texts are in, and each language with a compiled catalogue."""
-    compiled = {path.parent.parent.name.replace("_", "-") for path in locale_dir().glob("*/LC_MESSAGES/tipbox.mo")}
-    return [SOURCE_LANGUAGE, *sorted(compiled - {SOURCE_LANGUAGE})]

@@ -29,7 +29,7 @@ from tipbox.server.bundles.export import PreparedVolume, are_there
 from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
-from tipbox.server.refusal import N_, Refusal
+from tipbox.server.refusal import Refusal
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
@@ -48,7 +48,7 @@ LONGEST_RANGE: Final = 64
 """Characters of the header ``Range``."""
 LEAST_RANGE: Final = 64 * KIB
 """Bytes that a range has, or it goes to the end: to find a volume costs as much as to make so many of it."""
-_BUSY: Final = N_("Other couriers are fetching volumes; go on with this one in a few minutes.")
+_BUSY: Final = "Other couriers are fetching volumes; go on with this one in a few minutes."
 Volumes = WeakValueDictionary[tuple[str, str], PreparedVolume]
 _VOLUME: Final = re.compile(r"[a-z0-9-]{1,32}-[0-9]{1,16}-[0-9]{1,6}\.bundle", re.ASCII)
 

@@ -45,4 +45,7 @@ def strict_headers(app: Flask) -> None:
             response.headers[name] = value
         if response.location:  # a redirect stays here, and does not repeat the host that was asked for
             response.location = "/" + urlsplit(response.location).path.lstrip("/")
+            # And has no words: what is HTML here is a file of the site, to the byte.
+            response.set_data(b"")
+            response.content_type = "text/plain; charset=utf-8"
         return response

@@ -15,6 +15,7 @@ from flask import Blueprint, Response
 from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.storage.organisations import Roster
 from tipbox.server.web.bodies import TYPES, Body
+from tipbox.server.web.pages import Pages
 from tipbox.server.web.rates import Rates
 
 
@@ -22,6 +23,7 @@ class Now:
     """Makes the answer, again only when something of it has changed.
 
     Args:
+        pages: name the organisations: of no other a manifest is given out.
         roster: the manifests in force.
         collected: up to when each organisation has collected, and who has replies here.
         toll: what ``GET /api/toll`` answers.
@@ -30,11 +32,13 @@ class Now:
 
     def __init__(
         self,
+        pages: Pages,
         roster: Roster,
         collected: CollectedDays,
         toll: Callable[[], Mapping[str, Any]],
         today: Callable[[], date],
     ) -> None:
+        self._pages = pages
         self._roster = roster
         self._collected = collected
         self._toll = toll
@@ -44,19 +48,21 @@ class Now:
 
     def body(self) -> Body:
         """The answer as it is now."""
-        serving = self._roster.serving(self._today())
+        serving = [member for member in self._roster.serving(self._today()) if self._pages.names(member.manifest)]
         ids = {member.manifest.id for member in serving}
         days, writers, toll = self._collected.days(), self._collected.writers(), self._toll()
         # Whoever comes for an answer asks for those of former organisations as well, while there are any.
         former = [
             member
             for member in self._roster.listed()
-            if member.manifest.id in writers and member.manifest.id not in ids
+            if member.manifest.id in writers and member.manifest.id not in ids and self._pages.names(member.manifest)
         ]
         made_of = [member.data for member in serving], [member.data for member in former], days, writers, toll
         if made_of != self._made_of:
             value = {
-                "collected": {member.hex(): days[member].isoformat() for member in sorted(ids & days.keys())},
+                "collected": {
+                    member.hex(): days[member].isoformat() if member in days else None for member in sorted(ids)
+                },
                 "former": [member.data.decode() for member in former],
                 "manifests": [member.data.decode() for member in serving],
                 # An answer outlives the manifest of who wrote it, on this server too.

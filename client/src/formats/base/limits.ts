@@ -45,6 +45,8 @@ export const SLOT_SECRETS = 4 * KEY_SIZE;
 export const SLOT_SEALED = XWING_ENC_SIZE + SLOT_SECRETS + TAG_SIZE;
 export const SLOT_SIZE = 2 * ID_SIZE + SLOT_SEALED;
 export const MAX_SLOTS = 32;
+/** What changes from day to day: manifests of as many organisations as a tip has slots, of the largest, as JSON. */
+export const MAX_NOW = 2 * MAX_SLOTS * MAX_MANIFEST;
 export const LETTER_BUCKETS: readonly number[] = [8 * KIB, 20 * KIB, 68 * KIB];
 export const MAX_LETTER = 4 * MIB;
 export const MAX_META = 2 * MIB;

@@ -1,0 +1,29 @@
+// The list of organisations on the start page, and up to which day each has collected. The page is the same bytes on any
+// day, so this is asked for; who has no scripts reads who they are, and no day.
+
+import { parse } from "../formats/base/days.js";
+import { askCollected, type Collected } from "../net/collected.js";
+import { element } from "./screen.js";
+import { Texts } from "./texts.js";
+
+function sentence(texts: Texts, collected: Collected, id: string): string {
+  if (!Object.hasOwn(collected, id)) return texts.get("closed");
+  try {
+    return texts.get("collected", { day: texts.day(parse(collected[id])) });
+  } catch {
+    return ""; // no day yet
+  }
+}
+
+/** Shows it beside the organisations that the page lists; names from elsewhere are none. */
+export async function tellCollected(): Promise<void> {
+  const list = document.getElementById("organisations");
+  const collected = list?.dataset["now"] === undefined ? null : await askCollected(list.dataset["now"]);
+  if (list === null || collected === null) return;
+  const texts = new Texts(list, document.documentElement.lang);
+  for (const row of list.querySelectorAll("li")) {
+    const line = element("span", sentence(texts, collected, row.dataset["id"] ?? ""));
+    line.className = "quiet";
+    if (line.textContent !== "") row.append(element("br"), line);
+  }
+}

@@ -1,0 +1,237 @@
+"""The site: every byte that is answered as a page, script, style or list, rendered once from a site list.
+
+Nothing of a visitor, a day or a server's state goes in, so the same release and the same list give the same bytes
+everywhere; their hashes are served with them (docs/protocol.md, section 2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from babel import Locale, UnknownLocaleError
+from babel.support import NullTranslations, Translations
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tipbox import __version__
+from tipbox.errors import Usage
+from tipbox.files.durable import fsync_folder, write_file
+from tipbox.formats import wordlists
+from tipbox.formats.base import canonical, fields
+from tipbox.formats.base.limits import VERSION
+from tipbox.formats.site_list import SiteEntry, SiteList
+from tipbox.resources import SOURCE_LANGUAGE, available_languages, locale_dir, static_dir, templates_dir
+from tipbox.server.web.bodies import TYPES, Body
+from tipbox.server.web.headers import HEADERS
+
+
+def N_(sentence: str) -> str:  # noqa: N802 (the name that extractors look for)
+    """Mark a sentence for translators where no language is known yet."""
+    return sentence
+
+
+_DOMAIN: Final = "tipbox"
+_WELL_KNOWN: Final = "/.well-known/tipbox"
+SITE_PATH: Final = f"{_WELL_KNOWN}/site.json"
+FILES_PATH: Final = f"{_WELL_KNOWN}/files.json"
+_ERROR_FILE: Final = "error.html"
+_PAGES: Final[Mapping[str, tuple[str, str]]] = {
+    "": ("start", N_("Start")),
+    "send": ("send", N_("Send a message")),
+    "inbox": ("inbox", N_("Messages")),
+}
+"""Below a language's folder: template and title."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is served.
+
+    Attributes:
+        files: bodies by path, the list of their hashes among them.
+        error: what answers whatever is not JSON and not among the files.
+    """
+
+    files: Mapping[str, Body] = field(repr=False)
+    error: Body = field(repr=False)
+
+    def write(self, out: Path) -> None:
+        """Write every file below ``out``, which is made or must be empty; ``…/`` becomes ``…/index.html``.
+
+        Raises:
+            Usage: there is something in it.
+        """
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise Usage(f"writing {out}: there is something in it; name an empty folder with --out")
+        folders = {out}
+        for path, body in {**self.files, f"/{_ERROR_FILE}": self.error}.items():
+            place = out / f"{path}index.html".lstrip("/") if path.endswith("/") else out / path.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_file(place, body.plain, 0o644)
+            folders |= {parent for parent in place.parents if out in {parent, *parent.parents}}
+        for folder in folders:
+            fsync_folder(folder)
+
+
+def render_site(listed: SiteList) -> Site:
+    """Everything that a server with this list serves."""
+    return Renderer().site(listed)
+
+
+class Renderer:
+    """Renders sites, with what does not depend on their lists made once."""
+
+    def __init__(self) -> None:
+        self.languages = available_languages()
+        self._said = {
+            language: Translations.load(locale_dir(), [language.replace("-", "_")], _DOMAIN)
+            for language in self.languages
+        }
+        self._environments = {language: _environment(said) for language, said in self._said.items()}
+        self._assets = {f"/static/{name}": body for name, body in (_static() | _wordlists()).items()}
+        self.error = _page(self._error())
+
+    def site(self, listed: SiteList) -> Site:
+        """The site of a list."""
+        default = listed.language if listed.language in self.languages else SOURCE_LANGUAGE
+        files = {**self._assets, SITE_PATH: Body.of(listed.encode(), TYPES[".json"])}
+        for language in self.languages:
+            for place in _PAGES:
+                body = _page(self._page(listed.entries, language, place))
+                files[f"/{language}/{place}"] = body
+                if language == default:
+                    files[f"/{place}"] = body
+        files["/blank"] = _page(self._render("leave", default, ""))
+        files[FILES_PATH] = Body.of(self._list(files), TYPES[".json"])
+        return Site(files, self.error)
+
+    def _list(self, files: Mapping[str, Body]) -> bytes:
+        """What a verifier compares: SHA-256 of each body by path, of what answers errors, and the headers of all."""
+        value: dict[str, canonical.Json] = {
+            "error": _hash(self.error),
+            "files": {path: _hash(body) for path, body in files.items()},
+            "headers": dict(HEADERS),
+            "kind": "files",
+            "release": __version__,
+            "version": VERSION,
+        }
+        return canonical.encode(value, file_form=True)
+
+    def _page(self, entries: Sequence[SiteEntry], language: str, place: str) -> str:
+        template, title = _PAGES[place]
+        organisations = sorted((_named(entry, language) for entry in entries), key=_by_name)
+        return self._render(
+            template,
+            language,
+            self._say(language, title),
+            organisations=organisations,
+            listed=[
+                {name: organisation[name] for name in ("country", "id", "identity", "name")}
+                for organisation in organisations
+            ],
+        )
+
+    def _error(self) -> str:
+        """One page for every path and status: in all languages one under another, for it knows nobody's."""
+        said = [
+            {
+                "lang": language,
+                "dir": _direction(language),
+                "heading": self._say(language, N_("This did not work")),
+                "message": self._say(
+                    language,
+                    N_(
+                        "There may be no such page, or too much is going on just now. Wait a minute and try again. "
+                        "If you read this once more, come back another day."
+                    ),
+                ),
+                "step": self._say(
+                    language, N_("Close this tab if somebody can see it. Nothing was kept on this device.")
+                ),
+                "start": self._say(language, N_("Go to the start page")),
+            }
+            for language in self.languages
+        ]
+        return self._render("error", SOURCE_LANGUAGE, self._say(SOURCE_LANGUAGE, N_("This did not work")), said=said)
+
+    def _say(self, language: str, sentence: str) -> str:
+        return self._said[language].gettext(sentence)
+
+    def _render(self, template: str, language: str, title: str, **context: Any) -> str:
+        environment = self._environments[language]
+        return environment.get_template(f"source/{template}.html").render(**_frame(language, title), **context)
+
+
+def _environment(said: NullTranslations) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(templates_dir()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(said, newstyle=True)  # type: ignore[attr-defined]
+    return environment
+
+
+def _frame(language: str, title: str) -> dict[str, object]:
+    """What every template needs."""
+    return {
+        "lang": language,
+        "dir": _direction(language),
+        "title": title,
+        "home_path": f"/{language}/",
+        "send_path": f"/{language}/send",
+        "inbox_path": f"/{language}/inbox",
+        "leave_path": "/leave",
+        "static": lambda name: f"/static/{name}",
+    }
+
+
+def _direction(language: str) -> str:
+    return Locale.parse(language, sep="-").text_direction
+
+
+def _named(entry: SiteEntry, language: str) -> dict[str, str]:
+    return {
+        "name": entry.name,
+        "country": entry.country,
+        "country_name": _country(entry.country, language),
+        "id": entry.id.hex(),
+        "identity": fields.to_base64(entry.identity),
+    }
+
+
+def _by_name(organisation: Mapping[str, str]) -> tuple[str, str]:
+    return organisation["name"].casefold(), organisation["id"]
+
+
+def _country(code: str, language: str) -> str:
+    try:
+        return str(Locale.parse(language, sep="-").territories.get(code, code))
+    except (UnknownLocaleError, ValueError):
+        return code
+
+
+def _hash(body: Body) -> str:
+    return sha256(body.plain).hexdigest()
+
+
+def _page(text: str) -> Body:
+    return Body.of(text.encode(), TYPES[".html"])
+
+
+def _static() -> dict[str, Body]:
+    """The client's files, by name."""
+    return {
+        path.name: Body.of(path.read_bytes(), TYPES[path.suffix])
+        for path in sorted(static_dir().iterdir())
+        if path.suffix in TYPES
+    }
+
+
+def _wordlists() -> dict[str, Body]:
+    """The lists of words of access codes, by name; a page asks for one when it is needed."""
+    return {f"words-{words.name}.txt": Body.of(words.encode(), TYPES[".txt"]) for words in wordlists.load_all()}
