@@ -51,7 +51,7 @@ def secret(tmp_path: Path) -> Path:
 
 
 OF_EXTRAS = (
-    *("alembic", "flask", "flask_babel", "flask_limiter", "gevent", "gunicorn", "obstore", "psycopg", "pydantic"),
+    *("alembic", "flask", "flask_limiter", "gevent", "gunicorn", "obstore", "psycopg", "pydantic"),
     *("pydantic_settings", "sqlalchemy", "valkey", "werkzeug", "httpcore", "httpx", "socksio", "tenacity"),
 )
 """What only ``tipbox[server]`` and ``tipbox[source]`` bring."""
