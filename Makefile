@@ -68,7 +68,7 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
 
-faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many
+faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many; takes hours
 	tests/apt.sh
 	TIPBOX_EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
 		tests/stores/test_killed_hosts.py --timeout 14400 -rP $(ARGS)
