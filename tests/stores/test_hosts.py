@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 from sqlalchemy.pool import Pool
 
@@ -35,6 +39,7 @@ from tipbox.server.backup.operator_key import PublicKey
 from tipbox.server.backup.rotation import backup_into
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
+from tipbox.server.config import Config, Limits
 from tipbox.server.home import Home, ServerKeys, load_server_keys, write_server_keys
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import clock
@@ -44,6 +49,8 @@ from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.settle import settle_server
+from tipbox.server.web.rates import Rates
+from tipbox.server.web.worker_keys import CIRCUIT
 
 pytestmark = [
     pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another"),
@@ -285,6 +292,24 @@ def test_a_host_that_slept_asks_which_day_it_is(hosts: tuple[Host, Host], monkey
     wall = time.time() + slept.total_seconds()
     monkeypatch.setattr(time, "time", lambda: wall)
     assert calendar() == today
+
+
+def test_circuits_of_two_hosts_share_no_budget(valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tor numbers its circuits from small numbers on, so on two hosts one number is two sources."""
+
+    def host(name: str) -> FlaskClient:
+        monkeypatch.setattr(socket, "gethostname", lambda: name)
+        app = Flask(name)
+        rates = Rates(app, Config(limits=Limits(url=valkey)))
+        app.route("/")(rates.limit(1)(lambda: "here"))
+        return app.test_client()
+
+    here, here_too, there = host("a"), host("a"), host("b")
+    circuit = {CIRCUIT: f"fc00::{secrets.token_hex(2)}"}
+
+    assert here.get("/", environ_overrides=circuit).status_code == 200
+    assert here_too.get("/", environ_overrides=circuit).status_code == 429, "another worker of the same host"
+    assert there.get("/", environ_overrides=circuit).status_code == 200
 
 
 def test_one_host_at_a_time_looks_after_the_server(hosts: tuple[Host, Host]) -> None:

@@ -7,6 +7,7 @@ On plain TCP a connection is a circuit of its own.
 from __future__ import annotations
 
 import math
+import socket
 import time
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ from flask_limiter import ApplicationLimit, Limiter, RouteLimit
 from limits import parse
 from limits.strategies import FixedWindowRateLimiter
 
+from tipbox.formats.base.primitives import sha256
 from tipbox.server.config import Config
 from tipbox.server.web.counts import SCHEME, Counts
 from tipbox.server.web.worker_keys import CIRCUIT, LONGEST_WINDOW
@@ -30,6 +32,11 @@ def circuit() -> str:
     return str(request.environ.get(CIRCUIT) or "")
 
 
+def _host() -> str:
+    """What tells the hosts that share a Valkey apart, and not their names."""
+    return f"{sha256(socket.gethostname().encode()).hex()[:16]} "
+
+
 def _no_circuit() -> bool:
     return not circuit()
 
@@ -39,11 +46,14 @@ class Rates:
 
     def __init__(self, app: Flask, config: Config) -> None:
         # Counts in memory are a worker's own: each allows its share of the budget.
-        self._share = config.server.workers if config.limits.url.startswith("memory:") else 1
+        own = config.limits.url.startswith("memory:")
+        self._share = config.server.workers if own else 1
         together = f"{max(1, config.limits.all_per_second // self._share)} per 1 second"
         self._together = parse(together)
+        # Each tor numbers its circuits from small numbers on: of two hosts, one number is two sources.
+        host = "" if own else _host()
         self._limiter = Limiter(
-            circuit,
+            lambda: host + circuit(),
             app=app,
             storage_uri=_storage(config.limits.url),
             storage_options=_options(config.limits.url),
