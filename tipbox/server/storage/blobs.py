@@ -535,7 +535,7 @@ def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
         elif isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(word in said for word in _SHUT_OUT):
             sentence = (
                 "it does not let this key in; check blobs.access_key and blobs.secret_key, "
-                "and that the key may read, write, list and delete in the bucket"
+                "that the key may read, write, list and delete in the bucket, and this machine's clock"
             )
         elif "InvalidCertificate" in said:  # rustls's word
             sentence = f"it answers, but {BAD_CERTIFICATE}"
