@@ -76,7 +76,8 @@ def known(connection: Connection, envelopes: Collection[bytes]) -> set[bytes]:
 
 def store(connection: Connection, *rows: EnvelopeRow) -> None:
     """Insert Envelopes that are new, and their slots."""
-    connection.execute(_INSERT_ENVELOPE, [_values(row) for row in rows])
+    # One alone costs less than a list of one.
+    connection.execute(_INSERT_ENVELOPE, _values(rows[0]) if len(rows) == 1 else [_values(row) for row in rows])
     connection.execute(
         _INSERT_SLOTS,
         [

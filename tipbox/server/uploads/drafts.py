@@ -487,4 +487,4 @@ def delete_draft(connection: Connection, token: bytes) -> None:
 
 def _note_finished(connection: Connection, clock: Clock, *tokens: bytes) -> None:
     rows = [{"token": token, "day": clock.today, "seen_day": clock.days_seen} for token in tokens]
-    connection.execute(_INSERT_FINISHED, rows)
+    connection.execute(_INSERT_FINISHED, rows[0] if len(rows) == 1 else rows)
