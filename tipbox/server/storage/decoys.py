@@ -10,15 +10,18 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
-from tipbox.formats.base.limits import HASH_SIZE, MAX_REPLIES
+from tipbox.formats.base.limits import HASH_SIZE, MAX_REPLIES, MIB
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.mailbox_list import MOST_LISTED, SMALLEST_OPENING, Entry
 from tipbox.server.storage.models import Decoy, DecoyOpening
 
 _DAY: Final = date(2026, 1, 1)
 """Of every decoy, the same in each release: a row that is made again tells nothing of when."""
+
+_TRIAL: Final = MIB
+"""Bytes that the database must have room for."""
 
 
 def decoy_ids(count: int) -> list[bytes]:
@@ -39,6 +42,19 @@ def refill(connection: Connection) -> int:
             [{"id": opening_id, "opening": random_bytes(SMALLEST_OPENING)} for opening_id in openings],
         )
     return len(entries) + len(openings)
+
+
+def try_to_write(engine: Engine) -> None:
+    """Write a row and take it back: a standby and a full disk answer every question all the same.
+
+    Raises:
+        DBAPIError: the database takes no writes.
+    """
+    with engine.connect() as connection:
+        try:
+            connection.execute(insert(DecoyOpening).values(id=random_bytes(HASH_SIZE), opening=random_bytes(_TRIAL)))
+        finally:
+            connection.rollback()
 
 
 def _missing(expected: Iterable[bytes], there: Iterable[bytes]) -> list[bytes]:

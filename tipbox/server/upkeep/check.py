@@ -7,19 +7,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select, text
 
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import padding
-from tipbox.formats.base.limits import HASH_SIZE, MIB
-from tipbox.formats.base.primitives import random_bytes
 from tipbox.resources import available_languages
 from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.database_errors import explained
+from tipbox.server.storage.decoys import try_to_write
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import (
     DayCount,
-    DecoyOpening,
     Draft,
     Envelope,
     InwardBundle,
@@ -45,8 +43,6 @@ _MAKE_ROOM: Final = (
 )
 _FOLLOW: Final = "follow the sentence, then check again"
 _DAYS: Final = (DayCount.day, Envelope.day)
-_TRIAL: Final = MIB
-"""Bytes that PostgreSQL must have room for."""
 _SAMPLE: Final = 10_000
 """Of each kind: enough to find a disk that loses files, and few enough for a large server."""
 
@@ -111,7 +107,7 @@ def _modes(server: OpenServer, _today: date) -> Finding:
 
 def _database(server: OpenServer, _today: date) -> Finding:
     if server.store.engine.dialect.name != "sqlite":
-        _try_to_write(server)
+        try_to_write(server.store.engine)
         return Finding("database", ok=True, message="PostgreSQL answers, and takes what is written")
     # Not integrity_check, which compares all indexes with their tables and takes far longer.
     found = server.store.read(lambda connection: connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
@@ -121,15 +117,6 @@ def _database(server: OpenServer, _today: date) -> Finding:
         "the database is whole" if found == "ok" else "the database is damaged",
         "" if found == "ok" else "stop the server and restore the backup",
     )
-
-
-def _try_to_write(server: OpenServer) -> None:
-    """What is written and taken back: a standby and a full disk answer every question all the same."""
-    with server.store.engine.connect() as connection:
-        try:
-            connection.execute(insert(DecoyOpening).values(id=random_bytes(HASH_SIZE), opening=random_bytes(_TRIAL)))
-        finally:
-            connection.rollback()
 
 
 def _blobs(server: OpenServer, _today: date) -> Finding:
