@@ -6,6 +6,7 @@ An sdist carries the built client and the lists, so that a wheel is built from i
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -27,6 +29,9 @@ LISTS = {
     "es": ("mnemonic", "wordlist", "spanish.txt"),
 }
 """Which file of which package has the words of a language: a word ends each line."""
+
+PLACEHOLDER = re.compile(r"\{[a-z]+\}|%\([a-z]+\)s")
+"""What a script or a template fills in."""
 
 NO_DAY = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands in every catalogue: the day and zone of the build would make each build another one."""
@@ -56,11 +61,42 @@ def build_client(root: Path) -> None:
         raise RuntimeError(f"building the client: build.mjs ended with {status}; see the lines above")
 
 
+def check_catalogue(catalogue: Catalog, wanted: Catalog) -> None:
+    """Refuse a catalogue that a source could not read every sentence of; English is the source's own.
+
+    Raises:
+        RuntimeError: a message is missing, untranslated, in doubt (fuzzy) or no longer wanted, or has other
+            placeholders than its translation.
+    """
+    language = str(catalogue.locale)
+    there = {str(message.id): message for message in catalogue if message.id}
+    ids = {str(message.id) for message in wanted if message.id}
+    for sentence in sorted(ids ^ there.keys()):
+        which = "missing in" if sentence in ids else "no longer wanted in"
+        raise RuntimeError(f"compiling catalogues: {which} {language}, run make messages: {sentence}")
+    for sentence, message in sorted(there.items()):
+        said = str(message.string or "") if message.string or language != "en" else sentence
+        if not said or message.fuzzy:
+            raise RuntimeError(f"compiling catalogues: not translated to {language}: {sentence}")
+        if sorted(PLACEHOLDER.findall(said)) != sorted(PLACEHOLDER.findall(sentence)):
+            raise RuntimeError(f"compiling catalogues: other placeholders in {language}: {sentence}")
+        if '"' in said:
+            raise RuntimeError(f"compiling catalogues: a straight quote in {language} would end an attribute: {said}")
+
+
 def compile_catalogues(root: Path) -> None:
-    """Compile each `tipbox/locale/*/LC_MESSAGES/*.po` to the `.mo` beside it."""
-    for source in sorted((root / "tipbox" / "locale").glob("*/LC_MESSAGES/*.po")):
+    """Compile each `tipbox/locale/*/LC_MESSAGES/*.po` to the `.mo` beside it: languages that pages are offered in.
+
+    Raises:
+        RuntimeError: one of them is not whole.
+    """
+    locale = root / "tipbox" / "locale"
+    with (locale / "tipbox.pot").open("rb") as template:
+        wanted = read_po(template)
+    for source in sorted(locale.glob("*/LC_MESSAGES/*.po")):
         with source.open("rb") as po:
             catalogue = read_po(po, locale=source.parts[-3], abort_invalid=True)
+        check_catalogue(catalogue, wanted)
         catalogue.creation_date = catalogue.revision_date = NO_DAY
         with source.with_suffix(".mo").open("wb") as mo:
             write_mo(mo, catalogue)

@@ -342,7 +342,8 @@ try:
     head = line.recv(64)
 except OSError:
     sys.exit(1)
-sys.exit(not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 404") if not proxy else b"HTTP/1.1 200"))
+# Sources are led to the pages of a language; a release before this one answers with a page.
+sys.exit(not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 303" if proxy else b"HTTP/1.1 404")))
 PYTHON
 }
 

@@ -46,7 +46,7 @@ def test_page_and_text(level: Level, ledger: Ledger, ring: Ring) -> None:
             bench.note("text of 4 KiB: all bytes on the wire, both ways", "kB", wire.traffic / KB, at_most=TIP_KB)
             browser.fresh()
             wire.forget()
-            source.go("/")
+            source.go("/en/")
             bench.note("start page, cold: bodies as gzip", "kB", _packed(wire.seen()))
         finally:
             wire.close()

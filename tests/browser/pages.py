@@ -58,6 +58,7 @@ class Source:
 
     browser: Browser
     wire: Wire
+    language: str = "en"
 
     def go(self, path: str = "/", *, secure: bool = True) -> None:
         """Open a page."""
@@ -67,9 +68,9 @@ class Source:
         """Assert that page and worker get what the level gives, no more and no less; leaves the start page open."""
         level = self.browser.level
         self.wire.answers["/probe.js"] = _PROBE % (len(_PROBE_SCRIPT), _PROBE_SCRIPT)
-        self.go("/")
+        self.go("/en/")
         host = "127.0.0.1" if level is Level.CHROMIUM else ONION
-        assert self.browser.address() == f"http://{host}:{self.wire.port}/"
+        assert self.browser.address() == f"http://{host}:{self.wire.port}/en/"
         if level is Level.SAFEST:
             assert not any(one.target.endswith(".js") for one in self.wire.seen()), "scripts run at Safest"
             return
@@ -89,13 +90,13 @@ class Source:
 
     def now(self) -> dict[str, Any]:
         """What the server says that changes from day to day, as the start page is told."""
-        self.go("/")
+        self.go("/en/")
         self.browser.until(lambda: bool(self._told()), "what the start page is told")
         return dict(json.loads(self._told()[-1].answer_body))
 
     def open_form(self) -> None:
         """Open the page with the form and wait until there are fields."""
-        self.go("/send")
+        self.go(f"/{self.language}/send")
         self.browser.wait(MESSAGE)
 
     def write(self, text: str) -> None:
@@ -189,7 +190,7 @@ class Source:
 
     def type_code(self, typed: str) -> None:
         """Open the mailbox page, and type an access code key by key."""
-        self.go("/inbox")
+        self.go(f"/{self.language}/inbox")
         self.browser.wait(CODE)
         self.browser.type(CODE, typed)
 

@@ -26,10 +26,10 @@ def first_focusable(source: Source) -> str:
 
 
 @ALL
-@pytest.mark.parametrize("path", ["/", "/send", "/inbox"])
+@pytest.mark.parametrize("path", ["/en/", "/en/send", "/en/inbox"])
 def test_leave_is_the_first_stop_of_the_tab_key(source: Source, path: str) -> None:
     source.go(path)
-    if path != "/" and source.browser.level is not Level.SAFEST:
+    if path != "/en/" and source.browser.level is not Level.SAFEST:
         source.browser.wait("#app textarea")
         assert first_focusable(source) == "leave"
         return
@@ -62,7 +62,7 @@ def test_leave_comes_first_in_every_state(source: Source, tmp_path: Path) -> Non
 @ALL
 def test_leaving_ends_on_a_neutral_page_that_wipes_the_site(source: Source) -> None:
     browser = source.browser
-    source.go("/")
+    source.go("/en/")
     title = browser.source().partition("<title>")[2].partition("</title>")[0]
     assert title
     source.wire.forget()
@@ -80,8 +80,8 @@ def test_leaving_ends_on_a_neutral_page_that_wipes_the_site(source: Source) -> N
 @ALL
 def test_back_after_leaving_shows_nothing_that_was_written(source: Source) -> None:
     browser = source.browser
-    source.go("/")
-    source.go("/send")
+    source.go("/en/")
+    source.go("/en/send")
     if browser.level is not Level.SAFEST:
         browser.wait(MESSAGE)
         source.write(WORDS)
@@ -101,10 +101,10 @@ def test_back_to_the_mailbox_shows_nothing_that_was_typed_or_read(source: Source
     ids = identifiers(pages_world)
     reply = lying.Mailboxes(of_source, list(ids.values())).reply(ids["kibhr"], WORDS)
     source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
-    source.go("/")
+    source.go("/en/")
     for leave in (False, True):
         source.type_code(access_code.digits())
-        source.go("/")
+        source.go("/en/")
         browser.back()
         browser.wait(CODE)
         assert browser.run(f"return document.querySelector('{CODE}').value;") == ""
@@ -114,14 +114,14 @@ def test_back_to_the_mailbox_shows_nothing_that_was_typed_or_read(source: Source
             browser.click(LEAVE)
             browser.until(lambda: not browser.count("#app"), "the neutral page")
         else:
-            source.go("/")
+            source.go("/en/")
         browser.back()
         assert WORDS not in browser.source()
 
 
 def test_back_after_sending_shows_no_digits(source: Source) -> None:
     browser = source.browser
-    source.go("/")
+    source.go("/en/")
     digits = source.tell(WORDS)
     browser.click(LEAVE)
     browser.until(lambda: not browser.count(DIGITS), "another page")
@@ -135,7 +135,7 @@ def test_going_back_to_the_form_finds_it_empty(source: Source) -> None:
     browser = source.browser
     source.open_form()
     source.write(WORDS)
-    source.go("/")
+    source.go("/en/")
     browser.back()
     browser.wait(MESSAGE)
     assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == ""

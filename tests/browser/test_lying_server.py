@@ -166,7 +166,7 @@ def test_a_server_that_swaps_manifests_is_refused(source: Source) -> None:
         source.browser.fresh()
         source.wire.forget()
         source.wire.answers["/api/now"] = lying.now(real, manifests=manifests)
-        source.go("/send")
+        source.go("/en/send")
         source.browser.until(lambda: "Do not write here now" in source.browser.text("#app"), f"a refusal ({swap})")
         assert "a key that belongs to nobody on its list" in source.browser.text("#app")
         assert source.browser.count(FIELDS) == 0
@@ -204,7 +204,7 @@ def test_answers_are_read_when_all_receiving_keys_have_expired(
 
     assert [(one.sender, one.text) for one in source.open_mailbox(written.digits())] == [(KIBHR, REPLY)]
     assert "You cannot write back just now" in source.browser.text("#app [data-part=closed]")
-    source.go("/send")
+    source.go("/en/send")
     source.browser.until(lambda: "Nothing can be sealed" in source.browser.text("#app"), "a word about keys")
     assert source.browser.count(FIELDS) == 0
 
@@ -214,7 +214,7 @@ def test_the_start_page_tells_what_was_collected_and_believes_no_other_name(sour
     real = source.now()
     told = {ids["kibhr"]: "2026-01-05", ids["fidh"]: None, "00" * 16: "2026-01-06"}
     source.wire.answers["/api/now"] = lying.now(real, collected=told)
-    source.go("/")
+    source.go("/en/")
     source.browser.until(lambda: "January 5, 2026" in source.browser.text("#organisations"), "the day")
     shown = source.browser.text("#organisations")
     assert shown.count("Has collected everything") == 1
@@ -224,6 +224,6 @@ def test_the_start_page_tells_what_was_collected_and_believes_no_other_name(sour
     spoilt: list[object] = [{ids["kibhr"]: "<b>x</b>"}, [], None, 1]
     for nonsense in spoilt:
         source.wire.answers["/api/now"] = lying.now(real, collected=nonsense)
-        source.go("/")
+        source.go("/en/")
         assert source.browser.count("#organisations li") == len(NAMES)
         assert source.browser.count("#organisations b") == 0

@@ -10,7 +10,7 @@ from browser.drivers import Level
 from browser.pages import CODE, FAILED, FIELDS, MESSAGE, Source, spellings
 
 WORDS = "Свидетель видел всё"
-PAGES = ("/", "/send", "/inbox")
+PAGES = ("/en/", "/en/send", "/en/inbox")
 
 
 def assert_nothing_can_leave(source: Source) -> None:
@@ -42,7 +42,7 @@ def test_without_scripts_no_field_exists(source: Source, path: str) -> None:
     assert_nothing_can_leave(source)
 
 
-@pytest.mark.parametrize(("path", "worker"), [("/send", "sealer"), ("/inbox", "reader")])
+@pytest.mark.parametrize(("path", "worker"), [("/en/send", "sealer"), ("/en/inbox", "reader")])
 def test_without_the_worker_no_field_exists_and_the_page_says_so(source: Source, path: str, worker: str) -> None:
     source.wire.blocked = lambda target: worker in target
     source.go(path)
@@ -62,7 +62,7 @@ def test_with_half_a_script_no_field_exists(source: Source) -> None:
         isolation = (b"Cross-Origin-Resource-Policy: same-origin", b"Cross-Origin-Embedder-Policy: require-corp")
         wire.answers[target] = b"\r\n".join((*headers, *isolation, b"", body))
         source.browser.fresh()
-        source.go("/send")
+        source.go("/en/send")
         source.browser.until(lambda: source.browser.run("return document.readyState;") == "complete", "the page")
         if "sealer" in target:
             source.browser.until(lambda: "cannot seal" in source.browser.text("#app"), "words about this browser")
@@ -70,7 +70,7 @@ def test_with_half_a_script_no_field_exists(source: Source) -> None:
         del wire.answers[target]
 
 
-@pytest.mark.parametrize(("path", "field"), [("/send", MESSAGE), ("/inbox", CODE)])
+@pytest.mark.parametrize(("path", "field"), [("/en/send", MESSAGE), ("/en/inbox", CODE)])
 def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source, path: str, field: str) -> None:
     browser = source.browser
     with browser.allow_onion(secure=False):
@@ -88,7 +88,7 @@ def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source, pat
 
 
 @pytest.mark.parametrize("level", [Level.SAFEST], ids=lambda level: level.value)
-@pytest.mark.parametrize("path", ["/send", "/inbox"])
+@pytest.mark.parametrize("path", ["/en/send", "/en/inbox"])
 def test_safest_says_what_to_do(source: Source, path: str) -> None:
     browser = source.browser
     source.go(path)

@@ -15,7 +15,7 @@ from browser.wire import Exchange
 
 TEXT_LETTERS = "Мы были на площади. "
 ENDPOINTS = (
-    r"GET /(en/)?(send|inbox)?",
+    r"GET /en/(send|inbox)?",
     r"GET /static/[A-Za-z0-9._-]+",
     r"PUT /api/envelope",
     r"PUT /api/envelope/parts/\d+",
@@ -50,7 +50,7 @@ def test_requests_go_to_this_host_and_carry_no_text(source: Source, tmp_path: Pa
     file = tmp_path / "фамилии свидетелей.txt"
     file.write_text("Список очевидцев событий " * 9_000, encoding="utf-8")
     outside = len(source.browser.sink.hosts)
-    source.go("/")
+    source.go("/en/")
     source.browser.click("main a.main")
     source.browser.wait("#app textarea")
     source.write(words)
@@ -75,15 +75,15 @@ def test_requests_go_to_this_host_and_carry_no_text(source: Source, tmp_path: Pa
 def test_what_is_sent_unsealed_would_be_seen(source: Source) -> None:
     """The search above finds a text that really leaves."""
     words = "Имя убитого называть рано"
-    source.go("/")
+    source.go("/en/")
     source.browser.run(f"await fetch('/api/envelope', {{ method: 'PUT', body: 'xx{words}' }});")
     [one] = source.wire.seen("PUT")
     assert any(spelling in one.body for spelling in spellings(words))
-    source.browser.run(f"await fetch('/send?{words}');")
-    assert any(spelling in source.wire.seen("GET /send")[-1].head for spelling in spellings(words))
+    source.browser.run(f"await fetch('/en/send?{words}');")
+    assert any(spelling in source.wire.seen("GET /en/send")[-1].head for spelling in spellings(words))
 
 
-@pytest.mark.parametrize(("path", "page"), [("/send", "form"), ("/inbox", "mailbox page")])
+@pytest.mark.parametrize(("path", "page"), [("/en/send", "form"), ("/en/inbox", "mailbox page")])
 def test_the_page_is_small(source: Source, path: str, page: str, record_size: Callable[[str, int], None]) -> None:
     """Cold, to the form or the field: at most 4 requests and 60 kB as gzip."""
     source.go(path)

@@ -83,7 +83,7 @@ def test_pages_and_states(source: Source, camera: Camera, tmp_path: Path) -> Non
     for file, size in zip(files, (3_400_000, 2_100_000, 48_000), strict=True):
         file.write_bytes(bytes(size))
 
-    source.go("/")
+    source.go("/en/")
     camera.take("start")
     source.open_form()
     camera.take("form-empty")
@@ -146,7 +146,7 @@ def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
     ]
     long = mailboxes.reply(fidh, "Долго. " * 9_000).older()
 
-    source.go("/inbox")
+    source.go("/en/inbox")
     browser.wait(CODE)
     camera.take("mailbox-closed")
     browser.fill(CODE, f"{digits[:13]} 12345 {digits[21:]}")
@@ -185,7 +185,7 @@ def test_mailbox(source: Source, camera: Camera, pages_world: World) -> None:
 @LOOKED_AT
 def test_no_crypto(source: Source, camera: Camera) -> None:
     with source.browser.allow_onion(secure=False):
-        source.go("/send", secure=False)
+        source.go("/en/send", secure=False)
         assert "cannot seal" in source.browser.text("#app")
         camera.take("no-crypto")
         source.browser.fresh()
@@ -194,7 +194,7 @@ def test_no_crypto(source: Source, camera: Camera) -> None:
 @NO_SCRIPT
 def test_no_script(source: Source, camera: Camera) -> None:
     source.wire.blocked = lambda target: target.endswith(".js")
-    for path, name in (("/", "start"), ("/send", "form"), ("/inbox", "mailbox")):
+    for path, name in (("/en/", "start"), ("/en/send", "form"), ("/en/inbox", "mailbox")):
         source.go(path)
         camera.take(f"no-script-{name}")
 

@@ -33,7 +33,7 @@ STORAGE = """
 def test_nothing_is_stored_and_nothing_goes_wrong(source: Source, tmp_path: Path) -> None:
     file = tmp_path / "ещё одно имя.txt"
     file.write_text(WORDS * 5_000, encoding="utf-8")
-    source.go("/")
+    source.go("/en/")
     source.browser.click("main a.main")
     source.browser.wait(MESSAGE)
     source.write(WORDS)
@@ -52,7 +52,7 @@ def test_nothing_is_stored_and_nothing_goes_wrong(source: Source, tmp_path: Path
 
 
 def test_pages_bring_nothing_to_the_console(source: Source) -> None:
-    for path in ("/", "/send", "/inbox", "/no-such-page", "/leave"):
+    for path in ("/en/", "/en/send", "/en/inbox", "/no-such-page", "/leave"):
         source.go(path)
     complaints = source.browser.complaints()
     if source.browser.level is Level.CHROMIUM:  # it reports each answer of 404
@@ -62,7 +62,7 @@ def test_pages_bring_nothing_to_the_console(source: Source) -> None:
 
 def test_the_console_is_heard(source: Source) -> None:
     """Errors and violations of the policy, on a page and in its script, would have been seen."""
-    source.go("/")
+    source.go("/en/")
     source.browser.run("""
         const image = document.createElement("img");
         image.src = "http://outside.example/picture.png";

@@ -219,7 +219,7 @@ def _seen(organisations: list[Organisation], tmp_path_factory: pytest.TempPathFa
         assert client.request("POST", "/courier/deliver", bytes(100_000)).status == 400
 
     def source(client: Client) -> None:
-        assert client.request("GET", "/send").status == 200
+        assert client.request("GET", "/en/send").status == 200
         assert client.request("GET", "/.well-known/webcat/bundle.json").status == 200
         assert client.upload(envelope(organisations, message=bytes(100_000))).json == {"state": "stored"}
         assert client.upload(files).json == {"state": "stored"}

@@ -46,7 +46,7 @@ ASK = """\
 import socket
 line = socket.socket(socket.AF_UNIX)
 line.connect("/run/tipbox/source.sock")
-line.sendall(b"PROXY TCP6 fc00::1 ::1 1 80\\r\\nGET / HTTP/1.1\\r\\nHost: check\\r\\nConnection: close\\r\\n\\r\\n")
+line.sendall(b"PROXY TCP6 fc00::1 ::1 1 80\\r\\nGET /en/ HTTP/1.1\\r\\nHost: check\\r\\nConnection: close\\r\\n\\r\\n")
 print(line.recv(64).decode())
 """
 

@@ -60,7 +60,7 @@ def test_texts_find_room_when_files_do_not(tight: Tight) -> None:
     kept += [_whole(world, b"text %d" % number, 0) for number in range(20)]
     tight.ballast.leave(free // 8)  # below the floor: nothing at all
     assert _error(world, sealed(world.keys, b"text, too late")) == (507, "full")
-    assert world.server.request("GET", "/")[0] == 200
+    assert world.server.request("GET", "/en/")[0] == 200
     _all_open(tight, kept)
     kept.append(_whole(world, b"file, again", 300_000))
     assert set(rows(world.server.home)) == {upload.id for upload in kept}

@@ -93,7 +93,7 @@ def test_everybody_else_is_served_beside_one_that_asks_without_end(
         sent = begun(uploading, organisations)
         with flooded(server, kind):
             with patient(server) as visiting:
-                assert visiting.request("GET", "/").status == 200
+                assert visiting.request("GET", "/en/").status == 200
             with patient(server) as writing:
                 assert writing.open(text).json == {"state": "stored"}
             for first in (RUN, 2 * RUN):

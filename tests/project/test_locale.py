@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
+from hatch_build import check_catalogue
 from support.tree import ROOT
+from tipbox.resources import available_languages
 
 LOCALE = ROOT / "tipbox" / "locale"
 LANGUAGES = sorted(path.name for path in LOCALE.iterdir() if path.is_dir())
@@ -37,3 +40,61 @@ def test_a_language_has_every_message(language: str) -> None:
 
     assert there == wanted, "run make messages and translate what is new"
     assert not any(message.fuzzy for message in catalogue if message.id)
+
+
+def spoilt(language: str, change: Callable[[Message], None]) -> Catalog:
+    """A whole catalogue, and one of its messages changed."""
+    catalogue = Catalog(locale=language)
+    for message in read(LOCALE / "tipbox.pot"):
+        if message.id:
+            catalogue.add(message.id, message.id)
+    change(next(message for message in catalogue if "{count}" in str(message.id)))
+    return catalogue
+
+
+def untranslated(message: Message) -> None:
+    message.string = ""
+
+
+def in_doubt(message: Message) -> None:
+    message.flags.add("fuzzy")
+
+
+def without_its_number(message: Message) -> None:
+    message.string = str(message.string).replace("{count}", "")
+
+
+def with_a_quote(message: Message) -> None:
+    message.string = f'{message.string}"'
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (untranslated, "not translated"),
+        (in_doubt, "not translated"),
+        (without_its_number, "other placeholders"),
+        (with_a_quote, "straight quote"),
+    ],
+)
+def test_a_catalogue_that_is_not_whole_stops_the_build(change: Callable[[Message], None], word: str) -> None:
+    wanted = read(LOCALE / "tipbox.pot")
+    check_catalogue(spoilt("fr", lambda _: None), wanted)
+    with pytest.raises(RuntimeError, match=word):
+        check_catalogue(spoilt("fr", change), wanted)
+
+
+def test_a_catalogue_of_other_messages_stops_the_build() -> None:
+    wanted, whole = read(LOCALE / "tipbox.pot"), spoilt("fr", lambda _: None)
+    whole.add("New.", "Nouveau.")
+    with pytest.raises(RuntimeError, match="no longer wanted"):
+        check_catalogue(whole, wanted)
+    wanted.add("New.")
+    wanted.add("Newer.")
+    with pytest.raises(RuntimeError, match="missing in"):
+        check_catalogue(whole, wanted)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_is_offered(language: str) -> None:
+    assert language in available_languages()

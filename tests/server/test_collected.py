@@ -149,7 +149,7 @@ def test_everybody_is_told_it_in_the_same_bytes(carrier: Carrier, organisations:
     visitors = [app.test_client() for _ in range(2)]
     before = [visitor.get("/api/now").get_json()["collected"] for visitor in visitors]
     assert before[0] == before[1] == {other.id.hex(): None for other in organisations}
-    page = visitors[0].get("/").data
+    page = visitors[0].get("/en/").data
 
     carrier.acknowledge(one, carrier.received(ago(3), one))
 
@@ -157,7 +157,7 @@ def test_everybody_is_told_it_in_the_same_bytes(carrier: Carrier, organisations:
     after = [fresh.test_client().get("/api/now").data for _ in range(2)]
     assert after[0] == after[1]
     assert json.loads(after[0])["collected"] == {**before[0], one.id.hex(): ago(1).isoformat()}
-    assert fresh.test_client().get("/").data == page
+    assert fresh.test_client().get("/en/").data == page
 
 
 def test_a_running_server_tells_it_within_a_second_or_so(

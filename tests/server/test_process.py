@@ -275,7 +275,7 @@ def test_a_worker_that_dies_is_replaced(server: Server) -> None:
     until(lambda: [one.pid for one in server.workers()] not in ([], [worker.pid]))
 
     with server.client() as client:
-        assert client.request("GET", "/").status == 200
+        assert client.request("GET", "/en/").status == 200
 
 
 def test_memory_is_small(server: Server, organisations: list[Organisation]) -> None:
@@ -439,7 +439,7 @@ def test_more_connections_than_the_server_holds(keys: Path, tmp_path: Path) -> N
     with running(tmp_path / "home", keys, unix=True, settings={"server_connections": "64"}) as server:
         greedy = [server.client("fc00::1") for _ in range(150)]
         with server.client("fc00::2") as client:
-            assert [client.request("GET", "/").status for _ in range(3)] == [200] * 3
+            assert [client.request("GET", "/en/").status for _ in range(3)] == [200] * 3
         for one in greedy:
             one.close()
 

@@ -644,7 +644,7 @@ def test_a_form_is_not_taken(server: Server) -> None:
         answer = client.request("POST", "/send", form, headers)
 
         assert answer.status == 405
-        assert client.request("GET", "/send").status == 200
+        assert client.request("GET", "/en/send").status == 200
 
 
 def test_errors_name_nothing_of_the_request(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -39,13 +40,24 @@ pytestmark = pytest.mark.reads_date
 
 FILES = "/.well-known/tipbox/files.json"
 SITE = "/.well-known/tipbox/site.json"
-FOLDERS = ["", *(f"/{language}" for language in available_languages())]
+FOLDERS = [f"/{language}" for language in available_languages()]
 ROUTES = [
     *(f"{folder}/{page}" for folder in FOLDERS for page in ("", "send", "inbox")),
     *(f"/{language}" for language in available_languages()),
-    *("/leave", "/blank", "/nothing", "/static/nothing.js", "/keys/nobody.json", "/favicon.ico", "/index.html"),
+    *(
+        "/",
+        "/send",
+        "/inbox",
+        "/leave",
+        "/blank",
+        "/nothing",
+        "/static/nothing.js",
+        "/keys/nobody.json",
+        "/favicon.ico",
+        "/index.html",
+    ),
     *("/.well-known/tipbox/nothing", "/.well-known/webcat/bundle.json", "/.well-known/webcat/nothing.json"),
-    *("/api/now", "/api/toll", "/api/envelope", "/api/nothing", "/keys/fidh.json", "/send?a=b", "/en//send"),
+    *("/api/now", "/api/toll", "/api/envelope", "/api/nothing", "/keys/fidh.json", "/en/send?a=b", "/en//send"),
 ]
 METHODS = ("GET", "POST", "PUT", "OPTIONS", "DELETE")
 HEADS: list[dict[str, str]] = [
@@ -121,6 +133,7 @@ def test_every_page_script_style_and_list_of_words_is_listed_by_its_hash(signed:
     listed = signed.listed
 
     assert listed["headers"] == HEADERS
+    assert listed["language"] == "en"
     assert {f"{folder}/{page}" for folder in FOLDERS for page in ("", "send", "inbox")} <= listed["files"].keys()
     assert {"/static/page.js", "/static/style.css", "/static/words-ru.txt", "/blank", SITE} <= listed["files"].keys()
     for path in listed["files"]:
@@ -172,7 +185,7 @@ def test_every_error_of_every_route_is_one_page(signed: Served, wrong: str, monk
 def test_who_is_not_answered_gets_that_page_too(signed: Served) -> None:
     listed = signed.listed
     for more in ({"headers": {"Sec-Fetch-Site": "cross-site"}}, {"environ_base": {CIRCUIT_DEMANDED: True}}):
-        answer = signed.answered("/", **more)
+        answer = signed.answered("/en/", **more)
         assert (answer.status, faults(answer, listed)) == (403, [])
 
 
@@ -180,7 +193,7 @@ def test_above_a_budget_that_page_is_served_too(signed: Served, monkeypatch: pyt
     monkeypatch.setenv("TIPBOX_LIMITS_ALL_PER_SECOND", "1")
     app = create_app(signed.home, load(signed.home.path))
     slow = replace(signed, app=app)
-    answers = [slow.answered("/") for _ in range(10)]
+    answers = [slow.answered("/en/") for _ in range(10)]
     app.extensions[STORE].engine.dispose()
 
     assert {answer.status for answer in answers} == {200, 429}
@@ -208,7 +221,7 @@ def test_the_same_list_gives_the_same_bytes_on_any_day_and_any_machine(
     shutil.copy(signed.home.site, home)
     other = serve(home, keys, organisations)
     assert other.get(FILES).data == signed.get(FILES).data
-    assert other.get("/send").data == signed.get("/send").data
+    assert other.get("/en/send").data == signed.get("/en/send").data
     other.app.extensions[STORE].engine.dispose()
 
 
@@ -217,7 +230,6 @@ def test_it_is_written_as_it_is_served(signed: Served, tmp_path: Path) -> None:
     out = tmp_path / "out"
     site.write(out)
 
-    assert (out / "index.html").read_bytes() == signed.get("/").data
     assert (out / "en" / "index.html").read_bytes() == signed.get("/en/").data
     assert (out / "en" / "send").read_bytes() == signed.get("/en/send").data
     assert (out / "error.html").read_bytes() == signed.get("/nothing").data
@@ -228,6 +240,33 @@ def test_it_is_written_as_it_is_served(signed: Served, tmp_path: Path) -> None:
         site.write(out)
 
 
+@pytest.mark.parametrize("language", available_languages())
+def test_without_a_language_a_path_leads_to_the_lists_whatever_is_accepted(
+    language: str, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "site.json").write_bytes(SiteList.of(language, map(entry, organisations)).encode())
+    served = serve(home, keys_folder(tmp_path / "keys", organisations), organisations)
+    for page in ("", "send", "inbox"):
+        for headers in HEADS:
+            answer = served.get(f"/{page}", headers=headers)
+            assert (answer.status_code, answer.location, answer.data) == (303, f"/{language}/{page}", b"")
+    assert f'<html lang="{language}"'.encode() in served.get("/", follow_redirects=True).data
+    assert served.listed["language"] == language
+    served.app.extensions[STORE].engine.dispose()
+
+
+@pytest.mark.parametrize("page", ["", "send", "inbox"])
+def test_each_page_leads_to_itself_in_every_other_language(signed: Served, page: str) -> None:
+    languages = available_languages()
+    for language in languages:
+        body = signed.get(f"/{language}/{page}").data.decode()
+        there = re.findall(r'<a href="([^"]+)" lang="([^"]+)" hreflang', body)
+        assert sorted(there) == sorted((f"/{one}/{page}", one) for one in languages if one != language)
+    assert b"hreflang" not in signed.get("/nothing").data
+
+
 # --- what a changed byte does ----------------------------------------------------------------------------------------
 
 
@@ -235,7 +274,7 @@ def changed(body: bytes) -> bytes:
     return body[:-2] + bytes([body[-2] ^ 1]) + body[-1:]
 
 
-@pytest.mark.parametrize("path", ["/", "/en/inbox", "/blank", "/static/page.js", "/static/style.css", "/nothing"])
+@pytest.mark.parametrize("path", ["/en/", "/en/inbox", "/blank", "/static/page.js", "/static/style.css", "/nothing"])
 def test_one_changed_byte_is_found(signed: Served, path: str) -> None:
     answer = signed.answered(path)
 
@@ -313,7 +352,7 @@ def test_pages_name_those_of_the_list_and_only_they_are_offered(
     (home / "site.json").write_bytes(SiteList.of("en", [entry(first)]).encode())
     served = serve(home, keys_folder(tmp_path / "keys", organisations), organisations)
 
-    page = served.get("/").data.decode()
+    page = served.get("/en/").data.decode()
     assert f"The {first.name} organisation" in page
     assert all(f"The {one.name} organisation" not in page for one in organisations[1:])
     now = served.get("/api/now").data
@@ -344,9 +383,9 @@ def test_without_a_list_organisations_come_and_go_while_it_runs(unsigned: Served
         assert unsigned.get(FILES).data == before, "a new manifest of the same organisation changes no page"
         manifest = other.manifest()
         adopt(opened.home, opened.store, ManifestFile(manifest, manifest.encode()), days.today())
-        assert b"The new organisation" in unsigned.get("/").data
-        assert other.id.hex().encode() in unsigned.get("/send").data
-        assert faults(unsigned.answered("/send"), unsigned.listed) == []
+        assert b"The new organisation" in unsigned.get("/en/").data
+        assert other.id.hex().encode() in unsigned.get("/en/send").data
+        assert faults(unsigned.answered("/en/send"), unsigned.listed) == []
         remove(opened.home, opened.store, other.name)
         assert unsigned.get(FILES).data == before
 
@@ -379,7 +418,7 @@ def test_a_language_that_is_not_offered_is_found(organisations: list[Organisatio
     home.mkdir(mode=0o700)
     (home / "site.json").write_bytes(SiteList.of("tlh", map(entry, organisations)).encode())
     served = serve(home, keys_folder(tmp_path / "keys", organisations), organisations)
-    assert b'<html lang="en"' in served.get("/").data
+    assert served.get("/").location == "/en/"
     [finding] = [one for one in check_server(home) if one.check == "site"]
     assert (finding.ok, "tlh" in finding.message) == (False, True)
     served.app.extensions[STORE].engine.dispose()

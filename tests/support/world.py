@@ -229,7 +229,7 @@ class Server:
                 assert time.monotonic() < deadline, f"the server does not answer: {self.log.read_text()}"
                 time.sleep(0.05)
                 continue
-            assert status == 200
+            assert status == 303
             return
 
     def pids(self) -> list[int]:

@@ -236,10 +236,18 @@ function start(main: HTMLElement): void {
     showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null);
   });
 
+  // From the first character or file on, a link to another language would lose it.
+  const languages = document.getElementById("languages");
+  const hide = (): void => {
+    languages?.toggleAttribute("hidden", true);
+  };
+  main.addEventListener("input", hide);
+
   // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
+    hide();
     if (form?.root.isConnected && event.dataTransfer !== null) form.drop(event.dataTransfer);
   });
 }

@@ -28,8 +28,8 @@ class Pages:
 
     def __init__(self, roster: Roster, served: ServedFiles, language: str) -> None:
         self._roster = roster
-        self._language = language
         self._renderer = Renderer()
+        self.language = self._renderer.offered(language if served.site is None else served.site.language)
         self._fixed = None if served.site is None else self._renderer.site(served.site)
         self._identities = None if served.site is None else {entry.identity for entry in served.site.entries}
         self._kept: tuple[list[ManifestFile], tuple[SiteEntry, ...], Site] | None = None
@@ -47,7 +47,7 @@ class Pages:
         if self._kept is not None and self._kept[1] == entries:
             site = self._kept[2]
         else:
-            site = self._renderer.site(SiteList.of(self._language, entries))
+            site = self._renderer.site(SiteList.of(self.language, entries))
         self._kept = listed, entries, site
         return site
 
@@ -75,23 +75,19 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) 
     limited_file = rates.limit(limits.static)
     language = f"<any({', '.join(repr(language) for language in pages.languages)}):language>"
 
-    @blueprint.get("/", defaults={"language": ""})
-    @blueprint.get(f"/{language}/")
+    @blueprint.get("/", defaults={"page": ""})
+    @blueprint.get("/send", defaults={"page": "send"})
+    @blueprint.get("/inbox", defaults={"page": "inbox"})
     @limited
-    def start(language: str) -> Response:
-        return pages.file(f"/{language}/" if language else "/")
+    def lead(page: str) -> Response:
+        return redirect(f"/{pages.language}/{page}", HTTPStatus.SEE_OTHER, Response)  # type: ignore[return-value]
 
-    @blueprint.get("/send", defaults={"language": ""})
-    @blueprint.get(f"/{language}/send")
+    @blueprint.get(f"/{language}/", defaults={"page": ""})
+    @blueprint.get(f"/{language}/send", defaults={"page": "send"})
+    @blueprint.get(f"/{language}/inbox", defaults={"page": "inbox"})
     @limited
-    def send(language: str) -> Response:
-        return pages.file(f"/{language}/send" if language else "/send")
-
-    @blueprint.get("/inbox", defaults={"language": ""})
-    @blueprint.get(f"/{language}/inbox")
-    @limited
-    def inbox(language: str) -> Response:
-        return pages.file(f"/{language}/inbox" if language else "/inbox")
+    def page(language: str, page: str) -> Response:
+        return pages.file(f"/{language}/{page}")
 
     @blueprint.get("/leave")
     @limited

@@ -44,6 +44,9 @@ _PAGES: Final[Mapping[str, tuple[str, str]]] = {
     "inbox": ("inbox", N_("Messages")),
 }
 """Below a language's folder: template and title."""
+_OWN_NAMES: Final[Mapping[str, str]] = {
+    "kk": "Қазақша", "ru": "Русский", "en": "English", "fr": "Français", "es": "Español", "ar": "العربية",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,12 @@ class Site:
     Attributes:
         files: bodies by path, the list of their hashes among them.
         error: what answers whatever is not JSON and not among the files.
+        language: whose pages the paths without a language lead to.
     """
 
     files: Mapping[str, Body] = field(repr=False)
     error: Body = field(repr=False)
+    language: str
 
     def write(self, out: Path) -> None:
         """Write every file below ``out``, which is made or must be empty; ``…/`` becomes ``…/index.html``.
@@ -96,25 +101,27 @@ class Renderer:
 
     def site(self, listed: SiteList) -> Site:
         """The site of a list."""
-        default = listed.language if listed.language in self.languages else SOURCE_LANGUAGE
+        default = self.offered(listed.language)
         files = {**self._assets, SITE_PATH: Body.of(listed.encode(), TYPES[".json"])}
         for language in self.languages:
             for place in _PAGES:
-                body = _page(self._page(listed.entries, language, place))
-                files[f"/{language}/{place}"] = body
-                if language == default:
-                    files[f"/{place}"] = body
+                files[f"/{language}/{place}"] = _page(self._page(listed.entries, language, place))
         files["/blank"] = _page(self._render("leave", default, ""))
-        files[FILES_PATH] = Body.of(self._list(files), TYPES[".json"])
-        return Site(files, self.error)
+        files[FILES_PATH] = Body.of(self._list(files, default), TYPES[".json"])
+        return Site(files, self.error, default)
 
-    def _list(self, files: Mapping[str, Body]) -> bytes:
+    def offered(self, language: str) -> str:
+        """``language`` when there are pages in it, else English."""
+        return language if language in self.languages else SOURCE_LANGUAGE
+
+    def _list(self, files: Mapping[str, Body], language: str) -> bytes:
         """What a verifier compares: SHA-256 of each body by path, of what answers errors, and the headers of all."""
         value: dict[str, canonical.Json] = {
             "error": _hash(self.error),
             "files": {path: _hash(body) for path, body in files.items()},
             "headers": dict(HEADERS),
             "kind": "files",
+            "language": language,
             "release": __version__,
             "version": VERSION,
         }
@@ -127,6 +134,7 @@ class Renderer:
             template,
             language,
             self._say(language, title),
+            switch=self._switch(language, place) if len(self.languages) > 1 else [],
             organisations=organisations,
             listed=[
                 {name: organisation[name] for name in ("country", "id", "identity", "name")}
@@ -156,6 +164,13 @@ class Renderer:
             for language in self.languages
         ]
         return self._render("error", SOURCE_LANGUAGE, self._say(SOURCE_LANGUAGE, N_("This did not work")), said=said)
+
+    def _switch(self, language: str, place: str) -> list[dict[str, str]]:
+        """The same page in each language, under the name that its readers call it by."""
+        return [
+            {"lang": one, "name": _own_name(one), "path": "" if one == language else f"/{one}/{place}"}
+            for one in sorted(self.languages, key=_rank)
+        ]
 
     def _say(self, language: str, sentence: str) -> str:
         return self._said[language].gettext(sentence)
@@ -192,6 +207,16 @@ def _frame(language: str, title: str) -> dict[str, object]:
 
 def _direction(language: str) -> str:
     return Locale.parse(language, sep="-").text_direction
+
+
+def _own_name(language: str) -> str:
+    return _OWN_NAMES.get(language) or Locale.parse(language, sep="-").get_display_name(language) or language
+
+
+def _rank(language: str) -> tuple[int, str]:
+    """Those of the people this was begun for come first, here and for every reader."""
+    names = list(_OWN_NAMES)
+    return names.index(language) if language in names else len(names), language
 
 
 def _named(entry: SiteEntry, language: str) -> dict[str, str]:
