@@ -112,6 +112,19 @@ def test_every_visitor_gets_the_same_bytes(server: Server) -> None:
     assert answers[0] == answers[1]
 
 
+def test_a_running_server_serves_what_it_lists_to_every_circuit(server: Server) -> None:
+    with server.client() as client:
+        listed = client.request("GET", "/.well-known/tipbox/files.json").json
+    for circuit, accepted in (("fc00::11", "gzip"), ("fc00::12", "identity")):
+        with server.client(circuit) as client:
+            for path, expected in listed["files"].items():
+                answer = client.request("GET", path, None, {"Accept-Encoding": accepted})
+                packed = answer.header("Content-Encoding") == "gzip"
+                body = gzip.decompress(answer.body) if packed else answer.body
+                assert sha256(body).hexdigest() == expected, path
+            assert sha256(client.request("GET", "/nothing").body).hexdigest() == listed["error"]
+
+
 @pytest.mark.parametrize("languages", ["ru, kk;q=0.5", "en-GB", "*", "", "xx-invalid-😀".encode().decode("latin-1")])
 def test_what_a_visitor_accepts_changes_nothing(server: Server, languages: str) -> None:
     """Tor Browser claims English for everybody, and whoever asks twice must get the same bytes."""
