@@ -98,7 +98,8 @@ def visit(client: Client, box: Box, token: str, organisations: list[Organisation
         client.mailbox(box)
         assert client.request("GET", PATH, None, agent).status == 404
         assert client.request("GET", f"/api{PATH}", None, agent).status == 404
-        assert client.request("GET", f"/?{PATH}", None, agent).status == 200
+        assert client.request("GET", f"/?{PATH}", None, agent).status == 303
+        assert client.request("GET", f"/en/?{PATH}", None, agent).status == 200
         assert client.request("GET", "/en", None, agent).status == 308
         assert client.request("GET", PATH, None, agent | {"Sec-Fetch-Site": "cross-site"}).status == 403
         assert client.request("GET", "/api/envelope", None, agent | bearer(token)).status == 404

@@ -14,7 +14,7 @@ from support.loopback import until
 from support.sealed import Organisation, envelope, keys_folder, three
 from support.server import Server, running, start
 from tipbox.resources import static_dir
-from tipbox.server.web.courier_api import MOST_READERS
+from tipbox.server.web.courier_api import LEAST_RANGE, MOST_READERS
 
 READERS = 300
 PIPELINED = 8
@@ -91,7 +91,7 @@ def test_couriers_who_read_nothing_cost_little_memory(organisations: list[Organi
 
 def _has(server: Server, path: str) -> bool:
     with server.couriers() as courier:
-        return courier.request("GET", path, None, {"Range": "bytes=0-9"}).status == 206
+        return courier.request("GET", path, None, {"Range": f"bytes=0-{LEAST_RANGE - 1}"}).status == 206
 
 
 def _until_blocked(lines: list[socket.socket]) -> None:

@@ -99,6 +99,7 @@ MOMENTS = {
     "tests/faults/test_canary.py": "seconds",
     "tests/load/test_circuits.py": "when counts of a minute end",
     "tests/project/test_clocks.py": "this file",
+    "tests/stores/certificates.py": "for how long a certificate is good",
     "tests/stores/test_hosts.py": "the wall clock of a host that slept",
     "tests/upkeep/test_seized.py": "the moments that nothing may tell",
     "tests/upkeep/test_settle.py": "a file's time",

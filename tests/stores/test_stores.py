@@ -37,6 +37,7 @@ from tipbox.server.storage.models import Draft, Envelope
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.settle import settle_server
+from tipbox.server.web.courier_api import LEAST_RANGE
 
 STORED = {"state": "stored"}
 TURNS = 6
@@ -227,13 +228,14 @@ def test_nothing_acknowledged_is_lost_by_kill_9(
 
 
 def carried(server: Server, organisation: Organisation, out: Path) -> tuple[Bundle, list[bytes]]:
-    """The last volume that couriers are given, and all Envelopes; each volume is fetched in two ranges."""
+    """The last volume that couriers are given, and all Envelopes; each large volume is fetched in two ranges."""
     listing, found = f"/courier/bundles/{organisation.name}", []
     with server.couriers() as couriers:
         volumes = couriers.request("GET", listing).json["volumes"]
     for volume in volumes:
         begun = b""
-        for wanted in ("bytes=0-99", "bytes=100-"):
+        ranges = (f"bytes=0-{LEAST_RANGE - 1}", f"bytes={LEAST_RANGE}-")
+        for wanted in ranges if volume["size"] > LEAST_RANGE else ("bytes=0-",):
             with server.couriers() as couriers:  # a connection each: any worker
                 answer = couriers.request("GET", f"{listing}/{volume['name']}", None, {"Range": wanted})
             assert answer.status == 206, answer
