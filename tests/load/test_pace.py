@@ -14,9 +14,8 @@ from gunicorn.http.body import LengthReader
 from gunicorn.http.unreader import SocketUnreader, Unreader
 
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MIB
-from tipbox.server.process import bodies
-from tipbox.server.process.bodies import GRACE_SECONDS, LEAST_PACE, Body
 from tipbox.server.process.circuits import Circuits
+from tipbox.server.process.request_body import GRACE_SECONDS, LEAST_PACE, Body
 from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.intake import MAX_OPENING, MAX_RUN
@@ -139,7 +138,7 @@ def test_a_disk_or_a_queue_that_takes_long_is_not_the_senders() -> None:
 
 
 def test_a_body_that_stands_still_on_a_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(request_body, "GRACE_SECONDS", 0.05)
     here, there = gevent_socket.socketpair()
     with here, there:
         there.sendall(bytes(1000) + b"next")

@@ -22,11 +22,12 @@ from tipbox.server.bundles import export
 from tipbox.server.bundles.export import PreparedVolume, prepare_volumes, write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.process.run import prepare_server
-from tipbox.server.storage import estimate, sweep
+from tipbox.server.storage import sweep
 from tipbox.server.storage.blobs import LocalBlobs
-from tipbox.server.storage.estimate import about
 from tipbox.server.storage.models import Envelope, FinishedToken
 from tipbox.server.storage.open_server import OpenServer, open_server
+from tipbox.server.upkeep import estimate
+from tipbox.server.upkeep.estimate import about
 from tipbox.server.upkeep.prune import prune_server
 
 pytestmark = pytest.mark.reads_date

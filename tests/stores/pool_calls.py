@@ -99,7 +99,8 @@ def main(home: Path, keys: Path, secrets: Path) -> None:
     ask(sources, "PUT", "/api/envelope/parts/0", b"".join(files.parts), files)
     ask(sources, "GET", "/api/envelope", None, files)
     ask(sources, "POST", "/api/envelope/finish", files.end, files)
-    ask(sources, "GET", "/send")
+    ask(sources, "GET", "/en/send")
+    ask(sources, "GET", "/api/now")
     listing = f"/courier/bundles/{one.name}"
     (volume, *_) = ask(couriers, "GET", listing).json["volumes"]
     ask(couriers, "GET", listing)

@@ -28,11 +28,11 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
-from tipbox.server.process.bodies import Body
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.process.gevent_patch import patch
 from tipbox.server.process.heads import RECEIVE, Unreader
+from tipbox.server.process.request_body import Body
 from tipbox.server.process.turns import Turns
 from tipbox.server.web.headers import HEADERS
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, LONGEST_WINDOW, WIPE
@@ -42,7 +42,7 @@ HEAD_SECONDS: Final = 60
 KEEP_SECONDS: Final = 120
 """How long a connection may wait for its next request."""
 STALL_SECONDS: Final = 180
-"""How long the reader of an answer may take for what is written at once; bodies have a least pace (bodies.py)."""
+"""How long the reader of an answer may take for what is written at once; bodies have a least pace (request_body.py)."""
 LINGER_BYTES: Final = 5 * MIB
 LINGER_SECONDS: Final = 30
 """After an early refusal: what is still taken from the connection, and for how long, so that the answer is read."""

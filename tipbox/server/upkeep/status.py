@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 
 from tipbox.formats.manifest import id_digits
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.estimate import about
 from tipbox.server.storage.models import Draft, Envelope, Ledger, Reply, Slot
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import in_force
+from tipbox.server.upkeep.estimate import about
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Bytes that have come of requests that are not complete yet: what hostile clients hold of the disk has a bound.
 
 What counts is what has come, not what was announced: to keep others out, somebody has to send it all. They hold it for
-no longer than the least pace of bodies allows (process/bodies.py).
+no longer than the least pace of bodies allows (process/request_body.py).
 """
 
 from __future__ import annotations
