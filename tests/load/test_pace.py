@@ -14,6 +14,7 @@ from gunicorn.http.body import LengthReader
 from gunicorn.http.unreader import SocketUnreader, Unreader
 
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MIB
+from tipbox.server.process import request_body
 from tipbox.server.process.circuits import Circuits
 from tipbox.server.process.request_body import GRACE_SECONDS, LEAST_PACE, Body
 from tipbox.server.refusal import Refusal

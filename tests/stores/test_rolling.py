@@ -177,7 +177,7 @@ def test_both_hosts_are_replaced_under_load(
     front = tmp_path / "front.sock"
     relay = Relay(front, Path(hosts[1].address))
     behind = replace(hosts[1], address=str(front))
-    monkeypatch.chdir(next_release(tmp_path / "next"))
+    release = next_release(tmp_path / "next")
     try:
         with Load(behind, organisations) as tips, Readers(behind, organisations, box, reply.id) as readers:
             for place, home in enumerate(homes):
@@ -185,7 +185,7 @@ def test_both_hosts_are_replaced_under_load(
                 relay.lead(Path(other.address))
                 until(lambda old=old: not relay.leads(Path(old.address)))  # type: ignore[misc]
                 assert old.stop() == 0
-                hosts[place] = start(home, keys, unix=True)
+                hosts[place] = start(home, keys, unix=True, release=release)
                 tips.more()
                 readers.more()
             relay.lead(Path(hosts[0].address))

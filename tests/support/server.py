@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -123,24 +124,49 @@ class Server:
 
 
 def start(
-    home: Path, keys: Path, *, unix: bool = False, courier: bool = False, settings: dict[str, str] | None = None
+    home: Path,
+    keys: Path,
+    *,
+    unix: bool = False,
+    courier: bool = False,
+    settings: dict[str, str] | None = None,
+    release: Path | None = None,
 ) -> Server:
-    """Start the server as the command does, and wait until it answers. ``settings``: ``{"quota_drafts": "1"}``."""
+    """Start the server as the command does, and wait until it answers.
+
+    Args:
+        home: its folder.
+        keys: manifests.
+        unix: on a unix socket, else on the loopback.
+        courier: with a couriers' socket.
+        settings: ``{"quota_drafts": "1"}``.
+        release: a folder with another version's package.
+    """
     address: Any = str(home.parent / f"{home.name}.sock") if unix else ("127.0.0.1", free_port())
     bind = f"unix:{address}" if unix else f"127.0.0.1:{address[1]}"
     courier_path = home.parent / f"{home.name}.courier" if courier else None
+    courier_bind = f"unix:{courier_path}" if courier_path else None
     log = home.parent / f"{home.name}.log"
     with pytest.MonkeyPatch.context() as patch, log.open("ab") as output:
         for name, value in {"server_workers": "1", **(settings or {})}.items():
             patch.setenv(f"TIPBOX_{name.upper()}", value)
-        # In this process, which has loaded all of it already.
-        umask = os.umask(0o077)
-        try:
-            prepare_server(home, keys)
-        finally:
-            os.umask(umask)
-        command, environment = master(home, [bind, *([f"unix:{courier_path}"] if courier_path else [])])
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+        if release is None:
+            # In this process, which has loaded all of it already.
+            umask = os.umask(0o077)
+            try:
+                prepare_server(home, keys)
+            finally:
+                os.umask(umask)
+            command, environment = master(home, [bind, *([courier_bind] if courier_bind else [])])
+        else:
+            code = (
+                "from pathlib import Path; from tipbox.server.process.run import run_server; "
+                f"run_server(Path({str(home)!r}), Path({str(keys)!r}), {bind!r}, {courier_bind!r})"
+            )
+            command, environment = [sys.executable, "-c", code], dict(os.environ)
+        process = subprocess.Popen(
+            command, cwd=release, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
     server = Server(home, keys, address, process, log, courier_path)
     try:
         server.wait()
