@@ -13,7 +13,7 @@ class KeyStickMissing(TipboxError):
 
 
 class VaultDamaged(InputRefused):
-    """The vault is damaged; restore it from its second copy."""
+    """The vault is damaged, or its disk fails or is out; try again, and else restore it from its second copy."""
 
     code = "vault-damaged"
 

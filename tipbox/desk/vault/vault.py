@@ -67,11 +67,6 @@ _SCHEMA: Final = (
     "STRICT, WITHOUT ROWID"
 )
 
-_UNREADABLE: Final = (
-    "working on the vault: it is damaged, or its disk fails or was pulled out; try again, and if that does not help, "
-    "restore its second copy"
-)
-
 Record = dict[str, Any]
 
 
@@ -433,7 +428,7 @@ class Vault:
         except sqlite3.OperationalError as error:
             raise _as_error(error) from error
         except sqlite3.DatabaseError as error:  # also of a disk that is away: SQLite calls that malformed
-            raise VaultDamaged(_UNREADABLE) from error
+            raise VaultDamaged from error
 
     def _seal(self, kind: str, name: bytes, record: Record) -> bytes:
         text = canonical.encode(record)
