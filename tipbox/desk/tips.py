@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
@@ -171,7 +172,10 @@ def _release(work: Path, out: Path) -> None:
     """Move the finished folder to ``out``; where ``out`` is a mount point, its contents."""
     try:
         work.rename(out)
-    except OSError:  # a folder cannot be renamed onto a mount point, such as a stick
+    except OSError as error:
+        # A folder cannot be renamed onto a mount point, such as a stick. Else the disk is full, or away.
+        if error.errno not in {errno.EBUSY, errno.EXDEV}:
+            raise
         for entry in list(work.iterdir()):
             shutil.move(entry, out / entry.name)
 
