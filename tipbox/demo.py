@@ -18,11 +18,12 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from subprocess import Popen
+from typing import IO, Any, Final
 
 from tipbox.errors import Exit, TipboxError
 from tipbox.formats.base.primitives import random_bytes
@@ -134,19 +135,10 @@ class Demo:
             port = probe.getsockname()[1]
         bind = f"127.0.0.1:{port}"
         self._say(f"3. A server starts on {bind}. It has the public keys and no private one.")
-        with (self._folder / "server.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*_PROGRAM, "server", "run", "--home", self._home, "--keys", self._keys, "--bind", bind],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends the server in order
-            )
-        try:
+        command = ("server", "run", "--home", self._home, "--keys", self._keys, "--bind", bind)
+        with (self._folder / "server.log").open("wb") as log, _program(command, log, log) as process:
             _wait(process, f"http://{bind}/")
             yield f"http://{bind}"
-        finally:
-            _stop(process)
 
     def _send(self, url: str) -> dict[str, str]:
         (self._folder / "message.txt").write_bytes(MESSAGE)
@@ -236,18 +228,46 @@ class Demo:
         return ["--passphrase-file", self._secret]
 
     def _tipbox(self, *arguments: str | Path) -> Any:
-        done = subprocess.run(
-            [*_PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False, encoding="utf-8"
-        )
-        if done.returncode:
-            raise DemoFailed(f"the demo: tipbox {' '.join(map(str, arguments[:2]))} failed: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+        with _program(arguments, subprocess.PIPE, subprocess.PIPE) as process:
+            out, said = process.communicate()
+        if process.returncode:
+            raise DemoFailed(f"the demo: tipbox {' '.join(map(str, arguments[:2]))} failed: {said.decode().strip()}")
+        return json.loads(out)
 
 
 _PROGRAM: Final = (sys.executable, "-m", "tipbox")
+_ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that ask to stop."""
 
 
-def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+@contextmanager
+def _program(arguments: Sequence[str | Path], out: int | IO[bytes], said: int | IO[bytes]) -> Iterator[Popen[bytes]]:
+    """A command that runs, and that is ended however the demo goes on.
+
+    Asked to stop while it is being started, the demo would know of no program: that one would go on, and make anew
+    what the demo has removed.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
+    try:
+        process = Popen(
+            [*_PROGRAM, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=said,
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends the program in order
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),  # noqa: PLW1509 (no threads here)
+        )
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield process
+    finally:
+        _stop(process)
+
+
+def _wait(process: Popen[bytes], url: str) -> None:
     # No proxy that the environment names: it would be asked for this machine's own loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
@@ -265,7 +285,7 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
             return
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
