@@ -58,6 +58,26 @@ def test_among_equals_who_came_first_is_first() -> None:
     assert served == list(range(10))
 
 
+def test_who_asked_for_much_is_served_however_many_come_who_asked_for_nothing() -> None:
+    """An upload goes on beside a thousand circuits that ask for a page now and then, and keep the worker busy."""
+    turns, served = Turns(patience=0.2), 0
+
+    def come() -> None:
+        nonlocal served
+        while True:
+            turns.wait(0.0)
+            served += 1
+
+    crowd = [gevent.spawn(come) for _ in range(8)]
+    while not served:
+        gevent.sleep(0.01)
+    upload = gevent.spawn(turns.wait, 1.0)
+    upload.join(30)
+    gevent.killall(crowd)
+
+    assert upload.successful(), "it was held up for as long as they came"
+
+
 def test_one_that_does_not_wait_any_more_holds_nobody_up() -> None:
     turns = Turns()
     with gevent.Timeout(0, False):

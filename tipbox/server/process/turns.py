@@ -9,16 +9,26 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
+import time
+from typing import Final
 
 import gevent
 from gevent.event import Event
 from gevent.socket import wait_read
 
+PATIENCE: Final = 60.0
+"""Seconds for which those who come later may go before one whose circuit asked for a second more than theirs. Without
+an end, many circuits that ask for little each would hold up an upload for as long as they come."""
+
 
 class Turns:
-    """Those of a worker that are ready: one begins at a time, and then all others may show that they are ready too."""
+    """Those of a worker that are ready: one begins at a time, and then all others may show that they are ready too.
 
-    def __init__(self) -> None:
+    ``patience``: see PATIENCE.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._ready: list[tuple[float, int, Event]] = []
         self._order = itertools.count()
         self._somebody = Event()
@@ -28,13 +38,13 @@ class Turns:
         """Wait until it is this one's turn.
 
         Args:
-            asked: how much its circuit has asked for lately; among equals who came first is first.
+            asked: seconds' worth of turns that its circuit has asked for lately; among equals who came first is first.
         """
         if not self._begun:  # only in a worker, when its loop runs
             self._begun = True
             gevent.spawn(self._let_begin)
         mine = Event()
-        heapq.heappush(self._ready, (asked, next(self._order), mine))
+        heapq.heappush(self._ready, (time.monotonic() + self._patience * asked, next(self._order), mine))
         self._somebody.set()
         mine.wait()
 
