@@ -116,8 +116,6 @@ export class Payer {
   }
 
   async #work({ hour, seed, price }: Quote, signal = this.#stop.signal): Promise<string> {
-    // One rung more than is asked: the price may rise while the work is done.
-    const effort = Math.min(Math.max(this.#agreed, price), LADDER.find((one) => one > price) ?? price);
     const started = performance.now();
     const isKnown = this.#seed === String(seed);
     if (!isKnown || price <= this.#paid) {
@@ -125,7 +123,7 @@ export class Payer {
       demand(this.#begun.length < MOST_SEARCHES, "full");
       this.#begun = [...this.#begun, started];
     }
-    this.#paid = effort;
+    this.#paid = price;
     if (this.#puzzles === null || !isKnown) {
       this.#puzzles = await Puzzles.of(seed, this.token);
       this.#seed = String(seed);
@@ -136,12 +134,12 @@ export class Payer {
         const now = performance.now();
         if (now - told < TOLD_EVERY) return;
         told = now;
-        const left = (PUZZLES - solved) * meanTries(effort);
+        const left = (PUZZLES - solved) * meanTries(price);
         const remaining = tries === 0 ? null : (left * (now - started)) / tries / 1000;
         this.#options.onWork?.({ solved, total: PUZZLES, remaining });
       };
-      const nonces = await this.#puzzles.solve(effort, ({ solved, tries }) => tell(solved, tries), signal);
-      return encodeProof({ hour, effort, nonces });
+      const nonces = await this.#puzzles.solve(price, ({ solved, tries }) => tell(solved, tries), signal);
+      return encodeProof({ hour, effort: price, nonces });
     } finally {
       this.#options.onWork?.(null);
     }

@@ -19,17 +19,17 @@ function payer(options: Partial<PayerOptions> = {}): Payer {
 }
 
 describe("payer", () => {
-  it("pays the next rung, says how far it is, and goes on from there when the price rises", async () => {
+  it("pays what is asked, says how far it is, and goes on from there when the price rises", async () => {
     const said: (Work | null)[] = [];
     const paying = payer({ onWork: (work) => said.push(work) });
     const proof = parseProof(await paying.pay(quote()));
     const puzzles = await Puzzles.of(SEED, paying.token);
 
-    expect([proof.hour, proof.effort]).toEqual([494_000, 2]);
+    expect([proof.hour, proof.effort]).toEqual([494_000, 1]);
     expect(await puzzles.hold(proof)).toBe(true);
     expect(said[0]).toMatchObject({ total: PUZZLES });
     expect(said.at(-1)).toBeNull();
-    expect(parseProof(await paying.pay(quote({ price: 2 }))).effort).toBe(3);
+    expect(parseProof(await paying.pay(quote({ price: 2 }))).effort).toBe(2);
   });
 
   it("does not work more than a minute of a phone for a server that may lie", async () => {
@@ -52,7 +52,7 @@ describe("payer", () => {
 
     expect(await asked(3).catch(codeOf)).toBe("full");
     clock.mockReturnValue(3_600_001);
-    expect(parseProof(await asked(4)).effort).toBe(2);
+    expect(parseProof(await asked(4)).effort).toBe(1);
     clock.mockRestore();
   });
 
@@ -92,7 +92,7 @@ describe("payer", () => {
     paying.bind({ signal: new AbortController().signal, onWork: (work) => said.push(work) });
     const proof = parseProof((await paying.ahead()) ?? "");
 
-    expect(proof.effort).toBe(2);
+    expect(proof.effort).toBe(1);
     expect(await (await Puzzles.of(SEED, paying.token)).hold(proof)).toBe(true);
     expect(said.at(-1)).toBeNull();
   });
@@ -109,7 +109,7 @@ describe("payer", () => {
     const later = calls.mock.calls.length;
     calls.mockRestore();
 
-    expect(proof.effort).toBe(2);
+    expect(proof.effort).toBe(1);
     expect(await (await Puzzles.of(SEED, paying.token)).hold(proof)).toBe(true);
     expect(later).toBe(after);
   });
