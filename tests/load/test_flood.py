@@ -150,3 +150,74 @@ def test_against_64_cores_that_outbid_everybody_a_source_gets_in_within_ten_minu
     print(f"{circuits:>5} circuits at effort {effort}: waits of {len(waits)} sources {waits}")  # noqa: T201 (the curve is what this is read for)
 
     assert waits[-1] <= 600
+
+
+@dataclass
+class Holding:
+    """64 cores that hold circuits in the lot at the price, and outbid everybody over a few more; and sources."""
+
+    circuits: int
+    outbidding: int
+    effort: int
+    seed: int = 0
+    waited: list[float] = field(default_factory=list)
+
+    def run(self, seconds: int, warm: int) -> None:
+        """Waits of the sources that came after ``warm`` seconds, in seconds from when they had paid."""
+        draw = random.Random(self.seed)
+        world, queue = World(), Queue(draw.randrange)
+        assert world.buckets.take(Charge(Quota().letters_burst, 0, 0, 0), ROOM)
+        waiting: dict[str, tuple[Place, float]] = {}
+        """By circuit, with the second of its last request."""
+        again: dict[str, tuple[float, Place]] = {}
+        begun: dict[str, float] = {}
+        efforts = dict.fromkeys((f"held {one}" for one in range(self.circuits)), toll.ASKED)
+        efforts |= dict.fromkeys((f"outbidding {one}" for one in range(self.outbidding)), self.effort)
+        unpaid = sorted(efforts, key=efforts.__getitem__, reverse=True)
+        stock = 0.0
+
+        def join(circuit: str, effort: int, since: float, second: float) -> None:
+            place = Place(effort, circuit, lambda: world.buckets.take(TEXT, ROOM), since=since)
+            queue.join(place)
+            waiting[circuit] = place, second
+
+        for second in range(seconds + 700):
+            world.seconds += 1
+            stock += CORES
+            for circuit, (place, asked) in [*waiting.items()]:
+                if place.entered:
+                    del waiting[circuit]
+                    if circuit in begun:
+                        self.waited.append(second - begun.pop(circuit))
+                    else:
+                        unpaid.append(circuit)
+                elif place.dropped or second - asked >= PATIENCE:
+                    queue.leave(place)
+                    del waiting[circuit]
+                    again[circuit] = second + draw.randrange(1, 20), place
+            for circuit, (when, place) in [*again.items()]:
+                if second >= when:
+                    del again[circuit]
+                    join(circuit, place.effort, place.since, second)
+            for circuit in sorted(unpaid, key=efforts.__getitem__, reverse=True):
+                if stock < efforts[circuit]:
+                    break
+                stock -= efforts[circuit]
+                unpaid.remove(circuit)
+                join(circuit, efforts[circuit], world.seconds, second)
+            if warm <= second < seconds and second % 30 == 0:
+                begun[f"source {second}"] = second
+                join(f"source {second}", toll.ASKED, world.seconds, second)
+            queue.serve(world.seconds)
+        self.waited += [float("inf")] * len(begun)
+
+
+@pytest.mark.parametrize(("circuits", "effort"), [(940, 90), (300, 150)])
+def test_who_holds_circuits_in_the_lot_and_outbids_the_rest_keeps_no_source_out(circuits: int, effort: int) -> None:
+    attack = Holding(circuits, 60, effort)
+    attack.run(1500, 1200)
+    waits = sorted(attack.waited)
+    print(f"{circuits:>5} circuits held, 60 at effort {effort}: waits of {len(waits)} sources {waits}")  # noqa: T201 (the figures are what this is read for)
+
+    assert len(waits) == 10
+    assert waits[-1] <= 600

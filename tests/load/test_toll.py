@@ -358,7 +358,7 @@ class Door:
         return Place(effort, circuit, enter)
 
 
-def test_the_highest_effort_enters_first_and_every_fifth_by_lot() -> None:
+def test_the_highest_effort_enters_first_and_every_second_by_lot() -> None:
     door, queue = Door(), Queue(draw=lambda count: count - 1)
     for number, effort in enumerate((60, 90, 150, 90, 300, 600, 60)):
         queue.join(door.place(effort, f"c{number}"))
@@ -366,9 +366,8 @@ def test_the_highest_effort_enters_first_and_every_fifth_by_lot() -> None:
         door.room = 1
         queue.serve(step)
 
-    assert door.entered[:4] == ["c5", "c4", "c2", "c1"]
-    assert door.entered[4] == "c6", "the last one was drawn"
-    assert door.entered[5] == "c3"
+    assert door.entered[::2] == ["c5", "c4", "c2"], "the highest effort, and then the next"
+    assert door.entered[1::2] == ["c6", "c0", "c3"], "the last one was drawn each time"
 
 
 def test_large_ones_that_find_no_room_hold_up_no_small_one_behind_them() -> None:
@@ -410,7 +409,7 @@ def test_a_circuit_has_one_lot_however_many_wait_for_it() -> None:
     for effort in (1, 2, 3, 5, 8, 12):
         queue.join(door.place(effort, "many"))
     queue.join(door.place(1, "one"))
-    door.room = 5
+    door.room = price.LOT
     queue.serve(0)
 
     assert counts == [2], "two circuits were drawn from"

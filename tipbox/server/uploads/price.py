@@ -25,8 +25,9 @@ PATIENCE: Final = 60.0
 """Seconds for which one waits; a client hears after 90 that it has to ask again."""
 _LOOK: Final = 0.05
 """Seconds between two looks at the buckets, however many wait."""
-LOT: Final = 5
-"""One in this many places goes by lot among the circuits that wait: nobody is outbid for good."""
+LOT: Final = 2
+"""One in this many places goes by lot among the circuits that wait: nobody is outbid for good. With one in five, who
+held 1,000 circuits in the lot at the price, and outbid the rest over a few more kept a source out for 20 minutes."""
 _CHANCES: Final = 3
 """A circuit has as many chances in the lot as this power of the seconds that it has waited. With one chance each, those
 that come and are dropped all the time had most of them between them, and a source lost its own by being dropped."""
@@ -135,7 +136,7 @@ class Place:
 
 
 class Queue:
-    """Openings of one kind that paid and wait for the bucket: highest effort first, and a fifth by lot.
+    """Openings of one kind that paid and wait for the bucket: highest effort first, and half by lot.
 
     Args:
         draw: who is drawn of so many; ``secrets.randbelow`` but in tests.
