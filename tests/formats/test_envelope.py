@@ -653,13 +653,16 @@ def test_envelope_needs_a_reader(chosen: int, slots: int, error: type[TipboxErro
 def test_envelope_id_needs_no_key() -> None:
     given_case = case("envelope", "parts-two")
     reading = envelope.read_envelope(io.BytesIO(envelope_bytes(given_case["input"])))
-    found, by_hashes = (seals.EnvelopeHash(reading.header.encoded, reading.letter) for _ in range(2))
+    found, by_hashes, at_once = (seals.EnvelopeHash(reading.header.encoded, reading.letter) for _ in range(3))
+    hashes: list[bytes] = []
     for part in reading.parts:
         found.add(part)
         by_hashes.add_hash(sha256(part))
+        hashes.append(sha256(part))
+    at_once.add_hashes(b"".join(hashes))
     end = reading.end()
 
-    assert found.digest() == by_hashes.digest() == end.hash
+    assert found.digest() == by_hashes.digest() == at_once.digest() == end.hash
     assert end.hash.hex() == given_case["output"]["hash"]
     assert seals.envelope_id(end.hash, end.trailer).hex() == end.id.hex() == given_case["output"]["id"]
 

@@ -177,9 +177,15 @@ def test_equal_requests_are_equal_and_say_nothing_of_who_is_asked_for(organisati
     assert {token: one for token, one in asked.items() if one} == {
         SECRETS.mailbox_token(one): one for one in organisations
     }
-    assert {token for token, one in asked.items() if not one} == decoys
+    assert {token for token, one in asked.items() if one is None} == decoys
     assert list(SECRETS.mailbox_request(sorted(organisations)[::-1])) == list(asked)
     assert parse_tokens(encode_tokens(asked)) == list(asked)
+
+
+def test_a_request_for_as_many_as_fit_has_no_decoy() -> None:
+    organisations = [random_bytes(16) for _ in range(MAILBOX_TOKENS)]
+
+    assert set(SECRETS.mailbox_request(organisations).values()) == set(organisations)
 
 
 def test_requests_for_one_organisation_each_share_no_token() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.organisations import QUICK, changed, refused
+from support.sealed import three
 from tipbox.errors import TipboxError
 from tipbox.formats.base import canonical, fields, labels
-from tipbox.formats.base.limits import MAX_ONIONS, MAX_SITE_LIST, MAX_SLOTS
+from tipbox.formats.base.limits import MAX_LANGUAGES, MAX_ONIONS, MAX_SITE_LIST, MAX_SLOTS
 from tipbox.formats.base.primitives import SigningKey, sign
 from tipbox.formats.site_list import SiteEntry, SiteList
 
@@ -59,6 +61,33 @@ def test_an_entry_is_signed_by_its_identity_key_over_all_that_it_says() -> None:
         assert SiteEntry.parse(entry_with(**change)).is_signed
     other = fields.to_base64(SigningKey(bytes(32)).verify_key.encode())
     assert refused(lambda: SiteEntry.parse(entry_with(identity=other))) == "bad-signature"
+
+
+def test_an_entry_is_signed_as_everybody_reads_it() -> None:
+    """Made here, and not where this file is loaded: what is signed is what was said, whatever was there before."""
+    of_another = replace(UNSIGNED, identity=bytes(32), signature=bytes(64))
+    for unsigned in (UNSIGNED, ENTRY, of_another):
+        signed = unsigned.signed_by(KEY)
+        assert signed == ENTRY
+        assert replace(signed, signature=b"") == UNSIGNED
+        assert len(signed.signature) == 64
+        assert SiteEntry.parse(signed.encode()) == signed
+
+
+def test_an_entry_of_a_manifest_says_what_that_says_and_is_signed_by_nobody() -> None:
+    made = three()[0].manifest(start=date(2026, 1, 1))
+    entry = SiteEntry.of(made)
+
+    assert entry == SiteEntry(made.organisation, made.name, made.country, made.languages, made.identity, (), b"")
+    assert entry.id == made.id
+    assert not entry.is_signed
+
+
+def test_an_entry_has_as_many_languages_and_onion_services_as_it_may() -> None:
+    most = {"languages": ["en"] * MAX_LANGUAGES, "onions": [ONION] * MAX_ONIONS}
+    entry = SiteEntry.parse(entry_with(**most))
+
+    assert (len(entry.languages), len(entry.onions)) == (MAX_LANGUAGES, MAX_ONIONS)
 
 
 @QUICK
