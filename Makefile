@@ -87,10 +87,10 @@ man: setup  ## the manual page, build/tipbox.1
 	$(PY) deploy/man.py >build/tipbox.1
 
 lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes newer versions
-	$(LOCK) $(ARGS) pyproject.toml --extra source --extra server --group test -o requirements-test.lock
+	$(LOCK) $(ARGS) pyproject.toml --extra desk --extra source --extra server --group test -o requirements-test.lock
 	$(LOCK) -c requirements-test.lock --group pyproject.toml:build -o requirements-build.lock
 	$(LOCK) -c requirements-test.lock pyproject.toml --extra source --extra server -o requirements.lock
-	$(LOCK) -c requirements-test.lock pyproject.toml -o requirements-desk.lock
+	$(LOCK) -c requirements-test.lock pyproject.toml --extra desk -o requirements-desk.lock
 	$(CLIENT) npm install --package-lock-only --ignore-scripts
 
 clean:  ## removes what setup and the builds made
@@ -103,8 +103,8 @@ $(PY):
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) has no venv: install it (on Debian: python3-venv)' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/.stamp-locks: requirements.lock requirements-build.lock | $(PY)
-	$(PIP) -r requirements.lock -r requirements-build.lock
+$(VENV)/.stamp-locks: requirements.lock requirements-build.lock requirements-desk.lock | $(PY)
+	$(PIP) -r requirements.lock -r requirements-build.lock -r requirements-desk.lock
 	touch $@
 
 $(VENV)/.stamp-built: hatch_build.py $(CLIENT_SOURCES) $(CATALOGUES) $(WORDLISTS) $(VENV)/.stamp-locks

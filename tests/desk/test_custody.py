@@ -20,6 +20,7 @@ from tipbox.desk.inbox import marks
 from tipbox.desk.joined import joined_tip, joined_tips, set_state
 from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.keys.destroy import KEPT_DAYS, destroy
+from tipbox.desk.render import take_out
 from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.records import CustodyChain, CustodyEvent, Draft, Organisation, Traffic
 from tipbox.desk.vault.vault import STORE_FILE, Vault
@@ -94,12 +95,14 @@ def test_a_silent_transaction_would_be_found() -> None:
 def test_every_act_writes_its_event(desks: Desks, desk: Desk, server: Exporter, tmp_path: Path) -> None:
     before = [event.act for event in events(desk)]
     assert before == ["init", "publish"]
-    one, two = seal_tip(desks.manifests), seal_tip(desks.manifests)
+    one, two = seal_tip(desks.manifests, files=[("a.txt", b"a")]), seal_tip(desks.manifests)
     desk.take(server.export(tmp_path / "1", desk.manifest, [one, two]))
     with desk.open(write=True) as vault:
         organisation = ceremony.organisation_of(vault)
         found = tips.find_tip(vault, one.id.hex())
         tips.mark_opened(vault, joined_tip(vault, found))
+        take_out.note_look(vault, joined_tip(vault, found), 1, "facts")
+        take_out.take_out(vault, joined_tip(vault, found), 1, tmp_path / "out", "asked for by a court")
         conversations.mark_read(vault, joined_tips(vault, found.thread))
         conversations.close(vault, found.thread)
         marks.add_note(vault, [found.thread], "a word", today=TODAY)
@@ -126,7 +129,7 @@ def test_every_act_writes_its_event(desks: Desks, desk: Desk, server: Exporter, 
         destroy(vault, stick, PASSWORD, today=later)
         pinned_server.forget(vault)
     assert [event.act for event in events(desk)] == [
-        *before, "import", "import", "import", "confirm", "open", "read", "close", "note", "tag",
+        *before, "import", "import", "import", "confirm", "open", "look", "take-out", "read", "close", "note", "tag",
         "assign", "spam", "unread", "draft", "answer", "unsend", "drop",
         "canaries", "copy", "forget", "outbox", "rotate", "publish", "destroy", "unpin",
     ]  # fmt: skip

@@ -55,6 +55,11 @@ BORDERS = {
     ("tipbox.server", "tipbox.desk"),
     ("tipbox.desk", "tipbox.net"),
     ("tipbox.desk", "socket"),
+    *(
+        (keys, opens)
+        for keys in ("tipbox.desk", "tipbox.commands.desk")
+        for opens in ("PIL", "av", "pypdfium2", "zipfile")
+    ),
     ("tipbox.commands.desk", "tipbox.server"),
     ("tipbox.commands.desk", "socket"),
     *((role, other) for role in ("tipbox.source", "tipbox.courier") for other in ("tipbox.server", "tipbox.desk")),

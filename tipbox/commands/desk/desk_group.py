@@ -13,6 +13,7 @@ from tipbox.commands.desk.desk_canary import canary
 from tipbox.commands.desk.desk_copies import check, copy, say_copy
 from tipbox.commands.desk.desk_custody import custody, forget
 from tipbox.commands.desk.desk_inbox import assign, list_, note, search, spam, tag, unread
+from tipbox.commands.desk.desk_look import look
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
 from tipbox.commands.desk.vault_options import open_vault, say_clock, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
@@ -264,6 +265,6 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
 
 for _command in (
     *(check, copy, custody, forget, reply, unsend, thread, close, server, canary),
-    *(list_, search, note, tag, assign, spam, unread),
+    *(look, list_, search, note, tag, assign, spam, unread),
 ):
     desk.add_command(_command)

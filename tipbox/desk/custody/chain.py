@@ -35,6 +35,7 @@ ACTS: Final = frozenset(
         "forget",  # a tip
         "import",  # an Envelope, a report, what a Bundle says of the server
         "init",  # the vault
+        "look",  # at a file of a tip, in a sandbox
         "note",  # on a thread
         "open",  # a tip, into a folder
         "outbox",
@@ -43,6 +44,7 @@ ACTS: Final = frozenset(
         "rotate",
         "spam",  # a thread, or no longer
         "tag",  # a thread
+        "take-out",  # a file of a tip as it came, into a folder
         "unpin",  # the server
         "upgrade",  # the vault, to another version
         "unread",  # the tips of a thread are new again

@@ -1,0 +1,1 @@
+"""What staff see of a source's file without running it: a ladder of looks, each in a sandbox."""
