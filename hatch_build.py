@@ -19,7 +19,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("page.js", "sealer.js", "reader.js", "toll.js", "style.css")
+BUNDLE = ("start.js", "page.js", "worker.js", "toll.js", "style.css")
 """What the client build makes in `client/dist/`."""
 
 LISTS = {

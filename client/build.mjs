@@ -1,4 +1,4 @@
-// Builds dist/ from src/: the page, the two workers and the style sheet. Same sources and lock file,
+// Builds dist/ from src/: the page, its worker and the style sheet. Same sources and lock file,
 // same bytes, in whatever folder.
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
@@ -25,7 +25,9 @@ const common = {
 // No module is loaded at run time: one request for each file.
 const outputs = [
   // Smaller than with a function around it; nothing is imported or exported.
-  { format: "esm", entryPoints: ["src/page/page.ts", "src/worker/sealer.ts", "src/worker/reader.ts"] },
+  { format: "esm", entryPoints: ["src/page/page.ts", "src/worker/worker.ts"] },
+  // Beside another script, with names of its own.
+  { format: "iife", entryPoints: ["src/page/start.ts"] },
   // Loaded into a worker that has names of its own.
   { format: "iife", entryPoints: ["src/worker/toll.ts"] },
   { minify: true, entryPoints: ["style.css"] },

@@ -19,17 +19,19 @@ export interface Organisation {
 export interface Addresses {
   /** `/api/envelope` */
   readonly envelope: string;
-  /** `/api/mailbox`; empty on a page that reads no mailbox. */
+  /** `/api/mailbox` */
   readonly mailbox: string;
   /** Lists of words, with `{language}` as a placeholder. */
   readonly lists: string;
-  /** `/api/now` */
-  readonly now: string;
 }
 
 export type ToWorker =
-  /** Fetch the manifests, check them against the page's list, and whether this browser can seal. */
+  /** Say whether the worker is there. */
   | { readonly kind: "start"; readonly listed: readonly Organisation[]; readonly addresses: Addresses }
+  /** What `/api/now` answered: check its manifests against the page's list, and whether this browser can seal. */
+  | { readonly kind: "told"; readonly text: string }
+  /** Somebody writes: what a place costs can be worked for meanwhile. */
+  | { readonly kind: "write" }
   | { readonly kind: "send"; readonly order: Order }
   | { readonly kind: "stop" }
   /** The source agrees to the work that the server asks for. */
@@ -61,11 +63,10 @@ export interface Order {
 }
 
 export type FromWorker =
-  /**
-   * The organisations that can be written to today; `foreign` when the server gave a key that the page does not list,
-   * and this worker, which seals nothing, went on without it.
-   */
-  | { readonly kind: "ready"; readonly organisations: readonly Organisation[]; readonly foreign: boolean }
+  /** The worker is there. */
+  | { readonly kind: "here" }
+  /** The organisations that can be written to today; `closed` is why nothing can be sealed, or `null`. */
+  | { readonly kind: "ready"; readonly organisations: readonly Organisation[]; readonly closed: Code | null }
   /**
    * Header and letter are stored: from now on a new access code may have answers. `null` for a message under the one
    * that opened the mailbox.
@@ -80,8 +81,10 @@ export type FromWorker =
       readonly rate: number | null;
       readonly remaining: number | null;
     }
-  /** A request failed and is repeated, or (`null`) requests succeed again. */
+  /** A request of what is sent failed and is repeated, or (`null`) requests succeed again. */
   | { readonly kind: "connection"; readonly trouble: Code | null }
+  /** The same of what is read: answers, lists of words. */
+  | { readonly kind: "reading"; readonly trouble: Code | null }
   /** The server's toll is worked for, or (`null`) was paid. */
   | { readonly kind: "working"; readonly work: Work | null }
   /** The server asks for so many seconds of a phone's work: more than is done without asking. */

@@ -19,6 +19,10 @@ MESSAGE: Final = "#app textarea"
 PICKER: Final = "#app input[type=file]"
 CHOICE: Final = "#app input[type=checkbox]"
 SEND: Final = "#app [data-part=send]"
+READY: Final = f"{SEND}:not([disabled])"
+"""The same, once what seals is there."""
+LOADING: Final = "#loading"
+DOOR: Final = "#app [data-door={}]"
 SENDING: Final = "#app [data-part=stop]"
 STOP: Final = SENDING
 BAR: Final = "#app progress"
@@ -95,9 +99,9 @@ class Source:
         return dict(json.loads(self._told()[-1].answer_body))
 
     def open_form(self) -> None:
-        """Open the page with the form and wait until there are fields."""
+        """Open the page at the form and wait until what is written can be sent."""
         self.go(f"/{self.language}/send")
-        self.browser.wait(MESSAGE)
+        self.browser.wait(READY)
 
     def write(self, text: str) -> None:
         """Write the message: short ones key by key, long ones by pasting."""
@@ -139,7 +143,8 @@ class Source:
                 self.browser.click(box)
 
     def send(self) -> None:
-        """Press the button."""
+        """Press the button, once it can be."""
+        self.browser.wait(READY)
         self.browser.click(SEND)
 
     def wait_stored(self, patience: float = 300) -> str:
@@ -189,7 +194,7 @@ class Source:
         return self._texts("#app [data-part=words] li")
 
     def type_code(self, typed: str) -> None:
-        """Open the mailbox page, and type an access code key by key."""
+        """Open the page at the field for a code, and type an access code key by key."""
         self.go(f"/{self.language}/inbox")
         self.browser.wait(CODE)
         self.browser.type(CODE, typed)

@@ -78,6 +78,8 @@ class Wire:
     """Paths whose requests end in a closed connection."""
     answers: dict[str, bytes] = field(default_factory=dict)
     """Paths that the wire answers itself, with whole answers; not recorded."""
+    cut_after: dict[str, bytes] = field(default_factory=dict)
+    """The same, and the connection ends behind them."""
     cuts: list[int] = field(default_factory=list)
     """After so many bytes of upload since the last cut the line is cut, once for each entry."""
     losses: list[str] = field(default_factory=list)
@@ -193,6 +195,10 @@ class Wire:
             head += b"\r\n\r\n"
             method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
             exchange = Exchange(method, target, _headers(head[:-4]), head)
+            if target in self.cut_after:
+                browser.sendall(self.cut_after[target])
+                self._cut(browser, server)
+                return
             if target in self.answers:
                 while len(pending) < exchange.announced:
                     pending += browser.recv(CHUNK)

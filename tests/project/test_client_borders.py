@@ -19,11 +19,11 @@ BELOW: dict[str, set[str]] = {
 """What each room may import besides itself. The page stands apart."""
 WITHOUT_KEYS = (
     *("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts"),
-    "net/collected.ts",
+    "net/told.ts",
 )
 """What the page may import: it shows and asks, and never holds a key, a sealed byte or a connection.
 
-One thing it asks for itself, as it starts no worker to show who reads: what everybody is told of days of collecting.
+One thing it asks for itself, before its worker is there: what everybody is told alike of the day.
 """
 PACKAGES = {"formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"}, "net/http.ts": {"p-retry"}}
 """What comes from outside, and the one module that may import it."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_clock("pip and npm ask registries, whose certificates are not valid in every year")
 
-BUNDLE = {"page.js", "sealer.js", "reader.js", "toll.js", "style.css"}
+BUNDLE = {"start.js", "page.js", "worker.js", "toll.js", "style.css"}
 
 LISTS = {f"{language}.txt" for language in PINS}
 
@@ -193,7 +193,7 @@ def test_client_builds_are_byte_identical(tmp_path: Path, record_size: Callable[
 
     assert bundles[0] == bundles[1]
     assert bundles[0].keys() == BUNDLE
-    assert b"tipbox/v1/slot" in bundles[0]["sealer.js"]  # labels are in a build as they are written
+    assert b"tipbox/v1/slot" in bundles[0]["worker.js"]  # labels are in a build as they are written
     for name, content in bundles[0].items():
         assert b"sourceMappingURL" not in content
         assert b"tipbox/v1/bundle" not in content  # the reader of Bundles is for the vectors only

@@ -69,12 +69,12 @@ def test_the_start_page(client: Client) -> None:
     assert '<html lang="en" dir="ltr">' in page
     assert "The fidh organisation" in page
     assert "Kazakhstan" in page
-    assert 'href="/en/send"' in page
-    assert 'href="/en/inbox"' in page
+    assert 'href="#write"' in page
+    assert 'href="#read"' in page
 
 
-@pytest.mark.parametrize("path", ["/en/send", "/en/inbox"])
-def test_form_and_mailbox_carry_the_identity_keys_and_no_manifest(
+@pytest.mark.parametrize("path", ["/en/", "/en/send", "/en/inbox"])
+def test_the_page_carries_the_identity_keys_and_no_manifest(
     client: Client, organisations: list[Organisation], path: str
 ) -> None:
     page = client.request("GET", path).body.decode()
@@ -174,7 +174,7 @@ def test_leaving_clears_the_site_and_ends_on_a_blank_page(client: Client) -> Non
     assert b"tip" not in blank.body.lower()
 
 
-@pytest.mark.parametrize("name", ["page.js", "sealer.js", "reader.js", "toll.js", "style.css"])
+@pytest.mark.parametrize("name", ["start.js", "page.js", "worker.js", "toll.js", "style.css"])
 def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
     from tipbox.resources import static_dir
 
@@ -325,7 +325,7 @@ def test_scripts_have_a_budget_of_their_own(organisations: list[Organisation], t
     with running(tmp_path / "home", keys, unix=True, settings=settings) as server, server.client("fc00::7") as client:
         for _ in range(2):
             assert client.request("GET", "/en/send").status == 200
-            assert [client.request("GET", f"/static/{name}").status for name in ("page.js", "sealer.js")] == [200, 200]
+            assert [client.request("GET", f"/static/{name}").status for name in ("page.js", "worker.js")] == [200, 200]
         refused = client.request("GET", "/en/send")
         assert refused.status == 429
         assert refused.header("Retry-After")

@@ -1,13 +1,13 @@
-// The list of organisations on the start page, and up to which day each has collected. The page is the same bytes on any
-// day, so this is asked for; who has no scripts reads who they are, and no day.
+// The list of organisations on the start screen, and up to which day each has collected. The page is the same bytes on
+// any day, so this is asked for; who has no scripts reads who they are, and no day.
 
 import { parse } from "../formats/base/days.js";
-import { askCollected, type Collected } from "../net/collected.js";
+import { type Collected, collectedOf } from "../net/told.js";
 import { element } from "./screen.js";
-import { Texts } from "./texts.js";
+import type { Texts } from "./texts.js";
 
 function sentence(texts: Texts, collected: Collected, id: string): string {
-  if (!Object.hasOwn(collected, id)) return texts.get("closed");
+  if (!Object.hasOwn(collected, id)) return texts.get("takesNothing");
   try {
     return texts.get("collected", { day: texts.day(parse(collected[id])) });
   } catch {
@@ -16,11 +16,9 @@ function sentence(texts: Texts, collected: Collected, id: string): string {
 }
 
 /** Shows it beside the organisations that the page lists; names from elsewhere are none. */
-export async function tellCollected(): Promise<void> {
-  const list = document.getElementById("organisations");
-  const collected = list?.dataset["now"] === undefined ? null : await askCollected(list.dataset["now"]);
-  if (list === null || collected === null) return;
-  const texts = new Texts(list, document.documentElement.lang);
+export function showCollected(texts: Texts, list: Element, told: string): void {
+  const collected = collectedOf(told);
+  if (collected === null) return;
   for (const row of list.querySelectorAll("li")) {
     const line = element("span", sentence(texts, collected, row.dataset["id"] ?? ""));
     line.className = "quiet";

@@ -123,7 +123,7 @@ export class Delivery {
 
   /** Everything is stored: shows the access code once more, when it is new, and has it typed back. */
   stored(): void {
-    this.#view = view("view-sent");
+    this.#view = view(this.#accessCode === null ? "view-joined" : "view-sent");
     const checks = this.#view.part("checks");
     for (const { name, digits } of [...this.#checks].sort((one, other) =>
       one.name.localeCompare(other.name, this.#texts.language),

@@ -1,5 +1,6 @@
-// The form. Its fields exist only once sealing works, so that nothing can be written that would leave unsealed; none
-// has a name or stands in a <form>, so that no browser can send or remember it.
+// The form. Its fields exist only once the browser is known to be able to seal, so that nothing can be written that
+// would leave unsealed; none has a name or stands in a <form>, so that no browser can send or remember it. What seals
+// may come later: until then only the button waits.
 
 import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
@@ -19,19 +20,26 @@ export class Form {
   readonly #view: View;
   readonly #root = element("div");
   readonly #message = field("textarea");
-  readonly #choices: HTMLInputElement[];
+  readonly #sendWords: string;
+  #choices: HTMLInputElement[];
   #files: File[] = [];
 
-  /** `chosen` are ids of organisations that are checked at first. `onSend` gets what is ready to be sealed. */
+  /**
+   * `chosen` are ids of organisations that are checked at first; `isBack` when it writes back. `onSend` gets what is
+   * ready to be sealed.
+   */
   constructor(
     texts: Texts,
     organisations: readonly Organisation[],
     chosen: readonly string[],
+    isBack: boolean,
     onSend: (content: Content) => void,
   ) {
     this.#texts = texts;
     this.#view = view("view-form");
-    const { part } = this.#view;
+    const { content, part } = this.#view;
+    for (const one of content.querySelectorAll<HTMLElement>("[data-when]"))
+      if (one.dataset["when"] !== (isBack ? "back" : "first")) one.remove();
 
     this.#message.rows = 10;
     this.#message.setAttribute("aria-labelledby", "message-title");
@@ -49,9 +57,12 @@ export class Form {
 
     const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, texts.language));
     this.#choices = sorted.map((organisation) => this.#choice(organisation, chosen.includes(organisation.id)));
+    this.#sendWords = part("send").textContent;
+    part("send").textContent = texts.get("preparing");
+    part("send").toggleAttribute("disabled", true);
     part("send").addEventListener("click", () => {
-      const content = this.#checked();
-      if (content !== null) onSend(content);
+      const checked = this.#checked();
+      if (checked !== null) onSend(checked);
     });
     this.#root.append(this.#view.content);
     this.#root.addEventListener("input", () => {
@@ -63,6 +74,21 @@ export class Form {
   /** What to show. */
   get root(): HTMLElement {
     return this.#root;
+  }
+
+  /** Whether nothing was written or chosen that would be missed. */
+  get isEmpty(): boolean {
+    return this.#message.value === "" && this.#files.length === 0;
+  }
+
+  /** What seals is there: the button can be pressed, and of the organisations only these can be chosen. */
+  ready(organisations: readonly Organisation[]): void {
+    const isThere = (box: HTMLInputElement): boolean => organisations.some(({ id }) => id === box.value);
+    for (const box of this.#choices) if (!isThere(box)) box.closest("label")?.remove();
+    this.#choices = this.#choices.filter(isThere);
+    const send = this.#view.part("send");
+    send.textContent = this.#sendWords;
+    send.toggleAttribute("disabled", false);
   }
 
   /** Calls `back` when the source wants to see the answers again. */

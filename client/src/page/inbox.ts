@@ -12,7 +12,7 @@ export class Inbox {
   readonly #texts: Texts;
   readonly #ask: (message: ToWorker) => void;
   readonly #write: (answered: readonly string[], accessCode: string) => void;
-  readonly #closed: string;
+  readonly #closed: () => string;
   #view: View = view("view-open");
   #codeField: CodeField | null = null;
   /** What is shown, except while the source is writing back. */
@@ -27,13 +27,13 @@ export class Inbox {
 
   /**
    * `write` is called when the source wants to write back: with the ids of those who answered, and the digits. `closed`
-   * says why nobody can be written to, or is empty.
+   * says why nobody can be written to, or nothing.
    */
   constructor(
     texts: Texts,
     ask: (message: ToWorker) => void,
     write: (answered: readonly string[], accessCode: string) => void,
-    closed: string,
+    closed: () => string,
   ) {
     this.#texts = texts;
     this.#ask = ask;
@@ -93,9 +93,10 @@ export class Inbox {
     }
     part("none").hidden = replies.length + pending.length > 0;
     part("deleting").hidden = replies.length === 0;
-    part("closed").textContent = this.#closed;
-    part("closed").hidden = this.#closed === "";
-    part("write").hidden = this.#closed !== "";
+    const closed = this.#closed();
+    part("closed").textContent = closed;
+    part("closed").hidden = closed === "";
+    part("write").hidden = closed !== "";
     part("write").addEventListener("click", () => this.#write([...this.#answered], accessCode));
     part("delete").addEventListener("click", () => this.#confirm(true));
     part("keep").addEventListener("click", () => this.#confirm(false));

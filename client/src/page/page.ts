@@ -2,27 +2,32 @@
 // all requests are the worker's, so that a slow computation never freezes the page. Nothing is stored or logged, and
 // leaving the page wipes everything.
 
-import type { Code } from "../errors.js";
+import { type Code, TipboxError } from "../errors.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
-import { tellCollected } from "./collected.js";
+import { askTold } from "../net/told.js";
+import { begun } from "./begun.js";
+import { showCollected } from "./collected.js";
 import { Delivery, troubleOf } from "./delivery.js";
+import { canSeal } from "./features.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
-import { app, accessCode as codeScreen, onLeaving, show, view } from "./screen.js";
+import { type Line, persist } from "./loading.js";
+import { app, accessCode as codeScreen, element, onLeaving, show, view } from "./screen.js";
 import { Texts } from "./texts.js";
 
+/** Milliseconds after which a worker that is not there is asked for again. */
+const PATIENCE = 300_000;
+
 let worker: Worker | null = null;
-/** The worker that seals, on a page whose first worker only reads; started when somebody writes back. */
-let sealer: Worker | null = null;
+/** What the worker is to hear, as long as it is not there. */
+let waiting: { readonly message: ToWorker; readonly transfer: Transferable[] }[] = [];
 let form: Form | null = null;
 let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
-/** What is wrong with the line before there is anything else to show; on the page until then. */
-const loading = document.getElementById("loading");
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
-  const seals = message.kind === "send" || message.kind === "stop" || message.kind === "agree";
-  (seals ? (sealer ?? worker) : worker)?.postMessage(message, transfer);
+  if (worker === null) waiting.push({ message, transfer });
+  else worker.postMessage(message, transfer);
 }
 
 /** Has the browser ask before an unfinished upload is closed. */
@@ -30,12 +35,12 @@ function warn(event: BeforeUnloadEvent): void {
   event.preventDefault();
 }
 
-/** Wipes all that was written, chosen, typed and shown. The workers end with their secrets. */
+/** Wipes all that was written, chosen, typed and shown. The worker ends with its secrets. */
 function wipe(): void {
   worker?.terminate();
   worker = null;
-  sealer?.terminate();
-  sealer = null;
+  begun().worker?.terminate();
+  waiting = [];
   form?.wipe();
   form = null;
   delivery?.wipe();
@@ -79,72 +84,179 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
   show(screen.content);
 }
 
-/** One page: its texts, its addresses and its organisations. */
+/** What stands between a page and its worker. */
+interface Loading {
+  /** How it stands with each thing that is still to come. */
+  readonly lines: Map<string, Line>;
+  readonly box: HTMLElement;
+}
+
+/** Screens that links lead to. */
+type Door = "start" | "write" | "read";
+
+function isDoor(name: string | undefined): name is Door {
+  return name === "start" || name === "write" || name === "read";
+}
+
+/** The page: its texts, its addresses and its organisations. */
 class Page {
   #organisations: readonly Organisation[] = [];
+  /** Why nothing can be sealed; `null` for no reason, or while that is not known yet. */
+  #closed: Code | null = null;
+  #isReady = false;
   /** The digits of the access code that messages are sent under; `null` makes a new one. */
   #accessCode: string | null = null;
+  /** The start screen, which stands in the page's own bytes. */
+  readonly #start: readonly Node[];
+  readonly #loading: Loading;
 
   constructor(
     readonly texts: Texts,
     readonly addresses: Addresses,
     /** The organisations that stand in the page's own bytes: no other's key is sealed to. */
     readonly listed: readonly Organisation[],
-    /** The script of the worker that seals, on a page whose first worker only reads; else empty. */
-    readonly sealerScript: string,
-  ) {}
-
-  /** Starts a worker of this page; `failed` is called when it cannot run. */
-  startWorker(script: string, failed: () => void): Worker {
-    const started = new Worker(script);
-    started.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data, started);
-    started.onerror = failed;
-    const { listed, addresses } = this;
-    started.postMessage({ kind: "start", listed, addresses } satisfies ToWorker);
-    return started;
+    main: HTMLElement,
+    box: HTMLElement,
+  ) {
+    this.#start = [...main.childNodes];
+    this.#loading = { lines: new Map(), box };
   }
 
-  #ready({ organisations, foreign }: FromWorker & { kind: "ready" }): void {
-    if (inbox !== null || form !== null) return; // a second worker, started to write back
-    this.#organisations = organisations;
-    if (this.addresses.mailbox !== "") {
-      const write = (answered: readonly string[], accessCode: string): void => this.#write(answered, accessCode);
-      inbox = new Inbox(this.texts, ask, write, this.#closed(foreign));
+  /** Has the worker come, and what the server says, which is asked for once for both. */
+  async load(script: string, now: string): Promise<void> {
+    const list = document.getElementById("organisations");
+    const told = this.#persist("told", () => askTold(now)).then((text) => {
+      if (list !== null) showCollected(this.texts, list, text);
+      ask({ kind: "told", text });
+    });
+    const here = await this.#persist("worker", () => this.#fetchWorker(script));
+    worker = here;
+    for (const { message, transfer } of waiting) here.postMessage(message, transfer);
+    waiting = [];
+    await told;
+  }
+
+  #persist<T>(name: string, attempt: () => Promise<T>): Promise<T> {
+    return persist(attempt, (line) => this.#tellLine(name, line));
+  }
+
+  /** A worker that is there: one whose script the line broke is none, and the next one is asked for. */
+  #fetchWorker(script: string): Promise<Worker> {
+    return new Promise((resolve, reject) => {
+      const started = begun().worker ?? new Worker(script);
+      begun().worker = null;
+      let isHere = false;
+      const lost = (): void => {
+        clearTimeout(timer);
+        started.terminate();
+        reject(new TipboxError("network"));
+      };
+      const timer = setTimeout(lost, PATIENCE);
+      started.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+        if (data.kind !== "here") return this.hear(data);
+        isHere = true;
+        clearTimeout(timer);
+        resolve(started);
+      };
+      started.onerror = () => {
+        if (!isHere) return lost();
+        delivery?.doubt(delivery.accessCode); // nobody knows how far it came
+        showFailed(this.texts, "internal", null);
+      };
+      const { listed, addresses } = this;
+      started.postMessage({ kind: "start", listed, addresses } satisfies ToWorker);
+    });
+  }
+
+  /** Says how it stands with what is loaded, with one button for all of it. */
+  #tellLine(name: string, line: Line | null): void {
+    const { lines, box } = this.#loading;
+    if (line === null) lines.delete(name);
+    else lines.set(name, line);
+    box.replaceChildren();
+    const [first] = lines.values();
+    if (first === undefined) return;
+    const stuck = [...lines.values()].flatMap(({ again }) => (again === null ? [] : [again]));
+    if (stuck.length === 0) {
+      box.textContent =
+        first.trouble === "network" ? this.texts.get("lineBroken") : troubleOf(this.texts, first.trouble);
       return;
     }
-    const all = organisations.map(({ id }) => id);
-    form = new Form(this.texts, organisations, all, (content) => this.#send(content));
-    show(form.root, true);
+    const button = element("button", this.texts.get("tryAgain"));
+    button.type = "button";
+    button.addEventListener("click", () => {
+      for (const again of stuck) again();
+    });
+    box.append(element("p", this.texts.get("lineGone")), button);
   }
 
-  /** Why nobody can be written to, or nothing. */
-  #closed(foreign: boolean): string {
-    if (foreign) return this.texts.get("foreignKey");
+  /** Shows the screen behind a door; `first` when it is the first one of the page. */
+  open(door: Door, first = false): void {
+    if (door === "start") return this.#showStart();
+    if (door === "read") {
+      const write = (answered: readonly string[], accessCode: string): void => this.#writeBack(answered, accessCode);
+      const isNew = inbox === null;
+      inbox ??= new Inbox(this.texts, ask, write, () => this.#nobody());
+      if (!(isNew && first)) inbox.show();
+      return;
+    }
+    ask({ kind: "write" });
+    if (this.#closed !== null && form === null) return showFailed(this.texts, this.#closed, null);
+    if (form === null) {
+      this.#accessCode = null;
+      const all = this.listed.map(({ id }) => id);
+      form = new Form(this.texts, this.listed, all, false, (content) => this.#send(content));
+      if (this.#isReady) form.ready(this.#organisations);
+    }
+    show(form.root, first);
+  }
+
+  #showStart(): void {
+    const screen = document.createDocumentFragment();
+    screen.append(...this.#start);
+    show(screen);
+  }
+
+  #ready({ organisations, closed }: FromWorker & { kind: "ready" }): void {
+    this.#organisations = organisations;
+    this.#closed = closed;
+    this.#isReady = true;
+    if (form === null) return;
+    form.ready(organisations);
+    if (closed === null) return;
+    // What was written is not taken away: it can be copied, and is sealed to nobody.
+    const isSeen = form.root.isConnected;
+    if (form.isEmpty) {
+      form.wipe();
+      form = null;
+    }
+    if (isSeen) showFailed(this.texts, closed, null);
+  }
+
+  /** Why nobody can be written back to, or nothing. */
+  #nobody(): string {
+    if (this.#closed === "foreign-key") return this.texts.get("foreignKey");
     return this.#organisations.length === 0 ? this.texts.get("nobodyNow") : "";
   }
 
   /** Shows the form for another message in the conversations of the open mailbox. */
-  #write(answered: readonly string[], accessCode: string): void {
+  #writeBack(answered: readonly string[], accessCode: string): void {
+    ask({ kind: "write" });
+    if (this.#accessCode === null) {
+      form?.wipe(); // begun as a first message, and left
+      form = null;
+    }
     this.#accessCode = accessCode;
-    this.#startSealer();
     if (form === null) {
-      form = new Form(this.texts, this.#organisations, answered, (content) => this.#send(content));
+      form = new Form(this.texts, this.#organisations, answered, true, (content) => this.#send(content));
       form.onBack(() => inbox?.show()); // what is written stays: an answer is read again while one answers it
+      form.ready(this.#organisations);
     }
     show(form.root);
   }
 
-  #startSealer(): void {
-    if (this.sealerScript === "") return;
-    sealer ??= this.startWorker(this.sealerScript, () => {
-      sealer?.terminate();
-      sealer = null;
-      if (delivery !== null) showFailed(this.texts, "network", null);
-    });
-  }
-
   #send({ message, files, chosen }: Content): void {
-    this.#startSealer();
+    if (this.#closed !== null) return showFailed(this.texts, this.#closed, null);
     addEventListener("beforeunload", warn);
     delivery = new Delivery(this.texts, ask);
     const api = this.addresses.envelope;
@@ -154,8 +266,10 @@ class Page {
     ]);
   }
 
-  hear(news: FromWorker, from: Worker): void {
+  hear(news: FromWorker): void {
     switch (news.kind) {
+      case "here":
+        return;
       case "ready":
         return this.#ready(news);
       case "letter":
@@ -171,10 +285,9 @@ class Page {
       case "words":
         return delivery?.words();
       case "connection":
-        if (form === null && inbox === null && loading !== null)
-          loading.textContent = troubleOf(this.texts, news.trouble);
-        // A worker that only reads may be fetching something while a message is sent.
-        return (from === worker ? (inbox ?? delivery) : delivery)?.trouble(news.trouble);
+        return delivery?.trouble(news.trouble);
+      case "reading":
+        return (inbox ?? delivery)?.trouble(news.trouble);
       case "stored":
         removeEventListener("beforeunload", warn);
         form?.wipe();
@@ -206,35 +319,49 @@ class Page {
   }
 }
 
-function start(main: HTMLElement): void {
+/** The door that an address leads to: of a link that was pressed before the script came, or of an old page. */
+function doorOf({ hash, pathname }: Location): Door {
+  if (hash === "#write" || pathname.endsWith("/send")) return "write";
+  return hash === "#read" || pathname.endsWith("/inbox") ? "read" : "start";
+}
+
+async function start(main: HTMLElement): Promise<void> {
   const source = document.getElementById("words");
-  const { worker: script, sealer: sealerScript = "", envelope, mailbox = "", lists, now, organisations } = main.dataset;
+  const box = document.getElementById("loading");
+  const { worker: script, envelope, mailbox, lists, now, organisations } = main.dataset;
   if (
     source === null ||
+    box === null ||
     script === undefined ||
     envelope === undefined ||
+    mailbox === undefined ||
     lists === undefined ||
     now === undefined ||
     organisations === undefined
   )
     return;
   const texts = new Texts(source, document.documentElement.lang);
-  if (!isSecureContext || globalThis.crypto?.subtle === undefined || globalThis.Worker === undefined) {
-    showFailed(texts, "unsupported", null);
-    return;
-  }
-  const absolute = (path: string): string => (path === "" ? "" : location.origin + path);
-  const addresses = {
-    envelope: absolute(envelope),
-    mailbox: absolute(mailbox),
-    lists: absolute(lists),
-    now: absolute(now),
+  const absolute = (path: string): string => location.origin + path;
+  const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
+  const page = new Page(texts, addresses, JSON.parse(organisations) as Organisation[], main, box);
+  const isFit = await canSeal();
+  const go = (to: Door, first = false): void => {
+    if (isFit || to === "start") page.open(to, first);
+    else showFailed(texts, "unsupported", null);
   };
-  const page = new Page(texts, addresses, JSON.parse(organisations) as Organisation[], sealerScript);
-  worker = page.startWorker(script, () => {
-    delivery?.doubt(delivery.accessCode); // nobody knows how far it came
-    showFailed(texts, form === null && inbox === null ? "unsupported" : "internal", null);
+
+  main.addEventListener("click", (event) => {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    if (link === null || link.hasAttribute("download")) return;
+    event.preventDefault();
+    const { door } = link.dataset;
+    if (isDoor(door)) go(door);
+    else location.replace(link.href); // one entry in the history, so that Back leaves the site
   });
+  const door = doorOf(location);
+  if (door !== "start") go(door, true);
+  box.textContent = "";
+  if (isFit) void page.load(script, absolute(now));
 
   // From the first character or file on, a link to another language would lose it.
   const languages = document.getElementById("languages");
@@ -252,6 +379,6 @@ function start(main: HTMLElement): void {
   });
 }
 
+begun().isPageThere = true;
 onLeaving(wipe);
-if (app !== null) start(app);
-void tellCollected();
+if (app !== null) void start(app);

@@ -1,17 +1,19 @@
-// What both workers share: reading the page's manifests, judging what is typed, and talking to the page.
+// What the worker's halves share, the one that seals and the one that reads: what the page and the server said, judging
+// what is typed, and talking to the page.
 
-import { type Code, codeOf, TipboxError } from "../errors.js";
+import { type Code, codeOf, demand } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
-import { type Bytes, toHex, utf8 } from "../formats/base/bytes.js";
-import { type Day, today } from "../formats/base/days.js";
+import { toHex, utf8 } from "../formats/base/bytes.js";
+import { today } from "../formats/base/days.js";
 import type { Manifest } from "../formats/manifest.js";
 import { type ListName, languageOf, PINS, WordList } from "../formats/wordlists.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
 import { Connection } from "../net/http.js";
-import { askNow, type Now } from "../net/now.js";
+import { type Now, readNow } from "../net/now.js";
 import { FileError } from "./files.js";
 import { isWords, judge } from "./judge.js";
-import { isValid, type Read } from "./names.js";
+import { isValid } from "./names.js";
+import { readManifests } from "./recipients.js";
 
 /** Bytes of a list of words, roughly: how long a request for one may take depends on it. */
 const LIST_SIZE_ESTIMATE = 60_000;
@@ -23,13 +25,13 @@ interface WorkerScope extends EventTarget {
 }
 
 export const scope = globalThis as unknown as WorkerScope;
-/** Those that `serve` was asked to read. */
+/** Those that can be sealed to. */
 export let manifests: readonly Manifest[] = [];
 /** The organisations of the page. */
 export let listed: readonly Organisation[] = [];
 /** What the server said at the start. */
 export let now: Now = { manifests: [], named: [], toll: null };
-export let addresses: Addresses = { envelope: "", mailbox: "", lists: "", now: "" };
+export let addresses: Addresses = { envelope: "", mailbox: "", lists: "" };
 
 export function tell(news: FromWorker): void {
   scope.postMessage(news);
@@ -44,21 +46,22 @@ export function connectionOptions(): {
   return {
     signal: new AbortController().signal,
     wake: scope,
-    onTrouble: (trouble) => tell({ kind: "connection", trouble }),
+    onTrouble: (trouble) => tell({ kind: "reading", trouble }),
   };
 }
 
-/** Reads manifests, given those whom the page lists; throws a `TipboxError` when nothing can be done with them. */
-export type ReadManifests = (files: readonly Bytes[], listed: readonly Organisation[], today: Day) => Promise<Read>;
-
-async function start(message: ToWorker & { kind: "start" }, read: ReadManifests): Promise<void> {
-  if (!globalThis.isSecureContext || globalThis.crypto?.subtle === undefined) throw new TipboxError("unsupported");
-  ({ addresses, listed } = message);
-  now = await askNow(addresses.now, connectionOptions());
-  const found = await read(now.manifests.map(utf8), listed, today());
-  manifests = found.manifests;
+/** Reads what the server said, and finds out to whom this browser can seal today; reading answers needs nobody. */
+async function hearServer(text: string): Promise<void> {
+  let closed: Code | null = null;
+  try {
+    demand(globalThis.isSecureContext && globalThis.crypto?.subtle !== undefined, "unsupported");
+    now = readNow(text);
+    manifests = await readManifests(now.manifests.map(utf8), listed, today());
+  } catch (error) {
+    closed = codeOf(error);
+  }
   const valid = new Set(manifests.filter((one) => isValid(one, today())).map(({ id }) => toHex(id)));
-  tell({ kind: "ready", organisations: listed.filter(({ id }) => valid.has(id)), foreign: found.foreign });
+  tell({ kind: "ready", organisations: listed.filter(({ id }) => valid.has(id)), closed });
 }
 
 /** Lists of words, each fetched once. */
@@ -112,26 +115,25 @@ async function spell(digits: string, language: string): Promise<void> {
   }
 }
 
-/** Tells the page why sending or starting failed. */
+/** Tells the page why sending failed. */
 export function fail(error: unknown): void {
   tell({ kind: "failed", code: codeOf(error), file: error instanceof FileError ? error.index : null });
 }
 
-/**
- * Listens to the page. `read` reads its manifests; `hear` gets the messages that only one of the workers handles, once
- * they are read; `ready` is called then.
- */
-export function serve(
-  read: ReadManifests,
-  hear: (message: ToWorker) => void,
-  ready: () => void = () => undefined,
-): void {
-  let started = Promise.resolve();
+/** Listens to the page. `hear` gets the messages of sending and of reading, once what the server said is read. */
+export function serve(hear: (message: ToWorker) => void): void {
+  let heard: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
   scope.onmessage = ({ data }) => {
     switch (data.kind) {
       case "start":
-        started = start(data, read);
-        started.then(ready, fail);
+        ({ addresses, listed } = data);
+        tell({ kind: "here" });
+        break;
+      case "told":
+        void hearServer(data.text).then(heard);
         break;
       case "spell":
         void spell(data.digits, data.language);
@@ -140,10 +142,7 @@ export function serve(
         void judgeLatest(data.turn, data.typed, data.digits);
         break;
       default:
-        started.then(
-          () => hear(data),
-          () => undefined,
-        ); // the page already knows why it did not start
+        void told.then(() => hear(data));
     }
   };
 }

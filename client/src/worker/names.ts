@@ -1,26 +1,10 @@
-// What both workers need of manifests: whether they are of those whom the page lists, and who can be written to. The
-// one that reads answers seals nothing, and so loads nothing that seals.
+// Manifests: whether they are of those whom the page lists, and who can be written to.
 
 import { type Code, codeOf, demand, TipboxError } from "../errors.js";
 import { type Bytes, toBase64, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
 import * as keys from "../formats/manifest.js";
 import type { Organisation } from "../messages.js";
-
-/** Manifests that are good; `foreign` when there were others, of organisations that the page does not list. */
-export interface Read {
-  readonly manifests: readonly keys.Manifest[];
-  readonly foreign: boolean;
-}
-
-/** Those of the organisations that the page lists, expired or not; others are left out. Throws `unsupported`. */
-export async function readListed(files: readonly Bytes[], listed: readonly Organisation[]): Promise<Read> {
-  let foreign = false;
-  const manifests = await newest(files, listed, undefined, (code) => {
-    foreign ||= code === "foreign-key";
-  });
-  return { manifests, foreign };
-}
 
 /**
  * The manifests that are good, of organisations that the page lists, and that `check` takes, one for each: the one with

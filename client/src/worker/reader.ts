@@ -1,4 +1,4 @@
-// The worker that reads a mailbox. What seals and sends is in another one, which is loaded when somebody writes back.
+// The half of the worker that reads a mailbox.
 
 import { codeOf, demand } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
@@ -6,9 +6,8 @@ import { type Bytes, fromHex, toHex } from "../formats/base/bytes.js";
 import { ID_SIZE, PIECE_SIZE } from "../formats/base/limits.js";
 import type { Answer, ToWorker } from "../messages.js";
 import { type ListedReply, MailboxClient, type ReadableReply, type Whose } from "../net/mailbox_client.js";
-import { addresses, connectionOptions, listed, listsFor, now, serve, tell } from "./host.js";
+import { addresses, connectionOptions, listed, listsFor, now, tell } from "./host.js";
 import { readTyped } from "./judge.js";
-import { readListed } from "./names.js";
 
 /** Open mailboxes: replies that are shown, and those whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
@@ -104,7 +103,8 @@ function next(step: () => Promise<void>): void {
   reading = reading.then(step).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error), deleting }));
 }
 
-function hear(message: ToWorker): void {
+/** Does what the page asks of answers. */
+export function hearReading(message: ToWorker): void {
   switch (message.kind) {
     case "open":
       return next(() => open(message.typed));
@@ -116,5 +116,3 @@ function hear(message: ToWorker): void {
       return next(deleteShown);
   }
 }
-
-serve(readListed, hear);

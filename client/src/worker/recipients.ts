@@ -8,11 +8,11 @@ import { ID_SIZE, KEY_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
 import * as keys from "../formats/manifest.js";
 import type { Organisation } from "../messages.js";
-import { newest, type Read } from "./names.js";
+import { newest } from "./names.js";
 
 /**
  * The manifests that are valid on `today`, one for each organisation: the one with the highest serial. Tries to seal to
- * each of them, so that a browser that cannot seal is found out before anything is written. Throws `unsupported`,
+ * each of them, so that a browser that cannot seal is found out before anything is sent. Throws `unsupported`,
  * `clock`, `no-keys`; and `foreign-key` when one of them is of nobody whom the page lists: a server that gives such a
  * key wants to read along, and nothing is sealed for it to carry.
  */
@@ -20,7 +20,7 @@ export async function readManifests(
   files: readonly Bytes[],
   listed: readonly Organisation[],
   today: Day,
-): Promise<Read> {
+): Promise<keys.Manifest[]> {
   let clock = false;
   let foreign = false;
   const manifests = await newest(
@@ -37,5 +37,5 @@ export async function readManifests(
   );
   if (foreign) throw new TipboxError("foreign-key");
   if (manifests.length === 0) throw new TipboxError(clock ? "clock" : "no-keys");
-  return { manifests, foreign };
+  return manifests;
 }

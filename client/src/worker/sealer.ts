@@ -1,4 +1,4 @@
-// The worker that seals and sends. What opens mailboxes is in another one, to keep the download small.
+// The half of the worker that seals and sends.
 
 import { demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
@@ -7,8 +7,7 @@ import { random } from "../formats/base/primitives.js";
 import type { Order, ToWorker } from "../messages.js";
 import type { Payer } from "../net/payer.js";
 import { pricesOf } from "../net/prices.js";
-import { fail, manifests, now, scope, serve, tell } from "./host.js";
-import { readManifests } from "./recipients.js";
+import { fail, manifests, now, scope, tell } from "./host.js";
 import { type Purse, send } from "./send.js";
 
 const TOKEN_SIZE = 32;
@@ -16,6 +15,8 @@ let stop = new AbortController();
 /** Called when the source agrees to what the server asks. */
 let agreed: () => void = () => undefined;
 let purse = emptyPurse();
+/** Whether prices were noted: once, however often the form is shown. */
+let isPrepared = false;
 
 const loaded = globalThis as { Payer?: typeof Payer; importScripts?: (address: string) => void };
 
@@ -44,6 +45,8 @@ function emptyPurse(): Purse {
 
 /** Notes what a place costs, and begins to work for that of a text, while the source still writes. */
 async function prepare(): Promise<void> {
+  if (isPrepared) return;
+  isPrepared = true;
   const prices = pricesOf(now.toll);
   purse.prices = prices;
   if (!prices?.letter) return;
@@ -66,12 +69,11 @@ async function run(order: Order): Promise<void> {
   tell({ kind: "stored" });
 }
 
-function hear(message: ToWorker): void {
-  if (message.kind === "send") run(message.order).catch(fail);
+/** Does what the page asks of a message. */
+export function hearSealing(message: ToWorker): void {
+  if (message.kind === "write")
+    prepare().catch(() => undefined); // the server asks for it
+  else if (message.kind === "send") run(message.order).catch(fail);
   else if (message.kind === "agree") agreed();
   else if (message.kind === "stop") stop.abort(new TipboxError("stopped"));
 }
-
-serve(readManifests, hear, () => {
-  prepare().catch(() => undefined); // the server asks for it
-});

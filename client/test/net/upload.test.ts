@@ -124,7 +124,7 @@ async function deliver(
     language: "ru",
     accessCode: null,
   };
-  const { manifests } = await readManifests(
+  const manifests = await readManifests(
     organisations.map(({ file }) => file),
     listing(...organisations),
     today(),

@@ -20,19 +20,12 @@ function scriptsOf(names: readonly string[]): string {
   return names.map((name) => readFileSync(new URL(`page/${name}.ts`, SOURCES), "utf8")).join("\n");
 }
 
-const COMMON = ["page", "screen", "form", "delivery", "code_field", "texts"];
-const PAGES = { "send.html": COMMON, "inbox.html": [...COMMON, "inbox", "download"] };
-/** What only the page of the first message has: a new access code is shown there, and typed back. */
-const FIRST = {
-  words: ["againLabel", "againRight", "againWords"],
-  pieces: ["access-code", "again", "again-result", "digits", "show-words", "spelling", "words"],
-  screens: ["view-access-code"],
-};
-/** What only a page that writes back has. */
-const BACK = { words: ["typedRefused", "foreignKey", "nobodyNow"], pieces: ["answers"] };
+const MODULES = [
+  ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "download", "collected", "start"],
+];
 /** Screens for all other codes: when the message may have arrived, when it did not, and when only its words did. */
 const OTHERS = ["other", "unsent", "partly"];
-const scripts = scriptsOf(PAGES["inbox.html"]);
+const script = scriptsOf(MODULES);
 
 function found(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map(([, one]) => one ?? "").sort();
@@ -47,7 +40,7 @@ describe("templates", () => {
     expect(text).not.toMatch(
       /<(?:input|textarea|select|form|img|iframe|object|embed|style)\b|\son[a-z]+=|\sstyle=|javascript:|https?:/i,
     );
-    expect(text).not.toMatch(/<script(?![^>]*\ssrc="\{\{ static\()/);
+    expect(text).not.toMatch(/<script(?! src="\{\{ static\()/);
   });
 
   it.each(all.filter(([name]) => !(name.startsWith("_") || ["base.html", "leave.html"].includes(name))))(
@@ -63,41 +56,33 @@ describe("templates", () => {
     expect(base).toMatch(/<body>\s*<a class="leave" id="leave" href=/);
   });
 
-  describe.each(Object.entries(PAGES))("%s", (name, modules) => {
-    const page = whole(name);
-    const script = scriptsOf(modules);
-    const isFirst = name === "send.html";
-    const without = (names: readonly string[], others: readonly string[]): string[] =>
-      unique(names).filter((one) => !others.includes(one));
+  const page = whole("start.html");
 
-    it("has all the words that the script asks for, and no more", () => {
-      const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) =>
-        one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-      );
-      const direct = found(script, /texts\.get\("([a-zA-Z]+)"/g);
-      const indirect = [
-        ...found(script, /problem = "([a-zA-Z]+)"/g),
-        ...found(script, /"((?:connection|again)[A-Z][a-zA-Z]+)"/g),
-      ];
+  it("have all the words that the script asks for, and no more", () => {
+    const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) =>
+      one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    );
+    const direct = found(script, /texts\.get\("([a-zA-Z]+)"/g);
+    const indirect = [
+      ...found(script, /problem = "([a-zA-Z]+)"/g),
+      ...found(script, /"((?:connection|again)[A-Z][a-zA-Z]+)"/g),
+      ...found(script, /words\["([a-zA-Z]+)"\]/g),
+    ];
 
-      expect(without([...direct, ...indirect], isFirst ? BACK.words : FIRST.words)).toEqual(words.sort());
-    });
-
-    it("has all the screens and pieces that the script asks for", () => {
-      const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
-      const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g)];
-      const screens = found(page, /<template id="([a-z-]+)"/g);
-      const elsewhere = ["view-open", "view-opening", "view-mailbox", "view-reply", "view-deleted", "view-unread"];
-
-      expect(without(found(script, /view\("([a-z-]+)"\)/g), isFirst ? elsewhere : FIRST.screens)).toEqual(screens);
-      expect(without(asked, isFirst ? BACK.pieces : FIRST.pieces)).toEqual(
-        without(pieces, isFirst ? BACK.pieces : FIRST.pieces),
-      );
-    });
+    expect(unique([...direct, ...indirect])).toEqual(words.sort());
   });
 
-  it.each(Object.keys(PAGES))("%s names only errors that exist, and has words for the others", (name) => {
-    const named = found(whole(name), /data-code="([a-z -]+)"/g).flatMap((codes) => codes.split(" "));
+  it("have all the screens and pieces that the script asks for", () => {
+    const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
+    const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g)];
+    const screens = found(page, /<template id="([a-z-]+)"/g);
+
+    expect(unique(found(script, /"(view-[a-z-]+)"/g))).toEqual(screens);
+    expect(unique(asked)).toEqual(pieces);
+  });
+
+  it("name only errors that exist, and have words for the others", () => {
+    const named = found(page, /data-code="([a-z -]+)"/g).flatMap((codes) => codes.split(" "));
     const known: string[] = [...FORMAT_CODES, ...PROTOCOL_CODES, ...CLIENT_CODES];
 
     expect(named.filter((code) => !(OTHERS.includes(code) || known.includes(code)))).toEqual([]);
@@ -125,6 +110,6 @@ describe("sources", () => {
   });
 
   it("give fields no name and no form", () => {
-    expect(scripts).not.toMatch(/\.name = |setAttribute\("name"|createElement\("form"\)|element\("form"/);
+    expect(script).not.toMatch(/\.name = |setAttribute\("name"|createElement\("form"\)|element\("form"/);
   });
 });

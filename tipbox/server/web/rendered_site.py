@@ -38,12 +38,8 @@ _WELL_KNOWN: Final = "/.well-known/tipbox"
 SITE_PATH: Final = f"{_WELL_KNOWN}/site.json"
 FILES_PATH: Final = f"{_WELL_KNOWN}/files.json"
 _ERROR_FILE: Final = "error.html"
-_PAGES: Final[Mapping[str, tuple[str, str]]] = {
-    "": ("start", N_("Start")),
-    "send": ("send", N_("Send a message")),
-    "inbox": ("inbox", N_("Messages")),
-}
-"""Below a language's folder: template and title."""
+_PLACES: Final = ("", "send", "inbox")
+"""Below a language's folder: one document at each, which opens at the screen that the address names."""
 _OWN_NAMES: Final[Mapping[str, str]] = {
     "kk": "Қазақша", "ru": "Русский", "en": "English", "fr": "Français", "es": "Español", "ar": "العربية",
 }  # fmt: skip
@@ -104,8 +100,8 @@ class Renderer:
         default = self.offered(listed.language)
         files = {**self._assets, SITE_PATH: Body.of(listed.encode(), TYPES[".json"])}
         for language in self.languages:
-            for place in _PAGES:
-                files[f"/{language}/{place}"] = _page(self._page(listed.entries, language, place))
+            page = _page(self._page(listed.entries, language))
+            files |= {f"/{language}/{place}": page for place in _PLACES}
         files["/blank"] = _page(self._render("leave", default, ""))
         files[FILES_PATH] = Body.of(self._list(files, default), TYPES[".json"])
         return Site(files, self.error, default)
@@ -127,14 +123,13 @@ class Renderer:
         }
         return canonical.encode(value, file_form=True)
 
-    def _page(self, entries: Sequence[SiteEntry], language: str, place: str) -> str:
-        template, title = _PAGES[place]
+    def _page(self, entries: Sequence[SiteEntry], language: str) -> str:
         organisations = sorted((_named(entry, language) for entry in entries), key=_by_name)
         return self._render(
-            template,
+            "start",
             language,
-            self._say(language, title),
-            switch=self._switch(language, place) if len(self.languages) > 1 else [],
+            self._say(language, N_("Messages")),
+            switch=self._switch(language) if len(self.languages) > 1 else [],
             organisations=organisations,
             listed=[
                 {name: organisation[name] for name in ("country", "id", "identity", "name")}
@@ -165,10 +160,10 @@ class Renderer:
         ]
         return self._render("error", SOURCE_LANGUAGE, self._say(SOURCE_LANGUAGE, N_("This did not work")), said=said)
 
-    def _switch(self, language: str, place: str) -> list[dict[str, str]]:
-        """The same page in each language, under the name that its readers call it by."""
+    def _switch(self, language: str) -> list[dict[str, str]]:
+        """The page in each language, under the name that its readers call it by."""
         return [
-            {"lang": one, "name": _own_name(one), "path": "" if one == language else f"/{one}/{place}"}
+            {"lang": one, "name": _own_name(one), "path": "" if one == language else f"/{one}/"}
             for one in sorted(self.languages, key=_rank)
         ]
 
@@ -198,8 +193,6 @@ def _frame(language: str, title: str) -> dict[str, object]:
         "dir": _direction(language),
         "title": title,
         "home_path": f"/{language}/",
-        "send_path": f"/{language}/send",
-        "inbox_path": f"/{language}/inbox",
         "leave_path": "/leave",
         "static": lambda name: f"/static/{name}",
     }

@@ -1,5 +1,5 @@
-// HPKE of docs/format.md, section 1: what seals to an organisation's key. Apart from the other primitives, because the
-// page that reads answers needs no public key, and loads none of this.
+// HPKE of docs/format.md, section 1: what seals to an organisation's key. Apart from the other primitives, because it
+// alone needs code from outside.
 
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { XWing } from "@hpke/hybridkem-x-wing";

@@ -1,0 +1,40 @@
+// What a page asks for itself, without a worker: what changes from day to day, which everybody is told alike. No key of
+// a source and nothing that it does is in it.
+
+import { TipboxError } from "../errors.js";
+
+/** Milliseconds after which an answer that does not end is asked for again. */
+const PATIENCE = 300_000;
+
+/** By id in hex of each that can be written to: a day, or null before the first. Nothing is known of the values yet. */
+export type Collected = Readonly<Record<string, unknown>>;
+
+/** The text of `/api/now`, asked for once. Throws `network`, `slow-down`, `unavailable`. */
+export async function askTold(address: string): Promise<string> {
+  let answer: Response;
+  let text: string;
+  try {
+    answer = await fetch(address, {
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    text = await answer.text();
+  } catch {
+    throw new TipboxError("network");
+  }
+  if (answer.ok) return text;
+  if (answer.status === 429) throw new TipboxError("slow-down");
+  throw new TipboxError(answer.status === 503 ? "unavailable" : "network");
+}
+
+/** What of it is shown on the page, or `null` when it is not there. */
+export function collectedOf(text: string): Collected | null {
+  try {
+    const told = JSON.parse(text) as { readonly collected?: unknown } | null;
+    return typeof told?.collected === "object" ? (told.collected as Collected | null) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,16 @@
+// What the first script hands to the page's own: they come apart, and either may be the later one.
+
+/** What was begun before the page's script was there. */
+export interface Begun {
+  /** Whether that script has run. */
+  isPageThere: boolean;
+  /** The worker, until it is taken; `null` when it could not be fetched. */
+  worker: Worker | null;
+}
+
+const place = globalThis as { begun?: Begun };
+
+export function begun(): Begun {
+  place.begun ??= { isPageThere: false, worker: null };
+  return place.begun;
+}

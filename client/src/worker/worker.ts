@@ -1,0 +1,10 @@
+// The worker of a page: it seals and sends, opens and reads.
+
+import { serve } from "./host.js";
+import { hearReading } from "./reader.js";
+import { hearSealing } from "./sealer.js";
+
+serve((message) => {
+  hearSealing(message);
+  hearReading(message);
+});

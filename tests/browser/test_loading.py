@@ -1,0 +1,156 @@
+"""Loading over a line that breaks: a broken line is called one, and nothing that was loaded or written is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from browser import lying
+from browser.drivers import Level
+from browser.pages import CODE, DOOR, FAILED, LOADING, MESSAGE, READY, SEND, Source
+from browser.test_lying_server import identifiers
+from support.world import World
+from tipbox.formats.access_code import AccessCode
+
+WORDS = "Пишу, пока грузится"
+BROKEN = "The line broke while this page was loading"
+LATE = ("/static/worker.js", "/api/now")
+"""What may come after the field."""
+TRIES = 6
+ONE_BROWSER = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
+
+
+def blames_nobody(source: Source) -> None:
+    assert "cannot seal" not in source.browser.text("body")
+    assert source.browser.count(FAILED) == 0
+
+
+@pytest.mark.parametrize("target", LATE)
+def test_the_field_is_there_before_what_seals_and_only_the_button_waits(source: Source, target: str) -> None:
+    browser, wire = source.browser, source.wire
+    wire.blocked = lambda path: path == target
+    source.go("/en/send")
+    browser.wait(MESSAGE)
+    source.write(WORDS)
+    browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
+    assert "tries again by itself" in browser.text(LOADING)
+    assert "Preparing" in browser.text(SEND)
+    assert browser.count(READY) == 0
+    browser.run(f"document.querySelector('{SEND}').click();")
+    blames_nobody(source)
+    assert wire.seen("PUT") == wire.seen("POST") == []
+    wire.blocked = lambda _path: False
+    browser.wait(READY, 60)
+    assert BROKEN not in browser.text(LOADING)
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS
+    source.send()
+    source.wait_stored()
+    assert len([one for one in wire.seen() if one.target == "/static/page.js"]) == 1
+
+
+@ONE_BROWSER
+@pytest.mark.parametrize("target", LATE)
+def test_after_some_tries_the_source_is_asked(source: Source, target: str) -> None:
+    browser, wire = source.browser, source.wire
+    wire.blocked = lambda path: path == target
+    source.go("/en/send")
+    browser.wait(f"{LOADING} button", 120)
+    # A browser itself repeats a request whose connection had carried another one before.
+    assert TRIES <= len(wire.seen(f"GET {target}")) <= 2 * TRIES
+    assert BROKEN in browser.text(LOADING)
+    assert "by itself" not in browser.text(LOADING)
+    blames_nobody(source)
+    wire.blocked = lambda _path: False
+    browser.click(f"{LOADING} button")
+    browser.wait(READY, 60)
+    assert browser.text(LOADING).strip() == ""
+
+
+@pytest.mark.parametrize("target", LATE)
+def test_half_of_what_comes_late_is_as_good_as_none(source: Source, target: str) -> None:
+    browser, wire = source.browser, source.wire
+    source.open_form()
+    [whole] = wire.seen(f"GET {target}")
+    body = whole.answer_body
+    half = lying.answer(body[: len(body) // 2], kind=whole.answer_headers["content-type"].encode())
+    head, _, _ = half.partition(b"\r\n\r\n")
+    browser.fresh()
+    if target == "/api/now":  # it ends before it should: so much of an answer is none
+        half = (
+            head.replace(b"Content-Length: %d" % (len(body) // 2), b"Content-Length: %d" % len(body))
+            + half[len(head) :]
+        )
+        wire.cut_after[target] = half
+    else:
+        wire.answers[target] = half
+    source.go("/en/send")
+    browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line", 60)
+    blames_nobody(source)
+    wire.answers.clear()
+    wire.cut_after.clear()
+    browser.wait(READY, 60)
+
+
+def test_a_page_whose_script_the_line_broke_fetches_it_again(source: Source) -> None:
+    browser, wire = source.browser, source.wire
+    wire.blocked = lambda path: path == "/static/page.js"
+    source.go("/en/")
+    browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
+    browser.click(DOOR.format("write"))  # it leads nowhere else, and is heard when the script comes
+    wire.blocked = lambda _path: False
+    browser.wait(READY, 60)
+    assert browser.text(LOADING).strip() == ""
+    assert len(wire.seen("GET /en/")) == len(wire.seen("GET /static/worker.js")) == 1
+
+
+def test_while_no_script_has_come_a_link_of_the_start_says_what_to_do(source: Source) -> None:
+    browser, wire = source.browser, source.wire
+    wire.blocked = lambda path: path.endswith(".js")
+    source.go("/en/")
+    shown = "return document.querySelector('.late').getClientRects().length;"
+    assert browser.run(shown) == 0
+    for door in ("write", "read"):
+        browser.click(DOOR.format(door))
+        assert browser.run(shown) == 1
+    assert "still loading" in browser.text("#app")
+    assert len(wire.seen("GET /en/")) == 1
+
+
+def test_without_the_first_script_the_page_starts_the_worker_itself(source: Source) -> None:
+    source.wire.blocked = lambda path: path == "/static/start.js"
+    source.go("/en/send")
+    source.browser.wait(READY, 60)
+    assert BROKEN not in source.browser.text(LOADING)
+
+
+def test_a_code_that_is_typed_before_the_worker_comes_is_judged_and_opened(source: Source, pages_world: World) -> None:
+    browser, wire = source.browser, source.wire
+    access_code = AccessCode.generate()
+    ids = identifiers(pages_world)
+    reply = lying.Mailboxes(access_code.secrets(), list(ids.values())).reply(ids["kibhr"], "Спасибо")
+    wire.answers["/api/mailbox"] = lying.mailbox([reply])
+    wire.blocked = lambda path: path in LATE
+    source.type_code(access_code.digits())
+    browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
+    browser.click("#app [data-part=open]")
+    blames_nobody(source)
+    wire.blocked = lambda _path: False
+    browser.until(source.answers, "the answer", 60)
+    assert [one.text for one in source.answers()] == ["Спасибо"]
+
+
+def test_doors_change_the_screen_and_keep_what_was_written(source: Source) -> None:
+    browser = source.browser
+    entries = "return history.length;"
+    source.go("/en/")
+    before = browser.run(entries)
+    browser.click(DOOR.format("write"))
+    browser.wait(READY)
+    source.write(WORDS)
+    browser.click(DOOR.format("start"))
+    browser.click(DOOR.format("read"))
+    browser.wait(CODE)
+    browser.click(DOOR.format("start"))
+    browser.click(DOOR.format("write"))
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS
+    assert browser.run(entries) == before, "Back leaves the site"
+    assert browser.address().endswith("/en/")
