@@ -25,7 +25,7 @@ from bench.measure import Cost, measure
 from faults.sending import ROOMY
 from stores.hosts import joining
 from stores.relay import to_postgresql
-from support.sealed import Organisation, keys_folder, three
+from support.sealed import Organisation, keys_folder
 from support.server import Server, running, start
 from support.services import new_database, scratch
 from support.world import TIPBOX
@@ -46,11 +46,6 @@ MANY: Final = 1_000_000
 EXPORTED: Final = 100_000
 MOST_SECONDS: Final = 2.0
 _SECTION: Final = "TIPBOX_"
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="database")

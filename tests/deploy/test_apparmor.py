@@ -24,7 +24,7 @@ import pytest
 from deploy.apparmor_profile import profiles
 from support.client import Client
 from support.loopback import until
-from support.sealed import Organisation, envelope, keys_folder, three
+from support.sealed import Organisation, envelope, keys_folder
 from support.server import Server, running
 from support.socks_proxy import running_socks
 from support.world import ROOT
@@ -134,11 +134,6 @@ def _uses(trace: Path, places: Places) -> Iterator[Use]:
 
 def _absolute(folder: str, name: str) -> str:
     return name if name.startswith("/") or not folder else f"{folder}/{name}"
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 from faults import flood
 from faults.flood import KINDS
 from support.client import Client, bearer
-from support.sealed import Organisation, Sent, envelope, keys_folder, three
+from support.sealed import Organisation, Sent, envelope, keys_folder
 from support.server import Server, running, start
 from support.world import environment
 from tipbox.server.process.circuits import MOST_IN_FLIGHT
@@ -27,11 +27,6 @@ PATIENCE = 30
 ALIVE = 10
 """Seconds within which a worker must show that it lives; the master waits for 120."""
 RUN = 8
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="server", scope="module")

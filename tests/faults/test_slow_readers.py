@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.loopback import until
-from support.sealed import Organisation, envelope, keys_folder, three
+from support.sealed import Organisation, envelope, keys_folder
 from support.server import Server, running, start
 from tipbox.resources import static_dir
 from tipbox.server.web.courier_api import LEAST_RANGE, MOST_READERS
@@ -23,11 +23,6 @@ BYTES_EACH = 48_000
 """Memory that a connection whose answer is not read may cost, and that of a page before and after."""
 BYTES_OF_A_COURIER = 600_000
 """The same, of a courier who asked for a volume (docs/operator-guide.md)."""
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="server")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from flask.testing import FlaskClient
 
-from support.sealed import PART, Organisation, envelope, keys_folder, three
+from support.sealed import PART, Organisation, envelope, keys_folder
 from support.server import Here
 from tipbox.formats.base.primitives import sha256
 from tipbox.server.config import load
@@ -47,11 +47,6 @@ class Alone(InPlaceThreads):
             self.held.remove(key)
 
         return held()
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="here")

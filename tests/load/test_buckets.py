@@ -169,11 +169,6 @@ def test_all_workers_take_from_the_same_buckets(tmp_path: Path) -> None:
 # --- over HTTP --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
 class Line:
     """A server in place, with a clock of its own."""
 

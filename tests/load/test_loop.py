@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from support.client import bearer
-from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from support.sealed import PART, Organisation, Sent, envelope, keys_folder
 from tipbox.formats.envelopes.seals import EnvelopeHash
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
@@ -38,11 +38,6 @@ class Marked(InPlaceThreads):
 @pytest.fixture(name="threads")
 def _threads() -> Marked:
     return Marked()
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="call")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
-from support.sealed import Organisation, Sent, envelope, three
+from support.sealed import Organisation, Sent, envelope
 from tipbox.formats.base.padding import sealed_body_size
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.header import Header
@@ -35,11 +35,6 @@ pytestmark = pytest.mark.reads_date
 GB = 10**9
 DAY = date(2026, 11, 23)
 ROOMY = Disk(total=1000 * GB, free=900 * GB, holds_bodies=True)
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="store")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from load.test_toll import BURST, HOUR, ROOM, Clock, Line
-from support.sealed import Organisation, envelope, three
+from support.sealed import Organisation, envelope
 from tipbox.formats import toll
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.toll import Solver
@@ -186,11 +186,6 @@ def test_a_proof_is_for_one_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert here.paid(written, TOKEN, 1) == 1
     assert there.paid(written, TOKEN, 1) == 0
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="line")

@@ -95,11 +95,6 @@ class Line:
         return Solver(seed, token).solve(hour, effort).encode()
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
 @pytest.fixture(name="line")
 def _line(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Line]:
     line = Line(tmp_path, organisations)

@@ -7,16 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from support.client import Client, bearer
-from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
+from support.sealed import PART, Organisation, Sent, envelope, keys_folder
 from support.server import Server, running
 
 LETTERS = 300_000
 BODIES = 40 * PART
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="server", scope="module")

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from support.client import Client, bearer
 from support.loopback import until
-from support.sealed import Organisation, Sent, envelope, inward, keys_folder, three
+from support.sealed import Organisation, Sent, envelope, inward, keys_folder
 from support.server import Here, Server, start
 from tipbox.errors import Expired, InputRefused, NotFound, TipboxError
 from tipbox.formats.base import days
@@ -43,11 +43,6 @@ from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.status import coarse, server_status
 
 pytestmark = pytest.mark.reads_date
-
-
-@pytest.fixture(name="organisations")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="live")
@@ -533,8 +528,8 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     findings = check_server(server.home, more=[headers])
 
     assert [finding.check for finding in findings] == [
-        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "site", "twice", "room"),
-        "headers",
+        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "site", "hosts", "rates"),
+        *("twice", "room", "headers"),
     ]
     assert [finding for finding in findings if not (finding.ok and finding.message and not finding.remedy)] == []
 

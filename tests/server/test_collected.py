@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from support.sealed import Organisation, Sent, envelope, inward, three
+from support.sealed import Organisation, Sent, envelope, inward
 from support.server import Here
 from tipbox.formats.base import days
 from tipbox.formats.bundles.acknowledgement import acknowledge
@@ -30,11 +30,6 @@ pytestmark = pytest.mark.reads_date
 
 def ago(count: int) -> date:
     return days.today() - timedelta(days=count)
-
-
-@pytest.fixture(name="organisations")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 class Carrier:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, event, insert, select, update
 
-from support.sealed import Organisation, envelope, inward, keys_folder, three
+from support.sealed import Organisation, Sent, envelope, inward
 from support.server import Here
 from tipbox.errors import DamagedItem
 from tipbox.formats.base import days
@@ -18,42 +19,42 @@ from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.bundles.acknowledgement import acknowledge
 from tipbox.formats.bundles.bundle_read import Bundle
 from tipbox.formats.bundles.bundle_write import item_of
-from tipbox.server.bundles import export
+from tipbox.server.bundles import export, kept_exports
 from tipbox.server.bundles.export import PreparedVolume, prepare_volumes, write_volumes
-from tipbox.server.bundles.importing import import_bundles
+from tipbox.server.bundles.importing import ImportResult, import_bundles
+from tipbox.server.config import load
+from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import sweep
 from tipbox.server.storage.blobs import LocalBlobs
-from tipbox.server.storage.models import Envelope, FinishedToken
+from tipbox.server.storage.executors import InPlaceThreads
+from tipbox.server.storage.models import Envelope, FinishedToken, Slot
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.upkeep import estimate
 from tipbox.server.upkeep.estimate import about
-from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.prune import prune_open_server, prune_server
+from tipbox.server.web.courier_api import create_courier_app
 
 pytestmark = pytest.mark.reads_date
 ORPHAN = "f" * 32
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
-@pytest.fixture(name="keys")
-def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
-    return keys_folder(tmp_path / "keys", organisations)
-
-
-@pytest.fixture(name="server")
-def _server(keys: Path, tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys)
-    yield server
-    server.close()
-
-
 def tokens(connection: Connection, count: int) -> None:
     rows = [{"token": random_bytes(32), "day": days.today(), "seen_day": number % 2} for number in range(count)]
     connection.execute(insert(FinishedToken), rows)
+
+
+@contextmanager
+def counted(server: OpenServer) -> Iterator[list[str]]:
+    """The statements that are made meanwhile."""
+    statements: list[str] = []
+
+    def note(*given: Any) -> None:
+        statements.append(given[2])
+
+    event.listen(server.store.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(server.store.engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("rows", [0, 999, 4_000, 40_000])
@@ -119,6 +120,84 @@ def test_what_one_export_does_not_hold_comes_with_the_next(
     assert [len(found) for found in exports] == [most, 2]
     assert exports[0] | exports[1] == {sent.id for sent in (*texts, files)}
     assert exports[0] <= {sent.id for sent in texts}
+
+
+def test_to_list_an_export_again_costs_the_same_however_much_it_holds(
+    server: Here, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its Envelopes nor all that is kept of its volumes is read; who takes one out of it says so."""
+    one, today = organisations[0].name, days.today()
+    monkeypatch.setattr(export, "_FIRST_ITEMS", 1)
+    costs: list[tuple[int, int]] = []
+    loaded: list[str] = []
+    load = PreparedVolume.load
+
+    def loads(name: str, data: bytes) -> PreparedVolume:
+        loaded.append(name)
+        return load(name, data)
+
+    monkeypatch.setattr(PreparedVolume, "load", loads)
+    with open_server(server.home) as there:
+        for more in (1, 4):
+            server.upload(*(envelope(organisations) for _ in range(more)))
+            kept_exports.forget(there, one)
+            listed = kept_exports.present_export(there, one, today)
+            loaded.clear()
+            with counted(there) as statements:
+                assert kept_exports.present_export(there, one, today) == listed
+            costs.append((len(statements), len(loaded)))
+    assert len(listed) == 5
+    assert costs[0] == costs[1]
+    assert costs[0][1] == 1
+
+
+def test_an_export_of_which_something_has_gone_is_listed_no_more(
+    server: Here, organisations: list[Organisation]
+) -> None:
+    """What expired is not in the next one; what was lost in another way is noticed when it is fetched."""
+    one, today = organisations[0].name, days.today()
+    sent = [envelope(organisations) for _ in range(3)]
+    server.upload(*sent)
+    couriers = create_courier_app(Home(server.home), load(server.home), threads=InPlaceThreads()).test_client()
+
+    def listed() -> list[str]:
+        answer = couriers.get(f"/courier/bundles/{one}").json
+        assert answer is not None
+        return [volume["name"] for volume in answer["volumes"]]
+
+    first = listed()
+    assert listed() == first
+    with open_server(server.home) as there:
+        there.store.write(lambda connection: connection.execute(delete(Slot).where(Slot.envelope == sent[0].id)))
+        there.store.write(lambda connection: connection.execute(delete(Envelope).where(Envelope.id == sent[0].id)))
+    assert listed() == first
+    assert couriers.get(f"/courier/bundles/{one}/{first[0]}").status_code == 404
+    second = listed()
+    assert second != first
+    assert couriers.get(f"/courier/bundles/{one}/{first[0]}").status_code == 404
+    assert listed() == second, "to ask for an old one withdraws no other"
+    with open_server(server.home) as there:
+        there.store.write(
+            lambda connection: connection.execute(
+                update(Envelope).where(Envelope.id == sent[1].id).values(seen_day=-1_000)
+            )
+        )
+        assert prune_open_server(there, confirm_clock=False, today=today).envelopes == 1
+    third = listed()
+    assert third != second
+    assert couriers.get(f"/courier/bundles/{one}/{third[0]}").status_code == 200
+    back = inward_of(server, organisations[0], sent[2])
+    assert back.is_complete
+    assert listed() != third
+
+
+def inward_of(server: Here, organisation: Organisation, sent: Sent) -> ImportResult:
+    """Its desk acknowledges one, and the operator imports that by hand."""
+    out = server.home.parent / "out"
+    bundle = organisation.read(write_volumes(server.home, organisation.name, out)[0])
+    items = [item_of("ack", acknowledge([sent.id], organisation.desk))]
+    (taken,) = import_bundles(server.home, [inward(out / "in", organisation, bundle, items, head=bytes(32))])
+    return taken
 
 
 def test_volumes_that_an_earlier_version_kept_are_read(server: Here, organisations: list[Organisation]) -> None:

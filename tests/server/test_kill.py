@@ -13,21 +13,15 @@ from sqlalchemy import func, select
 
 from support.client import Client
 from support.loopback import until
-from support.sealed import Organisation, Sent, envelope, keys_folder, three
-from support.server import Server, alive, start
+from support.sealed import Organisation, Sent, envelope, keys_folder
+from support.server import Server, alive, named_blobs, start
 from tipbox.server.storage.models import Draft, Envelope
-from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.upkeep.prune import prune_server
 
 STORED = {"state": "stored"}
 EACH = range(1, 40)
 SOME = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
 """Of calls that come in dozens: each one near the begin, then further apart."""
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="server", scope="module")

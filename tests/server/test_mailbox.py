@@ -31,11 +31,6 @@ from tipbox.server.upkeep.settle import settle_server
 from tipbox.server.upkeep.status import server_status
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
 @pytest.fixture(name="server")
 def _server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Server]:
     server = start(tmp_path / "home", keys_folder(tmp_path / "keys", organisations), courier=True)

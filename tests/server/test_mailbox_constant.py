@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
-from support.sealed import Box, Organisation, Sent, inward, keys_folder, three
+from support.sealed import Box, Organisation, Sent, inward, keys_folder
 from support.server import Here
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_PIECE, MAX_REPLIES
@@ -37,11 +37,6 @@ from tipbox.server.storage.reply_rows import MOST_OF_ONE
 
 KINDS = ("unknown", "read", "one", "full", "all full")
 SIZES = {"": MAILBOX_LIST, "/piece": MAILBOX_PIECE, "/delete": 32}
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 POSTGRESQL = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")

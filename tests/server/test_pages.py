@@ -15,7 +15,7 @@ import pytest
 
 from support.client import Answer, Client, bearer
 from support.loopback import until
-from support.sealed import Organisation, envelope, keys_folder, three
+from support.sealed import Organisation, envelope, keys_folder
 from support.server import Server, running, start
 from tipbox.formats.base import days, fields
 from tipbox.formats.wordlists import PINS
@@ -40,11 +40,6 @@ PATHS = [
     "/nothing",
     "/api/x",
 ]
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="server", scope="module")

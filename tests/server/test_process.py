@@ -17,7 +17,7 @@ import pytest
 
 from support.client import Client, bearer
 from support.loopback import takes_calls, until
-from support.sealed import PART, Organisation, envelope, keys_folder, three
+from support.sealed import PART, Organisation, envelope
 from support.server import Server, running, start
 from tipbox.errors import IdentityChanged, InputRefused, Malformed, NotFound, TipboxError, Usage
 from tipbox.formats.base import days
@@ -29,16 +29,6 @@ from tipbox.server.process.run import prepare_server, run_server
 pytestmark = pytest.mark.reads_date
 
 CANARY = "canary-7f3a9"
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
-@pytest.fixture(name="keys")
-def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
-    return keys_folder(tmp_path / "keys", organisations)
 
 
 # --- starting ---------------------------------------------------------------------------------------------------------

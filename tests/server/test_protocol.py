@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from support.client import Answer, Client, bearer
 from support.loopback import until
-from support.sealed import PART, Box, Organisation, Sent, envelope, keys_folder, three
+from support.sealed import PART, Box, Organisation, Sent, envelope, keys_folder
 from support.server import Server, start
 from tipbox.formats.base.padding import padme
 from tipbox.formats.base.primitives import random_bytes, sha256
@@ -25,11 +25,6 @@ from tipbox.server.uploads.drafts import LISTED_PARTS
 from tipbox.server.web.upload_api import MAX_PARTS
 
 STORED = {"state": "stored"}
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="server", scope="module", params=["tcp", "unix"])

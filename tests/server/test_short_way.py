@@ -52,11 +52,6 @@ class Server:
         return answer.status_code, list(answer.headers), answer.data
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
 @pytest.fixture(name="server")
 def _server(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Server]:
     server = Server(tmp_path, organisations)

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import TestResponse
 
 from server.site_rules import Answered, faults, foreign
-from support.sealed import Organisation, keys_folder, three
+from support.sealed import Organisation, keys_folder
 from tipbox.errors import IdentityChanged, InputRefused, Usage
 from tipbox.formats.base import canonical, days
 from tipbox.formats.base.limits import MIB
@@ -95,11 +95,6 @@ class Served:
 def serve(home: Path, keys: Path, organisations: list[Organisation]) -> Served:
     config = prepare_server(home, keys)
     return Served(Home(home), organisations, create_app(Home(home), config))
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="signed", scope="module")

@@ -8,18 +8,7 @@ from pathlib import Path
 import pytest
 
 from stores.hosts import Host, joining
-from support.sealed import Organisation, keys_folder, three
 from support.services import S3_SECRET, new_database, new_prefix, s3_config
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
-@pytest.fixture(name="keys")
-def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
-    return keys_folder(tmp_path / "keys", organisations)
 
 
 @pytest.fixture(name="database")

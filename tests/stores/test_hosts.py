@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import delete, event, func, select
 from sqlalchemy.pool import Pool
 
 from stores.hosts import Host, joining, share_bodies
@@ -45,9 +45,12 @@ from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import clock
 from tipbox.server.storage import organisations as kept_organisations
 from tipbox.server.storage.models import DecoyOpening, Ledger
+from tipbox.server.storage.models import Host as HostRow
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt
+from tipbox.server.upkeep import hosts as upkeep_hosts
 from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.prune import prune_server
 from tipbox.server.upkeep.settle import settle_server
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.worker_keys import CIRCUIT
@@ -372,3 +375,47 @@ def test_a_backup_has_the_day_that_all_hosts_share(
 
     made = backup_into(hosts[0].home, tmp_path / "kept", PublicKey(xwing_public(new_seed())), keep=2)
     assert made.path.name == f"tipbox-{shared}.bak"
+
+
+def test_hosts_that_serve_different_sites_are_found(
+    hosts: tuple[Host, Host], keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources of one would see other pages than those of the other."""
+
+    def found() -> str:
+        bad = [finding for finding in check_server(hosts[1].home) if not finding.ok and finding.check == "hosts"]
+        return "".join(f"{finding.message}: {finding.remedy}" for finding in bad)
+
+    def begin(number: int) -> None:
+        monkeypatch.setattr(socket, "gethostname", lambda: f"host{number}")
+        prepare_server(hosts[number].home, keys)
+
+    hosts[0].store.write(lambda connection: connection.execute(delete(HostRow)))  # by this machine's own name
+    begin(0)
+    begin(1)
+    assert found() == ""
+    webcat = Home(hosts[1].home).webcat
+    webcat.mkdir()
+    (webcat / "enrollment.json").write_bytes(b"{}")
+    begin(1)
+    assert "serve 2 different site lists: copy site.json and webcat of one of them to all" in found()
+    shutil.copytree(webcat, Home(hosts[0].home).webcat)
+    begin(0)
+    assert found() == ""
+    with monkeypatch.context() as changed:
+        changed.setattr(upkeep_hosts, "_material", lambda: "0123456789abcdef")
+        begin(0)
+    assert "hosts of one release make their pages of different files: one of them was changed" in found()
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(upkeep_hosts, "_material", lambda: "0123456789abcdef")
+        upgraded.setattr(upkeep_hosts, "__version__", "later")
+        begin(0)
+    assert found() == "", "while they are upgraded one by one"
+    monkeypatch.setenv("TIPBOX_SERVER_LANGUAGE", "ru")
+    begin(0)
+    assert found() != ""
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "host1")
+    for day in range(1, upkeep_hosts.FORGOTTEN_DAYS + 2):
+        prune_server(hosts[1].home, confirm_clock=True, today=days.today() + timedelta(days=day))
+    assert found() == "", "the other one is gone"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from support.loopback import until
-from support.sealed import Box, Organisation, Sent, envelope, inward, keys_folder, three
+from support.sealed import Box, Organisation, Sent, envelope, inward
 from support.server import Here
 from tipbox.errors import InputRefused, NotFound
 from tipbox.formats.base import days
@@ -27,23 +26,6 @@ from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.removal import remove_organisation
 
 pytestmark = pytest.mark.reads_date
-
-
-@pytest.fixture(name="organisations")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
-@pytest.fixture(name="keys")
-def _keys(organisations: list[Organisation], tmp_path: Path) -> Path:
-    return keys_folder(tmp_path / "keys", organisations)
-
-
-@pytest.fixture(name="server")
-def _server(keys: Path, tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys)
-    yield server
-    server.close()
 
 
 def carried(

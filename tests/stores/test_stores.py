@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from support.client import bearer
 from support.loopback import free_port, until
-from support.sealed import PART, Box, Organisation, envelope, inward, keys_folder, three
+from support.sealed import PART, Box, Organisation, envelope, inward, keys_folder
 from support.server import Here, Server, running, start
 from support.services import S3_SECRET, new_database, new_prefix, s3_config
 from tipbox.errors import InputRefused, NetworkFailed, Usage
@@ -53,11 +53,6 @@ STORES = [
     pytest.param("postgresql-local-valkey", marks=POSTGRESQL),
     *(pytest.param(name, marks=S3) for name in ("sqlite-s3-memory", "postgresql-s3-valkey")),
 ]
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="settings", scope="module", params=STORES)

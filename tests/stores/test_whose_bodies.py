@@ -86,7 +86,7 @@ def test_a_restore_beside_a_living_server_removes_nothing_of_it(
     host = Host.begin(tmp_path / "a", keys)
     host.upload_whole(sent)
     make_backup(host.home, made, PublicKey(xwing_public(seed)))
-    monkeypatch.setattr(blobs, "_S3_ABANDONED", timedelta(days=-1))
+    monkeypatch.setattr(blobs, "S3_ABANDONED", timedelta(days=-1))
     database = os.environ["TIPBOX_DATABASE_URL"]
 
     for home, url in ((tmp_path / "b", new_database(postgresql)), (tmp_path / "c", "")):
@@ -109,7 +109,7 @@ def test_a_server_begun_anew_removes_nothing_of_the_one_before(
     sent = envelope(organisations, PART)
     host = Host.begin(tmp_path / "a", keys)
     host.upload_whole(sent)
-    monkeypatch.setattr(blobs, "_S3_ABANDONED", timedelta(days=-1))
+    monkeypatch.setattr(blobs, "S3_ABANDONED", timedelta(days=-1))
     database = os.environ["TIPBOX_DATABASE_URL"]
 
     monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))

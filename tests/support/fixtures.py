@@ -48,6 +48,22 @@ def world(ring: Ring) -> Iterator[World]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def organisations() -> list[Organisation]:
+    """Three of them, for the tests of a file."""
+    from support.sealed import three
+
+    return three()
+
+
+@pytest.fixture
+def keys(organisations: list[Organisation], tmp_path: Path) -> Path:
+    """A folder of the manifests of the ``organisations``."""
+    from support.sealed import keys_folder
+
+    return keys_folder(tmp_path / "keys", organisations)
+
+
 @pytest.fixture
 def server(organisations: list[Organisation], tmp_path: Path) -> Iterator[Here]:
     """A server of one test's own, without a process, for the ``organisations`` of its file."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from support.client import Client, bearer
 from support.loopback import free_port, until
@@ -26,6 +26,7 @@ from tipbox.server.config import Config, load
 from tipbox.server.home import Home
 from tipbox.server.process.run import master, prepare_server
 from tipbox.server.storage.database import make_engine
+from tipbox.server.storage.models import Envelope, Reply, Run
 from tipbox.server.storage.transactions import Store
 from tipbox.server.web.app import STORE, create_app
 
@@ -39,6 +40,13 @@ def alive(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def named_blobs(connection: Connection) -> set[str]:
+    """Every blob that a row names."""
+    columns = (Run.blob, Envelope.blob, Reply.blob)
+    found = {blob for column in columns for blob in connection.execute(select(column)).scalars()}
+    return {blob for blob in found if blob is not None}
 
 
 @dataclass

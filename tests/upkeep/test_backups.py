@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.sealed import Organisation, envelope, three
+from support.sealed import Organisation, envelope
 from support.server import Here
 from support.world import tipbox
 from tipbox.errors import Full, InputRefused
@@ -28,11 +28,6 @@ pytestmark = pytest.mark.reads_date
 SEED = new_seed()
 KEY = PublicKey(xwing_public(SEED))
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 (as shutil's)
-
-
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
 
 
 @pytest.fixture(name="folder")

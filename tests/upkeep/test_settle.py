@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import pairwise
@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import Connection, Executable, func, insert, select, text
 
 from support.killed import killed_at
-from support.sealed import PART, Organisation, Sent, envelope, keys_folder, three
-from support.server import Here, running
+from support.sealed import PART, Organisation, Sent, envelope, keys_folder
+from support.server import Here, named_blobs, running
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.server.bundles import kept_exports
@@ -31,7 +31,6 @@ from tipbox.server.storage.blobs import LocalBlobs
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.models import Base, Envelope, Slot, StoredVolume
 from tipbox.server.storage.open_server import open_server
-from tipbox.server.storage.sweep import named_blobs
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
@@ -56,21 +55,9 @@ def written(path: Path) -> date:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
 
 
-@pytest.fixture(name="organisations", scope="module")
-def _organisations() -> list[Organisation]:
-    return three()
-
-
 @pytest.fixture(name="keys", scope="module")
 def _keys(organisations: list[Organisation], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return keys_folder(tmp_path_factory.mktemp("keys") / "keys", organisations)
-
-
-@pytest.fixture(name="server")
-def _server(keys: Path, tmp_path: Path) -> Iterator[Here]:
-    server = Here(tmp_path / "home", keys)
-    yield server
-    server.close()
 
 
 def fetched(server: Here, organisation: Organisation, out: Path) -> list[bytes]:

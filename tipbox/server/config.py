@@ -109,6 +109,18 @@ class Limits(Section):
     """All circuits together, per second."""
 
     @property
+    def valkey(self) -> str:
+        """The address of a Valkey, also where a Redis is named: only Valkey's client is installed. Else empty."""
+        if self.url.startswith("memory:"):
+            return ""
+        return self.url.replace("redis", "valkey", 1) if self.url.startswith("redis") else self.url
+
+    @property
+    def valkey_options(self) -> dict[str, str | int]:
+        """Valkey's client compares no names by itself: any certificate that somebody trusted has signed would do."""
+        return {"ssl_check_hostname": True} if self.valkey.startswith("valkeys:") else {}
+
+    @property
     def per_minute(self) -> int:
         """Requests of one circuit of all kinds together; a mailbox has three."""
         return self.pages + self.static + self.open + self.parts + self.state + self.finish + 3 * self.mailbox

@@ -194,7 +194,7 @@ class _Restorer:
 
             def take(piece: bytes) -> None:
                 nonlocal incoming
-                incoming = incoming or stack.enter_context(self._server.blobs.create())
+                incoming = incoming or stack.enter_context(self._server.blobs.create(at_once=True))
                 incoming.write(piece)
 
             read = read_envelope(reader, record, take)

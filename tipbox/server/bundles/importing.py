@@ -40,6 +40,7 @@ from tipbox.server.storage.clock import Clock, tick
 from tipbox.server.storage.models import CustodyHead, InwardBundle, RefusedItem
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, in_force
+from tipbox.server.storage.sweep import release
 
 _BATCH: Final = 200
 """Envelopes acknowledged in one transaction: a running server is not kept waiting."""
@@ -232,7 +233,7 @@ def acknowledge(server: OpenServer, organisation: bytes, envelopes: Sequence[byt
             partial(envelope_rows.acknowledge, organisation=organisation, envelopes=batch), erases=True
         )
         # Once the rows are gone for good; what a crash leaves here is swept.
-        server.blobs.delete(marking.deletion.blobs)
+        release(server.blobs, marking.deletion.blobs)
         marked += marking.slots
         deleted += marking.deletion.count
     return AckEffect(marked, deleted)

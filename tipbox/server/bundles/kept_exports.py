@@ -11,12 +11,12 @@ from datetime import date
 from functools import partial
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from tipbox.files.lock import exclusive
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.manifest import key_id
-from tipbox.server.bundles.export import PreparedVolume, are_there, prepare_volumes, reader_of
+from tipbox.server.bundles.export import PreparedVolume, prepare_volumes, reader_of
 from tipbox.server.storage.models import Organisation, StoredVolume
 from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.storage.organisations import find_by_name
@@ -37,18 +37,18 @@ class ListedVolume:
 def present_export(server: OpenServer, organisation: str, today: date) -> list[ListedVolume]:
     """The volumes of today's export. It is made once a day, after ``forget``, and when Envelopes or its key have gone.
 
+    What it holds is not looked at again, however much that is: who takes something out of it says so (``withdraw``).
+
     Raises:
         NotFound: no such organisation here.
         NoCurrentKey: its manifest names no receiving key for this day.
     """
     with _alone(server, organisation):
         _, key = reader_of(server, organisation, today)
-        wanted = key_id(key.public)
-        kept = [export for export in _kept(server.store, organisation) if export.is_of(today)]
+        listed, reader_key = server.store.read(partial(_listed, organisation=organisation, today=today))
         # Of a key that was revoked since: others may have it.
-        before = kept if all(export.prepared.reader_key == wanted for export in kept) else []
-        if before and all(are_there(server, export.prepared.envelopes) for export in before):
-            return [ListedVolume(export.prepared.name, export.size) for export in before]
+        if listed and reader_key == key_id(key.public):
+            return listed
         prepared = prepare_volumes(server, organisation, today)
         server.store.write(partial(_keep, organisation=organisation, prepared=prepared, today=today))
         return [ListedVolume(volume.name, volume.sealed.size) for volume in prepared]
@@ -61,8 +61,8 @@ def find_volume(server: OpenServer, organisation: str, name: str) -> PreparedVol
     """
     listed = find_by_name(server.store, organisation)
     keys = {key_id(key.public) for key in listed.manifest.keys} if listed is not None else set()
-    volumes = (export.prepared for export in _kept(server.store, organisation, name))
-    return next((volume for volume in volumes if volume.name == name and volume.reader_key in keys), None)
+    volume = _kept(server.store, organisation, name)
+    return volume if volume is not None and volume.name == name and volume.reader_key in keys else None
 
 
 def forget(server: OpenServer, organisation: str) -> None:
@@ -75,22 +75,21 @@ def forget(server: OpenServer, organisation: str) -> None:
         )
 
 
+def withdraw(server: OpenServer, organisation: str, sequence: int) -> None:
+    """Couriers are told of this export no more: something that it holds has gone."""
+    server.store.write(
+        lambda connection: connection.execute(
+            update(StoredVolume)
+            .where(StoredVolume.organisation.in_(_id(organisation)), StoredVolume.sequence == sequence)
+            .values(listed=False)
+        )
+    )
+
+
 def drop_before(store: Store, day: date) -> int:
     """Remove the volumes of exports of earlier days; how many."""
     old = delete(StoredVolume).where(StoredVolume.day < day)
     return store.write(lambda connection: connection.execute(old).rowcount)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    prepared: PreparedVolume
-    size: int
-    day: date
-    listed: bool
-
-    def is_of(self, today: date) -> bool:
-        """Whether couriers are told of it on this day."""
-        return self.listed and self.day == today
 
 
 def _id(organisation: str) -> Select[bytes]:
@@ -105,30 +104,32 @@ def _alone(server: OpenServer, organisation: str) -> AbstractContextManager[None
     return server.store.one_at_a_time(number, exclusive(folder))
 
 
-def _kept(store: Store, organisation: str, name: str = "") -> list[_Kept]:
-    """What is kept of an organisation's exports, or of one volume."""
-    wanted: list[ColumnElement[bool]] = [StoredVolume.organisation.in_(_id(organisation))]
-    if name:
-        sequence, number = name.removesuffix(".bundle").rsplit("-", 2)[1:]
-        wanted += [StoredVolume.sequence == int(sequence), StoredVolume.number == int(number)]
-    rows = store.read(
-        lambda connection: connection.execute(
-            select(
-                StoredVolume.sequence,
-                StoredVolume.number,
-                StoredVolume.head,
-                StoredVolume.size,
-                StoredVolume.day,
-                StoredVolume.listed,
-            )
-            .where(*wanted)
-            .order_by(StoredVolume.sequence, StoredVolume.number)
-        ).all()
+def _listed(connection: Connection, organisation: str, today: date) -> tuple[list[ListedVolume], bytes]:
+    """The volumes of which couriers are told on this day, and the id of the key that opens them all."""
+    listed = (StoredVolume.organisation.in_(_id(organisation)), StoredVolume.listed, StoredVolume.day == today)
+    order = (StoredVolume.sequence, StoredVolume.number)
+    rows = connection.execute(select(*order, StoredVolume.size).where(*listed).order_by(*order)).all()
+    if not rows:
+        return [], b""
+    first: bytes = connection.execute(select(StoredVolume.head).where(*listed).order_by(*order).limit(1)).scalar_one()
+    volumes = [ListedVolume(_name(organisation, row[0], row[1]), row[2]) for row in rows]
+    return volumes, PreparedVolume.load(volumes[0].name, first).reader_key
+
+
+def _name(organisation: str, sequence: int, number: int) -> str:
+    return f"{organisation}-{sequence}-{number}.bundle"
+
+
+def _kept(store: Store, organisation: str, name: str) -> PreparedVolume | None:
+    """What is kept of a volume."""
+    sequence, number = name.removesuffix(".bundle").rsplit("-", 2)[1:]
+    wanted = select(StoredVolume.head).where(
+        StoredVolume.organisation.in_(_id(organisation)),
+        StoredVolume.sequence == int(sequence),
+        StoredVolume.number == int(number),
     )
-    return [
-        _Kept(PreparedVolume.load(f"{organisation}-{row[0]}-{row[1]}.bundle", row[2]), row[3], row[4], row[5])
-        for row in rows
-    ]
+    head = store.read(lambda connection: connection.execute(wanted).scalar_one_or_none())
+    return None if head is None else PreparedVolume.load(_name(organisation, int(sequence), int(number)), head)
 
 
 def _keep(connection: Connection, organisation: str, prepared: list[PreparedVolume], today: date) -> None:

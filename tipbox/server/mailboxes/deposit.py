@@ -80,7 +80,7 @@ def deposit(server: OpenServer, bundle: Bundle, item: Item, clock: Clock) -> boo
         start = _read_start(stream, item)
         server.store.read(lambda connection: _admit(connection, server, writer, start))
         try:
-            with server.blobs.create() as blob:
+            with server.blobs.create(at_once=True) as blob:
                 return _deposit(server, bundle, item, clock, _IncomingReply(stream, start, blob))
         except OSError as error:
             raise (Full() if error.errno in DISK_FULL else error) from None

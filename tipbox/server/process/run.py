@@ -24,6 +24,7 @@ from tipbox.server.storage.identity import claim, claim_blobs, must_be_empty
 from tipbox.server.storage.organisations import adopt_folder, left_out, must_list_the_pinned, take_over_folder
 from tipbox.server.storage.sweep import sweep_if_few
 from tipbox.server.storage.transactions import Store
+from tipbox.server.upkeep.hosts import note_site
 
 OVERWRITE_FREED: Final = {
     "MALLOC_PERTURB_": "165",
@@ -82,6 +83,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
                 )
             # A start counts as a day seen, also when no request follows.
             store.write(lambda connection: tick(connection, day))
+            note_site(store, served, config.server.language)
             # What a crash left between a durable file and its row; running uploads hold locks.
             sweep_if_few(store, blobs)
     finally:

@@ -43,7 +43,7 @@ READ_NEVER: Final = 4_102_444_800
 """Seconds since 1970, in the year 2100: when a file says that it was read last. Linux notes a reading only on a file
 that was changed since the last one, or not read for a day (``relatime``): on this one, none. Else the file of a reply
 would tell when its source opened it."""
-_NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LABEL: Final = "label"
 """The name of what says whose blobs these are."""
 _SWEPT_AT_ONCE: Final = 256
@@ -51,14 +51,24 @@ _SWEPT_AT_ONCE: Final = 256
 _S3_CHUNK: Final = 8 * MIB
 _S3_MOST_CHUNKS: Final = 9_000
 _S3_TIMEOUT: Final = timedelta(seconds=20)
-_S3_ABANDONED: Final = timedelta(days=1)
+S3_ABANDONED: Final = timedelta(days=1)
+"""Age of what no row names, and of an upload that was not ended, before others may remove it."""
+_S3_PART: Final = 5 * MIB
+"""The least that S3 takes as one part of an upload; 10,000 of them are more than the largest Envelope."""
+_S3_PARTS_AT_ONCE: Final = 2
+_S3_PAGE: Final = 1000
 _NO_BUCKET: Final = "NoSuchBucket"
+_NO_BUCKET_THERE: Final = "there is no such bucket; make it, or correct blobs.url"
 _SHUT_OUT: Final = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403 Forbidden", "401 Unauthorized")
 """Codes of S3, where obstore has no error of its own for them."""
 
 
 Span: TypeAlias = tuple[int, int]
 """First byte, and how many."""
+
+
+Named: TypeAlias = Callable[[Sequence[str]], Collection[str]]
+"""Which of some blobs a row names."""
 
 
 class IncomingBlob(Protocol):
@@ -90,8 +100,12 @@ class BlobStore(Protocol):
 
     local: bool
 
-    def create(self) -> IncomingBlob:
-        """A new blob."""
+    def create(self, *, at_once: bool = False) -> IncomingBlob:
+        """A new blob.
+
+        ``at_once``: it is written from its begin to its end without a pause and is kept whole, so a bucket takes it as
+        it comes. Else it lies in HOME until it is kept.
+        """
 
     def read(self, name: str, start: int, size: int, *, slowly: bool = False) -> Iterator[bytes]:
         """``size`` bytes from ``start``, in pieces; FileNotFoundError or EOFError when they are not there.
@@ -108,8 +122,14 @@ class BlobStore(Protocol):
     def delete_durably(self, names: Iterable[str]) -> None:
         """``delete``; what is removed stays so after a power cut."""
 
-    def sweep(self, named: Callable[[], Collection[str]]) -> int:
-        """Remove what no row names and nobody is writing; how many. ``named`` reads the rows."""
+    def sweep(self, named: Named, after: str = "", swept: Callable[[str], None] = lambda _: None) -> int:
+        """Remove what no row names and nobody is writing; how many. It goes through the store piece by piece.
+
+        Args:
+            named: which of some names rows name, now.
+            after: of a bucket: only names behind this one.
+            swept: of a bucket: told the last name of each piece that is done with.
+        """
 
     def is_empty(self) -> bool:
         """Whether there is no blob; a label is none."""
@@ -214,7 +234,7 @@ class LocalBlobs:
 
         FileNotFoundError for what is no name of a blob: whoever can write rows must not name other files by them.
         """
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise FileNotFoundError
         return self._folder / name, self._folder / SETTLED / name
 
@@ -225,8 +245,9 @@ class LocalBlobs:
         except FileNotFoundError:
             return open_plain(second)
 
-    def create(self) -> IncomingBlob:
+    def create(self, *, at_once: bool = False) -> IncomingBlob:
         """See BlobStore."""
+        del at_once
         return _IncomingFile(self._folder)
 
     def read(self, name: str, start: int, size: int, *, slowly: bool = False) -> Iterator[bytes]:
@@ -263,11 +284,11 @@ class LocalBlobs:
 
     def unsettled(self) -> list[Path]:
         """The files that were never settled, in no order."""
-        return [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+        return [path for path in self._folder.iterdir() if NAME.fullmatch(path.name)]
 
     def _settled(self) -> list[Path]:
         try:
-            return [path for path in (self._folder / SETTLED).iterdir() if _NAME.fullmatch(path.name)]
+            return [path for path in (self._folder / SETTLED).iterdir() if NAME.fullmatch(path.name)]
         except FileNotFoundError:
             return []
 
@@ -278,16 +299,16 @@ class LocalBlobs:
                 count -= sum(1 for _ in islice(entries, max(0, count) + 1))
         return count < 0
 
-    def sweep(self, named: Callable[[], Collection[str]]) -> int:
+    def sweep(self, named: Named, after: str = "", swept: Callable[[str], None] = lambda _: None) -> int:
         """See BlobStore."""
-        before = named()
-        # Only to try few locks: what counts is read again once they are held.
-        found = {path.name for path in (*self.unsettled(), *self._settled())}
-        candidates = [name for name in found if name not in before]
-        return sum(
-            self._remove(candidates[at : at + _SWEPT_AT_ONCE], named)
-            for at in range(0, len(candidates), _SWEPT_AT_ONCE)
-        )
+        del after, swept
+        found = iter({path.name for path in (*self.unsettled(), *self._settled())})
+        removed = 0
+        while names := list(islice(found, _SWEPT_AT_ONCE)):
+            # Only to try few locks: what counts is asked again once they are held.
+            there = named(names)
+            removed += self._remove([name for name in names if name not in there], named)
+        return removed
 
     def is_empty(self) -> bool:
         """See BlobStore."""
@@ -303,11 +324,11 @@ class LocalBlobs:
         """See BlobStore."""
         write_file(self._folder / _LABEL, data, 0o660 & self._folder.stat().st_mode)
 
-    def _remove(self, names: Sequence[str], named: Callable[[], Collection[str]]) -> int:
+    def _remove(self, names: Sequence[str], named: Named) -> int:
         with ExitStack() as locks:
             locked = [name for name in names if self._lock(name, locks)]
             # Who held a lock has committed its row, or never will: what is unnamed now stays so.
-            now = named()
+            now = named(locked)
             unnamed = [name for name in locked if name not in now]
             self.delete(unnamed)
         return len(unnamed)
@@ -410,6 +431,59 @@ class _IncomingObject:
         self._kept = False
 
 
+class _ObjectAtOnce:
+    """An object that its bucket takes as it comes, in pieces of a multipart upload once it is larger than one.
+
+    A bucket shows nothing of it before it is whole. What a process leaves half sent, when it is killed, the sweep ends.
+    """
+
+    def __init__(self, store: S3Store) -> None:
+        import obstore
+
+        self._store = store
+        self._name = secrets.token_hex(16)
+        self._writer = obstore.open_writer(store, self._name, buffer_size=_S3_PART, max_concurrency=_S3_PARTS_AT_ONCE)
+        self._kept = False
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._kept:
+            return
+        # obstore can only end an upload by making it an object. While the bucket is away, the sweep ends it later.
+        with suppress(NetworkFailed):
+            self._close()
+        with suppress(NetworkFailed):
+            _s3_delete(self._store, [self._name])
+
+    def write(self, data: bytes | memoryview) -> None:
+        with _s3_errors(names_object=False):
+            self._writer.write(data)
+        self.size += len(data)
+
+    def keep(self, size: int) -> str:
+        if size != self.size:
+            raise ValueError("an object that is sent at once is kept whole")
+        self._close()
+        self._kept = True
+        return self._name
+
+    def _close(self) -> None:
+        with _s3_errors(names_object=False):
+            if not self._writer.closed():
+                self._writer.close()
+
+    def reduce(self, spans: Sequence[Span]) -> None:
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        self._kept = False
+
+
 class S3Blobs:
     """Blobs as objects of a bucket."""
 
@@ -436,9 +510,9 @@ class S3Blobs:
             **options,
         )
 
-    def create(self) -> IncomingBlob:
+    def create(self, *, at_once: bool = False) -> IncomingBlob:
         """See BlobStore."""
-        return _IncomingObject(self._spool, self._store)
+        return _ObjectAtOnce(self._store) if at_once else _IncomingObject(self._spool, self._store)
 
     def read(self, name: str, start: int, size: int, *, slowly: bool = False) -> Iterator[bytes]:
         """See BlobStore."""
@@ -471,21 +545,24 @@ class S3Blobs:
         """See BlobStore."""
         self.delete(names)
 
-    def sweep(self, named: Callable[[], Collection[str]]) -> int:
+    def sweep(self, named: Named, after: str = "", swept: Callable[[str], None] = lambda _: None) -> int:
         """See BlobStore. An object is abandoned when it is a day old: others may have just written it."""
         import obstore
 
-        # Rows before objects: what is written after the rows were read is too young to be abandoned.
-        before, now = datetime.now(UTC) - _S3_ABANDONED, named()
+        # Not from the first row: that would hold all names of a large bucket in memory.
+        before, removed = datetime.now(UTC) - S3_ABANDONED, 0
         with _s3_errors(names_object=False):
-            abandoned = [
-                entry["path"]
-                for page in obstore.list(self._store)
-                for entry in page
-                if _NAME.fullmatch(entry["path"]) and entry["path"] not in now and entry["last_modified"] < before
-            ]
-        self.delete(abandoned)
-        return len(abandoned)
+            for page in obstore.list(self._store, offset=after or None, chunk_size=_S3_PAGE):
+                found = [entry for entry in page if NAME.fullmatch(entry["path"])]
+                names = [entry["path"] for entry in found if entry["last_modified"] < before]
+                # Asked after it was listed: who writes a day-old object's row has done so by now.
+                there = named(names) if names else ()
+                abandoned = [name for name in names if name not in there]
+                self.delete(abandoned)
+                removed += len(abandoned)
+                if found:
+                    swept(max(entry["path"] for entry in found))
+        return removed
 
     def is_empty(self) -> bool:
         """See BlobStore."""
@@ -494,7 +571,7 @@ class S3Blobs:
         with _s3_errors(names_object=False):
             # Names of blobs come before the label in the order of S3, so the first page says it.
             pages = obstore.list(self._store, chunk_size=2)
-            return not any(_NAME.fullmatch(entry["path"]) for page in pages for entry in page)
+            return not any(NAME.fullmatch(entry["path"]) for page in pages for entry in page)
 
     def label(self) -> bytes | None:
         """See BlobStore."""
@@ -526,12 +603,12 @@ def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
 
     try:
         yield
-    except BaseError as error:
+    except (BaseError, OSError) as error:  # what is not there, and a writer's errors, are OSErrors of Python's own
         said = str(error)
-        if isinstance(error, NotFoundError) and names_object and _NO_BUCKET not in said:
+        if isinstance(error, NotFoundError | FileNotFoundError) and names_object and _NO_BUCKET not in said:
             raise FileNotFoundError from None
-        if isinstance(error, NotFoundError) or _NO_BUCKET in said:
-            sentence = "there is no such bucket; make it, or correct blobs.url"
+        if isinstance(error, NotFoundError | FileNotFoundError) or _NO_BUCKET in said:
+            sentence = _NO_BUCKET_THERE
         elif isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(word in said for word in _SHUT_OUT):
             sentence = (
                 "it does not let this key in; check blobs.access_key and blobs.secret_key, "
@@ -547,6 +624,6 @@ def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
 def _s3_delete(store: S3Store, names: list[str]) -> None:
     import obstore
 
-    for name in names:
-        with suppress(FileNotFoundError), _s3_errors():
-            obstore.delete(store, name)
+    if names:  # a thousand at a time; what is not there is no error
+        with _s3_errors(names_object=False):
+            obstore.delete(store, names)

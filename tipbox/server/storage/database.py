@@ -25,7 +25,9 @@ BUSY_SECONDS: Final = 30
 MIGRATING: Final = 0x7469_7062_6F78_0001
 """Number of PostgreSQL's advisory lock; nothing else of tipbox has it."""
 READ_ONLY: Final = "tipbox_read_only"
-HEAD: Final = "effort"
+NOTES_GONE: Final = "tipbox_notes_gone"
+"""Of an engine whose bodies lie in a bucket (``let_go``)."""
+HEAD: Final = "outbox"
 """The newest revision of the migrations: this version's schema."""
 _BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions of databases with Envelopes that no desk can open any more."""
@@ -59,6 +61,12 @@ def make_engine(home: Home, config: Config) -> Engine:
         InputRefused: it is not there, or a link.
         Usage: the URL is not one of PostgreSQL, or of another machine without TLS.
     """
+    engine = _made(home, config)
+    engine.update_execution_options(**{NOTES_GONE: bool(config.blobs.url)})
+    return engine
+
+
+def _made(home: Home, config: Config) -> Engine:
     written = config.database.url.get_secret_value()
     if not written:
         if home.database.is_symlink() or not home.database.is_file():

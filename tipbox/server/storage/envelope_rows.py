@@ -16,8 +16,8 @@ from sqlalchemy import BigInteger, Connection, bindparam, delete, exists, insert
 from tipbox.formats.base import padding
 from tipbox.formats.envelopes.header import Header
 from tipbox.formats.envelopes.seals import End
-from tipbox.server.storage.models import HASH, Envelope, Ledger, Slot
-from tipbox.server.storage.transactions import Deletion
+from tipbox.server.storage.models import HASH, Envelope, Ledger, Slot, StoredVolume
+from tipbox.server.storage.transactions import Deletion, let_go
 
 # Statements that every upload runs, built once: building one costs more than running it.
 _FIND_ENVELOPE: Final = select(Envelope.id).where(Envelope.id == bindparam("envelope", type_=HASH))
@@ -26,6 +26,7 @@ _INSERT_SLOTS: Final = insert(Slot)
 _KEEP_STAMP: Final = (
     update(Envelope).where(Envelope.id == bindparam("envelope", type_=HASH)).values(stamp=bindparam("made"))
 )
+_WITHDRAW: Final = update(StoredVolume).values(listed=False)
 _COUNT_BODIES: Final = update(Ledger).values(body_bytes=Ledger.body_bytes + bindparam("size", type_=BigInteger()))
 
 
@@ -110,12 +111,17 @@ def _values(row: EnvelopeRow) -> dict[str, Any]:
 
 
 def acknowledge(connection: Connection, organisation: bytes, envelopes: Sequence[bytes]) -> Marking:
-    """Mark an organisation's slots, and delete the Envelopes that all of their organisations have acknowledged."""
+    """Mark an organisation's slots, and delete the Envelopes that all of their organisations have acknowledged.
+
+    Its present export is withdrawn: the next one is without them.
+    """
     marked = connection.execute(
         update(Slot)
         .where(Slot.envelope.in_(envelopes), Slot.organisation == organisation, Slot.acknowledged.is_(False))
         .values(acknowledged=True)
     ).rowcount
+    if marked:
+        connection.execute(_WITHDRAW.where(StoredVolume.organisation == organisation))
     # In the same transaction as the marks: two couriers at once cannot each leave it to the other.
     open_slot = exists().where(Slot.envelope == Envelope.id, Slot.acknowledged.is_(False))
     done = connection.execute(select(Envelope.id).where(Envelope.id.in_(envelopes), ~open_slot)).scalars().all()
@@ -128,8 +134,13 @@ def keep_stamps(connection: Connection, stamps: Mapping[bytes, bytes]) -> None:
 
 
 def delete_old(connection: Connection, last: int, most: int) -> Deletion:
-    """Delete up to ``most`` Envelopes that came on the ``last`` day seen or before."""
+    """Delete up to ``most`` Envelopes that came on the ``last`` day seen or before.
+
+    All present exports are withdrawn: any may hold one of them.
+    """
     old = connection.execute(select(Envelope.id).where(Envelope.seen_day <= last).limit(most)).scalars().all()
+    if old:
+        connection.execute(_WITHDRAW)
     return _delete(connection, old)
 
 
@@ -151,6 +162,7 @@ def _delete(connection: Connection, envelopes: Sequence[bytes]) -> Deletion:
         if blob is not None:
             blobs.append(blob)
         _count(connection, -padding.sealed_body_size(body_size))
+    let_go(connection, blobs)
     return Deletion(len(envelopes), blobs)
 
 

@@ -15,12 +15,19 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 HASH: Final = LargeBinary(32)
 ID: Final = LargeBinary(16)
 NO_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
+
+
+def _named_blobs(table: str) -> Index:
+    """By which a sweep asks whether a row names a blob; most rows name none."""
+    named = text("blob IS NOT NULL")
+    return Index(f"ix_{table}_blob", "blob", sqlite_where=named, postgresql_where=named)
 
 
 class Base(DeclarativeBase):
@@ -55,7 +62,8 @@ class Organisation(Base):
 class Server(Base):
     """One row: the id of the server that this database belongs to, once it has keys.
 
-    ``blobs``: the label of the store in which its bodies lie, None until one was labelled (identity.py).
+    ``blobs``: the label of the store in which its bodies lie, None until one was labelled (identity.py). ``swept``: the
+    day seen on which a bucket was last looked through whole; ``sweep_after``: where one that is under way goes on.
     """
 
     __tablename__ = "server"
@@ -64,6 +72,30 @@ class Server(Base):
     one: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[bytes] = mapped_column(ID)
     blobs: Mapped[bytes | None] = mapped_column(ID)
+    swept: Mapped[int | None]
+    sweep_after: Mapped[str | None] = mapped_column(String(64))
+
+
+class Host(Base):
+    """A host of this server, by a hash of its name: what it serves as its site, and on which day seen it said so last.
+
+    ``site``: SHA-256 of its list of served files. ``release``: of its program, whose pages they are.
+    """
+
+    __tablename__ = "host"
+
+    id: Mapped[bytes] = mapped_column(ID, primary_key=True)
+    site: Mapped[bytes] = mapped_column(HASH)
+    release: Mapped[str] = mapped_column(String(64))
+    seen_day: Mapped[int]
+
+
+class Gone(Base):
+    """A blob of a bucket that no row names any more, noted with the row that let go of it, until it is removed."""
+
+    __tablename__ = "gone"
+
+    blob: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class StoredManifest(Base):
@@ -106,6 +138,7 @@ class Envelope(Base):
     """
 
     __tablename__ = "envelope"
+    __table_args__ = (_named_blobs("envelope"), NO_ROWID)
 
     id: Mapped[bytes] = mapped_column(HASH, primary_key=True)
     hash: Mapped[bytes] = mapped_column(HASH)
@@ -194,7 +227,7 @@ class Reply(Base):
     """
 
     __tablename__ = "reply"
-    __table_args__ = (Index(None, "seen_day"), NO_ROWID)
+    __table_args__ = (Index(None, "seen_day"), _named_blobs("reply"), NO_ROWID)
 
     mailbox: Mapped[bytes] = mapped_column(HASH, primary_key=True)
     id: Mapped[bytes] = mapped_column(HASH, primary_key=True)

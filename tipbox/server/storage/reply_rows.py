@@ -31,7 +31,7 @@ from sqlalchemy import (
 from tipbox.formats.base.limits import HASH_SIZE, MAILBOX_TOKENS, MAX_REPLIES, MIB
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.server.storage.models import HASH, Decoy, Ledger, Organisation, Reply, ReplyOpening
-from tipbox.server.storage.transactions import Deletion
+from tipbox.server.storage.transactions import Deletion, let_go
 
 MOST_OF_ONE: Final = 16
 """Replies of one organisation in one mailbox."""
@@ -171,7 +171,9 @@ def delete_named(connection: Connection, addresses: Sequence[bytes], replies: Se
     # Also when nothing was there: a transaction that changes no page would be faster, and would tell.
     stir = int.from_bytes(random_bytes(8)) >> (64 - _STIR_BITS)
     connection.execute(_COUNT_NAMED, {"freed": freed.total(), "random": stir})
-    return [row.blob for row in gone if row.blob is not None]
+    blobs = [row.blob for row in gone if row.blob is not None]
+    let_go(connection, blobs)
+    return blobs
 
 
 def _among(rows: Sequence[Any], wanted: AbstractSet[bytes]) -> list[Any]:
@@ -189,7 +191,9 @@ def delete_old(connection: Connection, last: int, most: int) -> Deletion:
         connection.execute(delete(ReplyOpening).where(ReplyOpening.mailbox == mailbox, ReplyOpening.id == reply))
         connection.execute(delete(Reply).where(Reply.mailbox == mailbox, Reply.id == reply))
         _count(connection, writer, -size)
-    return Deletion(len(old), [row[3] for row in old if row[3] is not None])
+    blobs = [row[3] for row in old if row[3] is not None]
+    let_go(connection, blobs)
+    return Deletion(len(old), blobs)
 
 
 def delete_all(connection: Connection) -> None:

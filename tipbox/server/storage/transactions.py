@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Engine, PoolProxiedConnection, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, PoolProxiedConnection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
 from tipbox.files.durable import fsync_file
 from tipbox.files.lock import exclusive
-from tipbox.server.storage.database import BUSY_SECONDS, READ_ONLY
+from tipbox.server.storage.database import BUSY_SECONDS, NOTES_GONE, READ_ONLY
 from tipbox.server.storage.database_errors import no_room
 from tipbox.server.storage.executors import InPlaceThreads, Outcome, Threads
 from tipbox.server.storage.models import Ledger
@@ -27,12 +27,21 @@ from tipbox.server.storage.models import Ledger
 class Deletion:
     """What a transaction deleted: how many entries, and the blobs to delete once it is committed.
 
-    Blobs go after their rows: a crash in between leaves a file that no row names, and ``sweep`` removes it. In the
-    other order a row would name a file that is gone.
+    Blobs go after their rows: a crash in between leaves a file that no row names, and ``sweep`` removes it (in a
+    bucket, the next prune, by what ``let_go`` noted). In the other order a row would name a file that is gone.
     """
 
     count: int
     blobs: Sequence[str]
+
+
+def let_go(connection: Connection, blobs: Sequence[str]) -> None:
+    """Note blobs whose rows this transaction deletes, where they lie in a bucket: who removes them may be killed.
+
+    In a folder what a crash leaves is found by looking, each night; a bucket is looked through once a week.
+    """
+    if blobs and connection.get_execution_options().get(NOTES_GONE, False):
+        connection.execute(_NOTE_GONE, [{"blob": blob} for blob in blobs])
 
 
 T = TypeVar("T")
@@ -46,6 +55,7 @@ told, and every writer waits for it; what work does between two statements takes
 _IDLE: Final = "idle_in_transaction_session_timeout"
 _WAIT_FOR_READERS: Final = 100
 """Milliseconds for which emptying the log waits for those who read from it; they read for a few."""
+_NOTE_GONE: Final = text("INSERT INTO gone (blob) VALUES (:blob) ON CONFLICT DO NOTHING")
 DISK_FULL: Final = NO_ROOM | {errno.EFBIG}
 """Also a file system, or a limit, that takes no file of this size."""
 

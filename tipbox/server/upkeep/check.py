@@ -29,7 +29,9 @@ from tipbox.server.storage.models import (
 )
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import in_force
+from tipbox.server.upkeep.check_rates import rates
 from tipbox.server.upkeep.finding import Finding
+from tipbox.server.upkeep.hosts import compare_hosts
 from tipbox.server.upkeep.settle import last_settled
 
 Check = Callable[[OpenServer, date], Finding]
@@ -259,6 +261,10 @@ def _site(server: OpenServer, _today: date) -> Finding:
     )
 
 
+def _hosts(server: OpenServer, _today: date) -> Finding:
+    return server.store.read(compare_hosts)
+
+
 def _twice(server: OpenServer, today: date) -> Finding:
     """Who has the server's key can write Bundles in a desk's name: of two under one number, one is not the desk's."""
     recent = InwardBundle.second > today - timedelta(days=SECOND_DAYS)
@@ -326,4 +332,4 @@ def _first(name: str, *cases: tuple[object, str, str]) -> Finding:
     return Finding(name, not remedy, message, remedy)
 
 
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _site, _twice, _room)
+_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _site, _hosts, rates, _twice, _room)

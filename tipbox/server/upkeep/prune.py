@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +13,13 @@ from sqlalchemy import Connection, delete, select
 
 from tipbox.server.storage import clock, envelope_rows, reply_rows
 from tipbox.server.storage.clock import Clock
-from tipbox.server.storage.models import DayCount, Deposit, Draft, FinishedToken, Run
+from tipbox.server.storage.models import DayCount, Deposit, Draft, FinishedToken
 from tipbox.server.storage.open_server import OpenServer, open_server
-from tipbox.server.storage.sweep import sweep
-from tipbox.server.storage.transactions import Deletion, Store
+from tipbox.server.storage.sweep import release, remove_gone, sweep, sweep_bucket
+from tipbox.server.storage.transactions import Deletion
+from tipbox.server.upkeep import upkeep_lock
+from tipbox.server.upkeep.hosts import still_here
+from tipbox.server.upkeep.unfinished import abort_unfinished
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import FINISHED_DAYS
 
@@ -53,13 +57,25 @@ def prune_open_server(server: OpenServer, *, confirm_clock: bool, today: date) -
     note = clock.confirm if confirm_clock else clock.tick
     now = server.store.write(lambda connection: note(connection, today))
     if now.held:
-        return PruneResult(held=True, orphans=sweep(server.store, server.blobs))
+        return PruneResult(held=True, orphans=_tidy(server, now))
     retention = server.config.retention
     envelopes = _expire_envelopes(server, now.days_seen - retention.days)
     expired_drafts = _expire_drafts(server, now.days_seen - retention.draft_days)
     replies = _expire_replies(server, now.days_seen - retention.reply_days)
     finished = server.store.write(lambda connection: _expire_records(connection, now))
-    return PruneResult(False, envelopes, expired_drafts, finished, sweep(server.store, server.blobs), replies)
+    return PruneResult(False, envelopes, expired_drafts, finished, _tidy(server, now), replies)
+
+
+def _tidy(server: OpenServer, now: Clock) -> int:
+    """Remove blobs that no row names; how many were found by looking. Of several hosts one does it at a time."""
+    if server.blobs.local:
+        return sweep(server.store, server.blobs)
+    with upkeep_lock.tidying(server):
+        remove_gone(server.store, server.blobs)
+        found = sweep_bucket(server.store, server.blobs, now.days_seen)
+        if found is not None:
+            abort_unfinished(server.config.blobs)
+    return found or 0
 
 
 def _expire_envelopes(server: OpenServer, last: int) -> int:
@@ -76,7 +92,7 @@ def _expire(server: OpenServer, delete_some: Callable[[Connection], Deletion]) -
     """Delete in batches, so that uploads are never kept waiting for long; how many went."""
     count = 0
     while (deletion := server.store.write(delete_some)).count:
-        server.blobs.delete(deletion.blobs)
+        release(server.blobs, deletion.blobs)
         count += deletion.count
     return count
 
@@ -86,20 +102,12 @@ def _expire_drafts(server: OpenServer, last: int) -> int:
         lambda connection: connection.execute(select(Draft.token).where(Draft.seen_day <= last)).scalars().all()
     )
     for token in tokens:
-        server.blobs.delete(_expire_draft(server.store, token))
+        release(server.blobs, server.store.write(partial(drafts.delete_draft, token=token)))
     return len(tokens)
 
 
-def _expire_draft(store: Store, token: bytes) -> list[str]:
-    def expire(connection: Connection) -> list[str]:
-        blobs = connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars().all()
-        drafts.delete_draft(connection, token)
-        return list(blobs)
-
-    return store.write(expire)
-
-
 def _expire_records(connection: Connection, now: Clock) -> int:
+    still_here(connection, now.days_seen)
     connection.execute(delete(DayCount).where(DayCount.day < now.today - timedelta(days=COUNTED_DAYS)))
     return connection.execute(
         delete(FinishedToken).where(FinishedToken.seen_day <= now.days_seen - FINISHED_DAYS)

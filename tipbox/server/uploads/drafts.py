@@ -23,6 +23,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.executors import Outcome
 from tipbox.server.storage.models import HASH, Draft, DraftLetter, FinishedToken, Organisation, Run
+from tipbox.server.storage.transactions import let_go
 from tipbox.server.uploads import ranges
 from tipbox.server.uploads.quota import admit, count_in_day, must_be_above_floor
 from tipbox.server.uploads.ranges import Range
@@ -444,11 +445,14 @@ def drop_run(connection: Connection, token: bytes, first: int) -> State:
     draft = find(connection, token)
     if draft is None:
         return STORED
-    count = connection.execute(select(Run.count).where(Run.draft == token, Run.first == first)).scalar_one_or_none()
-    if count is None:
+    run = connection.execute(select(Run.count, Run.blob).where(Run.draft == token, Run.first == first)).one_or_none()
+    if run is None:
         return state_of(draft)
+    count, blob = run
     missing = sorted([*draft.missing, (first, count)])
     connection.execute(delete(Run).where(Run.draft == token, Run.first == first))
+    if connection.execute(select(Run.first).where(Run.blob == blob).limit(1)).first() is None:
+        let_go(connection, [blob])
     connection.execute(
         update(Draft)
         .where(Draft.token == token)
@@ -473,16 +477,17 @@ def commit(connection: Connection, token: bytes, envelope: End, blob: str, today
         row = EnvelopeRow(envelope, clock.today, clock.days_seen, Header.parse(header), letter, blob, effort=effort)
         envelope_rows.store(connection, row)
     _note_finished(connection, clock, token)
+    return Commit(used, delete_draft(connection, token))
+
+
+def delete_draft(connection: Connection, token: bytes) -> list[str]:
+    """Remove a draft's rows; the blobs to delete once committed."""
     blobs = list(connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars())
-    delete_draft(connection, token)
-    return Commit(used, blobs)
-
-
-def delete_draft(connection: Connection, token: bytes) -> None:
-    """Remove a draft's rows."""
+    let_go(connection, blobs)
     connection.execute(delete(Run).where(Run.draft == token))
     connection.execute(delete(DraftLetter).where(DraftLetter.draft == token))
     connection.execute(delete(Draft).where(Draft.token == token))
+    return blobs
 
 
 def _note_finished(connection: Connection, clock: Clock, *tokens: bytes) -> None:

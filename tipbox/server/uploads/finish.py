@@ -1,7 +1,8 @@
 """Finishing an upload: the runs become one blob, every part's hash is computed again, one transaction stores it all.
 
-A crash before that transaction leaves the draft as it was and a blob that no row names; a crash after it leaves the
-runs' blobs. ``sweep`` removes both. Asked again, the answer is the same.
+A crash before that transaction leaves the draft as it was and a blob that no row names (in a bucket, perhaps an upload
+that was not ended); a crash after it leaves the runs' blobs. Upkeep removes all of them. Asked again, the answer is the
+same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from tipbox.errors import Full, Malformed
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HASH_SIZE
@@ -18,6 +20,7 @@ from tipbox.server.refusal import Refusal
 from tipbox.server.storage.blobs import BlobStore, IncomingBlob
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
+from tipbox.server.storage.sweep import release
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import STORED, CompleteDraft, State
@@ -69,7 +72,7 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
     # anything is read: else a wrong hash, again and again, would have the whole body copied each time.
     if not equal(digest, ending.hash):
         raise Refusal("part-differs")
-    with threads.disk(blobs.create) as blob:
+    with threads.disk(partial(blobs.create, at_once=True)) as blob:
         try:
             threads.disk(_merge, upload, draft, blob)
         except _DamagedRun as damaged:
@@ -86,7 +89,7 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
         if not end.used:
             blob.discard()
     # Only now that no row names them.
-    threads.disk(blobs.delete, end.old_blobs)
+    threads.disk(release, blobs, end.old_blobs)
     return STORED
 
 
@@ -101,13 +104,14 @@ def _digest(draft: CompleteDraft) -> bytes:
 def _merge(upload: Upload, draft: CompleteDraft, merged: IncomingBlob) -> None:
     """Write the body to ``merged``; each part has the hash that it came with.
 
-    Full before it would take the disk below its floor: several merges at a time could, and then no text is taken.
+    Full before it would take the disk below its floor: several merges at a time could, and then no text is taken. A
+    bucket takes it as it comes.
     """
     blobs = upload.blobs
     for first, count, skip, blob, hashes in draft.runs:
         size = drafts.run_size(draft.header.body_size, first, count)
         disk = upload.disk()
-        if disk.free - size < disk.floor:
+        if disk.holds_bodies and disk.free - size < disk.floor:
             raise Full
         expected = (hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE))
         try:

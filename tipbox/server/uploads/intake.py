@@ -36,6 +36,7 @@ from tipbox.server.storage.blobs import BlobStore, IncomingBlob, NoBlob, Span
 from tipbox.server.storage.clock import look
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
+from tipbox.server.storage.sweep import release
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import drafts, ranges, room
 from tipbox.server.uploads.drafts import AdmissionTerms, Asked, Change, DraftView, Opening, PartsReceived, State
@@ -161,7 +162,7 @@ class Intake:
                 change = self._opened(Asked(opening, today, terms))
                 admission.used = change.used
                 if change.old_blobs:
-                    self._threads.disk(self._blobs.delete, change.old_blobs)
+                    self._threads.disk(release, self._blobs, change.old_blobs)
         return change
 
     def _opened(self, asked: Asked) -> Change:
@@ -288,7 +289,7 @@ class Intake:
         # A transaction of its own: below the floor the text itself is refused, until there is room again.
         quota = self._config.quota
         blobs = self._store.write(lambda connection: room.give_way(connection, disk, quota, today, length))
-        self._threads.disk(self._blobs.delete, blobs)
+        self._threads.disk(release, self._blobs, blobs)
 
     def finish(self, token: bytes, body: Body, length: int) -> State:
         """``POST /api/envelope/finish``: Envelope hash ‖ trailer, ``length`` bytes.

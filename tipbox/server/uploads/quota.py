@@ -32,6 +32,7 @@ from tipbox.server.refusal import Refusal
 from tipbox.server.storage.clock import Clock
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.models import DayCount, Draft, Ledger, Run
+from tipbox.server.storage.transactions import let_go
 
 LARGEST_SHARE: Final = 4
 """One body takes at most one in this many of the bytes that couriers can still carry."""
@@ -171,7 +172,9 @@ def _give_up(connection: Connection, clock: Clock, quota: Quota, size: int) -> l
         if _drafts(connection).leave(quota, size):
             return blobs
         given_up = select(Draft.token).where(earlier, which)
-        blobs += connection.execute(select(Run.blob).where(Run.draft.in_(given_up)).distinct()).scalars()
+        gone = list(connection.execute(select(Run.blob).where(Run.draft.in_(given_up)).distinct()).scalars())
+        let_go(connection, gone)
+        blobs += gone
         # Letters and runs go with them (ON DELETE CASCADE).
         connection.execute(delete(Draft).where(earlier, which))
     return blobs

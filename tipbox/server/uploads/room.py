@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from tipbox.server.config import Quota
 from tipbox.server.storage.clock import tick
 from tipbox.server.storage.disk import Disk
-from tipbox.server.storage.models import Draft, Run
+from tipbox.server.storage.models import Draft
 from tipbox.server.uploads import drafts
 
 _STALLED: Final = (Draft.received * 16 < Draft.body_size, func.length(Draft.missing) == 0)
@@ -43,8 +43,7 @@ def give_way(connection: Connection, disk: Disk, quota: Quota, today: date, leng
         for token, received in _candidates(connection, Draft.seen_day < clock.days_seen, which):
             if freed >= needed:
                 return blobs
-            blobs += connection.execute(select(Run.blob).where(Run.draft == token).distinct()).scalars()
-            drafts.delete_draft(connection, token)
+            blobs += drafts.delete_draft(connection, token)
             freed += received
     return blobs
 

@@ -168,6 +168,7 @@ def _prepared(worker: WorkerServer, organisation: str, name: str, read: Volumes)
         if found is None:
             raise Refusal("not-found")
         if not are_there(server, found.envelopes):
+            kept_exports.withdraw(server, organisation, found.sequence)
             raise Refusal("not-found", "This volume is past: Envelopes in it have gone. List the volumes again.")
     return read.setdefault((organisation, name), found)
 

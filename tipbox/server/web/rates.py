@@ -46,7 +46,7 @@ class Rates:
 
     def __init__(self, app: Flask, config: Config) -> None:
         # Counts in memory are a worker's own: each allows its share of the budget.
-        own = config.limits.url.startswith("memory:")
+        own = not config.limits.valkey
         self._share = config.server.workers if own else 1
         together = f"{max(1, config.limits.all_per_second // self._share)} per 1 second"
         self._together = parse(together)
@@ -55,8 +55,8 @@ class Rates:
         self._limiter = Limiter(
             lambda: host + circuit(),
             app=app,
-            storage_uri=_storage(config.limits.url),
-            storage_options=_options(config.limits.url),
+            storage_uri=config.limits.valkey or f"{SCHEME}://",
+            storage_options=config.limits.valkey_options,
             strategy="fixed-window",
             key_prefix=_PREFIX,
             headers_enabled=False,
@@ -118,15 +118,3 @@ class Rates:
         breached = self._limiter.current_limit
         seconds = math.ceil(breached.reset_at - time.time()) if breached else 1
         return min(max(1, seconds), LONGEST_WINDOW)
-
-
-def _storage(url: str) -> str:
-    """Where Flask-Limiter counts. Redis speaks Valkey's protocol, and only Valkey's client is installed."""
-    if url.startswith("memory:"):
-        return f"{SCHEME}://"
-    return url.replace("redis", "valkey", 1) if url.startswith("redis") else url
-
-
-def _options(url: str) -> dict[str, str | int]:
-    """Valkey's client compares no names by itself: any certificate that somebody trusted has signed would do."""
-    return {"ssl_check_hostname": True} if url.startswith(("rediss:", "valkeys:")) else {}
