@@ -114,6 +114,10 @@ class Browser(ABC):
         """Press the Tab key."""
 
     @abstractmethod
+    def escape(self) -> None:
+        """Press the Escape key."""
+
+    @abstractmethod
     def focused(self, css: str) -> bool:
         """Whether the first such element has the focus."""
 
@@ -136,6 +140,10 @@ class Browser(ABC):
     @abstractmethod
     def cookies(self) -> int:
         """How many cookies the browser holds."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it."""
 
     @abstractmethod
     def screenshot(self, path: Path, size: tuple[int, int]) -> None:
@@ -182,16 +190,18 @@ _CHROMIUM_OFF: Final = (
 class Chromium(Browser):
     """Debian's Chromium, driven by Playwright."""
 
-    def __init__(self, playwright: Playwright, folder: Path, sink: Sink) -> None:
+    def __init__(self, playwright: Playwright, folder: Path, sink: Sink, *, ordinary: bool = False) -> None:
         self.level = Level.CHROMIUM
         self.sink = sink
         self.folder = folder
         self.playwright = playwright
-        self._browser = playwright.chromium.launch(
-            executable_path=CHROMIUM_BINARY,
-            chromium_sandbox=False,  # the tests run as root
-            env={"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-            args=[
+        self._context: BrowserContext | None = None
+        self._complaints: list[str] = []
+        options: dict[str, Any] = {
+            "executable_path": CHROMIUM_BINARY,
+            "chromium_sandbox": False,  # the tests run as root
+            "env": {"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            "args": [
                 # Nothing is looked up and nothing outside is reached.
                 f"--host-resolver-rules=MAP {INSECURE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
                 f"--proxy-server=socks5://127.0.0.1:{sink.port}",
@@ -205,9 +215,11 @@ class Chromium(Browser):
                 f"--disable-features={','.join(_CHROMIUM_OFF)}",
                 "--disable-dev-shm-usage",
             ],
-        )
-        self._context: BrowserContext | None = None
-        self._complaints: list[str] = []
+        }
+        self._browser = None if ordinary else playwright.chromium.launch(**options)
+        if self._browser is None:
+            self._context = playwright.chromium.launch_persistent_context(folder / "profile", **options)
+            self._watch(self._context.pages[0])
 
     @property
     def _page(self) -> Page:
@@ -218,13 +230,17 @@ class Chromium(Browser):
         return f"http://{'127.0.0.1' if secure else INSECURE}:{port}{path}"
 
     def fresh(self) -> None:
+        if self._browser is None:
+            return  # an ordinary window stays
         if self._context is not None:
             self._context.close()
         width, height = DESKTOP
         self._context = self._browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
         self._context.set_default_timeout(PATIENCE * 1000)
+        self._watch(self._context.new_page())
+
+    def _watch(self, page: Page) -> None:
         self._complaints = []
-        page = self._context.new_page()
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self._complaints.append(str(error)))
         page.on("dialog", lambda dialog: dialog.accept())  # "leave this page?"
@@ -267,6 +283,9 @@ class Chromium(Browser):
     def tab(self) -> None:
         self._page.keyboard.press("Tab")
 
+    def escape(self) -> None:
+        self._page.keyboard.press("Escape")
+
     def focused(self, css: str) -> bool:
         return bool(self._page.locator(css).first.evaluate("element => element === document.activeElement"))
 
@@ -274,6 +293,7 @@ class Chromium(Browser):
         self._page.go_back(wait_until="load")
 
     def address(self) -> str:
+        self._page.wait_for_timeout(1)  # Playwright hears of what happened only while it is asked for something
         return self._page.url
 
     def source(self) -> str:
@@ -295,8 +315,10 @@ class Chromium(Browser):
         yield
 
     def close(self) -> None:
-        """End it."""
-        self._browser.close()
+        if self._browser is not None:
+            self._browser.close()
+        elif self._context is not None:
+            self._context.close()
 
 
 _FIREFOX: Final[dict[str, Any]] = {
@@ -364,6 +386,13 @@ _SAFER: Final[dict[str, Any]] = {
     "media.webaudio.enabled": False,
 }
 _SAFEST: Final[dict[str, Any]] = {"javascript.enabled": False, "svg.disabled": True}
+_ORDINARY: Final[dict[str, Any]] = {
+    "browser.privatebrowsing.autostart": False,
+    "browser.sessionstore.privacy_level": 0,
+    "browser.sessionstore.interval": 100,
+    "browser.cache.disk.enable": True,
+    "browser.formfill.enable": True,
+}
 PREFERENCES: Final[dict[Level, dict[str, Any]]] = {
     Level.STANDARD: _FIREFOX,
     Level.SAFER: _FIREFOX | _SAFER,
@@ -387,9 +416,12 @@ def _leaks_allowed() -> AbstractContextManager[object]:
 class Firefox(Browser):
     """Debian's Firefox ESR as Tor Browser sets it up, driven by Marionette."""
 
-    def __init__(self, level: Level, folder: Path, sink: Sink, more: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, level: Level, folder: Path, sink: Sink, more: Mapping[str, Any] | None = None, *, ordinary: bool = False
+    ) -> None:
         """Start it; ``more``: preferences besides those of the level."""
         self.level = level
+        self._private = not ordinary
         self.sink = sink
         self.folder = folder
         with _leaks_allowed():
@@ -418,7 +450,7 @@ class Firefox(Browser):
 
     def fresh(self) -> None:
         old = self._firefox.current_window_handle
-        new = self._firefox.open(type="window", private=True)["handle"]
+        new = self._firefox.open(type="window", private=self._private)["handle"]
         self._firefox.switch_to_window(old)
         self._firefox.close()
         self._firefox.switch_to_window(new)
@@ -482,6 +514,9 @@ class Firefox(Browser):
     def tab(self) -> None:
         self._firefox.actions.sequence("key", "keyboard").send_keys(Keys.TAB).perform()
 
+    def escape(self) -> None:
+        self._firefox.actions.sequence("key", "keyboard").send_keys(Keys.ESCAPE).perform()
+
     def focused(self, css: str) -> bool:
         return bool(self._firefox.get_active_element() == self._find(css))
 
@@ -528,7 +563,6 @@ class Firefox(Browser):
             self._firefox.set_pref(name, value=True)
 
     def close(self) -> None:
-        """End it."""
         with _leaks_allowed():
             self._firefox.cleanup()
         self._keep_profile()
@@ -548,12 +582,13 @@ def _temporary_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def running(level: Level, beside: Browser | None = None) -> Iterator[Browser]:
+def running(level: Level, beside: Browser | None = None, *, ordinary: bool = False) -> Iterator[Browser]:
     """A browser at a level, with a profile of its own; it ends with the block.
 
     Args:
         level: what pages may do in it.
         beside: a browser of this level that runs already: Playwright can be started only once.
+        ordinary: a window that is not private, as of somebody who did not take Tor Browser.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="tipbox-browser-"))
@@ -564,11 +599,15 @@ def running(level: Level, beside: Browser | None = None) -> Iterator[Browser]:
         if level is Level.CHROMIUM:
             with _temporary_folder(folder):
                 if isinstance(beside, Chromium):  # Playwright has put all profiles where it put its first
-                    browser = Chromium(beside.playwright, beside.folder, sink)
+                    # A profile of its own cannot lie in a folder that another browser is in.
+                    browser = Chromium(
+                        beside.playwright, folder if ordinary else beside.folder, sink, ordinary=ordinary
+                    )
                 else:
-                    browser = Chromium(stack.enter_context(sync_playwright()), folder, sink)
+                    browser = Chromium(stack.enter_context(sync_playwright()), folder, sink, ordinary=ordinary)
         else:
-            browser = Firefox(level, folder, sink)
+            more = _ORDINARY if ordinary else None
+            browser = Firefox(level, folder, sink, more, ordinary=ordinary)
         stack.callback(browser.close)
         browser.fresh()
         yield browser

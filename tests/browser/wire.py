@@ -76,6 +76,8 @@ class Wire:
     exchanges: list[Exchange] = field(default_factory=list)
     blocked: Callable[[str], bool] = lambda _path: False
     """Paths whose requests end in a closed connection."""
+    stalled: Callable[[str], bool] = lambda _path: False
+    """Paths whose requests are not passed on: on a bad line it is as if for a long time."""
     answers: dict[str, bytes] = field(default_factory=dict)
     """Paths that the wire answers itself, with whole answers; not recorded."""
     cut_after: dict[str, bytes] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Wire:
         self._held = threading.Event()
         self._since_cut = 0
         self._closed = False
+        self._stop = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -135,6 +138,7 @@ class Wire:
     def close(self) -> None:
         """Close the port and everything that is open."""
         self._closed = True
+        self._stop.set()
         self._open.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -209,6 +213,9 @@ class Wire:
                 self.exchanges.append(exchange)
             if self.blocked(target):
                 self._cut(browser, server)
+                return
+            if self.stalled(target):
+                self._stop.wait()
                 return
             current.append(exchange)
             server.sendall(head)

@@ -15,14 +15,25 @@ from support.organisations import QUICK, changed, refused
 from support.sealed import three
 from tipbox.errors import TipboxError
 from tipbox.formats.base import canonical, fields, labels
-from tipbox.formats.base.limits import MAX_LANGUAGES, MAX_ONIONS, MAX_SITE_LIST, MAX_SLOTS
+from tipbox.formats.base.limits import (
+    MAX_ABOUT,
+    MAX_FACE_NAME,
+    MAX_LANGUAGES,
+    MAX_MARK,
+    MAX_ONIONS,
+    MAX_SITE_LIST,
+    MAX_SLOTS,
+)
 from tipbox.formats.base.primitives import SigningKey, sign
+from tipbox.formats.site_face import SiteFace
 from tipbox.formats.site_list import SiteEntry, SiteList
 
 KEY = SigningKey(bytes(range(32)))
 ONION = f"{'a2' * 28}.onion"
 UNSIGNED = SiteEntry("kibhr", "Бюро", "KZ", ("kk", "ru"), KEY.verify_key.encode(), (ONION,))
 ENTRY = UNSIGNED.signed_by(KEY)
+SPEAKING = replace(UNSIGNED, about={"kk": "Біз кімбіз", "ru": "Кто мы"}).signed_by(KEY)
+FACE = SiteFace("Приёмная", "#0c5450", "#7fcdbf", "M4 4h16v16H4z")
 
 
 def numbered(count: int) -> list[SiteEntry]:
@@ -92,7 +103,16 @@ def test_an_entry_has_as_many_languages_and_onion_services_as_it_may() -> None:
 
 @QUICK
 @given(
-    st.sampled_from([ENTRY.encode(), UNSIGNED.encode(), list_with(), SiteList.of("en", numbered(3)).encode()]),
+    st.sampled_from(
+        [
+            ENTRY.encode(),
+            UNSIGNED.encode(),
+            list_with(),
+            SiteList.of("en", numbered(3)).encode(),
+            SPEAKING.encode(),
+            SiteList.of("en", numbered(1), FACE).encode(),
+        ]
+    ),
     st.data(),
 )
 def test_it_is_read_exactly_or_refused(made: bytes, data: Any) -> None:
@@ -191,3 +211,44 @@ def test_it_has_a_bound() -> None:
 def test_keys_and_signatures_do_not_show_in_repr() -> None:
     assert "identity" not in repr(ENTRY)
     assert "signature" not in repr(ENTRY)
+
+
+def test_what_an_organisation_says_of_itself_is_signed_and_a_line() -> None:
+    assert SiteEntry.parse(SPEAKING.encode()) == SPEAKING
+    assert "about" not in ENTRY.to_json()  # lists of before stay what they were
+    said = entry_with(about={"ru": "Кто"}, signature=SPEAKING.to_json()["signature"])
+    assert refused(partial(SiteEntry.parse, said)) == "bad-signature"
+    assert SiteEntry.parse(entry_with(about={"ru": "a" * MAX_ABOUT})).is_signed
+    wrong: list[Any] = [
+        {},
+        "Кто мы",
+        {"ru": ""},
+        {"ru": 1},
+        {"ru": "a" * (MAX_ABOUT + 1)},
+        {"ru": "one\nmore"},
+        {"ru": "pdf.\u202eexe"},
+        {"no language": "a"},
+        {f"l{letter}": "a" for letter in "abcdefghijklmnopq"},
+    ]
+    for about in wrong:
+        assert refused(partial(SiteEntry.parse, entry_with(about=about))) == "malformed", about
+
+
+def test_a_face_has_bounds_and_draws_nothing_but_a_path() -> None:
+    face = FACE.to_json()
+    assert SiteList.parse(list_with(face=face)).face == FACE
+    assert SiteList.parse(list_with()).face is None
+    wrong: list[dict[str, Any]] = [
+        {"name": ""},
+        {"name": "a" * (MAX_FACE_NAME + 1)},
+        {"name": "a\u202eb"},
+        {"light": "red"},
+        {"dark": "#FFFFFF"},
+        {"light": "#0c5450;"},
+        {"mark": "M0 0" * MAX_MARK},
+        {"mark": '"/><script>'},
+        {"mark": 1},
+        {"more": ""},
+    ]
+    for change in wrong:
+        assert refused(partial(SiteList.parse, list_with(face={**face, **change}))) == "malformed", change

@@ -21,12 +21,14 @@ from support.sealed import Organisation, keys_folder
 from tipbox.errors import IdentityChanged, InputRefused, Usage
 from tipbox.formats.base import canonical, days
 from tipbox.formats.base.limits import MIB
+from tipbox.formats.site_face import SiteFace
 from tipbox.formats.site_list import SiteEntry, SiteList
-from tipbox.resources import available_languages
+from tipbox.resources import available_languages, static_dir
 from tipbox.server.config import load
 from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
 from tipbox.server.refusal import SENTENCES, Refusal
+from tipbox.server.site_colours import SHAPES, TEXT, contrast, schemes
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, remove
 from tipbox.server.upkeep.check import check_server
@@ -436,3 +438,66 @@ def test_a_file_for_webcat_has_a_bound(organisations: list[Organisation], tmp_pa
     (home / "webcat" / "manifest.json").write_bytes(bytes(MIB + 1))
     with pytest.raises(InputRefused, match=r"manifest\.json"):
         prepare_server(home, keys_folder(tmp_path / "keys", organisations))
+
+
+# --- looks -----------------------------------------------------------------------------------------------------------
+
+READ = [
+    *((ink, ground) for ink in ("text", "quiet", "strong") for ground in ("ground", "card", "wash", "care")),
+    ("on-strong", "strong"),
+    ("ground", "text"),
+    ("alarm", "ground"),
+    ("alarm", "card"),
+    ("text", "alarm-wash"),
+]
+"""What is written on what."""
+SEEN = [("line", "ground"), ("line", "card"), ("care-line", "care"), ("care-line", "ground"), ("alarm", "alarm-wash")]
+"""Borders and shapes that say something, and what is beside them."""
+STYLE = (static_dir() / "style.css").read_text()
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#fff") == pytest.approx(4.48, abs=0.01)
+    assert contrast("#0c5450", "#0c5450") == 1
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_everything_can_be_read(scheme: int) -> None:
+    colours = schemes(STYLE)[scheme]
+    for ink, ground in READ:
+        assert contrast(colours[ink], colours[ground]) >= TEXT, (ink, ground)
+    for ink, ground in SEEN:
+        assert contrast(colours[ink], colours[ground]) >= SHAPES, (ink, ground)
+
+
+def test_a_site_has_its_name_its_colours_and_its_mark(organisations: list[Organisation]) -> None:
+    face = SiteFace("Дом <b>", "#5a1f7a", "#d9b3ff", "M4 4h16v16H4z")
+    files = render_site(SiteList.of("ru", map(entry, organisations), face)).files
+    page, style = (files[path].plain.decode() for path in ("/ru/", "/static/style.css"))
+    assert "Дом &lt;b&gt;</b>" in page
+    assert '<path d="M4 4h16v16H4z"/>' in page
+    assert style.startswith(STYLE)
+    assert ":root{--strong:#5a1f7a;--on-strong:#ffffff}" in style
+    assert render_site(SiteList.of("ru", map(entry, organisations))).files["/static/style.css"].plain == STYLE.encode()
+
+
+@pytest.mark.parametrize(
+    ("light", "dark", "said"), [("#ffd000", "#7fcdbf", "darker"), ("#0c5450", "#0c5450", "lighter")]
+)
+def test_a_colour_that_cannot_be_read_is_refused(
+    organisations: list[Organisation], light: str, dark: str, said: str
+) -> None:
+    listed = SiteList.of("en", map(entry, organisations), SiteFace("House", light, dark))
+    with pytest.raises(InputRefused, match=f"contrast of .* choose a {said} one"):
+        render_site(listed)
+
+
+def test_who_an_organisation_is_stands_beside_its_name(organisations: list[Organisation]) -> None:
+    """In the page's language, else in one of its own."""
+    one = organisations[0]
+    speaking = replace(SiteEntry.of(one.manifest()), about={"ru": "Кто мы", "fr": "Qui"}).signed_by(one.identity)
+    files = render_site(SiteList.of("ru", [speaking])).files
+    assert "Кто мы" in files["/ru/"].plain.decode()
+    assert "Qui" in files["/fr/"].plain.decode()
+    assert any(line in files["/en/"].plain.decode() for line in ("Кто мы", "Qui"))

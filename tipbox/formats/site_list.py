@@ -6,15 +6,17 @@ The pages of a server carry it, so whoever verifies their bytes verifies the key
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tipbox.errors import LimitExceeded, Malformed
 from tipbox.formats.base import canonical, fields, labels
 from tipbox.formats.base.canonical import Json
+from tipbox.formats.base.characters import has_unseen
 from tipbox.formats.base.limits import (
     KEY_SIZE,
+    MAX_ABOUT,
     MAX_LANGUAGE,
     MAX_LANGUAGES,
     MAX_ONIONS,
@@ -25,6 +27,7 @@ from tipbox.formats.base.limits import (
 )
 from tipbox.formats.base.primitives import SigningKey, check_ed25519, sign, verify
 from tipbox.formats.manifest import Manifest, check_country, check_organisation_name, check_people_name, organisation_id
+from tipbox.formats.site_face import SiteFace
 
 _ONION: Final = re.compile(r"[a-z2-7]{56}\.onion", re.ASCII)
 _ENTRY: Final = ("country", "identity", "languages", "name", "onions", "organisation", "signature", "version")
@@ -38,6 +41,7 @@ class SiteEntry:
         identity: its Ed25519 identity key, 32 bytes.
         onions: onion services that it vouches for; none: it names no address.
         signature: by the identity key; empty in an entry that a server made from a manifest.
+        about: one line on who they are, by language, in their own words.
     """
 
     organisation: str
@@ -47,6 +51,7 @@ class SiteEntry:
     identity: bytes = field(repr=False)
     onions: tuple[str, ...] = ()
     signature: bytes = field(default=b"", repr=False)
+    about: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def id(self) -> bytes:
@@ -71,7 +76,7 @@ class SiteEntry:
 
     def unsigned(self) -> dict[str, Json]:
         """All members but the signature."""
-        return {
+        value: dict[str, Json] = {
             "country": self.country,
             "identity": fields.to_base64(self.identity),
             "languages": list(self.languages),
@@ -80,6 +85,7 @@ class SiteEntry:
             "organisation": self.organisation,
             "version": VERSION,
         }
+        return {**value, "about": dict(self.about)} if self.about else value
 
     def to_json(self) -> dict[str, Json]:
         """As a list has it."""
@@ -101,7 +107,7 @@ class SiteEntry:
     @classmethod
     def from_json(cls, value: Json) -> SiteEntry:
         """From a list."""
-        listed = fields.members(value, _ENTRY)
+        listed = fields.members(value, _ENTRY, ("about",))
         entry = cls(
             organisation=check_organisation_name(fields.text(listed, "organisation")),
             name=check_people_name(fields.text(listed, "name")),
@@ -110,6 +116,7 @@ class SiteEntry:
             identity=fields.binary(listed, "identity", KEY_SIZE),
             onions=tuple(_onion(address) for address in fields.array(listed, "onions")),
             signature=fields.binary(listed, "signature", SIGNATURE_SIZE) if listed["signature"] != "" else b"",
+            about=_about(listed["about"]) if "about" in listed else {},
         )
         if len(entry.languages) > MAX_LANGUAGES or len(entry.onions) > MAX_ONIONS:
             raise Malformed("an entry has too many languages or onion services")
@@ -122,19 +129,24 @@ class SiteEntry:
 
 @dataclass(frozen=True)
 class SiteList:
-    """The organisations of a site, by id, and the language that its start page has."""
+    """The organisations of a site, by id, and the language that its start page has.
+
+    Attributes:
+        face: how the site calls itself and looks; None: as tipbox does.
+    """
 
     language: str
     entries: tuple[SiteEntry, ...]
+    face: SiteFace | None = None
 
     @classmethod
-    def of(cls, language: str, entries: Iterable[SiteEntry]) -> SiteList:
+    def of(cls, language: str, entries: Iterable[SiteEntry], face: SiteFace | None = None) -> SiteList:
         """A list of these entries, checked as one that is read.
 
         Raises:
             LimitExceeded, Malformed: there are too many, or two are of one organisation.
         """
-        return cls.parse(cls(language, tuple(sorted(entries, key=lambda entry: entry.id))).encode())
+        return cls.parse(cls(language, tuple(sorted(entries, key=lambda entry: entry.id)), face).encode())
 
     @property
     def unsigned(self) -> list[str]:
@@ -149,6 +161,8 @@ class SiteList:
             "organisations": [entry.to_json() for entry in self.entries],
             "version": VERSION,
         }
+        if self.face is not None:
+            value["face"] = self.face.to_json()
         return canonical.encode(value, file_form=True)
 
     @classmethod
@@ -158,7 +172,7 @@ class SiteList:
         Raises:
             LimitExceeded, Malformed, UnsupportedVersion, BadSignature: it is none, or was changed.
         """
-        value = fields.members(_decoded(data), ("kind", "language", "organisations", "version"))
+        value = fields.members(_decoded(data), ("kind", "language", "organisations", "version"), ("face",))
         if fields.text(value, "kind") != "site":
             raise Malformed("this is not a site's list")
         fields.check_version(fields.number(value, "version"))
@@ -171,13 +185,22 @@ class SiteList:
             raise Malformed("the organisations of a site are not ascending by id")
         if len({entry.organisation for entry in entries}) != len(entries):
             raise Malformed("two organisations of a site have one name")
-        return cls(language, entries)
+        return cls(language, entries, SiteFace.from_json(value["face"]) if "face" in value else None)
 
 
 def _decoded(data: bytes) -> Json:
     if len(data) > MAX_SITE_LIST:
         raise LimitExceeded("a site's list is larger than one can be")
     return canonical.decode(data, file_form=True)
+
+
+def _about(value: Json) -> dict[str, str]:
+    if not isinstance(value, dict) or not 1 <= len(value) <= MAX_LANGUAGES:
+        raise Malformed(f"what an entry says of the organisation is not in 1 to {MAX_LANGUAGES} languages")
+    lines = {fields.language(tag, MAX_LANGUAGE): fields.text(value, tag) for tag in value}
+    if any(not 1 <= len(line.encode()) <= MAX_ABOUT or has_unseen(line) for line in lines.values()):
+        raise Malformed(f"what an entry says of the organisation is no line of 1 to {MAX_ABOUT} bytes that are seen")
+    return lines
 
 
 def _onion(address: Json) -> str:

@@ -6,11 +6,19 @@ export interface Begun {
   isPageThere: boolean;
   /** The worker, until it is taken; `null` when it could not be fetched. */
   worker: Worker | null;
+  /** What wipes the page when it is left. */
+  readonly wipes: (() => void)[];
 }
 
 const place = globalThis as { begun?: Begun };
 
 export function begun(): Begun {
-  place.begun ??= { isPageThere: false, worker: null };
+  place.begun ??= { isPageThere: false, worker: null, wipes: [] };
   return place.begun;
+}
+
+/** Calls `wipe` whenever the page is left, however that happens. */
+export function onLeaving(wipe: () => void): void {
+  begun().wipes.push(wipe);
+  addEventListener("pagehide", wipe);
 }

@@ -5,14 +5,14 @@
 import { type Code, TipboxError } from "../errors.js";
 import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
 import { askTold } from "../net/told.js";
-import { begun } from "./begun.js";
+import { begun, onLeaving } from "./begun.js";
 import { showCollected } from "./collected.js";
 import { Delivery, troubleOf } from "./delivery.js";
 import { canSeal } from "./features.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
 import { type Line, persist } from "./loading.js";
-import { app, accessCode as codeScreen, element, onLeaving, show, view } from "./screen.js";
+import { app, accessCode as codeScreen, element, show, view } from "./screen.js";
 import { Texts } from "./texts.js";
 
 /** Milliseconds after which a worker that is not there is asked for again. */

@@ -1,11 +1,9 @@
-// Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time,
-// and all are wiped when the page is left.
+// Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time.
 
 /** Characters from which on a text may be broken anywhere. */
 const LONG_TEXT = 20_000;
 
 export const app = document.getElementById("app");
-const leave = document.getElementById("leave");
 
 /** Shows another screen; screen readers start at its heading. The first one leaves the focus before "Leave quickly". */
 export function show(content: Node, first = false): void {
@@ -14,23 +12,6 @@ export function show(content: Node, first = false): void {
   heading?.setAttribute("tabindex", "-1");
   if (!first) heading?.focus();
   scrollTo(0, 0);
-}
-
-/** Calls `wipe` whenever the page is left, however that happens. */
-export function onLeaving(wipe: () => void): void {
-  if (leave instanceof HTMLAnchorElement) {
-    leave.addEventListener("click", (event) => {
-      event.preventDefault();
-      wipe();
-      location.replace(leave.href);
-    });
-  }
-  if (app === null) return;
-  addEventListener("pagehide", wipe);
-  // A page that a browser kept alive was wiped when it was left: load it again.
-  addEventListener("pageshow", (event) => {
-    if (event.persisted) location.reload();
-  });
 }
 
 /** The digits of an access code, group by group. */

@@ -1,8 +1,9 @@
 // The first script, as small as can be: it has the worker fetched beside the page's script, not behind it, and sees to
-// it that a page whose script the line broke is not left without.
+// it that a page whose script the line broke is not left without. It also lets people leave.
 
 import { TipboxError } from "../errors.js";
 import { begun } from "./begun.js";
+import "./leave.js";
 import { type Line, persist } from "./loading.js";
 
 const here = document.currentScript?.dataset;

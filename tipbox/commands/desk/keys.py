@@ -150,6 +150,13 @@ def rotate(
 @click.option(
     "--onion", "onions", multiple=True, metavar="ADDRESS", help="An onion service that it is meant for; repeat it."
 )
+@click.option(
+    "--about",
+    multiple=True,
+    nargs=2,
+    metavar="L TEXT",
+    help="One line on who you are, in the language L: ru 'We have helped prisoners since 2002.'; repeat it.",
+)
 @json_option
 @pass_terminal
 def site(
@@ -160,13 +167,14 @@ def site(
     passphrase_file: Path,
     out: Path,
     onions: tuple[str, ...],
+    about: tuple[tuple[str, str], ...],
 ) -> None:
     """Sign the organisation's own entry of a server's list, which the pages carry: name, languages, identity key."""
     vault, identity = _vault_and_identity(vault, identity)
     keep_inputs(out, passphrase_file, identity)
     opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
     with opened:
-        entry = ceremony.sign_site_entry(opened, identity_file.load(identity, passphrase), out, onions)
+        entry = ceremony.sign_site_entry(opened, identity_file.load(identity, passphrase), out, onions, dict(about))
     terminal.say(f"Wrote {out}: {entry.organisation}, identity {id_digits(entry.id)}. Give it to the operator.")
     terminal.result(
         {

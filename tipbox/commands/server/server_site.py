@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.errors import IdentityChanged, TipboxError, Usage
+from tipbox.errors import IdentityChanged, Malformed, TipboxError, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tipbox.formats.site_face import SiteFace
     from tipbox.formats.site_list import SiteList
 
 _PATH = click.Path(path_type=Path)
@@ -25,6 +28,7 @@ _T = TypeVar("_T")
 @click.option(
     "--entry", "entries", multiple=True, type=_PATH, metavar="ENTRY.json", help="A signed entry; repeat it for each."
 )
+@click.option("--face", type=_PATH, metavar="FACE.json", help="Name, colours and mark of the pages (format.md, 11).")
 @click.option("--language", default=None, metavar="L", help="Of the start page, when the list is made here.")
 @click.option("--out", required=True, type=_PATH, metavar="DIR", help="Where to write: a new folder, or an empty one.")
 @json_option
@@ -35,6 +39,7 @@ def site(
     keys: Path | None,
     listed: Path | None,
     entries: tuple[Path, ...],
+    face: Path | None,
     language: str | None,
     out: Path,
 ) -> None:
@@ -46,6 +51,8 @@ def site(
     from tipbox.server.web.rendered_site import FILES_PATH, SITE_PATH, render_site
 
     chosen = _list(keys, listed, entries, language)
+    if face is not None:
+        chosen = replace(chosen, face=_read(face, _face))
     if keys is not None:
         _compare(keys, chosen)
     made = render_site(chosen)
@@ -81,6 +88,16 @@ def _list(keys: Path | None, listed: Path | None, entries: tuple[Path, ...], lan
     else:
         raise Usage("making the site: say of whom, with --site, --entry or --keys")
     return SiteList.of(language or "en", signed)
+
+
+def _face(data: bytes) -> SiteFace:
+    """Written by hand, so in any order."""
+    from tipbox.formats.site_face import SiteFace
+
+    try:
+        return SiteFace.from_json(json.loads(data))
+    except ValueError as error:
+        raise Malformed("this is not JSON") from error
 
 
 def _compare(keys: Path, chosen: SiteList) -> None:

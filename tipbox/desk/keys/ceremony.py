@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -270,12 +270,21 @@ def _serial(chain: list[SignedManifest]) -> str:
     return "{}.{}".format(*chain[0].manifest.serial)
 
 
-def sign_site_entry(vault: Vault, identity: SigningKey, out: Path, onions: Sequence[str] = ()) -> SiteEntry:
+def sign_site_entry(
+    vault: Vault, identity: SigningKey, out: Path, onions: Sequence[str] = (), about: Mapping[str, str] | None = None
+) -> SiteEntry:
     """Sign the organisation's own entry of a site's list, and write it to ``out``.
+
+    Args:
+        vault: of the organisation.
+        identity: its identity key.
+        out: a file.
+        onions: onion services that it vouches for.
+        about: one line on who they are, by language.
 
     Raises:
         Usage: ``out`` lies in the vault or on the key stick, or is something else than such an entry.
-        Malformed: an address of ``onions`` is none.
+        Malformed: an address of ``onions`` or a line of ``about`` is none.
     """
     organisation = organisation_of(vault)
     check_site_entry(out, vault.path, find_stick(vault, organisation))
@@ -287,6 +296,7 @@ def sign_site_entry(vault: Vault, identity: SigningKey, out: Path, onions: Seque
         organisation.languages,
         organisation.identity,
         tuple(onions),
+        about=about or {},
     ).signed_by(identity)
     with vault.transaction():
         note(vault, "publish", after="site")

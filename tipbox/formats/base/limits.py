@@ -40,6 +40,9 @@ SKEW_DAYS: Final = 1
 # Site list
 MAX_SITE_LIST: Final = 256 * KIB
 MAX_ONIONS: Final = 16
+MAX_ABOUT: Final = 200  # bytes of the line in which an organisation says who it is
+MAX_FACE_NAME: Final = 48  # bytes
+MAX_MARK: Final = 2000
 
 # Envelope
 HEADER_FIXED: Final = 120

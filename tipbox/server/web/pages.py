@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, redirect, url_for
+from flask import Blueprint, Response, redirect
 
 from tipbox.formats.manifest import Manifest
 from tipbox.formats.site_list import SiteEntry, SiteList
@@ -92,9 +92,9 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) 
     @blueprint.get("/leave")
     @limited
     def leave() -> Response:
-        response = redirect(url_for("pages.blank"), HTTPStatus.SEE_OTHER, Response)
+        response = pages.file("/leave")
         response.headers["Clear-Site-Data"] = '"*"'
-        return response  # type: ignore[return-value]
+        return response
 
     @blueprint.get("/blank")
     @limited

@@ -6,7 +6,7 @@ everywhere; their hashes are served with them (docs/protocol.md, section 2.2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from tipbox.formats.base import canonical, fields
 from tipbox.formats.base.limits import VERSION
 from tipbox.formats.site_list import SiteEntry, SiteList
 from tipbox.resources import SOURCE_LANGUAGE, available_languages, locale_dir, static_dir, templates_dir
+from tipbox.server.site_colours import style_of
 from tipbox.server.web.bodies import TYPES, Body
 from tipbox.server.web.headers import HEADERS
 
@@ -37,6 +38,7 @@ _DOMAIN: Final = "tipbox"
 _WELL_KNOWN: Final = "/.well-known/tipbox"
 SITE_PATH: Final = f"{_WELL_KNOWN}/site.json"
 FILES_PATH: Final = f"{_WELL_KNOWN}/files.json"
+_STYLE: Final = "/static/style.css"
 _ERROR_FILE: Final = "error.html"
 _PLACES: Final = ("", "send", "inbox")
 """Below a language's folder: one document at each, which opens at the screen that the address names."""
@@ -78,7 +80,11 @@ class Site:
 
 
 def render_site(listed: SiteList) -> Site:
-    """Everything that a server with this list serves."""
+    """Everything that a server with this list serves.
+
+    Raises:
+        InputRefused: the colours of its face could not be read on the pages.
+    """
     return Renderer().site(listed)
 
 
@@ -96,13 +102,20 @@ class Renderer:
         self.error = _page(self._error())
 
     def site(self, listed: SiteList) -> Site:
-        """The site of a list."""
+        """The site of a list.
+
+        Raises:
+            InputRefused: the colours of its face could not be read on the pages.
+        """
         default = self.offered(listed.language)
         files = {**self._assets, SITE_PATH: Body.of(listed.encode(), TYPES[".json"])}
+        if listed.face is not None:
+            style = self._assets[_STYLE].plain.decode()
+            files[_STYLE] = Body.of((style + style_of(listed.face, style)).encode(), TYPES[".css"])
         for language in self.languages:
-            page = _page(self._page(listed.entries, language))
+            page = _page(self._page(listed, language))
             files |= {f"/{language}/{place}": page for place in _PLACES}
-        files["/blank"] = _page(self._render("leave", default, ""))
+        files["/leave"] = files["/blank"] = _page(self._render("leave", default, ""))
         files[FILES_PATH] = Body.of(self._list(files, default), TYPES[".json"])
         return Site(files, self.error, default)
 
@@ -123,8 +136,8 @@ class Renderer:
         }
         return canonical.encode(value, file_form=True)
 
-    def _page(self, entries: Sequence[SiteEntry], language: str) -> str:
-        organisations = sorted((_named(entry, language) for entry in entries), key=_by_name)
+    def _page(self, listed: SiteList, language: str) -> str:
+        organisations = sorted((_named(entry, language) for entry in listed.entries), key=_by_name)
         return self._render(
             "start",
             language,
@@ -132,9 +145,10 @@ class Renderer:
             switch=self._switch(language) if len(self.languages) > 1 else [],
             organisations=organisations,
             listed=[
-                {name: organisation[name] for name in ("country", "id", "identity", "name")}
+                {name: organisation[name] for name in ("country", "id", "identity", "name", "languages", "about")}
                 for organisation in organisations
             ],
+            face=listed.face,
         )
 
     def _error(self) -> str:
@@ -172,7 +186,7 @@ class Renderer:
 
     def _render(self, template: str, language: str, title: str, **context: Any) -> str:
         environment = self._environments[language]
-        return environment.get_template(f"source/{template}.html").render(**_frame(language, title), **context)
+        return environment.get_template(f"source/{template}.html").render(**{**_frame(language, title), **context})
 
 
 def _environment(said: NullTranslations) -> Environment:
@@ -195,6 +209,7 @@ def _frame(language: str, title: str) -> dict[str, object]:
         "home_path": f"/{language}/",
         "leave_path": "/leave",
         "static": lambda name: f"/static/{name}",
+        "face": None,
     }
 
 
@@ -213,12 +228,15 @@ def _rank(language: str) -> tuple[int, str]:
 
 
 def _named(entry: SiteEntry, language: str) -> dict[str, str]:
+    own = next((tag for tag in (language, *entry.languages, *entry.about) if tag in entry.about), "")
     return {
         "name": entry.name,
         "country": entry.country,
         "country_name": _country(entry.country, language),
         "id": entry.id.hex(),
         "identity": fields.to_base64(entry.identity),
+        "languages": ", ".join(_language(tag, language) for tag in entry.languages),
+        "about": entry.about.get(own, ""),
     }
 
 
@@ -231,6 +249,14 @@ def _country(code: str, language: str) -> str:
         return str(Locale.parse(language, sep="-").territories.get(code, code))
     except (UnknownLocaleError, ValueError):
         return code
+
+
+def _language(tag: str, language: str) -> str:
+    """The name of a language in another one, or its tag where nobody has named it."""
+    try:
+        return Locale.parse(tag, sep="-").get_display_name(language.replace("-", "_")) or tag
+    except (UnknownLocaleError, ValueError):
+        return tag
 
 
 def _hash(body: Body) -> str:

@@ -1,0 +1,114 @@
+// Leaving: at once, from whatever is shown. The page is empty before anything is asked of the network, since on a bad
+// line the next page takes seconds; and where the line is dead there is no next page, so the empty one stays.
+//
+// The way through this site is one entry of the history, so that Back does not return to it. This is part of the first
+// script: whoever must go does not wait for the rest.
+
+import { begun } from "./begun.js";
+
+/** Escape, so often, each press within so many milliseconds of the one before it. */
+const PRESSES = 3;
+const PRESS_WITHIN = 2000;
+/** Browsers show an address in place of an empty title. */
+const BLANK_TITLE = "\u00a0";
+/** Asks for nothing, and ends what runs here. */
+const NOWHERE = "about:blank";
+
+let isLeaving = false;
+/** Is called when the history has gone back. */
+let onGone: (() => void) | null = null;
+let presses = 0;
+let pressed = 0;
+
+/** What a page of this site pushed on top of its entry in the history; 0 where there is one entry. */
+function depth(): number {
+  const state: unknown = history.state;
+  if (state === null || typeof state !== "object" || !("depth" in state)) return 0;
+  return typeof state.depth === "number" ? state.depth : 0;
+}
+
+function empty(): void {
+  document.head.replaceChildren();
+  document.body.replaceChildren();
+  document.title = BLANK_TITLE;
+  document.documentElement.removeAttribute("lang");
+}
+
+async function go(neutral: string): Promise<void> {
+  const above = depth();
+  // No address and no entry tells what was here, also where the line is dead.
+  history.replaceState(null, "", neutral);
+  if (above > 0) {
+    await new Promise<void>((done) => {
+      onGone = done;
+      history.go(-above);
+    });
+    history.replaceState(null, "", neutral);
+  }
+  // The answer has the browser drop what it keeps for this site. Without one the empty page stays: Back, pressed
+  // meanwhile, ends the request too, and must not be overtaken.
+  const answer = await fetch(neutral).catch(() => null);
+  if (answer !== null) location.replace(NOWHERE);
+}
+
+function leaveNow(neutral: string): void {
+  if (isLeaving) return;
+  isLeaving = true;
+  // What is shown goes first: nothing that fails after it brings it back.
+  empty();
+  for (const wipe of begun().wipes) wipe();
+  void go(neutral);
+}
+
+/** Whether Escape was pressed often enough. */
+function isThirdEscape(event: KeyboardEvent): boolean {
+  if (event.key !== "Escape") presses = 0;
+  if (event.key !== "Escape" || event.repeat) return false;
+  presses = event.timeStamp - pressed < PRESS_WITHIN ? presses + 1 : 1;
+  pressed = event.timeStamp;
+  return presses >= PRESSES;
+}
+
+/** A plain click on a link of this site, which takes the place of this page in the history. */
+function followed(event: MouseEvent): HTMLAnchorElement | null {
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (link === null || link.origin !== location.origin || link.hasAttribute("download") || link.target !== "")
+    return null;
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  const isOfSite = /^[/#]/.test(link.getAttribute("href") ?? "");
+  return isPlain && isOfSite && !event.defaultPrevented ? link : null;
+}
+
+/** The link, which may not be there yet when this runs. */
+function leaveLink(): HTMLAnchorElement | null {
+  const link = document.getElementById("leave");
+  return link instanceof HTMLAnchorElement ? link : null;
+}
+
+addEventListener("click", (event) => {
+  const link = followed(event);
+  if (link === null) return;
+  event.preventDefault();
+  if (link === leaveLink()) leaveNow(link.href);
+  else location.replace(link.href);
+});
+addEventListener(
+  "keydown",
+  (event) => {
+    const link = leaveLink();
+    if (isThirdEscape(event) && link !== null) leaveNow(link.href);
+  },
+  { capture: true },
+);
+function hush(event: Event): void {
+  if (!isLeaving) return;
+  event.stopImmediatePropagation();
+  if (event.type === "popstate") onGone?.();
+}
+// No question holds up who leaves, and no screen answers.
+addEventListener("beforeunload", hush, { capture: true });
+addEventListener("popstate", hush, { capture: true });
+// A page that a browser kept alive was wiped when it was left: load it again.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
