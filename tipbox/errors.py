@@ -225,7 +225,7 @@ class WrongSender(TipboxError):
 
 
 class DamagedItem(TipboxError):
-    """An item of this Bundle is damaged; carry the Bundle again."""
+    """An item of this Bundle, or this piece of a tip, is damaged; carry it again."""
 
     code = "damaged-item"
     exit_code = Exit.PARTLY_DONE

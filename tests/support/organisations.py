@@ -24,7 +24,7 @@ from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, padding
 from tipbox.formats.bundles import acknowledgement, bundle, bundle_read, report
 from tipbox.formats.bundles.bundle import volume_class
-from tipbox.formats.envelopes import header, letter, seals
+from tipbox.formats.envelopes import header, letter, pieces, seals
 from tipbox.formats.envelopes import reply as replies
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, KeyState
@@ -217,6 +217,29 @@ def run_reply(given: Case) -> Case:
     }
 
 
+def run_piece(given: Case) -> Case:
+    data = expand(given["pieces"])
+    stream = io.BytesIO(data)
+    head = pieces.PieceHead.read(stream)
+    assert head.encode() == data[: stream.tell()]
+    parts = [*head.parts(stream)]
+    end = head.end
+    return {
+        "token": head.token.hex(),
+        "number": head.number,
+        "count": head.count,
+        "parts_each": head.parts_each,
+        "family": head.family.hex(),
+        "opening_sha256": sha256(head.opening).hexdigest(),
+        "parts": [
+            {"index": index, "sha256": "" if part is None else sha256(part).hexdigest()} for index, part in parts
+        ],
+        "hash": end.envelope_hash.hex() if end else "",
+        "trailer": end.trailer.hex() if end else "",
+        "damaged": [index for index, part in parts if part is None],
+    }
+
+
 def run_acknowledgement(given: Case) -> Case:
     found = acknowledgement.read_acknowledgement(b64(given["data"]), bytes.fromhex(given["desk"]))
     return {"envelopes": [envelope.hex() for envelope in found]}
@@ -339,6 +362,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "manifest": run_manifest,
     "envelope": run_envelope,
     "reply": run_reply,
+    "piece": run_piece,
     "acknowledgement": run_acknowledgement,
     "report": run_report,
     "locked": run_locked,

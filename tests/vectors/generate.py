@@ -13,6 +13,7 @@ import make_canonical
 import make_envelope
 import make_mailbox
 import make_manifest
+import make_piece
 import make_small
 import make_toll
 
@@ -21,6 +22,7 @@ MODULES = (
     make_small,
     make_manifest,
     make_envelope,
+    make_piece,
     make_bundle,
     make_mailbox,
     make_toll,

@@ -9,12 +9,13 @@ import * as accessCodes from "../../src/formats/access_code.js";
 import { type Bytes, concat, equal, fromBase64, fromUtf8, toBase64, toHex } from "../../src/formats/base/bytes.js";
 import { decode, encode, type Form } from "../../src/formats/base/canonical.js";
 import { parse as parseDay } from "../../src/formats/base/days.js";
-import { ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE } from "../../src/formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, HASH_SIZE, SESSION_NONCE_SIZE } from "../../src/formats/base/limits.js";
 import { letterSize, padme, partsOf, sealedBodySize } from "../../src/formats/base/padding.js";
 import { aesKey, seal, sha256 } from "../../src/formats/base/primitives.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
 import { encodeHeader } from "../../src/formats/envelopes/header.js";
 import { encodeLetter, type Letter, sealLetter } from "../../src/formats/envelopes/letter.js";
+import { encodePieceHead, familyOf } from "../../src/formats/envelopes/pieces.js";
 import { parseList } from "../../src/formats/mailbox_list.js";
 import * as keys from "../../src/formats/manifest.js";
 import { encodeProof, Puzzles, parseProof } from "../../src/formats/toll.js";
@@ -25,6 +26,7 @@ import { resumeSecret, serverId, threadId } from "./derivations.js";
 import { encodeList, encodeManifest } from "./encoders.js";
 import { findKey, hex, type Members, readReply, readTip, text } from "./envelopes/case_reading.js";
 import type { WholeEnvelope } from "./envelopes/envelope_opening.js";
+import { readPiece } from "./envelopes/piece_reading.js";
 import { replyContentKey } from "./envelopes/reply_sealing.js";
 
 const FOLDER = new URL("../../../tests/vectors/", import.meta.url);
@@ -37,6 +39,7 @@ const KINDS = [
   "manifest",
   "envelope",
   "reply",
+  "piece",
   "acknowledgement",
   "report",
   "bundle",
@@ -200,6 +203,28 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
     const again = await sealedAgain(opened.whole, opened.letter, contentKey, opened.files);
     expect(equal(again, bytes)).toBe(true);
     return output;
+  },
+
+  async piece(input) {
+    const bytes = await expand(input["pieces"] as Piece[]);
+    const { head, headSize, parts } = await readPiece(bytes);
+    expect(equal(await encodePieceHead(head), bytes.slice(0, headSize))).toBe(true);
+    const told = parts.map(async ([index, part]) => ({
+      index,
+      sha256: part === null ? "" : toHex(await sha256(part)),
+    }));
+    return {
+      token: toHex(head.token),
+      number: head.number,
+      count: head.count,
+      parts_each: head.partsEach,
+      family: toHex(await familyOf(head)),
+      opening_sha256: toHex(await sha256(head.opening)),
+      parts: await Promise.all(told),
+      hash: toHex(head.end.slice(0, HASH_SIZE)),
+      trailer: toHex(head.end.slice(HASH_SIZE)),
+      damaged: parts.filter(([, part]) => part === null).map(([index]) => index),
+    };
   },
 
   async acknowledgement(input) {

@@ -1,7 +1,7 @@
 """Domain separation: every label of docs/format.md, each for one use.
 
 Of the labels that are followed by data, none is the beginning of another: two uses never hash the same bytes.
-Reserved for what is to come: ``capsule``, ``custody``, ``notice``, ``piece``, ``place`` and ``toll``.
+Reserved for what is to come: ``capsule``, ``custody``, ``notice``, ``place`` and ``toll``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SEAL: Final = b"tipbox/v1/seal"
 CHECK_DIGITS: Final = b"tipbox/v1/check-digits"
 REPLY_CONTENT: Final = b"tipbox/v1/reply-content"
 REPLY_SALT: Final = b"tipbox/v1/reply-salt"
+PIECE: Final = b"tipbox/v1/piece"
 
 BUNDLE_OUT: Final = b"tipbox/v1/bundle-out"
 BUNDLE_IN: Final = b"tipbox/v1/bundle-in"

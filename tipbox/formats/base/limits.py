@@ -69,6 +69,10 @@ MAX_CONSENT_LEVEL: Final = 5
 MAX_NEVER: Final = 8
 MAX_NEVER_TEXT: Final = 200
 
+# Pieces of an Envelope
+MAX_PIECE_PARTS: Final = 1024
+MAX_PIECES: Final = 2**20
+
 # Bundle
 BUNDLE_HEADER: Final = 1280
 BUNDLE_WRAPPED: Final = XWING_ENC_SIZE + KEY_SIZE + TAG_SIZE

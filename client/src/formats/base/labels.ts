@@ -20,3 +20,4 @@ export const ENVELOPE_ID = "tipbox/v1/envelope-id";
 export const SEAL = "tipbox/v1/seal";
 export const CHECK_DIGITS = "tipbox/v1/check-digits";
 export const REPLY_CONTENT = "tipbox/v1/reply-content";
+export const PIECE = "tipbox/v1/piece";

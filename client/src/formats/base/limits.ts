@@ -67,6 +67,12 @@ export const MAX_BODY = 2 ** 40;
 /** Parts in one request (docs/protocol.md, section 3). */
 export const MAX_RUN_PARTS = 64;
 
+// Pieces of an Envelope
+export const PIECE_MAGIC = "\x89tippce\n";
+export const PIECE_FIXED = 64;
+export const MAX_PIECE_PARTS = 1024;
+export const MAX_PIECES = 2 ** 20;
+
 // Mailboxes (docs/protocol.md, section 3.1)
 export const MAILBOX_MAGIC = "\x89tipmbx\n";
 export const LIST_SIZE = 64 * KIB;
