@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
@@ -22,6 +23,7 @@ from tipbox.desk import replies, sentences
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.inbox.tip_index import TipIndex
+from tipbox.desk.piece_files import PieceFiles, TipInPieces
 from tipbox.desk.pinned_server import server_digits
 from tipbox.desk.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
 from tipbox.desk.vault.records import (
@@ -68,6 +70,7 @@ from tipbox.formats.bundles.bundle_read import Bundle, Item, damaged
 from tipbox.formats.bundles.report import Report
 from tipbox.formats.bundles.stamps import check_head_stamp, check_stamp
 from tipbox.formats.envelopes import header as envelope_format
+from tipbox.formats.envelopes import pieces as piece_format
 from tipbox.formats.envelopes.header import FindKey
 
 MAX_CLOCK_DAYS: Final = 2
@@ -217,6 +220,7 @@ class Importer:
         self._batch: list[int] = []
         self._unsynced: list[Path] = []
         self._loose = _LooseFiles(self._committing)
+        self._pieces = PieceFiles()
         self._volumes: dict[int, set[int]] = {}
         self._whole: set[bytes] = set()
         self.outcome = ImportOutcome()
@@ -227,7 +231,9 @@ class Importer:
         with self._loose:
             # All names before the first file: what an import writes may lie below the folders that it reads.
             for source in list(self._sources(paths)):
-                self._try(source)
+                self._try(source.path, partial(self._file, source), named=source.named)
+            for tip in self._pieces.tips():
+                self._try(tip.opening.path or Path(), partial(self._joined, tip), named=True)
         # After all files, in a transaction of its own: what is confirmed here is on the disk, whatever failed above.
         with self._vault.transaction():
             if self._enough:
@@ -244,23 +250,23 @@ class Importer:
         )
         return self.outcome
 
-    def _try(self, source: _InputFile) -> None:
+    def _try(self, path: Path, work: Callable[[], None], *, named: bool) -> None:
         """Import one file; what is wrong with it is noted. Full when the vault's disk is."""
         try:
-            self._file(source)
+            work()
         except TipboxError as error:
-            if isinstance(error, WrongReader) and not source.named:
-                self.outcome.notices.append(f"{printable(source.path.name)}: a Bundle for another reader, passed over")
+            if isinstance(error, WrongReader) and not named:
+                self.outcome.notices.append(f"{printable(path.name)}: a Bundle for another reader, passed over")
             else:
-                self.outcome.problems.append((source.path.name, error))
+                self.outcome.problems.append((path.name, error))
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise Full("importing: the disk of the vault is full; make room and import again") from error
             if error.errno == errno.EFBIG:  # a vault on a stick: another copy of the file would not help
                 what = TOO_LARGE_A_FILE.format(self._vault.path)
-                self.outcome.problems.append((source.path.name, InputRefused(what)))
+                self.outcome.problems.append((path.name, InputRefused(what)))
                 return
-            self._cannot_read(error, source.path)
+            self._cannot_read(error, path)
 
     def _pass_over(self, vault: Path) -> None:
         self.outcome.notices.append(f"{printable(vault.name)} holds a vault, or its second copy, which was passed over")
@@ -323,6 +329,9 @@ class Importer:
             elif magic == envelope_format.MAGIC:
                 self._tip(file)
                 self._progress(file.tell())
+            elif magic == piece_format.MAGIC:
+                self._pieces.add(source.path, file)
+                self._progress(file.tell())
             elif source.expected:
                 raise NotTipbox("this is neither a Bundle nor a .tip file, or its start is damaged; copy it again")
             else:
@@ -352,6 +361,14 @@ class Importer:
                 file.seek(0)
                 self._put_back(received.id, file)
         self._known(received)
+
+    def _joined(self, tip: TipInPieces) -> None:
+        """A tip in pieces, as the .tip file that they are together; what is not whole is told and left."""
+        if tip.missing:
+            self.outcome.notices.append(tip.what_is_missing())
+            return
+        with tip.open() as file:
+            self._tip(file)
 
     # --- Bundles ----------------------------------------------------------------------------------------------------
 
