@@ -203,9 +203,37 @@ def test_sealing_a_growing_file_leaves_nothing(
 
     monkeypatch.setattr("tipbox.commands.source.seal.measure", measure_then_grow)
     (tmp_path / "out").mkdir()
-    done = run("seal", "--keys", keys, "--message-file", message, "--out", tmp_path / "out" / "x.tip", video)
-    assert (done.code, done.error) == (3, "refused")
-    assert list((tmp_path / "out").iterdir()) == []
+    video.write_bytes(bytes(3_000_000))
+    for pieces in ((), ("--pieces", 1)):
+        out = tmp_path / "out" / "x.tip"
+        done = run("seal", "--keys", keys, "--message-file", message, "--out", out, *pieces, video)
+        assert (done.code, done.error) == (3, "refused")
+        assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_tip_in_pieces_opens_on_the_desk_when_all_have_come(
+    run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(os.urandom(3_200_000))
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "x.tip"
+    done = run("seal", "--keys", keys, "--message-file", message, "--out", out, "--pieces", 1, film)
+    assert done.code == 0
+    made = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in made] == [f"x-{number}-of-4.tip" for number in range(1, 5)]
+    assert all(path.stat().st_size < 1_100_000 for path in made)
+    kibhr = desks.desks[1]
+    assert not kibhr.take(*made[:3]).counts
+    assert kibhr.take(*made).counts == {"mine": 1}
+    opened(kibhr, bytes.fromhex(done.json["tip"]), tmp_path / "opened")
+    assert (tmp_path / "opened" / "files" / "001-film.mp4").read_bytes() == film.read_bytes()
+
+
+def test_a_text_in_pieces_is_one(run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.tip"
+    assert run("seal", "--keys", keys, "--message-file", message, "--out", out, "--pieces", 8).code == 0
+    assert desks.desks[1].take(tmp_path / "x-1-of-1.tip").counts == {"mine": 1}
 
 
 # --- send ------------------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ from tipbox.errors import (
     DamagedItem,
     Forged,
     Full,
+    Incomplete,
     InputRefused,
     Malformed,
     NotFound,
@@ -363,10 +364,9 @@ class Importer:
         self._known(received)
 
     def _joined(self, tip: TipInPieces) -> None:
-        """A tip in pieces, as the .tip file that they are together; what is not whole is told and left."""
+        """A tip in pieces, as the .tip file that they are together. Incomplete when some are missing."""
         if tip.missing:
-            self.outcome.notices.append(tip.what_is_missing())
-            return
+            raise Incomplete(tip.what_is_missing())
         with tip.open() as file:
             self._tip(file)
 

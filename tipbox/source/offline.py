@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from tipbox.files.durable import SEALED_MODE, replacing
 from tipbox.files.writer_thread import WriterThread
+from tipbox.formats.base.limits import KEY_SIZE
+from tipbox.formats.base.primitives import random_bytes
+from tipbox.formats.envelopes.pieces import write_pieces
 from tipbox.source.sealing import SealedTip
 
 
@@ -19,3 +23,42 @@ def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambd
                 writing.put(batch)
                 progress(sum(map(len, batch)))
         file.write(tip.end.trailer)
+
+
+def write_tip_in_pieces(
+    tip: SealedTip, out: Path, parts_each: int, progress: Callable[[int], None] = lambda _: None
+) -> list[Path]:
+    """Write the Envelope in pieces beside ``out``, ``NAME-01-of-12.tip`` and on: all of them, or none.
+
+    Args:
+        tip: to write.
+        out: the name, without the number.
+        parts_each: parts of a piece, 1 to 1,024, each 64 KiB.
+        progress: called with bytes written.
+
+    Returns:
+        Their paths, in order.
+    """
+    written: list[Path] = []
+    try:
+        with closing(tip.parts()) as parts:
+            pieces = write_pieces(
+                tip.sealed.opening,
+                parts,
+                lambda _: tip.end.trailer,
+                token=random_bytes(KEY_SIZE),
+                parts_each=parts_each,
+            )
+            for head, held in pieces:
+                width = len(str(head.count))
+                path = out.with_name(f"{out.stem}-{head.number + 1:0{width}}-of-{head.count}{out.suffix}")
+                with replacing(path, SEALED_MODE) as file:
+                    file.write(head.encode())
+                    file.writelines(held)
+                written.append(path)
+                progress(sum(map(len, held)))
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return written

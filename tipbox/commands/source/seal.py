@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -18,9 +19,12 @@ from tipbox.commands.source.tip_options import (
 from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal
 from tipbox.files.attachments import measure
 from tipbox.formats.base import days
-from tipbox.source.offline import write_tip
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MAX_PIECE_PARTS, PART_SIZE
+from tipbox.source.offline import write_tip, write_tip_in_pieces
 from tipbox.source.recipients import Addressees
 from tipbox.source.sealing import seal_tip
+
+MB: Final = 10**6
 
 
 @click.command()
@@ -29,6 +33,12 @@ from tipbox.source.sealing import seal_tip
 @message_option
 @consent_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="X.tip", help="The sealed file.")
+@click.option(
+    "--pieces",
+    type=click.IntRange(1, MAX_PIECE_PARTS * PART_SIZE // MB),
+    metavar="MB",
+    help="Cut it into pieces of about so many MB, X-1-of-9.tip and on: each can be carried and sent alone.",
+)
 @files_argument
 @json_option
 @pass_terminal
@@ -40,6 +50,7 @@ def seal(
     message_file: Path,
     consent: Path | None,
     out: Path,
+    pieces: int | None,
     files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files into a file, and print the access code. Opens no network connection."""
@@ -50,6 +61,11 @@ def seal(
     allowed = read_consent(consent)
     tip = seal_tip(addressees, read_text(terminal, message_file), attachments, None, days.today(), consent=allowed)
     with terminal.progress("sealing", tip.size) as progress:
-        write_tip(tip, out, progress)
-    where = f"Sealed into {out}. If it lies on a stick, eject the stick before you pull it out."
+        if pieces is None:
+            write_tip(tip, out, progress)
+            where = f"Sealed into {out}."
+        else:
+            made = write_tip_in_pieces(tip, out, max(1, pieces * MB // ENVELOPE_PART_SIZE), progress)
+            where = f"Sealed into {len(made)} pieces, {made[0]} and on. All of them have to arrive, in any order."
+    where += " If it lies on a stick, eject the stick before you pull it out."
     say_sealed(terminal, tip, where, new=True, done="the sealed file is written")
