@@ -13,6 +13,10 @@ export interface Organisation {
   readonly name: string;
   /** Two capital letters, or empty. */
   readonly country: string;
+  /** Names of the languages that it reads, in the page's; or empty. */
+  readonly languages: string;
+  /** One line on who they are, in their own words; or empty. */
+  readonly about: string;
 }
 
 /** Addresses on the server. */

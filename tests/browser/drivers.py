@@ -308,6 +308,7 @@ class Chromium(Browser):
 
     def screenshot(self, path: Path, size: tuple[int, int]) -> None:
         self._page.set_viewport_size({"width": size[0], "height": size[1]})
+        self._page.evaluate("scrollTo(0, 0)")  # or the bar, which stays in view, stands in the middle of the picture
         self._page.screenshot(path=path, full_page=True)
 
     @contextmanager

@@ -102,6 +102,11 @@ class Source:
         """Open the page at the form and wait until what is written can be sent."""
         self.go(f"/{self.language}/send")
         self.browser.wait(READY)
+        self.choose_all()
+
+    def choose_all(self) -> None:
+        """Press the button that chooses every organisation: nothing is chosen beforehand."""
+        self.browser.click("#app [data-part=all]")
 
     def write(self, text: str) -> None:
         """Write the message: short ones key by key, long ones by pasting."""
@@ -202,7 +207,8 @@ class Source:
     def open_mailbox(self, typed: str) -> list[Answer]:
         """Type an access code, open its mailbox, and read what is shown."""
         self.type_code(typed)
-        self.browser.until(lambda: "right" in self.browser.text(JUDGED), "the access code to be right")
+        right = "right" if self.language == "en" else "«"  # the sentence quotes the button
+        self.browser.until(lambda: right in self.browser.text(JUDGED), "the access code to be right")
         self.browser.click("#app [data-part=open]")
         self.browser.until(lambda: self.browser.count(MAILBOX) or self.browser.count(UNREAD), "the mailbox")
         assert self.browser.count(MAILBOX), f"reading failed: {self.browser.text('#app')}"

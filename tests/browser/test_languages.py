@@ -45,6 +45,7 @@ def test_a_message_is_told_and_an_answer_read_in_it(source: Source, pages_world:
     browser.wait(MESSAGE)
     assert not ENGLISH.search(say(source))
     source.write("Видео есть у брата")
+    source.choose_all()
     source.send()
     digits = source.wait_stored()
     assert not ENGLISH.search(say(source))

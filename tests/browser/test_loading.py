@@ -44,6 +44,7 @@ def test_the_field_is_there_before_what_seals_and_only_the_button_waits(source: 
     browser.wait(READY, 60)
     assert BROKEN not in browser.text(LOADING)
     assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS
+    source.choose_all()
     source.send()
     source.wait_stored()
     assert len([one for one in wire.seen() if one.target == "/static/page.js"]) == 1

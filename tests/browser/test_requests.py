@@ -51,6 +51,7 @@ def test_requests_go_to_this_host_and_carry_no_text(source: Source, tmp_path: Pa
     source.go("/en/")
     source.browser.click("main a.main")
     source.browser.wait("#app textarea")
+    source.choose_all()
     source.write(words)
     source.attach(file)
     source.send()

@@ -36,6 +36,7 @@ def test_nothing_is_stored_and_nothing_goes_wrong(source: Source, tmp_path: Path
     source.go("/en/")
     source.browser.click("main a.main")
     source.browser.wait(MESSAGE)
+    source.choose_all()
     source.write(WORDS)
     source.attach(file)
     source.send()

@@ -19,9 +19,9 @@ function sentence(texts: Texts, collected: Collected, id: string): string {
 export function showCollected(texts: Texts, list: Element, told: string): void {
   const collected = collectedOf(told);
   if (collected === null) return;
-  for (const row of list.querySelectorAll("li")) {
-    const line = element("span", sentence(texts, collected, row.dataset["id"] ?? ""));
+  for (const card of list.querySelectorAll<HTMLElement>("[data-id]")) {
+    const line = element("span", sentence(texts, collected, card.dataset["id"] ?? ""));
     line.className = "quiet";
-    if (line.textContent !== "") row.append(element("br"), line);
+    if (line.textContent !== "") (card.querySelector("input + span") ?? card).append(line);
   }
 }

@@ -5,8 +5,10 @@
 import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
 import type { Organisation } from "../messages.js";
+import { plainNames, shownName } from "./file_names.js";
 import { breakLongText, element, field, type View, view } from "./screen.js";
 import type { Texts } from "./texts.js";
+import { Whom } from "./whom.js";
 
 /** What a source has written and chosen. */
 export interface Content {
@@ -21,7 +23,9 @@ export class Form {
   readonly #root = element("div");
   readonly #message = field("textarea");
   readonly #sendWords: string;
-  #choices: HTMLInputElement[];
+  readonly #whom: Whom;
+  /** Whether files are sent under plain names. */
+  readonly #plain = field("input");
   #files: File[] = [];
 
   /**
@@ -42,6 +46,7 @@ export class Form {
       if (one.dataset["when"] !== (isBack ? "back" : "first")) one.remove();
 
     this.#message.rows = 10;
+    this.#message.dir = "auto";
     this.#message.setAttribute("aria-labelledby", "message-title");
     this.#message.setAttribute("aria-describedby", "message-hint");
     part("message").append(this.#message);
@@ -55,8 +60,11 @@ export class Form {
     });
     part("picker").prepend(picker);
 
-    const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, texts.language));
-    this.#choices = sorted.map((organisation) => this.#choice(organisation, chosen.includes(organisation.id)));
+    this.#plain.type = "checkbox";
+    this.#plain.addEventListener("change", () => this.#list(""));
+    part("plain").prepend(this.#plain);
+
+    this.#whom = new Whom(texts, part("organisations"), part("all"), organisations, chosen);
     this.#sendWords = part("send").textContent;
     part("send").textContent = texts.get("preparing");
     part("send").toggleAttribute("disabled", true);
@@ -83,9 +91,7 @@ export class Form {
 
   /** What seals is there: the button can be pressed, and of the organisations only these can be chosen. */
   ready(organisations: readonly Organisation[]): void {
-    const isThere = (box: HTMLInputElement): boolean => organisations.some(({ id }) => id === box.value);
-    for (const box of this.#choices) if (!isThere(box)) box.closest("label")?.remove();
-    this.#choices = this.#choices.filter(isThere);
+    this.#whom.keep(organisations);
     const send = this.#view.part("send");
     send.textContent = this.#sendWords;
     send.toggleAttribute("disabled", false);
@@ -115,20 +121,13 @@ export class Form {
     this.#root.replaceChildren();
   }
 
-  #choice(organisation: Organisation, checked: boolean): HTMLInputElement {
-    const box = field("input");
-    box.type = "checkbox";
-    box.checked = checked;
-    box.value = organisation.id;
-    const label = element("label");
-    label.className = "choice";
-    const name = element("span");
-    name.append(element("bdi", organisation.name));
-    if (organisation.country !== "")
-      name.append(" ", element("span", `(${this.#texts.country(organisation.country)})`));
-    label.append(box, name);
-    this.#view.part("organisations").append(label);
-    return box;
+  /** The files under the names that they are sent with. */
+  #named(): File[] {
+    if (!this.#plain.checked) return this.#files;
+    const names = plainNames(this.#files);
+    return this.#files.map(
+      (file, i) => new File([file], names[i] ?? "", { type: file.type, lastModified: file.lastModified }),
+    );
   }
 
   #add(added: readonly File[], problem = ""): void {
@@ -137,13 +136,15 @@ export class Form {
     const files = [...this.#files, ...added.filter((file) => !isLong(file))];
     this.#files = files.slice(0, MAX_FILES);
     if (files.length > MAX_FILES) this.#list(this.#texts.get("manyFiles", { count: this.#texts.number(MAX_FILES) }));
-    else this.#list(long === undefined ? problem : this.#texts.get("longName", { name: long.name }));
+    else this.#list(long === undefined ? problem : this.#texts.get("longName", { name: shownName(long.name) }));
   }
 
   #list(problem: string): void {
     const { part } = this.#view;
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
-    part("files").replaceChildren(...this.#files.map((file) => this.#row(file)));
+    const names = this.#plain.checked ? plainNames(this.#files) : [];
+    part("plain").hidden = this.#files.length === 0;
+    part("files").replaceChildren(...this.#files.map((file, i) => this.#row(file, names[i] ?? file.name)));
     part("total").hidden = this.#files.length < 2;
     part("total").textContent = this.#texts.get("total", {
       count: this.#texts.number(this.#files.length),
@@ -152,15 +153,15 @@ export class Form {
     part("file-problem").textContent = problem;
   }
 
-  #row(file: File): HTMLLIElement {
+  #row(file: File, sentAs: string): HTMLLIElement {
     const row = element("li");
     const name = element("span");
     const size = element("span", this.#texts.size(file.size));
     size.className = "quiet";
-    name.append(element("bdi", file.name), " ", size);
+    name.append(element("bdi", shownName(sentAs)), " ", size);
     const remove = element("button", this.#texts.get("remove"));
     remove.type = "button";
-    remove.setAttribute("aria-label", this.#texts.get("removeFile", { name: file.name }));
+    remove.setAttribute("aria-label", this.#texts.get("removeFile", { name: shownName(sentAs) }));
     remove.addEventListener("click", () => {
       this.#files = this.#files.filter((other) => other !== file);
       this.#list("");
@@ -173,7 +174,7 @@ export class Form {
   /** What is to be sent, or `null` after saying what is wrong with it. */
   #checked(): Content | null {
     const message = utf8(this.#message.value);
-    const chosen = this.#choices.filter((box) => box.checked).map((box) => box.value);
+    const { chosen } = this.#whom;
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     let problem = "";
     if (message.length > MAX_MESSAGE) problem = "longMessage";
@@ -181,6 +182,6 @@ export class Form {
     else if (size > MAX_BODY) problem = "largeFiles";
     else if (chosen.length === 0) problem = "nobody";
     this.#view.part("problem").textContent = problem === "" ? "" : this.#texts.get(problem);
-    return problem === "" ? { message, files: this.#files, chosen } : null;
+    return problem === "" ? { message, files: this.#named(), chosen } : null;
   }
 }

@@ -104,6 +104,8 @@ class Page {
   /** Why nothing can be sealed; `null` for no reason, or while that is not known yet. */
   #closed: Code | null = null;
   #isReady = false;
+  /** What the server says of the day; empty as long as it has said nothing. */
+  #told = "";
   /** The digits of the access code that messages are sent under; `null` makes a new one. */
   #accessCode: string | null = null;
   /** The start screen, which stands in the page's own bytes. */
@@ -127,6 +129,8 @@ class Page {
     const list = document.getElementById("organisations");
     const told = this.#persist("told", () => askTold(now)).then((text) => {
       if (list !== null) showCollected(this.texts, list, text);
+      this.#told = text;
+      if (form !== null) showCollected(this.texts, form.root, text);
       ask({ kind: "told", text });
     });
     const here = await this.#persist("worker", () => this.#fetchWorker(script));
@@ -204,8 +208,8 @@ class Page {
     if (this.#closed !== null && form === null) return showFailed(this.texts, this.#closed, null);
     if (form === null) {
       this.#accessCode = null;
-      const all = this.listed.map(({ id }) => id);
-      form = new Form(this.texts, this.listed, all, false, (content) => this.#send(content));
+      form = new Form(this.texts, this.listed, [], false, (content) => this.#send(content));
+      if (this.#told !== "") showCollected(this.texts, form.root, this.#told);
       if (this.#isReady) form.ready(this.#organisations);
     }
     show(form.root, first);
@@ -251,6 +255,7 @@ class Page {
       form = new Form(this.texts, this.#organisations, answered, true, (content) => this.#send(content));
       form.onBack(() => inbox?.show()); // what is written stays: an answer is read again while one answers it
       form.ready(this.#organisations);
+      showCollected(this.texts, form.root, this.#told);
     }
     show(form.root);
   }

@@ -60,6 +60,7 @@ export function field<K extends "input" | "textarea">(tag: K): HTMLElementTagNam
   made.setAttribute("autocomplete", "off");
   made.setAttribute("autocapitalize", "off");
   made.setAttribute("autocorrect", "off");
+  made.setAttribute("writingsuggestions", "false");
   made.spellcheck = false;
   return made;
 }

@@ -21,6 +21,7 @@ function scriptsOf(names: readonly string[]): string {
 }
 
 const MODULES = [
+  ...["whom", "file_names", "leave", "begun"],
   ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "download", "collected", "start"],
 ];
 /** Screens for all other codes: when the message may have arrived, when it did not, and when only its words did. */
@@ -53,7 +54,7 @@ describe("templates", () => {
   it("start with the way out", () => {
     const base = readFileSync(new URL("base.html", TEMPLATES), "utf8");
 
-    expect(base).toMatch(/<body>\s*<a class="leave" id="leave" href=/);
+    expect(base).toMatch(/<body>\s*<header class="bar">\s*<b>.*<\/b>\s*<a class="leave" id="leave" href=/);
   });
 
   const page = whole("start.html");

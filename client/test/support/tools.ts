@@ -82,6 +82,8 @@ export function listing(...organisations: readonly TestOrganisation[]): Organisa
     identity: toBase64(identity),
     name,
     country,
+    languages: "",
+    about: "",
   }));
 }
 

@@ -47,7 +47,7 @@ State = Callable[[Source, World, Path], None]
 
 
 def start(source: Source, _world: World, _folder: Path) -> None:
-    source.go("/en/")
+    source.go(f"/{source.language}/")
 
 
 def error(source: Source, _world: World, _folder: Path) -> None:

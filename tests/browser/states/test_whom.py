@@ -1,0 +1,105 @@
+"""Whom a source writes to, and under which names: nothing is decided for anybody in a hurry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from browser.drivers import PHONE, Level
+from browser.pages import CHOICE, MESSAGE, READY, Source
+from support.world import NAMES, World
+
+LOOKED_AT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)
+PLAIN = "#app [data-part=plain] input"
+
+
+def ticked(source: Source) -> int:
+    return int(source.browser.run(f"return document.querySelectorAll({json.dumps(CHOICE)} + ':checked').length;"))
+
+
+@LOOKED_AT
+def test_nobody_is_chosen_beforehand_and_one_button_chooses_all(source: Source) -> None:
+    """Hurry would decide for the widest circle, and each captured organisation is a reader."""
+    browser = source.browser
+    source.go("/en/send")
+    browser.wait(READY)
+    assert ticked(source) == 0
+    source.write("Кому?")
+    source.send()
+    browser.until(source.problem, "a complaint")
+    assert "Choose at least one" in source.problem()
+    form = browser.text("#app")
+    assert form.index("who could be forced") < form.index("Choose all 3") < form.index("Seal and send")
+    source.choose_all()
+    assert ticked(source) == len(NAMES)
+    assert source.problem() == ""
+
+
+@LOOKED_AT
+def test_a_card_says_who_they_are(source: Source, pages_world: World) -> None:
+    browser = source.browser
+    source.open_form()
+    names = source.organisations()
+    assert set(names) == pages_world.accepted()
+    browser.until(lambda: browser.count("#app .choice [data-id], #app .choice .quiet"), "the cards")
+    for number in range(1, len(names) + 1):
+        card = browser.text(f"#app [data-part=organisations] > :nth-child({number})")
+        name, where, *_ = card.split("\n")
+        assert name == names[number - 1]
+        assert " · " in where, "country and languages"
+
+
+@LOOKED_AT
+def test_files_go_under_plain_names_when_that_is_chosen(teller: Source, world: World, tmp_path: Path) -> None:
+    """The bytes stay, to the last one; by default the names do, too."""
+    browser = teller.browser
+    files = {"VID_20220105_2213.mp4": b"video" * 20_000, "Площадь Асель.jpg": b"photo" * 100}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    teller.open_form()
+    assert browser.run(f"return document.querySelector('{PLAIN}').closest('label').hidden;") is True
+    teller.write("Без имён")
+    teller.attach(*(tmp_path / name for name in files))
+    assert teller.listed() == list(files)
+    browser.click(PLAIN)
+    assert teller.listed() == ["video-1.mp4", "photo-1.jpg"]
+    teller.send()
+    teller.wait_stored()
+    found = {name: path.read_bytes() for tip in world.arrived("kibhr") for name, path in tip.files.items()}
+    assert found == {"video-1.mp4": files["VID_20220105_2213.mp4"], "photo-1.jpg": files["Площадь Асель.jpg"]}
+
+
+@LOOKED_AT
+def test_a_name_cannot_pretend_to_be_of_another_kind(source: Source) -> None:
+    source.open_form()
+    source.drop(["photo\u202egpj.exe"], "a")
+    source.browser.until(source.listed, "the file to be listed")
+    assert source.listed() == ["photo⟨U+202E⟩gpj.exe"]
+
+
+@LOOKED_AT
+def test_the_field_goes_the_way_of_what_is_written_and_tells_nobody(source: Source) -> None:
+    """Arabic from the right; and no browser sends what is written to a service that suggests words."""
+    browser = source.browser
+    source.open_form()
+    direction = f"return getComputedStyle(document.querySelector('{MESSAGE}')).direction;"
+    source.write("سلام")
+    assert browser.run(direction) == "rtl"
+    names = ("writingsuggestions", "spellcheck", "autocomplete", "autocorrect", "autocapitalize")
+    said = [browser.run(f"return document.querySelector('{MESSAGE}').getAttribute('{name}');") for name in names]
+    assert said == ["false", "false", "off", "off", "off"]
+
+
+@LOOKED_AT
+@pytest.mark.parametrize("language", ["kk", "ru", "en", "fr", "es", "ar"])
+def test_both_ways_in_are_on_the_first_screen_of_a_phone(source: Source, tmp_path: Path, language: str) -> None:
+    source.go(f"/{language}/")
+    source.browser.screenshot(tmp_path / "start.png", PHONE)
+    lowest = source.browser.run("""
+        const doors = [...document.querySelectorAll("#app [data-door]")];
+        return Math.max(...doors.map(door => door.getBoundingClientRect().bottom + scrollY));
+    """)
+    assert lowest <= PHONE[1]
+    assert source.browser.count("#app [data-door]") == 2
