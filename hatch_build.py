@@ -19,7 +19,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("start.js", "page.js", "worker.js", "toll.js", "style.css")
+BUNDLE = ("start.js", "page.js", "worker.js", "toll.js", "style.css", "desk/desk.js", "desk/desk.css")
 """What the client build makes in `client/dist/`."""
 
 LISTS = {
@@ -91,12 +91,14 @@ def compile_catalogues(root: Path) -> None:
         RuntimeError: one of them is not whole.
     """
     locale = root / "tipbox" / "locale"
-    with (locale / "tipbox.pot").open("rb") as template:
-        wanted = read_po(template)
+    templates = {}
+    for path in sorted(locale.glob("*.pot")):
+        with path.open("rb") as template:
+            templates[path.stem] = read_po(template)
     for source in sorted(locale.glob("*/LC_MESSAGES/*.po")):
         with source.open("rb") as po:
             catalogue = read_po(po, locale=source.parts[-3], abort_invalid=True)
-        check_catalogue(catalogue, wanted)
+        check_catalogue(catalogue, templates[source.stem])
         catalogue.creation_date = catalogue.revision_date = NO_DAY
         with source.with_suffix(".mo").open("wb") as mo:
             write_mo(mo, catalogue)

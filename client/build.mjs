@@ -1,7 +1,7 @@
-// Builds dist/ from src/: the page, its worker and the style sheet. Same sources and lock file,
+// Builds dist/ from src/: the page, its worker, the style sheet, and those of the desk. Same sources and lock file,
 // same bytes, in whatever folder.
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
@@ -31,6 +31,9 @@ const outputs = [
   // Loaded into a worker that has names of its own.
   { format: "iife", entryPoints: ["src/worker/toll.ts"] },
   { minify: true, entryPoints: ["style.css"] },
+  // The desk's own, in a folder of their own: no server has them among its files.
+  { format: "esm", entryPoints: ["src/desk/desk.ts"], outdir: "dist/desk" },
+  { minify: true, entryPoints: ["desk.css"], outdir: "dist/desk" },
 ];
 
 // Smaller by a twentieth than what esbuild minifies: on a bad line each second counts.
@@ -40,17 +43,17 @@ async function shorten(script) {
 }
 
 const made = new Set();
-await mkdir(`${here}/dist`, { recursive: true });
+await mkdir(`${here}/dist/desk`, { recursive: true });
 for (const output of outputs) {
   for (const { path, text } of (await build({ ...common, ...output })).outputFiles) {
     await writeFile(path, path.endsWith(".js") ? await shorten(text) : text);
-    made.add(basename(path));
+    made.add(relative(`${here}/dist`, path));
   }
 }
 
 // What an earlier build made and this one did not would be shipped with the rest.
-for (const name of await readdir(`${here}/dist`)) {
-  if (!made.has(name)) {
-    await rm(`${here}/dist/${name}`, { recursive: true });
+for (const name of await readdir(`${here}/dist`, { recursive: true })) {
+  if (!(made.has(name) || name === "desk")) {
+    await rm(`${here}/dist/${name}`, { recursive: true, force: true });
   }
 }

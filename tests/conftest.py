@@ -43,6 +43,7 @@ LONG = (
     "project/test_promises.py",
     "project/test_package.py",
     "source/test_courier.py",
+    "pages",
     "desk/test_crash.py",
     "source/test_conversation.py",
     "desk/test_ceremony.py",

@@ -110,6 +110,7 @@ def test_every_act_writes_its_event(desks: Desks, desk: Desk, server: Exporter, 
         marks.assign(vault, [found.thread], "somebody")
         marks.spam(vault, [found.thread], is_spam=True)
         marks.unread(vault, [found.thread])
+        marks.translate(vault, found.id, "in other words", today=TODAY)
         made = replies.queue_reply(vault, found, b"one", [], today=TODAY)
         unsent.take_back(vault, made.id.hex())
         draft = Draft(found.thread, b"half", (), TODAY)
@@ -130,7 +131,7 @@ def test_every_act_writes_its_event(desks: Desks, desk: Desk, server: Exporter, 
         pinned_server.forget(vault)
     assert [event.act for event in events(desk)] == [
         *before, "import", "import", "import", "confirm", "open", "look", "take-out", "read", "close", "note", "tag",
-        "assign", "spam", "unread", "draft", "answer", "unsend", "drop",
+        "assign", "spam", "unread", "translate", "draft", "answer", "unsend", "drop",
         "canaries", "copy", "forget", "outbox", "rotate", "publish", "destroy", "unpin",
     ]  # fmt: skip
     assert {event.act for event in events(desk)} == ACTS - {"upgrade"}  # of kept vaults only: test_vault_versions.py

@@ -1,6 +1,7 @@
 """Extracts what people read into tipbox/locale/tipbox.pot, in an order that does not change; `make messages` runs it.
 
-With a path as its argument it writes the template there and leaves the catalogues alone.
+The desk's pages have a catalogue of their own, tipbox/locale/desk.pot: no server needs it. With a folder as its
+argument it writes the templates there and leaves the catalogues alone.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "tipbox" / "locale"
+DOMAINS = ("tipbox", "desk")
+OF_THE_DESK = ("templates/desk/", "tipbox/desk/")
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
-def template() -> Catalog:
-    """All messages of the places that pyproject.toml names."""
+def template(domain: str) -> Catalog:
+    """All messages of the places that pyproject.toml names: of the desk's pages, or of everything else."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
     mappings = [(mapping["pattern"], mapping["method"]) for mapping in settings]
-    catalogue = Catalog(domain="tipbox", project="tipbox", fuzzy=False)
+    catalogue = Catalog(domain=domain, project="tipbox", fuzzy=False)
     found = extract_from_dir(str(ROOT), mappings, keywords=KEYWORDS, directory_filter=_is_ours)
-    for _path, _line, message, comments, context in found:
-        catalogue.add(message, None, auto_comments=comments, context=context)
+    for path, _line, message, comments, context in found:
+        if path.startswith(OF_THE_DESK) is (domain == "desk"):
+            catalogue.add(message, None, auto_comments=comments, context=context)
     return catalogue
 
 
@@ -41,18 +45,19 @@ def write(catalogue: Catalog, path: Path) -> None:
 
 
 def main() -> None:
-    """Write the template, and bring each language's catalogue up to it."""
-    messages = template()
-    if len(sys.argv) > 1:
-        write(messages, Path(sys.argv[1]))
-        return
-    write(messages, LOCALE / "tipbox.pot")
-    for po in LOCALE.glob("*/LC_MESSAGES/tipbox.po"):
-        with po.open("rb") as file:
-            catalogue = read_po(file, locale=po.parts[-3])
-        catalogue.update(messages, no_fuzzy_matching=True)
-        catalogue.obsolete.clear()
-        write(catalogue, po)
+    """Write the templates, and bring each language's catalogues up to them."""
+    for domain in DOMAINS:
+        messages = template(domain)
+        if len(sys.argv) > 1:
+            write(messages, Path(sys.argv[1]) / f"{domain}.pot")
+            continue
+        write(messages, LOCALE / f"{domain}.pot")
+        for po in LOCALE.glob(f"*/LC_MESSAGES/{domain}.po"):
+            with po.open("rb") as file:
+                catalogue = read_po(file, locale=po.parts[-3])
+            catalogue.update(messages, no_fuzzy_matching=True)
+            catalogue.obsolete.clear()
+            write(catalogue, po)
 
 
 if __name__ == "__main__":

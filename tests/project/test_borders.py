@@ -31,6 +31,9 @@ TOP = ("tipbox.cli", "tipbox.demo", "tipbox.__main__")
 ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier", "tipbox.net", "tipbox.commands")
 
 
+PAGES = "tipbox.desk.pages"
+"""The pages of ``tipbox desk serve``."""
+
 ROOT = Path(tipbox.__file__).parents[1]
 CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
     "importlinter"
@@ -62,6 +65,9 @@ BORDERS = {
     ),
     ("tipbox.commands.desk", "tipbox.server"),
     ("tipbox.commands.desk", "socket"),
+    ("tipbox.commands.desk", "flask"),
+    ("tipbox.desk.importer", "tipbox.desk.pages"),
+    ("tipbox.commands.desk.desk_group", "tipbox.desk.pages"),
     *((role, other) for role in ("tipbox.source", "tipbox.courier") for other in ("tipbox.server", "tipbox.desk")),
     ("tipbox.net", "tipbox.server"),
     ("tipbox.net", "tipbox.desk"),
@@ -109,6 +115,13 @@ def crossings(contract: dict[str, Any]) -> set[tuple[str, str]]:
     """Every importer and imported that a contract forbids."""
     if contract["type"] == "forbidden":
         return {(one, other) for one in contract["source_modules"] for other in contract["forbidden_modules"]}
+    if contract["type"] == "protected":
+        # Whoever is not allowed may not: the desk's other modules and commands, and all other roles.
+        others = [
+            *("tipbox.desk.importer", "tipbox.desk.inbox.listing", "tipbox.desk.vault.vault"),
+            *("tipbox.commands.desk.desk_group", "tipbox.commands.desk.desk_inbox", "tipbox.commands.terminal"),
+        ]
+        return {(one, module) for one in others for module in contract["protected_modules"]}
     (container,) = contract["containers"]
     layers = [[f"{container}.{name}" for name in layer.split(" | ")] for layer in contract["layers"]]
     upwards = {(low, high) for upper, lower in combinations(layers, 2) for low in lower for high in upper}
@@ -216,9 +229,16 @@ def test_the_core_imports_no_web_no_database_and_no_role() -> None:
 
 
 def test_the_desk_imports_neither_the_server_nor_anything_that_opens_a_connection() -> None:
-    loaded = loaded_by(modules("tipbox.desk"))
+    loaded = loaded_by([name for name in modules("tipbox.desk") if not name.startswith(PAGES)])
     assert len(of(("tipbox.desk",), loaded)) > 10
-    assert of((*WEB, *NETWORK, "tipbox.server", "tipbox.source", "tipbox.courier"), loaded) == set()
+    assert of((*WEB, *NETWORK, PAGES, "tipbox.server", "tipbox.source", "tipbox.courier"), loaded) == set()
+
+
+def test_the_pages_alone_load_a_web_framework_and_neither_server_nor_client() -> None:
+    loaded = loaded_by(modules(PAGES))
+    assert of(("flask", "werkzeug"), loaded), "the control: they are a web application"
+    outside = ("sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "valkey", "httpx", "httpcore", "tenacity")
+    assert of((*outside, "tipbox.server", "tipbox.source", "tipbox.courier", "tipbox.net"), loaded) == set()
 
 
 def test_the_desk_s_commands_need_its_base_dependencies_only() -> None:

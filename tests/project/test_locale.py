@@ -24,12 +24,20 @@ def read(path: Path) -> Catalog:
         return read_po(file, abort_invalid=True)
 
 
-def test_the_template_holds_what_pages_and_server_say(tmp_path: Path) -> None:
-    fresh = tmp_path / "tipbox.pot"
+def test_the_templates_hold_what_pages_and_server_say(tmp_path: Path) -> None:
     program = ROOT / "tests" / "project" / "messages.py"
-    subprocess.run((sys.executable, program, fresh), cwd=ROOT, check=True, capture_output=True)
+    subprocess.run((sys.executable, program, tmp_path), cwd=ROOT, check=True, capture_output=True)
+    templates = sorted(path.name for path in LOCALE.glob("*.pot"))
+    assert templates == ["desk.pot", "tipbox.pot"]
+    for name in templates:
+        assert (tmp_path / name).read_text() == (LOCALE / name).read_text(), "run make messages"
 
-    assert fresh.read_text() == (LOCALE / "tipbox.pot").read_text(), "run make messages"
+
+def test_what_the_desk_says_is_in_no_catalogue_of_the_server() -> None:
+    desk = {message.id for message in read(LOCALE / "desk.pot") if message.id}
+    server = {message.id for message in read(LOCALE / "tipbox.pot") if message.id}
+    assert "Unlock the desk" in desk - server
+    assert "Unlock the desk" not in server
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -7,12 +7,10 @@ unless there is a person at a terminal, and what a script names is never asked f
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import stat
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,12 +19,10 @@ from typing import Any, Final, TextIO, TypeVar
 import click
 
 from tipbox.errors import InputRefused, NotFound, TipboxError, Usage, WrongPassphrase
+from tipbox.files.passphrase_forms import MAX_PASSPHRASE, forms_of, is_passphrase, normal
 from tipbox.files.printable import ascii_json, printable
 
-MAX_PASSPHRASE: Final = 1024
-"""Bytes of what a passphrase file holds, without the line ends after it."""
 _MAX_FILE: Final = 4 * MAX_PASSPHRASE  # room for blank lines, and for characters that are longer when decomposed
-_BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 ASK: Final = Path("-")
 """In the place of a passphrase file: ask the person at the terminal."""
@@ -223,10 +219,8 @@ def unlock_with(terminal: Terminal, path: Path, attempt: Callable[[bytes], _T]) 
         WrongPassphrase: neither form opens it, or the file holds no passphrase.
     """
     data = _read(terminal, path)
-    normal = _normal(data)
-    forms = [normal, _composed(data), data.removesuffix(b"\n").removesuffix(b"\r"), _decomposed(normal)]
-    # Each once: another try would only derive the same key again, which takes a second and much memory.
-    first, *others = dict.fromkeys(form for form in forms if _is_passphrase(form))
+    _normal(data)  # which says what is wrong when it is no passphrase at all
+    first, *others = forms_of(data)
     try:
         return attempt(first)
     except WrongPassphrase:
@@ -283,33 +277,7 @@ def _read(terminal: Terminal, path: Path) -> bytes:
 
 
 def _normal(data: bytes, *, several_lines: bool = False) -> bytes:
-    line = _composed(data)
-    if several_lines:
-        line = b" ".join(line.split())
-    if b"\n" not in line:
-        with suppress(UnicodeDecodeError):
-            line = " ".join(line.decode().split()).encode()
-    if not _is_passphrase(line):
+    line = normal(data, several_lines=several_lines)
+    if not is_passphrase(line):
         raise WrongPassphrase(f"reading the passphrase file: it must hold one line of 1 to {MAX_PASSPHRASE:,} bytes")
     return line
-
-
-def _composed(data: bytes) -> bytes:
-    """In NFC, without byte order mark and empty lines around it."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        with suppress(UnicodeDecodeError):
-            data = data.decode("utf-16").encode()
-    line = data.removeprefix(_BYTE_ORDER_MARK).strip(b"\r\n")
-    with suppress(UnicodeDecodeError):
-        line = unicodedata.normalize("NFC", line.decode()).encode()
-    return line
-
-
-def _decomposed(line: bytes) -> bytes:
-    with suppress(UnicodeDecodeError):
-        line = unicodedata.normalize("NFD", line.decode()).encode()
-    return line
-
-
-def _is_passphrase(line: bytes) -> bool:
-    return 1 <= len(line) <= MAX_PASSPHRASE and b"\n" not in line

@@ -64,3 +64,22 @@ class ShortId(InputRefused):
     """This cannot be undone: give at least eight digits of the id."""
 
     code = "short-id"
+
+
+class NoNamespace(TipboxError):
+    """This machine lets nobody make a network of their own, which the pages need."""
+
+    code = "no-namespace"
+    exit_code = Exit.USAGE
+
+
+class NoBrowser(NotFound):
+    """There is no browser to show the pages."""
+
+    code = "no-browser"
+
+
+class Busy(InputRefused):
+    """Another command works on the vault, or an import; try again when it has ended."""
+
+    code = "busy"

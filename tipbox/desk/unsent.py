@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
+from typing import Final
 
 from tipbox.desk import replies
 from tipbox.desk.custody.chain import note
@@ -10,9 +12,13 @@ from tipbox.desk.desk_errors import AlreadySent, ShortId
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import joined_tips, set_state
 from tipbox.desk.tips import SHORTEST_ID
-from tipbox.desk.vault.records import Draft, Reply, ReplyText
+from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import NotFound
+from tipbox.errors import LimitExceeded, NotFound
+from tipbox.formats.base.limits import MIB
+
+MAX_DRAFT: Final = MIB
+"""Bytes of a draft: no message is longer."""
 
 
 def drafts_of(vault: Vault, thread: bytes) -> list[Draft]:
@@ -20,6 +26,41 @@ def drafts_of(vault: Vault, thread: bytes) -> list[Draft]:
     return sorted(
         (draft for draft in Draft.all(vault) if draft.thread == thread), key=lambda draft: (draft.day, draft.key)
     )
+
+
+def keep_draft(vault: Vault, thread: bytes, message: bytes, *, before: bytes, today: date) -> bytes:
+    """Keep the words of a reply while somebody writes it, in place of those that were kept before.
+
+    Args:
+        vault: the vault; its lock is not needed: only records are written, in one transaction.
+        thread: the conversation.
+        message: the words; blanks alone drop the draft.
+        before: the key of the draft that these take the place of; empty when there is none.
+        today: this day.
+
+    Returns:
+        The key of the draft; empty when nothing is left of it.
+
+    Raises:
+        NotFound: there is no such thread.
+        LimitExceeded: it is too long to be sent.
+    """
+    if Thread.find(vault, thread) is None:
+        raise NotFound("keeping a draft: this vault has no such thread")
+    if len(message) > MAX_DRAFT:
+        raise LimitExceeded(f"keeping a draft: it has at most {MAX_DRAFT:,} bytes")
+    made = Draft(thread, message, (), today) if message.strip() else None
+    with vault.transaction():
+        old = Draft.find(vault, before) if before else None
+        if old is not None and old.thread == thread:
+            vault.delete(Draft.kind, old.key)
+        if made is not None:
+            made.save(vault)
+            if old is None:  # once, and not for each word of it
+                note(vault, "draft", thread)
+        elif old is not None:
+            note(vault, "drop", thread)
+    return b"" if made is None else made.key
 
 
 def take_back(vault: Vault, prefix: str) -> Reply | Draft:

@@ -15,6 +15,7 @@ from tipbox.commands.desk.desk_custody import custody, forget
 from tipbox.commands.desk.desk_inbox import assign, list_, note, search, spam, tag, unread
 from tipbox.commands.desk.desk_look import look
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
+from tipbox.commands.desk.desk_serve import serve
 from tipbox.commands.desk.vault_options import open_vault, say_clock, unlock_vault, vault_option, waiting
 from tipbox.commands.terminal import (
     Terminal,
@@ -264,7 +265,7 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
 
 
 for _command in (
-    *(check, copy, custody, forget, reply, unsend, thread, close, server, canary),
+    *(check, copy, custody, forget, reply, unsend, thread, close, server, canary, serve),
     *(look, list_, search, note, tag, assign, spam, unread),
 ):
     desk.add_command(_command)

@@ -45,6 +45,7 @@ ACTS: Final = frozenset(
         "spam",  # a thread, or no longer
         "tag",  # a thread
         "take-out",  # a file of a tip as it came, into a folder
+        "translate",  # a tip
         "unpin",  # the server
         "upgrade",  # the vault, to another version
         "unread",  # the tips of a thread are new again

@@ -12,9 +12,9 @@ from typing import ClassVar, Final, Self
 
 from tipbox.desk.custody.chain import account, note
 from tipbox.desk.joined import joined_tips, set_state
-from tipbox.desk.vault.records import VaultRecord
+from tipbox.desk.vault.records import Tip, VaultRecord
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import LimitExceeded, Usage
+from tipbox.errors import LimitExceeded, NotFound, Usage
 
 MAX_TAGS: Final = 32
 """Tags of a thread."""
@@ -24,6 +24,8 @@ MAX_NOTES: Final = 500
 """Notes on a thread."""
 MAX_NOTE: Final = 4000
 """Bytes of UTF-8 of a note."""
+MAX_TRANSLATION: Final = 1 << 20
+"""Bytes of UTF-8 of a translation: as many as a message has."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,42 @@ class Marks(VaultRecord):
     def of(cls, vault: Vault, thread: bytes) -> Self:
         """Those of a thread, or none."""
         return cls.find(vault, thread) or cls(thread)
+
+
+@dataclass(frozen=True)
+class Translation(VaultRecord):
+    """What somebody here translated of a tip; it stands beside what the source wrote, and is never sent."""
+
+    kind: ClassVar[str] = "translation"
+    tip: bytes
+    day: date
+    who: str
+    text: str = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The tip's id."""
+        return self.tip
+
+
+def translate(vault: Vault, tip: bytes, text: str, *, today: date) -> None:
+    """Keep a translation of the tip with this id, in place of the one before; an empty one removes it.
+
+    Raises:
+        NotFound: there is no such tip.
+        LimitExceeded: it is too long.
+    """
+    made = Translation(tip, today, account(), text.encode(errors="replace").decode())
+    if len(made.text.encode()) > MAX_TRANSLATION:
+        raise LimitExceeded(f"translating: it has at most {MAX_TRANSLATION:,} bytes")
+    if Tip.find(vault, tip) is None:
+        raise NotFound("translating: this vault has no such tip")
+    with vault.transaction():
+        if text.strip():
+            made.save(vault)
+        else:
+            vault.delete(Translation.kind, tip)
+        note(vault, "translate", tip)
 
 
 def add_note(vault: Vault, threads: Iterable[bytes], text: str, *, today: date) -> int:

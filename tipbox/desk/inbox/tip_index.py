@@ -364,6 +364,37 @@ class TipIndex:
         statement = f"SELECT count(*) FROM tip LEFT JOIN thread ON thread.id = tip.thread WHERE {condition}"  # noqa: S608
         return int(self._db.execute(statement, values).fetchone()[0])
 
+    def tips(self, thread: bytes) -> list[bytes]:
+        """The ids of the tips of a thread, by day and id."""
+        return self._ids("SELECT id FROM tip WHERE thread = ? ORDER BY received, id", thread)
+
+    def threads(self, view: str, person: str, canaries: Sequence[bytes], limit: int, offset: int) -> list[bytes]:
+        """The ids of threads that stand somewhere (VIEWS of threads.py), the one that came last first."""
+        statement, values = _threads(view, person, canaries)
+        order = "ORDER BY max(tip.received) DESC, tip.thread LIMIT ? OFFSET ?"
+        return self._ids(f"{statement} {order}", *values, limit, offset)
+
+    def count_threads(self, view: str, person: str, canaries: Sequence[bytes]) -> int:
+        """How many threads stand there."""
+        statement, values = _threads(view, person, canaries)
+        return int(self._db.execute(f"SELECT count(*) FROM ({statement})", values).fetchone()[0])  # noqa: S608
+
+    def groups(self, limit: int) -> list[list[bytes]]:
+        """The threads of Envelopes that say exactly the same: the largest group first, in each what came first."""
+        same = self._ids(
+            "SELECT same FROM envelope WHERE same IS NOT NULL GROUP BY same HAVING count(DISTINCT thread) > 1 "
+            "ORDER BY count(DISTINCT thread) DESC, same LIMIT ?",
+            limit,
+        )
+        return [
+            self._ids("SELECT thread FROM envelope WHERE same = ? GROUP BY thread ORDER BY min(number)", one)
+            for one in same
+        ]
+
+    def persons(self) -> list[str]:
+        """All to whom a thread was given."""
+        return self._ids("SELECT DISTINCT person FROM thread WHERE person <> '' ORDER BY person")
+
     def search(self, query: str, limit: int) -> list[bytes]:
         """The ids of tips with all these words (or what they begin) in text, names of files, notes or tags.
 
@@ -395,8 +426,36 @@ class TipIndex:
         )
         return list(dict.fromkeys([*words, *noted]))[:limit]
 
-    def _ids(self, statement: str, *values: Any) -> list[bytes]:
+    def _ids(self, statement: str, *values: Any) -> list[Any]:
         return [ident for (ident,) in self._db.execute(statement, values)]
+
+
+_STANDS: Final = {
+    "new": "coalesce(thread.spam, 0) = 0 AND tip.state = 'new'",
+    "mine": "coalesce(thread.spam, 0) = 0 AND thread.person = ? AND tip.state <> 'closed'",
+    "unassigned": "coalesce(thread.spam, 0) = 0 AND coalesce(thread.person, '') = '' AND tip.state <> 'closed'",
+    "due": "coalesce(thread.spam, 0) = 0 AND tip.state = 'opened'",
+    "closed": "coalesce(thread.spam, 0) = 0 AND tip.thread NOT IN (SELECT thread FROM tip WHERE state <> 'closed')",
+    "spam": "thread.spam = 1",
+    "canaries": "1",
+    "all": "1",
+}
+"""What holds for a tip of each thread that stands there."""
+
+
+def _threads(view: str, person: str, canaries: Sequence[bytes]) -> tuple[str, list[str | bytes]]:
+    """A statement for the threads that stand somewhere, and its values."""
+    values: list[str | bytes] = [person] if view == "mine" else []
+    condition = _STANDS[view]
+    if view != "all":
+        places = ", ".join("?" * len(canaries))
+        condition += f" AND tip.id {'' if view == 'canaries' else 'NOT '}IN ({places})"
+        values += canaries
+    statement = (
+        f"SELECT tip.thread FROM tip LEFT JOIN thread ON thread.id = tip.thread WHERE {condition} "  # noqa: S608
+        "GROUP BY tip.thread"
+    )
+    return statement, values
 
 
 def _terms(query: str) -> str:

@@ -1,0 +1,370 @@
+// The desk: shows the screens that the process behind it renders. It holds the secret of one session, and nothing of it
+// is stored: when the desk is locked, this page and its browser end.
+
+import { Compose } from "./compose.js";
+import { press } from "./keys.js";
+import { ask, type Fields, hangUp, Locked, Problem, sayLast, unlock } from "./line.js";
+import * as rows from "./rows.js";
+
+const LIVES = 20_000;
+const WORKING = 400;
+const WATCHING = 2000;
+const TRANSLATED = 1200;
+
+interface Visit {
+  path: string;
+  fields: Fields;
+  thread: string;
+  at: number;
+}
+
+function byId<T extends HTMLElement>(id: string, kind: new () => T): T {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new TypeError(id);
+  return found;
+}
+
+const screen = byId("screen", HTMLElement);
+const said = byId("said", HTMLElement);
+const token = location.hash.slice(1);
+/** Where Escape leads back to. */
+const trail: Visit[] = [];
+let here: Visit | null = null;
+/** The threads of the last list, in its order: for "next" from a thread. */
+let order: string[] = [];
+let compose: Compose | null = null;
+let isOpen = false;
+let lived = 0;
+let polling: ReturnType<typeof setTimeout> | undefined;
+
+// --- showing ---------------------------------------------------------------------------------------------------------
+
+function say(text: string, isProblem = false): void {
+  said.textContent = text;
+  said.classList.toggle("problem", isProblem);
+}
+
+/** Nothing that was shown stays. */
+function blank(): void {
+  if (!isOpen) return;
+  isOpen = false;
+  const waits = document.querySelector("[data-running]") !== null;
+  globalThis.clearTimeout(polling);
+  compose = null;
+  hangUp();
+  trail.length = 0;
+  order = [];
+  here = null;
+  screen.replaceChildren();
+  document.querySelector("#bar")?.remove();
+  say("");
+  const gone = byId("gone", HTMLElement);
+  gone.hidden = false;
+  const line = gone.querySelector<HTMLElement>(".waits");
+  if (line) line.hidden = !waits;
+}
+
+function parsed(html: string): Node[] {
+  return [...new DOMParser().parseFromString(html, "text/html").body.childNodes];
+}
+
+function shownSection(): HTMLElement | null {
+  return screen.querySelector<HTMLElement>("[data-screen]");
+}
+
+function show(html: string, visit: Visit): void {
+  globalThis.clearTimeout(polling);
+  compose = null;
+  screen.replaceChildren(...parsed(html));
+  const section = shownSection();
+  // What is asked for again is the screen, never the act that it came from.
+  here = { ...visit, path: section?.dataset["path"] ?? visit.path };
+  document.title = `${section?.dataset["title"] ?? ""} · tipbox`;
+  say(section?.dataset["said"] ?? "");
+  for (const one of document.querySelectorAll<HTMLElement>("#bar [data-go]")) {
+    if (one.dataset["go"] === here.path) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
+  }
+  if (section?.dataset["actPath"] && section.dataset["screen"] !== "thread") {
+    order = rows.shown();
+    rows.resume(visit.thread, visit.at);
+  } else {
+    screen.focus({ preventScroll: true });
+    globalThis.scrollTo(0, 0);
+  }
+  const writing = section?.querySelector<HTMLElement>(".compose");
+  const field = writing?.querySelector("textarea");
+  if (section && writing && field) compose = new Compose(section, writing, field, blank);
+  watchJob();
+}
+
+async function guarded(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Problem) say(error.message, true);
+    else if (error instanceof Locked) blank();
+    else throw error;
+  }
+}
+
+function remember(): void {
+  if (!here) return;
+  const row = rows.current();
+  here.thread = row?.dataset["thread"] ?? here.thread;
+  here.at = row ? rows.place() : here.at;
+}
+
+async function visitScreen(next: Visit): Promise<void> {
+  await compose?.flush();
+  show(await ask(next.path, next.fields), next);
+}
+
+function go(path: string, fields: Fields = [], isAside = false): void {
+  void guarded(async () => {
+    remember();
+    const before = here;
+    await visitScreen({ path, fields, thread: "", at: 0 });
+    if (before && !isAside) trail.push(before);
+  });
+}
+
+function back(): void {
+  const before = trail.pop();
+  if (before) void guarded(() => visitScreen(before));
+}
+
+/** Shows what came of an act in place of the screen that is shown. */
+function act(path: string, fields: Fields): void {
+  void guarded(async () => {
+    remember();
+    const now = here ?? { path, fields: [], thread: "", at: 0 };
+    await compose?.flush();
+    show(await ask(path, [...fields, ...now.fields]), now);
+  });
+}
+
+// --- work that goes on by itself ---------------------------------------------------------------------------------------
+
+function watchJob(): void {
+  const place = document.getElementById("job");
+  if (!place?.firstElementChild) return;
+  const isRunning = place.querySelector("[data-running]") !== null;
+  polling = globalThis.setTimeout(
+    () =>
+      void guarded(async () => {
+        const folder = shownSection()?.dataset["folder"] ?? "";
+        const html = await ask("/stick/job", [["path", folder]]);
+        if (!place.isConnected) return;
+        place.replaceChildren(...parsed(html));
+        const isOver = isRunning && place.querySelector("[data-running]") === null;
+        if (isOver && here) await visitScreen({ ...here, fields: [["path", folder]] });
+        else watchJob();
+      }),
+    isRunning ? WORKING : WATCHING,
+  );
+}
+
+function live(): void {
+  const now = Date.now();
+  if (!isOpen || now - lived < LIVES) return;
+  lived = now;
+  void guarded(async () => void (await ask("/stay")));
+}
+
+// --- acts --------------------------------------------------------------------------------------------------------------
+
+function question(from: HTMLElement): Promise<string | null> {
+  const dialog = byId("ask", HTMLDialogElement);
+  const field = byId("ask-text", HTMLInputElement);
+  field.hidden = from.dataset["label"] === undefined;
+  byId("ask-title", HTMLElement).textContent = from.dataset["ask"] ?? "";
+  byId("ask-label", HTMLElement).textContent = from.dataset["label"] ?? "";
+  const known = document.getElementById(from.dataset["list"] ?? "");
+  byId("ask-list", HTMLElement).replaceChildren(...[...(known?.children ?? [])].map((one) => one.cloneNode()));
+  field.value = from.dataset["value"] ?? known?.querySelector("option")?.value ?? "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  if (!field.hidden) field.select();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue ? field.value : null), { once: true });
+  });
+}
+
+async function change(from: HTMLElement): Promise<void> {
+  const section = shownSection();
+  const path = section?.dataset["actPath"];
+  const threads = section?.dataset["thread"] ? [section.dataset["thread"]] : rows.chosen();
+  if (!path || threads.length === 0) return;
+  const text = from.dataset["ask"] === undefined ? "" : await question(from);
+  if (text === null) return;
+  act(path, [["act", from.dataset["act"] ?? ""], ["text", text], ...threads.map((one) => ["thread", one] as const)]);
+}
+
+/** Begins what takes long, when it is meant: what an outbox took cannot be taken back. */
+async function start(from: HTMLElement): Promise<void> {
+  const folder = shownSection()?.dataset["folder"] ?? "";
+  if (from.dataset["ask"] !== undefined && (await question(from)) === null) return;
+  go(from.dataset["post"] ?? "", [["path", folder]], true);
+}
+
+function openThread(thread: string | undefined): void {
+  if (thread) go("/thread", [["thread", thread]], shownSection()?.dataset["screen"] === "thread");
+}
+
+/** From a thread to the one so many further on in the list that it was opened from. */
+function step(by: number): void {
+  const thread = shownSection()?.dataset["thread"];
+  if (thread === undefined) rows.move(by);
+  else openThread(order[order.indexOf(thread) + by]);
+}
+
+async function seal(): Promise<void> {
+  const fields = await compose?.answer();
+  if (fields) act("/thread/reply", fields);
+}
+
+function lock(): void {
+  void guarded(async () => {
+    await compose?.flush();
+    await ask("/lock");
+    blank();
+  });
+}
+
+const DEEDS: Readonly<Record<string, () => void>> = {
+  open: () => openThread(rows.current()?.dataset["thread"]),
+  choose: rows.choose,
+  "choose-all": rows.chooseAll,
+  "choose-later": rows.chooseLater,
+  next: () => step(1),
+  previous: () => step(-1),
+  back,
+  answer: () => compose?.focus(),
+  seal: () => void guarded(seal),
+  blur: () => {
+    for (const tiles of screen.querySelectorAll(".tiles")) tiles.classList.toggle("blurred");
+  },
+  help: () => byId("help", HTMLDialogElement).showModal(),
+  lock,
+};
+
+function listFields(view: string, page: string, query: string): Fields {
+  return [
+    ["view", view],
+    ["page", page],
+    ["query", query],
+  ];
+}
+
+/** What a button says of itself is what it does. */
+function pressed(from: HTMLElement): void {
+  const data = from.dataset;
+  const section = shownSection();
+  if (data["do"]) DEEDS[data["do"]]?.();
+  else if (data["act"]) void guarded(() => change(from));
+  else if (data["go"]) go(data["go"]);
+  else if (data["view"]) go("/inbox", listFields(data["view"], "0", ""), true);
+  else if (data["page"]) go("/inbox", listFields(section?.dataset["view"] ?? "new", data["page"], ""), true);
+  else if (data["open"] !== undefined) openThread(from.closest<HTMLElement>("tr")?.dataset["thread"]);
+  else if (data["threadOpen"]) openThread(data["threadOpen"]);
+  else if (data["words"]) compose?.begin(data["words"]);
+  else if (data["unsend"]) act("/thread/unsend", [["reply", data["unsend"]]]);
+  else if (data["file"]) showFile(from, data["file"]);
+  else if (data["post"]) void guarded(() => start(from));
+}
+
+function showFile(from: HTMLElement, number: string): void {
+  const tip = from.closest<HTMLElement>("[data-tip]")?.dataset["tip"] ?? "";
+  go("/file", [
+    ["tip", tip],
+    ["number", number],
+  ]);
+}
+
+function submitted(form: HTMLFormElement): void {
+  if (form.matches(".search")) {
+    go(
+      "/inbox",
+      listFields(shownSection()?.dataset["view"] ?? "new", "0", byId("query", HTMLInputElement).value),
+      true,
+    );
+  } else if (form.dataset["submit"]) {
+    go(form.dataset["submit"], [["path", form.querySelector("input")?.value ?? ""]], true);
+  }
+}
+
+const translating = new Map<HTMLTextAreaElement, ReturnType<typeof setTimeout>>();
+
+function translated(field: HTMLTextAreaElement): void {
+  globalThis.clearTimeout(translating.get(field));
+  const keep = (): void =>
+    void guarded(async () => {
+      await ask("/thread/translation", [
+        ["tip", field.dataset["translation"] ?? ""],
+        ["text", field.value],
+      ]);
+    });
+  translating.set(field, globalThis.setTimeout(keep, TRANSLATED));
+}
+
+// --- from the start ------------------------------------------------------------------------------------------------------
+
+async function begin(): Promise<void> {
+  const passphrase = byId("passphrase", HTMLInputElement);
+  const wrong = byId("wrong", HTMLElement);
+  wrong.textContent = "";
+  const problem = await unlock(token, passphrase.value, byId("person", HTMLInputElement).value);
+  passphrase.value = "";
+  if (problem) {
+    isOpen = false;
+    wrong.textContent = problem;
+    passphrase.focus();
+    return;
+  }
+  isOpen = true;
+  history.pushState(null, "", "/");
+  byId("bar", HTMLElement).hidden = false;
+  go("/inbox");
+}
+
+// A token that was spent is no secret; one that was not is none for whoever looks at the screen.
+history.replaceState(null, "", "/");
+
+document.addEventListener("click", (event) => {
+  const from = event.target instanceof Element ? event.target.closest<HTMLElement>("button") : null;
+  if (from) pressed(from);
+  else if (event.target instanceof Element && !event.target.matches("input")) {
+    const row = event.target.closest<HTMLTableRowElement>("tr[data-thread]");
+    if (row) rows.lookAt(row);
+  }
+});
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!(form instanceof HTMLFormElement) || form.method === "dialog") return;
+  event.preventDefault();
+  if (form.id === "unlock") {
+    isOpen = true;
+    void guarded(begin);
+  } else submitted(form);
+});
+document.addEventListener("input", (event) => {
+  if (event.target instanceof HTMLTextAreaElement && event.target.dataset["translation"]) translated(event.target);
+});
+document.addEventListener("keydown", (event) => {
+  live();
+  // A reload would lock: the secret is in this page's memory only.
+  const isReload = event.key === "F5" || ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "r");
+  if (isReload || (isOpen && press(event))) event.preventDefault();
+});
+for (const sign of ["pointermove", "wheel", "scroll"] as const) {
+  document.addEventListener(sign, live, { passive: true });
+}
+addEventListener("popstate", () => {
+  history.pushState(null, "", "/");
+  back();
+});
+addEventListener("pagehide", () => {
+  compose?.close();
+  if (isOpen) sayLast("/lock");
+});

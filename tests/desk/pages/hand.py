@@ -1,0 +1,136 @@
+"""A hand on the keyboard and the mouse of the desk's pages, in Debian's Chromium; it counts what it does.
+
+A press counts, with whatever keys are held; a click counts; characters that are typed into a field are counted apart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+
+CHROMIUM: Final = "/usr/bin/chromium"
+SIZE: Final = (1366, 768)
+PATIENCE: Final = 120_000
+ARGUMENTS: Final = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-pings",
+)
+
+
+class Hand:
+    """What a person does in one window."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.presses = 0
+        self.clicks = 0
+        self.typed = 0
+        self.complaints: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning", "assert"}:
+            self.complaints.append(message.text)
+
+    @property
+    def acts(self) -> int:
+        """Presses and clicks."""
+        return self.presses + self.clicks
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.presses += 1
+
+    def type(self, text: str) -> None:
+        """Type into the field that has the focus."""
+        self.page.keyboard.insert_text(text)
+        self.typed += len(text)
+
+    def click(self, css: str) -> None:
+        """Click the first such element."""
+        self.page.locator(css).first.click()
+        self.clicks += 1
+
+    def wait(self, css: str) -> None:
+        """Wait until there is such an element, and it is seen."""
+        self.page.locator(css).first.wait_for(state="visible")
+
+    def text(self, css: str) -> str:
+        """What the first such element shows."""
+        return self.page.locator(css).first.inner_text()
+
+    def count(self, css: str) -> int:
+        """How many there are."""
+        return self.page.locator(css).count()
+
+    def run(self, script: str) -> Any:
+        """Run a function body in the page."""
+        return self.page.evaluate(f"async () => {{ {script} }}")
+
+    def until(self, script: str) -> None:
+        """Wait until an expression holds in the page."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(
+            f"() => Boolean({script})"
+        ):  # the page's own policy lets nothing be compiled in it
+            assert time.monotonic() < deadline, f"waited in vain for {script}; it shows: {self.text('body')}"
+            self.page.wait_for_timeout(30)
+
+    def open(self, url: str, passphrase: str, person: str = "Timur") -> None:
+        """Go to the address and unlock the desk."""
+        self.page.goto(url)
+        self.page.fill("#person", person)
+        self.page.fill("#passphrase", passphrase)
+        self.page.keyboard.press("Enter")
+        self.wait("[data-screen=inbox]")
+
+    def go(self, keys: str, screen: str) -> None:
+        """Press keys and wait for the screen that they lead to."""
+        self.press(*keys.split())
+        self.wait(f"[data-screen={screen}]")
+
+    def act(self, *keys: str) -> None:
+        """Press keys of an act and wait until the screen has come anew."""
+        self.run("document.querySelector('[data-screen]').dataset.old = 'yes'")
+        self.press(*keys)
+        self.until("!document.querySelector('[data-old]') && document.querySelector('[data-screen]')")
+
+    def screenshot(self, path: Path, *, dark: bool = False) -> None:
+        """Save what is seen."""
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+        self.page.screenshot(path=path)
+        self.page.emulate_media(color_scheme="light")
+
+
+@contextmanager
+def hand_in(profile: Path | None = None) -> Iterator[Hand]:
+    """A hand in a new Chromium; with ``profile``, one that writes its profile there."""
+    width, height = SIZE
+    with sync_playwright() as playwright:
+        if profile is None:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False, args=[*ARGUMENTS])
+            context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
+        else:
+            context = playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=CHROMIUM,
+                chromium_sandbox=False,
+                args=[*ARGUMENTS],
+                viewport={"width": width, "height": height},
+                locale="en-US",
+            )
+        context.set_default_timeout(PATIENCE)
+        yield Hand(context.new_page())
+        context.close()

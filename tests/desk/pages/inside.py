@@ -1,0 +1,132 @@
+"""What `tipbox desk serve` starts as its browser in tests: a hand in Chromium, inside the same namespace.
+
+Test and hand speak by files in a folder: the test makes one when it is the hand's turn, and the other way round.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from desk.pages.hand import Hand, hand_in
+from support.desk import Desk
+from support.loopback import until
+from support.world import environment
+
+TESTS: Final = Path(__file__).resolve().parents[2]
+TIPBOX: Final = Path(sys.executable).with_name("tipbox")
+PATIENCE: Final = 300.0
+
+
+def program(folder: Path, scenario: str) -> Path:
+    """A program that plays a scenario of this module's: what `--browser` names."""
+    path = folder / "hand"
+    path.write_text(
+        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "
+        f"'import sys; sys.path.insert(0, sys.argv[1]); from desk.pages.inside import play; play(*sys.argv[2:])' "
+        f'{shlex.quote(str(TESTS))} {shlex.quote(str(folder))} {scenario} "$1"\n',
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return path
+
+
+@contextmanager
+def served(desk: Desk, folder: Path, scenario: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`tipbox desk serve` with a hand that plays a scenario; it is ended with all that it has started."""
+    browser = program(folder, scenario)
+    command: list[str | Path] = [
+        TIPBOX,
+        "desk",
+        "serve",
+        "--vault",
+        desk.vault,
+        "--language",
+        "en",
+        "--browser",
+        browser,
+        *more,
+    ]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """A process and all that it has started."""
+    top = psutil.Process(process.pid)
+    return [top, *top.children(recursive=True)]
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until the other side has made a file."""
+
+    def there() -> bool:
+        assert process is None or process.poll() is None, f"it ended with {process.poll()} before {path.name}"
+        return path.exists()
+
+    until(there, PATIENCE)
+
+
+# --- the hand's side ------------------------------------------------------------------------------------------------
+
+
+def play(folder: str, scenario: str, url: str) -> None:
+    """Play a scenario in a browser whose profile is where the pages put it."""
+    with hand_in(Path(os.environ["HOME"]) / "chromium") as hand:
+        SCENARIOS[scenario](hand, Path(folder), url)
+
+
+def _unlocked(hand: Hand, folder: Path, url: str) -> bool:
+    """Unlock with the passphrase that lies there, the first time; whether there was one."""
+    given = folder / "passphrase"
+    if not given.exists():
+        hand.page.goto(url)
+        hand.wait("#unlock")
+        return False
+    hand.open(url, given.read_text(encoding="utf-8"))
+    given.unlink()  # no later process reads it
+    return True
+
+
+def _stay(folder: Path) -> None:
+    while not (folder / "end").exists():
+        time.sleep(0.1)
+
+
+def _lock(hand: Hand, folder: Path, url: str) -> None:
+    """Read, search and write; lock when the test says so. The next window shows the unlocking, and stays."""
+    if not _unlocked(hand, folder, url):
+        (folder / "second").touch()
+        _stay(folder)
+        return
+    words = (folder / "words").read_text(encoding="utf-8").splitlines()
+    (folder / "words").unlink()
+    (folder / "interfaces").write_text(Path("/proc/net/dev").read_text(encoding="ascii"), encoding="ascii")
+    hand.press("/")
+    hand.type(words[0])
+    hand.act("Enter")
+    hand.page.keyboard.press("Escape")
+    hand.go("o", "thread")
+    hand.press("r")
+    hand.type(words[1])
+    hand.until("document.querySelector('#kept').textContent")
+    (folder / "ready").touch()
+    wait_for(folder / "lock")
+    hand.press("Control+l")
+    _stay(folder)
+
+
+SCENARIOS: Final[dict[str, Callable[[Hand, Path, str], Any]]] = {"lock": _lock}
