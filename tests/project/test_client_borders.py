@@ -20,11 +20,12 @@ BELOW: dict[str, set[str]] = {
 """What each room may import besides itself. The page stands apart, and the desk's pages share nothing with it."""
 WITHOUT_KEYS = (
     *("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts"),
-    "net/told.ts",
+    *("net/told.ts", "net/leaving.ts"),
 )
 """What the page may import: it shows and asks, and never holds a key, a sealed byte or a connection.
 
-One thing it asks for itself, before its worker is there: what everybody is told alike of the day.
+Two things it asks for itself: what everybody is told alike of the day, before its worker is there, and the neutral page
+when somebody leaves.
 """
 PACKAGES = {"formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"}, "net/http.ts": {"p-retry"}}
 """What comes from outside, and the one module that may import it."""

@@ -4,6 +4,7 @@
 // The way through this site is one entry of the history, so that Back does not return to it. This is part of the first
 // script: whoever must go does not wait for the rest.
 
+import { askNeutral } from "../net/leaving.js";
 import { begun } from "./begun.js";
 
 /** Escape, so often, each press within so many milliseconds of the one before it. */
@@ -45,10 +46,8 @@ async function go(neutral: string): Promise<void> {
     });
     history.replaceState(null, "", neutral);
   }
-  // The answer has the browser drop what it keeps for this site. Without one the empty page stays: Back, pressed
-  // meanwhile, ends the request too, and must not be overtaken.
-  const answer = await fetch(neutral).catch(() => null);
-  if (answer !== null) location.replace(NOWHERE);
+  // Without an answer the empty page stays: Back, pressed meanwhile, ends the request too, and must not be overtaken.
+  if (await askNeutral(neutral)) location.replace(NOWHERE);
 }
 
 function leaveNow(neutral: string): void {
