@@ -78,6 +78,10 @@ class Browser(ABC):
         """Go to an address and wait until it is loaded."""
 
     @abstractmethod
+    def begin(self, url: str) -> None:
+        """Go to an address, and wait for no more than its first byte."""
+
+    @abstractmethod
     def run(self, script: str) -> Any:
         """Run a function body in the page (it may await) and give back what it returns; needs JavaScript."""
 
@@ -251,6 +255,9 @@ class Chromium(Browser):
 
     def open(self, url: str) -> None:
         self._page.goto(url, wait_until="load")
+
+    def begin(self, url: str) -> None:
+        self._page.goto(url, wait_until="commit")
 
     def run(self, script: str) -> Any:
         return self._page.evaluate(f"async () => {{ {script} }}")
@@ -459,6 +466,13 @@ class Firefox(Browser):
 
     def open(self, url: str) -> None:
         self._firefox.navigate(url)
+
+    def begin(self, url: str) -> None:
+        # As if it was typed: what a blank page leads to would be another site's.
+        self.chrome(f"""
+            const triggeringPrincipal = Services.scriptSecurityManager.getSystemPrincipal();
+            gBrowser.selectedBrowser.fixupAndLoadURIString({json.dumps(url)}, {{ triggeringPrincipal }});
+        """)
 
     def run(self, script: str) -> Any:
         return self._firefox.execute_async_script(
