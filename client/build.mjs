@@ -1,10 +1,10 @@
 // Builds dist/ from src/: the page, its worker, the style sheet, and those of the desk. Same sources and lock file,
 // same bytes, in whatever folder.
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { minify } from "terser";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -30,7 +30,6 @@ const outputs = [
   { format: "iife", entryPoints: ["src/page/start.ts"] },
   // Loaded into a worker that has names of its own.
   { format: "iife", entryPoints: ["src/worker/toll.ts"] },
-  { minify: true, entryPoints: ["style.css"] },
   // The desk's own, in a folder of their own: no server has them among its files.
   { format: "esm", entryPoints: ["src/desk/desk.ts"], outdir: "dist/desk" },
   { minify: true, entryPoints: ["desk.css"], outdir: "dist/desk" },
@@ -49,6 +48,16 @@ for (const output of outputs) {
     await writeFile(path, path.endsWith(".js") ? await shorten(text) : text);
     made.add(relative(`${here}/dist`, path));
   }
+}
+
+// The part of the style that pages carry themselves: on a bad line another file comes seconds after the first words.
+const [first, ...rest] = (await readFile(`${here}/style.css`, "utf8")).split("/* Up to here ");
+if (rest.length !== 1) throw new Error("style.css does not say where its first part ends");
+const styles = { "first.css": first, "style.css": `/* ${rest[0]}` };
+for (const [name, text] of Object.entries(styles)) {
+  const { code } = await transform(text, { loader: "css", minify: true, charset: "utf8", target: common.target });
+  await writeFile(`${here}/dist/${name}`, code.trim());
+  made.add(name);
 }
 
 // What an earlier build made and this one did not would be shipped with the rest.

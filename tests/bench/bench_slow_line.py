@@ -1,4 +1,4 @@
-"""A first visit over 20 kbit/s each way and 3 s of round trip, in real browsers: first words, field, and words stored."""
+"""A first visit over 20 kbit/s each way and 3 s of round trip, in real browsers: words, field, and a message stored."""
 
 from __future__ import annotations
 
@@ -49,8 +49,6 @@ def test_first_visit(level: Level, ledger: Ledger, ring: Ring) -> None:
             bench.note("1,000 words stored after the press", "s", stored - ready, at_most=AFTER_THE_PRESS)
             bench.note("1,000 words stored after the first request", "s", stored, at_most=ALL)
             bench.note("all bytes on the wire, both ways", "kB", wire.traffic / 1000)
-            for one in wire.seen():
-                print(one.method, one.target, one.wire_size)
         finally:
             line.close()
             wire.close()

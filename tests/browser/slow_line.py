@@ -1,4 +1,4 @@
-"""A line as slow as the worst that sources have: so many bytes a second each way, for all connections together, and late."""
+"""A line as slow as the worst that sources have: so many bytes a second each way, for all of it together, and late."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class SlowLine:
 
     def close(self) -> None:
         """Close the port and everything that is open."""
+
         async def end() -> None:
             self._server.close()
             others = asyncio.all_tasks() - {asyncio.current_task()}

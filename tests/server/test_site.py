@@ -33,7 +33,7 @@ from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, remove
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.web.app import STORE, create_app
-from tipbox.server.web.headers import HEADERS
+from tipbox.server.web.headers import FIRST_STYLE, HEADERS
 from tipbox.server.web.pages import Pages
 from tipbox.server.web.rendered_site import render_site
 from tipbox.server.web.worker_keys import CIRCUIT_DEMANDED
@@ -453,7 +453,7 @@ READ = [
 """What is written on what."""
 SEEN = [("line", "ground"), ("line", "card"), ("care-line", "care"), ("care-line", "ground"), ("alarm", "alarm-wash")]
 """Borders and shapes that say something, and what is beside them."""
-STYLE = (static_dir() / "style.css").read_text()
+STYLE = FIRST_STYLE + (static_dir() / "style.css").read_text()
 
 
 def test_contrast_is_that_of_wcag() -> None:
@@ -479,7 +479,8 @@ def test_a_site_has_its_name_its_colours_and_its_mark(organisations: list[Organi
     assert '<path d="M4 4h16v16H4z"/>' in page
     assert style.startswith(STYLE)
     assert ":root{--strong:#5a1f7a;--on-strong:#ffffff}" in style
-    assert render_site(SiteList.of("ru", map(entry, organisations))).files["/static/style.css"].plain == STYLE.encode()
+    plain = render_site(SiteList.of("ru", map(entry, organisations))).files["/static/style.css"].plain.decode()
+    assert FIRST_STYLE + plain == STYLE
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ function unique(names: readonly string[]): string[] {
 
 describe("templates", () => {
   it.each(all)("%s has no field, no inline script or style, no foreign address", (_, text) => {
-    expect(text).not.toMatch(
+    // One style stands in the frame, whose hash the policy names.
+    expect(text.replace("<style>{{ first_style }}</style>", "")).not.toMatch(
       /<(?:input|textarea|select|form|img|iframe|object|embed|style)\b|\son[a-z]+=|\sstyle=|javascript:|https?:/i,
     );
     expect(text).not.toMatch(/<script(?! src="\{\{ static\()/);

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response
+
+from tipbox.resources import static_dir
 
 _OFF: Final = (
     "accelerometer", "autoplay", "camera", "clipboard-read", "clipboard-write", "compute-pressure",
@@ -16,9 +20,14 @@ _OFF: Final = (
     "window-management", "xr-spatial-tracking",
 )  # fmt: skip
 
+FIRST_STYLE: Final = (static_dir() / "first.css").read_text(encoding="utf-8")
+"""What pages carry of their style, the only thing inline that the policy allows: first words wait for no other file."""
+_FIRST_STYLE: Final = b64encode(sha256(FIRST_STYLE.encode()).digest()).decode()
+
 HEADERS: Final[dict[str, str]] = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self' "
+        f"'sha256-{_FIRST_STYLE}'; img-src data:; connect-src 'self'; "
         "worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",

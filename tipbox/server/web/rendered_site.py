@@ -15,6 +15,7 @@ from typing import Any, Final
 from babel import Locale, UnknownLocaleError
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from tipbox import __version__
 from tipbox.errors import Usage
@@ -26,7 +27,7 @@ from tipbox.formats.site_list import SiteEntry, SiteList
 from tipbox.resources import SOURCE_LANGUAGE, available_languages, locale_dir, static_dir, templates_dir
 from tipbox.server.site_colours import style_of
 from tipbox.server.web.bodies import TYPES, Body
-from tipbox.server.web.headers import HEADERS
+from tipbox.server.web.headers import FIRST_STYLE, HEADERS
 
 
 def N_(sentence: str) -> str:  # noqa: N802 (the name that extractors look for)
@@ -111,7 +112,7 @@ class Renderer:
         files = {**self._assets, SITE_PATH: Body.of(listed.encode(), TYPES[".json"])}
         if listed.face is not None:
             style = self._assets[_STYLE].plain.decode()
-            files[_STYLE] = Body.of((style + style_of(listed.face, style)).encode(), TYPES[".css"])
+            files[_STYLE] = Body.of((style + style_of(listed.face, FIRST_STYLE + style)).encode(), TYPES[".css"])
         for language in self.languages:
             page = _page(self._page(listed, language))
             files |= {f"/{language}/{place}": page for place in _PLACES}
@@ -209,6 +210,7 @@ def _frame(language: str, title: str) -> dict[str, object]:
         "home_path": f"/{language}/",
         "leave_path": "/leave",
         "static": lambda name: f"/static/{name}",
+        "first_style": Markup(FIRST_STYLE),  # noqa: S704 (a file of the build)
         "face": None,
     }
 
@@ -272,7 +274,7 @@ def _static() -> dict[str, Body]:
     return {
         path.name: Body.of(path.read_bytes(), TYPES[path.suffix])
         for path in sorted(static_dir().iterdir())
-        if path.suffix in TYPES
+        if path.suffix in TYPES and path.name != "first.css"  # it stands in the pages
     }
 
 
