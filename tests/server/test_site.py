@@ -477,7 +477,7 @@ def test_a_site_has_its_name_its_colours_and_its_mark(organisations: list[Organi
     page, style = (files[path].plain.decode() for path in ("/ru/", "/static/style.css"))
     assert "Дом &lt;b&gt;</b>" in page
     assert '<path d="M4 4h16v16H4z"/>' in page
-    assert style.startswith(STYLE)
+    assert (FIRST_STYLE + style).startswith(STYLE)
     assert ":root{--strong:#5a1f7a;--on-strong:#ffffff}" in style
     plain = render_site(SiteList.of("ru", map(entry, organisations))).files["/static/style.css"].plain.decode()
     assert FIRST_STYLE + plain == STYLE
