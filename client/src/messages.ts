@@ -40,6 +40,8 @@ export type ToWorker =
   | { readonly kind: "stop" }
   /** The source agrees to the work that the server asks for. */
   | { readonly kind: "agree" }
+  /** Try again now what waits for the line. */
+  | { readonly kind: "retry" }
   /** Spell the access code of these digits as words. */
   | { readonly kind: "spell"; readonly digits: string; readonly language: string }
   /** Judge what is typed so far; `digits` is what it should be, or `null` if that is unknown. */
@@ -64,6 +66,8 @@ export interface Order {
   readonly language: string;
   /** The digits of the access code to send under; `null` makes a new one. */
   readonly accessCode: string | null;
+  /** The hash of the Envelope, in hex, that it continues as one tip, or `null`. */
+  readonly continues: string | null;
 }
 
 export type FromWorker =
@@ -82,11 +86,13 @@ export type FromWorker =
       readonly kind: "progress";
       readonly bytes: number;
       readonly total: number;
+      /** Bytes of the files, padding included, that are among them. */
+      readonly plain: number;
       readonly rate: number | null;
       readonly remaining: number | null;
     }
-  /** A request of what is sent failed and is repeated, or (`null`) requests succeed again. */
-  | { readonly kind: "connection"; readonly trouble: Code | null }
+  /** A request failed and is repeated after a pause in milliseconds, or (`null`) requests succeed again. */
+  | { readonly kind: "connection"; readonly trouble: Code | null; readonly pause: number | null }
   /** The same of what is read: answers, lists of words. */
   | { readonly kind: "reading"; readonly trouble: Code | null }
   /** The server's toll is worked for, or (`null`) was paid. */
@@ -95,7 +101,15 @@ export type FromWorker =
   | { readonly kind: "asked"; readonly seconds: number }
   /** The words are stored by themselves; the files follow. */
   | { readonly kind: "words" }
-  | { readonly kind: "stored" }
+  /** A file is left out; `file` is its index in the order. */
+  | { readonly kind: "skipped"; readonly file: number; readonly code: Code }
+  /** It ended: all of it is stored but the missing files, which may have arrived when `inDoubt`. */
+  | {
+      readonly kind: "stored";
+      readonly continues: string;
+      readonly missing: readonly Missing[];
+      readonly inDoubt: boolean;
+    }
   /** Sending fails, but the message may have arrived: the new access code, `null` for one that is known. */
   | { readonly kind: "doubt"; readonly accessCode: string | null }
   /** Sending or starting failed; `file` is the index of the file that caused it. */
@@ -130,6 +144,12 @@ export type FromWorker =
    * delete something, which it may have done.
    */
   | { readonly kind: "unread"; readonly code: Code; readonly deleting: boolean };
+
+/** A file that was not stored, by its index in the order, and why. */
+export interface Missing {
+  readonly file: number;
+  readonly code: Code;
+}
 
 /** How far the work for a place is: steps that are done of all, and the seconds that are left by the pace so far. */
 export interface Work {

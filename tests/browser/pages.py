@@ -160,10 +160,21 @@ class Source:
         assert self.browser.count(STORED), f"sending failed: {self.browser.text('#app')}"
         return " ".join(self.browser.text(DIGITS).split())
 
+    def wait_ended(self, patience: float = 300) -> str:
+        """Wait until sending has ended, well or not; gives back what the page says."""
+        self.browser.until(lambda: self.browser.count(STORED) or self.browser.count(FAILED), "sending to end", patience)
+        return self.browser.text("#app")
+
     def wait_failed(self, patience: float = 240) -> str:
         """Wait for the page that says that it failed; gives back its text."""
         self.browser.wait(FAILED, patience)
         return self.browser.text("#app")
+
+    def type_back(self, digits: str) -> None:
+        """Say that the code is on paper, and type it back group by group, key by key."""
+        self.browser.click("#app [data-part=copied]")
+        for number, group in enumerate(digits.split(), 1):
+            self.browser.type(f"#app .boxes > :nth-child({number}) input", group)
 
     def checks(self) -> dict[str, str]:
         """Check digits that the last page shows, by the organisation's name."""

@@ -45,8 +45,11 @@ export interface ConnectionOptions {
   /** Fires `online` when the device finds a network again. */
   readonly wake?: EventTarget;
   readonly timing?: Partial<Timing>;
-  /** Called when an attempt failed and another one will follow, and with `null` when requests succeed again. */
-  readonly onTrouble?: (trouble: Code | null) => void;
+  /**
+   * Called when an attempt failed and another one will follow after so many milliseconds, and with `null` when requests
+   * succeed again.
+   */
+  readonly onTrouble?: (trouble: Code | null, pause?: number) => void;
 }
 
 /** One request. Bodies have a length that is known before. */
@@ -146,9 +149,10 @@ export class Connection {
         this.onCut();
         this.#rate = Math.max(500, this.#rate / 2);
         this.#troubled = true;
-        onTrouble?.(codeOf(error));
         const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, attemptNumber - 1));
-        await this.#pause(Math.max(backoff, error instanceof Busy ? error.pause : 0));
+        const pause = Math.max(backoff, error instanceof Busy ? error.pause : 0);
+        onTrouble?.(codeOf(error), pause);
+        await this.#pause(pause);
       },
     });
   }

@@ -37,8 +37,6 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   readonly payer?: Payer;
   /** Loads what pays. */
   readonly loadPayer: () => Promise<typeof Payer>;
-  /** Called when an opening has to pay or to wait; what it throws ends the upload. */
-  readonly onCrowd?: () => void;
 }
 
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
@@ -124,14 +122,7 @@ export class Upload {
   async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
     const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
     let toll = await this.#payer?.ahead();
-    const attempt = async (): Promise<UploadState> => {
-      try {
-        return await this.#request("PUT", "", body, 0, toll);
-      } catch (error) {
-        if (["toll", "slow-down"].includes(codeOf(error))) this.#options.onCrowd?.();
-        throw error;
-      }
-    };
+    const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
     let state: UploadState | null = null;
     while (state === null) {
       try {

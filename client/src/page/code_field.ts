@@ -35,11 +35,13 @@ export class CodeField {
     return this.field.value;
   }
 
-  /** Shows what the worker found, unless the field has changed since. */
-  judged(turn: number, judgement: Judgement): void {
-    if (turn !== this.#turn) return;
+  /** Shows what the worker found; false when the field has changed since. */
+  judged(turn: number, judgement: Judgement): boolean {
+    if (turn !== this.#turn) return false;
     this.#known = this.#sentence(judgement);
     this.say(this.#known);
+    this.field.setAttribute("aria-invalid", String(judgement.state === "wrong"));
+    return true;
   }
 
   say(sentence: string): void {

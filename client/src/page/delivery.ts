@@ -1,9 +1,11 @@
-// The screens of one delivery, from "Seal and send" to "Stored".
+// One delivery, from "Seal and send" to what arrived: the screen while it is sent, and what is known of it.
 
 import type { Code } from "../errors.js";
-import type { CheckDigits, FromWorker, Judgement, ToWorker, Work } from "../messages.js";
-import { CodeField } from "./code_field.js";
-import { accessCode, element, show, type View, view } from "./screen.js";
+import type { CheckDigits, FromWorker, Judgement, Missing, Order, ToWorker, Work } from "../messages.js";
+import { accessCode, show, type View, view } from "./screen.js";
+import { type Account, Arrived, missingOf, reasonOf } from "./sending/arrived.js";
+import { Files, folded, Item } from "./sending/items.js";
+import { Awake, Countdown, Milestones } from "./sending/waiting.js";
 import type { Texts } from "./texts.js";
 
 /** The text for each trouble that passes by itself. */
@@ -18,26 +20,141 @@ export function troubleOf(texts: Texts, trouble: Code | null): string {
   return trouble === null ? "" : texts.get(TROUBLES[trouble] ?? "connectionNetwork");
 }
 
-export class Delivery {
+/** The screen while something is sent. */
+class Sending {
+  readonly view: View = view("view-sending");
   readonly #texts: Texts;
-  readonly #ask: (message: ToWorker) => void;
-  #view: View = view("view-sending");
-  #accessCode: string | null = null;
-  #inDoubt = false;
-  #wordsAreThere = false;
-  #checks: readonly CheckDigits[] = [];
-  #files = 0;
-  #codeField: CodeField | null = null;
+  readonly #order: Order;
+  readonly #words: Item | null;
+  readonly #files: Files;
+  readonly #skipped = new Set<number>();
+  readonly #awake = new Awake();
+  readonly #countdown: Countdown;
+  readonly #milestones: Milestones;
 
-  constructor(texts: Texts, ask: (message: ToWorker) => void) {
+  constructor(texts: Texts, ask: (message: ToWorker) => void, order: Order, hasWords: boolean) {
     this.#texts = texts;
-    this.#ask = ask;
-    this.#view.part("stop").addEventListener("click", () => ask({ kind: "stop" }));
-    this.#view.part("agree").addEventListener("click", () => {
-      this.#view.part("question").hidden = true;
+    this.#order = order;
+    const { part } = this.view;
+    this.#countdown = new Countdown(texts, this.view, () => ask({ kind: "retry" }));
+    this.#milestones = new Milestones(texts, part("told"));
+    this.#words = order.message.length > 0 || hasWords ? new Item(texts.get("yourText")) : null;
+    this.#files = new Files(texts, order.files);
+    const rows = [...(this.#words === null ? [] : [this.#words.row]), ...this.#files.rows];
+    folded(part("items"), rows, texts.get("allFiles", { count: texts.number(order.files.length) }));
+    part("stop").addEventListener("click", () => ask({ kind: "stop" }));
+    part("agree").addEventListener("click", () => {
+      part("question").hidden = true;
       ask({ kind: "agree" });
     });
-    show(this.#view.content);
+    if (hasWords) this.words();
+    show(this.view.content);
+  }
+
+  words(): void {
+    const { part } = this.view;
+    this.#words?.set("arrived", this.#texts.get("arrived"));
+    part("words-stored").hidden = false;
+    part("keep-open").hidden = true;
+    // Nothing of the files is sent yet: what was told before was of the words.
+    this.#numbers(0);
+  }
+
+  skipped(index: number, code: Code): void {
+    this.#skipped.add(index);
+    this.#files.set(index, "lost", reasonOf(this.#texts, code));
+  }
+
+  #numbers(bytes: number): void {
+    const texts = this.#texts;
+    const total = this.#order.files.reduce((sum, { size }, at) => sum + (this.#skipped.has(at) ? 0 : size), 0);
+    if (total === 0) return;
+    const done = texts.size(Math.min(bytes, total));
+    this.view.part("numbers").textContent = texts.get("filesSent", { done, total: texts.size(total) });
+    this.#files.progress(bytes, (index) => this.#skipped.has(index));
+  }
+
+  progress(news: FromWorker & { kind: "progress" }): void {
+    const texts = this.#texts;
+    const { part } = this.view;
+    const bar = part("bar");
+    const share = news.bytes / news.total;
+    if (bar instanceof HTMLProgressElement) bar.value = share;
+    this.#milestones.reach(share);
+    if (this.#order.files.length > 0) this.#numbers(news.plain);
+    else
+      part("numbers").textContent = texts.get("sent", { done: texts.size(news.bytes), total: texts.size(news.total) });
+    const { rate, remaining } = news;
+    const pace =
+      rate === null || remaining === null
+        ? []
+        : [texts.rate(rate), texts.get("remaining", { time: texts.time(remaining) })];
+    part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
+  }
+
+  trouble(trouble: Code | null, pause: number | null): void {
+    const { part } = this.view;
+    part("trouble").textContent = troubleOf(this.#texts, trouble);
+    this.#countdown.begin(trouble === null ? null : pause);
+    // What was measured before the connection broke no longer holds.
+    part("pace").hidden = trouble !== null;
+  }
+
+  working(work: Work | null): void {
+    const texts = this.#texts;
+    const told = this.view.part("work");
+    told.hidden = work === null;
+    told.textContent =
+      work === null
+        ? ""
+        : texts.get("working", {
+            done: texts.number(work.solved),
+            total: texts.number(work.total),
+            time: texts.time(work.remaining ?? 0),
+          });
+  }
+
+  end(): void {
+    this.#awake.release();
+    this.#countdown.end();
+  }
+}
+
+export class Delivery {
+  readonly #texts: Texts;
+  readonly #ask: (message: ToWorker, transfer?: Transferable[]) => void;
+  readonly #names: readonly string[];
+  #order: Order;
+  #sending: Sending;
+  #arrived: Arrived | null = null;
+  #accessCode: string | null = null;
+  #inDoubt = false;
+  /** Whether something was written. */
+  readonly #isWritten: boolean;
+  /** Whether the words are stored by themselves. */
+  #hasWords = false;
+  #checks: readonly CheckDigits[] = [];
+  /** Files that arrived. */
+  #stored: readonly File[] = [];
+
+  /** `names` are those of the chosen organisations. */
+  constructor(
+    texts: Texts,
+    ask: (message: ToWorker, transfer?: Transferable[]) => void,
+    order: Order,
+    names: readonly string[],
+  ) {
+    this.#texts = texts;
+    this.#ask = ask;
+    this.#order = order;
+    this.#names = names;
+    this.#isWritten = order.message.length > 0;
+    this.#sending = new Sending(texts, ask, order, false);
+    this.#send();
+  }
+
+  #send(): void {
+    this.#ask({ kind: "send", order: this.#order }, [this.#order.message.buffer]);
   }
 
   /** The new access code, once it may have answers. */
@@ -50,139 +167,110 @@ export class Delivery {
     return this.#inDoubt;
   }
 
-  /** Whether the words are stored, although the files are not. */
-  get wordsAreThere(): boolean {
-    return this.#wordsAreThere;
+  /** Whether leaving now would lose something: what is being sent, or a code that nobody has yet. */
+  get isOpen(): boolean {
+    return this.#arrived === null || this.#arrived.isOpen;
   }
 
   /** The words are stored by themselves. */
   words(): void {
-    this.#wordsAreThere = true;
-    this.#view.part("words-stored").hidden = false;
+    this.#hasWords = true;
+    this.#sending.words();
   }
 
   /** The server asks for much work: so does the page. */
   asked(seconds: number): void {
-    const { part } = this.#view;
+    const { part } = this.#sending.view;
     part("asked").textContent = this.#texts.get("workAsked", { time: this.#texts.time(seconds) });
     part("question").hidden = false;
   }
 
   doubt(digits: string | null): void {
     this.#inDoubt = true;
-    this.#accessCode = digits;
+    this.#accessCode ??= digits;
   }
 
   letter(digits: string | null): void {
-    this.#accessCode = digits;
-    if (digits !== null) this.#view.part("access-code").replaceChildren(accessCode(digits));
+    this.#accessCode ??= digits;
+    if (digits !== null) this.#sending.view.part("access-code").replaceChildren(accessCode(digits));
   }
 
-  /** Everything is sealed; the check digits cover the words and so many files. */
-  sealed(checks: readonly CheckDigits[], files: number): void {
+  /** An Envelope is stored; the check digits cover it and what is before it. */
+  sealed(checks: readonly CheckDigits[]): void {
     this.#checks = checks;
-    this.#files = files;
+  }
+
+  skipped(file: number, code: Code): void {
+    this.#sending.skipped(file, code);
   }
 
   progress(news: FromWorker & { kind: "progress" }): void {
-    const texts = this.#texts;
-    const bar = this.#view.part("bar");
-    if (bar instanceof HTMLProgressElement) bar.value = news.bytes / news.total;
-    this.#view.part("numbers").textContent = texts.get("sent", {
-      done: texts.size(news.bytes),
-      total: texts.size(news.total),
-    });
-    const { rate, remaining } = news;
-    const pace =
-      rate === null || remaining === null
-        ? []
-        : [texts.rate(rate), texts.get("remaining", { time: texts.time(remaining) })];
-    this.#view.part("pace").textContent = pace.map((piece) => ` · ${piece}`).join("");
+    this.#sending.progress(news);
   }
 
   /** Says that a place is worked for; nothing when it is done. */
   working(work: Work | null): void {
-    const texts = this.#texts;
-    const told = this.#view.part("work");
-    told.hidden = work === null;
-    told.textContent =
-      work === null
-        ? ""
-        : texts.get("working", {
-            done: texts.number(work.solved),
-            total: texts.number(work.total),
-            time: texts.time(work.remaining ?? 0),
-          });
+    this.#sending.working(work);
   }
 
-  trouble(trouble: Code | null): void {
-    this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
-    // What was measured before the connection broke no longer holds.
-    if (this.#codeField === null && this.#view.has("pace")) this.#view.part("pace").hidden = trouble !== null;
+  trouble(trouble: Code | null, pause: number | null = null): void {
+    if (this.#arrived === null) this.#sending.trouble(trouble, pause);
+    else this.#arrived.trouble(troubleOf(this.#texts, trouble));
   }
 
-  /** Everything is stored: shows the access code once more, when it is new, and has it typed back. */
-  stored(): void {
-    this.#view = view(this.#accessCode === null ? "view-joined" : "view-sent");
-    const checks = this.#view.part("checks");
-    for (const { name, digits } of [...this.#checks].sort((one, other) =>
-      one.name.localeCompare(other.name, this.#texts.language),
-    )) {
-      const term = element("dt");
-      term.append(element("bdi", name));
-      const value = element("dd", digits);
-      value.dir = "ltr";
-      checks.append(term, value);
-    }
-    this.#view.part("covered").textContent = this.#covered();
-    if (this.#accessCode !== null) this.#typeBack(this.#accessCode);
-    show(this.#view.content);
+  /** It ended: shows what is stored and what is not; the access code once more, when it is new. */
+  stored({ missing, inDoubt, continues }: Omit<FromWorker & { kind: "stored" }, "kind">): void {
+    this.#sending.end();
+    const { files, accessCode: known } = this.#order;
+    const lost = new Set(missing.map(({ file }) => file));
+    this.#stored = [...this.#stored, ...files.filter((_, index) => !lost.has(index))];
+    const account: Account = {
+      hasWords: this.#isWritten,
+      files: this.#stored,
+      missing: missingOf(files, missing),
+      inDoubt,
+      names: this.#names,
+      checks: this.#checks,
+    };
+    const digits = this.#accessCode ?? known;
+    const again =
+      continues === "" || digits === null ? null : (more: readonly File[]) => this.#sendMore(more, continues);
+    this.#arrived = new Arrived(this.#texts, this.#ask, account, this.#accessCode, again);
   }
 
-  /** What the check digits are of; a desk says the same of its side. */
-  #covered(): string {
-    if (this.#files === 0) return this.#texts.get("coversWords");
-    if (this.#files === 1) return this.#texts.get("coversFile");
-    return this.#texts.get("coversFiles", { count: this.#texts.number(this.#files) });
+  /** All that is left to say when the worker ended by itself after the words were stored. */
+  lost(code: Code): boolean {
+    if (!this.#hasWords || this.#arrived !== null) return false;
+    const missing: Missing[] = this.#order.files.map((_, file) => ({ file, code }));
+    this.stored({ missing, inDoubt: true, continues: "" });
+    return true;
   }
 
-  #typeBack(digits: string): void {
-    const texts = this.#texts;
-    const { part } = this.#view;
-    part("access-code").replaceChildren(accessCode(digits));
-    this.#codeField = new CodeField(texts, part("again-result"), this.#ask, digits, (unit) =>
-      texts.get(unit === "digits" ? "againRight" : "againWords"),
-    );
-    this.#codeField.field.inputMode = "numeric";
-    this.#codeField.field.setAttribute("aria-label", texts.get("againLabel"));
-    part("again").append(this.#codeField.field);
-    part("show-words").addEventListener("click", () => {
-      part("trouble").textContent = texts.get("typedLoading");
-      this.#ask({ kind: "spell", digits, language: texts.language });
-    });
+  /** Sends files behind what is stored of this tip. */
+  #sendMore(files: readonly File[], continues: string): void {
+    const digits = this.#accessCode;
+    const known = digits ?? this.#order.accessCode;
+    this.#order = { ...this.#order, message: new Uint8Array(), files, accessCode: known, continues };
+    this.#arrived = null;
+    this.#sending = new Sending(this.#texts, this.#ask, this.#order, this.#isWritten);
+    if (digits !== null) this.#sending.view.part("access-code").replaceChildren(accessCode(digits));
+    this.#send();
   }
 
   judged(turn: number, judgement: Judgement): void {
-    this.#codeField?.judged(turn, judgement);
+    this.#arrived?.judged(turn, judgement);
   }
 
   /** Shows the words beside the digits. */
   spelled(spelled: readonly string[] | null): void {
-    if (spelled === null) {
-      this.#view.part("trouble").textContent = this.#texts.get("unlisted");
-      return;
-    }
-    const list = this.#view.part("words");
-    list.replaceChildren(...spelled.map((word) => element("li", word)));
-    list.hidden = false;
-    this.#view.part("spelling").hidden = true;
-    this.#view.part("trouble").textContent = "";
-    if (this.#codeField !== null) this.#codeField.field.inputMode = "text";
+    this.#arrived?.spelled(spelled);
   }
 
   wipe(): void {
-    this.#codeField?.wipe();
+    this.#sending.end();
+    this.#arrived?.wipe();
     this.#accessCode = null;
     this.#checks = [];
+    this.#stored = [];
   }
 }

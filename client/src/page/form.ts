@@ -7,6 +7,7 @@ import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limi
 import type { Organisation } from "../messages.js";
 import { plainNames, shownName } from "./file_names.js";
 import { breakLongText, element, field, type View, view } from "./screen.js";
+import { folded } from "./sending/items.js";
 import type { Texts } from "./texts.js";
 import { Whom } from "./whom.js";
 
@@ -15,6 +16,21 @@ export interface Content {
   readonly message: Bytes;
   readonly files: readonly File[];
   readonly chosen: readonly string[];
+}
+
+/** Whether nobody could read anything in a text: white space, and characters that are not seen. */
+export function isBlank(text: string): boolean {
+  return !/[^\s\p{Z}\p{Cc}\p{Cf}\p{M}\u115f\u1160\u2800\u3164\uffa0]/u.test(text);
+}
+
+/** Without files that are there already, by name, size and date. */
+function once(files: readonly File[]): File[] {
+  const known = new Map<string, File>();
+  for (const file of files) {
+    const key = `${file.lastModified}/${file.size}/${file.name}`;
+    if (!known.has(key)) known.set(key, file);
+  }
+  return [...known.values()];
 }
 
 export class Form {
@@ -27,6 +43,8 @@ export class Form {
   /** Whether files are sent under plain names. */
   readonly #plain = field("input");
   #files: File[] = [];
+  /** Files that could not be sent. */
+  readonly #marked = new WeakSet<File>();
 
   /**
    * `chosen` are ids of organisations that are checked at first; `isBack` when it writes back. `onSend` gets what is
@@ -109,9 +127,13 @@ export class Form {
     this.#add(files, isFolder.includes(true) ? this.#texts.get("folder") : "");
   }
 
-  /** The name of a chosen file. */
-  nameOf(index: number): string {
-    return this.#files[index]?.name ?? "";
+  /** Marks a chosen file that could not be sent, if it was one; its name. */
+  mark(index: number | null): string {
+    const file = index === null ? undefined : this.#files[index];
+    if (file === undefined) return "";
+    this.#marked.add(file);
+    this.#list("");
+    return file.name;
   }
 
   /** Wipes everything. */
@@ -133,7 +155,9 @@ export class Form {
   #add(added: readonly File[], problem = ""): void {
     const isLong = (file: File): boolean => utf8(file.name).length > MAX_NAME;
     const long = added.find(isLong);
-    const files = [...this.#files, ...added.filter((file) => !isLong(file))];
+    const isAgain = (file: File): boolean => this.#marked.has(file) && added.some(({ name }) => name === file.name);
+    const kept = this.#files.filter((file) => !isAgain(file));
+    const files = once([...kept, ...added.filter((file) => !isLong(file))]);
     this.#files = files.slice(0, MAX_FILES);
     if (files.length > MAX_FILES) this.#list(this.#texts.get("manyFiles", { count: this.#texts.number(MAX_FILES) }));
     else this.#list(long === undefined ? problem : this.#texts.get("longName", { name: shownName(long.name) }));
@@ -144,7 +168,11 @@ export class Form {
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     const names = this.#plain.checked ? plainNames(this.#files) : [];
     part("plain").hidden = this.#files.length === 0;
-    part("files").replaceChildren(...this.#files.map((file, i) => this.#row(file, names[i] ?? file.name)));
+    folded(
+      part("files"),
+      this.#files.map((file, i) => this.#row(file, names[i] ?? file.name)),
+      this.#texts.get("allFiles", { count: this.#texts.number(this.#files.length) }),
+    );
     part("total").hidden = this.#files.length < 2;
     part("total").textContent = this.#texts.get("total", {
       count: this.#texts.number(this.#files.length),
@@ -159,6 +187,10 @@ export class Form {
     const size = element("span", this.#texts.size(file.size));
     size.className = "quiet";
     name.append(element("bdi", shownName(sentAs)), " ", size);
+    if (this.#marked.has(file)) {
+      row.dataset["state"] = "lost";
+      name.append(" ", element("strong", this.#texts.get("lostFile")));
+    }
     const remove = element("button", this.#texts.get("remove"));
     remove.type = "button";
     remove.setAttribute("aria-label", this.#texts.get("removeFile", { name: shownName(sentAs) }));
@@ -178,10 +210,11 @@ export class Form {
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     let problem = "";
     if (message.length > MAX_MESSAGE) problem = "longMessage";
-    else if (message.length === 0 && this.#files.length === 0) problem = "empty";
+    else if (isBlank(this.#message.value) && this.#files.length === 0) problem = "empty";
     else if (size > MAX_BODY) problem = "largeFiles";
     else if (chosen.length === 0) problem = "nobody";
     this.#view.part("problem").textContent = problem === "" ? "" : this.#texts.get(problem);
-    return problem === "" ? { message, files: this.#named(), chosen } : null;
+    if (problem !== "") return null;
+    return { message: isBlank(this.#message.value) ? new Uint8Array() : message, files: this.#named(), chosen };
   }
 }

@@ -78,7 +78,7 @@ export class Inbox {
     show(this.#root);
   }
 
-  trouble(trouble: Code | null): void {
+  trouble(trouble: Code | null, _pause?: number | null): void {
     if (this.#view.has("trouble")) this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
   }
 

@@ -24,15 +24,17 @@ let waiting: { readonly message: ToWorker; readonly transfer: Transferable[] }[]
 let form: Form | null = null;
 let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
+/** Whether a code stands on the screen that says what failed. */
+let isCodeShown = false;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
   if (worker === null) waiting.push({ message, transfer });
   else worker.postMessage(message, transfer);
 }
 
-/** Has the browser ask before an unfinished upload is closed. */
+/** Has the browser ask before what was written, or a code that nobody has yet, is lost. */
 function warn(event: BeforeUnloadEvent): void {
-  event.preventDefault();
+  if (delivery === null ? form?.isEmpty === false || isCodeShown : delivery.isOpen) event.preventDefault();
 }
 
 /** Wipes all that was written, chosen, typed and shown. The worker ends with its secrets. */
@@ -48,17 +50,16 @@ function wipe(): void {
   inbox?.wipe();
   inbox = null;
   app?.replaceChildren();
-  removeEventListener("beforeunload", warn);
+  isCodeShown = false;
 }
 
 /** Screens that stay true when the message may have arrived. */
 const UNDECIDED: readonly Code[] = ["stopped", "part-differs"];
 
 function showFailed(texts: Texts, code: Code, file: number | null): void {
-  removeEventListener("beforeunload", warn);
+  if (delivery?.lost(code) === true) return;
   const screen = view("view-failed");
   const inDoubt = delivery?.inDoubt === true;
-  const isPartly = delivery?.wordsAreThere === true;
   const digits = delivery?.accessCode ?? null;
   screen.part("void").hidden = digits === null;
   delivery?.wipe();
@@ -69,17 +70,17 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
     reason.dataset["code"]?.split(" ").includes(name) === true;
   const isNamed = reasons.some((reason) => covers(reason, code)) && (!inDoubt || UNDECIDED.includes(code));
   const unnamed = inDoubt ? "other" : "unsent";
-  const wholly = isNamed ? code : unnamed;
-  const named = isPartly ? "partly" : wholly;
+  const named = isNamed ? code : unnamed;
   for (const reason of reasons) if (!covers(reason, named)) reason.remove();
   // Where it is worth keeping it is shown once more: the screen that showed it is gone.
-  if (digits !== null && (named === "other" || isPartly || UNDECIDED.includes(code)))
-    screen.part("access-code").replaceChildren(codeScreen(digits));
+  isCodeShown = digits !== null && (named === "other" || UNDECIDED.includes(code));
+  if (isCodeShown) screen.part("access-code").replaceChildren(codeScreen(digits ?? ""));
+  screen.part("home").hidden = isCodeShown; // no way leads from a code that is not on paper yet
   screen.part("code").textContent = code;
   screen.part("today").textContent = texts.today();
-  screen.part("file").textContent = file === null ? "" : (form?.nameOf(file) ?? "");
+  screen.part("file").textContent = form?.mark(file) ?? "";
   const back = screen.part("back");
-  back.hidden = form === null || isPartly; // the words would go twice
+  back.hidden = form === null;
   back.addEventListener("click", () => form && show(form.root));
   show(screen.content);
 }
@@ -121,6 +122,11 @@ class Page {
     box: HTMLElement,
   ) {
     this.#start = [...main.childNodes];
+    addEventListener("popstate", ({ state }) => {
+      if (this.#accessCode === null || form === null || delivery !== null) return;
+      if (state === null) inbox?.show();
+      else show(form.root);
+    });
     this.#loading = { lines: new Map(), box };
   }
 
@@ -253,22 +259,24 @@ class Page {
     this.#accessCode = accessCode;
     if (form === null) {
       form = new Form(this.texts, this.#organisations, answered, true, (content) => this.#send(content));
-      form.onBack(() => inbox?.show()); // what is written stays: an answer is read again while one answers it
+      // What is written stays: an answer is read again while one answers it.
+      form.onBack(() => (history.state === null ? inbox?.show() : history.back()));
       form.ready(this.#organisations);
       showCollected(this.texts, form.root, this.#told);
     }
+    // An entry of its own in the history: Back leads to the answers, not out of the page.
+    if (history.state === null) history.pushState({ depth: 1 }, "");
     show(form.root);
   }
 
   #send({ message, files, chosen }: Content): void {
     if (this.#closed !== null) return showFailed(this.texts, this.#closed, null);
-    addEventListener("beforeunload", warn);
-    delivery = new Delivery(this.texts, ask);
+    isCodeShown = false;
     const api = this.addresses.envelope;
     const { language } = this.texts;
-    ask({ kind: "send", order: { api, message, files, chosen, language, accessCode: this.#accessCode } }, [
-      message.buffer,
-    ]);
+    const order = { api, message, files, chosen, language, accessCode: this.#accessCode, continues: null };
+    const names = this.listed.filter(({ id }) => chosen.includes(id)).map(({ name }) => name);
+    delivery = new Delivery(this.texts, ask, order, names);
   }
 
   hear(news: FromWorker): void {
@@ -280,7 +288,7 @@ class Page {
       case "letter":
         return delivery?.letter(news.accessCode);
       case "checks":
-        return delivery?.sealed(news.checks, news.files);
+        return delivery?.sealed(news.checks);
       case "progress":
         return delivery?.progress(news);
       case "working":
@@ -289,15 +297,17 @@ class Page {
         return delivery?.asked(news.seconds);
       case "words":
         return delivery?.words();
+      case "skipped":
+        return delivery?.skipped(news.file, news.code);
       case "connection":
-        return delivery?.trouble(news.trouble);
+        return delivery?.trouble(news.trouble, news.pause);
       case "reading":
         return (inbox ?? delivery)?.trouble(news.trouble);
       case "stored":
-        removeEventListener("beforeunload", warn);
+        if (history.state !== null) history.back(); // what was written is sent: the entry was for that
         form?.wipe();
         form = null;
-        return delivery?.stored();
+        return delivery?.stored(news);
       case "doubt":
         return delivery?.doubt(news.accessCode);
       case "failed":
@@ -385,5 +395,6 @@ async function start(main: HTMLElement): Promise<void> {
 }
 
 begun().isPageThere = true;
+addEventListener("beforeunload", warn);
 onLeaving(wipe);
 if (app !== null) void start(app);

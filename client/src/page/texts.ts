@@ -45,6 +45,16 @@ export class Texts {
     return this.size(bytes, "-per-second");
   }
 
+  /** A number of seconds, to the second. */
+  seconds(seconds: number): string {
+    return this.#unit(seconds, "second", "long", 0);
+  }
+
+  /** A share, in hundredths. */
+  percent(share: number): string {
+    return new Intl.NumberFormat(this.language, { style: "percent" }).format(share);
+  }
+
   /** A number of seconds in a readable unit, in steps of at least ten seconds: an estimate is no finer. */
   time(seconds: number): string {
     if (seconds < 60) return this.#unit(Math.max(10, Math.ceil(seconds / 10) * 10), "second", "long", 0);

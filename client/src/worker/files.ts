@@ -7,7 +7,7 @@ import { allocate, type Bytes } from "../formats/base/bytes.js";
 /** A chosen file is gone or has changed; `index` says which. */
 export class FileError extends TipboxError {
   constructor(
-    code: "file-unreadable" | "file-changed",
+    override readonly code: "file-unreadable" | "file-changed",
     readonly index: number,
   ) {
     super(code);

@@ -41,7 +41,7 @@ export function tell(news: FromWorker): void {
 export function connectionOptions(): {
   signal: AbortSignal;
   wake: EventTarget;
-  onTrouble: (trouble: Code | null) => void;
+  onTrouble: (trouble: Code | null, pause?: number) => void;
 } {
   return {
     signal: new AbortController().signal,
@@ -134,6 +134,9 @@ export function serve(hear: (message: ToWorker) => void): void {
         break;
       case "told":
         void hearServer(data.text).then(heard);
+        break;
+      case "retry":
+        scope.dispatchEvent(new Event("online")); // as when the device finds a network again
         break;
       case "spell":
         void spell(data.digits, data.language);

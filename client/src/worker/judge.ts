@@ -5,10 +5,13 @@ import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, equal } from "../formats/base/bytes.js";
 import { asciiDigits, divide } from "../formats/base/characters.js";
 import { ACCESS_CODE_DIGITS } from "../formats/base/limits.js";
+import { readLookalikes } from "../formats/base/lookalikes.js";
 import { fold, type WordList } from "../formats/wordlists.js";
 import type { Judgement } from "../messages.js";
 
 const GROUP_SIZE = 6;
+/** What the first group of every access code lies between: a version of 1, and all that can follow it. */
+const FIRST_GROUP = ["005192", "010384"] as const;
 
 /** Whether words are typed, not digits: a letter O among digits is an error in digits. */
 export function isWords(typed: string): boolean {
@@ -17,10 +20,17 @@ export function isWords(typed: string): boolean {
   return letters > 0 && letters >= count(/\p{Nd}/gu); // words may be numbered
 }
 
+/** The pieces of typed digits: letters that look like one are, and the numbers of a list ("1. 005192") are none. */
+function piecesOf(typed: string): string[] {
+  const pieces = divide(readLookalikes(asciiDigits(typed)));
+  const isNumbered = pieces.length > 1 && pieces.every((piece, at) => at % 2 === 1 || piece === String(at / 2 + 1));
+  return isNumbered ? pieces.filter((_, at) => at % 2 === 1) : pieces;
+}
+
 /** The access code that is typed, or `null` if it is not one. */
 export async function readTyped(typed: string, lists: readonly WordList[] = []): Promise<Bytes | null> {
   try {
-    return await accessCodes.parse(typed, lists);
+    return await accessCodes.parse(isWords(typed) ? typed : piecesOf(typed).join(" "), lists);
   } catch (error) {
     if (codeOf(error) === "bad-passphrase") return null;
     throw error;
@@ -68,6 +78,7 @@ function wrongGroup(groups: readonly string[], expected: readonly string[] | nul
   const found = groups.findIndex((group, i) => {
     if (!/^[0-9]*$/.test(group)) return true;
     const whole = group.length >= GROUP_SIZE || i < groups.length - 1; // the last one may be unfinished
+    if (whole && i === 0 && (group < FIRST_GROUP[0] || group > FIRST_GROUP[1])) return true; // no access code begins so
     return whole && (group.length !== GROUP_SIZE || (expected !== null && group !== expected[i]));
   });
   return found < 0 ? null : found + 1;
@@ -75,7 +86,7 @@ function wrongGroup(groups: readonly string[], expected: readonly string[] | nul
 
 /** Judges digits. `expected` is what they should be, in groups, where that is known. */
 export async function judgeDigits(typed: string, expected: string | null): Promise<Judgement> {
-  const pieces = divide(asciiDigits(typed));
+  const pieces = piecesOf(typed);
   const joined = pieces.join("");
   // Digits that are not typed in groups of six are divided into such groups.
   const asWritten =

@@ -61,12 +61,13 @@ async function run(order: Order): Promise<void> {
   const paying = purse;
   purse = { ...emptyPurse(), prices: paying.prices }; // a token is for one upload
   try {
-    await send(order, manifests, today(), tell, { signal: stop.signal, wake: scope }, { known, purse: paying });
+    const connection = { signal: stop.signal, wake: scope };
+    const outcome = await send(order, manifests, today(), tell, connection, { known, purse: paying });
+    tell({ kind: "stored", ...outcome });
   } finally {
     paying.payer?.stop(); // of what failed before it was used
     known?.fill(0);
   }
-  tell({ kind: "stored" });
 }
 
 /** Does what the page asks of a message. */

@@ -1,8 +1,9 @@
-// Sending one tip: a new access code, then header and letter, then the body, sealed and uploaded run by run.
+// Sending one tip: the words in an Envelope of their own and at once, then the files in one that continues it, whose body
+// is sealed and uploaded run by run.
 
 import { codeOf, demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
-import { type Bytes, equal, toHex } from "../formats/base/bytes.js";
+import { type Bytes, equal, fromHex, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
 import { ID_SIZE, MAX_RUN_PARTS, MAX_TYPE, PART_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
 import { partsOf, sealedBodySize } from "../formats/base/padding.js";
@@ -16,16 +17,16 @@ import {
   seal,
   wipeSeals,
 } from "../formats/envelopes/envelope.js";
-import type { FileEntry } from "../formats/envelopes/letter.js";
+import type { FileEntry, TipLetter } from "../formats/envelopes/letter.js";
 import { checkDigits } from "../formats/envelopes/seals.js";
 import * as keys from "../formats/manifest.js";
-import type { CheckDigits, FromWorker, Order } from "../messages.js";
+import type { CheckDigits, FromWorker, Missing, Order } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
 import type { Payer } from "../net/payer.js";
 import { askPrices, type Prices } from "../net/prices.js";
 import { Upload, type UploadOptions } from "../net/upload.js";
-import { BodyReader, probe } from "./files.js";
+import { BodyReader, FileError, probe } from "./files.js";
 import { isValid } from "./names.js";
 
 /** Runs of parts handled at once: one is sealed while another is uploaded. */
@@ -191,106 +192,124 @@ interface Sending {
   readonly purse: Purse;
 }
 
-/** Whether words and files go in Envelopes of their own: the words first, when a place for files has a price. */
-async function comeApart({ message, files, api }: Order, purse: Purse, signal: AbortSignal): Promise<boolean> {
-  if (files.length === 0 && message.length <= LONG_MESSAGE) return false;
-  // Asked again, so that nothing large runs into a refusal.
-  purse.prices = (await askPrices(api, signal)) ?? purse.prices;
-  if (purse.prices === null) return false;
-  if (files.length > 0) return message.length > 0 && purse.prices.files > 0;
-  purse.payer?.start({ ...purse.prices, price: purse.prices.long });
-  return false;
-}
-
-/** A tip, sealed. */
-interface Sealed {
-  /** The words by themselves, when they come apart. */
-  readonly words: OutgoingEnvelope | null;
-  /** The files, or all of it. */
-  readonly envelope: OutgoingEnvelope;
-  /** Whether it has words and files, which may come apart yet. */
-  readonly isMixed: boolean;
+/** What all Envelopes of one tip share. */
+interface Tip {
+  readonly order: Order;
+  readonly manifests: readonly keys.Manifest[];
+  readonly recipients: readonly Recipient[];
   /** The digits of a new access code. */
   readonly digits: string | null;
+  readonly tell: (news: FromWorker) => void;
+  readonly connection: Omit<ConnectionOptions, "onTrouble">;
+  readonly purse: Purse;
 }
 
-/** Text and files were to go together, and the server asks for work or to wait: the words go first, as a text. */
-class WordsFirst extends TipboxError {
-  constructor() {
-    super("toll");
-  }
+/** A chosen file, and its index among all of the order. */
+interface Chosen {
+  readonly file: File;
+  readonly index: number;
 }
 
-/** Seals a tip. */
-async function sealTip(
-  order: Order,
-  manifests: readonly keys.Manifest[],
-  today: Day,
-  known: Bytes | null,
-  apart: boolean,
-): Promise<Sealed> {
-  const accessCode = known?.slice() ?? (await accessCodes.generate());
-  const root = await accessCodes.rootOf(accessCode);
-  const recipients = await recipientsOf(manifests, order.chosen, root, today);
-  root.fill(0);
-  const { message, language } = order;
-  const files = order.files.map(entryOf);
-  let words: OutgoingEnvelope | null = null;
-  let envelope: OutgoingEnvelope;
-  if (apart) {
-    const filesFollow = files.length;
-    words = await seal(recipients, { message, files: [], id: random(ID_SIZE), language, filesFollow });
-    const { hash: continues } = await endOf(words, []);
-    const nothing = new Uint8Array();
-    envelope = await seal(recipients, { message: nothing, files, id: random(ID_SIZE), language, continues });
-  } else envelope = await seal(recipients, { message, files, id: random(ID_SIZE), language });
-  for (const { chosen } of recipients) chosen?.pairKey.fill(0);
-  const digits = known === null ? accessCodes.digits(accessCode) : null;
-  accessCode.fill(0);
-  return { words, envelope, isMixed: !apart && message.length > 0 && files.length > 0, digits };
+/** A long message has a price of its own: works for that before anything large runs into a refusal. */
+async function payForLong({ message, api }: Order, purse: Purse, signal: AbortSignal): Promise<void> {
+  if (message.length <= LONG_MESSAGE) return;
+  purse.prices = (await askPrices(api, signal)) ?? purse.prices;
+  if (purse.prices !== null) purse.payer?.start({ ...purse.prices, price: purse.prices.long });
 }
 
-/** The options of the uploads of an Envelope, which tell the page how far it is; `isMixed`: of words and files. */
-function telling(
-  order: Order,
-  envelope: OutgoingEnvelope,
-  purse: Purse,
-  tell: (news: FromWorker) => void,
-  connection: Omit<ConnectionOptions, "onTrouble">,
-  isMixed: boolean,
-): () => UploadOptions {
-  const trailerSize = SEAL_SIZE * envelope.seals.length;
-  const total = envelope.header.length + envelope.letter.length + sealedBodySize(envelope.bodySize) + trailerSize;
-  return () => {
+/** The options of the uploads of an Envelope, which tell the page how far it is. */
+function telling({ order, purse, tell, connection }: Tip, envelope: OutgoingEnvelope, isMeasured: boolean) {
+  const front = envelope.header.length + envelope.letter.length;
+  const body = sealedBodySize(envelope.bodySize);
+  const total = front + body + SEAL_SIZE * envelope.seals.length;
+  return (signal: AbortSignal): UploadOptions => {
     const meter = new Meter(total);
-    const { agrees, loadPayer } = purse;
-    const payer = isMixed ? null : purse.payer; // it works for a text: what is mixed may come apart yet
-    if (!isMixed) purse.payer = null;
+    const { payer, agrees, loadPayer } = purse;
+    purse.payer = null; // a token is for one upload
     return {
       api: order.api,
       ...connection,
+      signal,
       ...(payer && { payer }),
       ...(agrees && { agrees }),
       loadPayer,
-      ...(isMixed && {
-        onCrowd: () => {
-          throw new WordsFirst();
-        },
-      }),
-      onAcknowledged: (bytes) => {
+      onAcknowledged: (more) => {
+        if (!isMeasured) return;
         const now = performance.now();
-        meter.add(bytes, now);
-        tell({ kind: "progress", bytes: meter.bytes, total, rate: meter.rate(now), remaining: meter.remaining(now) });
+        meter.add(more, now);
+        const { bytes } = meter;
+        const sealed = Math.min(body, Math.max(0, bytes - front));
+        const plain = body === 0 ? 0 : Math.floor((sealed * envelope.bodySize) / body);
+        tell({ kind: "progress", bytes, total, plain, rate: meter.rate(now), remaining: meter.remaining(now) });
       },
-      onTrouble: (trouble) => tell({ kind: "connection", trouble }),
+      onTrouble: (trouble, pause) => tell({ kind: "connection", trouble, pause: pause ?? null }),
       onWork: (work) => tell({ kind: "working", work }),
     };
   };
 }
 
+/** Sending an Envelope failed; `inDoubt`: it may be stored. */
+class Unsent extends TipboxError {
+  constructor(
+    readonly error: unknown,
+    readonly inDoubt: boolean,
+  ) {
+    super(codeOf(error));
+  }
+}
+
 /**
- * Sends one tip under a new access code, or under a `known` one, in whose conversations it continues. Returns when the
- * tip is stored; throws a `TipboxError`.
+ * Seals an Envelope and sends it; `opened` is called when header and letter are stored. Returns its hash when all of it
+ * is; else throws `Unsent`.
+ */
+async function sendEnvelope(
+  tip: Tip,
+  content: Omit<TipLetter, "bodyKey" | "kind" | "id" | "language" | "files">,
+  files: readonly File[],
+  isMeasured: boolean,
+  opened: () => void,
+): Promise<Bytes> {
+  const { order, manifests, recipients, tell } = tip;
+  const { language } = order;
+  const envelope = await seal(recipients, { ...content, files: files.map(entryOf), id: random(ID_SIZE), language });
+  const failure = new AbortController(); // ends the other lanes when one fails
+  const signal = AbortSignal.any([tip.connection.signal, failure.signal]);
+  const uploads: Upload[] = [];
+  const options = telling(tip, envelope, isMeasured);
+  const begin = (): Upload => {
+    const upload = new Upload(options(signal));
+    uploads.push(upload);
+    return upload;
+  };
+  try {
+    const hash =
+      envelope.bodySize === 0
+        ? await sendWords(envelope, begin(), opened)
+        : await sendFiles(envelope, files, begin, opened);
+    tell({ kind: "checks", checks: await checksOf(envelope, manifests, hash), files: files.length });
+    return hash;
+  } catch (error) {
+    failure.abort(new TipboxError("stopped"));
+    // A server that has other parts each time may as well have these.
+    throw new Unsent(error, codeOf(error) === "part-differs" || uploads.some(({ mayBeStored }) => mayBeStored));
+  } finally {
+    wipeSeals(envelope);
+  }
+}
+
+/** What of a tip is stored, and what of it is not. */
+export interface Outcome {
+  /** The hash of the Envelope that was stored last, in hex: what comes later continues it. */
+  readonly continues: string;
+  readonly missing: readonly Missing[];
+  /** Whether the missing files may have arrived all the same. */
+  readonly inDoubt: boolean;
+}
+
+/**
+ * Sends one tip under a new access code, or under a `known` one, in whose conversations it continues: the words by
+ * themselves and at once, then all files that can be read, as one Envelope that continues the words. Returns when the
+ * words are stored, or without words the first files; throws a `TipboxError` when nothing is.
  */
 export async function send(
   order: Order,
@@ -299,67 +318,88 @@ export async function send(
   tell: (news: FromWorker) => void,
   connection: Omit<ConnectionOptions, "onTrouble">,
   { known, purse }: Sending,
-): Promise<void> {
-  await probe(order.files);
-  const seals = (apart: boolean): Promise<Sealed> => sealTip(order, manifests, today, known, apart);
+): Promise<Outcome> {
+  const accessCode = known?.slice() ?? (await accessCodes.generate());
+  const root = await accessCodes.rootOf(accessCode);
+  const recipients = await recipientsOf(manifests, order.chosen, root, today);
+  const digits = known === null ? accessCodes.digits(accessCode) : null;
+  for (const secret of [root, accessCode]) secret.fill(0);
+  const tip = { order, manifests, recipients, digits, tell, connection, purse };
   try {
-    const apart = await comeApart(order, purse, connection.signal);
-    try {
-      await sendSealed(order, manifests, await seals(apart), tell, connection, purse);
-    } catch (error) {
-      if (!(error instanceof WordsFirst)) throw error;
-      await sendSealed(order, manifests, await seals(true), tell, connection, purse);
-    }
+    const before = order.continues === null ? null : fromHex(order.continues);
+    const words = order.message.length === 0 ? null : await sendMessage(tip, before);
+    return await sendChosen(tip, words ?? before);
+  } catch (error) {
+    if (!(error instanceof Unsent)) throw error;
+    if (error.inDoubt) tell({ kind: "doubt", accessCode: digits });
+    throw error.error;
   } finally {
     order.message.fill(0);
+    for (const { chosen } of recipients) chosen?.pairKey.fill(0);
   }
 }
 
-/** Sends what is sealed. */
-async function sendSealed(
-  order: Order,
-  manifests: readonly keys.Manifest[],
-  { words, envelope, isMixed, digits }: Sealed,
-  tell: (news: FromWorker) => void,
-  connection: Omit<ConnectionOptions, "onTrouble">,
-  purse: Purse,
-): Promise<void> {
-  const failure = new AbortController(); // ends the other lanes when one fails
-  const signal = AbortSignal.any([connection.signal, failure.signal]);
-  let uploads: Upload[] = [];
-  const beginner = (one: OutgoingEnvelope, more: Partial<UploadOptions> = {}): (() => Upload) => {
-    const options = telling(order, one, purse, tell, { ...connection, signal }, isMixed);
-    return () => {
-      const upload = new Upload({ ...options(), ...more });
-      uploads.push(upload);
-      return upload;
-    };
-  };
-  let opened = (): void => {
-    purse.payer?.stop(); // it worked for a text, and none follows
-    tell({ kind: "letter", accessCode: digits });
-  };
-  try {
-    if (words !== null) {
-      await sendWords(words, beginner(words, { onAcknowledged: () => undefined })(), opened); // the files are measured
-      tell({ kind: "words" });
-      uploads = []; // what is in doubt from now on is the files
-      opened = () => undefined;
+/** Sends the words, and returns the hash of their Envelope. No file has been looked at by then. */
+async function sendMessage(tip: Tip, before: Bytes | null): Promise<Bytes> {
+  const { order, purse, connection, tell, digits } = tip;
+  const { message, files } = order;
+  await payForLong(order, purse, connection.signal);
+  const follow = files.length > 0 && { filesFollow: files.length };
+  const content = { message, ...(before && { continues: before }), ...follow };
+  const hash = await sendEnvelope(tip, content, [], files.length === 0, () =>
+    tell({ kind: "letter", accessCode: digits }),
+  );
+  if (files.length > 0) tell({ kind: "words" });
+  return hash;
+}
+
+/**
+ * Sends the files that can be read, behind what is stored of the tip (`before`, if something is). One that cannot is
+ * left out, and the others begin anew: an Envelope is bound to all of its body.
+ */
+async function sendChosen(tip: Tip, before: Bytes | null): Promise<Outcome> {
+  const missing: Missing[] = [];
+  let left: readonly Chosen[] = tip.order.files.map((file, index) => ({ file, index }));
+  while (left.length > 0) {
+    try {
+      const continues = toHex(await sendThese(tip, left, before, missing.length));
+      return { continues, missing, inDoubt: false };
+    } catch (error) {
+      const file = badFile(error, left);
+      if (file === null) return without(error, before, missing, left);
+      const code = codeOf(error);
+      missing.push({ file: file.index, code });
+      left = left.filter((one) => one !== file);
+      if (left.length === 0 && before === null) throw new FileError(code as FileError["code"], file.index);
+      tip.tell({ kind: "skipped", file: file.index, code });
     }
-    const hash =
-      envelope.bodySize === 0
-        ? await sendWords(envelope, beginner(envelope)(), opened)
-        : await sendFiles(envelope, order.files, beginner(envelope), opened);
-    tell({ kind: "checks", checks: await checksOf(envelope, manifests, hash), files: order.files.length });
-  } catch (error) {
-    failure.abort(new TipboxError("stopped"));
-    // A server that has other parts each time may as well have these.
-    const isInDoubt = codeOf(error) === "part-differs" || uploads.some(({ mayBeStored }) => mayBeStored);
-    if (isInDoubt) tell({ kind: "doubt", accessCode: digits });
-    throw error;
-  } finally {
-    for (const one of [words, envelope]) if (one !== null) wipeSeals(one);
   }
+  return { continues: toHex(before ?? new Uint8Array()), missing, inDoubt: false };
+}
+
+/** The file for whose sake nothing of these was stored, or `null` when it was for another reason. */
+function badFile(error: unknown, chosen: readonly Chosen[]): Chosen | null {
+  if (error instanceof Unsent) return error.inDoubt ? null : badFile(error.error, chosen);
+  return error instanceof FileError ? (chosen[error.index] ?? null) : null;
+}
+
+/** What is stored when none of these files is; throws the error when nothing is. */
+function without(error: unknown, before: Bytes | null, missing: readonly Missing[], left: readonly Chosen[]): Outcome {
+  if (before === null) throw error;
+  const others = left.map(({ index }) => ({ file: index, code: codeOf(error) }));
+  const inDoubt = error instanceof Unsent && error.inDoubt;
+  return { continues: toHex(before), missing: [...missing, ...others], inDoubt };
+}
+
+/** Sends these files as one Envelope, and returns its hash. A tip without words says itself how many were left out. */
+async function sendThese(tip: Tip, chosen: readonly Chosen[], before: Bytes | null, missing: number): Promise<Bytes> {
+  const files = chosen.map(({ file }) => file);
+  await probe(files);
+  const follow = before === null && missing > 0 && { filesFollow: missing };
+  const content = { message: new Uint8Array(), ...(before && { continues: before }), ...follow };
+  return sendEnvelope(tip, content, files, true, () => {
+    if (before === null) tip.tell({ kind: "letter", accessCode: tip.digits });
+  });
 }
 
 /** Sends an Envelope without a body, and returns its hash; `opened` is called when it is stored. */

@@ -5,7 +5,6 @@ import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/b
 import { type Day, today } from "../../src/formats/base/days.js";
 import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../../src/formats/base/limits.js";
 import { padme } from "../../src/formats/base/padding.js";
-import { random } from "../../src/formats/base/primitives.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
 import { checkDigits } from "../../src/formats/envelopes/seals.js";
 import { parseProof } from "../../src/formats/toll.js";
@@ -14,7 +13,7 @@ import { askedPause, TIMING } from "../../src/net/http.js";
 import { Payer } from "../../src/net/payer.js";
 import { RunLength, stillMissing } from "../../src/net/upload.js";
 import { readManifests } from "../../src/worker/recipients.js";
-import { send } from "../../src/worker/send.js";
+import { type Outcome, send } from "../../src/worker/send.js";
 import { open } from "../formats/envelopes/envelope_opening.js";
 import { type Fault, Intake } from "../support/intake.js";
 import { contentOf, flip, listing, makeOrganisation, type TestOrganisation } from "../support/tools.js";
@@ -93,6 +92,8 @@ function streamOf(type: "bytes" | undefined, size: number, breaks: boolean): Rea
 interface Sent {
   readonly news: FromWorker[];
   readonly files: readonly CountedFile[];
+  readonly message: string;
+  readonly outcome: Outcome;
 }
 
 async function deliver(
@@ -104,6 +105,7 @@ async function deliver(
     day = today(),
     news = [],
     payer = null,
+    message = sizes.length === 0 ? MESSAGE : "", // with files the words go by themselves, before them
   }: {
     chosen?: readonly TestOrganisation[];
     signal?: AbortSignal;
@@ -111,6 +113,7 @@ async function deliver(
     day?: Day;
     news?: FromWorker[];
     payer?: Payer | null;
+    message?: string;
   } = {},
   timing: object = TIMING_OF_TESTS,
   contents: readonly Bytes[] = sizes.map(contentOf),
@@ -118,11 +121,12 @@ async function deliver(
   const files = contents.map((content, i) => new CountedFile(content, `видео ${i}.mp4`));
   const order: Order = {
     api: intake.api,
-    message: utf8(MESSAGE),
+    message: utf8(message),
     files,
     chosen: chosen.map(({ manifest }) => toHex(manifest.id)),
     language: "ru",
     accessCode: null,
+    continues: null,
   };
   const manifests = await readManifests(
     organisations.map(({ file }) => file),
@@ -131,12 +135,13 @@ async function deliver(
   );
   const purse = { payer, prices: null, loadPayer: async () => Payer };
   const connection = { signal, ...(wake && { wake }), timing };
-  await send(order, manifests, day, (one) => news.push(one), connection, { known: null, purse });
-  return { news, files };
+  const outcome = await send(order, manifests, day, (one) => news.push(one), connection, { known: null, purse });
+  return { news, files, message, outcome };
 }
 
 /** Everything is stored, opens for all, and has the check digits that the source was told. */
-async function expectArrived({ files, news }: Sent): Promise<void> {
+async function expectArrived({ files, news, message, outcome }: Sent): Promise<void> {
+  expect(outcome).toMatchObject({ missing: [], inDoubt: false });
   const told = news.filter((one) => one.kind === "checks");
   expect(told.map((one) => one.files)).toEqual([files.length]);
   for (const { manifest, findKey } of organisations) {
@@ -145,7 +150,7 @@ async function expectArrived({ files, news }: Sent): Promise<void> {
     const named = told[0]?.checks.find(({ name }) => name === manifest.name);
     if (named !== undefined) expect(named.digits).toBe(digits);
 
-    expect(new TextDecoder().decode(opened.letter.message)).toBe(MESSAGE);
+    expect(new TextDecoder().decode(opened.letter.message)).toBe(message);
     expect(opened.letter.files.map(({ name }) => name)).toEqual(files.map(({ name }) => name));
     expect(opened.files.every((file, i) => equal(file, files[i]?.content ?? file.subarray(1)))).toBe(true);
   }
@@ -184,8 +189,8 @@ describe("a tip without files", () => {
     await expectArrived(sent);
     expect(intake.seen.length).toBe(6);
     expect(sent.news.filter(({ kind }) => kind === "connection")).toEqual([
-      ...Array.from({ length: 5 }, () => ({ kind: "connection", trouble: "network" })),
-      { kind: "connection", trouble: null },
+      ...Array.from({ length: 5 }, () => expect.objectContaining({ kind: "connection", trouble: "network" })),
+      { kind: "connection", trouble: null, pause: null },
     ]);
   });
 });
@@ -281,7 +286,7 @@ describe("a tip with files", () => {
     const sent = await deliver([10 * PART_SIZE]);
 
     await expectArrived(sent);
-    expect(sent.news).toContainEqual({ kind: "connection", trouble });
+    expect(sent.news).toContainEqual(expect.objectContaining({ kind: "connection", trouble }));
   });
 
   it("pays what the server asks, in the first request only", async () => {
@@ -292,19 +297,16 @@ describe("a tip with files", () => {
     await expectArrived(sent);
     const paid = intake.seen.map(({ path, toll }) => [path, toll !== undefined]).filter(([, is]) => is);
     expect(paid).toEqual([["", true]]);
-    expect(parseProof(intake.seen[1]?.toll ?? "").effort).toBe(2);
+    expect(parseProof(intake.seen[1]?.toll ?? "").effort).toBe(1);
     expect(sent.news.filter(({ kind }) => kind === "working").at(-1)).toEqual({ kind: "working", work: null });
   });
 
-  it.each([
-    ["a place for files has a price", 1],
-    ["the server asks for work for these files", 0],
-  ])("sends the words first, and then the files, when %s", async (_, price) => {
-    intake.toll = { ...intake.toll, files: price };
+  it.each([0, 1])("sends the words first and at once, and then the files, at a price of %d", async (price) => {
     const members = { hour: 494_000, seed: "A".repeat(43), price: 1 };
+    let openings = 0;
     intake.fault = ({ path, toll }) =>
-      path === "" && toll === undefined ? { status: 429, error: "toll", members } : null;
-    const sent = await deliver([2 * PART_SIZE, 5]);
+      path === "" && ++openings > 1 && price > 0 && toll === undefined ? { status: 429, error: "toll", members } : null;
+    const sent = await deliver([2 * PART_SIZE, 5], { message: MESSAGE });
 
     const [words, files] = intake.all;
     const [first] = organisations;
@@ -313,61 +315,69 @@ describe("a tip with files", () => {
     const one = await open(words, first.manifest.id, first.findKey);
     const other = await open(files, first.manifest.id, first.findKey);
     expect(intake.all).toHaveLength(2);
+    expect(intake.asked).toBe(0);
     const paid = intake.seen.filter(({ toll }) => toll !== undefined);
-    expect(paid.map(({ path }) => path)).toEqual(["", ""]);
+    expect(paid.map(({ path }) => path)).toEqual(price > 0 ? [""] : []);
     expect(new TextDecoder().decode(one.letter.message)).toBe(MESSAGE);
     expect(one.letter).toMatchObject({ files: [], filesFollow: 2 });
     expect(one.letter).not.toHaveProperty("continues");
     expect([other.letter.message.length, other.letter.files.length]).toEqual([0, 2]);
     expect(other.letter).toMatchObject({ continues: one.whole.hash });
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatchObject({ files: 2 });
-    expect(told[0]).toHaveProperty(
-      "checks",
-      expect.arrayContaining([{ name: first.manifest.name, digits: await checkDigits(other, other.whole.hash) }]),
-    );
+    expect(sent.outcome).toEqual({ continues: toHex(other.whole.hash), missing: [], inDoubt: false });
+    expect(told).toMatchObject([{ files: 0 }, { files: 2 }]);
+    for (const [at, opened] of [one, other].entries()) {
+      const digits = await checkDigits(opened, opened.whole.hash);
+      expect(told[at]).toHaveProperty("checks", expect.arrayContaining([{ name: first.manifest.name, digits }]));
+    }
     const kinds = sent.news.map(({ kind }) => kind).filter((kind) => ["letter", "words", "checks"].includes(kind));
-    expect(kinds).toEqual(["letter", "words", "checks"]);
+    expect(kinds).toEqual(["letter", "checks", "words", "checks"]);
   });
 
-  it("sends the words first when the server asks to wait for a place for these files", async () => {
-    intake.fault = (_, number) => (number === 0 ? { status: 429, error: "slow-down" } : null);
-    const sent = await deliver([5]);
-
-    const kinds = sent.news.map(({ kind }) => kind).filter((kind) => ["letter", "words", "checks"].includes(kind));
-    expect(kinds).toEqual(["letter", "words", "checks"]);
-    expect(intake.all).toHaveLength(2);
-  });
-
-  it("ends what was begun for a text when text and files have gone together", async () => {
-    const payer = new Payer(random(32));
-    const stop = vi.spyOn(payer, "stop");
-    let atParts = 0;
-    intake.fault = ({ path }) => {
-      if (path.startsWith("/parts/")) atParts = stop.mock.calls.length;
+  it("looks at no file before the words are stored", async () => {
+    const looked = vi.spyOn(CountedFile.prototype, "slice");
+    let before = -1;
+    intake.fault = (_, number) => {
+      if (number === 0) before = looked.mock.calls.length;
       return null;
     };
-    await deliver([5], { payer });
+    await deliver([5], { message: MESSAGE });
 
-    expect(atParts).toBe(1);
+    expect(before).toBe(0);
+    expect(looked.mock.calls.length).toBeGreaterThan(0);
+    looked.mockRestore();
   });
 
-  it("says that the words are there when the files find no room", async () => {
-    intake.toll = { ...intake.toll, files: 1 };
-    let openings = 0;
-    intake.fault = ({ path }) => (path === "" && ++openings === 2 ? { status: 507, error: "full" } : null);
-    const news: FromWorker[] = [];
+  it.each<[string, string, Fault, Code, boolean]>([
+    ["find no room", "", { status: 507, error: "full" }, "full", false],
+    ["are no longer known", "/parts/0", { status: 404, error: "no-draft" }, "no-draft", false],
+    ["are other ones each time", "/finish", { status: 409, error: "part-differs" }, "part-differs", true],
+  ])("leaves the words where they are when the files %s", async (_, path, fault, code, inDoubt) => {
+    let requests = 0;
+    intake.fault = (seen) => (requests++ > 0 && seen.path === path ? fault : null);
+    const { news, outcome } = await deliver([5, 6], { message: MESSAGE });
+    const [words] = intake.all;
+    const [first] = organisations as [TestOrganisation];
+    const { whole } = await open(words ?? new Uint8Array(), first.manifest.id, first.findKey);
 
-    expect(await deliver([5], { news }).catch(codeOf)).toBe("full");
+    expect(outcome).toEqual({
+      continues: toHex(whole.hash),
+      missing: [0, 1].map((file) => ({ file, code })),
+      inDoubt,
+    });
     expect(news.filter(({ kind }) => kind === "words" || kind === "doubt")).toEqual([{ kind: "words" }]);
     expect(intake.all).toHaveLength(1);
   });
 
-  it("asks for the prices before it sends only what is dear to send in vain", async () => {
-    await deliver([]);
-    expect(intake.asked).toBe(0);
-    await deliver([5]);
-    expect(intake.asked).toBe(1);
+  it("leaves the words where they are when it is stopped", async () => {
+    const stop = new AbortController();
+    intake.fault = ({ path }) => {
+      if (path.startsWith("/parts")) stop.abort(new TipboxError("stopped"));
+      return null;
+    };
+    const { outcome } = await deliver([5], { message: MESSAGE, signal: stop.signal });
+
+    expect(outcome).toMatchObject({ missing: [{ file: 0, code: "stopped" }], inDoubt: false });
+    expect(intake.all).toHaveLength(1);
   });
 
   it("waits as long as the server asks", async () => {
@@ -472,11 +482,25 @@ describe("a tip with files", () => {
       return piece;
     };
     try {
-      await expect(deliver([10, 100 * PART_SIZE])).rejects.toMatchObject({ code, index: 1 });
+      await expect(deliver([100 * PART_SIZE])).rejects.toMatchObject({ code, index: 0 });
+      expect(intake.all).toEqual([]);
+      for (const message of ["", MESSAGE]) {
+        const before = intake.all.length;
+        const { news, outcome } = await deliver([10, 100 * PART_SIZE, 9], { message });
+        const stored = intake.all.slice(before);
+        const [first] = organisations as [TestOrganisation];
+        const opened = await open(stored.at(-1) ?? new Uint8Array(), first.manifest.id, first.findKey);
+
+        expect(outcome).toEqual({ continues: toHex(opened.whole.hash), missing: [{ file: 1, code }], inDoubt: false });
+        expect(news).toContainEqual({ kind: "skipped", file: 1, code });
+        expect(opened.letter.files.map(({ name }) => name)).toEqual(["видео 0.mp4", "видео 2.mp4"]);
+        expect(stored).toHaveLength(message === "" ? 1 : 2);
+        const follow = message === "" ? 1 : undefined; // with words, they say it of all
+        expect("filesFollow" in opened.letter ? opened.letter.filesFollow : undefined).toBe(follow);
+      }
     } finally {
       CountedFile.prototype.slice = real;
     }
-    expect([...intake.drafts.values()].some(({ stored }) => stored)).toBe(false);
   });
 });
 

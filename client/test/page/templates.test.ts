@@ -23,9 +23,12 @@ function scriptsOf(names: readonly string[]): string {
 const MODULES = [
   ...["whom", "file_names", "leave", "begun"],
   ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "download", "collected", "start"],
+  ...["arrived", "code_boxes", "items", "waiting"].map((name) => `sending/${name}`),
 ];
-/** Screens for all other codes: when the message may have arrived, when it did not, and when only its words did. */
-const OTHERS = ["other", "unsent", "partly"];
+/** Pieces that are asked for by names which are put together. */
+const STEPS = ["copy-step", "check-step", "done-step", "first-done", "back-done", "declined", "declined-too"];
+/** Screens for all other codes: when the message may have arrived, and when it did not. */
+const OTHERS = ["other", "unsent"];
 const script = scriptsOf(MODULES);
 
 function found(text: string, pattern: RegExp): string[] {
@@ -67,7 +70,7 @@ describe("templates", () => {
     const direct = found(script, /texts\.get\("([a-zA-Z]+)"/g);
     const indirect = [
       ...found(script, /problem = "([a-zA-Z]+)"/g),
-      ...found(script, /"((?:connection|again)[A-Z][a-zA-Z]+)"/g),
+      ...found(script, /"((?:connection|lost)[A-Z][a-zA-Z]+)"/g),
       ...found(script, /words\["([a-zA-Z]+)"\]/g),
     ];
 
@@ -76,7 +79,7 @@ describe("templates", () => {
 
   it("have all the screens and pieces that the script asks for", () => {
     const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
-    const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g)];
+    const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g), ...STEPS];
     const screens = found(page, /<template id="([a-z-]+)"/g);
 
     expect(unique(found(script, /"(view-[a-z-]+)"/g))).toEqual(screens);

@@ -47,20 +47,45 @@ describe("digits as they are typed", () => {
   });
 
   it("name a group that is too short, too long, or holds something else", async () => {
-    for (const wrong of ["012345 01234 012345", "012345 0123456 0", "012345 01a345 0", "012345 0123456"]) {
+    for (const wrong of ["006345 01234 012345", "006345 0123456 0", "006345 01a345 0", "006345 0123456"]) {
       expect(await judgeDigits(wrong, null)).toMatchObject({ state: "wrong", at: 2 });
     }
   });
 
-  it("are digits also with a letter among them, and name its group", async () => {
-    const written = digits(await generate());
-    for (const wrong of [`${written.slice(0, 15)}O${written.slice(16)}`, `${written.slice(0, 15)}l`]) {
-      for (const spelling of [wrong, wrong.replace(/ /g, "")]) {
-        expect(isWords(spelling)).toBe(false);
-        expect(await judge(spelling, [], null)).toMatchObject({ unit: "digits", state: "wrong", at: 3 });
-      }
+  it("are digits also with letters among them: those that look like one are read as such", async () => {
+    const accessCode = await generate();
+    const written = digits(accessCode);
+    const letters: Readonly<Record<string, string>> = { 0: "O", 1: "l", 3: "З" };
+    const wrong = written.replace(/[013]/g, (digit) => letters[digit] ?? digit);
+    for (const spelling of [wrong, wrong.replace(/ /g, ""), wrong.toLowerCase()]) {
+      expect(isWords(spelling)).toBe(false);
+      expect(await judge(spelling, [], null)).toMatchObject({ unit: "digits", state: "right" });
+      expect(await readTyped(spelling)).toEqual(accessCode);
     }
+    const mistyped = `${written.slice(0, 15)}w${written.slice(16)}`;
+    expect(await judge(mistyped, [], null)).toMatchObject({ unit: "digits", state: "wrong", at: 3 });
     expect(["1. avenging", "10 hyp 11 vil", "av", "01 ав 02 ги"].map(isWords)).not.toContain(false);
+  });
+
+  it("may be numbered as the page shows them", async () => {
+    const accessCode = await generate();
+    const groups = digits(accessCode).split(" ");
+    for (const [between, behind] of [
+      [". ", " "],
+      [" ", "\n"],
+      [") ", ", "],
+    ]) {
+      const typed = groups.map((group, at) => `${at + 1}${between}${group}`).join(behind);
+      expect([typed, (await judgeDigits(typed, null)).state]).toEqual([typed, "right"]);
+      expect(await readTyped(typed)).toEqual(accessCode);
+    }
+  });
+
+  it("name the first group when no access code begins so", async () => {
+    const rest = digits(await generate()).slice(6);
+    for (const first of ["005191", "010385", "999999"]) {
+      expect(await judgeDigits(`${first}${rest}`, null)).toMatchObject({ state: "wrong", at: 1 });
+    }
   });
 
   it("say that something is wrong when the check does not hold, and name nothing that is not known", async () => {

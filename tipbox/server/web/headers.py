@@ -16,7 +16,7 @@ _OFF: Final = (
     "cross-origin-isolated", "display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation", "gyroscope",
     "hid", "identity-credentials-get", "idle-detection", "keyboard-map", "local-fonts", "magnetometer", "microphone",
     "midi", "otp-credentials", "payment", "picture-in-picture", "publickey-credentials-create",
-    "publickey-credentials-get", "screen-wake-lock", "serial", "storage-access", "sync-xhr", "unload", "usb",
+    "publickey-credentials-get", "serial", "storage-access", "sync-xhr", "unload", "usb",
     "window-management", "xr-spatial-tracking",
 )  # fmt: skip
 
@@ -37,7 +37,8 @@ HEADERS: Final[dict[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _OFF),
+    # The screen may be kept on while something is sent: phones stop the tabs of one that is off.
+    "Permissions-Policy": ", ".join((*(f"{feature}=()" for feature in _OFF), "screen-wake-lock=(self)")),
 }
 # What marks a visitor, tells when a file was made, or names the software.
 _NEVER: Final = ("Set-Cookie", "ETag", "Last-Modified", "Expires", "Server", "X-Powered-By")
