@@ -73,7 +73,8 @@ faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a hos
 	TIPBOX_EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
 		tests/stores/test_killed_hosts.py --timeout 14400 -rP $(ARGS)
 
-fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; then readers of Envelopes against one another
+fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes
+	tests/apt.sh
 	tests/fuzz.sh $(ARGS)
 
 soak: setup $(VENV)/.stamp-test  ## what takes hours: each decoder under a fuzzer for an hour

@@ -47,6 +47,8 @@ _TESSDATA: Final = Path("/usr/share/tesseract-ocr")
 _MAX_TYPE: Final = 300
 _PAGES_READ: Final = 4
 """Pictures of a file in which words are looked for."""
+_METADATA_CPU: Final = 5
+_METADATA_SECONDS: Final = 20.0
 _READING_CPU: Final = 60
 _READING_SECONDS: Final = 120.0
 _LISTED: Final = frozenset({"7z", "rar"})
@@ -235,7 +237,7 @@ def _names(file: HeldFile) -> tuple[Answer, Line | None]:
         return Answer(), Line.NO_PROGRAM
     done = _run([_BSDTAR, "--list", "--verbose", "--file", "-"], file, MAX_JSON)
     entries, more = parse_listing(done.answer)
-    problem = Line.BROKEN if done.end is End.FAILED else _ENDS.get(done.end)
+    problem = Line.BROKEN if done.end is End.FAILED or not entries else _ENDS.get(done.end)
     return Answer(kind=file_kinds.by_bytes(file.head), entries=entries, more_entries=more), problem
 
 
@@ -243,13 +245,22 @@ def _metadata(file: HeldFile) -> tuple[tuple[tuple[str, str], ...], Line | None]
     if not sandbox.has_program(_EXIFTOOL):
         return (), Line.NO_PROGRAM
     # No configuration is read; it fails for what it does not know, and says so in the JSON.
-    done = _run([_EXIFTOOL, "-config", "", "-j", "-G", "-a", "-struct", "-"], file, MAX_JSON)
-    if done.end is not End.FAILED and (problem := _ENDS.get(done.end)):
-        return (), problem
+    with file.reading() as content:
+        done = sandbox.run(
+            [_EXIFTOOL, "-config", "", "-j", "-G", "-a", "-struct", "-"],
+            content,
+            most=MAX_JSON,
+            seconds=_METADATA_SECONDS,
+            cpu=_METADATA_CPU,
+        )
+    if done.end is End.STOPPED:
+        return (), Line.STOPPED
+    if done.end not in {End.DONE, End.FAILED}:
+        return (), Line.NO_METADATA
     try:
         return parse_metadata(done.answer), None
     except BadAnswer:
-        return (), Line.BAD_ANSWER if done.answer else None
+        return (), Line.NO_METADATA if done.answer else None
 
 
 def _type(file: HeldFile) -> str:

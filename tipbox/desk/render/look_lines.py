@@ -9,6 +9,7 @@ class Line(Enum):
     """Why there is no more to see. The value is the code of ``--json`` and the sentence for people."""
 
     NO_SANDBOX = "no-sandbox", "This machine cannot shut off what opens files, so they are listed only."
+    NO_METADATA = "no-metadata", "Its metadata could not be read: there is too much of it, or it is damaged."
     NO_PROGRAM = "no-program", "A program for this is not installed on this machine."
     UNKNOWN = "unknown", "Nothing here can show this kind of file."
     EMPTY = "empty", "The file has no bytes."

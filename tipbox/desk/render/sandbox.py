@@ -235,9 +235,10 @@ def _command(command: Sequence[str], filter_fd: int, cpu: int) -> list[str]:
         *(f"--{name}={value}" for name, value in limits.items()),
         "--",
         bwrap,
-        *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
+        *("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
         *("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "sandbox"),
         *_folders(),
+        *("--ro-bind", str(WORKER), "/worker"),
         *("--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"),
         *("--size", str(MAX_DISK), "--tmpfs", _INSIDE, "--chdir", _INSIDE),
         *("--remount-ro", "/"),
@@ -253,7 +254,7 @@ def _command(command: Sequence[str], filter_fd: int, cpu: int) -> list[str]:
 
 @cache
 def _folders() -> tuple[str, ...]:
-    """Programs, libraries and the worker's scripts, all to be read only."""
+    """Programs and libraries, all to be read only."""
     bound: list[str] = ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "lib", "lib32", "lib64", "sbin"):
         path = Path("/", name)
@@ -264,7 +265,7 @@ def _folders() -> tuple[str, ...]:
     base = Path(sys.base_prefix).resolve()
     if not base.is_relative_to("/usr"):
         bound += ["--ro-bind", str(base), str(base)]
-    return (*bound, "--ro-bind-try", sysconfig.get_path("platlib"), "/site", "--ro-bind", str(WORKER), "/worker")
+    return (*bound, "--ro-bind-try", sysconfig.get_path("platlib"), "/site")
 
 
 @cache

@@ -28,7 +28,8 @@ def look(file: BinaryIO, seen: Seen) -> None:
 
 
 def _picture(file: BinaryIO, seen: Seen) -> None:
-    ImageFile.LOAD_TRUNCATED_IMAGES = True  # half a picture may be all that a source could save
+    # Half a picture may be all that a source could save; half a HEIC comes out black.
+    ImageFile.LOAD_TRUNCATED_IMAGES = seen.kind != "heic"
     Image.MAX_IMAGE_PIXELS = None  # compared here, before anything is unfolded
     if seen.kind == "heic":
         pillow_heif.options.DECODE_THREADS = 1

@@ -158,7 +158,8 @@ def _written(head: bytes) -> str:
     text = head.decode("latin-1")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "text"
-    if any(character < " " and character not in "\t\n\r\x0c\x1b" for character in text):
+    controls = sum(character < " " and character not in "\t\n\r\x0c" for character in text)
+    if "\0" in text or controls * 10 > len(text):
         return ""
     lines = text.split("\n")
     if sum(line.lower().startswith(_MAIL) for line in lines[:40]) >= 2 and ":" in lines[0]:
