@@ -70,8 +70,8 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 
 faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many; takes hours
 	tests/apt.sh
-	TIPBOX_EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
-		tests/stores/test_killed_hosts.py --timeout 14400 -rP $(ARGS)
+	EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
+		tests/stores/test_killed_hosts.py tests/stores/test_bucket.py --timeout 14400 -rP $(ARGS)
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes
 	tests/apt.sh

@@ -14,7 +14,7 @@ from _pytest.terminal import TerminalReporter
 from support.desk import Desk, Desks, Exporter
 from support.killed import Ended, Ending, Points
 
-EVERY_POINT: Final = "TIPBOX_EVERY_POINT" in os.environ
+EVERY_POINT: Final = "EVERY_POINT" in os.environ
 """As ``make faults`` sets it."""
 LEAST_KILLS: Final = 200
 """Points at which ``make faults`` kills."""

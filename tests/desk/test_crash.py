@@ -1,6 +1,6 @@
 """kill -9, a full disk and one that is pulled out, at durable writes of the desk: nothing is lost or doubled.
 
-A sample of the writes; all of them with ``make faults``, which sets ``TIPBOX_EVERY_POINT``.
+A sample of the writes; all of them with ``make faults``, which sets ``EVERY_POINT``.
 """
 
 from __future__ import annotations

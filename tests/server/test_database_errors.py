@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from support.loopback import free_port
 from support.sealed import Organisation
+from support.services import new_database
 from tipbox.errors import Full, InputRefused
 from tipbox.formats.base import days
 from tipbox.server.bundles.export import write_volumes, write_volumes_of
@@ -184,3 +186,21 @@ def test_each_error_of_postgresql_says_what_to_do(error: Exception, what: str) -
 
 def test_a_full_disk_of_postgresql_is_full() -> None:
     assert isinstance(explain("x", OperationalError("", {}, psycopg.errors.DiskFull())), Full)
+
+
+@pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
+def test_a_postgresql_without_a_connection_to_spare_is_told_as_that(
+    postgresql: str, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as one that refuses the user, whose password somebody would then change."""
+    url = new_database(postgresql)
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", url)
+    prepare_server(tmp_path / "home", keys)
+    name = urlsplit(url).path.strip("/")
+    with psycopg.connect(host=postgresql, user="tipbox", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE few{name} LOGIN CONNECTION LIMIT 0".encode())
+        admin.execute(f"GRANT ALL ON DATABASE {name} TO few{name}".encode())
+    monkeypatch.setenv("TIPBOX_DATABASE_URL", url.replace("tipbox@", f"few{name}@"))
+
+    (finding,) = check_server(tmp_path / "home")
+    assert "PostgreSQL has no connection to spare; raise its max_connections" in finding.message

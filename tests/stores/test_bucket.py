@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import obstore
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, insert, select
 
 from stores.hosts import Host
 from stores.relay import Relay
+from stores.s3_front import Front
 from support.client import bearer
 from support.loopback import free_port
 from support.sealed import Organisation, Sent, envelope
@@ -27,6 +28,7 @@ from tipbox.formats.base import days
 from tipbox.formats.base.limits import MIB
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.config import load
+from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import blobs, sweep
 from tipbox.server.storage.blobs import BlobStore, S3Blobs
 from tipbox.server.storage.models import Gone, Run
@@ -43,7 +45,7 @@ pytestmark = [
 STORED = {"state": "stored"}
 SIZE = 12_000_000
 """Of a body that takes three parts of an upload."""
-EVERY_POINT = "TIPBOX_EVERY_POINT" in os.environ
+EVERY_POINT = "EVERY_POINT" in os.environ
 STEP = 1 if EVERY_POINT else 29
 PIECES = 400
 
@@ -335,3 +337,72 @@ def test_of_two_hosts_one_at_a_time_removes_and_the_other_finds_it_done(
     assert (most[0], swept[0]) == (1, 1)
     assert objects(hosts[0].home) == set()
     assert hosts[0].store.read(lambda connection: connection.execute(select(Row.swept)).scalar_one()) is not None
+
+
+# --- what a check says of it ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="front")
+def _front(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """What the servers that begin after it take for their bucket."""
+    front = Front(s3)
+    monkeypatch.setenv("TIPBOX_BLOBS_ENDPOINT", front.address)
+    yield front
+    front.close()
+
+
+MOODS = [
+    ("no bucket", "there is no such bucket"),
+    ("no such key", "does not let this key in"),
+    ("reading only", "does not let this key in"),
+    ("full", "has no room"),
+    ("another service", "does not answer; check that it runs, and blobs.endpoint"),
+]
+
+
+@pytest.mark.parametrize(("mood", "said"), MOODS, ids=[mood for mood, _ in MOODS])
+def test_a_check_says_what_is_wrong_with_the_bucket_and_calls_no_body_lost(
+    front: Front, here: Here, organisations: list[Organisation], mood: str, said: str
+) -> None:
+    """At three in the morning somebody restores a backup where that is what it says."""
+    here.upload(envelope(organisations, 1_000))
+    assert [finding for finding in check_server(here.home) if not finding.ok] == []
+    before = objects(here.home)
+    front.mood = mood
+    (finding,) = [finding for finding in check_server(here.home) if not finding.ok]
+    front.mood = ""
+
+    assert finding.check == "blobs"
+    assert said in finding.message
+    assert "restore" not in finding.message + finding.remedy
+    assert objects(here.home) == before
+    assert [finding for finding in check_server(here.home) if not finding.ok] == []
+    assert objects(here.home) == before, "what was tried is gone again"
+
+
+def test_only_blobs_are_removed_whatever_is_noted(here: Here, organisations: list[Organisation]) -> None:
+    """Whoever can write rows cannot have the label removed by them, by which no other server takes the bucket."""
+    here.upload(envelope(organisations, 1_000))
+    store = S3Blobs(Path(), load(here.home).blobs)._store
+    orphan = put_orphans(here.home, 1)[0]
+    with open_server(here.home) as opened:
+        names = ["label", "../label", "", orphan]
+        opened.store.write(lambda connection: connection.execute(insert(Gone), [{"blob": name} for name in names]))
+        prune_server(here.home)
+        assert opened.store.read(count_gone) == 0
+    assert bytes(obstore.get(store, "label").bytes()).startswith(b"tipbox blobs 1 ")
+    assert objects(here.home) == here.read(named_blobs)
+
+
+def test_a_damaged_label_is_made_anew(here: Here, organisations: list[Organisation]) -> None:
+    """By what the sentence says, and without a backup: the bodies are all there."""
+    here.upload(envelope(organisations, 1_000))
+    store = S3Blobs(Path(), load(here.home).blobs)._store
+    obstore.put(store, "label", b"<html>Please log in</html>")
+    (finding,) = [finding for finding in check_server(here.home) if not finding.ok]
+    assert "check blobs.endpoint" in finding.message
+    assert "remove what is named label, and start again" in finding.message
+
+    obstore.delete(store, "label")
+    prepare_server(here.home, here.keys)
+    assert [finding for finding in check_server(here.home) if not finding.ok] == []

@@ -3,7 +3,7 @@
 What a host does besides (a file in the bucket, a count in Valkey) lies between two of these words, so with them all
 states are met in which it can leave the others. Everybody who spoke with it goes on at the other host.
 
-A sample of the words; all of them with ``make faults``, which sets ``TIPBOX_EVERY_POINT``.
+A sample of the words; all of them with ``make faults``, which sets ``EVERY_POINT``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tipbox.server.upkeep.check import check_server
 
 pytestmark = pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another")
 T = TypeVar("T")
-EVERY_POINT = "TIPBOX_EVERY_POINT" in os.environ
+EVERY_POINT = "EVERY_POINT" in os.environ
 SAMPLE = (17,)
 SIZE = 150_000
 STORED = {"state": "stored"}

@@ -59,6 +59,7 @@ _S3_PARTS_AT_ONCE: Final = 2
 _S3_PAGE: Final = 1000
 _NO_BUCKET: Final = "NoSuchBucket"
 _NO_BUCKET_THERE: Final = "there is no such bucket; make it, or correct blobs.url"
+_NO_ROOM_THERE: Final = ("InsufficientStorage", "507 ", "QuotaExceeded", "XMinioStorageFull")
 _SHUT_OUT: Final = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403 Forbidden", "401 Unauthorized")
 """Codes of S3, where obstore has no error of its own for them."""
 
@@ -614,6 +615,8 @@ def _s3_errors(*, names_object: bool = True) -> Iterator[None]:
                 "it does not let this key in; check blobs.access_key and blobs.secret_key, "
                 "that the key may read, write, list and delete in the bucket, and this machine's clock"
             )
+        elif any(word in said for word in _NO_ROOM_THERE):
+            sentence = "it has no room, or its quota is used up; make room there"
         elif "InvalidCertificate" in said:  # rustls's word
             sentence = f"it answers, but {BAD_CERTIFICATE}"
         else:

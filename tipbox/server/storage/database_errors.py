@@ -53,6 +53,8 @@ _POSTGRESQL: Final = {
     "42P07": "another process makes the tables at the same time; start again",
 }
 """By SQLSTATE, or by its class: the first two characters."""
+_TOO_MANY: Final = ("too many clients", "too many connections", "remaining connection slots")
+"""PostgreSQL's words for the same, in English."""
 
 
 _NOT_THE_PROGRAM: Final = frozenset({*_SQLITE, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
@@ -117,6 +119,8 @@ def _sentence(cause: BaseException | None, error: Exception) -> str:
         return _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2], default)
     if isinstance(error, DBAPIError):
         # libpq gives no SQLSTATE for a connection that was not made; only a server that answered says FATAL.
+        if any(words in str(cause) for words in _TOO_MANY):
+            return _POSTGRESQL["53300"]
         if "FATAL" in str(cause):
             return "PostgreSQL refused the connection; check user, password and name of the database in database.url"
         # OpenSSL's word for an unknown authority, and libpq's for another name.

@@ -197,7 +197,10 @@ def _label(blobs: BlobStore) -> tuple[bytes, bytes] | None:
         return None
     found = _LABEL.fullmatch(data)
     if found is None:
-        raise InputRefused("opening the blob store: its label is damaged; restore the backup into an empty store")
+        raise InputRefused(
+            "opening the blob store: what answers is something else than this server's bucket; check blobs.endpoint. "
+            "If it is the right one, its label is damaged: remove what is named label, and start again"
+        )
     server, label = (bytes.fromhex(word.decode()) for word in found.groups())
     return server, label
 

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, literal, select, update
 
 from tipbox.errors import NetworkFailed
-from tipbox.server.storage.blobs import BlobStore, LocalBlobs
+from tipbox.server.storage.blobs import NAME, BlobStore, LocalBlobs
 from tipbox.server.storage.identity import must_be_ours
 from tipbox.server.storage.models import Envelope, Gone, Reply, Run, Server
 from tipbox.server.storage.transactions import Store
@@ -59,7 +59,8 @@ def remove_gone(store: Store, blobs: BlobStore) -> int:
     store.read(lambda connection: must_be_ours(connection, blobs))
     count = 0
     while names := store.read(_some_gone):
-        blobs.delete(names)
+        # Whatever a row says: the label of the store is no blob.
+        blobs.delete([name for name in names if NAME.fullmatch(name)])
         # Once they are removed: after a crash in between, they are removed again.
         store.write(partial(_forget, names=names))
         count += len(names)

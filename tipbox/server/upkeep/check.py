@@ -16,6 +16,7 @@ from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import try_to_write
 from tipbox.server.storage.disk import Disk
+from tipbox.server.storage.identity import must_be_ours
 from tipbox.server.storage.models import (
     DayCount,
     Draft,
@@ -50,7 +51,7 @@ _SAMPLE: Final = 10_000
 
 
 def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None = None) -> list[Finding]:
-    """All checks of the server in ``home``; it may be running. Nothing is changed.
+    """All checks of the server in ``home``; it may be running. Nothing is changed: what is written to try it is undone.
 
     A check that cannot run is a finding, not an error.
 
@@ -122,6 +123,13 @@ def _database(server: OpenServer, _today: date) -> Finding:
 
 
 def _blobs(server: OpenServer, _today: date) -> Finding:
+    if not server.blobs.local:
+        # First: whatever else answers there has none of the bodies, and then they would be called lost.
+        server.store.read(lambda connection: must_be_ours(connection, server.blobs))
+        with server.blobs.create() as tried:  # a bucket may hand out everything, and take nothing more
+            tried.write(b"tipbox")
+            tried.keep(tried.size)
+            tried.discard()
     bodies = server.store.read(
         lambda connection: connection.execute(
             select(Envelope.blob, Envelope.body_size).where(Envelope.blob.is_not(None)).limit(_SAMPLE)
