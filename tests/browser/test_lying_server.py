@@ -131,7 +131,6 @@ def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source,
     (tmp_path / "a.bin").write_bytes(bytes(1000))
     source.wire.answers["/api/envelope/finish"] = lying.answer(b'{"error":"part-differs","message":""}', 409)
     source.open_form()
-    source.write("Кто-то стоит у двери")
     source.attach(tmp_path / "a.bin")
     source.send()
     said = source.wait_failed()
@@ -141,6 +140,17 @@ def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source,
     assert "Keep the code" in said
     uploads = source.wire.seen("PUT /api/envelope")
     assert len({one.headers["authorization"] for one in uploads}) == 2
+
+    # Words that went before stay where they are.
+    source.open_form()
+    source.write("Кто-то стоит у двери")
+    source.attach(tmp_path / "a.bin")
+    source.send()
+    source.wait_stored()
+    said = source.browser.text("#app")
+    assert "The server has other bytes than this page sent" in said
+    assert "We do not know whether these files arrived" in said
+    assert source.browser.run("return document.querySelector('#app [data-part=resend]').hidden;") is True
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
