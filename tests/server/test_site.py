@@ -254,6 +254,16 @@ def test_without_a_language_a_path_leads_to_the_lists_whatever_is_accepted(
     served.app.extensions[STORE].engine.dispose()
 
 
+@pytest.mark.parametrize("accepted", ["gzip", "identity"])
+def test_the_page_has_one_size_in_all_languages(signed: Served, accepted: str) -> None:
+    """Nobody who sees sizes learns what somebody reads."""
+    answers = [signed.get(f"{folder}/", headers={"Accept-Encoding": accepted}) for folder in FOLDERS]
+    assert len({answer.data for answer in answers}) == len(FOLDERS) > 1
+    assert len({len(answer.data) for answer in answers}) == 1
+    assert len({tuple(answer.headers) for answer in answers}) == 1
+    assert all((answer.headers.get("Content-Encoding") == "gzip") == (accepted == "gzip") for answer in answers)
+
+
 def test_the_page_leads_to_itself_in_every_other_language(signed: Served) -> None:
     languages = available_languages()
     for language in languages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flask import Response, request
@@ -21,6 +21,11 @@ LONGEST_ACCEPT: Final = 256
 many as a head has room for would hold up the worker."""
 SMALLEST_GZIP: Final = 512
 """Bytes below which compressing a body is not worth it."""
+_GZIP_HEAD: Final = 10
+_GZIP_EXTRA: Final = 4
+"""The flag of a field that readers skip (RFC 1952, 2.3.1), of at most 65,535 bytes."""
+_FIELD_HEAD: Final = 6
+"""Its length, and the name and length of what is in it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,20 @@ class Body:
         packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
         return cls(body, content_type, packed)
 
+    @classmethod
+    def of_one_size(cls, texts: Mapping[str, bytes], content_type: str) -> dict[str, Body]:
+        """Bodies of texts that take white space at their end, by the same keys: all of one size, compressed too.
+
+        So nobody who sees sizes learns which of them was read.
+        """
+        size = max(map(len, texts.values()))
+        bodies = {key: cls.of(text.ljust(size, b"\n"), content_type) for key, text in texts.items()}
+        packed = max(len(body.packed) for body in bodies.values()) + _FIELD_HEAD
+        return {
+            key: replace(body, packed=_filled(body.packed, packed)) if body.packed else body
+            for key, body in bodies.items()
+        }
+
     def response(self, status: int = 200) -> Response:
         """The answer for this request."""
         pack = bool(self.packed) and is_short("HTTP_ACCEPT_ENCODING") and request.accept_encodings["gzip"] > 0
@@ -47,6 +66,13 @@ class Body:
         if self.packed:
             response.vary.add("Accept-Encoding")
         return response
+
+
+def _filled(packed: bytes, size: int) -> bytes:
+    """A gzip file with a field of zeros in its head, so that it has this size."""
+    zeros = size - len(packed) - _FIELD_HEAD
+    field_ = (zeros + 4).to_bytes(2, "little") + b"tb" + zeros.to_bytes(2, "little") + bytes(zeros)
+    return packed[:3] + bytes([packed[3] | _GZIP_EXTRA]) + packed[4:_GZIP_HEAD] + field_ + packed[_GZIP_HEAD:]
 
 
 def is_short(key: str) -> bool:

@@ -113,8 +113,8 @@ class Renderer:
         if listed.face is not None:
             style = self._assets[_STYLE].plain.decode()
             files[_STYLE] = Body.of((style + style_of(listed.face, FIRST_STYLE + style)).encode(), TYPES[".css"])
-        for language in self.languages:
-            page = _page(self._page(listed, language))
+        pages = {language: self._page(listed, language).encode() for language in self.languages}
+        for language, page in Body.of_one_size(pages, TYPES[".html"]).items():
             files |= {f"/{language}/{place}": page for place in _PLACES}
         files["/leave"] = files["/blank"] = _page(self._render("leave", default, ""))
         files[FILES_PATH] = Body.of(self._list(files, default), TYPES[".json"])
