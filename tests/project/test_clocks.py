@@ -100,6 +100,7 @@ MOMENTS = {
     "tests/load/test_circuits.py": "when counts of a minute end",
     "tests/project/test_clocks.py": "this file",
     "tests/stores/certificates.py": "for how long a certificate is good",
+    "tests/stores/test_bucket.py": "a day after an upload was begun",
     "tests/stores/test_hosts.py": "the wall clock of a host that slept",
     "tests/upkeep/test_seized.py": "the moments that nothing may tell",
     "tests/upkeep/test_settle.py": "a file's time",
@@ -108,6 +109,7 @@ MOMENTS = {
     "tipbox/server/backup/create.py": "the age of a file",
     "tipbox/server/storage/blobs.py": "the age of an upload",
     "tipbox/server/storage/clock.py": "how far this machine's clock is from that of PostgreSQL",
+    "tipbox/server/upkeep/unfinished.py": "the age of an upload, and when a request is signed",
     "tipbox/server/web/counts.py": "when a count ends",
     "tipbox/server/web/rates.py": "seconds until a limit ends",
 }
