@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clocks coverage mutants bench faults soak format lint fuzz messages man lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench journeys faults soak format lint fuzz messages man lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -67,6 +67,10 @@ mutants: setup $(VENV)/.stamp-test  ## changes tipbox/formats in small ways; fai
 bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exits non-zero when one does not hold
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
+
+journeys: setup $(VENV)/.stamp-test  ## the whole way through the pages, in six languages, three browsers and two sizes; takes half an hour
+	tests/apt.sh
+	TIPBOX_EVERY_JOURNEY=1 $(PY) -m pytest tests/browser/states/test_journeys.py --timeout 3600 $(ARGS)
 
 faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many; takes hours
 	tests/apt.sh

@@ -19,7 +19,17 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("start.js", "page.js", "worker.js", "toll.js", "style.css", "first.css", "desk/desk.js", "desk/desk.css")
+BUNDLE = (
+    "start.js",
+    "page.js",
+    "worker.js",
+    "toll.js",
+    "photo.js",
+    "style.css",
+    "first.css",
+    "desk/desk.js",
+    "desk/desk.css",
+)
 """What the client build makes in `client/dist/`."""
 
 LISTS = {

@@ -29,7 +29,7 @@ def templates_dir() -> Path:
 
 
 def static_dir() -> Path:
-    """The folder of the built browser client: `start.js`, `page.js`, `worker.js`, `toll.js`, `style.css`, `first.css`.
+    """The folder of the built browser client: its scripts, `style.css` and `first.css`.
 
     Raises:
         NotFound: the client has not been built.

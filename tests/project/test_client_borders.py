@@ -27,7 +27,11 @@ WITHOUT_KEYS = (
 Two things it asks for itself: what everybody is told alike of the day, before its worker is there, and the neutral page
 when somebody leaves.
 """
-PACKAGES = {"formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"}, "net/http.ts": {"p-retry"}}
+PACKAGES = {
+    "formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"},
+    "net/http.ts": {"p-retry"},
+    "worker/photo.ts": {"exifreader"},
+}
 """What comes from outside, and the one module that may import it."""
 NETWORK = {
     "fetch(": r"(?<!#)\bfetch\(",  # and not a method that a class keeps to itself

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_clock("pip and npm ask registries, whose certificates are not valid in every year")
 
-BUNDLE = {"start.js", "page.js", "worker.js", "toll.js", "style.css", "first.css"}
+BUNDLE = {"start.js", "page.js", "worker.js", "toll.js", "photo.js", "style.css", "first.css"}
 
 LISTS = {f"{language}.txt" for language in PINS}
 

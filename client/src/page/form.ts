@@ -6,6 +6,7 @@ import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
 import type { Organisation } from "../messages.js";
 import { plainNames, shownName } from "./file_names.js";
+import { isPhoto, tellPhotos } from "./photos.js";
 import { breakLongText, element, field, type View, view } from "./screen.js";
 import { folded } from "./sending/items.js";
 import type { Texts } from "./texts.js";
@@ -81,6 +82,10 @@ export class Form {
     this.#plain.type = "checkbox";
     this.#plain.addEventListener("change", () => this.#list(""));
     part("plain").prepend(this.#plain);
+    part("look").addEventListener("click", async () => {
+      const isThere = await tellPhotos(texts, part("said"), this.#files.filter(isPhoto));
+      if (!isThere) part("file-problem").textContent = texts.get("photosUnread");
+    });
 
     this.#whom = new Whom(texts, part("organisations"), part("all"), organisations, chosen);
     this.#sendWords = part("send").textContent;
@@ -173,6 +178,8 @@ export class Form {
       this.#files.map((file, i) => this.#row(file, names[i] ?? file.name)),
       this.#texts.get("allFiles", { count: this.#texts.number(this.#files.length) }),
     );
+    part("photos").hidden = !this.#files.some(isPhoto);
+    part("said").replaceChildren(); // of a list of before
     part("total").hidden = this.#files.length < 2;
     part("total").textContent = this.#texts.get("total", {
       count: this.#texts.number(this.#files.length),

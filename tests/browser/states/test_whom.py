@@ -103,3 +103,27 @@ def test_both_ways_in_are_on_the_first_screen_of_a_phone(source: Source, tmp_pat
     """)
     assert lowest <= PHONE[1]
     assert source.browser.count("#app [data-door]") == 2
+
+
+def speaking_photo(folder: Path) -> Path:
+    """A JPEG without a picture, whose Exif names the phone."""
+    said = b"Samsung\0"
+    tiff = b"MM\0*" + (8).to_bytes(4) + (1).to_bytes(2) + b"\x01\x0f\0\x02" + len(said).to_bytes(4) + (26).to_bytes(4)
+    exif = b"Exif\0\0" + tiff + bytes(4) + said
+    path = folder / "IMG_0001.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + b"\xff\xd9")
+    return path
+
+
+@LOOKED_AT
+def test_a_photo_says_on_request_what_it_says_of_its_maker(source: Source, tmp_path: Path) -> None:
+    """Before anything is sealed, without a word of it leaving; and the photo stays as it is."""
+    browser = source.browser
+    source.open_form()
+    source.attach(speaking_photo(tmp_path))
+    source.wire.forget()
+    browser.click("#app [data-part=photos] summary")
+    browser.click("#app [data-part=look]")
+    browser.until(lambda: "Samsung" in browser.text("#app [data-part=said]"), "what the photo says")
+    assert [(one.method, one.target) for one in source.wire.seen()] == [("GET", "/static/photo.js")]
+    assert "strong evidence" in browser.text("#app [data-part=photos]")
