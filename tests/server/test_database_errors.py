@@ -204,3 +204,13 @@ def test_a_postgresql_without_a_connection_to_spare_is_told_as_that(
 
     (finding,) = check_server(tmp_path / "home")
     assert "PostgreSQL has no connection to spare; raise its max_connections" in finding.message
+
+
+def test_a_table_that_somebody_removed_is_missed(keys: Path, tmp_path: Path) -> None:
+    """Its revision says that all is there, and what needs the table fails one by one."""
+    prepare_server(tmp_path / "home", keys)
+    with closing(sqlite3.connect(tmp_path / "home" / "tipbox.db")) as database:
+        database.execute("DROP TABLE gone")
+    (finding,) = [finding for finding in check_server(tmp_path / "home") if not finding.ok]
+    assert finding.check == "database"
+    assert "tables are missing, and somebody removed them: gone" in finding.message

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, inspect, select, text
 
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import padding
@@ -18,6 +18,7 @@ from tipbox.server.storage.decoys import try_to_write
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.identity import must_be_ours
 from tipbox.server.storage.models import (
+    Base,
     DayCount,
     Draft,
     Envelope,
@@ -109,6 +110,15 @@ def _modes(server: OpenServer, _today: date) -> Finding:
 
 
 def _database(server: OpenServer, _today: date) -> Finding:
+    there = server.store.read(lambda connection: set(inspect(connection).get_table_names()))
+    if missing := Base.metadata.tables.keys() - there:
+        return Finding(
+            "database",
+            ok=False,
+            message=f"tables are missing, and somebody removed them: {', '.join(sorted(missing))}",
+            remedy="stop the server and restore the backup",
+            wrong=len(missing),
+        )
     if server.store.engine.dialect.name != "sqlite":
         try_to_write(server.store.engine)
         return Finding("database", ok=True, message="PostgreSQL answers, and takes what is written")
