@@ -12,7 +12,6 @@ import pytest
 from browser import lying
 from browser.drivers import Browser, Firefox, Level, running
 from browser.pages import (
-    FAILED,
     LEAVE,
     MESSAGE,
     SENDING,
@@ -91,11 +90,16 @@ def line_broken(source: Source, world: World, folder: Path) -> None:
 def stopped(source: Source, world: World, folder: Path) -> None:
     sending(source, world, folder)
     source.browser.click(STOP)
-    source.browser.wait(FAILED)
+    source.wait_stored()  # the words went before
 
 
 def stored(source: Source, _world: World, _folder: Path) -> None:
     source.tell(WORDS)
+
+
+def typing_back(source: Source, world: World, folder: Path) -> None:
+    stored(source, world, folder)
+    source.browser.click("#app [data-part=copied]")
 
 
 def code_typed(source: Source, _world: World, _folder: Path) -> None:
@@ -129,8 +133,8 @@ def deleted(source: Source, world: World, folder: Path) -> None:
 
 
 STATES: tuple[State, ...] = (
-    start, error, form_empty, form_filled, complaint, sending, line_broken, stopped, stored, code_typed, answers,
-    writing_back, sent_back, deleted,
+    start, error, form_empty, form_filled, complaint, sending, line_broken, stopped, stored, typing_back, code_typed,
+    answers, writing_back, sent_back, deleted,
 )  # fmt: skip
 OF_STATE = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 
