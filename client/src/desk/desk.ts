@@ -3,7 +3,7 @@
 
 import { Compose } from "./compose.js";
 import { press } from "./keys.js";
-import { ask, type Fields, hangUp, Locked, Problem, sayLast, unlock } from "./line.js";
+import { ask, askPicture, type Fields, hangUp, Locked, Problem, sayLast, unlock } from "./line.js";
 import * as rows from "./rows.js";
 
 const LIVES = 20_000;
@@ -95,7 +95,17 @@ function show(html: string, visit: Visit): void {
   const writing = section?.querySelector<HTMLElement>(".compose");
   const field = writing?.querySelector("textarea");
   if (section && writing && field) compose = new Compose(section, writing, field, blank);
+  for (const picture of screen.querySelectorAll<HTMLImageElement>("img[data-picture]")) {
+    void guarded(() => fill(picture));
+  }
   watchJob();
+}
+
+/** Shows a picture, whose bytes stay in this page's memory. */
+async function fill(picture: HTMLImageElement): Promise<void> {
+  const address = URL.createObjectURL(await askPicture("/file/picture", [["index", picture.dataset["picture"] ?? ""]]));
+  picture.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
+  picture.src = address;
 }
 
 async function guarded(work: () => Promise<void>): Promise<void> {
@@ -158,11 +168,20 @@ function watchJob(): void {
         if (!place.isConnected) return;
         place.replaceChildren(...parsed(html));
         const isOver = isRunning && place.querySelector("[data-running]") === null;
-        if (isOver && here) await visitScreen({ ...here, fields: [["path", folder]] });
-        else watchJob();
+        if (isOver) await renew(folder);
+        watchJob();
       }),
     isRunning ? WORKING : WATCHING,
   );
+}
+
+/** After a job: what lies on the stick and how the copy is, and no field that somebody may be typing into. */
+async function renew(folder: string): Promise<void> {
+  const fresh = new DOMParser().parseFromString(await ask("/stick", [["path", folder]]), "text/html");
+  for (const id of ["lies", "copy-state"]) {
+    const found = fresh.getElementById(id);
+    if (found) document.getElementById(id)?.replaceChildren(...found.childNodes);
+  }
 }
 
 function live(): void {
@@ -271,6 +290,7 @@ function pressed(from: HTMLElement): void {
   else if (data["words"]) compose?.begin(data["words"]);
   else if (data["unsend"]) act("/thread/unsend", [["reply", data["unsend"]]]);
   else if (data["file"]) showFile(from, data["file"]);
+  else if (data["look"] !== undefined) lookAtFile(data["look"]);
   else if (data["post"]) void guarded(() => start(from));
 }
 
@@ -282,6 +302,19 @@ function showFile(from: HTMLElement, number: string): void {
   ]);
 }
 
+function fileFields(): Fields {
+  const { tip, number } = shownSection()?.dataset ?? {};
+  return [
+    ["tip", tip ?? ""],
+    ["number", number ?? ""],
+  ];
+}
+
+function lookAtFile(words: string): void {
+  say("…");
+  go("/file/look", [...fileFields(), ["words", words]], true);
+}
+
 function submitted(form: HTMLFormElement): void {
   if (form.matches(".search")) {
     go(
@@ -290,7 +323,9 @@ function submitted(form: HTMLFormElement): void {
       true,
     );
   } else if (form.dataset["submit"]) {
-    go(form.dataset["submit"], [["path", form.querySelector("input")?.value ?? ""]], true);
+    const typed = [...form.querySelectorAll("input")].map((one) => [one.name, one.value] as const);
+    const file = form.dataset["submit"].startsWith("/file") ? fileFields() : [];
+    go(form.dataset["submit"], [...typed, ...file], true);
   }
 }
 

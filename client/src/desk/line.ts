@@ -53,6 +53,13 @@ export async function ask(path: string, fields: Fields = []): Promise<string> {
   return text;
 }
 
+/** Bytes of a picture that our side made. */
+export async function askPicture(path: string, fields: Fields): Promise<Blob> {
+  const answer = await post(path, fields);
+  if (!answer.ok) throw new Locked();
+  return answer.blob();
+}
+
 /** The last words of this page: they are said although it is closed. */
 export function sayLast(path: string, fields: Fields = []): void {
   if (secret) void post(path, fields, true).catch(() => undefined);

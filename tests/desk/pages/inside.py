@@ -5,6 +5,7 @@ Test and hand speak by files in a folder: the test makes one when it is the hand
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -13,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
 from desk.pages.hand import Hand, hand_in
-from support.desk import Desk
 from support.loopback import until
 from support.world import environment
+
+if TYPE_CHECKING:
+    from support.desk import Desk  # it has the passphrase, and the hand's own memory is searched, too
 
 TESTS: Final = Path(__file__).resolve().parents[2]
 TIPBOX: Final = Path(sys.executable).with_name("tipbox")
@@ -129,4 +132,62 @@ def _lock(hand: Hand, folder: Path, url: str) -> None:
     _stay(folder)
 
 
-SCENARIOS: Final[dict[str, Callable[[Hand, Path, str], Any]]] = {"lock": _lock}
+def _day(hand: Hand, folder: Path, url: str) -> None:
+    """A staff day by keyboard: import, spam, copies, whose each is, answers, outbox, and the next Bundle."""
+    plan = json.loads((folder / "day.json").read_text(encoding="utf-8"))
+    _unlocked(hand, folder, url)
+    hand.presses += 1  # Enter, at the unlocking
+    begun = time.monotonic()
+    hand.go("g k", "stick")
+    hand.click("#path")
+    hand.press("Control+a")  # another stick may be in this machine
+    hand.type(plan["stick"])
+    hand.act("Enter")
+    _job(hand, "i")
+    hand.click("#copy-path")
+    hand.type(plan["copy"])
+    _job(hand, "Enter")
+    hand.go("g i", "inbox")
+    hand.press("/")
+    hand.type("casino")
+    hand.act("Enter")
+    hand.press("*")
+    hand.act("s")
+    hand.go("g m", "same")
+    hand.press("X")
+    hand.act("e")
+    hand.go("g i", "inbox")
+    for _ in range(-(-plan["count"] // 50)):
+        hand.press("*", "a")
+        hand.act("Enter")
+        if hand.count("button[data-keys=']']:not([disabled])"):
+            hand.act("]")
+    hand.act("2")  # mine
+    hand.go("o", "thread")
+    for number in range(plan["answers"]):
+        hand.press(f"Alt+{number % 4 + 1}")
+        hand.type(f"We think of you. ({number})")
+        hand.act("Control+Enter")
+        if number + 1 < plan["answers"]:
+            hand.act("j")
+    hand.go("g k", "stick")
+    hand.press("w")
+    hand.wait("#ask[open]")
+    _job(hand, "Enter")
+    (folder / "outbox").touch()
+    wait_for(folder / "next")
+    _job(hand, "i")
+    said = {"acts": hand.acts, "complaints": hand.complaints, "job": hand.text(".job"), "typed": hand.typed}
+    said["seconds"] = time.monotonic() - begun
+    (folder / "done.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def _job(hand: Hand, key: str) -> None:
+    """Press what begins something long, and wait until it has ended."""
+    hand.run("document.querySelector('.job')?.classList.add('old')")
+    hand.press(key)
+    hand.until("document.querySelector('.job:not([data-running]):not(.old)')")
+    assert not hand.count(".job .problem"), hand.text(".job")
+
+
+SCENARIOS: Final[dict[str, Callable[[Hand, Path, str], Any]]] = {"day": _day, "lock": _lock}

@@ -26,6 +26,7 @@ class Answer:
     status: int
     headers: dict[str, str] = field(repr=False)
     text: str
+    body: bytes = field(repr=False, default=b"")
 
 
 @dataclass
@@ -55,7 +56,8 @@ class Pages:
             named.setdefault("Content-Type", "application/x-www-form-urlencoded")
             connection.request(method, path, urlencode(fields) if method == "POST" else None, named)
             answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
+            body = answer.read()
+            return Answer(answer.status, dict(answer.getheaders()), body.decode(errors="replace"), body)
         finally:
             connection.close()
 
@@ -68,6 +70,10 @@ class Pages:
         answer = self.post(path, fields, {SESSION_HEADER: secret})
         assert answer.status == 200, answer
         return answer.text
+
+    def raw(self, path: str, secret: str, *fields: tuple[str, str]) -> bytes:
+        """The bytes of what is no text."""
+        return self.post(path, fields, {SESSION_HEADER: secret}).body
 
     def unlock(self, passphrase: str = WORDS, token: str | None = None, person: str = "Timur") -> Answer:
         """Spend the token."""

@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from tipbox.desk.custody.chain import account
+from tipbox.desk.pages.file_screens import add_files
 from tipbox.desk.pages.guard import SESSION_HEADER, Screen, guard
 from tipbox.desk.pages.inbox_screens import add_inbox
 from tipbox.desk.pages.page_texts import install_texts
@@ -82,6 +83,7 @@ def create_app(session: Session, language: str) -> Flask:
 
     add_inbox(for_desk)
     add_threads(for_desk)
+    add_files(for_desk)
     add_stick(for_desk, session)
     add_health(for_desk, session)
 

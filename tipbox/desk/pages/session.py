@@ -52,7 +52,7 @@ class OpenDesk:
         Raises:
             Busy: one of them works on it now.
         """
-        self.vault.lock(_busy)
+        self.vault.lock(busy)
         try:
             yield self.vault
             TipIndex.of(self.vault).save()
@@ -60,7 +60,12 @@ class OpenDesk:
             self.vault.unlock()
 
 
-def _busy() -> None:
+def busy() -> None:
+    """What is called when another command has to end first: nobody waits for it here.
+
+    Raises:
+        Busy: always.
+    """
     raise Busy("writing: an import or another command works on this vault; try again when it has ended")
 
 
@@ -115,7 +120,7 @@ class Session:
         wrong = WrongPassphrase("unlocking: the passphrase is wrong")
         for form in forms_of(passphrase):
             try:
-                return Vault.open(self._vault, form, waiting=_busy), form
+                return Vault.open(self._vault, form, waiting=busy), form
             except WrongPassphrase:
                 continue
         raise wrong

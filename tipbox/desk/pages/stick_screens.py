@@ -100,9 +100,13 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
         session.job = Job(name, total, path if path in sticks() else None)
         session.job.start(lambda progress: _beside(desk, lambda vault: work(vault, progress)))
 
+    named: list[Path] = []
+
     def screen(desk: OpenDesk, path: Path | None = None) -> str:
         found = sticks()
-        path = path or (found[0] if found else None)
+        if path is not None:
+            named[:] = [path]
+        path = next(iter([*named, *found]), None)
         known = second_copy.lag(desk.vault)
         return render_template(
             "desk/stick.html",

@@ -78,20 +78,6 @@ def add_threads(for_desk: ForDesk) -> None:
             marks.translate(vault, _id("tip"), _words(), today=days.today())
         return jsonify(kept=True)
 
-    @for_desk("/file")
-    def file(desk: OpenDesk) -> ResponseReturnValue:
-        tip, number = _id("tip"), request.form.get("number", "")
-        row = next(iter(listing.rows(desk.vault, desk.organisation, [tip])), None)
-        if row is None or not number.isascii() or not number.isdigit() or int(number) >= len(row["files"]):
-            raise NotFound("opening a file: this vault has none there")
-        return render_template(
-            "desk/file.html",
-            file=row["files"][int(number)],
-            facts=row["kinds"][int(number)],
-            number=int(number),
-            row=row,
-        )
-
 
 def _id(name: str) -> bytes:
     """An id that a request names: of a thread 16 bytes, of all else 32."""

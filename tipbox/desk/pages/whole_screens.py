@@ -12,6 +12,7 @@ from tipbox.desk import canaries, second_copy
 from tipbox.desk.keys import ceremony
 from tipbox.desk.pages.guard import ForDesk
 from tipbox.desk.pages.session import OpenDesk, Session
+from tipbox.desk.render import sandbox
 from tipbox.desk.vault.records import Draft, EnvelopeRecord, Reply, Traffic
 from tipbox.formats.base import days
 
@@ -36,7 +37,7 @@ def add_health(for_desk: ForDesk, session: Session) -> None:
             job=session.job,
             keys_until=max((signed.manifest.end for signed in ceremony.manifests(vault)), default=None),
             last_bundle=max((day for _, day in seen), default=None),
-            sandbox=shutil.which("bwrap") is not None,
+            sandbox=sandbox.problem(),
             unconfirmed=sum(
                 carried.by_bundle and not carried.confirmed and not carried.taken
                 for carried in EnvelopeRecord.all(vault)
