@@ -43,6 +43,12 @@ LISTS = {
 PLACEHOLDER = re.compile(r"\{[a-z]+\}|%\([a-z]+\)s")
 """What a script or a template fills in."""
 
+SAFETY = "SAFETY"
+"""Begins the comment beside a message that a source's safety depends on."""
+
+MOST_WORDS = 20
+"""Of a sentence of such a message."""
+
 NO_DAY = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands in every catalogue: the day and zone of the build would make each build another one."""
 
@@ -76,8 +82,9 @@ def check_catalogue(catalogue: Catalog, wanted: Catalog) -> None:
 
     Raises:
         RuntimeError: a message is missing, untranslated, in doubt (fuzzy) or no longer wanted, or has other
-            placeholders than its translation.
+            placeholders than its translation; or a sentence that a source's safety depends on is long.
     """
+    careful = {str(one.id) for one in wanted if any(note.startswith(SAFETY) for note in one.auto_comments)}
     language = str(catalogue.locale)
     there = {str(message.id): message for message in catalogue if message.id}
     ids = {str(message.id) for message in wanted if message.id}
@@ -90,8 +97,15 @@ def check_catalogue(catalogue: Catalog, wanted: Catalog) -> None:
             raise RuntimeError(f"compiling catalogues: not translated to {language}: {sentence}")
         if sorted(PLACEHOLDER.findall(said)) != sorted(PLACEHOLDER.findall(sentence)):
             raise RuntimeError(f"compiling catalogues: other placeholders in {language}: {sentence}")
+        if sentence in careful and (long := long_sentences(said)):
+            raise RuntimeError(f"compiling catalogues: more than {MOST_WORDS} words in {language}: {long[0]}")
         if '"' in said:
             raise RuntimeError(f"compiling catalogues: a straight quote in {language} would end an attribute: {said}")
+
+
+def long_sentences(text: str) -> list[str]:
+    """Its sentences of more than `MOST_WORDS` words."""
+    return [one for one in re.split(r"(?<=[.!?:؟])\s+", text) if len(one.split()) > MOST_WORDS]
 
 
 def compile_catalogues(root: Path) -> None:

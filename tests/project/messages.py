@@ -6,6 +6,7 @@ argument it writes the templates there and leaves the catalogues alone.
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -21,15 +22,40 @@ OF_THE_DESK = ("templates/desk/", "tipbox/desk/")
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
+SAFETY = "SAFETY: as strict as here, plain, and no sentence of more than 20 words."
+"""What translators read beside a message that a source's safety depends on; the build counts the words."""
+ON_SAFETY = (
+    r'<(\w+)[^>]*\bclass="[^"]*\bsafety\b[^"]*"[^>]*>(.*?)</\1>',
+    r'<(div) data-code="(?:foreign-key|part-differs)">(.*?)</\1>',
+    r'<(template) id="view-access-code">(.*?)</\1>',
+)
+"""Where such messages stand in the sources' templates."""
+SAID_IN_CODE = ("Close this tab if somebody can see it. Nothing was kept on this device.",)
+"""Those that stand in no template."""
+
+
+def safety() -> set[str]:
+    """The messages that a source's safety depends on."""
+    found = set(SAID_IN_CODE)
+    for path in (ROOT / "templates" / "source").glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        for pattern in ON_SAFETY:
+            for part in re.finditer(pattern, text, re.DOTALL):
+                found |= set(re.findall(r"_\('([^']+)'\)", part[2]))
+    return found
+
+
 def template(domain: str) -> Catalog:
     """All messages of the places that pyproject.toml names: of the desk's pages, or of everything else."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
     mappings = [(mapping["pattern"], mapping["method"]) for mapping in settings]
+    careful = safety() if domain == "tipbox" else set()
     catalogue = Catalog(domain=domain, project="tipbox", fuzzy=False)
     found = extract_from_dir(str(ROOT), mappings, keywords=KEYWORDS, directory_filter=_is_ours)
     for path, _line, message, comments, context in found:
         if path.startswith(OF_THE_DESK) is (domain == "desk"):
-            catalogue.add(message, None, auto_comments=comments, context=context)
+            marked = [*comments, SAFETY] if message in careful else comments
+            catalogue.add(message, None, auto_comments=marked, context=context)
     return catalogue
 
 

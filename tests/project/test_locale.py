@@ -12,6 +12,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from hatch_build import check_catalogue
+from project.messages import SAFETY, SAID_IN_CODE, safety
 from support.tree import ROOT
 from tipbox.resources import available_languages
 
@@ -90,6 +91,28 @@ def test_a_catalogue_that_is_not_whole_stops_the_build(change: Callable[[Message
     check_catalogue(spoilt("fr", lambda _: None), wanted)
     with pytest.raises(RuntimeError, match=word):
         check_catalogue(spoilt("fr", change), wanted)
+
+
+def test_what_safety_depends_on_is_marked_for_every_translator() -> None:
+    careful = safety()
+    assert {"Never type your code into another page.", *SAID_IN_CODE} < careful
+    assert any("belongs to nobody on its list" in one for one in careful)
+    for path in (LOCALE / "tipbox.pot", *LOCALE.glob("*/LC_MESSAGES/tipbox.po")):
+        marked = {message.id for message in read(path) if SAFETY in message.auto_comments}
+        assert marked == careful, f"{path}: run make messages"
+
+
+@pytest.mark.parametrize("words", [20, 21])
+def test_a_long_sentence_on_safety_stops_the_build(words: int) -> None:
+    wanted = read(LOCALE / "tipbox.pot")
+    whole = spoilt("fr", lambda _: None)
+    careful = whole["Never type your code into another page."]
+    careful.string = f"Bon. {' '.join(['mots'] * words)}. Bon."
+    if words > 20:
+        with pytest.raises(RuntimeError, match="more than 20 words in fr: mots"):
+            check_catalogue(whole, wanted)
+    else:
+        check_catalogue(whole, wanted)
 
 
 def test_a_catalogue_of_other_messages_stops_the_build() -> None:
