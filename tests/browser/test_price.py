@@ -14,7 +14,7 @@ import pytest
 from browser import lying
 from browser.drivers import Browser, Level
 from browser.pages import DIGITS, FAILED, SEND, STOP, Source
-from browser.test_screens import Camera
+from browser.states.test_screens import Camera
 from browser.wire import Exchange, Wire
 from support.world import ROOT, Ring, World, running_world
 from tipbox.formats import toll

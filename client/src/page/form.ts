@@ -5,12 +5,12 @@
 import { type Bytes, utf8 } from "../formats/base/bytes.js";
 import { MAX_BODY, MAX_FILES, MAX_MESSAGE, MAX_NAME } from "../formats/base/limits.js";
 import type { Organisation } from "../messages.js";
-import { plainNames, shownName } from "./file_names.js";
-import { isPhoto, tellPhotos } from "./photos.js";
+import { plainNames, shownName } from "./choosing/file_names.js";
+import { isPhoto, tellPhotos } from "./choosing/photos.js";
+import { Whom } from "./choosing/whom.js";
 import { breakLongText, element, field, type View, view } from "./screen.js";
 import { folded } from "./sending/items.js";
 import type { Texts } from "./texts.js";
-import { Whom } from "./whom.js";
 
 /** What a source has written and chosen. */
 export interface Content {

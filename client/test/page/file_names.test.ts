@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { plainNames, shownName } from "../../src/page/file_names.js";
+import { plainNames, shownName } from "../../src/page/choosing/file_names.js";
 
 function file(name: string, type = ""): File {
   return new File(["a"], name, { type });

@@ -21,7 +21,7 @@ function scriptsOf(names: readonly string[]): string {
 }
 
 const MODULES = [
-  ...["whom", "file_names", "photos", "leave", "begun"],
+  ...["choosing/whom", "choosing/file_names", "choosing/photos", "leave", "begun"],
   ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "download", "collected", "start"],
   ...["arrived", "code_boxes", "items", "waiting"].map((name) => `sending/${name}`),
 ];

@@ -3,8 +3,8 @@
 
 import type { Code } from "../../errors.js";
 import type { CheckDigits, Judgement, Missing, ToWorker } from "../../messages.js";
+import { shownName } from "../choosing/file_names.js";
 import { CodeField } from "../code_field.js";
-import { shownName } from "../file_names.js";
 import { accessCode, element, field, show, type View, view } from "../screen.js";
 import type { Texts } from "../texts.js";
 import { CodeBoxes } from "./code_boxes.js";

@@ -1,6 +1,6 @@
 // What is sent, one row each: the words and every file, and how far each of them is.
 
-import { shownName } from "../file_names.js";
+import { shownName } from "../choosing/file_names.js";
 import { element } from "../screen.js";
 import type { Texts } from "../texts.js";
 

@@ -1,9 +1,9 @@
 // Whom a source writes to: a card for each organisation, with what it says of itself. Nothing is chosen beforehand: who
 // is in a hurry would choose the widest circle, and each captured organisation is a reader.
 
-import type { Organisation } from "../messages.js";
-import { element, field } from "./screen.js";
-import type { Texts } from "./texts.js";
+import type { Organisation } from "../../messages.js";
+import { element, field } from "../screen.js";
+import type { Texts } from "../texts.js";
 
 export class Whom {
   readonly #texts: Texts;

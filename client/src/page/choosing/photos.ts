@@ -1,9 +1,9 @@
 // What photos say about their maker, on request: a script of its own reads them here, before anything is sealed. No
 // photo is ever changed: that would be for people to decide, and to see.
 
+import { app, element } from "../screen.js";
+import type { Texts } from "../texts.js";
 import { shownName } from "./file_names.js";
-import { app, element } from "./screen.js";
-import type { Texts } from "./texts.js";
 
 /** What is said of one photo. */
 type Said = Readonly<Record<"device" | "time" | "place" | "owner", string>>;
