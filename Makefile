@@ -77,13 +77,11 @@ faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a hos
 	EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
 		tests/stores/test_killed_hosts.py tests/stores/test_bucket.py --timeout 14400 -rP $(ARGS)
 
-fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes
-	tests/apt.sh
-
 day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by keyboard, in a browser without a network
 	TIPBOX_WHOLE_DAY=1 $(PY) -m pytest tests/desk/pages/test_day.py --timeout 3600 -rP $(ARGS)
 
-fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; then readers of Envelopes against one another
+fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes
+	tests/apt.sh
 	tests/fuzz.sh $(ARGS)
 
 soak: setup $(VENV)/.stamp-test  ## what takes hours: each decoder under a fuzzer for an hour
