@@ -23,7 +23,7 @@ from support.desk import (
     seal_tip,
 )
 from tipbox.desk import canaries, conversations, sentences, tips
-from tipbox.desk.importer import ImportOutcome
+from tipbox.desk.importing.importer import ImportOutcome
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.vault.records import ForgedEnvelope, Message, Thread

@@ -26,9 +26,10 @@ from support.desk import (
     seal_tip,
 )
 from support.killed import say, traced
-from tipbox.desk import pinned_server, receive
+from tipbox.desk import pinned_server
 from tipbox.desk.desk_errors import VaultDamaged
-from tipbox.desk.importer import ImportOutcome
+from tipbox.desk.importing import receive
+from tipbox.desk.importing.importer import ImportOutcome
 from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.key_stick import Stick
 from tipbox.desk.keys.keyring import keyring

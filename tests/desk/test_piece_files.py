@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.desk import Desk, Desks, Envelope, Exporter, opened, seal_tip
-from tipbox.desk.importer import ImportOutcome
+from tipbox.desk.importing.importer import ImportOutcome
 from tipbox.errors import Incomplete, Tampered
 from tipbox.formats.base.limits import PART_SIZE
 from tipbox.formats.envelopes.envelope import read_envelope

@@ -29,7 +29,7 @@ from tipbox import cli
 from tipbox.desk import conversations as threads
 from tipbox.desk import pinned_server, replies, sentences, tips
 from tipbox.desk.desk_errors import NoBundleYet
-from tipbox.desk.importer import ImportOutcome
+from tipbox.desk.importing.importer import ImportOutcome
 from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony
 from tipbox.desk.outbox import OutboxSummary, write_outbox

@@ -66,7 +66,7 @@ BORDERS = {
     ("tipbox.commands.desk", "tipbox.server"),
     ("tipbox.commands.desk", "socket"),
     ("tipbox.commands.desk", "flask"),
-    ("tipbox.desk.importer", "tipbox.desk.pages"),
+    ("tipbox.desk.importing.importer", "tipbox.desk.pages"),
     ("tipbox.commands.desk.desk_group", "tipbox.desk.pages"),
     *((role, other) for role in ("tipbox.source", "tipbox.courier") for other in ("tipbox.server", "tipbox.desk")),
     ("tipbox.net", "tipbox.server"),
@@ -118,7 +118,7 @@ def crossings(contract: dict[str, Any]) -> set[tuple[str, str]]:
     if contract["type"] == "protected":
         # Whoever is not allowed may not: the desk's other modules and commands, and all other roles.
         others = [
-            *("tipbox.desk.importer", "tipbox.desk.inbox.listing", "tipbox.desk.vault.vault"),
+            *("tipbox.desk.importing.importer", "tipbox.desk.inbox.listing", "tipbox.desk.vault.vault"),
             *("tipbox.commands.desk.desk_group", "tipbox.commands.desk.desk_inbox", "tipbox.commands.terminal"),
         ]
         return {(one, module) for one in others for module in contract["protected_modules"]}

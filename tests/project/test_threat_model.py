@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from project.docs_check import ROOT, prose
-from tipbox.desk.importer import MAX_AHEAD, MAX_STORED_DAYS
+from tipbox.desk.importing.importer import MAX_AHEAD, MAX_STORED_DAYS
 from tipbox.desk.keys.ceremony import YEAR_KEYS
 from tipbox.desk.keys.destroy import DRAFT_DAYS, MARGIN_DAYS, RETENTION_DAYS
 from tipbox.formats.base.limits import (

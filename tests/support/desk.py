@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tipbox.desk import outbox, tips
-from tipbox.desk.importer import Importer, ImportOutcome
+from tipbox.desk.importing.importer import Importer, ImportOutcome
 from tipbox.desk.inbox import listing
 from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.keyring import keyring

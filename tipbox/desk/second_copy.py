@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy
-from tipbox.desk.receive import MINE
+from tipbox.desk.importing.receive import MINE
 from tipbox.desk.replies import whole_reply
 from tipbox.desk.vault.records import (
     Canary,

@@ -25,7 +25,7 @@ from tipbox.commands.terminal import (
     passphrase_option,
 )
 from tipbox.desk import outbox, sentences, tips
-from tipbox.desk.importer import Importer, ImportOutcome, total_size
+from tipbox.desk.importing.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring

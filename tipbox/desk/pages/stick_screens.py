@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from tipbox.desk import outbox, second_copy, sentences
 from tipbox.desk.desk_errors import Busy
-from tipbox.desk.importer import Importer, ImportOutcome, total_size
+from tipbox.desk.importing.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring

@@ -22,10 +22,10 @@ from typing import BinaryIO, Final, TypeVar
 from tipbox.desk import replies, sentences
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.importing.piece_files import PieceFiles, TipInPieces
+from tipbox.desk.importing.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
 from tipbox.desk.inbox.tip_index import TipIndex
-from tipbox.desk.piece_files import PieceFiles, TipInPieces
 from tipbox.desk.pinned_server import server_digits
-from tipbox.desk.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
 from tipbox.desk.vault.records import (
     Copy,
     EnvelopeRecord,
