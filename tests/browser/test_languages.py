@@ -10,7 +10,7 @@ import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import CODE, FAILED, MAILBOX, MESSAGE, SEND, Source
+from browser.pages import CODE, FAILED, MAILBOX, MESSAGE, READY, SEND, Source
 from browser.test_lying_server import identifiers
 from support.world import NAMES, World
 from tipbox.formats.access_code import AccessCode
@@ -69,12 +69,15 @@ def test_no_link_to_another_language_stands_beside_what_was_written(source: Sour
     """It would take the text away, and must never carry it."""
     browser = source.browser
     hidden = f"return document.querySelector({json.dumps(SWITCH)}).hidden;"
-    source.open_form()
+    source.go("/en/send")
+    browser.wait(READY)
     assert browser.run(hidden) is False
     source.write("Я")
     assert browser.run(hidden) is True
     browser.fresh()
-    source.open_form()
+    source.go("/en/send")
+    browser.wait(READY)
+    assert browser.run(hidden) is False
     source.drop(["a.txt"], "a")
     browser.until(lambda: source.listed() == ["a.txt"], "the file to be listed")
     assert browser.run(hidden) is True

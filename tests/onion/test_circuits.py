@@ -87,6 +87,6 @@ def _page(line: socket.socket) -> bool:
     """Whether an answer comes; the stream stays open."""
     try:
         line.sendall(b"GET /leave HTTP/1.1\r\nHost: x\r\n\r\n")
-        return line.recv(12) == b"HTTP/1.1 303"
+        return line.recv(12) == b"HTTP/1.1 200"
     except OSError:
         return False
