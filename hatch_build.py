@@ -92,15 +92,25 @@ def check_catalogue(catalogue: Catalog, wanted: Catalog) -> None:
         which = "missing in" if sentence in ids else "no longer wanted in"
         raise RuntimeError(f"compiling catalogues: {which} {language}, run make messages: {sentence}")
     for sentence, message in sorted(there.items()):
-        said = str(message.string or "") if message.string or language != "en" else sentence
-        if not said or message.fuzzy:
+        counted = isinstance(message.id, tuple)
+        sources = message.id if isinstance(message.id, tuple) else (sentence,)
+        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        forms = [str(form or "") for form in strings]
+        if language == "en" and not any(forms):
+            forms = [str(source) for source in sources]
+        if not all(forms) or message.fuzzy or (counted and len(forms) != catalogue.num_plurals):
             raise RuntimeError(f"compiling catalogues: not translated to {language}: {sentence}")
-        if sorted(PLACEHOLDER.findall(said)) != sorted(PLACEHOLDER.findall(sentence)):
-            raise RuntimeError(f"compiling catalogues: other placeholders in {language}: {sentence}")
-        if sentence in careful and (long := long_sentences(said)):
-            raise RuntimeError(f"compiling catalogues: more than {MOST_WORDS} words in {language}: {long[0]}")
-        if '"' in said:
-            raise RuntimeError(f"compiling catalogues: a straight quote in {language} would end an attribute: {said}")
+        for said in forms:
+            # A form for one, or for two, may say the number in a word.
+            found, meant = sorted(PLACEHOLDER.findall(said)), sorted(PLACEHOLDER.findall(str(sources[-1])))
+            if found != meant and not (counted and said is not forms[-1] and set(found) < set(meant)):
+                raise RuntimeError(f"compiling catalogues: other placeholders in {language}: {sentence}")
+            if sentence in careful and (long := long_sentences(said)):
+                raise RuntimeError(f"compiling catalogues: more than {MOST_WORDS} words in {language}: {long[0]}")
+            if '"' in said:
+                raise RuntimeError(
+                    f"compiling catalogues: a straight quote in {language} would end an attribute: {said}"
+                )
 
 
 def long_sentences(text: str) -> list[str]:
