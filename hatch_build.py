@@ -40,7 +40,7 @@ LISTS = {
 }
 """Which file of which package has the words of a language: a word ends each line."""
 
-PLACEHOLDER = re.compile(r"\{[a-z]+\}|%\([a-z]+\)s")
+PLACEHOLDER = re.compile(r"\{[a-z]+\}|%\([a-z]+\)[sd]")
 """What a script or a template fills in."""
 
 SAFETY = "SAFETY"

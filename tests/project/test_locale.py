@@ -21,8 +21,9 @@ LANGUAGES = sorted(path.name for path in LOCALE.iterdir() if path.is_dir())
 
 
 def read(path: Path) -> Catalog:
+    language = path.parts[-3] if path.suffix == ".po" else None  # in the files no header says it
     with path.open("rb") as file:
-        return read_po(file, abort_invalid=True)
+        return read_po(file, language, abort_invalid=True)
 
 
 def test_the_templates_hold_what_pages_and_server_say(tmp_path: Path) -> None:
