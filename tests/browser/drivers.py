@@ -377,6 +377,7 @@ _FIREFOX: Final[dict[str, Any]] = {
     "browser.download.useDownloadDir": True,
     "browser.download.always_ask_before_handling_new_types": False,
     "browser.download.alwaysOpenPanel": False,
+    "pdfjs.disabled": True,  # a document that was saved would be shown at once, in a tab of its own
     "ui.systemUsesDarkTheme": 0,
     "ui.useOverlayScrollbars": 1,  # screenshots of an exact width
     "layout.css.prefers-color-scheme.content-override": 1,
