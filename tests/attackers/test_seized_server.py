@@ -7,6 +7,7 @@ from typing import Any
 
 from attackers.people import TipLine, tipbox
 from attackers.toolkit import Captured, Seized, begin_upload, shared_bytes, words_opened
+from tipbox.formats.base.limits import ID_SIZE
 
 
 def test_two_tips_of_one_source_have_nothing_in_common(line: TipLine) -> None:
@@ -16,7 +17,9 @@ def test_two_tips_of_one_source_have_nothing_in_common(line: TipLine) -> None:
     tips = Seized.copy(line.server, line.scratch("seized")).tips()
     first, second, stranger = (tips[one] for one in sent)
 
-    assert shared_bytes(first, second) == shared_bytes(first, stranger)
+    # Beside what stands in both, a byte or two may be the same by chance.
+    common = shared_bytes(first, stranger, ID_SIZE - 2)
+    assert all(run[2:] in common or run[:-2] in common for run in shared_bytes(first, second))
     assert Captured(line.desks["ili"]).id in shared_bytes(first, second), "the control: what is common is found"
 
 

@@ -79,9 +79,11 @@ def test_the_page_carries_the_identity_keys_and_no_manifest(
     listed = {one["id"]: one for one in json.loads(html.unescape(found[1]))}
     assert listed == {
         one.id.hex(): {
+            "about": "",
             "country": "KZ",
             "id": one.id.hex(),
             "identity": fields.to_base64(one.identity.verify_key.encode()),
+            "languages": "Russian, Kazakh",
             "name": f"The {one.name} organisation",
         }
         for one in organisations

@@ -59,7 +59,7 @@ def test_translators_find_every_sentence_of_the_pages() -> None:
     """Those of refusals are read by programs: a page that is refused is one file of the site."""
     sentences = {sentence for path in PACKAGE.rglob("*.py") for sentence in own_sentences(path)}
 
-    assert len(sentences) > 5
+    assert len(sentences) >= 5
     assert sentences - template() == set(), "run make messages"
 
 

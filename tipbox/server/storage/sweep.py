@@ -104,7 +104,9 @@ def _forget(connection: Connection, names: Sequence[str]) -> None:
 
 
 def _note(connection: Connection, after: str | None, swept: int | None = None) -> None:
-    connection.execute(update(Server).values(sweep_after=after, **({} if swept is None else {"swept": swept})))
+    connection.execute(update(Server).values(sweep_after=after))
+    if swept is not None:
+        connection.execute(update(Server).values(swept=swept))
 
 
 def _has_many_rows(connection: Connection) -> bool:
