@@ -15,7 +15,7 @@ from support.organisations import FEW, QUICK, cases, changed, refused
 from support.pieces import expand
 from support.sealed import Organisation, Sent, envelope
 from tipbox.errors import InputRefused, TipboxError
-from tipbox.formats.base.limits import MAX_PIECE_PARTS, MAX_PIECES, PART_SIZE
+from tipbox.formats.base.limits import MAX_HEADER, MAX_LETTER, MAX_PIECE_PARTS, MAX_PIECES, PART_SIZE, TAG_SIZE
 from tipbox.formats.envelopes.envelope import read_envelope
 from tipbox.formats.envelopes.header import Header
 from tipbox.formats.envelopes.pieces import PieceHead, pieces_of, write_pieces
@@ -117,6 +117,30 @@ def test_a_changed_piece_is_refused_or_has_its_part_named(number: int, data: Any
     assert head == read(piece)[0]
     assert all(part is None or part == good[index] for index, part in parts)
     assert any(part is None for _, part in parts) == (written != piece)
+
+
+def test_bounds_of_a_piece_are_within_it() -> None:
+    """As many pieces, and as large an opening, as there may be are no limit; they do not fit, or are cut."""
+    piece = cut(sent(), 2)[0]
+    most = piece[:16] + MAX_PIECES.to_bytes(4) + piece[20:]
+    largest = piece[:24] + (MAX_HEADER + MAX_LETTER + TAG_SIZE).to_bytes(4) + piece[28:]
+
+    assert refused(partial(read, most)) == "malformed"
+    assert refused(partial(read, largest)) == "truncated"
+    whole = cut(sent(), MAX_PIECE_PARTS)
+    assert len(whole) == 1
+    header = Header.parse(sent().header)
+    large = header.__class__(header.kind, header.letter_size, 2**36, bytes(32), bytes(32), bytes(32), header.slots)
+    assert large.parts == MAX_PIECES
+    next(write_pieces(large.encoded + bytes(large.sealed_letter_size), [], bytes, token=TOKEN, parts_each=1))
+
+
+def test_a_piece_takes_no_part_of_the_next_and_the_last_is_the_last() -> None:
+    tip = sent()
+    made = write_pieces(tip.opening, [*tip.parts, tip.parts[0]], lambda _: tip.trailer, token=TOKEN, parts_each=2)
+    assert [len(parts) for _, parts in (next(made), next(made))] == [2, 2]
+    with pytest.raises(ValueError, match="more parts"):
+        next(made)
 
 
 def test_a_piece_that_ends_early_gives_the_parts_before() -> None:

@@ -252,3 +252,13 @@ def test_a_face_has_bounds_and_draws_nothing_but_a_path() -> None:
     ]
     for change in wrong:
         assert refused(partial(SiteList.parse, list_with(face={**face, **change}))) == "malformed", change
+
+
+def test_what_is_as_short_or_as_long_as_it_may_be_is_read() -> None:
+    tags = [f"{one}{other}" for one in "abcd" for other in "abcd"]
+    assert len(tags) == MAX_LANGUAGES
+    for about in (dict.fromkeys(tags, "a"), {"ru": "a"}):
+        assert SiteEntry.parse(entry_with(about=about)).about == about
+    for name, mark in (("x", ""), ("x" * MAX_FACE_NAME, "M" * MAX_MARK)):
+        face = replace(FACE, name=name, mark=mark)
+        assert SiteList.of("ru", [ENTRY], face).face == face
