@@ -275,6 +275,15 @@ def allowed_host(level: Level, *, secure: bool = True) -> str:
     return ONION
 
 
+def kept_files(folder: Path) -> dict[Path, bytes]:
+    """What a browser has in its folder; looked through anew when it renames a file meanwhile."""
+    while True:
+        try:
+            return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+        except FileNotFoundError:
+            continue
+
+
 def spellings(text: str) -> list[bytes]:
     """A text as it might leave a browser unsealed."""
     found = [text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from browser.drivers import Level, running
-from browser.pages import Answer, Source, allowed_host, spellings
+from browser.pages import Answer, Source, allowed_host, kept_files, spellings
 from browser.test_traces import STORAGE
 from browser.wire import Exchange
 from support.world import NAMES, World
@@ -73,10 +73,9 @@ def assert_no_trace(source: Source, *texts: str) -> None:
     assert all(value == 0 or str(value).startswith("refused") for value in kept.values()), kept
     assert source.browser.cookies() == 0
     needles = [needle for text in texts for needle in spellings(text)]
-    files = [path for path in source.browser.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = kept_files(source.browser.folder)
     assert len(files) > 10
-    for path in files:
-        content = path.read_bytes()
+    for path, content in files.items():
         assert not any(needle in content for needle in needles), path.name
 
 

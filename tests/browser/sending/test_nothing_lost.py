@@ -72,6 +72,8 @@ def test_who_leaves_quickly_is_not_asked(source: Source) -> None:
     source.browser.click(LEAVE)
     source.browser.until(lambda: not source.browser.count(MESSAGE), "an empty page")
     assert not asks(source)
+    source.wire.blocked = lambda _path: False
+    source.go("/en/")  # Chromium does not always close an emptied page
 
 
 def test_what_was_not_sent_is_still_asked_for(source: Source) -> None:
