@@ -13,6 +13,7 @@ from support.desk import Desk
 from tipbox.desk.pages.guard import HEADERS, OPEN_PATHS, SESSION_HEADER
 from tipbox.desk.pages.page_app import create_app
 from tipbox.desk.pages.session import MAX_TRIES, Session
+from tipbox.formats.base.limits import MAX_MESSAGE
 
 pytestmark = pytest.mark.reads_date
 
@@ -70,6 +71,16 @@ def test_whoever_tries_many_passphrases_starts_anew(filled: Desk, tmp_path: Path
     )
     assert (answer.status_code, session.ending.is_set()) == (401, True)
     assert tmp_path.exists()
+
+
+def test_the_longest_answer_is_taken_and_what_is_longer_is_said_to_be(pages: Pages) -> None:
+    """Written in Cyrillic, a form is three times as long as its words."""
+    secret = opened(pages)
+    for count, is_taken in ((MAX_MESSAGE // 2, True), (2 * MAX_MESSAGE, False)):
+        answer = pages.post("/thread/draft", [("text", "я" * count)], headers={SESSION_HEADER: secret})
+        assert (answer.status != 413) is is_taken, answer.status
+    assert answer.text == "this is longer than an answer can be; make it shorter\n"
+    assert works(pages, secret)
 
 
 def test_a_token_unlocks_once(pages: Pages) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 4 << 20
 """Bytes of a request: above any message that can be answered with."""
+_TOO_LONG: Final = b"this is longer than an answer can be; make it shorter\n"
 _LOOKED: Final = 0.5
 """Seconds between two looks whether it is time to lock."""
 
@@ -51,8 +52,9 @@ class OneThread:
         """Answer a request (WSGI)."""
         length = environ.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
-            start_response("413 Content Too Large", [("Content-Length", "0")])
-            return []
+            kind = [("Content-Type", "text/plain"), ("Content-Length", str(len(_TOO_LONG)))]
+            start_response("413 Content Too Large", kind)
+            return [_TOO_LONG]
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         return self._thread.submit(self._answer, environ, start_response).result()
 
