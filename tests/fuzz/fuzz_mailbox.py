@@ -1,4 +1,4 @@
-"""Fuzzes the list of a mailbox and the requests to it."""
+"""Fuzzes the list of a mailbox, the requests to it, and both as files."""
 
 import base64
 import json
@@ -10,6 +10,7 @@ import atheris
 with atheris.instrument_imports(include=["tipbox"]):
     from tipbox.errors import TipboxError
     from tipbox.formats import mailbox_list as mailbox
+    from tipbox.formats import request_file
     from tipbox.formats.base.limits import MAILBOX_LIST
 
 from harness import VECTORS, run
@@ -25,6 +26,12 @@ def target(data: bytes) -> None:
         (
             lambda data: mailbox.parse_piece((FIXED + data)[: mailbox.PIECE_REQUEST]),
             lambda found: mailbox.encode_piece(TOKENS, *found)[mailbox.LIST_REQUEST :],
+        ),
+        (request_file.RequestFile.parse, lambda found: found.encode()),
+        (request_file.RequestFile.from_pasted, lambda found: base64.b64encode(found.encode())),
+        (
+            lambda data: request_file.AnswerPiece.parse(data.ljust(request_file.ANSWER_PIECE, b"\x00")),
+            lambda found: found.encode(),
         ),
         (
             lambda data: mailbox.parse_delete((FIXED + data).ljust(mailbox.DELETE_REQUEST, b"\x00")),
@@ -46,4 +53,5 @@ def seeds() -> Iterator[bytes]:
         yield base64.b64decode(json.loads(path.read_bytes())["input"]["pieces"][0]["base64"])
 
 
-run(target, [*seeds(), FIXED, bytes(32), bytes(36), TOKENS[1] * 3])
+SHORT = [FIXED, bytes(32), bytes(36), TOKENS[1] * 3]
+run(target, [*seeds(), *SHORT, base64.b64encode(FIXED), request_file.AnswerPiece.head(TOKENS[0], 1)])

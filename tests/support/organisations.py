@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from support.pieces import envelope_bytes, expand
 from tipbox.errors import DamagedItem, Malformed, TipboxError, WrongSender
-from tipbox.formats import access_code, toll
+from tipbox.formats import access_code, request_file, toll
 from tipbox.formats import locked_file as locked
 from tipbox.formats import mailbox_list as mailbox
 from tipbox.formats import manifest as keys
@@ -342,6 +342,23 @@ def run_request(given: Case) -> Case:
     return output
 
 
+def run_request_file(given: Case) -> Case:
+    if "file" in given:
+        found = request_file.RequestFile.parse(b64(given["file"]))
+        assert found.encode() == b64(given["file"])
+    else:
+        found = request_file.RequestFile.from_pasted(given["text"].encode())
+    output: Case = {"tokens": [token.hex() for token in found.tokens]}
+    return output if found.reply is None else output | {"reply": found.reply.hex(), "number": found.number}
+
+
+def run_answer(given: Case) -> Case:
+    data = expand(given["pieces"])
+    found = request_file.AnswerPiece.parse(data)
+    assert found.encode() == data
+    return {"reply": found.reply.hex(), "number": found.number, "sha256": sha256(found.data).hexdigest()}
+
+
 def run_backup(given: Case) -> Case:
     reader = backup_file.Reader(io.BytesIO(b64(given["file"])), bytes.fromhex(given["seed"]))
     records = []
@@ -369,6 +386,8 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "bundle": run_bundle,
     "mailbox": run_mailbox,
     "request": run_request,
+    "request-file": run_request_file,
+    "answer": run_answer,
     "backup": run_backup,
 }
 

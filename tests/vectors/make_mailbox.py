@@ -1,4 +1,4 @@
-"""Cases of the list of a mailbox and of the requests to it (docs/protocol.md, 3.1).
+"""Cases of the list of a mailbox, of the requests to it (docs/protocol.md, 3.1) and of both as files (format.md, 13).
 
 What stands in the openings is not looked into here.
 """
@@ -159,6 +159,71 @@ def requests() -> Iterator[Case]:
     yield fails("delete-behind", "an id behind a place that is empty", "delete", start + bytes(32) + some[:-32])
 
 
+def files() -> Iterator[Case]:
+    """What the offline page saves and opens: kinds ``request-file`` and ``answer``."""
+    tokens = sorted(random(f"request file {number}") for number in range(32))
+    start, reply = b"".join(tokens), random("a reply")
+    asked = start + reply + (7).to_bytes(4)
+    told = {"tokens": [token.hex() for token in tokens]}
+    of_piece = {**told, "reply": reply.hex(), "number": 7}
+    pasted = b64(start)
+    lines = "\r\n".join(pasted[at : at + 76] for at in range(0, len(pasted), 76))
+
+    def file(name: str, comment: str, data: bytes, output: Case | None = None, expect: str = "malformed") -> Case:
+        return case(f"request-file/{name}", "ok" if output else expect, comment, {"file": b64(data)}, output)
+
+    def text(name: str, comment: str, data: str, output: Case | None = None, expect: str = "malformed") -> Case:
+        return case(f"request-file/{name}", "ok" if output else expect, comment, {"text": data}, output)
+
+    yield file("list", "a request for the list", start, told)
+    yield file("piece", "a request for a piece of a reply", asked, of_piece)
+    yield file("nothing", "no bytes", b"")
+    yield file("short", "a byte too few", start[:-1])
+    yield file("between", "a byte more than a list's", start + b"\x00")
+    yield file("long", "a byte more than a piece's", asked + b"\x00")
+    yield file("order", "tokens in descending order", b"".join(tokens[::-1]))
+    yield file("twice", "a token twice", start[:32] + start[:32] + start[64:])
+    yield file("delete", "a request to delete, which is none of these", start.ljust(len(start) + IDS, b"\x00"))
+    yield text("pasted", "a request for the list, pasted", pasted, told)
+    yield text("pasted-piece", "a request for a piece, pasted", b64(asked), of_piece)
+    yield text("pasted-lines", "in lines, with blanks around them", f" \t{lines}\n", told)
+    yield text("pasted-longest", "2,048 bytes with its white space", pasted.ljust(2048), told)
+    yield text("pasted-long", "2,049 bytes with its white space", pasted.ljust(2049), None, "limit")
+    yield text("pasted-nothing", "nothing was pasted", "")
+    yield text("pasted-url", "the alphabet of URLs", pasted[:10] + "-_" + pasted[12:])
+    yield text("pasted-unpadded", "without its padding", pasted.rstrip("="))
+    yield text("pasted-spelling", "unused bits are one", pasted[:-2] + chr(ord(pasted[-2]) + 1) + "=")
+    yield text("pasted-space", "white space that is none here", f"{pasted[:76]}\f{pasted[76:]}")
+    yield text("pasted-hex", "hexadecimal", start.hex()[:2000])
+
+    data = random("a piece of a reply", 1000)
+
+    def answer(name: str, expect: str, comment: str, rest: int = 262_144 - 1000, **changed: Any) -> Case:
+        head = {"magic": b"\x89tipans\n", "version": 1, "zeros": bytes(3), "number": 7, "reply": reply, **changed}
+        packed = struct.pack(">8sB3sI32s", *head.values())
+        pieces: list[Case] = [{"base64": b64(packed + data)}, {"zeros": rest}]
+        output = {
+            "reply": head["reply"].hex(),
+            "number": head["number"],
+            "sha256": oracle.sha256(data + bytes(rest)).hex(),
+        }
+        return case(f"answer/{name}", expect, comment, {"pieces": pieces}, output if expect == "ok" else None)
+
+    yield answer("piece", "ok", "a piece with the end of a reply")
+    yield answer("first", "ok", "the first piece", number=0)
+    yield answer("last", "ok", "the highest number that there can be", number=2**32 - 1)
+    yield case("answer/nothing", "malformed", "no bytes", {"pieces": []})
+    yield case("answer/magic-cut", "malformed", "the file ends in the magic", {"pieces": [{"base64": b64(b"\x89tip")}]})
+    yield answer("magic", "not-tipbox", "the magic of a list", magic=b"\x89tipmbx\n")
+    yield answer("version", "version", "version 2", version=2)
+    yield answer("short", "malformed", "a byte too few", 262_144 - 1001)
+    yield answer("long", "malformed", "a byte too many", 262_144 - 999)
+    yield answer("size-first", "malformed", "a byte too many, of version 2", 262_144 - 999, version=2)
+    for at in range(3):
+        zeros = bytes(number == at for number in range(3))
+        yield answer(f"zeros-{at}", "malformed", f"reserved byte {at} is one", zeros=zeros)
+
+
 def in_pieces(body: bytes) -> list[Case]:
     text = body.rstrip(b"\x00")
     zeros: list[Case] = [{"zeros": len(body) - len(text)}] if len(text) < len(body) else []
@@ -168,3 +233,4 @@ def in_pieces(body: bytes) -> list[Case]:
 def cases() -> Iterator[Case]:
     yield from lists()
     yield from requests()
+    yield from files()

@@ -45,8 +45,8 @@ const KINDS = [
   "bundle",
   "mailbox",
 ] as const;
-/** What only servers read; and locked files, which need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
-const OF_PYTHON = ["backup", "locked", "request"];
+/** What only servers read; answers as files, which no page reads yet; and locked files, which need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
+const OF_PYTHON = ["answer", "backup", "locked", "request", "request-file"];
 
 type Kind = (typeof KINDS)[number];
 interface Case {
