@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "later"
-down_revision = "outbox"
+down_revision = "ending"
 
 
 def upgrade() -> None:

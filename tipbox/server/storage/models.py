@@ -168,7 +168,7 @@ class Draft(Base):
     """An upload in progress.
 
     ``token``: SHA-256 of the draft token. ``missing``: packed ranges of parts to come. ``effort``: the class of what
-    was paid for it.
+    was paid for it. ``ending``: Envelope hash and trailer, where the last piece of a tip came before the others.
     """
 
     __tablename__ = "draft"
@@ -181,6 +181,7 @@ class Draft(Base):
     digest: Mapped[bytes] = mapped_column(HASH)
     missing: Mapped[bytes] = mapped_column(LargeBinary)
     effort: Mapped[int] = mapped_column(server_default="0")
+    ending: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class DraftLetter(Base):

@@ -361,6 +361,17 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
     return Change(State(stored=False, missing=missing), used=True)
 
 
+def note_ending(connection: Connection, token: bytes, ending: bytes) -> None:
+    """Keep how an upload ends until all of its parts are here. What was said last counts."""
+    connection.execute(update(Draft).where(Draft.token == token).values(ending=ending))
+
+
+def find_with_ending(connection: Connection, token: bytes) -> tuple[DraftView | None, bytes | None]:
+    """As ``find``, and how the upload ends, where that is known by now."""
+    ending = connection.execute(select(Draft.ending).where(Draft.token == token)).scalar_one_or_none()
+    return find(connection, token), ending
+
+
 def _received(body_size: int, missing: Sequence[Range]) -> int:
     to_come = sum(run_size(body_size, first, count) for first, count in missing)
     return padding.sealed_body_size(body_size) - to_come

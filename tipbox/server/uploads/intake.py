@@ -28,6 +28,7 @@ from tipbox.formats.base.limits import (
     SESSION_NONCE_SIZE,
     TAG_SIZE,
 )
+from tipbox.formats.base.primitives import equal
 from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
@@ -81,6 +82,14 @@ class Body(Protocol):
 
 class Cut(Exception):
     """The connection broke before the body was complete; nobody waits for an answer."""
+
+
+class DamagedPart(Exception):
+    """A part has another hash than was said of it; those before it are kept. ``index``: its number."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
 
 
 class Intake:
@@ -213,14 +222,17 @@ class Intake:
         """
         return drafts.state_of(self._store.read(lambda connection: drafts.find(connection, token)))
 
-    def parts(self, token: bytes, first: int, body: Body, length: int) -> State:
+    def parts(self, token: bytes, first: int, body: Body, length: int, said: Sequence[bytes] = ()) -> State:
         """``PUT /api/envelope/parts/<first>``: a run of whole parts, ``length`` bytes in all.
+
+        ``said``: SHA-256 of each of them, where whoever sends them has said it before.
 
         Raises:
             Malformed: parts cannot have this length.
             Refusal: ``no-draft``, ``part-differs``, ``full``; ``malformed``: too many gaps.
             Refusal: ``slow-down``: the parts that came whole are kept.
             Cut: the connection broke; the same.
+            DamagedPart: one is not what was said; the same, and the body is read up to its end.
         """
         draft = self._store.read(lambda connection: drafts.find(connection, token))
         if draft is None:
@@ -232,7 +244,7 @@ class Intake:
         self._leave_room(sum(drafts.run_size(draft.body_size, *span) for span in new))
         incoming: IncomingBlob = self._threads.disk(self._blobs.create) if new else NoBlob()
         with self._bodies.request() as share, incoming as blob:
-            run = _receive(body, _Expected(first, sizes, new), blob, share)
+            run = _receive(body, _Expected(first, sizes, new, said), blob, share)
             state = None
             if run.parts.hashes:
                 state = self._keep(draft, first, run.parts, blob)
@@ -301,7 +313,34 @@ class Intake:
         """
         if length < HASH_SIZE + SEAL_SIZE or (length - HASH_SIZE) % SEAL_SIZE:
             raise Malformed("the end of an upload is its Envelope hash and one tag for each slot")
-        data = exactly(body, length)
+        return self._finish(token, exactly(body, length))
+
+    def note_ending(self, token: bytes, ending: bytes) -> None:
+        """Keep how an upload ends (Envelope hash ‖ trailer), which its last piece says and others may come after."""
+        self._store.write(partial(drafts.note_ending, token=token, ending=ending))
+
+    def finish_noted(self, token: bytes) -> tuple[State, bool]:
+        """Finish an upload if all of its parts are here and its end is known: its state, and whether its end is known.
+
+        Raises:
+            Refusal: ``no-draft``; ``part-differs``: the parts are not those that the end is of. The upload is given up,
+                so that its pieces can be sent again.
+            Full: the disk has no room for it; the draft stays.
+        """
+        draft, ending = self._store.read(partial(drafts.find_with_ending, token=token))
+        if draft is None or draft.missing or ending is None:
+            return drafts.state_of(draft), ending is not None
+        try:
+            return self._finish(token, ending), True
+        except Refusal as refusal:
+            if refusal.code == "incomplete":  # a run was damaged on the disk
+                return self.state(token), True
+            if refusal.code == "part-differs":
+                gone = self._store.write(partial(drafts.delete_draft, token=token))
+                self._threads.disk(release, self._blobs, gone)
+            raise
+
+    def _finish(self, token: bytes, data: bytes) -> State:
         ending = Ending(data[:HASH_SIZE], data[HASH_SIZE:])
         with self._threads.alone(token):
             upload = Upload(self._store, self._blobs, self._threads, token, self._disk)
@@ -330,11 +369,12 @@ def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Expected:
-    """A run that begins to come: its first part, the sizes of its parts, and which of them are new."""
+    """A run that begins to come: its first part, the sizes of its parts, which are new, and their hashes, if said."""
 
     first: int
     sizes: Sequence[int]
     new: Sequence[Range]
+    said: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -342,14 +382,14 @@ class ReceivedRun:
     """The parts that came whole, and why the run ended before its last part, if it did."""
 
     parts: PartsReceived
-    cut: Cut | Refusal | None = None
+    cut: Cut | DamagedPart | Refusal | None = None
 
 
 def _receive(body: Body, expected: _Expected, blob: IncomingBlob, share: Share) -> ReceivedRun:
     """Write the parts that are missing to ``blob`` as they come. Those that are here are hashed only, to compare."""
     first, new = expected.first, expected.new
     parts = PartsReceived()
-    cut: Cut | Refusal | None = None
+    cut: Cut | DamagedPart | Refusal | None = None
     try:
         for index, size in enumerate(expected.sizes, first):
             is_new = any(start <= index < start + count for start, count in new)
@@ -361,6 +401,9 @@ def _receive(body: Body, expected: _Expected, blob: IncomingBlob, share: Share) 
                 if is_new:
                     share.take(len(piece))
                     blob.write(piece)
+            if expected.said and not equal(digest.digest(), expected.said[index - first]):
+                cut = DamagedPart(index)
+                break
             parts.hashes.append(digest.digest())
             parts.nonces.append(nonce)
     except (Cut, Refusal) as error:
