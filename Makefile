@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 ARGS ?=
 # Whole files go to a process each; the long ones stand first.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-UNITS := tests/formats tests/desk tests/server tests/load tests/source tests/stores tests/upkeep
+UNITS := tests/formats tests/release tests/desk tests/server tests/load tests/source tests/stores tests/upkeep
 
 CLIENT_SOURCES := $(shell find client -path client/node_modules -prune -o -path client/dist -prune -o -type f -print)
 CATALOGUES := $(shell find tipbox/locale -name '*.po' 2>/dev/null)

@@ -28,7 +28,7 @@ from tipbox.formats.base import days
 WEB = ("flask", "sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "werkzeug", "valkey")
 NETWORK = ("httpx", "httpcore", "tenacity", "socket", "ssl", "http.client", "urllib.request", "asyncio")
 TOP = ("tipbox.cli", "tipbox.demo", "tipbox.__main__")
-ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier", "tipbox.net", "tipbox.commands")
+ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier", "tipbox.verify", "tipbox.net", "tipbox.commands")
 
 
 PAGES = "tipbox.desk.pages"
@@ -71,6 +71,9 @@ BORDERS = {
     *((role, other) for role in ("tipbox.source", "tipbox.courier") for other in ("tipbox.server", "tipbox.desk")),
     ("tipbox.net", "tipbox.server"),
     ("tipbox.net", "tipbox.desk"),
+    *(("tipbox.verify", role) for role in ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier")),
+    *((role, "tipbox.verify") for role in ("tipbox.server", "tipbox.desk", "tipbox.release")),
+    *(("tipbox.release", outside) for outside in ("tipbox.net", "tipbox.server", "httpx", "socket", "subprocess")),
     *((role, "tipbox.commands") for role in ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier")),
     ("tipbox.commands", "tipbox.cli"),
     # the server

@@ -39,7 +39,7 @@ from tipbox.server.web.courier_api import create_courier_app
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("spellings.toml")
-JSON_PACKAGES = ("formats", "commands", "desk", "server")
+JSON_PACKAGES = ("formats", "release", "commands", "desk", "server")
 
 Spellings = dict[str, dict[str, list[str]]]
 

@@ -55,3 +55,7 @@ VAULT_VALUES: Final = b"tipbox/v1/vault-values"
 VAULT_FILE: Final = b"tipbox/v1/vault-file"
 DESTRUCTION: Final = b"tipbox/v1/destruction"
 CUSTODY: Final = b"tipbox/v1/custody"
+
+# What tipbox/release/ signs (docs/releases.md): watchers and rebuilders, each with a key of their own.
+WATCH: Final = b"tipbox/v1/watch"
+REBUILT: Final = b"tipbox/v1/rebuilt"

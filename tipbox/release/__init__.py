@@ -1,0 +1,1 @@
+"""What a release is and who signed it (docs/releases.md); pure, and reading its folder."""
