@@ -28,7 +28,15 @@ from tipbox.formats.base import days
 WEB = ("flask", "sqlalchemy", "alembic", "gunicorn", "gevent", "obstore", "werkzeug", "valkey")
 NETWORK = ("httpx", "httpcore", "tenacity", "socket", "ssl", "http.client", "urllib.request", "asyncio")
 TOP = ("tipbox.cli", "tipbox.demo", "tipbox.__main__")
-ROLES = ("tipbox.server", "tipbox.desk", "tipbox.source", "tipbox.courier", "tipbox.verify", "tipbox.net", "tipbox.commands")
+ROLES = (
+    "tipbox.server",
+    "tipbox.desk",
+    "tipbox.source",
+    "tipbox.courier",
+    "tipbox.verify",
+    "tipbox.net",
+    "tipbox.commands",
+)
 
 
 PAGES = "tipbox.desk.pages"
