@@ -150,7 +150,8 @@ def test_the_page_of_exit_codes_names_every_code() -> None:
     section = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8").split("\n## ")[1]
     rows = re.findall(r"^\| (`[^|]+) \| (\d+) \|", section, re.MULTILINE)
     listed = {code: int(number) for codes, number in rows for code in re.findall(r"`([a-z-]+)`", codes)}
-    for module in ("cli", "courier.courier_key", "release.release_errors", "desk.desk_errors", "commands.server.server_group", "demo"):
+    raising = ("cli", "courier.courier_key", "release.release_errors", "desk.desk_errors", "demo")
+    for module in (*raising, "commands.server.server_group"):
         import_module(f"tipbox.{module}")
     found = {one.code: int(one.exit_code) for one in subclasses(TipboxError) if one.__module__.startswith("tipbox.")}
     plain = {error.code for error in FORMAT_ERRORS if error.exit_code == Exit.REFUSED}

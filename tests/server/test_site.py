@@ -6,8 +6,10 @@ import errno
 import json
 import re
 import shutil
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from tipbox.formats.base import canonical, days
 from tipbox.formats.base.limits import MIB
 from tipbox.formats.site_face import SiteFace
 from tipbox.formats.site_list import SiteEntry, SiteList
+from tipbox.release.served_list import ServedList
 from tipbox.resources import available_languages, static_dir
 from tipbox.server.config import load
 from tipbox.server.home import Home
@@ -42,6 +45,7 @@ pytestmark = pytest.mark.reads_date
 
 FILES = "/.well-known/tipbox/files.json"
 SITE = "/.well-known/tipbox/site.json"
+SERVED = "/.well-known/tipbox/served.json"
 FOLDERS = [f"/{language}" for language in available_languages()]
 ROUTES = [
     *(f"{folder}/{page}" for folder in FOLDERS for page in ("", "send", "inbox")),
@@ -438,8 +442,28 @@ def test_a_language_that_is_not_offered_is_found(organisations: list[Organisatio
 def test_files_for_webcat_are_served_from_their_folder(signed: Served) -> None:
     answer = signed.get("/.well-known/webcat/bundle.json")
     assert (answer.status_code, answer.content_type, answer.data) == (200, "application/json", b'{"a":1}')
-    for name in ("other", "manifest", "../site", "..%2fsite"):
+    for name in ("other", "enrollment", "../site", "..%2fsite"):
         assert signed.get(f"/.well-known/webcat/{name}.json").status_code == 404
+    assert signed.get("/.well-known/webcat/manifest.json").data == signed.get(SERVED).data
+
+
+def test_what_is_served_is_listed_as_webcat_and_waict_spell_it(signed: Served) -> None:
+    served, listed = ServedList.parse(signed.get(SERVED).data), signed.listed
+    beside = {SERVED: sha256(signed.get(SERVED).data).hexdigest()}
+    assert {path: digest.hex() for path, digest in served.hashes.items()} == {
+        **{path: digest for path, digest in listed["files"].items() if path != SERVED},
+        "/error.html": listed["error"],
+    }
+    assert beside.items() <= listed["files"].items()
+    assert served.policy == HEADERS["Content-Security-Policy"]
+    for path, kind in served.types.items():
+        assert signed.get(path).content_type == kind
+    # WEBCAT: an exact path, or with default_index where it ends in a slash, or the fallback.
+    manifest = json.loads(served.encode())["manifest"]
+    for path in (*served.hashes, "/nothing", "/static/nothing.js"):
+        named = path + manifest["default_index"] if path.endswith("/") else path
+        digest = manifest["files"].get(named, manifest["files"][manifest["default_fallback"]])
+        assert urlsafe_b64decode(digest + "=") == sha256(signed.get(path).data).digest(), path
 
 
 def test_a_file_for_webcat_has_a_bound(organisations: list[Organisation], tmp_path: Path) -> None:

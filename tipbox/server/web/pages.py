@@ -14,7 +14,7 @@ from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.organisations import ManifestFile, Roster
 from tipbox.server.web.bodies import TYPES, Body
 from tipbox.server.web.rates import Rates
-from tipbox.server.web.rendered_site import Renderer, Site
+from tipbox.server.web.rendered_site import SERVED_PATH, Renderer, Site
 
 
 class Pages:
@@ -114,9 +114,11 @@ def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) 
     @blueprint.get("/.well-known/webcat/<name>.json")
     @limited
     def webcat(name: str) -> Response:
-        if name not in pages.webcat:
+        if name in pages.webcat:
+            return pages.webcat[name].response()
+        if name != "manifest":
             raise Refusal("not-found")
-        return pages.webcat[name].response()
+        return pages.file(SERVED_PATH)
 
     @blueprint.get("/keys/<name>.json")
     @limited

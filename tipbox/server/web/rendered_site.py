@@ -1,7 +1,7 @@
 """The site: every byte that is answered as a page, script, style or list, rendered once from a site list.
 
 Nothing of a visitor, a day or a server's state goes in, so the same release and the same list give the same bytes
-everywhere; their hashes are served with them (docs/protocol.md, section 2.2).
+everywhere; their hashes are served with them (docs/protocol.md, section 2.2; docs/releases.md, section 3).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tipbox.formats import wordlists
 from tipbox.formats.base import canonical, fields
 from tipbox.formats.base.limits import VERSION
 from tipbox.formats.site_list import SiteEntry, SiteList
+from tipbox.release.served_list import FALLBACK, ServedList
 from tipbox.resources import SOURCE_LANGUAGE, available_languages, locale_dir, static_dir, templates_dir
 from tipbox.server.site_colours import style_of
 from tipbox.server.web.bodies import TYPES, Body
@@ -39,8 +40,8 @@ _DOMAIN: Final = "tipbox"
 _WELL_KNOWN: Final = "/.well-known/tipbox"
 SITE_PATH: Final = f"{_WELL_KNOWN}/site.json"
 FILES_PATH: Final = f"{_WELL_KNOWN}/files.json"
+SERVED_PATH: Final = f"{_WELL_KNOWN}/served.json"
 _STYLE: Final = "/static/style.css"
-_ERROR_FILE: Final = "error.html"
 _PLACES: Final = ("", "send", "inbox")
 """Below a language's folder: one document at each, which opens at the screen that the address names."""
 _OWN_NAMES: Final[Mapping[str, str]] = {
@@ -71,7 +72,7 @@ class Site:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise Usage(f"writing {out}: there is something in it; name an empty folder with --out")
         folders = {out}
-        for path, body in {**self.files, f"/{_ERROR_FILE}": self.error}.items():
+        for path, body in {**self.files, FALLBACK: self.error}.items():
             place = out / f"{path}index.html".lstrip("/") if path.endswith("/") else out / path.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
             write_file(place, body.plain, 0o644)
@@ -117,6 +118,8 @@ class Renderer:
         for language, page in Body.of_one_size(pages, TYPES[".html"]).items():
             files |= {f"/{language}/{place}": page for place in _PLACES}
         files["/leave"] = files["/blank"] = _page(self._render("leave", default, ""))
+        bodies = {path: (body.plain, body.content_type) for path, body in {**files, FALLBACK: self.error}.items()}
+        files[SERVED_PATH] = Body.of(ServedList.of(__version__, HEADERS, bodies).encode(), TYPES[".json"])
         files[FILES_PATH] = Body.of(self._list(files, default), TYPES[".json"])
         return Site(files, self.error, default)
 
