@@ -8,8 +8,6 @@ still while a request is answered, and moves on when all wait.
 from __future__ import annotations
 
 import base64
-import heapq
-import itertools
 import random
 import secrets
 import time
@@ -20,18 +18,17 @@ from pathlib import Path
 
 import gevent
 import pytest
-from gevent.event import Event
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from load.simulated import ROOM, Simulated
 from support.client import bearer
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
 from tipbox.formats.toll import Solver
-from tipbox.server.config import GB, Config, Quota
+from tipbox.server.config import Config, Quota
 from tipbox.server.home import Home
 from tipbox.server.process.circuits import Circuits
 from tipbox.server.process.run import prepare_server
-from tipbox.server.storage.executors import InPlaceThreads
 from tipbox.server.storage.models import Envelope
 from tipbox.server.uploads.buckets import Charge
 from tipbox.server.uploads.cells import Cells
@@ -49,34 +46,6 @@ SOON = 120
 """Seconds within which a text is stored."""
 EVERY = 600
 """Seconds from one text to the next."""
-ROOM = 1000 * GB
-
-
-class Simulated(InPlaceThreads):
-    """Seconds that pass only when everybody waits."""
-
-    def __init__(self) -> None:
-        self.now = 500_000.0 * HOUR
-        self._due: list[tuple[float, int, Event]] = []
-        self._order = itertools.count()
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        wake = Event()
-        heapq.heappush(self._due, (self.now + seconds, next(self._order), wake))
-        wake.wait()
-
-    def run(self, seconds: float) -> None:
-        """Let everybody go on for so long."""
-        end = self.now + seconds
-        gevent.sleep(0)
-        while self._due and self._due[0][0] <= end:
-            self.now, _, wake = heapq.heappop(self._due)
-            wake.set()
-            gevent.sleep(0)
-        self.now = end
 
 
 @dataclass

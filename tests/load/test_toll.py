@@ -2,104 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from load.simulated import BURST, HOUR, ROOM, Clock, Line
 from support.client import bearer
-from support.sealed import Organisation, Sent, envelope, keys_folder, three
+from support.sealed import Organisation, envelope, three
 from tipbox.formats import toll
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.toll import Proof, Solver
-from tipbox.server.config import GB, MB, Config, Quota
-from tipbox.server.home import Home
-from tipbox.server.process.run import prepare_server
-from tipbox.server.storage.executors import InPlaceThreads
+from tipbox.server.config import GB, MB, Quota
 from tipbox.server.storage.models import Envelope
 from tipbox.server.uploads import price
-from tipbox.server.uploads.buckets import DAY, Buckets, Charge
-from tipbox.server.uploads.cells import Cells
-from tipbox.server.uploads.gate import ABSENT, AGAIN, Clocks
+from tipbox.server.uploads.buckets import DAY, Charge
+from tipbox.server.uploads.gate import ABSENT, AGAIN
 from tipbox.server.uploads.price import Place, Queue, Tolls, price_of
-from tipbox.server.web.app import GATE, STORE, create_app
+from tipbox.server.web.app import GATE, STORE
 from tipbox.server.web.worker_keys import FORGET, HOURLY
 
 pytestmark = pytest.mark.reads_date
-
-ROOM = 1000 * GB
-BURST = 100
-HOUR = 494_000
-
-
-class Clock(InPlaceThreads):
-    """Seconds that pass while somebody waits, or when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = HOUR * 3600.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
-class Line:
-    """A server in place whose buckets have filled up; two sources of it may be on circuits of their own."""
-
-    def __init__(
-        self, folder: Path, organisations: list[Organisation], burst: int = BURST, quota: Quota | None = None
-    ) -> None:
-        home = Home(folder / "home")
-        config = prepare_server(home.path, keys_folder(folder / "keys", organisations))
-        self.organisations = organisations
-        self.clock, cells = Clock(), Cells()
-        self.quota = quota or Quota(letters_burst=burst, letters_per_second=burst / 10_000)
-        self.buckets = Buckets(self.quota, cells, self.clock)
-        self.buckets.fills(ROOM)
-        self.clock.seconds += 2 * DAY
-        settings = Config(**config.model_dump() | {"quota": self.quota})
-        self.app = create_app(home, settings, threads=self.clock, cells=cells, clocks=Clocks(self.clock, self.clock))
-        self.client: FlaskClient = self.app.test_client()
-
-    def empty_to(self, fill: float) -> None:
-        """Take until the bucket of letters is so full."""
-        assert self.buckets.take(Charge(round(BURST * (self.buckets.fills(ROOM)[0] - fill)), 0, 0, 0), ROOM)
-
-    def asked(self) -> dict[str, object]:
-        """What a client is told."""
-        answer = self.client.get("/api/toll")
-        assert answer.status_code == 200
-        return dict(answer.get_json())
-
-    def open(self, sent: Sent, written: str | None = None) -> tuple[int, str]:
-        """Status, and state or error."""
-        headers = bearer(sent.token) | ({"Tipbox-Toll": written} if written is not None else {})
-        answer = self.client.put("/api/envelope", data=sent.start, headers=headers)
-        value = answer.get_json()
-        return answer.status_code, value.get("state") or value["error"]
-
-    def pay(self, sent: Sent, effort: int = 1) -> str:
-        """A proof for an opening."""
-        asked = self.asked()
-        seed = base64.urlsafe_b64decode(f"{asked['seed']}=")
-        token = base64.urlsafe_b64decode(sent.token + "=")
-        hour = asked["hour"]
-        assert isinstance(hour, int)
-        return Solver(seed, token).solve(hour, effort).encode()
-
-
-@pytest.fixture(name="line")
-def _line(tmp_path: Path, organisations: list[Organisation]) -> Iterator[Line]:
-    line = Line(tmp_path, organisations)
-    yield line
-    line.app.extensions[STORE].engine.dispose()
 
 
 def test_the_price_rises_smoothly_and_only_below_a_half() -> None:

@@ -22,6 +22,9 @@ DISK_THREADS: Final = 6
 LARGEST_GROUP: Final = 128
 """The first of a group waits for all of it: more would make answers slow, and hardly save an fsync."""
 
+_ASKED: Final = 0.1
+"""Seconds after which it is asked again whether to stop."""
+
 
 class Threads(Protocol):
     """How blocking work is run."""
@@ -37,6 +40,9 @@ class Threads(Protocol):
 
     def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
         """``function(*arguments)``, which waits for a connection; None when that takes longer than ``seconds``."""
+
+    def unless(self, stop: Callable[[], bool], function: Callable[..., T], *arguments: Any) -> T | None:
+        """``function(*arguments)``, which waits for a connection; None when ``stop()`` says so meanwhile."""
 
     def sleep(self, seconds: float) -> None:
         """Wait, while others go on."""
@@ -61,6 +67,10 @@ class InPlaceThreads:
     def within(self, seconds: float, function: Callable[..., T], *arguments: Any) -> T | None:
         """See Threads. Nobody is there to interrupt it: only whether the time had passed before is known."""
         return function(*arguments) if seconds > 0 else None
+
+    def unless(self, stop: Callable[[], bool], function: Callable[..., T], *arguments: Any) -> T | None:
+        """See Threads. Nobody is there to interrupt it: only what was so before is known."""
+        return None if stop() else function(*arguments)
 
     def sleep(self, seconds: float) -> None:
         """See Threads."""
@@ -142,6 +152,21 @@ class WorkerThreads:
             with gevent.Timeout(seconds, False):  # False: it ends the block and raises nothing
                 return function(*arguments)
         return None
+
+    def unless(self, stop: Callable[[], bool], function: Callable[..., T], *arguments: Any) -> T | None:
+        """See Threads."""
+        import gevent
+
+        task = gevent.spawn(function, *arguments)
+        try:
+            while not task.ready():
+                if stop():
+                    return None
+                task.join(_ASKED)
+            result: T = task.get()
+            return result
+        finally:
+            task.kill()
 
     def sleep(self, seconds: float) -> None:
         """See Threads."""

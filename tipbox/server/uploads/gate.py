@@ -15,7 +15,7 @@ from tipbox.server.config import Config
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.executors import Threads
 from tipbox.server.uploads.buckets import Buckets, Charge
-from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.cells import Cells, Held
 from tipbox.server.uploads.openings import Openings
 from tipbox.server.uploads.price import PATIENCE, Place, Prices, Queue, Tolls, price_of, price_of_bytes
 
@@ -24,10 +24,18 @@ AGAIN: Final = 20.0
 without end would otherwise have all others dropped, however long they have waited."""
 ABSENT: Final = PATIENCE + 2 * AGAIN
 """Seconds after which one that did not ask again has waited for nothing; clients ask again within half a minute."""
+PASSED_ON: Final = AGAIN
+"""Seconds after which an opening that waits, or whose body does not come, gives its place to a newer request with the
+same proof: the connection of the old one may be lost, of which nobody is told. Not sooner: whoever shows one proof to
+all workers in turn would have others dropped from each queue that it joins."""
+_HANDOVER: Final = 5.0
+"""Seconds more for which the newer one waits: what the old one has begun to write, it writes."""
 _MOST_DROPPED: Final = 10_000
 """Openings that are remembered for that, by the hash of their token; then the first of them is forgotten."""
 POLL: Final = 0.1
 """Seconds between two looks at the buckets while openings wait."""
+_FREE: Final = Held(lambda: False, was_passed_on=False)
+"""What an opening holds that pays nothing: any number of them may come."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,14 @@ class Looks:
 
 @dataclass
 class Admission:
-    """An opening that was let in: the class of what was paid for it, and whether anything came of it."""
+    """An opening that was let in: the class of what was paid for it, and whether anything came of it.
+
+    ``gives_way``: whether a newer request has come in the place of this one.
+    """
 
     effort: int = 0
     used: bool = False
+    gives_way: Callable[[], bool] | None = None
 
 
 class Gate:
@@ -139,15 +151,19 @@ class Gate:
             if price:
                 looks.must_fit()
             # Else one proof would have a place for each connection that shows it, and take for each of them.
-            with self._cells.once(token) if price else nullcontext(enter_result=True) as alone:
-                if not alone:
+            with self._cells.once(token, self._patience()) if price else nullcontext(_FREE) as held:
+                if held is None:
                     raise Refusal("slow-down")
+                if held.was_passed_on and looks.is_known():  # the older one came to its end
+                    yield admission
+                    return
+                admission.gives_way = self._gives_way(held) if price else None
                 effort = self._tolls.paid(payment.written, token, price) if price else 0
                 if effort < price:
                     raise Refusal("toll", state=self.to_json(room) | {"price": price})
                 circuit, enter = payment.circuit or token.hex(), partial(self.buckets.take, charge, room)
                 since = self._since(token) if price else 0.0
-                self._enter(charge, token, Place(effort, circuit, enter, charge.takes, since))
+                self._enter(charge, token, Place(effort, circuit, enter, charge.takes, since), admission)
                 admission.effort = toll.class_of(effort)
                 try:
                     yield admission
@@ -180,7 +196,21 @@ class Gate:
         self._asked[token] = first, now
         return first
 
-    def _enter(self, charge: Charge, token: bytes, place: Place) -> None:
+    def _patience(self) -> Callable[[], bool]:
+        """How one waits for the place of an older request with the same proof."""
+        end = self._now() + PASSED_ON + _HANDOVER
+
+        def wait() -> bool:
+            self._threads.sleep(POLL)
+            return self._now() < end
+
+        return wait
+
+    def _gives_way(self, held: Held) -> Callable[[], bool]:
+        begun = self._now()
+        return lambda: self._now() - begun >= PASSED_ON and held.is_wanted()
+
+    def _enter(self, charge: Charge, token: bytes, place: Place, admission: Admission) -> None:
         """Take what it takes, or wait for it."""
         queue = self._files if charge.drafts else self._long if charge.long_bytes else self._letters
         now = self._now()
@@ -195,7 +225,7 @@ class Gate:
                     return
                 if place.dropped:
                     self._drop(token)
-                if place.dropped or self._now() >= end:
+                if place.dropped or self._now() >= end or (admission.gives_way and admission.gives_way()):
                     raise Refusal("slow-down")
                 self._threads.sleep(POLL)
         finally:

@@ -156,11 +156,11 @@ class Intake:
             looks = Looks(lambda: self._is_known(token), lambda: self._must_fit(header, length))
             disk = self._disk()
             with self._gate.admitted(token, header, payment, disk.free - disk.floor, looks) as admission:
-                for piece in _pieces(body, header.sealed_letter_size + trailer_size):
-                    # Small ones stay in memory; the number of connections is their bound.
-                    if length > IN_MEMORY:
-                        share.take(len(piece))
-                    spool.write(piece)
+                rest = partial(_take_rest, _pieces(body, header.sealed_letter_size + trailer_size), spool, share)
+                # While others wait for what this one holds, a line that is dead must not hold it for minutes.
+                gives_way = admission.gives_way
+                if not (self._threads.unless(gives_way, rest) if gives_way else rest()):
+                    raise Refusal("slow-down")
                 spool.seek(size)
                 opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
                 disk, today = self._disk(), self._today()  # again: it may have waited, and the letter took its time
@@ -410,6 +410,16 @@ def _receive(body: Body, expected: _Expected, blob: IncomingBlob, share: Share) 
         cut = error
     whole, _ = ranges.split(new, first, len(parts.hashes))
     return ReceivedRun(replace(parts, written=whole), cut)
+
+
+def _take_rest(pieces: Iterator[bytes], spool: IO[bytes], share: Share) -> bool:
+    """Write the rest of an opening as it comes; True once it is whole."""
+    for piece in pieces:
+        # Small ones stay in memory; the number of connections is their bound.
+        if not isinstance(spool, io.BytesIO):
+            share.take(len(piece))
+        spool.write(piece)
+    return True
 
 
 def _spans(draft: DraftView, written: Sequence[Range], wanted: Sequence[Range]) -> list[Span]:
