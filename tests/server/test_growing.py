@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import sweep
 from tipbox.server.storage.blobs import LocalBlobs
 from tipbox.server.storage.executors import InPlaceThreads
-from tipbox.server.storage.models import Envelope, FinishedToken, Slot
+from tipbox.server.storage.models import Envelope, FinishedToken, Ledger, Slot
 from tipbox.server.storage.open_server import OpenServer, open_server
-from tipbox.server.upkeep import estimate
+from tipbox.server.upkeep import check, estimate
+from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.estimate import about
 from tipbox.server.upkeep.prune import prune_open_server, prune_server
 from tipbox.server.web.courier_api import create_courier_app
@@ -243,3 +244,59 @@ def test_a_body_that_is_lost_keeps_no_other_here(server: Here, organisations: li
 def blob_is_in_place_of(server: OpenServer, blob: str, data: bytes) -> bool:
     (server.home.blobs / blob).write_bytes(data)
     return server.blobs.size(blob) == len(data)
+
+
+def test_a_check_looks_at_no_more_of_a_large_server_than_of_a_small_one(
+    server: Here, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many bodies it looks at some, others each time; few are all looked at, and added up to the byte."""
+
+    def wrong() -> list[str]:
+        return [finding.check for finding in check_server(server.home) if not finding.ok]
+
+    def count_bytes(change: int) -> None:
+        with open_server(server.home) as there:
+            there.store.write(lambda connection: connection.execute(update(Ledger).values(body_bytes=change)))
+
+    looked: list[int] = []
+    sizes = LocalBlobs.sizes
+
+    def noted(store: LocalBlobs, names: Collection[str]) -> dict[str, int | None]:
+        looked.append(len(names))
+        return sizes(store, names)
+
+    monkeypatch.setattr(LocalBlobs, "sizes", noted)
+    server.upload(*(envelope(organisations, 1_000) for _ in range(9)))
+    assert wrong() == []
+    assert looked == [9, 0, 0]
+    right = server.read(lambda connection: connection.execute(select(Ledger.body_bytes)).scalar_one())
+    count_bytes(right + 1)
+    assert wrong() == ["ledger"]
+
+    monkeypatch.setattr(check, "_SAMPLE", 4)
+    looked.clear()
+    assert wrong() == [], "more than was added up"
+    assert looked == [4, 0, 0]
+    count_bytes(right // 3)
+    assert wrong() == ["ledger"], "less than was added up"
+    count_bytes(right)
+    next((server.home / "blobs").iterdir()).unlink()
+    assert any(wrong() == ["blobs"] for _ in range(100))
+
+
+def test_one_that_is_carried_while_a_check_looks_is_not_called_lost(
+    server: Here, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.upload(envelope(organisations, 1_000))
+    sizes = LocalBlobs.sizes
+
+    def carried(store: LocalBlobs, names: Collection[str]) -> dict[str, int | None]:
+        with open_server(server.home) as there:
+            there.store.write(lambda connection: connection.execute(delete(Slot)))
+            there.store.write(lambda connection: connection.execute(delete(Envelope)))
+            there.store.write(lambda connection: connection.execute(update(Ledger).values(body_bytes=0)))
+        store.delete(names)
+        return sizes(store, names)
+
+    monkeypatch.setattr(LocalBlobs, "sizes", carried)
+    assert [finding.check for finding in check_server(server.home) if not finding.ok] == []

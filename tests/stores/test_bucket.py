@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
@@ -378,6 +379,35 @@ def test_a_check_says_what_is_wrong_with_the_bucket_and_calls_no_body_lost(
     assert objects(here.home) == before
     assert [finding for finding in check_server(here.home) if not finding.ok] == []
     assert objects(here.home) == before, "what was tried is gone again"
+
+
+def test_a_check_asks_for_pages_of_the_bucket_and_not_for_each_body(
+    here: Here, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.upload(*(envelope(organisations, 1_000) for _ in range(7)))
+    put_orphans(here.home, 3)
+    pages: list[object] = []
+    listed = obstore.list
+
+    def noted(*given: Any, **named: Any) -> Any:
+        pages.append(named.get("offset"))
+        return listed(*given, **named)
+
+    def never(*_: object) -> None:
+        raise AssertionError("a body was asked for by itself")
+
+    monkeypatch.setattr(obstore, "list", noted)
+    monkeypatch.setattr(obstore, "head", never)
+    monkeypatch.setattr(blobs, "_S3_PAGE", 4)
+    assert [finding for finding in check_server(here.home) if not finding.ok] == []
+    assert 2 <= len(pages) <= 4
+    lost = max(here.read(named_blobs))
+    obstore.delete(S3Blobs(Path(), load(here.home).blobs)._store, lost)
+    (finding,) = [finding for finding in check_server(here.home) if not finding.ok]
+    assert "1 bodies are gone" in finding.message
+
+    monkeypatch.setattr(blobs, "_S3_MOST_PAGES", 1)
+    assert [finding for finding in check_server(here.home) if not finding.ok] == [], "it looked at few"
 
 
 def test_only_blobs_are_removed_whatever_is_noted(here: Here, organisations: list[Organisation]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import Connection, func, inspect, literal, select, text
+from sqlalchemy.orm import InstrumentedAttribute
 
 from tipbox.errors import NotFound, TipboxError
 from tipbox.formats.base import padding
@@ -31,6 +33,7 @@ from tipbox.server.storage.models import (
 )
 from tipbox.server.storage.open_server import OpenServer, open_server
 from tipbox.server.storage.organisations import in_force
+from tipbox.server.storage.sweep import which_are_named
 from tipbox.server.upkeep.check_rates import rates
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.upkeep.hosts import compare_hosts
@@ -47,8 +50,10 @@ _MAKE_ROOM: Final = (
 )
 _FOLLOW: Final = "follow the sentence, then check again"
 _DAYS: Final = (DayCount.day, Envelope.day)
+_NAME_BYTES: Final = 16
+"""Of which the name of a blob is made."""
 _SAMPLE: Final = 10_000
-"""Of each kind: enough to find a disk that loses files, and few enough for a large server."""
+"""Of each kind: enough to find a disk that loses files, and few enough for a large server. Up to so many all are."""
 
 
 def check_server(home: Path, *, more: Sequence[Check] = (), today: date | None = None) -> list[Finding]:
@@ -140,25 +145,7 @@ def _blobs(server: OpenServer, _today: date) -> Finding:
             tried.write(b"tipbox")
             tried.keep(tried.size)
             tried.discard()
-    bodies = server.store.read(
-        lambda connection: connection.execute(
-            select(Envelope.blob, Envelope.body_size).where(Envelope.blob.is_not(None)).limit(_SAMPLE)
-        ).all()
-    )
-    runs = server.store.read(
-        lambda connection: connection.execute(select(Run.blob).distinct().limit(_SAMPLE)).scalars().all()
-    )
-    replies = server.store.read(
-        lambda connection: connection.execute(
-            select(Reply.blob, Reply.size - func.coalesce(func.length(ReplyOpening.opening), 0))
-            .outerjoin(ReplyOpening, (ReplyOpening.mailbox == Reply.mailbox) & (ReplyOpening.id == Reply.id))
-            .where(Reply.blob.is_not(None))
-            .limit(_SAMPLE)
-        ).all()
-    )
-    damaged = sum(server.blobs.size(blob or "") != padding.sealed_body_size(size) for blob, size in bodies)
-    damaged += sum(server.blobs.size(blob or "") != size for blob, size in replies)
-    damaged += sum(server.blobs.size(blob) is None for blob in runs)
+    damaged = sum(_count_damaged(server, chosen, name) for chosen, name in _NAMED)
     return Finding(
         "blobs",
         not damaged,
@@ -170,27 +157,59 @@ def _blobs(server: OpenServer, _today: date) -> Finding:
     )
 
 
+_NAMED: Final[tuple[tuple[Any, InstrumentedAttribute[Any]], ...]] = (
+    (select(Envelope.blob, Envelope.body_size, literal(0)).where(Envelope.blob.is_not(None)), Envelope.blob),
+    (
+        select(Reply.blob, literal(None), Reply.size - func.coalesce(func.length(ReplyOpening.opening), 0))
+        .outerjoin(ReplyOpening, (ReplyOpening.mailbox == Reply.mailbox) & (ReplyOpening.id == Reply.id))
+        .where(Reply.blob.is_not(None)),
+        Reply.blob,
+    ),
+    (select(Run.blob, literal(None), literal(None)).distinct(), Run.blob),
+)
+"""Names of blobs, by their index, with the bytes of the body that lies there, or of all that lies there."""
+
+
+def _count_damaged(server: OpenServer, chosen: Any, name: InstrumentedAttribute[Any]) -> int:
+    """How many of a sample are gone, or have another size than their row says."""
+    rows = server.store.read(lambda connection: _some(connection, chosen, name))
+    sizes = {row[0]: padding.sealed_body_size(row[1]) if row[1] is not None else row[2] for row in rows}
+    found = server.blobs.sizes(list(sizes))
+    damaged = [blob for blob, size in found.items() if size is None or sizes[blob] not in {None, size}]
+    # Whose row has gone meanwhile, as when an acknowledgement came, went with it.
+    return len(server.store.read(lambda connection: which_are_named(connection, damaged)))
+
+
+def _some(connection: Connection, chosen: Any, name: InstrumentedAttribute[Any]) -> Sequence[Any]:
+    """All where there are few; else those from a random name on, so that one night or another each is looked at."""
+    lowest = connection.execute(chosen.order_by(name).limit(_SAMPLE + 1)).all()
+    if len(lowest) <= _SAMPLE:
+        return lowest
+    begin = secrets.token_hex(_NAME_BYTES)
+    rows = connection.execute(chosen.where(name >= begin).order_by(name).limit(_SAMPLE)).all()
+    return [*rows, *lowest[: _SAMPLE - len(rows)]]
+
+
 def _ledger(server: OpenServer, _today: date) -> Finding:
-    bodies, replies, sizes, shares, held = server.store.read(
+    (bodies, replies), sizes, shares, held = server.store.read(
         lambda connection: (
-            *connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
-            # Bodies have few sizes, however many they are: Padmé pads them.
+            connection.execute(select(Ledger.body_bytes, Ledger.reply_bytes)).one(),
             connection.execute(
-                select(Envelope.body_size, func.count()).where(Envelope.body_size > 0).group_by(Envelope.body_size)
-            ).all(),
-            connection.execute(select(Organisation.id, Organisation.reply_bytes).order_by(Organisation.id)).all(),
-            connection.execute(
-                select(Organisation.id, func.coalesce(func.sum(Reply.size), 0))
-                .outerjoin(Reply, Reply.organisation == Organisation.id)
-                .group_by(Organisation.id)
-                .order_by(Organisation.id)
-            ).all(),
+                select(Envelope.body_size).where(Envelope.blob.is_not(None)).order_by(Envelope.blob).limit(_SAMPLE + 1)
+            ).scalars(),
+            connection.execute(select(Organisation.id, Organisation.reply_bytes)).all(),
+            connection.execute(select(Reply.organisation, Reply.size).limit(_SAMPLE + 1)).all(),
         )
     )
+    of_bodies = [padding.sealed_body_size(size) for size in sizes]
+    of_each = dict.fromkeys((row[0] for row in shares), 0)
+    for organisation, size in held:
+        of_each[organisation] += size
     right = (
-        bodies == sum(padding.sealed_body_size(size) * count for size, count in sizes)
-        and replies == sum(int(row[1]) for row in held)
-        and [tuple(row) for row in shares] == [(row[0], int(row[1])) for row in held]
+        _agrees(bodies, sum(of_bodies), len(of_bodies))
+        and _agrees(replies, sum(of_each.values()), len(held))
+        and replies == sum(row[1] for row in shares)
+        and all(_agrees(share, of_each[organisation], len(held)) for organisation, share in shares)
     )
     return Finding(
         "ledger",
@@ -198,6 +217,11 @@ def _ledger(server: OpenServer, _today: date) -> Finding:
         "the count of stored bytes is right" if right else "the count of stored bytes is wrong",
         "" if right else "report this: it is a bug of tipbox",
     )
+
+
+def _agrees(counted: int, found: int, rows: int) -> bool:
+    """Whether a count may be right by the rows that were added up: all of them, or the first of too many."""
+    return counted == found if rows <= _SAMPLE else counted >= found
 
 
 def _clock(server: OpenServer, today: date) -> Finding:
@@ -212,10 +236,11 @@ def _clock(server: OpenServer, today: date) -> Finding:
 
 def _settled(server: OpenServer, today: date) -> Finding:
     """Without the nightly settle, closed days keep their order and times on the disk."""
-    first = server.store.read(lambda connection: [connection.execute(select(func.min(day))).scalar() for day in _DAYS])
-    closed = [day for day in first if day is not None and day < today]
     last = last_settled(server.home)
-    late = bool(closed) and (today - (last or min(closed))).days > SETTLE_DAYS
+    # Whether there is any, and not which is the first of all: for that every row would be read.
+    before = today if last else today - timedelta(days=SETTLE_DAYS)
+    found = server.store.read(lambda connection: any(_is_any_before(connection, day, before) for day in _DAYS))
+    late = found and (last is None or (today - last).days > SETTLE_DAYS)
     remedy = "tipbox server settle, and find out why the nightly run failed"
     return _first(
         "settled",
@@ -224,6 +249,10 @@ def _settled(server: OpenServer, today: date) -> Finding:
         (last, f"closed days were settled on {last}", ""),
         (True, "there is no closed day to settle yet", ""),
     )
+
+
+def _is_any_before(connection: Connection, day: InstrumentedAttribute[date], before: date) -> bool:
+    return connection.execute(select(literal(1)).where(day < before).limit(1)).first() is not None
 
 
 def _manifests(server: OpenServer, today: date) -> Finding:
