@@ -72,7 +72,7 @@ def test_after_some_tries_the_source_is_asked(source: Source, target: str) -> No
 def test_half_of_what_comes_late_is_as_good_as_none(source: Source, target: str) -> None:
     browser, wire = source.browser, source.wire
     source.open_form()
-    [whole] = wire.seen(f"GET {target}")
+    whole = wire.seen(f"GET {target}")[-1]  # on a busy machine the page may have given one up
     body = whole.answer_body
     half = lying.answer(body[: len(body) // 2], kind=whole.answer_headers["content-type"].encode())
     head, _, _ = half.partition(b"\r\n\r\n")

@@ -149,7 +149,15 @@ def leave(source: Source) -> None:
 def go_back(source: Source) -> None:
     browser = source.browser
     browser.back()
-    browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site")
+
+    def elsewhere() -> bool:
+        shown = browser.text("body").strip()
+        assert shown in ("", "Elsewhere")
+        if not shown:  # the neutral page came in the same moment and took its place
+            browser.back()
+        return bool(shown)
+
+    browser.until(elsewhere, "the page before this site")
 
 
 @LOOKED_AT
