@@ -30,7 +30,7 @@ from tipbox.desk.keys import identity_file
 from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
-from tipbox.files.writer_thread import WriterThread
+from tipbox.files.writer_thread import SteadySync, WriterThread
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
@@ -990,6 +990,29 @@ def test_an_error_of_a_writer_comes_up_and_ends_the_work() -> None:
     assert seen == [b"one", b"two"]
     with pytest.raises(OSError, match="No space"):
         put(*[[b"bad"]] * 1000)
+
+
+def test_a_disk_takes_a_large_file_while_more_of_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = [bytes(1 << 20)] * 8
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    with (tmp_path / "large").open("wb") as file, SteadySync(file) as steady:
+        for _ in range(12):
+            steady.write(batch)
+    assert len(sizes) == 3
+    assert sizes[0] >= 32 << 20, "nothing waits in a buffer of this process"
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    with (  # noqa: PT012
+        pytest.raises(OSError, match="No space"),
+        (tmp_path / "other").open("wb") as file,
+        SteadySync(file) as steady,
+    ):
+        for _ in range(4):
+            steady.write(batch)
 
 
 def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:

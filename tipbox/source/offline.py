@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tipbox.files.durable import SEALED_MODE, replacing
-from tipbox.files.writer_thread import WriterThread
+from tipbox.files.writer_thread import SteadySync, WriterThread
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.pieces import write_pieces
@@ -18,7 +18,7 @@ def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambd
     """Write the Envelope to ``out``: durably, whole, or not at all."""
     with replacing(out, SEALED_MODE) as file:
         file.write(tip.sealed.opening)
-        with WriterThread(file.writelines) as writing:
+        with SteadySync(file) as syncing, WriterThread(syncing.write) as writing:
             for batch in tip.batches():
                 writing.put(batch)
                 progress(sum(map(len, batch)))
