@@ -1,4 +1,4 @@
-"""Build hook: the browser client (npm, esbuild, terser), the gettext catalogues (Babel) and the words of access codes.
+"""Build hook: the browser client (npm, esbuild, terser, zopfli), the gettext catalogues (Babel) and the words of access codes.
 
 Also a command, `python hatch_build.py`, which builds all in place; `make setup` runs it.
 An sdist carries the built client and the lists, so that a wheel is built from it without Node.
@@ -19,17 +19,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = (
-    "start.js",
-    "page.js",
-    "worker.js",
-    "toll.js",
-    "photo.js",
-    "style.css",
-    "first.css",
-    "desk/desk.js",
-    "desk/desk.css",
-)
+ASKED_FOR = ("start.js", "page.js", "worker.js", "toll.js", "photo.js", "style.css")
+"""What pages ask a server for, one by one."""
+
+BUNDLE = (*ASKED_FOR, *(f"{name}.gz" for name in ASKED_FOR), "first.css", "desk/desk.js", "desk/desk.css")
 """What the client build makes in `client/dist/`."""
 
 LISTS = {

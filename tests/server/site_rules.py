@@ -47,10 +47,11 @@ class Answered:
 
 def faults(answer: Answered, listed: Mapping[str, Any]) -> list[str]:
     """What is wrong with an answer by the list that a site serves of its files."""
-    return [*_of_headers(answer, listed["headers"]), *_of_policy(answer), *_of_body(answer, listed)]
+    return [*_of_headers(answer, listed), *_of_policy(answer), *_of_body(answer, listed)]
 
 
-def _of_headers(answer: Answered, expected: Mapping[str, str]) -> list[str]:
+def _of_headers(answer: Answered, listed: Mapping[str, Any]) -> list[str]:
+    expected = {**listed["headers"], **(listed["page_headers"] if answer.kind == "text/html" else {})}
     found = [name for name, value in expected.items() if answer.all(name.lower()) != [value]]
     return [f"{name} is not the listed one" for name in found] + [
         f"there is a header {name}" for name in _FORBIDDEN if answer.all(name)

@@ -21,7 +21,7 @@ from tipbox.formats.base import days, fields
 from tipbox.formats.wordlists import PINS
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt
-from tipbox.server.web.headers import HEADERS
+from tipbox.server.web.headers import HEADERS, PAGE_HEADERS
 
 PATHS = [
     "/",
@@ -180,10 +180,11 @@ def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
 
     assert plain.body == (static_dir() / name).read_bytes()
     assert gzip.decompress(packed.body) == plain.body
+    assert packed.body == (static_dir() / f"{name}.gz").read_bytes(), "packed better than this server could"
     assert packed.header("Content-Encoding") == "gzip"
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "../style.css", "..%2f..%2fserver.key", "page.js.map", ""])
+@pytest.mark.parametrize("name", ["nothing.js", "../style.css", "..%2f..%2fserver.key", "page.js.map", "page.js.gz", ""])
 def test_no_other_file_is_served(client: Client, name: str) -> None:
     assert client.request("GET", f"/static/{name}").status == 404
 
@@ -213,6 +214,9 @@ def test_every_answer_has_the_strict_headers(server: Server, method: str, path: 
 
         for name, value in HEADERS.items():
             assert answer.header(name) == value, name
+        is_page = (answer.header("Content-Type") or "").startswith("text/html")
+        for name, value in PAGE_HEADERS.items():
+            assert answer.header(name) == (value if is_page else None), name
         for name in ("Server", "Set-Cookie", "ETag", "Last-Modified", "Expires", "X-Powered-By", "X-RateLimit-Limit"):
             assert answer.header(name) is None, name
 

@@ -36,7 +36,7 @@ from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, remove
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.web.app import STORE, create_app
-from tipbox.server.web.headers import FIRST_STYLE, HEADERS
+from tipbox.server.web.headers import FIRST_STYLE, HEADERS, PAGE_HEADERS
 from tipbox.server.web.pages import Pages
 from tipbox.server.web.rendered_site import render_site
 from tipbox.server.web.worker_keys import CIRCUIT_DEMANDED
@@ -133,7 +133,7 @@ def _unsigned(organisations: list[Organisation], tmp_path: Path, monkeypatch: py
 def test_every_page_script_style_and_list_of_words_is_listed_by_its_hash(signed: Served) -> None:
     listed = signed.listed
 
-    assert listed["headers"] == HEADERS
+    assert (listed["headers"], listed["page_headers"]) == (HEADERS, PAGE_HEADERS)
     assert listed["language"] == "en"
     assert {f"{folder}/{page}" for folder in FOLDERS for page in ("", "send", "inbox")} <= listed["files"].keys()
     assert {"/static/page.js", "/static/style.css", "/static/words-ru.txt", "/blank", SITE} <= listed["files"].keys()
@@ -299,11 +299,12 @@ def test_a_page_in_the_place_of_another_is_found(signed: Served) -> None:
     assert faults(replace(signed.answered("/nothing"), status=200), signed.listed) != []
 
 
-@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("name", HEADERS | PAGE_HEADERS)
 def test_one_changed_header_is_found(signed: Served, name: str) -> None:
     answer = signed.answered("/en/send")
     others = [(key, value) for key, value in answer.headers if key != name]
-    for headers in (others, [*others, (name, f"{HEADERS[name]}x")], [*answer.headers, (name, HEADERS[name])]):
+    value = (HEADERS | PAGE_HEADERS)[name]
+    for headers in (others, [*others, (name, f"{value}x")], [*answer.headers, (name, value)]):
         assert f"{name} is not the listed one" in faults(replace(answer, headers=headers), signed.listed)
 
 

@@ -343,7 +343,8 @@ function doorOf({ hash, pathname }: Location): Door {
 async function start(main: HTMLElement): Promise<void> {
   const source = document.getElementById("words");
   const box = document.getElementById("loading");
-  const { worker: script, envelope, mailbox, lists, now, organisations } = main.dataset;
+  const { worker: script, envelope, mailbox, lists, now } = main.dataset;
+  const organisations = source?.dataset["organisations"]; // behind the first words, which wait for nothing
   if (
     source === null ||
     box === null ||

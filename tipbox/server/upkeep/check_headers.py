@@ -7,17 +7,17 @@ from datetime import date
 from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.upkeep.finding import Finding
 from tipbox.server.web.app import STORE, create_app
-from tipbox.server.web.headers import HEADERS
+from tipbox.server.web.headers import HEADERS, PAGE_HEADERS
 
 
 def headers(server: OpenServer, _today: date) -> Finding:
     """Ask for the start page as a source does, and compare its headers."""
     app = create_app(server.home, server.config)
     try:
-        answer = app.test_client().get("/")
+        answer = app.test_client().get("/", follow_redirects=True)
     finally:
         app.extensions[STORE].engine.dispose()
-    wrong = [name for name, value in HEADERS.items() if answer.headers.get(name) != value]
+    wrong = [name for name, value in (HEADERS | PAGE_HEADERS).items() if answer.headers.get(name) != value]
     wrong += [f"{name} is sent" for name in ("Set-Cookie", "ETag") if name in answer.headers]
     return Finding(
         "headers",

@@ -37,10 +37,11 @@ class Body:
     packed: bytes = field(repr=False, default=b"")
 
     @classmethod
-    def of(cls, body: bytes, content_type: str) -> Body:
-        """One of ``body``."""
-        # Without a time, so that it has the same bytes from every worker and after every start.
-        packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
+    def of(cls, body: bytes, content_type: str, packed: bytes = b"") -> Body:
+        """One of ``body``; ``packed`` is the same compressed already, or else is made here."""
+        if not packed or gzip.decompress(packed) != body:
+            # Without a time, so that it has the same bytes from every worker and after every start.
+            packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_GZIP else b""
         return cls(body, content_type, packed)
 
     @classmethod

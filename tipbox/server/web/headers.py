@@ -37,9 +37,12 @@ HEADERS: Final[dict[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
+}
+PAGE_HEADERS: Final[dict[str, str]] = {
     # The screen may be kept on while something is sent: phones stop the tabs of one that is off.
     "Permissions-Policy": ", ".join((*(f"{feature}=()" for feature in _OFF), "screen-wake-lock=(self)")),
 }
+"""Of HTML besides: documents alone have such a policy, and a third of a second of a bad line for each other answer."""
 # What marks a visitor, tells when a file was made, or names the software.
 _NEVER: Final = ("Set-Cookie", "ETag", "Last-Modified", "Expires", "Server", "X-Powered-By")
 
@@ -53,6 +56,8 @@ def strict_headers(app: Flask) -> None:
             response.headers.pop(name, None)
         for name, value in HEADERS.items():
             response.headers[name] = value
+        if response.mimetype == "text/html" and not response.location:
+            response.headers.update(PAGE_HEADERS)
         if response.location:  # a redirect stays here, and does not repeat the host that was asked for
             response.location = "/" + urlsplit(response.location).path.lstrip("/")
             # And has no words: what is HTML here is a file of the site, to the byte.

@@ -28,7 +28,7 @@ from tipbox.release.served_list import FALLBACK, ServedList
 from tipbox.resources import SOURCE_LANGUAGE, available_languages, locale_dir, static_dir, templates_dir
 from tipbox.server.site_colours import style_of
 from tipbox.server.web.bodies import TYPES, Body
-from tipbox.server.web.headers import FIRST_STYLE, HEADERS
+from tipbox.server.web.headers import FIRST_STYLE, HEADERS, PAGE_HEADERS
 
 
 def N_(sentence: str) -> str:  # noqa: N802 (the name that extractors look for)
@@ -128,13 +128,14 @@ class Renderer:
         return language if language in self.languages else SOURCE_LANGUAGE
 
     def _list(self, files: Mapping[str, Body], language: str) -> bytes:
-        """What a verifier compares: SHA-256 of each body by path, of what answers errors, and the headers of all."""
+        """What a verifier compares: SHA-256 of each body by path, of what answers errors, and the headers."""
         value: dict[str, canonical.Json] = {
             "error": _hash(self.error),
             "files": {path: _hash(body) for path, body in files.items()},
             "headers": dict(HEADERS),
             "kind": "files",
             "language": language,
+            "page_headers": dict(PAGE_HEADERS),
             "release": __version__,
             "version": VERSION,
         }
@@ -275,10 +276,16 @@ def _page(text: str) -> Body:
 def _static() -> dict[str, Body]:
     """The client's files, by name."""
     return {
-        path.name: Body.of(path.read_bytes(), TYPES[path.suffix])
+        path.name: Body.of(path.read_bytes(), TYPES[path.suffix], _packed(path))
         for path in sorted(static_dir().iterdir())
         if path.suffix in TYPES and path.name != "first.css"  # it stands in the pages
     }
+
+
+def _packed(path: Path) -> bytes:
+    """What the build has packed of a file, better than there is time for here; empty without it."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed.read_bytes() if packed.is_file() else b""
 
 
 def _wordlists() -> dict[str, Body]:
