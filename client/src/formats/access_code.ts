@@ -11,6 +11,11 @@ import type { WordList } from "./wordlists.js";
 const VERSION = 1n;
 const RANDOM_BITS = 100n;
 const CHECK_BITS = 12n;
+/** What every access code lies between. */
+export const BOUNDS = [
+  VERSION << (RANDOM_BITS + CHECK_BITS),
+  ((VERSION + 1n) << (RANDOM_BITS + CHECK_BITS)) - 1n,
+] as const;
 const MAX_TYPED = 1024;
 const GROUP = 6;
 const EMPTY = new Uint8Array(0);

@@ -10,8 +10,10 @@ import { fold, type WordList } from "../formats/wordlists.js";
 import type { Judgement } from "../messages.js";
 
 const GROUP_SIZE = 6;
-/** What the first group of every access code lies between: a version of 1, and all that can follow it. */
-const FIRST_GROUP = ["005192", "010384"] as const;
+/** What the first group of every access code lies between. */
+const FIRST_GROUP = accessCodes.BOUNDS.map((bound) =>
+  bound.toString().padStart(ACCESS_CODE_DIGITS, "0").slice(0, GROUP_SIZE),
+);
 
 /** Whether words are typed, not digits: a letter O among digits is an error in digits. */
 export function isWords(typed: string): boolean {
@@ -44,6 +46,10 @@ export function judge(typed: string, lists: readonly WordList[], expected: Bytes
     : judgeDigits(typed, expected && accessCodes.digits(expected));
 }
 
+function isBetween<T extends number | string>(value: T, [least, most]: readonly T[]): boolean {
+  return least !== undefined && most !== undefined && least <= value && value <= most;
+}
+
 /** The number of the first word that cannot be right, or `null`; how many were typed, and how many the list lacks. */
 function wrongWord(
   typed: string,
@@ -53,10 +59,17 @@ function wrongWord(
   const words = list.divide(typed);
   const numbers = words.map((word) => list.find(word));
   const spelled = expected && accessCodes.words(expected, list).map((word) => list.find(fold(word)));
+  // No access code begins with another word than one between these.
+  const first = accessCodes.BOUNDS.map((bound) => list.find(fold(list.spell(bound)[0] ?? "")) ?? 0);
   const isWhole = (i: number): boolean =>
     i < words.length - 1 || words.length >= list.length || /[\s\-._,]$/.test(typed); // the last one may be unfinished
   const found = numbers.findIndex(
-    (number, i) => isWhole(i) && (i >= list.length || number === null || (spelled !== null && number !== spelled[i])),
+    (number, i) =>
+      isWhole(i) &&
+      (i >= list.length ||
+        number === null ||
+        (i === 0 && !isBetween(number, first)) ||
+        (spelled !== null && number !== spelled[i])),
   );
   const unknown = numbers.filter((number, i) => isWhole(i) && number === null).length;
   return { at: found < 0 ? null : found + 1, count: words.length, unknown };
@@ -78,7 +91,7 @@ function wrongGroup(groups: readonly string[], expected: readonly string[] | nul
   const found = groups.findIndex((group, i) => {
     if (!/^[0-9]*$/.test(group)) return true;
     const whole = group.length >= GROUP_SIZE || i < groups.length - 1; // the last one may be unfinished
-    if (whole && i === 0 && (group < FIRST_GROUP[0] || group > FIRST_GROUP[1])) return true; // no access code begins so
+    if (whole && i === 0 && !isBetween(group, FIRST_GROUP)) return true; // no access code begins so
     return whole && (group.length !== GROUP_SIZE || (expected !== null && group !== expected[i]));
   });
   return found < 0 ? null : found + 1;

@@ -161,12 +161,25 @@ describe("words as they are typed", () => {
     }
   });
 
+  it("name a first word that no access code begins with, before any other is typed", async () => {
+    for (const list of lists) {
+      const spelled = words(await generate(), list);
+      expect(await judge(`${spelled[0]} `, lists, null)).toMatchObject({ state: "unfinished", at: null });
+      const impossible = [list.words[0], list.words.at(-1)].filter((word) => word !== undefined);
+      for (const word of impossible)
+        expect(await judge([word, ...spelled.slice(1)].join(" "), [list], null)).toMatchObject({
+          state: "wrong",
+          at: 1,
+        });
+    }
+  });
+
   it("name nothing when only the check is wrong, or there are too many", async () => {
     const [english] = lists;
     if (english === undefined) throw new Error("the lists were read");
     // No other order of the words of this code has a right check.
     const spelled = words(await parse("010341 455308 356921 211740 438400 194832"), english);
-    const swapped = [spelled[1], spelled[0], ...spelled.slice(2)].join(" ");
+    const swapped = [spelled[0], spelled[2], spelled[1], ...spelled.slice(3)].join(" ");
     const { state, at } = await judge(swapped, lists, null);
 
     expect(state).toBe("wrong");
