@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import zopfli from "@gfx/zopfli";
+import { gzipAsync } from "@gfx/zopfli";
 import { build, transform } from "esbuild";
 import { minify } from "terser";
 
@@ -89,7 +89,7 @@ for (const [name, text] of Object.entries(styles)) {
 
 // Smaller by a twentieth than what zlib packs, and seconds of work, which no server has for each start.
 for (const name of [...made].filter((one) => /^[a-z]+\.(js|css)$/.test(one) && one !== "first.css")) {
-  const packed = await zopfli.gzipAsync(await readFile(`${here}/dist/${name}`), { numiterations: 15 });
+  const packed = await gzipAsync(await readFile(`${here}/dist/${name}`), { numiterations: 15 });
   await writeFile(`${here}/dist/${name}.gz`, packed);
   made.add(`${name}.gz`);
 }

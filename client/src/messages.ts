@@ -11,7 +11,7 @@ export interface Organisation {
   /** Its identity key in base64. */
   readonly identity: string;
   readonly name: string;
-  /** Two capital letters, or empty. */
+  /** The country's name in the page's language, or empty. */
   readonly country: string;
   /** Names of the languages that it reads, in the page's; or empty. */
   readonly languages: string;

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "tipbox" / "locale"
 DOMAINS = ("tipbox", "desk")
 OF_THE_DESK = ("templates/desk/", "tipbox/desk/")
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "counted": (1, 2), "N_": None}
 
 
 SAFETY = "SAFETY: as strict as here, plain, and no sentence of more than 20 words."

@@ -80,7 +80,7 @@ def test_the_page_carries_the_identity_keys_and_no_manifest(
     assert listed == {
         one.id.hex(): {
             "about": "",
-            "country": "KZ",
+            "country": "Kazakhstan",
             "id": one.id.hex(),
             "identity": fields.to_base64(one.identity.verify_key.encode()),
             "languages": "Russian, Kazakh",

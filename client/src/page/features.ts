@@ -1,4 +1,20 @@
-// Whether this browser can seal at all: only what is found here, or by the worker's own trial, is the browser's fault.
+// What browser this is. Whether it can seal at all: only what is found here, or by the worker's own trial, is the
+// browser's fault. And what it looks like, which decides over words only.
+
+/** Whether it is a phone's or a tablet's: there Tor Browser shows no “New Identity” that does all of it. */
+function isPhone({ userAgent }: { readonly userAgent: string }): boolean {
+  return /Android|Mobile|iPad|iPhone/.test(userAgent);
+}
+
+/** Whether it is asked from elsewhere than Tor Browser, which is a Firefox that reaches onion services. */
+function isElsewhere({ userAgent }: { readonly userAgent: string }, { protocol, hostname }: Location | URL): boolean {
+  return protocol.startsWith("http") && !(hostname.endsWith(".onion") && /\bFirefox\//.test(userAgent));
+}
+
+/** The kinds of device and browser that this is: what is marked as for others is left out. */
+export function kinds(browser: { readonly userAgent: string }, place: Location | URL): readonly string[] {
+  return [isPhone(browser) ? "phone" : "computer", ...(isElsewhere(browser, place) ? ["elsewhere"] : [])];
+}
 
 /** A key whose form is right, of nobody: the base point. */
 const KEY = new Uint8Array(32).fill(0x66);

@@ -89,7 +89,7 @@ export class Inbox {
     for (const one of pending) part("waiting").append(this.#wait(one));
     this.#count(others);
     if (leftOut > 0) {
-      part("left-out").textContent = this.#texts.get("leftOut", { count: this.#texts.number(leftOut) });
+      part("left-out").textContent = this.#texts.counted("leftOut", leftOut);
     }
     part("none").hidden = replies.length + pending.length > 0;
     part("deleting").hidden = replies.length === 0;

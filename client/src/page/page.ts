@@ -12,7 +12,7 @@ import { canSeal } from "./features.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
 import { type Line, persist } from "./loading.js";
-import { app, accessCode as codeScreen, element, show, view } from "./screen.js";
+import { app, accessCode as codeScreen, element, show, suit, view } from "./screen.js";
 import { Texts } from "./texts.js";
 
 /** Milliseconds after which a worker that is not there is asked for again. */
@@ -121,6 +121,7 @@ class Page {
     main: HTMLElement,
     box: HTMLElement,
   ) {
+    suit(main);
     this.#start = [...main.childNodes];
     addEventListener("popstate", ({ state }) => {
       if (this.#accessCode === null || form === null || delivery !== null) return;
@@ -334,6 +335,15 @@ class Page {
   }
 }
 
+/**
+ * Goes back from the entry that a link of the start made, pressed before the script came: so Back leaves the site. The
+ * address that was asked for has no such end.
+ */
+function forgetJump(): void {
+  const [asked] = performance.getEntriesByType("navigation");
+  if (location.hash !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
+}
+
 /** The door that an address leads to: of a link that was pressed before the script came, or of an old page. */
 function doorOf({ hash, pathname }: Location): Door {
   if (hash === "#write" || pathname.endsWith("/send")) return "write";
@@ -375,6 +385,7 @@ async function start(main: HTMLElement): Promise<void> {
     else location.replace(link.href); // one entry in the history, so that Back leaves the site
   });
   const door = doorOf(location);
+  forgetJump();
   if (door !== "start") go(door, true);
   box.textContent = "";
   if (isFit) void page.load(script, absolute(now));

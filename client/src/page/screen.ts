@@ -1,5 +1,7 @@
 // Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time.
 
+import { kinds } from "./features.js";
+
 /** Characters from which on a text may be broken anywhere. */
 const LONG_TEXT = 20_000;
 
@@ -29,11 +31,21 @@ export interface View {
   readonly has: (name: string) => boolean;
 }
 
-/** Copies the `<template>` with this id. Throws when page and script do not fit together. */
+/** Takes away what is for other devices and browsers. */
+export function suit(content: ParentNode): void {
+  const here = kinds(navigator, location);
+  for (const one of content.querySelectorAll<HTMLElement>("[data-on]")) {
+    one.hidden = false;
+    if (!here.includes(one.dataset["on"] ?? "")) one.remove();
+  }
+}
+
+/** Copies the `<template>` with this id, without what is for other devices. Throws when page and script do not fit. */
 export function view(id: string): View {
   const template = document.getElementById(id);
   if (!(template instanceof HTMLTemplateElement)) throw new Error(`the page lacks #${id}`);
   const content = document.importNode(template.content, true);
+  suit(content);
   const parts = new Map<string, HTMLElement>();
   for (const part of content.querySelectorAll<HTMLElement>("[data-part]")) parts.set(part.dataset["part"] ?? "", part);
   return {

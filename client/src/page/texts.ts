@@ -5,6 +5,10 @@ import type { Day } from "../formats/base/days.js";
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
+function filled(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replace(/\{([a-z]+)\}/g, (whole, key: string) => values[key] ?? whole);
+}
+
 /** Texts from the data- attributes of one element. */
 export class Texts {
   readonly #element: HTMLElement;
@@ -17,7 +21,14 @@ export class Texts {
 
   /** The text of an attribute (its name in camel case, without `data`), with `{placeholders}` filled in. */
   get(name: string, values: Readonly<Record<string, string>> = {}): string {
-    return (this.#element.dataset[name] ?? "").replace(/\{([a-z]+)\}/g, (whole, key: string) => values[key] ?? whole);
+    return filled(this.#element.dataset[name] ?? "", values);
+  }
+
+  /** The text of an attribute that has a form for each kind of number, with `{count}` filled in. */
+  counted(name: string, count: number): string {
+    const forms = JSON.parse(this.#element.dataset[name] ?? "{}") as Readonly<Record<string, string>>;
+    const form = forms[new Intl.PluralRules(this.language).select(count)] ?? forms["other"] ?? "";
+    return filled(form, { count: this.number(count) });
   }
 
   #unit(value: number, unit: string, unitDisplay: "short" | "long", digits: number): string {
@@ -37,7 +48,8 @@ export class Texts {
   size(bytes: number, per = ""): string {
     const step = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
     const value = bytes / 1000 ** step;
-    return this.#unit(value, `${SIZES[step] ?? "byte"}${per}`, "short", value < 10 && step > 0 ? 1 : 0);
+    const display = step === 0 && per === "" ? "long" : "short"; // the short one of a byte has no plural
+    return this.#unit(value, `${SIZES[step] ?? "byte"}${per}`, display, value < 10 && step > 0 ? 1 : 0);
   }
 
   /** Bytes per second in a readable unit. */
@@ -62,18 +74,26 @@ export class Texts {
     return this.#unit(seconds / 3600, "hour", "long", 1);
   }
 
-  /** A country's name, or its code when the browser does not know it. */
-  country(code: string): string {
-    return new Intl.DisplayNames(this.language, { type: "region", fallback: "code" }).of(code) ?? code;
-  }
-
   /** A day of UTC, written out. */
   day(day: Day): string {
-    return new Intl.DateTimeFormat(this.language, { dateStyle: "long", timeZone: "UTC" }).format(day * 86_400_000);
+    return this.#date(new Date(day * 86_400_000), "UTC");
   }
 
   /** Today by this device's clock. */
   today(): string {
-    return new Intl.DateTimeFormat(this.language, { dateStyle: "long" }).format(new Date());
+    return this.#date(new Date());
+  }
+
+  /** A date as the browser writes it, or, where it does not know the language, with the page's names of months. */
+  #date(date: Date, timeZone?: string): string {
+    const zone = timeZone === undefined ? {} : { timeZone };
+    if (Intl.DateTimeFormat.supportedLocalesOf(this.language).length > 0)
+      return new Intl.DateTimeFormat(this.language, { dateStyle: "long", ...zone }).format(date);
+    const numeric = { day: "numeric", month: "numeric", year: "numeric", ...zone } as const;
+    const parts = new Map(
+      new Intl.DateTimeFormat("en", numeric).formatToParts(date).map(({ type, value }) => [type, value]),
+    );
+    const month = this.get("months").split("|")[Number(parts.get("month")) - 1] ?? "";
+    return `${parts.get("day")} ${month} ${parts.get("year")}`;
   }
 }

@@ -13,6 +13,13 @@ describe("names as they are shown", () => {
       expect(shownName(`a${sign}b`)).toMatch(/^a⟨U\+[0-9A-F]{4}⟩b$/);
   });
 
+  it("of a long one beginning and end are seen, and no more lines than a phone has room for", () => {
+    const shown = shownName(`${"Площадь ".repeat(30)}5 января.mp4`);
+    expect([...shown].length).toBe(61);
+    expect(shown.startsWith("Площадь Площадь ")).toBe(true);
+    expect(shown.endsWith("5 января.mp4")).toBe(true);
+  });
+
   it("all other names stay", () => {
     for (const name of ["Площадь.jpg", "صورة.jpg", "a b.c", "👨\u200d👩.png"]) expect(shownName(name)).toBe(name);
   });

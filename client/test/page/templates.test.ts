@@ -67,11 +67,12 @@ describe("templates", () => {
     const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) =>
       one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
     );
-    const direct = found(script, /texts\.get\("([a-zA-Z]+)"/g);
+    const direct = found(script, /(?:texts|this)\.(?:get|counted)\("([a-zA-Z]+)"/g);
     const indirect = [
       ...found(script, /problem = "([a-zA-Z]+)"/g),
       ...found(script, /"((?:connection|lost)[A-Z][a-zA-Z]+)"/g),
-      ...found(script, /words\["([a-zA-Z]+)"\]/g),
+      ...found(script, /"(coversFiles[a-zA-Z]*)"/g),
+      ...found(script, /(?:words|source\?\.dataset)\["([a-zA-Z]+)"\]/g),
     ];
 
     expect(unique([...direct, ...indirect])).toEqual(words.sort());

@@ -6,13 +6,15 @@ everywhere; their hashes are served with them (docs/protocol.md, section 2.2; do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -44,6 +46,10 @@ SERVED_PATH: Final = f"{_WELL_KNOWN}/served.json"
 _STYLE: Final = "/static/style.css"
 _PLACES: Final = ("", "send", "inbox")
 """Below a language's folder: one document at each, which opens at the screen that the address names."""
+_UNKNOWN_TO_CHROMIUM: Final = frozenset({"kk"})
+_MANY: Final = 1_000_000
+_UNLIKE: Final = 110
+"""Among the numbers up to it, and that one, are all categories of all languages."""
 _OWN_NAMES: Final[Mapping[str, str]] = {
     "kk": "Қазақша", "ru": "Русский", "en": "English", "fr": "Français", "es": "Español", "ar": "العربية",
 }  # fmt: skip
@@ -99,7 +105,7 @@ class Renderer:
             language: Translations.load(locale_dir(), [language.replace("-", "_")], _DOMAIN)
             for language in self.languages
         }
-        self._environments = {language: _environment(said) for language, said in self._said.items()}
+        self._environments = {language: _environment(said, language) for language, said in self._said.items()}
         self._assets = {f"/static/{name}": body for name, body in (_static() | _wordlists()).items()}
         self.error = _page(self._error())
 
@@ -150,7 +156,7 @@ class Renderer:
             switch=self._switch(language) if len(self.languages) > 1 else [],
             organisations=organisations,
             listed=[
-                {name: organisation[name] for name in ("country", "id", "identity", "name", "languages", "about")}
+                {name: organisation[name] for name in ("about", "country", "id", "identity", "languages", "name")}
                 for organisation in organisations
             ],
             face=listed.face,
@@ -194,7 +200,7 @@ class Renderer:
         return environment.get_template(f"source/{template}.html").render(**{**_frame(language, title), **context})
 
 
-def _environment(said: NullTranslations) -> Environment:
+def _environment(said: NullTranslations, language: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(templates_dir()),
         autoescape=True,
@@ -202,7 +208,31 @@ def _environment(said: NullTranslations) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(said, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["counted"] = _counted(said, language)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": True}
     return environment
+
+
+def _counted(said: NullTranslations, language: str) -> Callable[[str, str], dict[str, str]]:
+    """What says a message in its forms, by the category that a browser finds for a number; ``other``: of all others."""
+    category = Locale.parse(language, sep="-").plural_form
+    # Of each the smallest number: by it gettext finds its form.
+    numbers = {category(number): number for number in (_MANY, *range(_UNLIKE, -1, -1))}
+
+    def counted(one: str, more: str) -> dict[str, str]:
+        forms = {name: said.ngettext(one, more, number) for name, number in numbers.items()}
+        other = forms.setdefault("other", said.ngettext(one, more, _UNLIKE))
+        return {name: form for name, form in forms.items() if name == "other" or form != other}
+
+    return counted
+
+
+def _months(language: str) -> str:
+    """The months as a day names them, in a language that Chromium does not know."""
+    if language not in _UNKNOWN_TO_CHROMIUM:
+        return ""
+    named = [format_date(date(2000, month, 1), "d MMMM", language.replace("-", "_")) for month in range(1, 13)]
+    return "|".join(one.partition(" ")[2] for one in named)
 
 
 def _frame(language: str, title: str) -> dict[str, object]:
@@ -213,6 +243,7 @@ def _frame(language: str, title: str) -> dict[str, object]:
         "title": title,
         "home_path": f"/{language}/",
         "leave_path": "/leave",
+        "months": _months(language),
         "static": lambda name: f"/static/{name}",
         "first_style": Markup(FIRST_STYLE),  # noqa: S704 (a file of the build)
         "face": None,
@@ -237,8 +268,7 @@ def _named(entry: SiteEntry, language: str) -> dict[str, str]:
     own = next((tag for tag in (language, *entry.languages, *entry.about) if tag in entry.about), "")
     return {
         "name": entry.name,
-        "country": entry.country,
-        "country_name": _country(entry.country, language),
+        "country": _country(entry.country, language),
         "id": entry.id.hex(),
         "identity": fields.to_base64(entry.identity),
         "languages": ", ".join(_language(tag, language) for tag in entry.languages),

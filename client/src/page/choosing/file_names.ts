@@ -9,9 +9,19 @@ const KINDS: readonly (readonly [string, string])[] = [
   ["audio/", "audio"],
 ];
 
-/** A name in which what turns the direction of a text can be seen, so that the extension stands at the end. */
+/** Characters of a longer name that are shown of its beginning, and of its end with the extension. */
+const SHOWN = [40, 20] as const;
+
+/**
+ * A name in which what turns the direction of a text can be seen, so that the extension stands at the end; of a long
+ * one the middle is left out.
+ */
 export function shownName(name: string): string {
-  return name.replace(TURNS, (sign) => `⟨U+${sign.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+  const seen = name.replace(TURNS, (sign) => `⟨U+${sign.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+  const characters = [...seen];
+  const [start, end] = SHOWN;
+  if (characters.length <= start + end) return seen;
+  return `${characters.slice(0, start).join("")}…${characters.slice(-end).join("")}`;
 }
 
 /** Names that say the kind of each file and no more: photo-1.jpg. The contents stay. */

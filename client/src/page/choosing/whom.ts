@@ -60,7 +60,7 @@ export class Whom {
     const said = element("span");
     const title = element("b");
     title.append(element("bdi", name));
-    const where = element("span", [country && this.#texts.country(country), languages].filter(Boolean).join(" · "));
+    const where = element("span", [country, languages].filter(Boolean).join(" · "));
     where.className = "quiet";
     const line = element("span", about);
     line.dir = "auto";

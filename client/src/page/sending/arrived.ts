@@ -105,14 +105,13 @@ export class Arrived {
       value.dir = "ltr";
       part("checks").append(term, value);
     }
-    part("covered").textContent = this.#covered(files.length);
+    part("covered").textContent = this.#covered(files.length, hasWords);
   }
 
   /** What the check digits are of; a desk says the same of its side. */
-  #covered(files: number): string {
+  #covered(files: number, hasWords: boolean): string {
     if (files === 0) return this.#texts.get("coversWords");
-    if (files === 1) return this.#texts.get("coversFile");
-    return this.#texts.get("coversFiles", { count: this.#texts.number(files) });
+    return this.#texts.counted(hasWords ? "coversFiles" : "coversFilesAlone", files);
   }
 
   /** Names what was not sent, and takes it once more. */

@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+
+import { Texts } from "../../src/page/texts.js";
+
+/** Texts with these attributes, in camel case. */
+function texts(language: string, dataset: Record<string, string>): Texts {
+  return new Texts({ dataset } as unknown as HTMLElement, language);
+}
+
+describe("what is counted", () => {
+  const forms = (of: Record<string, string>): { files: string } => ({ files: JSON.stringify(of) });
+
+  it("has the form of its number in each language", () => {
+    const russian = texts("ru", forms({ one: "{count} файл", few: "{count} файла", other: "{count} файлов" }));
+    expect([1, 3, 5, 21].map((count) => russian.counted("files", count))).toEqual([
+      "1 файл",
+      "3 файла",
+      "5 файлов",
+      "21 файл",
+    ]);
+    const arabic = texts("ar", forms({ one: "ملف", two: "ملفان", few: "ملفات", other: "ملف كثير" }));
+    expect([1, 2, 3, 100].map((count) => arabic.counted("files", count))).toEqual([
+      "ملف",
+      "ملفان",
+      "ملفات",
+      "ملف كثير",
+    ]);
+    const french = texts("fr", forms({ one: "{count} fichier", other: "{count} fichiers" }));
+    expect([0, 1, 2].map((count) => french.counted("files", count))).toEqual(["0 fichier", "1 fichier", "2 fichiers"]);
+  });
+});
+
+describe("sizes", () => {
+  it("name few bytes in full, which have a plural", () => {
+    const english = texts("en", {});
+    expect([1, 145, 3_400_000].map((size) => english.size(size))).toEqual(["1 byte", "145 bytes", "3.4 MB"]);
+  });
+});
+
+describe("dates", () => {
+  const months = "қаңтар|ақпан|наурыз|сәуір|мамыр|маусым|шілде|тамыз|қыркүйек|қазан|қараша|желтоқсан";
+
+  it("have the page's months in a browser that does not know the language", () => {
+    expect(Intl.DateTimeFormat.supportedLocalesOf("tlh")).toEqual([]);
+    const unknown = texts("tlh", { months });
+    expect(unknown.day(18_997)).toBe("5 қаңтар 2022");
+    expect(unknown.today()).toMatch(/^[0-9]{1,2} \p{L}+ [0-9]{4}$/u);
+    expect(texts("en", { months }).day(18_997)).toBe("January 5, 2022");
+  });
+});
