@@ -19,7 +19,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-ASKED_FOR = ("start.js", "page.js", "worker.js", "toll.js", "photo.js", "style.css")
+ASKED_FOR = ("start.js", "page.js", "worker.js", "read.js", "toll.js", "photo.js", "style.css")
 """What pages ask a server for, one by one."""
 
 BUNDLE = (*ASKED_FOR, *(f"{name}.gz" for name in ASKED_FOR), "first.css", "desk/desk.js", "desk/desk.css")

@@ -55,6 +55,8 @@ const outputs = [
   { format: "iife", entryPoints: ["src/page/start.ts"] },
   // Loaded into a worker that has names of its own.
   { format: "iife", entryPoints: ["src/worker/toll.ts"] },
+  // The same, when a code is opened.
+  { format: "iife", entryPoints: ["src/worker/read.ts"] },
   // Asked for by a button.
   { format: "iife", entryPoints: ["src/worker/photo.ts"], plugins: [lessOfExifReader] },
   // The desk's own, in a folder of their own: no server has them among its files.

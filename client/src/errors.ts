@@ -82,7 +82,7 @@ export function demand(condition: boolean, code: Code): asserts condition {
   if (!condition) throw new TipboxError(code);
 }
 
-/** The code of anything that was thrown; `internal` for what is not a `TipboxError`. */
+/** The code of anything that was thrown; `internal` for what is not a `TipboxError`, by whichever script it was made. */
 export function codeOf(error: unknown): Code {
-  return error instanceof TipboxError ? error.code : "internal";
+  return error instanceof Error && error.name === "TipboxError" ? (error as TipboxError).code : "internal";
 }

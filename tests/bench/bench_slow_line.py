@@ -41,6 +41,7 @@ def test_first_visit(level: Level, ledger: Ledger, ring: Ring) -> None:
             field = since(MESSAGE)
             source.write(WORDS)
             ready = since(READY)
+            source.choose_all()
             browser.click(SEND)
             stored = since(STORED)
             bench.note("first words", "s", browser.run(PAINTED) / 1000, at_most=FIRST_WORDS)

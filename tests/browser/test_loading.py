@@ -132,11 +132,16 @@ def test_a_code_that_is_typed_before_the_worker_comes_is_judged_and_opened(sourc
     ids = identifiers(pages_world)
     reply = lying.Mailboxes(access_code.secrets(), list(ids.values())).reply(ids["kibhr"], "Спасибо")
     wire.answers["/api/mailbox"] = lying.mailbox([reply])
-    wire.blocked = lambda path: path in LATE
+    wire.blocked = lambda path: path in {*LATE, "/static/read.js"}
     source.type_code(access_code.digits())
     browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
     browser.click("#app [data-part=open]")
     blames_nobody(source)
+    wire.blocked = lambda path: path == "/static/read.js"
+    trouble = "#app [data-part=trouble]"
+    browser.until(lambda: browser.count(trouble) and "goes on by itself" in browser.text(trouble), "words of the line")
+    assert "Opening" in browser.text("#app")
+    assert wire.seen("POST") == []
     wire.blocked = lambda _path: False
     browser.until(source.answers, "the answer", 60)
     assert [one.text for one in source.answers()] == ["Спасибо"]

@@ -1,13 +1,13 @@
-// The half of the worker that reads a mailbox.
+// The half of the worker that reads a mailbox. It comes in a file of its own when a code is opened, and is lent what it
+// needs of the other half (reading.ts).
 
-import { codeOf, demand } from "../errors.js";
+import { codeOf } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, fromHex, toHex } from "../formats/base/bytes.js";
 import { ID_SIZE, PIECE_SIZE } from "../formats/base/limits.js";
-import type { Answer, ToWorker } from "../messages.js";
+import type { Addresses, Answer, FromWorker, Organisation, ToWorker } from "../messages.js";
+import type { ConnectionOptions } from "../net/http.js";
 import { type ListedReply, MailboxClient, type ReadableReply, type Whose } from "../net/mailbox_client.js";
-import { addresses, connectionOptions, listed, listsFor, now, tell } from "./host.js";
-import { readTyped } from "./judge.js";
 
 /** Open mailboxes: replies that are shown, and those whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
@@ -16,6 +16,18 @@ interface OpenMailbox {
   readonly pending: Map<string, ListedReply>;
 }
 
+/** What this half is lent. */
+export interface Lent {
+  readonly addresses: Addresses;
+  /** The organisations of the page. */
+  readonly listed: readonly Organisation[];
+  /** Ids in hex of all that the server names. */
+  readonly named: readonly string[];
+  readonly connection: ConnectionOptions;
+  readonly tell: (news: FromWorker) => void;
+}
+
+let lent: Lent;
 let mailbox: OpenMailbox | null = null;
 /** The last step that was asked for: steps run one after the other. */
 let reading = Promise.resolve();
@@ -26,7 +38,7 @@ function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
     id: toHex(entry.id),
     day: letter.day,
     organisation: id,
-    from: listed.find((one) => one.id === id)?.name ?? null,
+    from: lent.listed.find((one) => one.id === id)?.name ?? null,
     text: new TextDecoder().decode(letter.message),
     files: letter.files.map(({ name, size }) => ({ name, size })),
   };
@@ -36,23 +48,19 @@ function answerOf({ entry, letter, organisation }: ReadableReply): Answer {
 function organisations(): Whose {
   const read = (ids: readonly string[]): Bytes[] =>
     [...new Set(ids)].map(fromHex).filter((id) => id !== null && id.length === ID_SIZE) as Bytes[];
-  return { held: read(listed.map(({ id }) => id)), named: read(now.named) };
+  return { held: read(lent.listed.map(({ id }) => id)), named: read(lent.named) };
 }
 
-async function open(typed: string): Promise<void> {
-  const lists = await listsFor(typed).catch(() => []); // what was typed was judged, and so the page has said why
-  const accessCode = await readTyped(typed, lists);
-  demand(accessCode !== null, "bad-passphrase");
-  tell({ kind: "opening" });
+async function open(accessCode: Bytes): Promise<void> {
   const root = await accessCodes.rootOf(accessCode);
-  const client = new MailboxClient(addresses.mailbox, root, organisations(), connectionOptions());
+  const client = new MailboxClient(lent.addresses.mailbox, root, organisations(), lent.connection);
   const { shown, pending, others, leftOut } = await client.open();
   mailbox = {
     client,
     shown: new Map(shown.map((one) => [toHex(one.entry.id), one])),
     pending: new Map(pending.map((one) => [toHex(one.entry.id), one])),
   };
-  tell({
+  lent.tell({
     kind: "opened",
     accessCode: accessCodes.digits(accessCode),
     replies: shown.map(answerOf),
@@ -73,7 +81,7 @@ async function load(reply: string): Promise<void> {
   const shown = await mailbox.client.load(pending).catch(() => null);
   mailbox.pending.delete(reply);
   if (shown !== null) mailbox.shown.set(reply, shown);
-  tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
+  lent.tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
 }
 
 async function fetchFile(reply: string, file: number): Promise<void> {
@@ -84,30 +92,34 @@ async function fetchFile(reply: string, file: number): Promise<void> {
   const blob = await mailbox.client
     .file(shown, file, (more) => {
       bytes = Math.min(total, bytes + more);
-      tell({ kind: "fetching", reply, file, bytes, total });
+      lent.tell({ kind: "fetching", reply, file, bytes, total });
     })
     .catch(() => null);
-  tell({ kind: "fetched", reply, file, blob });
+  lent.tell({ kind: "fetched", reply, file, blob });
 }
 
 async function deleteShown(): Promise<void> {
   if (mailbox === null) return;
   await mailbox.client.delete([...mailbox.shown.values()]);
   mailbox = null;
-  tell({ kind: "deleted" });
+  lent.tell({ kind: "deleted" });
 }
 
 /** Runs `step` after those that were asked for before. */
 function next(step: () => Promise<void>): void {
   const deleting = step === deleteShown;
-  reading = reading.then(step).catch((error: unknown) => tell({ kind: "unread", code: codeOf(error), deleting }));
+  reading = reading.then(step).catch((error: unknown) => lent.tell({ kind: "unread", code: codeOf(error), deleting }));
 }
 
-/** Does what the page asks of answers. */
+/** Opens the mailbox of an access code. */
+export function openMailbox(accessCode: Bytes, of: Lent): void {
+  lent = of;
+  next(() => open(accessCode));
+}
+
+/** Does what the page asks of an open mailbox. */
 export function hearReading(message: ToWorker): void {
   switch (message.kind) {
-    case "open":
-      return next(() => open(message.typed));
     case "load":
       return next(() => load(message.reply));
     case "fetch":

@@ -1,7 +1,7 @@
 // The worker of a page: it seals and sends, opens and reads.
 
 import { serve } from "./host.js";
-import { hearReading } from "./reader.js";
+import { hearReading } from "./reading.js";
 import { hearSealing } from "./sealer.js";
 
 serve((message) => {
