@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import unicodedata
 from datetime import date
 from functools import partial
@@ -14,11 +15,26 @@ from hypothesis import strategies as st
 from support.organisations import QUICK, b64, case, changed, json_values, refused
 from tipbox.errors import TipboxError
 from tipbox.formats.access_code import AccessCode
-from tipbox.formats.base import canonical, days, fields, padding
+from tipbox.formats.base import canonical, characters, days, fields, padding
 from tipbox.formats.base.limits import GIB, LETTER_BUCKETS, MAX_BODY, PART_SIZE
 from tipbox.formats.bundles.bundle import volume_class
 
 NEARLY_JSON = '{}[]":,-+.eE0123456789\\u truefalsn'
+
+# --- lists of characters ----------------------------------------------------------------------------------------------
+
+
+def test_lists_of_characters_become_classes_when_the_module_is_loaded() -> None:
+    """Loaded again under its name: what runs at that moment is seen by a test that runs later."""
+    again = runpy.run_path(characters.__file__, run_name=characters.__name__)
+    for listed, compiled in (("UNSEEN", "_UNSEEN"), ("DIVIDERS", "_DIVIDERS")):
+        ranges = [one.split("-") for one in again[listed].split()]
+        members = {
+            chr(code) for first, *last in ranges for code in range(int(first, 16), int((last or [first])[0], 16) + 1)
+        }
+        found = {character for character in map(chr, range(0x110000)) if again[compiled].fullmatch(character)}
+        assert found == members
+
 
 # --- canonical JSON ---------------------------------------------------------------------------------------------------
 
