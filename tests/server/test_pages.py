@@ -184,7 +184,9 @@ def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
     assert packed.header("Content-Encoding") == "gzip"
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "../style.css", "..%2f..%2fserver.key", "page.js.map", "page.js.gz", ""])
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "../style.css", "..%2f..%2fserver.key", "page.js.map", "page.js.gz", ""]
+)
 def test_no_other_file_is_served(client: Client, name: str) -> None:
     assert client.request("GET", f"/static/{name}").status == 404
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -20,6 +21,7 @@ from browser.pages import (
     Source,
     spellings,
 )
+from browser.states.test_journeys import EVERY_JOURNEY
 from browser.test_leave import ELSEWHERE, WORDS
 from browser.test_lying_server import identifiers
 from browser.wire import Wire
@@ -136,7 +138,22 @@ STATES: tuple[State, ...] = (
     start, error, form_empty, form_filled, complaint, sending, line_broken, stopped, stored, typing_back, code_typed,
     answers, writing_back, sent_back, deleted,
 )  # fmt: skip
-OF_STATE = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+IN_BOTH: Final = tuple(itertools.product(STATES, (Level.CHROMIUM, Level.STANDARD)))
+
+
+def in_turn(first: int) -> pytest.MarkDecorator:
+    """Each state in one of two browsers, by turns; with ``make journeys`` in both."""
+    seen = IN_BOTH if EVERY_JOURNEY else IN_BOTH[first::4] + IN_BOTH[3 - first :: 4]
+    return pytest.mark.parametrize(
+        ("state", "level"), seen, ids=[f"{state.__name__}-{level.value}" for state, level in seen]
+    )
+
+
+def test_the_sample_holds_each_state_and_each_browser() -> None:
+    for first in (0, 1):
+        seen = in_turn(first).args[1]
+        assert {state for state, _ in seen} == set(STATES)
+        assert {level for _, level in seen} == {Level.CHROMIUM, Level.STANDARD}
 
 
 def leave(source: Source) -> None:
@@ -160,8 +177,7 @@ def go_back(source: Source) -> None:
     browser.until(elsewhere, "the page before this site")
 
 
-@LOOKED_AT
-@OF_STATE
+@in_turn(0)
 def test_on_a_slow_line_nothing_is_seen_and_nothing_comes_back(
     source: Source, pages_world: World, tmp_path: Path, state: State
 ) -> None:
@@ -178,8 +194,7 @@ def test_on_a_slow_line_nothing_is_seen_and_nothing_comes_back(
     wire.release()
 
 
-@LOOKED_AT
-@OF_STATE
+@in_turn(1)
 def test_without_a_line_the_empty_page_stays(source: Source, pages_world: World, tmp_path: Path, state: State) -> None:
     """No page of the browser's that names the address and says what went wrong."""
     browser, wire = source.browser, source.wire
