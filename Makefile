@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clocks coverage mutants bench journeys day faults soak format lint fuzz messages man lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench journeys day faults soak format lint fuzz messages man release lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -94,6 +94,9 @@ messages: setup $(VENV)/.stamp-test  ## extracts what people read into tipbox/lo
 man: setup  ## the manual page, build/tipbox.1
 	mkdir -p build
 	$(PY) deploy/man.py >build/tipbox.1
+
+release: setup  ## the folder of a release, to be signed; ARGS='--out DIR --expires DAY' (RELEASING.md)
+	$(PY) deploy/make_release.py $(ARGS)
 
 lock: $(VENV)/.stamp-test  ## makes the lock files again; ARGS=--upgrade takes newer versions
 	$(LOCK) $(ARGS) pyproject.toml --extra desk --extra source --extra server --group test -o requirements-test.lock

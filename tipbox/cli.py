@@ -59,6 +59,8 @@ class Roles(click.Group):
         "courier": ("courier", "Carry sealed Bundles between a server and the stick."),
         "source": ("source.source_group", "Send a sealed tip."),
         "seal": ("source.seal", "Seal a tip into a file, without any network."),
+        "verify": ("verify_command", "Compare what a server answers, or what is installed, with a signed release."),
+        "watch": ("watch_command", "Look at servers again and again, and write down what they answered."),
         "demo": ("demo_command", "Run the main job end to end on this machine."),
     }
 

@@ -8,9 +8,11 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from nacl.signing import SigningKey
 
+from support.world import ROOT
 from tipbox.release.release_list import ReleaseList
 from tipbox.release.signers import Signers
 
@@ -99,3 +101,17 @@ def ssh_keygen(*arguments: object, data: bytes = b"") -> bytes:
 
 
 WATCHER = SigningKey(bytes(range(32)))
+
+
+def wheel_of_checkout(path: Path) -> None:
+    """What a wheel of this checkout holds that runs, without building one."""
+    folders = {
+        "tipbox": ROOT / "tipbox",
+        "tipbox/templates": ROOT / "templates",
+        "tipbox/static": ROOT / "client" / "dist",
+    }
+    with ZipFile(path, "w") as wheel:
+        for name, folder in folders.items():
+            for file in sorted(folder.rglob("*")):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    wheel.write(file, f"{name}/{file.relative_to(folder)}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
+from ssl import SSLContext
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -72,7 +74,7 @@ class NoProxy(TransientFailure):
     """Nothing answers where Tor should be."""
 
 
-def _origin(url: str, socks: str | None) -> str:
+def origin_of(url: str, socks: str | None) -> str:
     """Scheme, host and port of an address."""
     try:
         parts = urlsplit(url)
@@ -120,22 +122,34 @@ class _UnixSocket(httpcore.SyncBackend):
         return self.connect_unix_socket(self._path, timeout, socket_options)
 
 
-def _transport(socks: str | None) -> httpx.HTTPTransport:
-    """How requests leave. Through SOCKS each operation has a user of its own: Tor gives each user other circuits."""
+@cache
+def _tls() -> SSLContext:
+    """Which certificates are good: read once, for a look makes many connections, and few by TLS."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def new_circuit() -> tuple[str, str]:
+    """A user of the SOCKS port that nobody had before: Tor gives each user other circuits."""
+    return random_bytes(16).hex(), random_bytes(16).hex()
+
+
+def transport(socks: str | None, circuit: tuple[str, str] | None = None) -> httpx.HTTPTransport:
+    """How requests leave. Through SOCKS each operation has a circuit of its own, or the one that is given."""
     # trust_env: a proxy that the environment names would learn what is asked, and lead around Tor.
     if socks is None:
-        return httpx.HTTPTransport(trust_env=False)
-    user, secret = random_bytes(16).hex(), random_bytes(16).hex()
+        return httpx.HTTPTransport(trust_env=False, verify=_tls())
+    user, secret = circuit or new_circuit()
     if path := socks.removeprefix(_UNIX) if socks.startswith(_UNIX) else "":
-        transport = httpx.HTTPTransport(trust_env=False)
-        transport._pool = httpcore.SOCKSProxy(  # noqa: SLF001 (httpx has no option for a proxy on a unix socket)
+        through = httpx.HTTPTransport(trust_env=False)
+        through._pool = httpcore.SOCKSProxy(  # noqa: SLF001 (httpx has no option for a proxy on a unix socket)
             "socks5://tor", proxy_auth=(user, secret), network_backend=_UnixSocket(path)
         )
-        return transport
+        return through
     host, colon, port = socks.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit():
         raise Usage("reading --socks: it must be HOST:PORT, such as 127.0.0.1:9050, or unix:PATH")
-    return httpx.HTTPTransport(proxy=f"socks5://{user}:{secret}@{host}:{port}", trust_env=False)
+    proxy = f"socks5://{user}:{secret}@{host}:{port}"
+    return httpx.HTTPTransport(proxy=proxy, trust_env=False, verify=_tls())
 
 
 class Connection:
@@ -151,7 +165,7 @@ class Connection:
         first_contact: float | None = None,
         unreachable: Callable[[], bool] = lambda: False,  # known otherwise that it will never answer
     ) -> None:
-        origin = _origin(url, socks)
+        origin = origin_of(url, socks)
         self._operation = operation
         self._retry_seconds = retry_seconds
         self._socks = socks
@@ -161,7 +175,7 @@ class Connection:
         """Whether the server has answered at all."""
         self._http = httpx.Client(
             base_url=origin,
-            transport=_transport(socks),
+            transport=transport(socks),
             trust_env=False,
             timeout=_TIMEOUT,
             # Of no server is a cookie kept: it would tie requests together where a broken circuit was replaced.

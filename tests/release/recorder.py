@@ -1,0 +1,79 @@
+"""Stands where Tor stands before a server, and writes down what it can see of a visit: heads, order, connections."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request: on which connection of the visit, and its head, byte for byte."""
+
+    connection: int
+    head: bytes
+
+    @property
+    def target(self) -> str:
+        return self.head.split(b" ", 2)[1].decode()
+
+
+@dataclass
+class Recorder:
+    """A listening port; ``connect`` opens a connection to the server."""
+
+    connect: Callable[[], socket.socket]
+    seen: list[Seen] = field(default_factory=list)
+    change: Callable[[str, bytes], bytes] = lambda _target, answer: answer
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def visit(self) -> list[Seen]:
+        """What came since the last call, connections numbered from 0."""
+        with self._lock:
+            taken, self.seen, self._connections = self.seen, [], 0
+        return taken
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, self.connect() as server:
+            number: int | None = None
+            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+            pending = b""
+            while data := client.recv(1 << 16):
+                pending += data
+                while b"\r\n\r\n" in pending:
+                    head, _, pending = pending.partition(b"\r\n\r\n")
+                    with self._lock:
+                        if number is None:
+                            number, self._connections = self._connections, self._connections + 1
+                        self.seen.append(Seen(number, head + b"\r\n\r\n"))
+                server.sendall(data)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,188 @@
+"""Watchers: how soon they find a swap, what they write, and where two of them disagree. By simulated time."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from release.made import TODAY, WATCHER
+from support.commands import Run
+from tipbox.errors import NetworkFailed
+from tipbox.formats.base.primitives import SigningKey
+from tipbox.formats.site_list import SiteList
+from tipbox.release.signed_line import SignedLine
+from tipbox.verify.judging import Answer
+from tipbox.verify.looking import Look, redirects
+from tipbox.verify.rendering import Expected
+from tipbox.verify.visiting import Step, orders
+from tipbox.verify.watching import Watch, append_line, compare, line_of, read_lines, visits
+
+LANGUAGES = ("ar", "en", "es", "fr", "kk", "ru")
+PARTS = ("start.js", "page.js", "style.css", "worker.js")
+HEADERS = {"Content-Security-Policy": "default-src 'none'"}
+HTML = "text/html; charset=utf-8"
+PAGES = {f"/{language}/{place}": language.encode() for language in LANGUAGES for place in ("", "send", "inbox")}
+BODIES = PAGES | {f"/static/{name}": name.encode() for name in PARTS} | {"/error.html": b"error"}
+EXPECTED = Expected(BODIES, dict.fromkeys(BODIES, HTML), HEADERS, "ru", "1.2.0")
+LISTED = SiteList.of("ru", [])
+NOW = json.dumps({"manifests": [], "former": []}).encode()
+
+
+@dataclass
+class Tor:
+    """A server behind many circuits: it swaps a file for one circuit in three."""
+
+    choose: random.Random
+    swapped: str = ""
+    circuits: int = 0
+
+    def load(self, steps: Sequence[Step], language: str) -> list[Answer]:
+        self.circuits += 1
+        lies = self.choose.random() < 1 / 3
+        answers = []
+        for step in steps:
+            path = step.path
+            if path in redirects(EXPECTED):
+                location = [("Location", f"/{language}{path}")]
+                answers.append(Answer(path, 303, [*HEADERS.items(), *location], b""))
+                path = f"/{language}{path}"
+            for one in (path, *(f"/static/{name}" for name in PARTS)):
+                body = BODIES[one] + (b"!" if lies and one == self.swapped else b"")
+                answers.append(Answer(one, 200, [*HEADERS.items(), ("Content-Type", HTML)], body))
+            answers.append(Answer("/api/now", 200, [*HEADERS.items(), ("Content-Type", "application/json")], NOW))
+        return answers
+
+
+def watching(seed: int, waited: list[float] | None = None) -> Watch:
+    waits: Callable[[float], None] = (lambda _: None) if waited is None else waited.append
+    return Watch(EXPECTED, LISTED, waits, random.Random(seed))
+
+
+ROUNDS = {"/static/page.js": 2, "/kk/": 18}
+"""Within how many looks a swap for one circuit in three is found: one look misses (2/3)^18 and 2/3 of them."""
+
+
+@pytest.mark.parametrize("swapped", ROUNDS)
+def test_a_swap_for_one_circuit_in_three_is_found_within_the_stated_rounds(swapped: str) -> None:
+    needed = []
+    for trial in range(200):
+        watch, tor = watching(trial), Tor(random.Random(1000 + trial), swapped)
+        looks = 1
+        while not watch.look(tor, 6 * 3600, lambda: TODAY).differences:  # type: ignore[arg-type]
+            looks += 1
+        needed.append(looks)
+    assert max(needed) <= ROUNDS[swapped], sorted(needed)[-5:]
+
+
+def test_a_look_loads_every_page_and_says_nothing_of_an_honest_server() -> None:
+    waited: list[float] = []
+    watch, tor = watching(1, waited), Tor(random.Random(1))
+    look = watch.look(tor, 3600, lambda: TODAY)  # type: ignore[arg-type]
+    assert look.differences == []
+    assert set(PAGES) | {"/", *(f"/static/{name}" for name in PARTS)} == set(look.seen)
+    assert tor.circuits == 18
+    assert sum(waited) == pytest.approx(3600)
+    assert min(waited) >= 0
+    assert len({round(one, 3) for one in waited}) > 15, "at random moments"
+
+
+def test_the_order_of_visits_is_another_each_time() -> None:
+    made = [tuple(step.path for one in visits(EXPECTED, random.Random(seed)) for step in one) for seed in range(20)]
+    assert len(set(made)) == 20
+    assert len({tuple(sorted(one)) for one in made}) == 1
+
+
+def test_every_recorded_load_asks_for_all_that_a_page_loads() -> None:
+    for order in orders():
+        assert {name for name, _ in order} == {"start.js", "page.js", "style.css", "worker.js", "now"}
+        assert max(connection for _, connection in order) < 4
+    assert len({tuple(order) for order in orders()}) > 3
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+URL = "http://line.onion"
+
+
+def lines(looks: Sequence[tuple[int, str | None]], key: SigningKey = WATCHER) -> list[SignedLine]:
+    """Of looks at hours, each of which saw a face of this name; None: nothing was reached."""
+    made: list[SignedLine] = []
+    for hour, face in looks:
+        look: Any = Look([], {"/ru/": face}) if face else NetworkFailed()
+        line = line_of(URL, "1.2.0", look, made[-1] if made else None, key)
+        said = {**line.said, "at": f"2027-03-01T{hour:02}"}
+        made.append(SignedLine.make("watch", said, key))
+    return made
+
+
+OTHER = SigningKey(bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        ([(1, "a"), (7, "a"), (13, "a")], [(4, "a"), (10, "a")], False),
+        ([(1, "a"), (7, "a"), (13, "a")], [(4, "a"), (10, "b")], True),
+        ([(1, "a"), (7, "b"), (13, "b")], [(4, "a"), (10, "b")], False),
+        ([(1, "a"), (7, "b"), (13, "b")], [(4, "a"), (10, "a")], True),
+        ([(1, "a"), (7, "a")], [(7, "b"), (13, "b")], False),
+        ([(1, "a"), (13, "a")], [(7, None)], False),
+        ([(1, "a"), (2, "b"), (3, "a")], [(1, "a")], True),
+        ([(1, "a"), (20, "a")], [(10, "b"), (11, "b"), (12, "b")], True),
+    ],
+    ids=[
+        "same",
+        "one look",
+        "an upgrade",
+        "after an upgrade",
+        "the hour of it",
+        "not reached",
+        "by turns",
+        "for a while",
+    ],
+)
+def test_two_watchers_are_compared(
+    run: Run, tmp_path: Path, one: list[tuple[int, str | None]], other: list[tuple[int, str | None]], *, differ: bool
+) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, looks, key in zip(paths, (one, other), (WATCHER, OTHER), strict=True):
+        for line in lines(looks, key):
+            append_line(path, line)
+    found = compare(*(read_lines(path) for path in paths))
+    assert bool(found) == differ
+    done = run("watch", "compare", *paths, "--json")
+    assert done.code == (3 if differ else 0)
+    if differ:
+        assert "two faces between" in found[0]
+        assert "/ru/" in found[0]
+        assert done.error == "differs"
+
+
+def test_a_changed_line_of_a_watcher_is_refused(run: Run, tmp_path: Path) -> None:
+    path, good = tmp_path / "a", tmp_path / "b"
+    made = lines([(1, "a"), (7, "a"), (13, "a")])
+    for line in made:
+        append_line(good, line)
+    for line in (made[0], made[2]):
+        append_line(path, line)
+    done = run("watch", "compare", path, good, "--json")
+    assert (done.code, done.error) == (3, "chain-broken")
+
+
+def test_what_a_line_says() -> None:
+    from tipbox.verify.judging import Difference
+
+    look = Look([Difference("bytes", "/ru/", "x" * 1000)] * 50, {"/ru/": "0" * 64})
+    line = line_of(URL, "1.2.0", look, None, WATCHER)
+    assert line.said["result"] == "differs"
+    assert [len(one) for one in line.said["found"]] == [300] * 16  # type: ignore[union-attr, arg-type]
+    unreached = line_of(URL, "1.2.0", NetworkFailed(), line, WATCHER)
+    assert (unreached.said["result"], unreached.said["previous"]) == ("unreached", line.digest)
+    assert line_of(URL, "1.2.0", replace(look, differences=[]), None, WATCHER).said["result"] == "same"
+    assert len(str(line.said["at"])) == len("2027-03-01T14")

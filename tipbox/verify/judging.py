@@ -1,0 +1,208 @@
+"""Whether an answer is what it should be; what differs, in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Final
+
+from tipbox.errors import TipboxError
+from tipbox.files.printable import printable
+from tipbox.formats.manifest import Manifest
+from tipbox.formats.site_list import SiteList
+from tipbox.release.release_list import order
+from tipbox.release.served_list import ServedList
+from tipbox.verify.rendering import FILES, SERVED, Expected
+
+NOW: Final = "/api/now"
+_OF_HTTP: Final = frozenset({
+    "age", "allow", "connection", "content-encoding", "content-length", "content-type", "date", "keep-alive",
+    "retry-after", "transfer-encoding", "vary",
+})  # fmt: skip
+"""What an answer may have beside the listed headers: it says nothing to a page."""
+_OF_PATH: Final[Mapping[str, Mapping[str, str]]] = {"/leave": {"Clear-Site-Data": '"*"'}}
+_SHOWN: Final = 120
+_REDIRECTS: Final = 3
+_JSON: Final = "application/json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for a path: headers as pairs, for one that comes twice is one too many."""
+
+    path: str
+    status: int
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def all(self, name: str) -> list[str]:
+        """The values of a header, by its name in small letters."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body, hex; of a redirect, of where it leads."""
+        where = "" if self.status == HTTPStatus.OK else repr((self.status, self.all("location")))
+        return sha256(where.encode() + self.body).hexdigest()
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it leads elsewhere."""
+        return self.status // 100 == _REDIRECTS
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One finding.
+
+    Attributes:
+        kind: one of a closed set, for programs.
+        text: a sentence for people.
+    """
+
+    kind: str
+    path: str
+    text: str
+
+
+def judge(answer: Answer, expected: Expected, redirects: Mapping[str, str]) -> list[Difference]:
+    """What is wrong with an answer."""
+    found = _headers(answer, expected)
+    if answer.path in redirects:
+        return [*found, *_redirect(answer, redirects[answer.path])]
+    if answer.path == NOW:
+        return found
+    known = answer.path in expected.bodies and answer.path != "/error.html"
+    if (200 if known else 404) != answer.status or answer.all("location"):
+        return [*found, _status(answer, known=known)]
+    body = expected.bodies[answer.path] if known else expected.error
+    kind = expected.types[answer.path] if known else expected.types["/error.html"]
+    if answer.all("content-type") != [kind]:
+        found.append(Difference("header", answer.path, f"{answer.path}: Content-Type is not {kind}"))
+    if answer.body != body:
+        found.append(_bytes(answer, body, known=known))
+        found += _lists(answer, expected)
+    return found
+
+
+def _status(answer: Answer, *, known: bool) -> Difference:
+    if answer.all("location"):
+        where = printable(answer.all("location")[0], _SHOWN)
+        return Difference("redirect", answer.path, f"{answer.path}: it leads elsewhere, to {where}")
+    if known:
+        return Difference("missing", answer.path, f"{answer.path}: the answer is {answer.status} and not the file")
+    return Difference(
+        "not-listed",
+        answer.path,
+        f"{answer.path}: nobody made this path, and the answer is {answer.status}, not 404",
+    )
+
+
+def _bytes(answer: Answer, body: bytes, *, known: bool) -> Difference:
+    what = "the bytes differ" if known else "the page of errors differs"
+    kind = "bytes" if known else "error-page"
+    return Difference(kind, answer.path, f"{answer.path}: {what}; {first_difference(body, answer.body)}")
+
+
+def first_difference(made: bytes, served: bytes) -> str:
+    """The first line that differs, as it should be and as it is."""
+    ours, theirs = made.split(b"\n"), served.split(b"\n")
+    number = next((n for n, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other), None)
+    if number is None:
+        number = min(len(ours), len(theirs))
+    at = _column(ours, theirs, number)
+
+    def shown(lines: list[bytes]) -> str:
+        if number >= len(lines):
+            return "nothing"
+        return f"“{printable(lines[number][at : at + 4 * _SHOWN].decode(errors='replace'), _SHOWN)}”"
+
+    return f"line {number + 1} should be {shown(ours)} and is {shown(theirs)}"
+
+
+def _column(ours: list[bytes], theirs: list[bytes], number: int) -> int:
+    """Where to begin to show: a little before the first byte that differs, for a line may be a whole script."""
+    if number >= len(ours) or number >= len(theirs):
+        return 0
+    pairs = zip(ours[number], theirs[number], strict=False)
+    first = next((n for n, (one, other) in enumerate(pairs) if one != other), len(ours[number]))
+    return max(0, first - 30)
+
+
+def _headers(answer: Answer, expected: Expected) -> list[Difference]:
+    wanted = {**expected.headers, **(_OF_PATH.get(answer.path, {}) if answer.status == HTTPStatus.OK else {})}
+    found = [
+        Difference("header", answer.path, f"{answer.path}: {name} is not the listed one")
+        for name, value in wanted.items()
+        if answer.all(name.lower()) != [value]
+    ]
+    known = {name.lower() for name in wanted} | _OF_HTTP | ({"location"} if answer.is_redirect else set())
+    more = sorted({name.lower() for name, _ in answer.headers} - known)
+    return found + [
+        Difference("header", answer.path, f"{answer.path}: a header {printable(name, 60)}, which nobody listed")
+        for name in more
+    ]
+
+
+def _redirect(answer: Answer, where: str) -> list[Difference]:
+    if answer.status in {301, 302, 303, 307, 308} and answer.all("location") == [where] and not answer.body:
+        return []
+    seen = printable(", ".join(answer.all("location")) or str(answer.status), _SHOWN)
+    return [Difference("redirect", answer.path, f"{answer.path}: it should lead to {where} and leads to {seen}")]
+
+
+def _lists(answer: Answer, expected: Expected) -> list[Difference]:
+    """What a list that differs says beside: another version, and paths that nobody made."""
+    try:
+        if answer.path == SERVED:
+            served = ServedList.parse(answer.body)
+            return [*_version(answer.path, served.release, expected), *_more(answer.path, served.hashes, expected)]
+        if answer.path == FILES:
+            value: Any = json.loads(answer.body)
+            return [*_version(answer.path, value["release"], expected), *_more(answer.path, value["files"], expected)]
+    except (TipboxError, ValueError, KeyError, TypeError, AttributeError):
+        return [Difference("list", answer.path, f"{answer.path}: this is no list that can be read")]
+    return []
+
+
+def _version(path: str, served: str, expected: Expected) -> list[Difference]:
+    try:
+        if order(served) < order(expected.release):
+            text = f"{path}: the server runs {served}, older than the release {expected.release}"
+            return [Difference("older", path, text)]
+    except TipboxError:
+        return [Difference("list", path, f"{path}: the version is none")]
+    return []
+
+
+def _more(path: str, paths: Mapping[str, object], expected: Expected) -> list[Difference]:
+    more = sorted(set(paths) - set(expected.bodies))
+    return [Difference("not-listed", path, f"{path}: it lists {printable(one, 80)}, which nobody made") for one in more]
+
+
+def judge_keys(answer: Answer, listed: SiteList, today: date) -> list[Difference]:
+    """What is wrong with the manifests that are given out: of another identity key, badly signed, or expired."""
+    known = {entry.identity: entry.organisation for entry in listed.entries}
+    found = []
+    try:
+        if answer.status != HTTPStatus.OK or answer.all("content-type") != [_JSON]:
+            raise ValueError  # noqa: TRY301 (one sentence for all that makes no sense)
+        value: Any = json.loads(answer.body)
+        files = [(file.encode(), name) for name in ("manifests", "former") for file in value[name]]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [Difference("keys", NOW, f"{NOW}: this is no answer with keys")]
+    for file, where in files:
+        try:
+            manifest = Manifest.parse(file)
+            if known.get(manifest.identity) != manifest.organisation:
+                text = f"the manifest of {manifest.organisation} is of another identity key than the site list's"
+                found.append(Difference("keys", NOW, f"{NOW}: {text}"))
+            elif where == "manifests":
+                manifest.check(today)
+        except TipboxError as error:
+            found.append(Difference("keys", NOW, f"{NOW}: a manifest is not good: {error}"))
+    return found

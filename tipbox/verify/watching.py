@@ -1,0 +1,173 @@
+"""Watching: looks whose requests are those of sources, one signed line after each (docs/releases.md, section 5)."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from tipbox.errors import NetworkFailed
+from tipbox.files.durable import fsync_file, fsync_folder
+from tipbox.formats.base.canonical import Json
+from tipbox.formats.base.primitives import SigningKey
+from tipbox.formats.site_list import SiteList
+from tipbox.release.release_errors import ChainBroken
+from tipbox.release.signed_line import MAX_LINE, SignedLine, read_chain
+from tipbox.verify.judging import Answer, Difference
+from tipbox.verify.looking import Look, judged
+from tipbox.verify.rendering import Expected
+from tipbox.verify.visiting import Step, Visitor
+
+MAX_FOUND: Final = 16
+MAX_LINES: Final = 100_000
+_PLACES: Final = ("send", "inbox")
+_TEXT: Final = 300
+
+
+def visits(expected: Expected, choose: random.Random) -> list[list[Step]]:
+    """What a look of a watcher loads, each visit on a circuit of its own, in random order.
+
+    In each language: the bare address and from there the page by its link, as people come who read that language; and
+    the two addresses that old links name.
+    """
+    made = []
+    for language in expected.languages:
+        page = f"/{language}/"
+        by_link = [] if language == expected.language else [Step(page, "link", f"/{expected.language}/")]
+        made.append([Step("/"), *by_link])
+        made += [[Step(f"{page}{place}")] for place in _PLACES]
+    choose.shuffle(made)
+    return made
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a watcher needs for its looks.
+
+    Attributes:
+        wait: sleeps for so many seconds.
+        choose: when and in which order.
+    """
+
+    expected: Expected
+    listed: SiteList
+    wait: Callable[[float], None] = time.sleep
+    choose: random.Random = random.SystemRandom()  # noqa: RUF009 (it keeps nothing)
+
+    def look(self, visitor: Visitor, seconds: float, today: Callable[[], date]) -> Look:
+        """One look, its visits at random moments within so many seconds.
+
+        Raises:
+            NetworkFailed: the server could not be reached.
+        """
+        planned = visits(self.expected, self.choose)
+        moments = sorted(self.choose.uniform(0, seconds) for _ in planned)
+        answers: list[Answer] = []
+        now = 0.0
+        for moment, steps in zip(moments, planned, strict=True):
+            self.wait(moment - now)
+            now = moment
+            answers += visitor.load(steps, self.expected.language)
+        self.wait(seconds - now)
+        return judged(answers, self.expected, self.listed, today())
+
+
+def line_of(
+    url: str, release: str, look: Look | NetworkFailed, previous: SignedLine | None, key: SigningKey
+) -> SignedLine:
+    """The signed line of a look, or of one that reached nothing."""
+    reached = isinstance(look, Look)
+    differences: Sequence[Difference] = look.differences if isinstance(look, Look) else ()
+    seen: Mapping[str, str] = look.seen if isinstance(look, Look) else {}
+    said: dict[str, Json] = {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H"),
+        "found": [one.text[:_TEXT] for one in differences[:MAX_FOUND]],
+        "previous": previous.digest if previous else "",
+        "release": release,
+        "result": "unreached" if not reached else "differs" if differences else "same",
+        "seen": dict(seen),
+        "url": url,
+    }
+    return SignedLine.make("watch", said, key)
+
+
+def append_line(path: Path, line: SignedLine) -> None:
+    """Add a line to a watcher's file, durably; the file is made."""
+    new = not path.exists()
+    with path.open("ab") as file:
+        file.write(line.data)
+        file.flush()
+    fsync_file(path)
+    if new:
+        fsync_folder(path.absolute().parent)
+
+
+def read_lines(path: Path) -> Sequence[SignedLine]:
+    """A watcher's lines, each of which follows from the one before it.
+
+    Raises:
+        ChainBroken: one was changed, left out or put in.
+    """
+    with path.open("rb") as file:
+        return read_chain(_lines(file.readline))
+
+
+def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    for _ in range(MAX_LINES):
+        data = read(MAX_LINE + 1)
+        if not data:
+            return
+        yield data
+    raise ChainBroken(f"reading a watcher's lines: there are more than {MAX_LINES:,}")
+
+
+@dataclass
+class _Face:
+    """All that was seen of one address at once, and when first and last, in hours."""
+
+    seen: Mapping[str, Json]
+    first: str
+    last: str
+
+    def at_once(self, other: _Face) -> bool:
+        """Whether both were there in more than the hour of an upgrade."""
+        if self.first < other.first and other.last < self.last:
+            return True
+        if other.first < self.first and self.last < other.last:
+            return True
+        return max(self.first, other.first) < min(self.last, other.last)
+
+
+def compare(one: Sequence[SignedLine], other: Sequence[SignedLine]) -> list[str]:
+    """Where two watchers were told different things at the same time, one sentence each (docs/releases.md, section 5).
+
+    Also where one of them was told different things by turns.
+    """
+    found = []
+    faces: dict[str, list[_Face]] = {}
+    for line in sorted([*one, *other], key=lambda line: str(line.said.get("at"))):
+        seen, url, at = line.said.get("seen"), str(line.said.get("url")), str(line.said.get("at"))
+        if line.said.get("result") == "unreached" or not isinstance(seen, dict):
+            continue
+        known = faces.setdefault(url, [])
+        face = next((face for face in known if face.seen == seen), None)
+        if face is None:
+            known.append(_Face(seen, at, at))
+        else:
+            face.last = at
+    for url, known in faces.items():
+        for number, face in enumerate(known):
+            for later in known[number + 1 :]:
+                if face.at_once(later):
+                    paths = sorted(
+                        path for path in {*face.seen, *later.seen} if face.seen.get(path) != later.seen.get(path)
+                    )
+                    found.append(
+                        f"{url}: two faces between {max(face.first, later.first)} and {min(face.last, later.last)}; "
+                        f"different: {', '.join(paths[:5])}{' …' if len(paths) > len(paths[:5]) else ''}"
+                    )
+    return found
