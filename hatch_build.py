@@ -1,4 +1,4 @@
-"""Build hook: the browser client (npm, esbuild, terser, zopfli), the gettext catalogues (Babel) and the words of access codes.
+"""Build hook: the browser client (npm; esbuild, terser, zopfli), catalogues (Babel), the words of access codes.
 
 Also a command, `python hatch_build.py`, which builds all in place; `make setup` runs it.
 An sdist carries the built client and the lists, so that a wheel is built from it without Node.
