@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from support.organisations import FEW, QUICK, changed, json_values, languages, refused, text
+from support.organisations import FEW, QUICK, case, changed, json_values, languages, refused, text
 from tipbox.errors import TipboxError
 from tipbox.files.key_folder import load_folder
 from tipbox.formats import manifest as keys
@@ -81,6 +82,68 @@ def sample(**change: Any) -> Manifest:
         "keys": (ReceivingKey(DAY, DAY + timedelta(14), PUBLIC[0]),),
     }
     return Manifest(**{**values, **change}).signed_by(IDENTITY)
+
+
+FORTNIGHTS = tuple(
+    ReceivingKey(DAY + timedelta(14 * n), DAY + timedelta(14 * n + 14), PUBLIC[n]) for n in range(len(PUBLIC))
+)
+
+
+def keeps(manifest: Manifest, day: date) -> ReceivingKey | None:
+    """The key that a client seals to on a day; None when it seals to none."""
+    try:
+        manifest.check(day)
+        return manifest.current_key(day)
+    except TipboxError:
+        return None
+
+
+@QUICK
+@given(manifests(), st.integers(-3, 95))
+def test_an_extract_seals_to_the_keys_of_the_whole_on_every_clock_near_the_servers(unsigned: Manifest, at: int) -> None:
+    try:
+        whole = unsigned.with_extracts(IDENTITY).signed_by(IDENTITY)
+    except TipboxError:
+        return  # an extract, or a member, that is none
+    today = whole.start + timedelta(max(at, (date.min - whole.start).days + 2))
+    extract = whole.extract(today)
+
+    assert (extract.id, extract.desk, extract.serial) == (whole.id, whole.desk, whole.serial)
+    assert Manifest.parse(extract.encode()) == extract
+    for off in (-2, -1, 0, 1, 2):
+        day = today + timedelta(off)
+        assert keeps(extract, day) == keeps(whole, day)
+
+
+def test_an_extract_has_the_key_of_the_day_and_near_a_change_the_next_one() -> None:
+    whole = sample(keys=FORTNIGHTS, extra=()).with_extracts(IDENTITY).signed_by(IDENTITY)
+    assert whole.extract(DAY + timedelta(6)).keys == FORTNIGHTS[:1]
+    assert whole.extract(DAY + timedelta(12)).keys == FORTNIGHTS[:2]
+    assert whole.extract(DAY + timedelta(15)).keys == FORTNIGHTS[:2]
+    assert whole.extract(DAY + timedelta(16)).keys == FORTNIGHTS[1:2]
+    # After the next key has begun nobody can be given the one before.
+    assert refused(lambda: whole.extract(DAY + timedelta(6)).check(FORTNIGHTS[1].start)) == "expired"
+    assert len(whole.extract(DAY + timedelta(6)).encode()) < 2_600 < len(whole.encode())
+
+
+@pytest.mark.parametrize("name", ["extract-first", "extract-two", "extract-next"])
+def test_an_extract_is_the_one_of_the_vectors(name: str) -> None:
+    whole = Manifest.parse(base64.b64decode(case("manifest", "extracts")["input"]["file"]))
+    given = case("manifest", name)["input"]
+
+    assert whole.extract(date.fromisoformat(given["day"])).encode() == base64.b64decode(given["file"])
+
+
+def test_without_a_good_extract_the_whole_is_given_out() -> None:
+    plain = sample(keys=FORTNIGHTS)
+    assert plain.extract(DAY) is plain
+    for extracts in ("", [], ["AA=="] * 7, [1], None, {"0": ""}):
+        bad = sample(keys=FORTNIGHTS, extra=(("extracts", extracts),))
+        assert bad.extract(DAY) is bad
+    other = sample(keys=FORTNIGHTS).with_extracts(DESK)  # signed by somebody else
+    of_another = sample(keys=FORTNIGHTS, extra=other.extra)
+    assert of_another.extract(DAY) is of_another
+    assert plain.with_extracts(IDENTITY).signed_by(IDENTITY).extract(DAY - timedelta(30)).keys == FORTNIGHTS
 
 
 FILE = sample().encode()

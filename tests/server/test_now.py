@@ -75,6 +75,18 @@ def test_it_carries_the_manifests_as_they_came_ids_and_prices(site: Site) -> Non
     assert now["toll"] == json.loads(site.client.get("/api/toll").data)
 
 
+def test_of_a_manifest_with_extracts_it_carries_the_one_of_the_day(site: Site) -> None:
+    """Each receiving key that nobody seals to today would be half a second of a bad line."""
+    first = site.organisations[0]
+    whole = first.manifest(serial=(1, 2)).with_extracts(first.identity).signed_by(first.identity)
+    site.adopt(whole)
+    [found] = [one for one in map(Manifest.parse, map(str.encode, site.now()["manifests"])) if one.id == whole.id]
+
+    assert (found.serial, found.desk) == (whole.serial, whole.desk)
+    assert found.encode() == whole.extract(days.today()).encode() != whole.encode()
+    assert site.client.get(f"/keys/{first.name}.json").data == whole.encode()
+
+
 def test_everybody_gets_the_same_bytes(site: Site) -> None:
     heads: list[dict[str, str]] = [{}, {"Accept-Language": "ru"}, {"User-Agent": "x"}, {"Cookie": "a=b"}]
     assert len({site.client.get("/api/now", headers=head).data for head in heads}) == 1

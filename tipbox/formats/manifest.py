@@ -17,6 +17,7 @@ from tipbox.errors import (
     NoCurrentKey,
     NotYetValid,
     OlderSerial,
+    TipboxError,
     UnknownCritical,
 )
 from tipbox.formats.base import canonical, days, fields, labels
@@ -49,6 +50,9 @@ _MEMBERS: Final = (
     "signature", "until", "version",
 )  # fmt: skip
 _SKEW: Final = timedelta(days=SKEW_DAYS)
+_AROUND: Final = timedelta(days=2)
+"""How far the clock of who asks a server may be from the server's, for an extract to have what is good by both."""
+_EXTRACTS: Final = "extracts"
 _ID_DIGITS: Final = 30
 _ID_GROUP: Final = 5
 
@@ -176,6 +180,63 @@ class Manifest:
         unsigned = replace(self, identity=identity_key.verify_key.encode(), signature=b"")
         signature = sign(labels.MANIFEST, canonical.encode(unsigned.unsigned()), identity_key)
         return Manifest.parse(replace(unsigned, signature=signature).encode())
+
+    def with_extracts(self, identity_key: SigningKey) -> Manifest:
+        """This manifest with the signatures of its extracts, to be signed itself."""
+        public = identity_key.verify_key.encode()
+        signatures = [
+            fields.to_base64(
+                sign(labels.MANIFEST, canonical.encode(replace(extract, identity=public).unsigned()), identity_key)
+            )
+            for extract in self._all_extracts()
+        ]
+        return replace(self, extra=(*self._others(), (_EXTRACTS, list[Json](signatures))))
+
+    def extract(self, today: date) -> Manifest:
+        """The smallest manifest with every receiving key that somebody with another clock may seal to on that day.
+
+        It is this one when it has no such extract, or one that its identity key did not sign.
+        """
+        near = [at for at, key in enumerate(self.keys) if key.start - today <= _AROUND and today - key.end < _AROUND]
+        signatures = dict(self.extra).get(_EXTRACTS)
+        if not near or near[-1] - near[0] > 1 or not isinstance(signatures, list):
+            return self
+        first, last = near[0], near[-1]
+        try:
+            signature = fields.binary({"at": signatures[first + last]}, "at", SIGNATURE_SIZE)
+            found = Manifest.parse(replace(self._extract(first, last - first + 1), signature=signature).encode())
+        except (IndexError, TipboxError):
+            return self
+        clocks = [today + timedelta(off) for off in range(-_AROUND.days, _AROUND.days + 1)]
+        # Of keys that overlap in an odd way an extract may lack one.
+        return found if all(found._key_on(day) == self._key_on(day) for day in clocks) else self  # noqa: SLF001
+
+    def _key_on(self, day: date) -> ReceivingKey | None:
+        """What is sealed to on that day; None: nothing is."""
+        try:
+            self.check(day)
+            return self.current_key(day)
+        except TipboxError:
+            return None
+
+    def _others(self) -> tuple[tuple[str, Json], ...]:
+        return tuple((name, member) for name, member in self.extra if name != _EXTRACTS)
+
+    def _all_extracts(self) -> list[Manifest]:
+        """Of the first key, the first two, the second, the second and third, and so on."""
+        found = [(at // 2, 1 + at % 2) for at in range(2 * len(self.keys) - 1)]
+        return [self._extract(first, count) for first, count in found]
+
+    def _extract(self, first: int, count: int) -> Manifest:
+        keys, rest = self.keys[first : first + count], self.keys[first + count :]
+        return replace(
+            self,
+            start=max(self.start, keys[0].start),
+            end=min(self.end, max(key.end for key in keys), *(key.start for key in rest[:1])),
+            keys=keys,
+            extra=self._others(),
+            signature=b"",
+        )
 
     def encode(self) -> bytes:
         """The bytes of the manifest's file."""

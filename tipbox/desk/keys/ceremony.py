@@ -150,7 +150,8 @@ def _manifest(
         end=min(start + timedelta(days=MANIFEST_DAYS), keys[-1].end),  # never in force without a key to seal to
         serial=serial,
         keys=tuple(key.receiving_key() for key in keys),
-    ).signed_by(identity)
+    )
+    manifest = manifest.with_extracts(identity).signed_by(identity)
     return SignedManifest(manifest.encode().decode(), bytes(desk))
 
 

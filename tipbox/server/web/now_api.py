@@ -48,7 +48,8 @@ class Now:
 
     def body(self) -> Body:
         """The answer as it is now."""
-        serving = [member for member in self._roster.serving(self._today()) if self._pages.names(member.manifest)]
+        today = self._today()
+        serving = [member for member in self._roster.serving(today) if self._pages.names(member.manifest)]
         ids = {member.manifest.id for member in serving}
         days, writers, toll = self._collected.days(), self._collected.writers(), self._toll()
         # Whoever comes for an answer asks for those of former organisations as well, while there are any.
@@ -57,14 +58,15 @@ class Now:
             for member in self._roster.listed()
             if member.manifest.id in writers and member.manifest.id not in ids and self._pages.names(member.manifest)
         ]
-        made_of = [member.data for member in serving], [member.data for member in former], days, writers, toll
+        made_of = today, [member.data for member in serving], [member.data for member in former], days, writers, toll
         if made_of != self._made_of:
             value = {
                 "collected": {
                     member.hex(): days[member].isoformat() if member in days else None for member in sorted(ids)
                 },
                 "former": [member.data.decode() for member in former],
-                "manifests": [member.data.decode() for member in serving],
+                # With the keys of the day: each other one is half a second of a bad line.
+                "manifests": [member.manifest.extract(today).encode().decode() for member in serving],
                 # An answer outlives the manifest of who wrote it, on this server too.
                 "named": [member.hex() for member in sorted(ids | writers)],
                 "toll": toll,
