@@ -33,9 +33,9 @@ def test_there_is_a_target_for_each_decoder() -> None:
     names = {path.stem.removeprefix("fuzz_") for path in TARGETS}
 
     assert names == {
-        "acknowledgement", "backup", "body", "bundle", "bundle_header", "canary", "canonical", "consent", "envelope",
-        "header", "letter", "locked", "mailbox", "manifest", "passphrase", "piece", "release", "reply", "report",
-        "site", "trailer",
+        "acknowledgement", "backup", "body", "bundle", "bundle_header", "canary", "canonical", "capsule", "consent",
+        "envelope", "header", "letter", "locked", "mailbox", "manifest", "passphrase", "piece", "release", "reply",
+        "report", "site", "trailer",
     }  # fmt: skip
 
 

@@ -310,7 +310,7 @@ KINDS = {
 }
 OTHERS = sorted(KINDS)
 # Names that the page keeps for what is to come.
-RESERVED = {b"capsule", b"custody", b"notice", b"place", b"toll"}
+RESERVED = {b"custody", b"notice", b"toll"}
 
 
 def test_labels_are_different_and_none_starts_another() -> None:

@@ -22,10 +22,12 @@ from tipbox.formats import locked_file as locked
 from tipbox.formats import mailbox_list as mailbox
 from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, padding
+from tipbox.formats.base.limits import CAPSULE_PLACES, SALT_SIZE
 from tipbox.formats.bundles import acknowledgement, bundle, bundle_read, report
 from tipbox.formats.bundles.bundle import volume_class
 from tipbox.formats.envelopes import header, letter, pieces, seals
 from tipbox.formats.envelopes import reply as replies
+from tipbox.formats.envelopes.capsule import Capsule
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, KeyState
 from tipbox.formats.wordlists import PINS
@@ -370,6 +372,25 @@ def run_backup(given: Case) -> Case:
     return {"records": records}
 
 
+def run_capsule(given: Case) -> Case:
+    secrets = access_code.AccessCode(int.from_bytes(bytes.fromhex(given["passphrase"]))).secrets()
+    sealed = b64(given["capsule"])
+    found = Capsule.open(secrets.resume, sealed)
+    assert found.seal(secrets.resume, sealed[:SALT_SIZE]) == sealed
+    opening = found.check(b64(given["opening"]))
+    places = [secrets.place_token(number) for number in range(CAPSULE_PLACES)]
+    return {
+        "places": [place.hex() for place in places],
+        "addresses": [sha256(place).hexdigest() for place in places],
+        "token": found.token.hex(),
+        "header_hash": found.header_hash.hex(),
+        "letter_hash": found.letter_hash.hex(),
+        "content_key": found.content_key.hex(),
+        "secrets": [(secret or b"").hex() for secret in found.seal_secrets],
+        "meta": _meta(opening.letter, header.Kind.TIP),
+    }
+
+
 RUN: dict[str, Callable[[Case], Case]] = {
     "canonical": run_canonical,
     "padding": run_padding,
@@ -380,6 +401,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "envelope": run_envelope,
     "reply": run_reply,
     "piece": run_piece,
+    "capsule": run_capsule,
     "acknowledgement": run_acknowledgement,
     "report": run_report,
     "locked": run_locked,

@@ -10,6 +10,7 @@ from pathlib import Path
 import make_backup
 import make_bundle
 import make_canonical
+import make_capsule
 import make_envelope
 import make_mailbox
 import make_manifest
@@ -23,6 +24,7 @@ MODULES = (
     make_manifest,
     make_envelope,
     make_piece,
+    make_capsule,
     make_bundle,
     make_mailbox,
     make_toll,

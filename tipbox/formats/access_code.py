@@ -129,8 +129,12 @@ class Secrets:
 
     @cached_property
     def resume(self) -> bytes:
-        """Reserved."""
+        """The resume secret: opens the capsules of this access code, and names their places."""
         return hkdf(self.root, b"", labels.RESUME)
+
+    def place_token(self, number: int) -> bytes:
+        """Asks for what lies at place ``number`` (0 to 3): under SHA-256 of it, the place address."""
+        return hkdf(self.resume, b"", labels.PLACE + bytes([number]))
 
     def pair_key(self, organisation: bytes) -> bytes:
         """What this source and the organisation with this id (16 bytes) share, and nobody else."""

@@ -111,6 +111,16 @@ export function mailboxDecoy(root: Bytes, organisation: Bytes, number: number): 
   return hkdf(root, EMPTY, labels.MAILBOX_DECOY, organisation, uint(number, 1));
 }
 
+/** What opens the capsules of an access code, and names their places. */
+export function resumeSecret(root: Bytes): Promise<Bytes> {
+  return hkdf(root, EMPTY, labels.RESUME);
+}
+
+/** What asks for the capsule at this place, 0 to 3; it lies under SHA-256 of it. */
+export function placeToken(resume: Bytes, number: number): Promise<Bytes> {
+  return hkdf(resume, EMPTY, labels.PLACE, uint(number, 1));
+}
+
 /** A token, and the organisation whose mailbox it opens; `null` for a decoy. */
 export interface RequestToken {
   readonly token: Bytes;

@@ -1,17 +1,11 @@
-// Derivations of docs/format.md that no page needs: those of servers and desks, and those kept for later.
+// Derivations of docs/format.md that no page needs: those of servers and desks.
 
 import { type Bytes, utf8 } from "../../src/formats/base/bytes.js";
 import { ID_SIZE } from "../../src/formats/base/limits.js";
-import { hkdf, sha256 } from "../../src/formats/base/primitives.js";
+import { sha256 } from "../../src/formats/base/primitives.js";
 
-const RESUME = "tipbox/v1/resume";
 const SERVER = "tipbox/v1/server";
 const THREAD = "tipbox/v1/thread";
-
-/** Reserved for carrying on an upload from another device. */
-export function resumeSecret(root: Bytes): Promise<Bytes> {
-  return hkdf(root, new Uint8Array(0), RESUME);
-}
 
 /** The id of the server with this Ed25519 key; 16 bytes. */
 export async function serverId(publicKey: Bytes): Promise<Bytes> {

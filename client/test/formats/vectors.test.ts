@@ -9,10 +9,17 @@ import * as accessCodes from "../../src/formats/access_code.js";
 import { type Bytes, concat, equal, fromBase64, fromUtf8, toBase64, toHex } from "../../src/formats/base/bytes.js";
 import { decode, encode, type Form } from "../../src/formats/base/canonical.js";
 import { parse as parseDay } from "../../src/formats/base/days.js";
-import { ENVELOPE_PART_SIZE, HASH_SIZE, SESSION_NONCE_SIZE } from "../../src/formats/base/limits.js";
+import {
+  CAPSULE_PLACES,
+  ENVELOPE_PART_SIZE,
+  HASH_SIZE,
+  SALT_SIZE,
+  SESSION_NONCE_SIZE,
+} from "../../src/formats/base/limits.js";
 import { letterSize, padme, partsOf, sealedBodySize } from "../../src/formats/base/padding.js";
 import { aesKey, seal, sha256 } from "../../src/formats/base/primitives.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
+import { checkOpening, openCapsule, sealCapsule } from "../../src/formats/envelopes/capsule.js";
 import { encodeHeader } from "../../src/formats/envelopes/header.js";
 import { encodeLetter, type Letter, sealLetter } from "../../src/formats/envelopes/letter.js";
 import { encodePieceHead, familyOf } from "../../src/formats/envelopes/pieces.js";
@@ -22,9 +29,9 @@ import { encodeProof, Puzzles, parseProof } from "../../src/formats/toll.js";
 import { wordLists } from "../support/tools.js";
 import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "./acknowledgement.js";
 import { Bundle, encodeBundleHeader, encodeIndex, sealedSize, volumeClass } from "./bundle.js";
-import { resumeSecret, serverId, threadId } from "./derivations.js";
+import { serverId, threadId } from "./derivations.js";
 import { encodeList, encodeManifest } from "./encoders.js";
-import { findKey, hex, type Members, readReply, readTip, text } from "./envelopes/case_reading.js";
+import { findKey, hex, type Members, metaOf, readReply, readTip, text } from "./envelopes/case_reading.js";
 import type { WholeEnvelope } from "./envelopes/envelope_opening.js";
 import { readPiece } from "./envelopes/piece_reading.js";
 import { replyContentKey } from "./envelopes/reply_sealing.js";
@@ -40,6 +47,7 @@ const KINDS = [
   "envelope",
   "reply",
   "piece",
+  "capsule",
   "acknowledgement",
   "report",
   "bundle",
@@ -160,7 +168,7 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       mailbox_token: toHex(await accessCodes.mailboxToken(root, organisation)),
       mailbox_address: toHex(await accessCodes.mailboxAddress(root, organisation)),
       mailbox_decoys: (await Promise.all(decoys)).map(toHex),
-      resume: toHex(await resumeSecret(root)),
+      resume: toHex(await accessCodes.resumeSecret(root)),
       organisation: toHex(organisation),
       server_id: toHex(await serverId(base64(input["server"]))),
       key_id: toHex(await keys.keyId(base64(input["public"]))),
@@ -224,6 +232,29 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       hash: toHex(head.end.slice(0, HASH_SIZE)),
       trailer: toHex(head.end.slice(HASH_SIZE)),
       damaged: parts.filter(([, part]) => part === null).map(([index]) => index),
+    };
+  },
+
+  async capsule(input) {
+    const root = await accessCodes.rootOf(hex(input["passphrase"]));
+    const resume = await accessCodes.resumeSecret(root);
+    const sealed = base64(input["capsule"]);
+    const capsule = await openCapsule(sealed, resume);
+    expect(equal(await sealCapsule(capsule, resume, sealed.slice(0, SALT_SIZE)), sealed)).toBe(true);
+    const opening = base64(input["opening"]);
+    const { headerBytes, sealedLetter, letter } = await checkOpening(capsule, opening);
+    expect(equal(concat(headerBytes, sealedLetter), opening)).toBe(true);
+    const numbers = Array.from({ length: CAPSULE_PLACES }, (_, number) => number);
+    const places = await Promise.all(numbers.map((number) => accessCodes.placeToken(resume, number)));
+    return {
+      places: places.map(toHex),
+      addresses: (await Promise.all(places.map((place) => sha256(place)))).map(toHex),
+      token: toHex(capsule.token),
+      header_hash: toHex(capsule.headerHash),
+      letter_hash: toHex(capsule.letterHash),
+      content_key: toHex(capsule.contentKey),
+      secrets: capsule.sealSecrets.map((secret) => toHex(secret ?? new Uint8Array(0))),
+      meta: metaOf(letter),
     };
   },
 

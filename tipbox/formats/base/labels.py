@@ -1,7 +1,7 @@
 """Domain separation: every label of docs/format.md, each for one use.
 
 Of the labels that are followed by data, none is the beginning of another: two uses never hash the same bytes.
-Reserved for what is to come: ``capsule``, ``custody``, ``notice``, ``place`` and ``toll``.
+Reserved for what is to come: ``custody``, ``notice`` and ``toll``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ MAILBOX_TOKEN: Final = b"tipbox/v1/mailbox-token"
 MAILBOX_DECOY: Final = b"tipbox/v1/mailbox-decoy"
 PAIR_KEY: Final = b"tipbox/v1/pair-key"
 RESUME: Final = b"tipbox/v1/resume"
+PLACE: Final = b"tipbox/v1/place"
+CAPSULE: Final = b"tipbox/v1/capsule"
 THREAD: Final = b"tipbox/v1/thread"
 
 CONTENT_COMMITMENT: Final = b"tipbox/v1/content-commitment"

@@ -69,6 +69,11 @@ MAX_CONSENT_LEVEL: Final = 5
 MAX_NEVER: Final = 8
 MAX_NEVER_TEXT: Final = 200
 
+# Capsules
+CAPSULE_PLACES: Final = 4
+CAPSULE_PLAIN: Final = 4 * KEY_SIZE + 4 + MAX_SLOTS * KEY_SIZE
+CAPSULE: Final = SALT_SIZE + CAPSULE_PLAIN + TAG_SIZE
+
 # Pieces of an Envelope
 MAX_PIECE_PARTS: Final = 1024
 MAX_PIECES: Final = 2**20

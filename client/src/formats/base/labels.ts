@@ -8,6 +8,9 @@ export const PASSPHRASE_CHECK = "tipbox/v1/passphrase-check";
 export const ROOT = "tipbox/v1/root";
 export const MAILBOX_TOKEN = "tipbox/v1/mailbox-token";
 export const MAILBOX_DECOY = "tipbox/v1/mailbox-decoy";
+export const RESUME = "tipbox/v1/resume";
+export const PLACE = "tipbox/v1/place";
+export const CAPSULE = "tipbox/v1/capsule";
 export const PAIR_KEY = "tipbox/v1/pair-key";
 
 export const CONTENT_COMMITMENT = "tipbox/v1/content-commitment";

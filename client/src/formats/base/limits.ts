@@ -67,6 +67,10 @@ export const MAX_BODY = 2 ** 40;
 /** Parts in one request (docs/protocol.md, section 3). */
 export const MAX_RUN_PARTS = 64;
 
+// Capsules
+export const CAPSULE_PLACES = 4;
+export const CAPSULE_SIZE = SALT_SIZE + 4 * KEY_SIZE + 4 + MAX_SLOTS * KEY_SIZE + TAG_SIZE;
+
 // Pieces of an Envelope
 export const PIECE_MAGIC = "\x89tippce\n";
 export const PIECE_FIXED = 64;

@@ -33,7 +33,7 @@ export function findKey(input: Members): FindKey {
 }
 
 /** The JSON of a letter. */
-function metaOf(letter: Letter): string | null {
+export function metaOf(letter: Letter): string | null {
   const plaintext = encodeLetter(letter);
   return fromUtf8(plaintext.slice(4, 4 + new DataView(plaintext.buffer).getUint32(0)));
 }
