@@ -205,6 +205,7 @@ TABLES = {
     "decoy_opening": "Decoys",
     "deposit": "For as long as replies are kept, also the hash of each item",
     "draft": "**Unfinished uploads**",
+    "capsule": "**Unfinished uploads**",
     "draft_letter": "**Unfinished uploads**",
     "envelope": "**Envelopes**",
     "finished": "**Finished uploads**",

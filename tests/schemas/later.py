@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "later"
-down_revision = "ending"
+down_revision = "capsule"
 
 
 def upgrade() -> None:

@@ -223,6 +223,7 @@ OWNERS = {
     "StoredManifest": "storage/organisations.py",
     "StoredVolume": "bundles/kept_exports.py",
     "Gone": "storage/sweep.py",
+    "Capsule": "uploads/capsules.py",
     "Host": "upkeep/hosts.py",
 }
 OF_OTHERS = {

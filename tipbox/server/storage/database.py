@@ -27,7 +27,7 @@ MIGRATING: Final = 0x7469_7062_6F78_0001
 READ_ONLY: Final = "tipbox_read_only"
 NOTES_GONE: Final = "tipbox_notes_gone"
 """Of an engine whose bodies lie in a bucket (``let_go``)."""
-HEAD: Final = "ending"
+HEAD: Final = "capsule"
 """The newest revision of the migrations: this version's schema."""
 _BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions of databases with Envelopes that no desk can open any more."""

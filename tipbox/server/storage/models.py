@@ -19,6 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tipbox.formats.base.limits import CAPSULE
+
 HASH: Final = LargeBinary(32)
 ID: Final = LargeBinary(16)
 NO_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
@@ -192,6 +194,19 @@ class DraftLetter(Base):
     draft: Mapped[bytes] = mapped_column(ForeignKey("draft.token", ondelete="CASCADE"), primary_key=True)
     header: Mapped[bytes] = mapped_column(LargeBinary)
     letter: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Capsule(Base):
+    """What lies beside a draft, so that an access code can continue it; random bytes where its source did not ask.
+
+    ``place``: SHA-256 of a place token. It comes and goes with its draft, and is never written again.
+    """
+
+    __tablename__ = "capsule"
+
+    draft: Mapped[bytes] = mapped_column(ForeignKey("draft.token", ondelete="CASCADE"), primary_key=True)
+    place: Mapped[bytes] = mapped_column(HASH, unique=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary(CAPSULE))
 
 
 class Run(Base):

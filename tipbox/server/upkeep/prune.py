@@ -102,7 +102,7 @@ def _expire_drafts(server: OpenServer, last: int) -> int:
         lambda connection: connection.execute(select(Draft.token).where(Draft.seen_day <= last)).scalars().all()
     )
     for token in tokens:
-        release(server.blobs, server.store.write(partial(drafts.delete_draft, token=token)))
+        release(server.blobs, server.store.write(partial(drafts.delete_draft, token=token), erases=True))
     return len(tokens)
 
 

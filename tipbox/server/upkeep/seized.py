@@ -116,6 +116,11 @@ class SeizureReport:
             )
         for day, count in self.uploads.items():
             yield f"  {day}: {count} unfinished uploads were begun."
+        if self.uploads:
+            yield (
+                "  Whoever also has an access code opens what has arrived of its unfinished upload, if its source "
+                "asked to continue later; whether one did does not show."
+            )
         for day, count in self.finished.items():
             yield f"  {day}: {count} uploads were finished; not which Envelopes they became."
         for day, count in self.replies.items():

@@ -24,7 +24,7 @@ from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.executors import Outcome
 from tipbox.server.storage.models import HASH, Draft, DraftLetter, FinishedToken, Organisation, Run
 from tipbox.server.storage.transactions import let_go
-from tipbox.server.uploads import ranges
+from tipbox.server.uploads import capsules, ranges
 from tipbox.server.uploads.quota import admit, count_in_day, must_be_above_floor
 from tipbox.server.uploads.ranges import Range
 
@@ -107,18 +107,20 @@ class Commit:
 class Opening:
     """A header and letter as they came, to be opened under a token (by its SHA-256).
 
-    ``trailer``: of an Envelope without a body, which comes whole; empty otherwise.
+    ``trailer``: of an Envelope without a body, which comes whole; empty otherwise. ``placed``: place address ‖ capsule
+    of one with a body; empty when its client sent none.
     """
 
     token: bytes
     header: Header
     letter: bytes = field(repr=False)
     trailer: bytes = field(default=b"", repr=False)
+    placed: bytes = field(default=b"", repr=False)
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of all that was sent."""
-        return sha256(self.header.encoded, self.letter, self.trailer)
+        return sha256(self.header.encoded, self.letter, self.trailer, self.placed)
 
 
 @dataclass(frozen=True)
@@ -293,6 +295,7 @@ def _open_new(connection: Connection, opening: Opening, today: date, terms: Admi
         },
     )
     connection.execute(_INSERT_LETTER, {"draft": opening.token, "header": header.encoded, "letter": opening.letter})
+    capsules.keep(connection, opening.token, opening.placed)
     return Change(State(stored=False, missing=missing), used=True, old_blobs=gone)
 
 
@@ -410,6 +413,26 @@ def stored_parts(connection: Connection, token: bytes, first: int) -> bytes:
     return bytes(listed)
 
 
+def opening_of(connection: Connection, token: bytes) -> bytes:
+    """Header ‖ letter of a draft, as they came; Refusal ``no-draft``, also when it is stored."""
+    row = connection.execute(select(DraftLetter.header, DraftLetter.letter).where(DraftLetter.draft == token))
+    found = row.one_or_none()
+    if found is None:
+        raise Refusal("no-draft")
+    return bytes(found.header + found.letter)
+
+
+def give_up(connection: Connection, token: bytes, place_token: bytes) -> list[str]:
+    """Forget a draft; the blobs to delete once committed.
+
+    Raises:
+        Refusal: ``no-draft``, also when its capsule lies at another place than that of ``place_token``: a draft token
+            alone, which couriers have, takes no draft away.
+    """
+    capsules.must_lie_at(connection, token, place_token)
+    return delete_draft(connection, token)
+
+
 def _compare(connection: Connection, token: bytes, first: int, hashes: Sequence[bytes]) -> None:
     end = first + len(hashes)
     # A run that begins further before this one has ended before it.
@@ -497,6 +520,7 @@ def delete_draft(connection: Connection, token: bytes) -> list[str]:
     let_go(connection, blobs)
     connection.execute(delete(Run).where(Run.draft == token))
     connection.execute(delete(DraftLetter).where(DraftLetter.draft == token))
+    capsules.remove(connection, token)
     connection.execute(delete(Draft).where(Draft.token == token))
     return blobs
 

@@ -84,8 +84,9 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
         envelope = End(digest, ending.trailer, envelope_id(digest, ending.trailer))
         # Durable before a row names it: an Envelope that is answered for is on the disk.
         name = threads.disk(blob.keep, blob.size)
-        # Looks for the draft again: of two that finish it at once, the second stores nothing.
-        end = store.write(lambda connection: drafts.commit(connection, token, envelope, name, today))
+        # Looks for the draft again: of two that finish it at once, the second stores nothing. Erased, because an access
+        # code that is found later must find no capsule.
+        end = store.write(lambda connection: drafts.commit(connection, token, envelope, name, today), erases=True)
         if not end.used:
             blob.discard()
     # Only now that no row names them.

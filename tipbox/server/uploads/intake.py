@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from itertools import islice
 from typing import IO, Any, Final, Protocol
 
 from tipbox.errors import Malformed, NotTipbox, Truncated
@@ -28,7 +30,7 @@ from tipbox.formats.base.limits import (
     SESSION_NONCE_SIZE,
     TAG_SIZE,
 )
-from tipbox.formats.base.primitives import equal
+from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
@@ -39,7 +41,8 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.sweep import release
 from tipbox.server.storage.transactions import Store
-from tipbox.server.uploads import drafts, ranges, room
+from tipbox.server.uploads import capsules, drafts, ranges, room
+from tipbox.server.uploads.capsules import PLACED
 from tipbox.server.uploads.drafts import AdmissionTerms, Asked, Change, DraftView, Opening, PartsReceived, State
 from tipbox.server.uploads.finish import Ending, Upload, finish
 from tipbox.server.uploads.gate import Gate, Looks, Payment
@@ -48,8 +51,8 @@ from tipbox.server.uploads.quota import Holdings, holdings, must_fit
 from tipbox.server.uploads.ranges import Range
 
 MAX_TRAILER: Final = MAX_SLOTS * SEAL_SIZE
-MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE + MAX_TRAILER
-"""Bytes of the largest header, letter and trailer."""
+MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE + max(MAX_TRAILER, PLACED)
+"""Bytes of the largest header and letter, and trailer or capsule."""
 MAX_ENDING: Final = HASH_SIZE + MAX_TRAILER
 """Bytes of the largest end of an upload: Envelope hash and trailer."""
 MAX_RUN: Final = MAX_RUN_PARTS * ENVELOPE_PART_SIZE
@@ -62,6 +65,7 @@ IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in HOME."""
 MAGIC_READ: Final = 16
 """Bytes read before it is decided that this is an Envelope at all."""
+_LISTED: Final = struct.Struct(f"{SESSION_NONCE_SIZE}s{HASH_SIZE}s")
 LOOK_SECONDS: Final = 1.0
 """For which a worker goes on from what it saw of the drafts: who does not pay must not have them counted each time."""
 NOT_SEALED: Final = (
@@ -93,7 +97,7 @@ class DamagedPart(Exception):
 
 
 class Intake:
-    """The four requests of an upload. ``token``: SHA-256 of the draft token."""
+    """The requests of an upload. ``token``: SHA-256 of the draft token."""
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class Intake:
         self._bodies = InFlight(most // workers)
 
     def open(self, token: bytes, body: Body, length: int, payment: Payment) -> Change:
-        """``PUT /api/envelope``: header ‖ letter, and the trailer when there is no body: ``length`` bytes.
+        """``PUT /api/envelope``: header ‖ letter, and the trailer or, with a body, the capsule: ``length`` bytes.
 
         Raises:
             TipboxError: a format error.
@@ -150,19 +154,22 @@ class Intake:
             spool.seek(0)
             header = Header.parse(spool.read(size))
             header.expect(Kind.TIP)
-            trailer_size = 0 if header.body_size else header.trailer_size
-            if length != header.opening_size + trailer_size:
+            behind = length - header.opening_size
+            # A client of before sends no capsule.
+            if behind not in ((0, PLACED) if header.body_size else (header.trailer_size,)):
                 raise Malformed("what was sent does not have the size that the header says")
             looks = Looks(lambda: self._is_known(token), lambda: self._must_fit(header, length))
             disk = self._disk()
             with self._gate.admitted(token, header, payment, disk.free - disk.floor, looks) as admission:
-                rest = partial(_take_rest, _pieces(body, header.sealed_letter_size + trailer_size), spool, share)
+                rest = partial(_take_rest, _pieces(body, header.sealed_letter_size + behind), spool, share)
                 # While others wait for what this one holds, a line that is dead must not hold it for minutes.
                 gives_way = admission.gives_way
                 if not (self._threads.unless(gives_way, rest) if gives_way else rest()):
                     raise Refusal("slow-down")
                 spool.seek(size)
-                opening = Opening(token, header, spool.read(header.sealed_letter_size), spool.read())
+                letter, after = spool.read(header.sealed_letter_size), spool.read()
+                trailer, placed = (b"", after) if header.body_size else (after, b"")
+                opening = Opening(token, header, letter, trailer, placed)
                 disk, today = self._disk(), self._today()  # again: it may have waited, and the letter took its time
                 if not header.body_size and room.is_short(disk, self._config.quota):
                     self._make_room(disk, today, length)
@@ -259,6 +266,49 @@ class Intake:
             Refusal: ``no-draft``.
         """
         return self._store.read(lambda connection: drafts.stored_parts(connection, token, first))
+
+    def capsules(self, place_tokens: Sequence[bytes]) -> bytes:
+        """``POST /api/capsule``: what lies under these places, 1,204 bytes each; zeros where there is nothing."""
+        places = [sha256(token) for token in place_tokens]
+        return self._store.read(lambda connection: capsules.look(connection, places))
+
+    def opening(self, token: bytes) -> bytes:
+        """``GET /api/envelope/opening``: header ‖ letter.
+
+        Raises:
+            Refusal: ``no-draft``.
+        """
+        return self._store.read(lambda connection: drafts.opening_of(connection, token))
+
+    def stored_ranges(self, token: bytes) -> list[list[int | str]]:
+        """``GET /api/envelope/parts``: what is here, as ranges of one session each.
+
+        Raises:
+            Refusal: ``no-draft``.
+        """
+        draft = self._store.read(lambda connection: drafts.find(connection, token))
+        if draft is None:
+            raise Refusal("no-draft")
+        return [one.to_json() for one in capsules.in_ranges(self._here(draft))]
+
+    def _here(self, draft: DraftView) -> Iterator[tuple[int, bytes, bytes]]:
+        """Number, session nonce and SHA-256 of each part that is here; some at a time, so that others wait for none."""
+        for first, count in capsules.present(draft.missing, draft.parts):
+            for start in range(first, first + count, drafts.LISTED_PARTS):
+                size = min(drafts.LISTED_PARTS, first + count - start)
+                listed = self.stored_parts(draft.token, start)
+                for number, (nonce, part_hash) in enumerate(islice(_LISTED.iter_unpack(listed), size), start):
+                    yield number, nonce, part_hash
+
+    def give_up(self, token: bytes, place_token: bytes) -> None:
+        """``POST /api/envelope/give-up``: forget an upload.
+
+        Raises:
+            Refusal: ``no-draft``, also when this is not the place of its capsule.
+        """
+        # Erased, as at the end of an upload.
+        blobs = self._store.write(partial(drafts.give_up, token=token, place_token=place_token), erases=True)
+        self._threads.disk(release, self._blobs, blobs)
 
     def _keep(self, draft: DraftView, first: int, parts: PartsReceived, blob: IncomingBlob) -> State:
         """Note what came, and keep of it what is new."""

@@ -10,13 +10,14 @@ from typing import Any, Final
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wsgi import get_content_length
 
-from tipbox.formats.base.limits import HASH_SIZE, MAX_BODY, PART_SIZE
+from tipbox.errors import Malformed
+from tipbox.formats.base.limits import CAPSULE_PLACES, HASH_SIZE, KEY_SIZE, MAX_BODY, PART_SIZE
 from tipbox.formats.base.primitives import sha256
 from tipbox.server.config import Limits
 from tipbox.server.refusal import Refusal
 from tipbox.server.uploads.drafts import State
 from tipbox.server.uploads.gate import Payment
-from tipbox.server.uploads.intake import MAX_ENDING, MAX_OPENING, MAX_RUN, Intake
+from tipbox.server.uploads.intake import MAX_ENDING, MAX_OPENING, MAX_RUN, Intake, exactly
 from tipbox.server.web.rates import Rates
 from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED
 
@@ -63,7 +64,7 @@ class UploadRequests:
 
 
 def api_blueprint(intake: Intake, requests: UploadRequests, rates: Rates, limits: Limits) -> Blueprint:
-    """The six requests."""
+    """The requests of an upload, and those that continue it another day."""
     blueprint = Blueprint("api", __name__, url_prefix="/api")
 
     @blueprint.get("/toll")
@@ -91,6 +92,31 @@ def api_blueprint(intake: Intake, requests: UploadRequests, rates: Rates, limits
     def get_parts(first: int) -> Response:
         listed = intake.stored_parts(token_hash(request.environ), min(first, MAX_PARTS))
         return Response(listed, content_type="application/octet-stream")
+
+    # As many of each as ends of uploads: they read all that is known of one.
+    @blueprint.get("/envelope/parts")
+    @rates.limit(limits.finish)
+    def get_ranges() -> Response:
+        return jsonify({"parts": intake.stored_ranges(token_hash(request.environ))})
+
+    @blueprint.get("/envelope/opening")
+    @rates.limit(limits.finish)
+    def get_opening() -> Response:
+        return Response(intake.opening(token_hash(request.environ)), content_type="application/octet-stream")
+
+    @blueprint.post("/envelope/give-up")
+    @rates.limit(limits.finish)
+    def give_up() -> Response:
+        token = token_hash(request.environ)
+        intake.give_up(token, _exactly(KEY_SIZE))
+        return jsonify({"state": "gone"})
+
+    @blueprint.post("/capsule")
+    @rates.limit(limits.mailbox)
+    def get_capsules() -> Response:
+        asked = _exactly(CAPSULE_PLACES * KEY_SIZE)
+        tokens = [asked[at : at + KEY_SIZE] for at in range(0, len(asked), KEY_SIZE)]
+        return Response(intake.capsules(tokens), content_type="application/octet-stream")
 
     @blueprint.post("/envelope/finish")
     @rates.limit(limits.finish)
@@ -128,6 +154,13 @@ def announced_length(environ: Environ, most: int) -> int:
     if length > most:
         raise Refusal("too-large")
     return length
+
+
+def _exactly(size: int) -> bytes:
+    """The body of this request, which has one size."""
+    if announced_length(request.environ, size) != size:
+        raise Malformed("the body of this request has another size")
+    return exactly(_body(request.environ), size)
 
 
 def _body(environ: Environ) -> Any:
