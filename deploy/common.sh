@@ -139,11 +139,25 @@ choose_release() {
 # choose_published FOLDER SIGNERS WHEEL WHEELHOUSE: the same from a release as maintainers publish it (RELEASING.md). What
 # the wheel needs comes from where the signed source says, with the hashes that it says.
 choose_published() {
-    local folder=$1 signers=$2 who file source=()
+    local folder=$1 signers=$2 who file source=() said=()
     [[ $signers ]] || die "--release needs --signers, the maintainers' public keys: who made it is all that there is to trust"
     [[ ! $3 ]] || die "--release brings its wheel; leave --wheel out"
     [[ -d $folder ]] || die "$folder is not a folder"
     [[ -f $signers ]] || die "there is no file $signers of signers"
+    command -v ssh-keygen >/dev/null ||
+        die "ssh-keygen is missing, which checks the signature: install Debian's package openssh-client"
+    if [[ $(head -c 1 "$signers") == '{' ]]; then
+        # signers.json: as many of the maintainers as it says, an expiry, and a floor (docs/releases.md).
+        who=$(python3 -I "$HERE/published.py" "$folder" "$signers" "$(date -u +%F)" \
+            ${OPT:+$(cat "$OPT/floor" 2>/dev/null || true)} 2>&1) || die "$who"
+        mapfile -t said <<<"$who"
+        wheel=$folder/${said[0]} floor=${said[2]}
+        say "release signed by ${said[3]}"
+        must_be_of_release "$folder/${said[1]}"
+        [[ ! $4 || -d $4 ]] || die "$4 is not a folder"
+        [[ ! $4 ]] || verify_folder "$4" ""
+        return
+    fi
     [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
         die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
     who=$(ssh-keygen -Y find-principals -f "$signers" -s "$folder/SHA256SUMS.sig" 2>/dev/null | head -n 1 || true)
@@ -159,12 +173,40 @@ choose_published() {
         cut -c 67- "$folder/SHA256SUMS" | grep -Fxq "$(basename "$file")" ||
             die "$file is not in SHA256SUMS; get the release again"
     done
-    lock=$HERE/../requirements.lock
-    # These scripts run as root already; but a lock beside them that is not the release's shows a mix of two versions.
-    tar -xOzf "${source[0]}" --wildcards --no-wildcards-match-slash '*/requirements.lock' | cmp -s - "$lock" ||
-        die "this script is not of the release in $folder; unpack $(basename "${source[0]}") and run its deploy/upgrade.sh"
+    must_be_of_release "${source[0]}"
     [[ ! $4 || -d $4 ]] || die "$4 is not a folder"
     [[ ! $4 ]] || verify_folder "$4" ""
+}
+
+# must_be_of_release SOURCE: sets $lock. These scripts run as root already; but a lock beside them that is not the
+# release's shows a mix of two versions.
+must_be_of_release() {
+    lock=$HERE/../requirements.lock
+    tar -xOzf "$1" --wildcards --no-wildcards-match-slash '*/requirements.lock' | cmp -s - "$lock" ||
+        die "this script is not of the release in $(dirname "$1"); unpack $(basename "$1") and run its deploy/$(basename "$0")"
+}
+
+# must_not_be_older NAME: an old release may have weaknesses that everybody knows, and its signature is as right as ever.
+must_not_be_older() {
+    local running
+    running=$(basename "$(readlink "$OPT/current" || true)")
+    [[ $running ]] || return 0
+    ! dpkg --compare-versions "$(ordered "$1")" lt "$(ordered "$running")" ||
+        die "release ${1%%-*} is older than the one that runs, ${running%%-*}; if you mean it, add --older"
+}
+
+# ordered NAME: its version as Debian orders them, 1.0rc1 before 1.0.
+ordered() { sed -E 's/-.*//; s/(a|b|rc|\.dev)([0-9]+)/~\1\2/g' <<<"$1"; }
+
+# keep_floor: the lowest version that maintainers allow, which no upgrade goes below from now on.
+keep_floor() {
+    [[ ${floor:-} ]] || return 0
+    if [[ $DRY ]]; then
+        say "would write: $OPT/floor"
+        return
+    fi
+    printf '%s\n' "$floor" >"$OPT/floor.new"
+    mv -T "$OPT/floor.new" "$OPT/floor"
 }
 
 # signed_in FOLDER FILE...: dies unless the files lie in the folder that was verified.

@@ -10,9 +10,12 @@ usage() {
 install.sh --keys DIR [options]
 
   --keys DIR         key manifests (*.json) of the organisations; needed the first time, later to take newer ones
-  --wheel FILE       the wheel of tipbox; otherwise the one in ../dist or in the wheelhouse
+  --release DIR      a release as it is published; needs --signers
+  --older            the release may be older than the one that runs
+  --wheel FILE       in place of it the wheel of tipbox; otherwise the one in ../dist or in the wheelhouse
   --wheelhouse DIR   take every Python package from this folder, none from the network
-  --signers FILE     public keys (ssh allowed_signers) that must have signed the wheelhouse
+  --signers FILE     who must have signed: signers.json of the maintainers for the release, or public keys
+                     (ssh allowed_signers) for the release or the wheelhouse
   --operator-key FILE  public half of the operator's key (K.pub of `tipbox server backup-key`): a backup each night
   --couriers DIR     couriers' public keys: the NAME.pub that `tipbox courier keygen` writes, or NAME.auth
   --database URL     PostgreSQL on another machine: postgresql://USER@HOST[:PORT]/NAME
@@ -31,8 +34,8 @@ TEXT
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 keys='' wheel='' wheelhouse='' signers='' couriers='' operator_key='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
-database='' blobs='' rates='' secrets='' stores_ca='' outer='' stores_made=''
-options 'keys wheel wheelhouse signers couriers operator-key database blobs rates secrets stores-ca ssh time firewall' 'no-test-tip' "$@"
+database='' blobs='' rates='' secrets='' stores_ca='' outer='' stores_made='' release='' floor='' older=''
+options 'keys release wheel wheelhouse signers couriers operator-key database blobs rates secrets stores-ca ssh time firewall' 'older no-test-tip' "$@"
 
 check_arguments() {
     need_root
@@ -46,7 +49,12 @@ check_arguments() {
     elif ! compgen -G "$SETTINGS/keys/*.json" >/dev/null; then
         die "name the folder of the organisations' key manifests with --keys"
     fi
-    choose_release "$wheel" "$wheelhouse" "$signers"
+    if [[ $release ]]; then
+        choose_published "$release" "$signers" "$wheel" "$wheelhouse"
+        [[ $older ]] || must_not_be_older "$(release_of "$wheel" "$lock")"
+    else
+        choose_release "$wheel" "$wheelhouse" "$signers"
+    fi
     [[ ! $couriers ]] || check_couriers
     check_stores
 }
@@ -140,6 +148,7 @@ pow_module() {
 program() {
     install_release "$wheel" "$lock" "$wheelhouse"
     use_release "$(release_of "$wheel" "$lock")"
+    keep_floor
     if [[ $DRY ]]; then
         say "would write: /usr/local/sbin/tipbox-server"
         return

@@ -10,10 +10,10 @@ usage() {
     cat <<'TEXT'
 upgrade.sh --release DIR --signers FILE [options]        from the folder deploy/ of the new version
 
-  --release DIR         a release as it is published: the wheel, the source and their signed SHA256SUMS
+  --release DIR         a release as it is published, signed by enough maintainers (signers.json) or by one
   --wheel FILE          in place of it the new wheel; otherwise the one in ../dist or in the wheelhouse
   --wheelhouse DIR      take every Python package from this folder, none from the network
-  --signers FILE        public keys (ssh allowed_signers) that must have signed the release and the wheelhouse
+  --signers FILE        who must have signed: signers.json of the maintainers, or public keys (ssh allowed_signers)
   --older               the new one may be older than the one that runs
   --database-is-saved   with PostgreSQL: you have a dump, and will restore it yourself if it comes to that
   --dry-run             change nothing, say what would be done
@@ -22,7 +22,7 @@ TEXT
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-wheel='' wheelhouse='' signers='' release='' older='' database_is_saved='' lock=''
+wheel='' wheelhouse='' signers='' release='' older='' database_is_saved='' lock='' floor=''
 options 'wheel wheelhouse signers release' 'older database-is-saved' "$@"
 
 # On the disk of the state folder: bodies are linked, not copied, and nobody changes one in place.
@@ -222,18 +222,6 @@ cut_off() {
     fi
 }
 
-# must_not_be_older NAME: an old release may have weaknesses that everybody knows, and its signature is as right as ever.
-must_not_be_older() {
-    local running
-    running=$(basename "$(readlink "$OPT/current" || true)")
-    [[ $running ]] || return 0
-    ! dpkg --compare-versions "$(ordered "$1")" lt "$(ordered "$running")" ||
-        die "release ${1%%-*} is older than the one that runs, ${running%%-*}; if you mean it, add --older"
-}
-
-# ordered NAME: its version as Debian orders them, 1.0rc1 before 1.0.
-ordered() { sed -E 's/-.*//; s/(a|b|rc|\.dev)([0-9]+)/~\1\2/g' <<<"$1"; }
-
 need_root
 need_debian
 [[ $DRY ]] || booted || die "systemd does not run here"
@@ -308,6 +296,7 @@ while another host serves, restore no dump: see above; the data of before is als
     die "the upgrade was taken back, but the old version is not well either; its data is also in $COPY/old"
 fi
 verdict
+keep_floor
 open_listeners
 forget_all
 step "Done"
