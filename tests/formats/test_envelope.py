@@ -472,6 +472,16 @@ def test_a_nonce_does_not_pass_to_another_part() -> None:
         assert refused(partial(open_as, whole(sealed, mixed))) == "tampered"
 
 
+def test_who_hashes_the_parts_elsewhere_gets_the_same_end_and_who_leaves_one_out_another() -> None:
+    data = seal(b"text", (3 * PART_SIZE,))
+    end = envelope.read_envelope(io.BytesIO(data)).end()
+    for left_out in (None, 0, 2):
+        reading = envelope.read_envelope(io.BytesIO(data), hashes=False)
+        parts = list(reading.parts)
+        reading.hash_parts(part for index, part in enumerate(parts) if index != left_out)
+        assert (reading.end() == end) == (left_out is None)
+
+
 def test_who_opens_the_files_also_sees_each_sealed_part() -> None:
     lengths = (PART_SIZE + 5, 0, 7)
     data = seal(b"text", lengths)

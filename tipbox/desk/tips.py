@@ -140,19 +140,29 @@ def open_tip(
 
 def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Callable[[int], None]) -> Letter:
     """Write the files of one Envelope, numbered behind those ``before`` it; its letter."""
-    reading = read_envelope(file)
+    reading = read_envelope(file, hashes=False)
     letter = open_letter(reading.header, tip.content_key, reading.letter)
     paths = [
         work / FILES / on_disk(safe_name(number, entry.name)) for number, entry in enumerate(letter.files, before + 1)
     ]
     for path in paths:  # before the first piece: a file of no bytes gets none
         path.touch(mode=0o600, exist_ok=False)
-    for index, group in groupby(open_files(reading, letter), key=itemgetter(0)):
-        # The thread beside writes one batch while the next is opened here.
-        with paths[index].open("wb") as target, WriterThread(target.writelines) as writing:
-            for batch in _batches(piece for _, piece in group):
-                writing.put(batch)
-                progress(sum(map(len, batch)))
+    sealed: list[bytes] = []
+    # The threads beside hash and write one batch each while the next is opened here.
+    with WriterThread(reading.hash_parts) as hashing:
+
+        def see(part: bytes) -> None:
+            sealed.append(part)
+            if len(sealed) == _BATCH_PIECES:
+                hashing.put(sealed.copy())
+                sealed.clear()
+
+        for index, group in groupby(open_files(reading, letter, see), key=itemgetter(0)):
+            with paths[index].open("wb") as target, WriterThread(target.writelines) as writing:
+                for batch in _batches(piece for _, piece in group):
+                    writing.put(batch)
+                    progress(sum(map(len, batch)))
+        hashing.put(sealed)
     _check_whole(tip, reading)
     return letter
 

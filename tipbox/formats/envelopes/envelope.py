@@ -146,11 +146,12 @@ class Reading:
         parts: the sealed parts, each hashed as it is read; raises Incomplete when one is not whole.
     """
 
-    def __init__(self, header: Header, letter: bytes, stream: BinaryIO) -> None:
+    def __init__(self, header: Header, letter: bytes, stream: BinaryIO, *, hashes: bool = True) -> None:
         self.header = header
         self.letter = letter
         self.parts = self._parts()
         self._stream = stream
+        self._hashes = hashes
         self._hash = EnvelopeHash(header.encoded, letter)
 
     def _parts(self) -> Iterator[bytes]:
@@ -158,8 +159,14 @@ class Reading:
             part = self._stream.read(self.header.part_size(index))
             if len(part) < self.header.part_size(index):
                 raise Incomplete
-            self._hash.add(part)
+            if self._hashes:
+                self._hash.add(part)
             yield part
+
+    def hash_parts(self, parts: Iterable[bytes]) -> None:
+        """Where parts are not hashed as they are read: the next ones, each once and in order, before ``end``."""
+        for part in parts:
+            self._hash.add(part)
 
     def end(self) -> End:
         """Read what is left of the Envelope.
@@ -179,8 +186,13 @@ class Reading:
         return End(envelope_hash, trailer, envelope_id(envelope_hash, trailer))
 
 
-def read_envelope(stream: BinaryIO, kind: Kind = Kind.TIP) -> Reading:
+def read_envelope(stream: BinaryIO, kind: Kind = Kind.TIP, *, hashes: bool = True) -> Reading:
     """Split the Envelope of that kind which takes up ``stream`` exactly, without keys.
+
+    Args:
+        stream: its bytes, and nothing else.
+        kind: that it must be of.
+        hashes: its parts as they are read; else the caller does it, with ``Reading.hash_parts``.
 
     Raises:
         TipboxError: an error of the header, Malformed when it is of the other kind; Truncated when the letter is cut.
@@ -191,7 +203,7 @@ def read_envelope(stream: BinaryIO, kind: Kind = Kind.TIP) -> Reading:
     letter = stream.read(header.sealed_letter_size)
     if len(letter) < header.sealed_letter_size:
         raise Truncated("the letter ends too early")
-    return Reading(header, letter, stream)
+    return Reading(header, letter, stream, hashes=hashes)
 
 
 def open_files(
