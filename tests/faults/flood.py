@@ -37,6 +37,7 @@ KINDS: Final[Mapping[str, bytes]] = {
     "OPTIONS": _get("OPTIONS /"),
     "308": _get("GET /en"),
     "401": _get("GET /api/envelope"),
+    "state": _get("GET /api/envelope", f"Authorization: Bearer {'A' * 43}"),
     "malformed": b"GET / HTTP/1.1\nHost: tipbox\r\n\r\n",
     "no-circuit": _get("GET /"),
 }

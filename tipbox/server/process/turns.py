@@ -14,7 +14,6 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
-from gevent.socket import wait_read
 
 PATIENCE: Final = 60.0
 """Seconds for which those who come later may go before one whose circuit asked for a second more than theirs. Without
@@ -49,7 +48,8 @@ class Turns:
         mine.wait()
 
     def _let_begin(self) -> None:
-        always = os.eventfd(1)
+        hub = gevent.get_hub()
+        always = hub.loop.io(os.eventfd(1), 1)
         while True:
             self._somebody.wait()
             self._somebody.clear()
@@ -57,4 +57,4 @@ class Turns:
                 heapq.heappop(self._ready)[-1].set()
                 # The one whose turn it is goes on until it waits. Then the loop looks at all connections: with sleep(0)
                 # it does so after fifty requests only, and so long a new one would wait for each of its steps.
-                wait_read(always)
+                hub.wait(always)

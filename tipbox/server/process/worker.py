@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ FORGET_SECONDS: Final = 5
 FORGET_TIMES: Final = LONGEST_WINDOW // FORGET_SECONDS + 2
 """How often that is done after the last of them: a budget counts requests of the last minute."""
 HOUR: Final = 3600
+SWITCH_SECONDS: Final = 0.0005
+"""For which the loop may hold the interpreter while another thread waits for it. With Python's own 5 milliseconds, the
+database's thread, which gives it up at each step of a statement, waited for seconds beside a loop that is flooded."""
 
 _OWN: Final = frozenset(HEADERS.items())
 _OWN_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
@@ -134,6 +138,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         """After the fork, before anything is served."""
         log.configure()
+        sys.setswitchinterval(SWITCH_SECONDS)
         hub = gevent.get_hub()
         hub.exception_stream = None  # gevent prints tracebacks with values in them
         # It quotes headers, and writes past the class of loggers that the master sets.
