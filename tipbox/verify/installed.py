@@ -1,4 +1,4 @@
-"""What is installed on a server against the release: program, units, firewall, Tor's settings."""
+"""What is installed on a server against the release: program, units, firewall, AppArmor, Tor's settings."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ class Place:
     Attributes:
         filled: an installation writes its own choices where ``@…@`` stands; only the rest is compared.
         optional: not every installation has it.
+        unless: where this is, the installation changes it, and it is not compared.
     """
 
     source: str
     installed: str
     filled: bool = False
     optional: bool = False
+    unless: str = ""
 
     def has(self, name: str) -> bool:
         """Whether it is where this file goes."""
@@ -57,6 +59,7 @@ PLACES: Final = (
     Place("deploy/etc/tmpfiles.conf", "etc/tmpfiles.d/tipbox.conf"),
     Place("deploy/etc/journald@tipbox.conf", "etc/systemd/journald@tipbox.conf"),
     Place("deploy/etc/sysctl.conf", "etc/sysctl.d/60-tipbox.conf"),
+    Place("deploy/apparmor/tipbox", "etc/apparmor.d/tipbox", unless="etc/tipbox/stores/stores.toml"),
     Place("deploy/etc/apparmor-tor", "etc/apparmor.d/local/system_tor"),
     Place("deploy/etc/unattended-upgrades.conf", "etc/apt/apt.conf.d/60tipbox-upgrades"),
     Place("deploy/etc/tor-defaults", "etc/tor/tipbox-defaults"),
@@ -65,7 +68,7 @@ PLACES: Final = (
     Place("deploy/tor/couriers.torrc", "etc/tor/torrc.d/tipbox-couriers.conf", filled=True),
     Place("deploy/tipbox-server", "usr/local/sbin/tipbox-server"),
 )
-"""The first that fits counts. Not the AppArmor profiles, which stores on other machines change."""
+"""The first that fits counts."""
 
 
 def compare_installed(release: TrustedRelease, root: Path = Path("/")) -> list[str]:
@@ -100,7 +103,7 @@ def _program(release: TrustedRelease, current: Path) -> Iterator[str]:
 def _machine(release: TrustedRelease, root: Path) -> Iterator[str]:
     for name, data in source_files(release.source, "deploy/"):
         place = next((one for one in PLACES if one.has(name)), None)
-        if place is None:
+        if place is None or (place.unless and (root / place.unless).exists()):
             continue
         path = root / (place.installed + name.removeprefix(place.source))
         if not path.is_file():

@@ -23,11 +23,12 @@ _BUILT: Final = ("client/dist", "tipbox/formats/wordlists")
 """Of what the source brings along built, the folders that are built again; of the second the lists alone."""
 
 
-def compare_rebuilt(release: TrustedRelease) -> tuple[dict[str, str], list[str]]:
+def compare_rebuilt(release: TrustedRelease, client: Path | None = None) -> tuple[dict[str, str], list[str]]:
     """SHA-256 (hex) by name of wheel and source as they are built here, and what differs from the release.
 
     The source is unpacked, and what it brings along built is thrown away: scripts, styles and lists of words are made
-    again from their sources, with the tools that the lock files pin.
+    again from their sources, with the tools that the lock files pin. ``client``: what npm installed elsewhere from the
+    same lock file; otherwise npm asks for it.
 
     Raises:
         NotInstalled: what builds is not here.
@@ -36,6 +37,8 @@ def compare_rebuilt(release: TrustedRelease) -> tuple[dict[str, str], list[str]]
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         tree = _unpack(release.source, folder / "source")
+        if client is not None:
+            shutil.copytree(client, tree / "client" / "node_modules", symlinks=True)
         out = folder / "out"
         command = (sys.executable, "-m", "build", "--no-isolation", "--outdir", out)
         done = subprocess.run(
