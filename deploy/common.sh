@@ -10,6 +10,7 @@ UNITS=/etc/systemd/system
 LISTENERS=(tipbox.service tipbox-courier.service)
 # Where the stores are on other machines: their settings, and the units that work with them.
 STORES=$SETTINGS/stores
+PLAIN=$UNITS/tipbox.service.d/plain.conf
 STORE_UNITS=(tipbox tipbox-courier tipbox-prune tipbox-settle tipbox-check tipbox-backup)
 WITHIN=/usr/local/lib/tipbox/within
 DRY=${DRY:-}

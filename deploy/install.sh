@@ -24,6 +24,7 @@ install.sh --keys DIR [options]
   --secrets FILE     TOML with database_password, blobs_access_key, blobs_secret_key, rates_password
   --stores-ca FILE   certificates that sign the stores' (PEM); otherwise those that Debian knows
   --ssh PORTS        let SSH in at these ports, comma separated (default 22); "onion": through Tor only; "none"
+  --plain yes|no     the form that needs no script, behind an onion service of its own (default: as it was, at first no)
   --time yes|no      let systemd-timesyncd ask for the time (default no: trust the machine's clock)
   --firewall yes|no  load the firewall (default yes)
   --no-test-tip      send no test tip at the end
@@ -33,15 +34,17 @@ TEXT
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-keys='' wheel='' wheelhouse='' signers='' couriers='' operator_key='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
+keys='' wheel='' wheelhouse='' signers='' couriers='' operator_key='' plain='' ssh=22 time=no firewall=yes no_test_tip='' lock=''
 database='' blobs='' rates='' secrets='' stores_ca='' outer='' stores_made='' release='' floor='' older=''
-options 'keys release wheel wheelhouse signers couriers operator-key database blobs rates secrets stores-ca ssh time firewall' 'older no-test-tip' "$@"
+options 'keys release wheel wheelhouse signers couriers operator-key database blobs rates secrets stores-ca plain ssh time firewall' 'older no-test-tip' "$@"
 
 check_arguments() {
     need_root
     need_debian
     [[ $ssh =~ ^(onion|none|[0-9]{1,5}(,[0-9]{1,5})*)$ ]] || die "--ssh takes ports, onion or none"
     [[ $time =~ ^(yes|no)$ && $firewall =~ ^(yes|no)$ ]] || die "--time and --firewall take yes or no"
+    [[ $plain =~ ^(yes|no|)$ ]] || die "--plain takes yes or no"
+    [[ $plain || ! -f $PLAIN ]] || plain=yes
     [[ ! $operator_key ]] || grep -Eqs '"kind": ?"backup-public"' "$operator_key" ||
         die "$operator_key is not the .pub file that 'tipbox server backup-key' makes"
     if [[ $keys ]]; then
@@ -199,8 +202,19 @@ stores() {
     put "$stores_made/stores.toml" "$STORES/stores.toml" 600
 }
 
+# plain_form: its bind, or none. Its onion service is one of the others.
+plain_form() {
+    if [[ $plain == yes ]]; then
+        put "$HERE/systemd/plain.conf" "$PLAIN"
+    elif [[ -f $PLAIN ]]; then
+        run rm -f "$PLAIN" /etc/tor/torrc.d/tipbox-plain.conf
+        CHANGED+=("$PLAIN" /etc/tor/torrc.d/tipbox-plain.conf)
+    fi
+}
+
 units() {
     put_units
+    plain_form
     put "$HERE/systemd/tor-tipbox.conf" "$UNITS/tor@default.service.d/tipbox.conf"
     put "$HERE/etc/journald@tipbox.conf" /etc/systemd/journald@tipbox.conf
     if booted; then
@@ -254,6 +268,7 @@ tor_services() {
     put "$HERE/etc/torrc" /etc/tor/torrc.d/tipbox.conf
     onion sources "$HERE/tor/sources.torrc" /run/tipbox/source.sock
     onion couriers "$HERE/tor/couriers.torrc" /run/tipbox-courier/courier.sock
+    [[ $plain != yes ]] || onion plain "$HERE/tor/plain.torrc" /run/tipbox/plain.sock
     [[ $ssh != onion ]] || onion ssh "$HERE/etc/ssh.torrc" ''
     if ! grep -qs '^%include /etc/tor/torrc.d/\*.conf$' /etc/tor/torrc; then
         if [[ $DRY ]]; then
@@ -403,7 +418,8 @@ report() {
         return
     fi
     say "release     $(basename "$(readlink "$OPT/current" 2>/dev/null || echo none)")"
-    for name in sources couriers; do
+    for name in sources couriers ${plain/#yes/plain}; do
+        [[ $name != no ]] || continue
         onion=$(as_tor cat "/var/lib/tor/tipbox/$name/hostname" 2>/dev/null || echo 'not yet: tor makes it when it starts')
         say "$(printf '%-11s %s' "$name" "$onion")"
     done

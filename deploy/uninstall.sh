@@ -37,11 +37,13 @@ for unit in "${STORE_UNITS[@]}"; do
     run rm -f "$UNITS/$unit.service.d/stores.conf"
     [[ ! -d $UNITS/$unit.service.d ]] || run rmdir --ignore-fail-on-non-empty "$UNITS/$unit.service.d"
 done
+run rm -f "$PLAIN"
+[[ ! -d ${PLAIN%/*} ]] || run rmdir --ignore-fail-on-non-empty "${PLAIN%/*}"
 run rm -rf "${units[@]/#/"$UNITS/"}" "${WITHIN%/*}" "$UNITS/tor@default.service.d/tipbox.conf" \
     /etc/systemd/journald@tipbox.conf
 
 step "Onion services"
-run rm -rf /etc/tor/tipbox-defaults /etc/tor/torrc.d/tipbox.conf /etc/tor/torrc.d/tipbox-{sources,couriers,ssh}.conf
+run rm -rf /etc/tor/tipbox-defaults /etc/tor/torrc.d/tipbox.conf /etc/tor/torrc.d/tipbox-{sources,couriers,plain,ssh}.conf
 run sed -i '\|^%include /etc/tor/torrc.d/\*.conf$|d' /etc/tor/torrc
 if booted; then
     run systemctl daemon-reload
