@@ -50,6 +50,7 @@ LONG = (
     "upkeep",
     "server",
     "load",
+    "plain",
 )
 """Folders and files that take minutes: they begin first, so that no process is left with a long one at the end."""
 

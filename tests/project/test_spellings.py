@@ -31,6 +31,7 @@ from tipbox.errors import FORMAT_ERRORS, TipboxError
 from tipbox.formats.base import labels
 from tipbox.server import config, refusal
 from tipbox.server.home import Home
+from tipbox.server.plain.plain_app import create_plain_app
 from tipbox.server.storage.database import make_file
 from tipbox.server.storage.executors import InPlaceThreads
 from tipbox.server.upkeep import finding, seized, status
@@ -62,7 +63,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def http_paths() -> dict[str, list[str]]:
-    """The rules of both applications; what a variable part is called is nobody's business."""
+    """The rules of all applications; what a variable part is called is nobody's business."""
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "H")
         settings = config.Config()
@@ -71,6 +72,7 @@ def http_paths() -> dict[str, list[str]]:
         apps = {
             "sources": create_app(home, settings),
             "couriers": create_courier_app(home, settings, threads=InPlaceThreads()),
+            "plain": create_plain_app(home, settings),
         }
         return {
             name: sorted(

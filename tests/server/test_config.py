@@ -159,5 +159,7 @@ def test_no_key_is_about_a_check() -> None:
         *("quota.long_letter_bytes", "quota.arriving_letter_bytes", "quota.arriving_bytes"),
         *("quota.letters_per_day", "quota.carry_capacity", "quota.reserve_percent"),
         *("quota.letters_per_second", "quota.letters_burst", "quota.long_letter_bytes_per_second"),
+        *("plain.bind", "plain.requests", "plain.openings_per_hour", "plain.openings_burst"),
+        *("plain.bytes_per_hour", "plain.bytes_burst", "plain.arriving_bytes"),
         *("server.workers", "server.connections", "server.proxy_protocol", "server.language"),
     }, "a new key that lowers no check is added here"

@@ -23,7 +23,19 @@ from tipbox.formats.base import days
 LIST: Final = Path(__file__).parents[1] / "clocks.txt"
 MARK: Final = "reads_date"
 MARKS: Final = (MARK, "real_clock")
-UNITS: Final = ("faults", "upkeep", "server", "stores", "load", "attackers", "desk", "source", "project", "formats")
+UNITS: Final = (
+    "faults",
+    "upkeep",
+    "server",
+    "stores",
+    "load",
+    "attackers",
+    "plain",
+    "desk",
+    "source",
+    "project",
+    "formats",
+)
 """Folders of tests that start neither a browser nor Tor nor a Debian tree, from the longest on."""
 
 

@@ -177,6 +177,24 @@ class Server(Section):
     """Of the start page, where no site list says it."""
 
 
+class Plain(Section):
+    """The form that needs no script. It can ask nobody for work, so it opens few uploads; what is open goes on."""
+
+    bind: str = Field(default="", pattern=r"^(unix:/[^\s]+|[^\s/]+:[0-9]{1,5})?$")
+    """Where it listens; empty: there is none."""
+    requests: int = Field(default=60, ge=1)
+    """Requests of one circuit per minute, of each kind."""
+    openings_per_hour: float = Field(default=60, gt=0, le=100_000)
+    """Uploads that it opens for good; more of them empty its bucket, and then it opens none."""
+    openings_burst: int = Field(default=60, ge=1)
+    """What that bucket holds."""
+    bytes_per_hour: float = Field(default=512 * MB, gt=0)
+    """The same, of bytes that these announce."""
+    bytes_burst: int = Field(default=4 * GB, ge=1)
+    arriving_bytes: int = Field(default=256 * MB, ge=1)
+    """What has come of parts and long letters that are not complete yet, over all connections."""
+
+
 class Config(BaseSettings):
     """The whole configuration."""
 
@@ -195,6 +213,7 @@ class Config(BaseSettings):
     retention: Retention = Retention()
     quota: Quota = Quota()
     server: Server = Server()
+    plain: Plain = Plain()
 
     @classmethod
     def settings_customise_sources(

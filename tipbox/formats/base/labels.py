@@ -36,6 +36,7 @@ CHECK_DIGITS: Final = b"tipbox/v1/check-digits"
 REPLY_CONTENT: Final = b"tipbox/v1/reply-content"
 REPLY_SALT: Final = b"tipbox/v1/reply-salt"
 PIECE: Final = b"tipbox/v1/piece"
+TIP_FILE: Final = b"tipbox/v1/tip-file"
 
 BUNDLE_OUT: Final = b"tipbox/v1/bundle-out"
 BUNDLE_IN: Final = b"tipbox/v1/bundle-in"

@@ -54,12 +54,17 @@ class Master(BaseApplication):  # type: ignore[misc]
         self.cells = Cells(self._home.spool)
         # The same: a file that is changed later must not make one worker serve other bytes than the next.
         self._served = ServedFiles.load(self._home)
+        if self._plain_binds():
+            # Only where it is asked for, and before the fork, as everything that is loaded.
+            from tipbox.server.plain.plain_app import create_plain_app
+
+            self._create_plain = create_plain_app
         super().__init__()
 
     def load_config(self) -> None:
         """Every setting that matters; gunicorn reads no file and no environment variable of its own."""
         settings: dict[str, Any] = {
-            "bind": [*self._source_binds(), *self._couriers],
+            "bind": [*self._source_binds(), *self._plain_binds(), *self._couriers],
             "worker_class": "tipbox.server.process.worker.Worker",
             "workers": self._config.server.workers,
             "worker_connections": _raise_file_limit(self._config.server.connections),
@@ -110,6 +115,12 @@ class Master(BaseApplication):  # type: ignore[misc]
                 self._home, self._config, threads=threads, cells=self.cells, engine=engine, served=self._served
             )
             listeners.append((app, demands))
+        for bind in self._plain_binds():
+            demands = is_unix(bind) or self._config.server.proxy_protocol == "on"
+            plain = self._create_plain(
+                self._home, self._config, threads=threads, cells=self.cells, engine=engine, served=self._served
+            )
+            listeners.append((plain, demands))
         if self._couriers:
             couriers = create_courier_app(self._home, self._config, threads=threads, engine=engine)
             listeners.append((couriers, False))
@@ -124,6 +135,11 @@ class Master(BaseApplication):  # type: ignore[misc]
 
     def _source_binds(self) -> list[str]:
         return [] if self._sources == NO_BIND else [self._sources]
+
+    def _plain_binds(self) -> list[str]:
+        """Of the form that needs no script: strangers reach it, so it is beside the sources' bind or nowhere."""
+        bind = self._config.plain.bind
+        return [bind] if bind and self._source_binds() else []
 
 
 def _raise_file_limit(connections: int) -> int:

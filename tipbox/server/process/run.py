@@ -106,6 +106,8 @@ def run_server(home: Path, keys: Path, bind: str, courier_bind: str | None = Non
     binds = [_check_bind(bind)]
     if courier_bind is not None:
         binds.append(_check_courier_bind(courier_bind))
+    if plain := load(home).plain.bind:
+        _check_free(_check_bind(plain, "plain.bind"))
     for bound in binds:
         _check_free(bound)
     prepare_server(home, keys)
@@ -148,7 +150,7 @@ def _check_courier_bind(bind: str) -> str:
     return _check_bind(bind)
 
 
-def _check_bind(bind: str) -> str:
+def _check_bind(bind: str, named: str = "--bind") -> str:
     if bind.startswith("unix:"):
         path = Path(bind.removeprefix("unix:"))
         if not path.parent.is_dir():
@@ -156,7 +158,7 @@ def _check_bind(bind: str) -> str:
         return f"unix:{path.resolve()}"
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004
-        raise Usage("starting the server: --bind takes 127.0.0.1:PORT or unix:PATH")
+        raise Usage(f"starting the server: {named} takes 127.0.0.1:PORT or unix:PATH")
     if not _is_loopback(host.strip("[]")):
         raise Usage("starting the server: it listens on this machine only; bind to 127.0.0.1 or unix:, for Tor")
     return bind

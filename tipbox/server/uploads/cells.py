@@ -23,6 +23,8 @@ TABLE_SIZE: Final = 4 * 2**16
 SECRET_SIZE: Final = 32
 OPENINGS_STEP: Final = -1
 """Among the numbers: the step to which the table of openings has been brought."""
+FREE_DOOR: Final = 64
+"""Among the numbers: from here on, the levels of what opens uploads without a price (plain/plain_gate.py)."""
 NAMED: Final = -2
 """Among the numbers: the second when a worker last knew a circuit by its name (process/circuits.py)."""
 _PLACES: Final = 2**61

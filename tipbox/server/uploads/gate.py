@@ -96,7 +96,7 @@ class Gate:
         self, config: Config, threads: Threads, cells: Cells | None = None, clocks: Clocks | None = None
     ) -> None:
         quota, cells, clocks = config.quota, cells or Cells(), clocks or Clocks()
-        self._openings = Openings(cells, config.limits.openings, clocks.now)
+        self.openings = Openings(cells, config.limits.openings, clocks.now)
         self.buckets = Buckets(quota, cells, clocks.now)
         self._cells = cells
         self._tolls = Tolls(cells.key, clocks.date)
@@ -109,7 +109,7 @@ class Gate:
 
     def forget(self) -> None:
         """Drop what has had its time."""
-        self._openings.forget()
+        self.openings.forget()
         self._tolls.forget()
         now = self._now()
         self._dropped = {token: second for token, second in self._dropped.items() if now - second < AGAIN}
@@ -137,7 +137,7 @@ class Gate:
         charge = Charge.of(header)
         price, admission = self.price(charge, room), Admission()
         counted = payment.circuit if payment.by_tor else ""
-        has_left = self._openings.take(counted)
+        has_left = self.openings.take(counted)
         try:
             # Asked only when it matters: else what a known one takes is put back below. Of files that is much.
             if (price or charge.drafts or not has_left) and looks.is_known():
@@ -174,7 +174,7 @@ class Gate:
                         self.buckets.give_back(charge)
         finally:
             if has_left and not admission.used:
-                self._openings.give_back(counted)
+                self.openings.give_back(counted)
 
     def price(self, charge: Charge, room: int) -> int:
         """The effort that an opening costs now."""

@@ -386,9 +386,13 @@ class Intake:
             if refusal.code == "incomplete":  # a run was damaged on the disk
                 return self.state(token), True
             if refusal.code == "part-differs":
-                gone = self._store.write(partial(drafts.delete_draft, token=token))
-                self._threads.disk(release, self._blobs, gone)
+                self.begin_anew(token)
             raise
+
+    def begin_anew(self, token: bytes) -> None:
+        """Forget an upload of which what came does not fit together."""
+        gone = self._store.write(partial(drafts.delete_draft, token=token), erases=True)
+        self._threads.disk(release, self._blobs, gone)
 
     def _finish(self, token: bytes, data: bytes) -> State:
         ending = Ending(data[:HASH_SIZE], data[HASH_SIZE:])

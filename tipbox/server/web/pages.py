@@ -28,12 +28,13 @@ class Pages:
 
     def __init__(self, roster: Roster, served: ServedFiles, language: str) -> None:
         self._roster = roster
-        self._renderer = Renderer()
-        self.language = self._renderer.offered(language if served.site is None else served.site.language)
-        self._fixed = None if served.site is None else self._renderer.site(served.site)
+        self.renderer = Renderer()
+        self.language = self.renderer.offered(language if served.site is None else served.site.language)
+        self.face = None if served.site is None else served.site.face
+        self._fixed = None if served.site is None else self.renderer.site(served.site)
         self._identities = None if served.site is None else {entry.identity for entry in served.site.entries}
         self._kept: tuple[list[ManifestFile], tuple[SiteEntry, ...], Site] | None = None
-        self.languages = self._renderer.languages
+        self.languages = self.renderer.languages
         self.webcat = {name: Body.of(data, TYPES[".json"]) for name, data in served.webcat.items()}
 
     def site(self) -> Site:
@@ -47,7 +48,7 @@ class Pages:
         if self._kept is not None and self._kept[1] == entries:
             site = self._kept[2]
         else:
-            site = self._renderer.site(SiteList.of(self.language, entries))
+            site = self.renderer.site(SiteList.of(self.language, entries))
         self._kept = listed, entries, site
         return site
 
@@ -64,7 +65,7 @@ class Pages:
 
     def error(self, _refusal: Refusal, status: int) -> Response:
         """What answers every refusal."""
-        return self._renderer.error.response(status)
+        return self.renderer.error.response(status)
 
 
 def pages_blueprint(pages: Pages, roster: Roster, rates: Rates, limits: Limits) -> Blueprint:

@@ -129,6 +129,10 @@ class Renderer:
         files[FILES_PATH] = Body.of(self._list(files, default), TYPES[".json"])
         return Site(files, self.error, default)
 
+    def dynamic(self, template: str, language: str, **context: Any) -> str:
+        """A page that is made for a request: it is on no list, and has no place on a host whose files are verified."""
+        return self._render(template, language, self._say(language, N_("Messages")), **context)
+
     def offered(self, language: str) -> str:
         """``language`` when there are pages in it, else English."""
         return language if language in self.languages else SOURCE_LANGUAGE
@@ -153,7 +157,7 @@ class Renderer:
             "start",
             language,
             self._say(language, N_("Messages")),
-            switch=self._switch(language) if len(self.languages) > 1 else [],
+            switch=self.switch(language) if len(self.languages) > 1 else [],
             organisations=organisations,
             listed=[
                 {name: organisation[name] for name in ("about", "country", "id", "identity", "languages", "name")}
@@ -185,10 +189,10 @@ class Renderer:
         ]
         return self._render("error", SOURCE_LANGUAGE, self._say(SOURCE_LANGUAGE, N_("This did not work")), said=said)
 
-    def _switch(self, language: str) -> list[dict[str, str]]:
-        """The page in each language, under the name that its readers call it by."""
+    def switch(self, language: str, below: str = "") -> list[dict[str, str]]:
+        """The page in each language, under the name that its readers call it by; ``below``: this folder."""
         return [
-            {"lang": one, "name": _own_name(one), "path": "" if one == language else f"/{one}/"}
+            {"lang": one, "name": _own_name(one), "path": "" if one == language else f"{below}/{one}/"}
             for one in sorted(self.languages, key=_rank)
         ]
 
