@@ -13,7 +13,7 @@ import pytest
 
 import tipbox.desk
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, acknowledged, days_after, listed, seal_tip
-from tipbox.desk import canaries, conversations, pinned_server, replies, tips, unsent
+from tipbox.desk import canaries, conversations, people, pinned_server, replies, tips, unsent
 from tipbox.desk.custody.chain import ACTS, check_chain, event_hash, note
 from tipbox.desk.forget import forget
 from tipbox.desk.inbox import marks
@@ -24,14 +24,17 @@ from tipbox.desk.render import take_out
 from tipbox.desk.second_copy import copy_vault
 from tipbox.desk.vault.records import CustodyChain, CustodyEvent, Draft, Organisation, Traffic
 from tipbox.desk.vault.vault import STORE_FILE, Vault
+from tipbox.formats.base import canonical, labels
+from tipbox.formats.base.primitives import sign
 from tipbox.formats.bundles.bundle import Head
 from tipbox.formats.bundles.stamps import stamp_head
 
 pytestmark = pytest.mark.reads_date
 
 DESK = Path(tipbox.desk.__file__).parent
-INSIDE = {"transaction", "_committing", "_noting", "_forget_changes"}
-"""The vault's own transactions, the importer's, whose items note themselves, and the index's, which are no acts."""
+INSIDE = {"transaction", "_committing", "_noting", "_forget_changes", "_take_keys"}
+"""The vault's own transactions, the importer's, whose items note themselves, the index's, which are no acts, and a
+copy's, whose store the vault's then replaces."""
 
 
 def events(desk: Desk) -> list[CustodyEvent]:
@@ -129,10 +132,14 @@ def test_every_act_writes_its_event(desks: Desks, desk: Desk, server: Exporter, 
         Traffic(((1, later), (2, later)), 1, 0, Traffic.of(vault).head).save(vault)
         destroy(vault, stick, PASSWORD, today=later)
         pinned_server.forget(vault)
+        people.add(vault, "Timur", b"six other words by other dice", "reader", own=PASSWORD, today=TODAY)
+        people.remove(vault, "Timur", "left us", today=TODAY)
+    desk.take(server.export(tmp_path / "2", desk.manifest, [], day=later, key_day=TODAY), today=later)
     assert [event.act for event in events(desk)] == [
         *before, "import", "import", "import", "confirm", "open", "look", "take-out", "read", "close", "note", "tag",
         "assign", "spam", "unread", "translate", "draft", "answer", "unsend", "drop",
         "canaries", "copy", "forget", "outbox", "rotate", "publish", "destroy", "unpin",
+        "relock", "relock", "person", "person", "reseal", "relock",
     ]  # fmt: skip
     assert {event.act for event in events(desk)} == ACTS - {"upgrade"}  # of kept vaults only: test_vault_versions.py
 
@@ -195,10 +202,13 @@ def change(vault: Vault, seq: int, **members: object) -> None:
 
 
 def rewrite(vault: Vault) -> None:
-    """The whole chain anew, with another reason in it, by whoever has the vault."""
+    """The whole chain anew, with another reason in it, by whoever has the vault, and has signed each event of it."""
     count, head = 0, b""
+    assert vault.me
     for seq in range(1, (CustodyChain.find(vault) or CustodyChain(0, b"")).count + 1):
         change(vault, seq, prev=head.hex(), reason="another")
+        signature = sign(labels.EVENT, canonical.encode(event(vault, seq).unsigned()), vault.me.signing_key)
+        change(vault, seq, signature=signature.hex())
         count, head = seq, event_hash(event(vault, seq))
     CustodyChain(count, head).save(vault)
 

@@ -80,9 +80,10 @@ def test_a_vault_of_every_version_since_the_first_shows_what_it_held(kept: Path,
 
 
 @pytest.mark.parametrize("call", ["rename", "fsync", "unlink"])
-def test_an_upgrade_killed_at_any_write_goes_on_at_the_next_command(tmp_path: Path, call: str) -> None:
-    expected = json.loads((VAULTS / "1" / "expected.json").read_bytes())
-    vault = copied("1", tmp_path)
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_an_upgrade_killed_at_any_write_goes_on_at_the_next_command(tmp_path: Path, version: str, call: str) -> None:
+    expected = json.loads((VAULTS / version / "expected.json").read_bytes())
+    vault = copied(version, tmp_path)
 
     def upgrade() -> None:
         Vault.open(vault, PASSPHRASE).close()

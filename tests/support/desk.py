@@ -15,6 +15,7 @@ from tipbox.desk.importing.importer import Importer, ImportOutcome
 from tipbox.desk.inbox import listing
 from tipbox.desk.keys import ceremony, identity_file, key_stick
 from tipbox.desk.keys.keyring import keyring
+from tipbox.desk.keys.stick_lock import stick_passphrase
 from tipbox.desk.vault.records import EnvelopeRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.formats.access_code import AccessCode, Secrets
@@ -66,7 +67,8 @@ class Desk:
         """Import files."""
         with self.open(write=True) as vault:
             organisation = ceremony.organisation_of(vault)
-            stick = key_stick.load(ceremony.find_stick(vault, organisation), PASSWORD)
+            folder = ceremony.find_stick(vault, organisation)
+            stick = key_stick.load(folder, stick_passphrase(vault, folder, PASSWORD))
             find_key = keyring(vault, organisation.id, stick)
             importer = Importer(vault, organisation, find_key, today=today, enough_copies=copies, far_ahead=far_ahead)
             return importer.run(paths)

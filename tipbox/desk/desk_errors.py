@@ -79,6 +79,12 @@ class NoBrowser(NotFound):
     code = "no-browser"
 
 
+class Resealed(InputRefused):
+    """Somebody was removed from this vault, and it has other keys since: unlock it again."""
+
+    code = "resealed"
+
+
 class Busy(InputRefused):
     """Another command works on the vault, or an import; try again when it has ended."""
 

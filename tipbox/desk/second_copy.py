@@ -19,17 +19,29 @@ from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere, OtherCopy
 from tipbox.desk.importing.receive import MINE
 from tipbox.desk.replies import whole_reply
+from tipbox.desk.vault import reseal
 from tipbox.desk.vault.records import (
     Canary,
     CustodyChain,
     CustodyEvent,
     EnvelopeRecord,
+    Person,
     Reply,
     SecondCopy,
     Tip,
     Traffic,
 )
-from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
+from tipbox.desk.vault.vault import (
+    INCOMING,
+    INDEX_FILE,
+    KEY_FILE,
+    LOCK_FILE,
+    MARKER,
+    REPLIES,
+    STORE_FILE,
+    TIPS,
+    Vault,
+)
 from tipbox.desk.whole import holds_whole, put_back
 from tipbox.errors import NO_ROOM, NotFound, Tampered, Usage
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
@@ -42,7 +54,7 @@ _NAMES: Final = re.compile(rf"[0-9a-f]{{64}}\.tip|\.?[0-9a-f]+{re.escape(TEMPORA
 _CHUNK: Final = 1 << 20
 _ONLY_GROW: Final = (EnvelopeRecord.kind, Canary.kind)
 """Kinds of records of which a vault never loses one: a copy that has more of them is no older state of this vault."""
-_HARMLESS: Final = frozenset({"confirm", "copy", "open", "read", "upgrade"})
+_HARMLESS: Final = frozenset({"confirm", "copy", "open", "read", "relock", "reseal", "upgrade"})
 """Acts on a copy that nobody misses when it is written over."""
 
 
@@ -121,15 +133,18 @@ def copy_vault(
             (to / folder).mkdir(mode=0o700, exist_ok=True)
         if not (to / LOCK_FILE).exists():
             write_file(to / LOCK_FILE, b"")
+        if not new and not vault.knows(twin):
+            raise AlreadyThere(f"copying the vault: {to} holds another vault; name another folder with --to")
         place.check()
-        twin.lock()  # nobody works on the copy meanwhile
+        twin.lock(settled=False)  # nobody works on the copy meanwhile
         if (to / STORE_FILE).is_file():
             _check_older(vault, twin)
+            _take_keys(vault, twin)
         done, safe = _copy_files(vault, twin, progress, every=every)
         _copy_store(vault, twin, place)
-        if new:  # last: a folder without it is no vault
+        if new or (to / KEY_FILE).read_bytes() != MARKER:  # last: a folder without it is no vault
             place.check()
-            write_file(to / KEY_FILE, (vault.path / KEY_FILE).read_bytes())
+            write_file(to / KEY_FILE, MARKER)
             fsync_folder(to.parent)
         _sweep(vault, twin)
         place.check()
@@ -193,10 +208,7 @@ def _check_place(vault: Vault, to: Path) -> None:
         return
     if not to.is_dir():
         raise AlreadyThere(f"copying the vault: {to} is no folder; name another with --to")
-    key = to / KEY_FILE
-    if key.exists():
-        if key.read_bytes() != (vault.path / KEY_FILE).read_bytes():
-            raise AlreadyThere(f"copying the vault: {to} holds another vault; name another folder with --to")
+    if (to / KEY_FILE).exists():
         return
     ours = {*_FOLDERS, STORE_FILE, LOCK_FILE}  # of a first copy that was cut short
     foreign = any(path.name not in ours and not path.name.endswith(TEMPORARY_SUFFIX) for path in to.iterdir())
@@ -219,7 +231,10 @@ def _is_ours(path: Path) -> bool:
 
 def _check_older(vault: Vault, twin: Vault) -> None:
     """A vault that was restored from an old copy must not be written over a newer one."""
-    newer = any(twin.names(kind) - vault.names(kind) for kind in _ONLY_GROW)
+    after = len(twin.keys.chain)
+    newer = any(
+        {vault.keys.renamed(name, after) for name in twin.names(kind)} - vault.names(kind) for kind in _ONLY_GROW
+    )
     newer = newer or Traffic.of(twin).sent > Traffic.of(vault).sent
     if newer or _last(twin) > _last(vault) or _acted_apart(vault, twin):
         raise OtherCopy
@@ -235,6 +250,18 @@ def _acted_apart(vault: Vault, twin: Vault) -> bool:
         if event is None or event.act not in _HARMLESS:
             return True
     return False
+
+
+def _take_keys(vault: Vault, twin: Vault) -> None:
+    """Seal a copy anew that is from before somebody was removed: then it opens for those who open the vault."""
+    if len(twin.keys.chain) == len(vault.keys.chain):
+        return
+    people = {person.id: person.public for person in Person.all(vault)}
+    with twin.transaction():
+        twin.make_people_table()
+        twin.seal_anew_for(people, vault.keys, take=vault.locks())
+        twin.set_version()
+    reseal.finish(twin, silent=True)
 
 
 def _last(vault: Vault) -> int:

@@ -324,6 +324,8 @@ function submitted(form: HTMLFormElement): void {
     );
   } else if (form.dataset["submit"]) {
     const typed = [...form.querySelectorAll("input")].map((one) => [one.name, one.value] as const);
+    // What is typed there is a passphrase, and is not to be said again by "back".
+    if (form.dataset["submit"].startsWith("/staff/")) return act(form.dataset["submit"], typed);
     const file = form.dataset["submit"].startsWith("/file") ? fileFields() : [];
     go(form.dataset["submit"], [...typed, ...file], true);
   }
@@ -349,7 +351,7 @@ async function begin(): Promise<void> {
   const passphrase = byId("passphrase", HTMLInputElement);
   const wrong = byId("wrong", HTMLElement);
   wrong.textContent = "";
-  const problem = await unlock(token, passphrase.value, byId("person", HTMLInputElement).value);
+  const problem = await unlock(token, passphrase.value);
   passphrase.value = "";
   if (problem) {
     isOpen = false;

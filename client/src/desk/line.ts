@@ -32,11 +32,10 @@ async function post(path: string, fields: Fields, isLast = false): Promise<Respo
 }
 
 /** Spends the token of the address; what is wrong, or nothing. */
-export async function unlock(token: string, passphrase: string, person: string): Promise<string> {
+export async function unlock(token: string, passphrase: string): Promise<string> {
   const answer = await post("/unlock", [
     ["token", token],
     ["passphrase", passphrase],
-    ["person", person],
   ]);
   if (answer.status === 401) throw new Locked();
   if (!answer.ok) return (await answer.text()).trim();

@@ -88,10 +88,9 @@ class Hand:
             assert time.monotonic() < deadline, f"waited in vain for {script}; it shows: {self.text('body')}"
             self.page.wait_for_timeout(30)
 
-    def open(self, url: str, passphrase: str, person: str = "Timur") -> None:
+    def open(self, url: str, passphrase: str) -> None:
         """Go to the address and unlock the desk."""
         self.page.goto(url)
-        self.page.fill("#person", person)
         self.page.fill("#passphrase", passphrase)
         self.page.keyboard.press("Enter")
         self.wait("[data-screen=inbox]")

@@ -75,9 +75,9 @@ class Pages:
         """The bytes of what is no text."""
         return self.post(path, fields, {SESSION_HEADER: secret}).body
 
-    def unlock(self, passphrase: str = WORDS, token: str | None = None, person: str = "Timur") -> Answer:
+    def unlock(self, passphrase: str = WORDS, token: str | None = None) -> Answer:
         """Spend the token."""
-        given = [("token", self.token if token is None else token), ("passphrase", passphrase), ("person", person)]
+        given = [("token", self.token if token is None else token), ("passphrase", passphrase)]
         return self.post("/unlock", given)
 
     def ended(self) -> int:

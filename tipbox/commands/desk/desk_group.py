@@ -14,6 +14,7 @@ from tipbox.commands.desk.desk_copies import check, copy, say_copy
 from tipbox.commands.desk.desk_custody import custody, forget
 from tipbox.commands.desk.desk_inbox import assign, list_, note, search, spam, tag, unread
 from tipbox.commands.desk.desk_look import look
+from tipbox.commands.desk.desk_person import person
 from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
 from tipbox.commands.desk.desk_serve import serve
 from tipbox.commands.desk.vault_options import open_vault, say_clock, unlock_vault, vault_option, waiting
@@ -29,6 +30,7 @@ from tipbox.desk.importing.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.joined import joined_tip
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
+from tipbox.desk.keys.stick_lock import stick_passphrase
 from tipbox.desk.second_copy import copy_again
 from tipbox.desk.vault.records import Thread
 from tipbox.desk.vault.vault import Vault
@@ -82,7 +84,8 @@ def import_(
     opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True, quiet=copies > 1)
     with opened:
         organisation = ceremony.organisation_of(opened)
-        stick = key_stick.load(ceremony.find_stick(opened, organisation), passphrase)
+        folder = ceremony.find_stick(opened, organisation)
+        stick = key_stick.load(folder, stick_passphrase(opened, folder, passphrase))
         find_key = keyring(opened, organisation.id, stick)
         with terminal.progress("importing", total_size(files)) as progress:
             importer = Importer(
@@ -265,7 +268,7 @@ def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -
 
 
 for _command in (
-    *(check, copy, custody, forget, reply, unsend, thread, close, server, canary, serve),
+    *(check, copy, custody, forget, person, reply, unsend, thread, close, server, canary, serve),
     *(look, list_, search, note, tag, assign, spam, unread),
 ):
     desk.add_command(_command)

@@ -8,30 +8,38 @@ from pathlib import Path
 
 import click
 
+from tipbox.commands.desk.desk_person import SHORT
 from tipbox.commands.desk.vault_options import unlock_vault, vault_option
 from tipbox.commands.terminal import (
+    ASK,
     Terminal,
     json_option,
     keep_inputs,
     pass_terminal,
     passphrase_option,
     read_passphrase,
+    unlock_with,
 )
 from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.keys.ceremony import PublishedChain
 from tipbox.desk.keys.destroy import destroy as destroy_oldest
 from tipbox.desk.keys.verify import ManifestCheck, check_folder
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import InputRefused, Usage
+from tipbox.errors import InputRefused, Usage, WrongPassphrase
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.manifest import id_digits
 
 _PATH = click.Path(path_type=Path)
-_SHORT = 16
-"""Bytes; a passphrase of fewer falls to whoever seizes the vault and tries, whatever each try costs."""
 _identity_option = click.option("--identity", type=_PATH, help="The identity file; V.identity when not given.")
+_identity_passphrase_option = click.option(
+    "--identity-passphrase-file",
+    "identity_file_passphrase",
+    type=_PATH,
+    metavar="F",
+    help="File with the identity file's passphrase, when it is another than yours. Without it, a terminal asks.",
+)
 
 
 @click.group()
@@ -49,6 +57,7 @@ def keys() -> None:
 @click.option(
     "--language", "languages", multiple=True, metavar="L", help="A language that you read (kk, ru); repeat it."
 )
+@click.option("--person", default="", metavar="NAME", help="Your name, as your colleagues write it.")
 @json_option
 @pass_terminal
 def init(
@@ -61,10 +70,11 @@ def init(
     full_name: str,
     country: str,
     languages: tuple[str, ...],
+    person: str,
 ) -> None:
     """Make a vault, its key stick (V.keys), an identity file and receiving keys for a year."""
     passphrase = read_passphrase(terminal, passphrase_file, twice=True)
-    if len(passphrase) < _SHORT:
+    if len(passphrase) < SHORT:
         terminal.remark("this passphrase is short, and a seized vault can be tried for years: take six words by dice")
     organisation = ceremony.init(
         vault,
@@ -75,6 +85,7 @@ def init(
         languages=languages,
         today=days.today(),
         identity=identity,
+        person=person,
     )
     where = identity or identity_file.identity_path(vault)
     terminal.say(f"Made the vault {vault}, the key stick {organisation.stick} and the identity file {where}.")
@@ -99,6 +110,7 @@ def _signing_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--out", required=True, type=_PATH, metavar="keys/NAME.json", help="Where to write the manifest."),
         passphrase_option,
         _identity_option,
+        _identity_passphrase_option,
         click.option(
             "--today",
             "sure",
@@ -116,20 +128,35 @@ def _signing_options(command: Callable[..., None]) -> Callable[..., None]:
 @keys.command()
 @_signing_options
 def publish(
-    terminal: Terminal, *, vault: Path, out: Path, passphrase_file: Path, identity: Path | None, sure: datetime | None
+    terminal: Terminal,
+    *,
+    vault: Path,
+    out: Path,
+    passphrase_file: Path,
+    identity: Path | None,
+    identity_file_passphrase: Path | None,
+    sure: datetime | None,
 ) -> None:
     """Sign a manifest that is valid now, and in advance those of the year, which go out with the outboxes."""
 
     def sign(opened: Vault, key: SigningKey, _: bytes) -> PublishedChain:
         return ceremony.publish(opened, key, out, today=days.today(), sure=sure and sure.date())
 
-    _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
+    keys_of = (identity, identity_file_passphrase)
+    _sign(terminal, vault, out, passphrase_file, keys_of=keys_of, sign=sign)
 
 
 @keys.command()
 @_signing_options
 def rotate(
-    terminal: Terminal, *, vault: Path, out: Path, passphrase_file: Path, identity: Path | None, sure: datetime | None
+    terminal: Terminal,
+    *,
+    vault: Path,
+    out: Path,
+    passphrase_file: Path,
+    identity: Path | None,
+    identity_file_passphrase: Path | None,
+    sure: datetime | None,
 ) -> None:
     """Make receiving keys for a year from now, and revoke all manifests before."""
 
@@ -137,7 +164,8 @@ def rotate(
         stick = ceremony.find_stick(opened, ceremony.organisation_of(opened))
         return ceremony.rotate(opened, key, stick, passphrase, out, today=days.today(), sure=sure and sure.date())
 
-    _sign(terminal, vault, out, passphrase_file, identity=identity, sign=sign)
+    keys_of = (identity, identity_file_passphrase)
+    _sign(terminal, vault, out, passphrase_file, keys_of=keys_of, sign=sign)
 
 
 @keys.command()
@@ -145,6 +173,7 @@ def rotate(
     "--vault", type=_PATH, metavar="V", help="The vault's folder; when not given, that beside the identity file."
 )
 @_identity_option
+@_identity_passphrase_option
 @passphrase_option
 @click.option("--out", required=True, type=_PATH, metavar="ENTRY.json", help="Where to write the entry.")
 @click.option(
@@ -164,6 +193,7 @@ def site(
     *,
     vault: Path | None,
     identity: Path | None,
+    identity_file_passphrase: Path | None,
     passphrase_file: Path,
     out: Path,
     onions: tuple[str, ...],
@@ -174,7 +204,8 @@ def site(
     keep_inputs(out, passphrase_file, identity)
     opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
     with opened:
-        entry = ceremony.sign_site_entry(opened, identity_file.load(identity, passphrase), out, onions, dict(about))
+        key = _load_identity(terminal, identity, identity_file_passphrase, passphrase)
+        entry = ceremony.sign_site_entry(opened, key, out, onions, dict(about))
     terminal.say(f"Wrote {out}: {entry.organisation}, identity {id_digits(entry.id)}. Give it to the operator.")
     terminal.result(
         {
@@ -205,16 +236,32 @@ def _sign(
     out: Path,
     passphrase_file: Path,
     *,
-    identity: Path | None,
+    keys_of: tuple[Path | None, Path | None],
     sign: Callable[[Vault, SigningKey, bytes], PublishedChain],
 ) -> None:
-    """Open the vault and the identity file, sign with both, and say what was published."""
+    """Open the vault and the identity file, sign with both, and say what was published.
+
+    ``keys_of``: the identity file and the file with its passphrase, where they are named.
+    """
+    identity, its_passphrase = keys_of
     identity = identity or identity_file.identity_path(vault)
     keep_inputs(out, passphrase_file, identity)
     opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True)
     with opened:
-        published = sign(opened, identity_file.load(identity, passphrase), passphrase)
+        published = sign(opened, _load_identity(terminal, identity, its_passphrase, passphrase), passphrase)
     _say_published(terminal, out, published)
+
+
+def _load_identity(terminal: Terminal, identity: Path, its_passphrase: Path | None, own: bytes) -> SigningKey:
+    """The identity key: its file is locked with the passphrase of whoever made it, which may be another than yours."""
+    if its_passphrase is None:
+        try:
+            return identity_file.load(identity, own)
+        except WrongPassphrase:
+            if not terminal.asks:
+                raise
+        terminal.remark("the identity file has another passphrase:")
+    return unlock_with(terminal, its_passphrase or ASK, lambda form: identity_file.load(identity, form))
 
 
 def _say_published(terminal: Terminal, out: Path, published: PublishedChain) -> None:

@@ -5,14 +5,15 @@ Each of these acts writes its event into the chain of custody, in the transactio
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import ClassVar, Final, Self
 
-from tipbox.desk.custody.chain import account, note
+from tipbox.desk.custody.chain import note, who
 from tipbox.desk.joined import joined_tips, set_state
-from tipbox.desk.vault.records import Tip, VaultRecord
+from tipbox.desk.vault.records import Person, Tip, VaultRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import LimitExceeded, NotFound, Usage
 
@@ -30,7 +31,7 @@ MAX_TRANSLATION: Final = 1 << 20
 
 @dataclass(frozen=True)
 class ThreadNote:
-    """A note: by which account of this machine it was written, and when."""
+    """A note: by whom it was written, and when."""
 
     day: date
     who: str
@@ -82,7 +83,7 @@ def translate(vault: Vault, tip: bytes, text: str, *, today: date) -> None:
         NotFound: there is no such tip.
         LimitExceeded: it is too long.
     """
-    made = Translation(tip, today, account(), text.encode(errors="replace").decode())
+    made = Translation(tip, today, who(vault), text.encode(errors="replace").decode())
     if len(made.text.encode()) > MAX_TRANSLATION:
         raise LimitExceeded(f"translating: it has at most {MAX_TRANSLATION:,} bytes")
     if Tip.find(vault, tip) is None:
@@ -104,7 +105,7 @@ def add_note(vault: Vault, threads: Iterable[bytes], text: str, *, today: date) 
     """
     if not text.strip():
         raise Usage("writing a note: it is empty")
-    made = ThreadNote(today, account(), text.encode(errors="replace").decode())
+    made = ThreadNote(today, who(vault), text.encode(errors="replace").decode())
     if len(made.text.encode()) > MAX_NOTE:
         raise LimitExceeded(f"writing a note: it has at most {MAX_NOTE:,} bytes; write a second one")
 
@@ -147,10 +148,19 @@ def tag(vault: Vault, threads: Iterable[bytes], add: Iterable[str], remove: Iter
 def assign(vault: Vault, threads: Iterable[bytes], person: str) -> int:
     """Say whose threads are; an empty name gives them to nobody. How many threads are changed by it.
 
+    While only one person opens the vault, any name will do.
+
     Raises:
         LimitExceeded: the name is too long.
+        NotFound: several people open the vault, and none of them has this name.
     """
     name = _checked(person) if person.strip() else ""
+    people = [one.name for one in Person.all(vault) if one.removed is None]
+    if name and len(people) > 1:
+        found = [one for one in people if folded_name(one) == folded_name(name)]
+        if not found:
+            raise NotFound("giving a thread: nobody here has this name; see tipbox desk person list")
+        (name,) = found
     count = 0
     with vault.transaction():
         for before, after in _changed(vault, threads, lambda marks: replace(marks, person=name)):
@@ -179,6 +189,11 @@ def unread(vault: Vault, threads: Iterable[bytes]) -> int:
                 note(vault, "unread", thread, after=f"{again} new")
                 count += 1
     return count
+
+
+def folded_name(name: str) -> str:
+    """A person's name as it is compared."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _checked(word: str) -> str:

@@ -21,7 +21,8 @@ from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted
 from tipbox.desk.keys import identity_file, key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
 from tipbox.desk.keys.out_file import check_manifest, check_site_entry
-from tipbox.desk.vault.records import Organisation, PublicKey, SignedManifest, Traffic
+from tipbox.desk.keys.stick_lock import stick_passphrase
+from tipbox.desk.vault.records import Organisation, Person, PublicKey, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import IdentityChanged, NoCurrentKey, NotFound
 from tipbox.files.durable import fsync_folder, write_file
@@ -76,8 +77,11 @@ def init(
     languages: tuple[str, ...],
     today: date,
     identity: Path | None = None,
+    person: str = "",
 ) -> Organisation:
     """Make the vault at ``path``, its key stick and the identity file.
+
+    ``person`` is who makes them, by name; empty for the account of this machine.
 
     They are made under other names and moved into place at the end, the vault last: a vault that is there is whole.
 
@@ -111,10 +115,13 @@ def init(
         work.mkdir(mode=0o700, parents=True)
         Vault.create(work / "vault", passphrase)
         with Vault.open(work / "vault", passphrase, write=True) as vault, vault.transaction():
+            assert vault.me is not None  # noqa: S101 (whose passphrase it was made with)
+            first = Person.first(vault.me, today, person)
+            first.save(vault)
             organisation.save(vault)
             for key in public_keys:
                 key.save(vault)
-            note(vault, "init", organisation.id)
+            note(vault, "init", organisation.id, after=first.introduced)
         key_stick.create(work / "stick", passphrase, Stick(organisation.id, keys))
         identity_file.create(identity, passphrase, signing_key)
         # The vault last: a crash before it leaves a key stick without a vault, never a vault without its keys.
@@ -329,6 +336,7 @@ def rotate(
     organisation = organisation_of(vault)
     check_manifest(out, vault.path, find_stick(vault, organisation))
     _check_identity(organisation, identity)
+    passphrase = stick_passphrase(vault, stick, passphrase)
     held = key_stick.load(stick, passphrase)
     keys = new_keys(today)
     key_stick.replace(stick, passphrase, Stick(held.organisation, held.keys + keys))

@@ -15,6 +15,7 @@ from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import TooEarly
 from tipbox.desk.keys import key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
+from tipbox.desk.keys.stick_lock import stick_passphrase
 from tipbox.desk.outbox import due_manifest
 from tipbox.desk.vault.records import Destruction, Traffic
 from tipbox.desk.vault.vault import Vault
@@ -48,6 +49,7 @@ def destroy(vault: Vault, stick_folder: Path, passphrase: bytes, *, today: date)
         TooEarly: what was sealed to it may still be on its way, or the clocks do not agree.
         NotFound: no key is left.
     """
+    passphrase = stick_passphrase(vault, stick_folder, passphrase)
     stick = key_stick.load(stick_folder, passphrase)
     if not stick.keys:
         raise NotFound("destroying a key: none is left on the key stick")

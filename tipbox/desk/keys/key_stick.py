@@ -94,6 +94,11 @@ def create(folder: Path, passphrase: bytes, stick: Stick) -> None:
     fsync_folder(folder.parent)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a key stick is plugged in at ``folder``."""
+    return (folder / FILE).is_file()
+
+
 def load(folder: Path, passphrase: bytes) -> Stick:
     """Read the key stick in ``folder``.
 
@@ -110,7 +115,7 @@ def load(folder: Path, passphrase: bytes) -> Stick:
         return Stick.decode(locked_file.unlock(locked_file.Kind.KEY_STICK, passphrase, sealed))
     except WrongPassphrase as error:
         raise WrongPassphrase(
-            "reading the key stick: the vault's passphrase does not open it; is it this vault's?"
+            "reading the key stick: the vault's passphrase does not open it; is it this vault's, and not an old copy?"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Inbox, Same and Staff: threads in rows, found and sorted, and acts on many of them at once."""
+"""Inbox and Same: threads in rows, found and sorted, and acts on many of them at once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tipbox.desk.inbox import marks, threads
 from tipbox.desk.pages.guard import ForDesk
 from tipbox.desk.pages.page_texts import gettext, ngettext
 from tipbox.desk.pages.session import OpenDesk
+from tipbox.desk.people import everybody
 from tipbox.errors import InputRefused
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import ID_SIZE
@@ -62,7 +63,7 @@ def inbox_of(desk: OpenDesk, said: str = "") -> str:
         counts=counts,
         page=page,
         pages=1 if query else max(1, -(-total // PAGE)),
-        persons=threads.persons(desk.vault),
+        persons=dict.fromkeys([one.name for one in everybody(desk.vault)] + threads.persons(desk.vault)),
         person=desk.person,
         query=query,
         rows=rows,
@@ -118,15 +119,6 @@ def add_inbox(for_desk: ForDesk) -> None:
     @for_desk("/same/act")
     def same_act(desk: OpenDesk) -> ResponseReturnValue:
         return same_of(desk, act_on(desk, threads_named()))
-
-    @for_desk("/staff")
-    def staff(desk: OpenDesk) -> ResponseReturnValue:
-        found = [
-            (person, threads.list_threads(desk.vault, desk.organisation, "mine", person, limit=10))
-            for person in threads.persons(desk.vault)
-        ]
-        counts = {person: threads.count_threads(desk.vault, person)["mine"] for person, _ in found}
-        return render_template("desk/staff.html", counts=counts, found=found, person=desk.person)
 
 
 def same_of(desk: OpenDesk, said: str = "") -> str:

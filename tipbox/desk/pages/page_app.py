@@ -15,7 +15,6 @@ from flask import Flask, Response, render_template, request, send_from_directory
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from tipbox.desk.custody.chain import account
 from tipbox.desk.pages.file_screens import add_files
 from tipbox.desk.pages.guard import SESSION_HEADER, Screen, guard
 from tipbox.desk.pages.inbox_screens import add_inbox
@@ -23,7 +22,7 @@ from tipbox.desk.pages.page_texts import install_texts
 from tipbox.desk.pages.session import OpenDesk, Refused, Session
 from tipbox.desk.pages.stick_screens import add_stick
 from tipbox.desk.pages.thread_screens import add_threads
-from tipbox.desk.pages.whole_screens import add_health
+from tipbox.desk.pages.whole_screens import add_health, add_staff
 from tipbox.errors import TipboxError, WrongPassphrase
 from tipbox.resources import static_dir, templates_dir
 
@@ -56,7 +55,7 @@ def create_app(session: Session, language: str) -> Flask:
 
     @app.get("/")
     def shell() -> ResponseReturnValue:
-        return render_template("desk/shell.html", account=account())
+        return render_template("desk/shell.html")
 
     @app.get("/<any('desk.js', 'desk.css'):name>")
     def client(name: str) -> ResponseReturnValue:
@@ -69,7 +68,7 @@ def create_app(session: Session, language: str) -> Flask:
     @app.post("/unlock")
     def unlock() -> ResponseReturnValue:
         form = request.form
-        secret = session.unlock(form.get("token", ""), form.get("passphrase", "").encode(), form.get("person", ""))
+        secret = session.unlock(form.get("token", ""), form.get("passphrase", "").encode())
         return Response(status=HTTPStatus.NO_CONTENT, headers={SESSION_HEADER: secret})
 
     @for_desk("/stay")
@@ -86,6 +85,7 @@ def create_app(session: Session, language: str) -> Flask:
     add_files(for_desk)
     add_stick(for_desk, session)
     add_health(for_desk, session)
+    add_staff(for_desk)
 
     @app.errorhandler(Refused)
     def refused(_: Refused) -> ResponseReturnValue:

@@ -16,9 +16,8 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Final
 
-from tipbox.desk.custody.chain import account
+from tipbox.desk.custody.chain import who
 from tipbox.desk.desk_errors import Busy
-from tipbox.desk.inbox.marks import MAX_TAG
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.keys import ceremony
 from tipbox.desk.pages.jobs import Job
@@ -42,8 +41,12 @@ class OpenDesk:
 
     vault: Vault
     organisation: Organisation
-    person: str
     passphrase: bytes = field(repr=False)
+
+    @property
+    def person(self) -> str:
+        """The name of whoever unlocked them: the passphrase says who it is."""
+        return who(self.vault)
 
     @contextmanager
     def writing(self) -> Iterator[Vault]:
@@ -96,7 +99,7 @@ class Session:
 
     # --- who may call -----------------------------------------------------------------------------------------------
 
-    def unlock(self, token: str, passphrase: bytes, person: str) -> str:
+    def unlock(self, token: str, passphrase: bytes) -> str:
         """Open the vault and spend the token; the secret that every request has to bring from now on.
 
         Raises:
@@ -110,8 +113,7 @@ class Session:
             self.ending.set()
             raise Refused
         vault, opening = self._open(passphrase)
-        person = " ".join(person.split()).encode()[:MAX_TAG].decode(errors="ignore") or account()
-        self._desk = OpenDesk(vault, ceremony.organisation_of(vault), person, opening)
+        self._desk = OpenDesk(vault, ceremony.organisation_of(vault), opening)
         self._token, self._secret = None, secrets.token_urlsafe(_SECRET)
         self._seen = self._clock()
         return self._secret

@@ -19,6 +19,7 @@ from tipbox.desk.importing.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
+from tipbox.desk.keys.stick_lock import stick_passphrase
 from tipbox.desk.pages.guard import ForDesk
 from tipbox.desk.pages.jobs import Job, Progress
 from tipbox.desk.pages.page_texts import N_, gettext, ngettext
@@ -212,7 +213,8 @@ def import_from(
     vault: Vault, desk: OpenDesk, path: Path, progress: Progress, *, enough_copies: bool = False
 ) -> list[str]:
     """Import what lies in a folder, renew the second copy, and say in plain words what came."""
-    stick = key_stick.load(ceremony.find_stick(vault, desk.organisation), desk.passphrase)
+    folder = ceremony.find_stick(vault, desk.organisation)
+    stick = key_stick.load(folder, stick_passphrase(vault, folder, desk.passphrase))
     importer = Importer(
         vault,
         desk.organisation,

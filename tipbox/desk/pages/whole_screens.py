@@ -1,20 +1,29 @@
-"""Health: what somebody should look after before it is too late."""
+"""Health: what somebody should look after before it is too late. Staff: who opens this vault."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from typing import Final
 
-from flask import render_template
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from tipbox import __version__
-from tipbox.desk import canaries, second_copy
+from tipbox.desk import canaries, people, second_copy
+from tipbox.desk.inbox import threads
 from tipbox.desk.keys import ceremony
 from tipbox.desk.pages.guard import ForDesk
+from tipbox.desk.pages.page_texts import gettext
 from tipbox.desk.pages.session import OpenDesk, Session
 from tipbox.desk.render import sandbox
 from tipbox.desk.vault.records import Draft, EnvelopeRecord, Reply, Traffic
+from tipbox.errors import Usage
+from tipbox.files.passphrase_forms import normal
 from tipbox.formats.base import days
+
+SHORTEST: Final = 16
+"""Bytes of a passphrase; a shorter one falls to whoever seizes the vault and tries."""
 
 
 def add_health(for_desk: ForDesk, session: Session) -> None:
@@ -45,3 +54,73 @@ def add_health(for_desk: ForDesk, session: Session) -> None:
             version=__version__,
             waiting=sum(reply.pending and not reply.outbox for reply in Reply.all(vault)),
         )
+
+
+def add_staff(for_desk: ForDesk) -> None:
+    """Add the screen of the people of this desk."""
+
+    @for_desk("/staff")
+    def staff(desk: OpenDesk) -> ResponseReturnValue:
+        return _staff_of(desk)
+
+    @for_desk("/staff/add")
+    def staff_add(desk: OpenDesk) -> ResponseReturnValue:
+        name, passphrase = request.form.get("name", ""), _typed_twice()
+        role = request.form.get("role", "") or "caseworker"
+        with desk.writing() as vault:
+            added = people.add(vault, name, passphrase, role, own=desk.passphrase, today=days.today())
+        return _staff_of(desk, [gettext("Added: %(name)s") % {"name": added.name}])
+
+    @for_desk("/staff/passphrase")
+    def staff_passphrase(desk: OpenDesk) -> ResponseReturnValue:
+        passphrase = _typed_twice()
+        with desk.writing() as vault:
+            people.set_passphrase(vault, passphrase, own=desk.passphrase)
+        desk.passphrase = passphrase
+        return _staff_of(desk, [gettext("Your passphrase is changed."), *_copy_lines(desk)])
+
+    @for_desk("/staff/rename")
+    def staff_rename(desk: OpenDesk) -> ResponseReturnValue:
+        with desk.writing() as vault:
+            people.rename(vault, desk.person, request.form.get("name", ""))
+        return _staff_of(desk, [gettext("Your name is changed.")])
+
+    @for_desk("/staff/remove")
+    def staff_remove(desk: OpenDesk) -> ResponseReturnValue:
+        name, reason = (request.form.get(member, "").strip() for member in ("name", "reason"))
+        if not reason:
+            raise Usage(gettext("Say why: it stays in the chain of custody."))
+        with desk.writing() as vault:
+            gone = people.remove(vault, name, reason, today=days.today())
+        said = [
+            gettext("Removed: %(name)s. The vault is sealed anew for all others.") % {"name": gone.name},
+            gettext("What was copied before opens for ever: a copy of the vault, with all that was in it."),
+            gettext("If a copy of the key stick may be with them, replace the keys: tipbox keys rotate."),
+        ]
+        return _staff_of(desk, [*said, *_copy_lines(desk)])
+
+
+def _copy_lines(desk: OpenDesk) -> list[str]:
+    if second_copy.lag(desk.vault) is None:
+        return []
+    return [gettext("The second copy opens as before until it is renewed: do it now, under Stick.")]
+
+
+def _typed_twice() -> bytes:
+    typed, again = (normal(request.form.get(name, "").encode()) for name in ("passphrase", "again"))
+    if typed != again:
+        raise Usage(gettext("The two passphrases differ; type them again."))
+    if len(typed) < SHORTEST:
+        raise Usage(gettext("This passphrase is too short: take six words by dice."))
+    return typed
+
+
+def _staff_of(desk: OpenDesk, said: Sequence[str] = ()) -> str:
+    found = people.staff(desk.vault, today=days.today())
+    rows = {
+        one.person.id: threads.list_threads(desk.vault, desk.organisation, "mine", one.person.name, limit=10)
+        for one in found
+    }
+    known = {one.person.name for one in found}
+    others = [name for name in threads.persons(desk.vault) if name not in known]
+    return render_template("desk/staff.html", found=found, others=others, rows=rows, roles=people.ROLES, said=said)

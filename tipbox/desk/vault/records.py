@@ -10,6 +10,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Final, Self, get_args, get_origin, get_type_hints
 
+from tipbox.desk.vault.machine_account import account
+from tipbox.desk.vault.unlocking import Me, fingerprint
 from tipbox.desk.vault.vault import Record, Vault
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import sha256
@@ -503,6 +505,68 @@ class Draft(VaultRecord):
 
 
 @dataclass(frozen=True)
+class Person(VaultRecord):
+    """Somebody who can unlock this vault, or could: who is removed stays, so that their events can be told.
+
+    Attributes:
+        id: random.
+        name: as colleagues write it; nobody else has it.
+        role: what was agreed on; it keeps nobody from anything.
+        since: the day on which they were added.
+        public: what the vault's keys are sealed to (X-Wing, 1216 bytes).
+        signs: what their events are signed with (Ed25519).
+        removed: the day on which they were removed.
+    """
+
+    kind: ClassVar[str] = "person"
+    id: bytes
+    name: str
+    role: str
+    since: date
+    public: bytes = field(repr=False)
+    signs: bytes
+    removed: date | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The id."""
+        return self.id
+
+    @classmethod
+    def of(cls, me: Me, name: str, role: str, since: date) -> Self:
+        """The record of whoever has this seed."""
+        return cls(me.id, name, role, since, me.public, me.signs)
+
+    @classmethod
+    def first(cls, me: Me, since: date, name: str = "") -> Self:
+        """Whoever made the vault: under the name of their account of this machine, until they say another."""
+        return cls.of(me, name or account(), "keeper", since)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of their keys."""
+        return fingerprint(self.public, self.signs)
+
+    @property
+    def introduced(self) -> str:
+        """How an event says that they came: with their keys, so that nobody can put others in their place."""
+        return f"{self.name}, {self.role}, key {self.fingerprint}"
+
+
+@dataclass(frozen=True)
+class StickLock(VaultRecord):
+    """What locks the key stick once there are several people: none of their passphrases.
+
+    ``former`` are what locked it before: a stick that was not plugged in when somebody was removed is locked anew at
+    its next use.
+    """
+
+    kind: ClassVar[str] = "stick-lock"
+    secret: bytes = field(repr=False)
+    former: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
 class CustodyChain(VaultRecord):
     """How many events the chain of custody has, and the hash of the last."""
 
@@ -519,8 +583,10 @@ class CustodyEvent(VaultRecord):
         seq: its place, from 1.
         prev: the hash of the one before it.
         time: hour and minute in UTC, by this machine's clock; they never leave the vault.
-        who: the account of this machine that did it.
+        who: the name of the person who did it, as it was then; of vaults that knew none, the account of this machine.
         salt: random bytes, new for each event.
+        person: that person's id.
+        signature: that person's (Ed25519), over all other members.
     """
 
     kind: ClassVar[str] = "event"
@@ -535,11 +601,22 @@ class CustodyEvent(VaultRecord):
     after: str
     reason: str = field(repr=False)
     salt: bytes = field(repr=False)
+    person: bytes = b""
+    signature: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> bytes:
         """The place."""
         return self.seq.to_bytes(8)
+
+    def to_json(self) -> Record:
+        """As the vault keeps it, and as its hash covers it: events from before there were people lack two members."""
+        record = super().to_json()
+        return record if self.person else {name: record[name] for name in record if name not in ("person", "signature")}
+
+    def unsigned(self) -> Record:
+        """What the signature covers."""
+        return {name: value for name, value in self.to_json().items() if name != "signature"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Bringing a vault of version 1 up to date: its files are sealed, and its tips get summaries.
+"""Bringing a vault of an older version up to date: files are sealed, tips get summaries, people a lock each.
 
 It may be killed at any moment and begins again at the next command: a file that is sealed is passed over, and the
 version is written last, in the transaction of the summaries.
@@ -6,13 +6,15 @@ version is written last, in the transaction of the summaries.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.inbox.summary import FileWatcher, Summary
 from tipbox.desk.vault.letters import letter_of
-from tipbox.desk.vault.records import Tip
+from tipbox.desk.vault.records import Person, Tip
+from tipbox.desk.vault.unlocking import Me
 from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS, Vault
 from tipbox.errors import Tampered, TipboxError
 from tipbox.files.durable import fsync_folder
@@ -20,14 +22,39 @@ from tipbox.formats.envelopes import header
 from tipbox.formats.envelopes.envelope import open_files, read_envelope
 
 _CHUNK: Final = 1 << 20
+_SEALED: Final = 2
+"""The version since which files are sealed."""
 
 
-def upgrade(vault: Vault) -> None:
+def upgrade(vault: Vault, version: int, passphrase: bytes) -> None:
     """Do it. The vault is open for writing.
+
+    Args:
+        vault: the vault.
+        version: which it is of.
+        passphrase: what opens it; from now on that of its first person.
 
     Raises:
         OSError: it cannot be written.
     """
+    if version < _SEALED:
+        _seal_files(vault)
+    me = Me.new()
+    with vault.transaction():
+        if version < _SEALED:
+            for tip in Tip.all(vault):
+                _summary(vault, tip).save(vault)
+        vault.make_people_table()
+        vault.me = me
+        vault.add_lock(me, passphrase)
+        first = Person.first(me, datetime.now(UTC).date())
+        first.save(vault)
+        done = "sealed files, summaries, " if version < _SEALED else ""
+        note(vault, "upgrade", after=f"{done}{first.introduced}")
+        vault.set_version()
+
+
+def _seal_files(vault: Vault) -> None:
     for folder in (TIPS, INCOMING, REPLIES):
         (vault.path / folder).mkdir(mode=0o700, exist_ok=True)
     for path in (vault.path / INCOMING).iterdir():  # of a command, or an upgrade, that was killed
@@ -36,11 +63,6 @@ def upgrade(vault: Vault) -> None:
         for path in sorted((vault.path / folder).iterdir()):
             _seal(vault, path)
         fsync_folder(vault.path / folder)
-    with vault.transaction():
-        for tip in Tip.all(vault):
-            _summary(vault, tip).save(vault)
-        note(vault, "upgrade", after="sealed files, summaries")
-        vault.set_version()
 
 
 def _seal(vault: Vault, path: Path) -> None:

@@ -57,6 +57,9 @@ VAULT_NAMES: Final = b"tipbox/v1/vault-names"
 VAULT_VALUES: Final = b"tipbox/v1/vault-values"
 VAULT_FILE: Final = b"tipbox/v1/vault-file"
 DESTRUCTION: Final = b"tipbox/v1/destruction"
+VAULT_PERSON: Final = b"tipbox/v1/vault-person"
+PERSON_SIGNING: Final = b"tipbox/v1/person-signing"
+EVENT: Final = b"tipbox/v1/event"
 CUSTODY: Final = b"tipbox/v1/custody"
 
 # What tipbox/release/ signs (docs/releases.md): watchers and rebuilders, each with a key of their own.
