@@ -5,7 +5,7 @@ import { codeOf, demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, equal, fromHex, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { ID_SIZE, MAX_RUN_PARTS, MAX_TYPE, PART_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
+import { ID_SIZE, MAX_RUN_PARTS, PART_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
 import { partsOf, sealedBodySize } from "../formats/base/padding.js";
 import { random } from "../formats/base/primitives.js";
 import type { BodySealer } from "../formats/envelopes/body.js";
@@ -17,17 +17,16 @@ import {
   seal,
   wipeSeals,
 } from "../formats/envelopes/envelope.js";
-import type { FileEntry, TipLetter } from "../formats/envelopes/letter.js";
-import { checkDigits } from "../formats/envelopes/seals.js";
-import * as keys from "../formats/manifest.js";
-import type { CheckDigits, FromWorker, Missing, Order } from "../messages.js";
+import type { TipLetter } from "../formats/envelopes/letter.js";
+import type { Manifest } from "../formats/manifest.js";
+import type { FromWorker, Missing, Order } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
 import type { Payer } from "../net/payer.js";
 import { askPrices, type Prices } from "../net/prices.js";
 import { Upload, type UploadOptions } from "../net/upload.js";
 import { BodyReader, FileError, probe } from "./files.js";
-import { isValid } from "./names.js";
+import { checksOf, entryOf, recipientsOf } from "./tip.js";
 
 /** Runs of parts handled at once: one is sealed while another is uploaded. */
 const LANES = 2;
@@ -35,44 +34,6 @@ const LANES = 2;
 const LONG_MESSAGE = 16_384;
 /** Sessions of others whose parts are sealed again for comparing; each reads all files once. */
 const MOST_SESSIONS = 4;
-
-/**
- * A file as the letter lists it. Lone surrogates in its name are replaced, and a type that the format cannot hold is
- * dropped.
- */
-export function entryOf(file: File): FileEntry {
-  const name = new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(file.name));
-  const type = file.type.length <= MAX_TYPE && /^[\x20-\x7e]*$/.test(file.type) ? file.type : "";
-  return { name, size: file.size, type };
-}
-
-async function recipientsOf(
-  manifests: readonly keys.Manifest[],
-  chosen: readonly string[],
-  root: Bytes,
-  today: Day,
-): Promise<Recipient[]> {
-  const isChosen = ({ id }: keys.Manifest): boolean => chosen.includes(toHex(id));
-  // A page may be open for days. Nobody's tip depends on a manifest that was not chosen: it only loses its filler.
-  const usable = manifests.filter((manifest) => isChosen(manifest) || isValid(manifest, today));
-  return Promise.all(
-    usable.map(async (manifest) => {
-      keys.check(manifest, today);
-      const { id: key, publicKey } = keys.currentKey(manifest, today);
-      return {
-        organisation: manifest.id,
-        key,
-        publicKey,
-        chosen: isChosen(manifest)
-          ? {
-              pairKey: await accessCodes.pairKey(root, manifest.id),
-              mailbox: await accessCodes.mailboxAddress(root, manifest.id),
-            }
-          : null,
-      };
-    }),
-  );
-}
 
 /** A run that is being sealed. */
 interface PendingRun {
@@ -114,21 +75,6 @@ export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyR
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
-}
-
-/** The check digits of an Envelope with this hash, for each organisation that was chosen. */
-async function checksOf(
-  envelope: OutgoingEnvelope,
-  manifests: readonly keys.Manifest[],
-  hash: Bytes,
-): Promise<CheckDigits[]> {
-  const checks: CheckDigits[] = [];
-  for (const { organisation, secrets } of envelope.seals) {
-    if (!secrets) continue;
-    const name = manifests.find(({ id }) => equal(id, organisation))?.name ?? "";
-    checks.push({ name, digits: await checkDigits(secrets, hash) });
-  }
-  return checks;
 }
 
 /** The hashes of a body's parts as the session with this nonce seals them. Nothing of it is kept or sent. */
@@ -195,7 +141,7 @@ interface Sending {
 /** What all Envelopes of one tip share. */
 interface Tip {
   readonly order: Order;
-  readonly manifests: readonly keys.Manifest[];
+  readonly manifests: readonly Manifest[];
   readonly recipients: readonly Recipient[];
   /** The digits of a new access code. */
   readonly digits: string | null;
@@ -313,7 +259,7 @@ export interface Outcome {
  */
 export async function send(
   order: Order,
-  manifests: readonly keys.Manifest[],
+  manifests: readonly Manifest[],
   today: Day,
   tell: (news: FromWorker) => void,
   connection: Omit<ConnectionOptions, "onTrouble">,

@@ -4,7 +4,7 @@ import { type Bytes, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import type { Manifest } from "../../src/formats/manifest.js";
 import { BodyReader } from "../../src/worker/files.js";
 import { readManifests } from "../../src/worker/recipients.js";
-import { entryOf } from "../../src/worker/send.js";
+import { entryOf } from "../../src/worker/tip.js";
 import { contentOf, flip, listing, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const FROM = 20_780;
