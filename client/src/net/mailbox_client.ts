@@ -25,7 +25,12 @@ import type { ReplyLetter } from "../formats/envelopes/letter.js";
 import { openReply } from "../formats/envelopes/reply.js";
 import { envelopeHash, envelopeId } from "../formats/envelopes/seals.js";
 import { type Entry, parseList } from "../formats/mailbox_list.js";
-import { Connection, type ConnectionOptions } from "./http.js";
+
+/**
+ * Brings a request for these mailboxes to the server, and its answer back: `path` is what follows `/api/mailbox`. By a
+ * connection (mailbox_line.ts), or as files that somebody carries.
+ */
+export type AskMailbox = (path: "" | "/piece" | "/delete", body: Bytes, expected: number) => Promise<Bytes>;
 
 /** A reply, with the tokens of the request that it came with. */
 export interface ListedReply {
@@ -72,28 +77,26 @@ function isOfTheReply(error: unknown): boolean {
 }
 
 export class MailboxClient {
-  readonly #connection: Connection;
-  readonly #api: string;
+  readonly #bring: AskMailbox;
   readonly #root: Bytes;
   readonly #organisations: readonly Bytes[];
   /** SHA-256 of each letter that was opened: a server cannot show one reply twice under two ids. */
   readonly #seen = new Set<string>();
 
-  /** `api` is the address of `/api/mailbox`. The root must not be wiped while replies are opened. */
-  constructor(api: string, root: Bytes, whose: Whose, options: ConnectionOptions) {
-    this.#api = api;
+  /** The root must not be wiped while replies are opened. */
+  constructor(bring: AskMailbox, root: Bytes, whose: Whose) {
+    this.#bring = bring;
     this.#root = root;
     this.#organisations = inOrder(whose);
-    this.#connection = new Connection(null, options);
   }
 
-  async #ask(path: string, tokens: readonly RequestToken[], rest: Bytes, expected: number): Promise<Bytes> {
-    const body = concat(...tokens.map(({ token }) => token), rest);
-    return this.#connection.retry(async () => {
-      const answer = await this.#connection.request({ method: "POST", url: this.#api + path, body, expected });
-      demand(answer.length === expected, "network");
-      return answer;
-    });
+  #ask(
+    path: "" | "/piece" | "/delete",
+    tokens: readonly RequestToken[],
+    rest: Bytes,
+    expected: number,
+  ): Promise<Bytes> {
+    return this.#bring(path, concat(...tokens.map(({ token }) => token), rest), expected);
   }
 
   /** Fetches the lists and opens what they hold. Throws for a malformed list, never for a reply in it. */

@@ -8,6 +8,7 @@ import { ID_SIZE, PIECE_SIZE } from "../formats/base/limits.js";
 import type { Addresses, Answer, FromWorker, Organisation, ToWorker } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
 import { type ListedReply, MailboxClient, type ReadableReply, type Whose } from "../net/mailbox_client.js";
+import { mailboxLine } from "../net/mailbox_line.js";
 
 /** Open mailboxes: replies that are shown, and those whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
@@ -53,7 +54,7 @@ function organisations(): Whose {
 
 async function open(accessCode: Bytes): Promise<void> {
   const root = await accessCodes.rootOf(accessCode);
-  const client = new MailboxClient(lent.addresses.mailbox, root, organisations(), lent.connection);
+  const client = new MailboxClient(mailboxLine(lent.addresses.mailbox, lent.connection), root, organisations());
   const { shown, pending, others, leftOut } = await client.open();
   mailbox = {
     client,

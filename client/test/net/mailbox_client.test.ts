@@ -8,6 +8,7 @@ import { endOf, seal } from "../../src/formats/envelopes/envelope.js";
 import { envelopeId } from "../../src/formats/envelopes/seals.js";
 import { currentKey } from "../../src/formats/manifest.js";
 import { MailboxClient, type MailboxContents, type ReadableReply } from "../../src/net/mailbox_client.js";
+import { mailboxLine } from "../../src/net/mailbox_line.js";
 import { type Deposit, deposit, openingSize, Postbox, reply } from "../support/postbox.js";
 import { contentOf, flip, makeOrganisation } from "../support/tools.js";
 
@@ -33,11 +34,12 @@ afterEach(() => postbox.stop());
 function mailbox(organisations: readonly Bytes[] = [FIDH, KIBHR], held: readonly Bytes[] = []): MailboxClient {
   const timing = { firstPause: 1, longestPause: 5, retryFor: 600_000 };
   const whose = { named: organisations, held };
-  return new MailboxClient(postbox.api, ROOT, whose, {
+  const line = mailboxLine(postbox.api, {
     signal: new AbortController().signal,
     timing,
     onTrouble: (trouble) => troubles.push(trouble),
   });
+  return new MailboxClient(line, ROOT, whose);
 }
 
 /** A reply of this organisation in its mailbox. */
