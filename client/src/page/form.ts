@@ -82,10 +82,13 @@ export class Form {
     this.#plain.type = "checkbox";
     this.#plain.addEventListener("change", () => this.#list(""));
     part("plain").prepend(this.#plain);
-    part("look").addEventListener("click", async () => {
-      const isThere = await tellPhotos(texts, part("said"), this.#files.filter(isPhoto));
-      if (!isThere) part("file-problem").textContent = texts.get("photosUnread");
-    });
+    // The offline page has no script that reads photos.
+    if (this.#view.has("look")) {
+      part("look").addEventListener("click", async () => {
+        const isThere = await tellPhotos(texts, part("said"), this.#files.filter(isPhoto));
+        if (!isThere) part("file-problem").textContent = texts.get("photosUnread");
+      });
+    }
 
     this.#whom = new Whom(texts, part("organisations"), part("all"), organisations, chosen);
     this.#sendWords = part("send").textContent;
@@ -178,8 +181,10 @@ export class Form {
       this.#files.map((file, i) => this.#row(file, names[i] ?? file.name)),
       this.#texts.get("allFiles", { count: this.#texts.number(this.#files.length) }),
     );
-    part("photos").hidden = !this.#files.some(isPhoto);
-    part("said").replaceChildren(); // of a list of before
+    if (this.#view.has("photos")) {
+      part("photos").hidden = !this.#files.some(isPhoto);
+      part("said").replaceChildren(); // of a list of before
+    }
     part("total").hidden = this.#files.length < 2;
     part("total").textContent = this.#texts.get("total", {
       count: this.#texts.number(this.#files.length),

@@ -6,10 +6,8 @@
 
 import { askNeutral } from "../net/leaving.js";
 import { begun } from "./begun.js";
+import { isThirdEscape } from "./escapes.js";
 
-/** Escape, so often, each press within so many milliseconds of the one before it. */
-const PRESSES = 3;
-const PRESS_WITHIN = 2000;
 /** Browsers show an address in place of an empty title. */
 const BLANK_TITLE = "\u00a0";
 /** Asks for nothing, and ends what runs here. */
@@ -18,8 +16,6 @@ const NOWHERE = "about:blank";
 let isLeaving = false;
 /** Is called when the history has gone back. */
 let onGone: (() => void) | null = null;
-let presses = 0;
-let pressed = 0;
 
 /** What a page of this site pushed on top of its entry in the history; 0 where there is one entry. */
 function depth(): number {
@@ -57,15 +53,6 @@ function leaveNow(neutral: string): void {
   empty();
   for (const wipe of begun().wipes) wipe();
   void go(neutral);
-}
-
-/** Whether Escape was pressed often enough. */
-function isThirdEscape(event: KeyboardEvent): boolean {
-  if (event.key !== "Escape") presses = 0;
-  if (event.key !== "Escape" || event.repeat) return false;
-  presses = event.timeStamp - pressed < PRESS_WITHIN ? presses + 1 : 1;
-  pressed = event.timeStamp;
-  return presses >= PRESSES;
 }
 
 /** A plain click on a link of this site, which takes the place of this page in the history. */

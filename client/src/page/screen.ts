@@ -9,8 +9,9 @@ export const app = document.getElementById("app");
 
 /** Shows another screen; screen readers start at its heading. The first one leaves the focus before "Leave quickly". */
 export function show(content: Node, first = false): void {
-  app?.replaceChildren(content);
-  const heading = app?.querySelector("h1");
+  const place = document.getElementById("app"); // another one when the offline page changes its language
+  place?.replaceChildren(content);
+  const heading = place?.querySelector("h1");
   heading?.setAttribute("tabindex", "-1");
   if (!first) heading?.focus();
   scrollTo(0, 0);
