@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Code, codeOf, demand, FORMAT_CODES } from "../../src/errors.js";
 import * as accessCodes from "../../src/formats/access_code.js";
+import { encodeAnswerPiece, parseAnswerPiece } from "../../src/formats/answer_piece.js";
 import { type Bytes, concat, equal, fromBase64, fromUtf8, toBase64, toHex } from "../../src/formats/base/bytes.js";
 import { decode, encode, type Form } from "../../src/formats/base/canonical.js";
 import { parse as parseDay } from "../../src/formats/base/days.js";
@@ -52,9 +53,10 @@ const KINDS = [
   "report",
   "bundle",
   "mailbox",
+  "answer",
 ] as const;
-/** What only servers read; answers as files, which no page reads yet; and locked files, which need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
-const OF_PYTHON = ["answer", "backup", "locked", "request", "request-file"];
+/** What only servers read; and locked files, which need Argon2id and XChaCha20-Poly1305, which WebCrypto lacks. */
+const OF_PYTHON = ["backup", "locked", "request", "request-file"];
 
 type Kind = (typeof KINDS)[number];
 interface Case {
@@ -303,6 +305,13 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       padding: await bundle.checkPadding(),
       sha256: toHex(await sha256(file)),
     };
+  },
+
+  async answer(input) {
+    const file = await expand(input["pieces"] as Piece[]);
+    const piece = parseAnswerPiece(file);
+    expect(equal(encodeAnswerPiece(piece), file)).toBe(true);
+    return { reply: toHex(piece.reply), number: piece.number, sha256: toHex(await sha256(piece.data)) };
   },
 
   async mailbox(input) {

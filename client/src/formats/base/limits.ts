@@ -79,6 +79,7 @@ export const MAX_PIECES = 2 ** 20;
 
 // Mailboxes (docs/protocol.md, section 3.1)
 export const MAILBOX_MAGIC = "\x89tipmbx\n";
+export const ANSWER_MAGIC = "\x89tipans\n";
 export const LIST_SIZE = 64 * KIB;
 export const PIECE_SIZE = 256 * KIB;
 /** Tokens in one request; with decoys always as many. */
