@@ -311,7 +311,9 @@ class Importer:
         for path in paths:
             if path.is_dir():
                 for found in _files_below(path, self._cannot_read, self._pass_over):
-                    yield _InputFile(found, named=False, expected=found.suffix.lower() in _SUFFIXES)
+                    # macOS lays a file ._NAME beside each NAME on a stick.
+                    claims = found.suffix.lower() in _SUFFIXES and not found.name.startswith("._")
+                    yield _InputFile(found, named=False, expected=claims)
             else:
                 yield _InputFile(path, named=True, expected=True)
 
