@@ -22,7 +22,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ASKED_FOR = ("start.js", "page.js", "worker.js", "read.js", "toll.js", "photo.js", "style.css")
 """What pages ask a server for, one by one."""
 
-BUNDLE = (*ASKED_FOR, *(f"{name}.gz" for name in ASKED_FOR), "first.css", "desk/desk.js", "desk/desk.css")
+BUNDLE = (
+    *(*ASKED_FOR, *(f"{name}.gz" for name in ASKED_FOR), "first.css"),
+    *("offline/offline.js", "desk/desk.js", "desk/desk.css"),
+)
 """What the client build makes in `client/dist/`."""
 
 LISTS = {

@@ -59,6 +59,8 @@ const outputs = [
   { format: "iife", entryPoints: ["src/worker/read.ts"] },
   // Asked for by a button.
   { format: "iife", entryPoints: ["src/worker/photo.ts"], plugins: [lessOfExifReader] },
+  // The offline page carries it in its own bytes, in a folder of its own: no server has it among its files.
+  { format: "iife", entryPoints: ["src/offline/offline.ts"], outdir: "dist/offline" },
   // The desk's own, in a folder of their own: no server has them among its files.
   { format: "esm", entryPoints: ["src/desk/desk.ts"], outdir: "dist/desk" },
   { minify: true, entryPoints: ["desk.css"], outdir: "dist/desk" },
@@ -71,7 +73,7 @@ async function shorten(script) {
 }
 
 const made = new Set();
-await mkdir(`${here}/dist/desk`, { recursive: true });
+for (const folder of ["desk", "offline"]) await mkdir(`${here}/dist/${folder}`, { recursive: true });
 for (const output of outputs) {
   for (const { path, text } of (await build({ ...common, ...output })).outputFiles) {
     await writeFile(path, path.endsWith(".js") ? await shorten(text) : text);
@@ -98,7 +100,7 @@ for (const name of [...made].filter((one) => /^[a-z]+\.(js|css)$/.test(one) && o
 
 // What an earlier build made and this one did not would be shipped with the rest.
 for (const name of await readdir(`${here}/dist`, { recursive: true })) {
-  if (!(made.has(name) || name === "desk")) {
+  if (!(made.has(name) || ["desk", "offline"].includes(name))) {
     await rm(`${here}/dist/${name}`, { recursive: true, force: true });
   }
 }

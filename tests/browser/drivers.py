@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Download, Page, Playwright, sync_playwright
 
 from browser.sink import Sink
 
@@ -108,6 +108,10 @@ class Browser(ABC):
     @abstractmethod
     def save(self, css: str) -> Path:
         """Click a link that offers a file, and give back where the browser saved it."""
+
+    @abstractmethod
+    def save_all(self, css: str, count: int) -> list[Path]:
+        """Click what saves so many files by itself, and give back where the browser saved them, in order of names."""
 
     @abstractmethod
     def press(self, text: str) -> None:
@@ -283,6 +287,23 @@ class Chromium(Browser):
         path = Path(tempfile.mkdtemp(dir=self.folder)) / offered.value.suggested_filename
         offered.value.save_as(path)
         return path
+
+    def save_all(self, css: str, count: int) -> list[Path]:
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        saved: list[Path] = []
+
+        def keep(download: Download) -> None:
+            path = folder / download.suggested_filename
+            download.save_as(path)
+            saved.append(path)
+
+        self._page.on("download", keep)
+        try:
+            self.click(css)
+            self.until(lambda: self.address() and len(saved) >= count, f"{count} files to be saved")
+        finally:
+            self._page.remove_listener("download", keep)
+        return sorted(saved)
 
     def press(self, text: str) -> None:
         self._page.keyboard.type(text)
@@ -513,16 +534,20 @@ class Firefox(Browser):
         self._find(css).send_keys("\n".join(map(str, paths)))
 
     def save(self, css: str) -> Path:
+        return self.save_all(css, 1)[0]
+
+    def save_all(self, css: str, count: int) -> list[Path]:
         folder = tempfile.mkdtemp(dir=self.folder)
         self._firefox.set_pref("browser.download.dir", folder)
         self.click(css)
 
         def saved() -> list[Path]:
             """Firefox keeps the place with an empty file, writes beside it, and renames."""
-            found = list(Path(folder).iterdir())
-            return found if len(found) == 1 and found[0].suffix != ".part" and found[0].stat().st_size else []
+            found = sorted(Path(folder).iterdir())
+            is_whole = all(path.suffix != ".part" and path.stat().st_size for path in found)
+            return found if len(found) == count and is_whole else []
 
-        return Path(self.until(saved, "the file to be saved")[0])
+        return list(self.until(saved, f"{count} files to be saved"))
 
     def press(self, text: str) -> None:
         self._firefox.actions.sequence("key", "typing").send_keys(text).perform()

@@ -17,7 +17,14 @@ BELOW: dict[str, set[str]] = {
     "net": {"errors.ts", "formats"},
     "worker": {"errors.ts", "formats", "messages.ts", "net"},
 }
-"""What each room may import besides itself. The page stands apart, and the desk's pages share nothing with it."""
+"""What each room may import besides itself. The pages stand apart, and the desk's pages share nothing with it."""
+OFFLINE = {"errors.ts", "formats", "messages.ts", "page"}
+"""What the offline page may import: it seals and opens in the page itself, with what the worker and the page have."""
+WITHOUT_LINE = (
+    "net/mailbox_client.ts",
+    *("worker/files.ts", "worker/judge.ts", "worker/names.ts", "worker/recipients.ts", "worker/tip.ts"),
+)
+"""The same of rooms with a connection: these have none, and `test_the_offline_page_has_no_connection` sees to it."""
 WITHOUT_KEYS = (
     *("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts"),
     *("formats/base/lookalikes.ts", "net/told.ts", "net/leaving.ts"),
@@ -50,6 +57,9 @@ BORDERS = (
     ),
     *(("desk/desk.ts", target) for target in ("net/http.ts", "page/texts.ts", "formats/manifest.ts", "errors.ts")),
     ("page/form.ts", "desk/keys.ts"),
+    ("page/form.ts", "offline/sealing.ts"),
+    ("offline/offline.ts", "net/http.ts"),
+    ("offline/offline.ts", "worker/send.ts"),
     ("page/form.ts", "@hpke/core"),
     ("worker/send.ts", "p-retry"),
 )
@@ -75,6 +85,8 @@ def imports(source: str) -> set[str]:
 def may_import(importer: str, imported: str) -> bool:
     if imported == importer or not imported.endswith(".ts"):
         return imported in PACKAGES.get(importer, ())
+    if room(importer) == "offline":
+        return room(imported) in {"offline", *OFFLINE} or imported in WITHOUT_LINE
     if room(importer) == "page":
         return room(imported) == "page" or imported in WITHOUT_KEYS
     return room(imported) in {room(importer), *BELOW[room(importer)]}
@@ -110,8 +122,32 @@ def relative(importer: str, imported: str) -> str:
 
 
 def test_no_import_of_the_client_crosses_a_border() -> None:
-    assert {room(path) for path in sources()} == {*BELOW, "page"}
+    assert {room(path) for path in sources()} == {*BELOW, "page", "offline"}
     assert crossings(sources()) == []
+
+
+def reached(client: dict[str, str], start: str) -> set[str]:
+    """Every module of the client that is imported from one, or from what it imports."""
+    found, left = set(), [start]
+    while left:
+        importer = left.pop()
+        if importer in found or importer not in client:
+            continue
+        found.add(importer)
+        for name in imports(client[importer]):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(importer), name))
+            left.append(path.removesuffix(".js") + ".ts")
+    return found
+
+
+def test_the_offline_page_has_no_connection() -> None:
+    client = sources()
+    modules = reached(client, "offline/offline.ts")
+    assert {"offline/sealing.ts", "formats/envelopes/pieces.ts", "net/mailbox_client.ts"} <= modules
+    assert [name for name in sorted(modules) if any(re.search(word, client[name]) for word in NETWORK.values())] == []
+    assert any(
+        re.search(word, client[name]) for name in reached(client, "worker/worker.ts") for word in NETWORK.values()
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tipbox.commands.server.server_canary import canary
-from tipbox.commands.server.server_site import site
+from tipbox.commands.server.server_site import offline_page, site
 from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal, read_passphrase, unlock_with
 from tipbox.errors import PartlyDone, TipboxError, Usage
 from tipbox.files.printable import printable
@@ -429,3 +429,4 @@ def _raise_if_damaged(doing: str, done: RestoreResult) -> None:
 
 server.add_command(canary)
 server.add_command(site)
+server.add_command(offline_page)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.errors import IdentityChanged, Malformed, TipboxError, Usage
+from tipbox.commands.terminal import Terminal, json_option, keep_inputs, pass_terminal
+from tipbox.errors import Expired, IdentityChanged, Malformed, TipboxError, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,57 @@ def site(
             "organisations": [entry.organisation for entry in chosen.entries],
             "site": str(site_list),
             "unsigned": chosen.unsigned,
+        }
+    )
+
+
+@click.command("offline-page")
+@click.option("--keys", required=True, type=_PATH, metavar="DIR", help="Folder of key manifests.")
+@click.option("--site", "listed", type=_PATH, metavar="site.json", help="The site list; else one of the manifests.")
+@click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    metavar="L",
+    help="Only in this language; repeat it. It opens in the first.",
+)
+@click.option(
+    "--out", required=True, type=_PATH, metavar="FILE.html", help="Where to write; FILE.html.sha256 beside it."
+)
+@json_option
+@pass_terminal
+def offline_page(terminal: Terminal, *, keys: Path, listed: Path | None, languages: tuple[str, ...], out: Path) -> None:
+    """Write one HTML file that seals and opens without a network, and its SHA-256."""
+    from tipbox.files.durable import write_file
+    from tipbox.files.key_folder import load_folder
+    from tipbox.formats.base import days
+    from tipbox.server.offline_page import render_offline_page
+
+    keep_inputs(out, *([listed] if listed else []), *keys.glob("*.json"))
+    chosen = _list(keys, listed, (), None)
+    made = render_offline_page(chosen, load_folder(keys), languages)
+    if made.last_day < days.today():
+        raise Expired(
+            f"making the offline page: the manifests in {keys} could be sealed to until {made.last_day} only; "
+            "get newer ones from the organisations"
+        )
+    write_file(out, made.data, 0o644)
+    digest = out.with_name(f"{out.name}.sha256")
+    write_file(digest, f"{made.sha256}  {out.name}\n".encode(), 0o644)
+    terminal.say(f"Wrote {out}: {len(made.data):,} bytes. It seals up to and including {made.last_day}.")
+    terminal.say(f"SHA-256: {made.sha256}")
+    if made.left_out:
+        terminal.remark(f"without a manifest, and so not in the page: {', '.join(made.left_out)}")
+    if chosen.unsigned:
+        terminal.remark(f"no signed entry of {', '.join(chosen.unsigned)}: good for a trial only")
+    terminal.result(
+        {
+            "file": str(out),
+            "languages": list(made.languages),
+            "last_day": made.last_day.isoformat(),
+            "left_out": list(made.left_out),
+            "sha256": made.sha256,
+            "size": len(made.data),
         }
     )
 

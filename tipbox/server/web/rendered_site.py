@@ -6,7 +6,7 @@ everywhere; their hashes are served with them (docs/protocol.md, section 2.2; do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
@@ -152,19 +152,36 @@ class Renderer:
         return canonical.encode(value, file_form=True)
 
     def _page(self, listed: SiteList, language: str) -> str:
-        organisations = sorted((_named(entry, language) for entry in listed.entries), key=_by_name)
+        organisations = self._organisations(listed.entries, language)
         return self._render(
             "start",
             language,
             self._say(language, N_("Messages")),
             switch=self.switch(language) if len(self.languages) > 1 else [],
             organisations=organisations,
-            listed=[
-                {name: organisation[name] for name in ("about", "country", "id", "identity", "languages", "name")}
-                for organisation in organisations
-            ],
+            listed=self._for_script(organisations),
             face=listed.face,
         )
+
+    @staticmethod
+    def _organisations(
+        entries: Iterable[SiteEntry], language: str, more: Mapping[str, Mapping[str, str]] | None = None
+    ) -> list[dict[str, str]]:
+        """Organisations as a page lists them, by name; ``more``: what else is said of each, by its id in hex."""
+        named = [_named(entry, language) for entry in entries]
+        return sorted((one | dict((more or {}).get(one["id"], {})) for one in named), key=_by_name)
+
+    @staticmethod
+    def _for_script(organisations: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+        """What the script is told of them."""
+        return [
+            {name: organisation[name] for name in ("about", "country", "id", "identity", "languages", "name")}
+            for organisation in organisations
+        ]
+
+    @staticmethod
+    def _frame(language: str, title: str) -> dict[str, object]:
+        return _frame(language, title)
 
     def _error(self) -> str:
         """One page for every path and status: in all languages one under another, for it knows nobody's."""
