@@ -22,7 +22,8 @@ from tipbox.verify import visiting
 from tipbox.verify.visiting import Step, Visitor
 
 EVERY = bool(os.environ.get("TIPBOX_EVERY_JOURNEY"))
-VISITS = 36 if EVERY else 4
+RECORD = bool(os.environ.get("TIPBOX_RECORD_HEADS"))
+VISITS = 36 if EVERY else 16 if RECORD else 4
 """Of each; seven requests a visit."""
 HEADS = Path(visiting.__file__).with_name("firefox_heads.json")
 PARTS = {"start.js", "page.js", "style.css", "worker.js", "now"}
@@ -104,7 +105,7 @@ def test_a_watcher_s_visits_are_those_of_firefox(browsers: Callable[[Level], Bro
     by_link = recorder.visit()
     address = browser.url(recorder.port, "")
     browser.fresh()
-    if os.environ.get("TIPBOX_RECORD_HEADS"):
+    if RECORD:
         record(theirs, by_link)
         visiting._recorded.cache_clear()
         visiting.heads.cache_clear()

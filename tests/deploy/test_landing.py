@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import os
 import re
 import shutil
@@ -53,6 +54,18 @@ def test_what_is_made_is_well_and_signed(made: Path, key: Path) -> None:
     signers = key.with_name("signers")
     assert landing("lint", made, "--signers", signers).stdout == "well\n"
     assert landing("lint", made, "--signers", os.path.relpath(signers)).stdout == "well\n"
+
+
+def test_its_policy_is_one_that_webcat_enrols(made: Path) -> None:
+    """Served as a header, byte for byte: one policy without a comma, and no script and no worker from anywhere."""
+    text = html.unescape((made / "index.html").read_text())
+    (policy,) = re.findall(r'http-equiv="content-security-policy" content="([^"]+)"', text, re.IGNORECASE)
+    directives = {words[0]: words[1:] for words in (part.split() for part in policy.split(";")) if words}
+    assert "," not in policy
+    assert directives["default-src"] == ["'none'"]
+    assert all(re.fullmatch(r"'sha256-[A-Za-z0-9+/]+='", source) for source in directives["style-src"])
+    assert directives.keys() == {"default-src", "style-src", "base-uri", "form-action"}
+    assert not re.search(r"<script|http-equiv=\"?refresh|<link", text, re.IGNORECASE)
 
 
 def test_the_page_loads_nothing_and_links_to_no_onion(made: Path) -> None:

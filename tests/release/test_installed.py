@@ -86,7 +86,7 @@ def test_all_that_install_sh_writes_is_compared(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     wheel = tmp_path / "tipbox-1.2.0-py3-none-any.whl"
     wheel.touch()
-    command = (ROOT / "deploy" / "install.sh", "--dry-run", "--keys", tmp_path, "--wheel", wheel)
+    command = (ROOT / "deploy" / "install.sh", "--dry-run", "--plain", "yes", "--keys", tmp_path, "--wheel", wheel)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     written = set(re.findall(r"^would write: (/[^,\s]+)", done.stdout, re.MULTILINE))
     names = [str(path.relative_to(ROOT)) for path in DEPLOYED]
@@ -112,7 +112,8 @@ def test_whatever_was_changed_on_it_is_named(release: TrustedRelease, root: Path
     assert sorted(compare_installed(release, root)) == sorted(f"{path}: it is not the release's" for path in compared)
     for path in compared:
         path.unlink()
-    there = [path for path in compared if path.name != "tipbox.nft"]  # with --firewall no there is none
+    optional = {"plain.conf", "tipbox-plain.conf", "tipbox.nft"}  # with --plain no, and --firewall no
+    there = [path for path in compared if path.name not in optional]
     assert sorted(compare_installed(release, root)) == sorted(f"{path}: it is missing" for path in there)
 
 

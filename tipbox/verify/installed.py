@@ -53,6 +53,7 @@ class Place:
 
 PLACES: Final = (
     Place("deploy/systemd/tor-tipbox.conf", f"{_UNITS}/tor@default.service.d/tipbox.conf"),
+    Place("deploy/systemd/plain.conf", f"{_UNITS}/tipbox.service.d/plain.conf", optional=True),
     Place("deploy/systemd/", f"{_UNITS}/"),
     Place("deploy/nftables/tipbox.nft", "etc/nftables.d/tipbox.nft", filled=True, optional=True),
     Place("deploy/etc/sysusers.conf", "etc/sysusers.d/tipbox.conf"),
@@ -66,6 +67,7 @@ PLACES: Final = (
     Place("deploy/etc/torrc", "etc/tor/torrc.d/tipbox.conf"),
     Place("deploy/tor/sources.torrc", "etc/tor/torrc.d/tipbox-sources.conf", filled=True),
     Place("deploy/tor/couriers.torrc", "etc/tor/torrc.d/tipbox-couriers.conf", filled=True),
+    Place("deploy/tor/plain.torrc", "etc/tor/torrc.d/tipbox-plain.conf", filled=True, optional=True),
     Place("deploy/tipbox-server", "usr/local/sbin/tipbox-server"),
 )
 """The first that fits counts."""

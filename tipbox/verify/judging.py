@@ -28,6 +28,7 @@ _OF_PATH: Final[Mapping[str, Mapping[str, str]]] = {"/leave": {"Clear-Site-Data"
 _SHOWN: Final = 120
 _REDIRECTS: Final = 3
 _JSON: Final = "application/json"
+_HTML: Final = "text/html"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,13 @@ def _column(ours: list[bytes], theirs: list[bytes], number: int) -> int:
 
 
 def _headers(answer: Answer, expected: Expected) -> list[Difference]:
-    wanted = {**expected.headers, **(_OF_PATH.get(answer.path, {}) if answer.status == HTTPStatus.OK else {})}
+    pages = [value for value in answer.all("content-type") if value.startswith(_HTML)] and not answer.is_redirect
+    of_page = expected.page_headers if pages else {}
+    wanted = {
+        **expected.headers,
+        **of_page,
+        **(_OF_PATH.get(answer.path, {}) if answer.status == HTTPStatus.OK else {}),
+    }
     found = [
         Difference("header", answer.path, f"{answer.path}: {name} is not the listed one")
         for name, value in wanted.items()

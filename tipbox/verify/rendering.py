@@ -34,6 +34,7 @@ class Expected:
         bodies: by path, ``/error.html`` among them.
         types: Content-Type by path.
         headers: what each answer carries.
+        page_headers: what HTML carries besides.
         language: whose pages the paths without a language lead to.
         release: the version that makes it.
     """
@@ -41,6 +42,7 @@ class Expected:
     bodies: Mapping[str, bytes] = field(repr=False)
     types: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    page_headers: Mapping[str, str] = field(repr=False)
     language: str
     release: str
 
@@ -110,7 +112,7 @@ def expect(wheel: Path, site: bytes) -> Expected:
         if sha256(bodies[path]).hexdigest() != digest:
             raise InputRefused(f"making the pages of the release: its own list does not fit {path}")
     types = {**served.types, SERVED: "application/json", FILES: "application/json"}
-    return Expected(bodies, types, files["headers"], files["language"], files["release"])
+    return Expected(bodies, types, files["headers"], files["page_headers"], files["language"], files["release"])
 
 
 def _place(out: Path, path: str) -> Path:
