@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import socket
 import stat
 import subprocess
 import sys
@@ -21,10 +22,14 @@ from support.sealed import PART, Organisation, envelope
 from support.server import Server, running, start
 from tipbox.errors import IdentityChanged, InputRefused, Malformed, NotFound, TipboxError, Usage
 from tipbox.formats.base import days
+from tipbox.formats.base.primitives import new_seed, xwing_public
+from tipbox.server.backup.create import make_backup
+from tipbox.server.backup.operator_key import PublicKey
+from tipbox.server.bundles.export import write_volumes
 from tipbox.server.home import Home, load_server_keys
 from tipbox.server.log import where
 from tipbox.server.process.connections import Connection, Connections
-from tipbox.server.process.run import prepare_server, run_server
+from tipbox.server.process.run import _check_free, prepare_server, run_courier, run_server
 
 pytestmark = pytest.mark.reads_date
 
@@ -208,6 +213,55 @@ def test_the_schema_is_that_of_the_models(keys: Path, tmp_path: Path) -> None:
     engine.dispose()
     without = {name for name, sql in tables if "WITHOUT ROWID" in sql}
     assert without == {name for name, _ in tables} - {"alembic_version"}
+
+
+def test_a_socket_that_somebody_listens_on_is_not_taken(keys: Path, tmp_path: Path) -> None:
+    """Else who types the unit's command by hand shuts the line: nobody reaches the old server any more."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(1)
+        with pytest.raises(Usage, match="already; stop it"):
+            run_server(tmp_path / "home", keys, f"unix:{path}")
+        with pytest.raises(Usage, match="already; stop it"):
+            run_courier(tmp_path / "home", keys, f"unix:{path}")
+    assert not (tmp_path / "home").exists()
+    _check_free(f"unix:{path}")
+    assert path.exists(), "what a server has left that has ended is no obstacle"
+    with pytest.raises(Usage, match="cannot listen on"):
+        _check_free(f"unix:{tmp_path}/{'x' * 200}")
+
+
+def test_where_the_database_or_the_keys_are_gone_no_new_server_begins(keys: Path, tmp_path: Path) -> None:
+    """An empty one would look well, and what was in the old one would not be missed."""
+    home = tmp_path / "home"
+    prepare_server(home, keys)
+    (home / "tipbox.db").rename(tmp_path / "tipbox.db")
+    with pytest.raises(InputRefused, match="the database is gone, and the server's keys are here"):
+        prepare_server(home, keys)
+    assert not (home / "tipbox.db").exists()
+    (tmp_path / "tipbox.db").rename(home / "tipbox.db")
+    (home / "server.key").rename(tmp_path / "server.key")
+    with pytest.raises(InputRefused, match=r"copy server\.key"):
+        prepare_server(home, keys)
+    with pytest.raises(InputRefused, match="begin no new server in this folder"):
+        Home(home).must_exist()
+    assert not (home / "server.key").exists()
+
+
+def test_what_is_carried_away_is_not_written_into_the_server_s_own_folder(
+    organisations: list[Organisation], keys: Path, tmp_path: Path
+) -> None:
+    home, link = tmp_path / "home", tmp_path / "link"
+    prepare_server(home, keys)
+    link.symlink_to(home)
+    before = sorted(home.rglob("*"))
+    for out in (home, home / "blobs", link / "out"):
+        with pytest.raises(Usage, match="in the server's own folder"):
+            write_volumes(home, organisations[0].name, out)
+        with pytest.raises(Usage, match="in the server's own folder"):
+            make_backup(home, out / "x.bak", PublicKey(xwing_public(new_seed())))
+    assert sorted(home.rglob("*")) == before
 
 
 # --- running ----------------------------------------------------------------------------------------------------------

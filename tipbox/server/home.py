@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tipbox.errors import InputRefused, NotFound, TipboxError
+from tipbox.errors import InputRefused, NotFound, TipboxError, Usage
 from tipbox.files.durable import write_file
 from tipbox.formats.base import canonical, fields
 from tipbox.formats.base.limits import KEY_SIZE, XWING_SEED_SIZE
@@ -111,10 +111,20 @@ class Home:
             raise InputRefused(f"opening {self.path}: a restore into it is not done; run tipbox server restore again")
 
     def must_exist(self) -> None:
-        """NotFound unless a server has run here; InputRefused when a restore is not done."""
+        """NotFound unless a server has run here; InputRefused when its keys are gone, or a restore is not done."""
         self.must_be_whole()
+        if self.database.exists() and not self.server_key.exists():
+            raise InputRefused(
+                f"opening {self.path}: the server's keys (server.key) are gone, and the database is there; "
+                "bring them back from a backup, and begin no new server in this folder"
+            )
         if not self.server_key.exists() or not self.keys.is_dir():
             raise NotFound(f"opening {self.path}: no server has run there; start tipbox server run --home first")
+
+    def must_not_hold(self, out: Path) -> None:
+        """Usage when what is written for others would lie in the server's own folder, and go with its disk."""
+        if out.resolve().is_relative_to(self.path.resolve()):
+            raise Usage(f"writing to {out}: it is in the server's own folder; name a place outside it with --out")
 
 
 @dataclass(frozen=True)

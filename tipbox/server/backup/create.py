@@ -28,6 +28,7 @@ from tipbox.server.backup.container import MAGIC, Kind, Writer
 from tipbox.server.backup.operator_key import PublicKey
 from tipbox.server.config import FILE
 from tipbox.server.credentials import read_onion_credentials
+from tipbox.server.home import Home
 from tipbox.server.storage.blobs import BlobStore
 from tipbox.server.storage.models import Envelope, Ledger, Organisation, Series, Slot, StoredManifest
 from tipbox.server.storage.open_server import OpenServer, open_server
@@ -73,7 +74,9 @@ def make_backup(
     Raises:
         InputRefused: the onion folder is not one of tor's, or Envelopes went while they were read.
         NetworkFailed: the blob store does not answer.
+        Usage: ``out`` is in the server's folder.
     """
+    Home(home).must_not_hold(out)
     onion_files = read_onion(onion) if onion is not None else {}
     if credentials is not None:
         onion_files |= read_onion_credentials(credentials)

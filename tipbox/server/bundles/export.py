@@ -107,6 +107,7 @@ def write_volumes(home: Path, organisation: str, out: Path, *, today: date | Non
         NoCurrentKey: its manifest names no receiving key for this day.
         Full: ``out`` has no room for all of them; none is left there.
         InputRefused: its file system takes no file that large; none is left there.
+        Usage: ``out`` is in the server's folder.
     """
     with open_server(home) as server:
         return write_volumes_of(server, organisation, out, today or server.today())
@@ -114,6 +115,7 @@ def write_volumes(home: Path, organisation: str, out: Path, *, today: date | Non
 
 def write_volumes_of(server: OpenServer, organisation: str, out: Path, today: date) -> list[Path]:
     """``write_volumes`` on a server that is open."""
+    server.home.must_not_hold(out)
     volumes = prepare_volumes(server, organisation, today)
     make_stick_folder(out)
     needed = sum(volume.sealed.size for volume in volumes)

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NoReturn
 
-from tipbox.errors import Usage
+from tipbox.errors import InputRefused, Usage
 from tipbox.server.config import NO_BIND, Config, load
 from tipbox.server.home import Home
 from tipbox.server.served_files import ServedFiles
@@ -26,6 +26,7 @@ from tipbox.server.storage.sweep import sweep_if_few
 from tipbox.server.storage.transactions import Store
 from tipbox.server.upkeep.hosts import note_site
 
+_ANSWERS_SECONDS: Final = 1.0
 OVERWRITE_FREED: Final = {
     "MALLOC_PERTURB_": "165",
     "MALLOC_ARENA_MAX": "2",
@@ -57,7 +58,14 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
     folder.make()
     blobs = open_blobs(folder, config.blobs)
     if not config.database.url.get_secret_value():
+        # Asked first: another process may be making both, and the keys come last.
+        has_run = folder.server_key.exists()
         if not folder.database.exists():
+            if has_run:
+                raise InputRefused(
+                    f"opening {folder.database}: the database is gone, and the server's keys are here; restore the "
+                    "backup. A new server begins in an empty folder"
+                )
             must_be_empty(blobs)
         make_file(folder)
     engine = make_engine(folder, config)
@@ -126,6 +134,7 @@ def run_courier(home: Path, keys: Path, bind: str) -> NoReturn:
         TipboxError: see ``run_server``.
     """
     checked = _check_courier_bind(bind)
+    _check_free(checked)
     prepare_server(home, keys)
     _become_master(home, [NO_BIND, checked])
 
@@ -175,6 +184,7 @@ def _is_loopback(host: str) -> bool:
 def _check_free(bind: str) -> None:
     """Say in one line, before anything is made, what gunicorn would say in many."""
     if bind.startswith("unix:"):
+        _check_free_socket(Path(bind.removeprefix("unix:")))
         return
     host, _, port = bind.rpartition(":")
     host = host.strip("[]")
@@ -188,3 +198,18 @@ def _check_free(bind: str) -> None:
         if error.errno == errno.EADDRINUSE:
             raise Usage(f"starting the server: something listens on {bind} already; stop it or choose a port") from None
         raise Usage(f"starting the server: cannot listen on {bind}: {error.strerror}; choose another --bind") from None
+
+
+def _check_free_socket(path: Path) -> None:
+    """Else gunicorn puts its own in the place of another server's, which nobody reaches from then on."""
+    try:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.settimeout(_ANSWERS_SECONDS)
+            trial.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return  # what a server that has ended has left
+    except TimeoutError:
+        pass  # it is so busy that its queue is full
+    except OSError as error:
+        raise Usage(f"starting the server: cannot listen on {path}: {error}; choose another --bind") from None
+    raise Usage(f"starting the server: something listens on {path} already; stop it, or choose another --bind")
