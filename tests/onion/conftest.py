@@ -19,19 +19,23 @@ SETTINGS = {"TIPBOX_SERVER_WORKERS": "1", "TIPBOX_LIMITS_STATE": str(STATE_BUDGE
 
 @dataclass
 class Onion:
-    """A server behind Tor. ``sources`` and ``couriers``: the addresses of its two onion services."""
+    """A server behind Tor. ``sources``, ``couriers`` and ``plain``: the addresses of its onion services."""
 
     world: World
     network: Network
     sources: str
     couriers: str
+    plain: str
     key: Path
     """Of the courier who is let in."""
 
-    def client(self, user: str) -> httpx.Client:
+    def client(self, user: str, address: str = "") -> httpx.Client:
         """Somebody's Tor Browser, or so: each SOCKS user has circuits of its own."""
         return httpx.Client(
-            base_url=self.sources, proxy=f"socks5://{user}:x@{self.network.socks}", timeout=180, trust_env=False
+            base_url=address or self.sources,
+            proxy=f"socks5://{user}:x@{self.network.socks}",
+            timeout=180,
+            trust_env=False,
         )
 
     def stream(self, user: str) -> socket.socket | None:
@@ -68,11 +72,13 @@ def onion(network: Network, ring: Ring, tmp_path_factory: pytest.TempPathFactory
     key = tmp_path_factory.mktemp("key") / "K"
     tipbox("courier", "keygen", "--out", key)
     authorized = key.with_name("K.pub").read_text().strip()
-    with running_world(ring, courier=True, settings=SETTINGS) as world:
+    plain = key.with_name("plain.sock")
+    with running_world(ring, courier=True, settings=SETTINGS | {"TIPBOX_PLAIN_BIND": f"unix:{plain}"}) as world:
         assert world.server.courier is not None
         sockets = {"sources": Path(world.server.bind.removeprefix("unix:")), "couriers": world.server.courier}
+        sockets["plain"] = plain
         addresses = network.serve("service", sockets, authorized)
-        onion = Onion(world, network, addresses["sources"], addresses["couriers"], key)
+        onion = Onion(world, network, addresses["sources"], addresses["couriers"], addresses["plain"], key)
         _reachable(onion)
         yield onion
 

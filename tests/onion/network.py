@@ -143,7 +143,7 @@ class Network:
 
         Args:
             name: of the tor.
-            services: a template of deploy/tor (``sources``, ``couriers``) and the unix socket behind it.
+            services: a template of deploy/tor (``sources``, ``couriers``, ``plain``) and the unix socket behind it.
             authorized: the line for couriers' ``authorized_clients``.
         """
         folder = self.folder / name

@@ -6,14 +6,14 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from werkzeug.test import TestResponse
 
 from support.sealed import Sent
-from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.pieces import write_pieces
 from tipbox.server.config import Config, load
 from tipbox.server.home import Home
@@ -72,9 +72,15 @@ def _text(markup: str) -> str:
 class Door:
     """The form's application, called in place."""
 
-    def __init__(self, home: Path, config: Config | None = None, clocks: Clocks | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        config: Config | None = None,
+        clocks: Clocks | None = None,
+        today: Callable[[], date] | None = None,
+    ) -> None:
         self.home = home
-        self.app = create_plain_app(Home(home), config or load(home), cells=Cells(), clocks=clocks)
+        self.app = create_plain_app(Home(home), config or load(home), cells=Cells(), clocks=clocks, today=today)
         self.store: Store = self.app.extensions[STORE]
         self.gate: PlainGate = self.app.extensions[GATE]
         self._client = self.app.test_client()
@@ -101,7 +107,3 @@ class Door:
 
     def close(self) -> None:
         self.store.engine.dispose()
-
-
-def hashes(parts: Iterable[bytes]) -> Sequence[bytes]:
-    return [sha256(part) for part in parts]

@@ -28,14 +28,14 @@ class Running:
     """A server with the form on a unix socket."""
 
     server: Server
-    socket: Path
+    path: Path
     organisations: list[Organisation]
 
     @contextmanager
     def line(self, circuit: str = "") -> Iterator[socket.socket]:
         with closing(socket.socket(socket.AF_UNIX)) as line:
             line.settimeout(240)
-            line.connect(str(self.socket))
+            line.connect(str(self.path))
             circuit = circuit or f"fc00::{secrets.randbits(16):x}:{secrets.randbits(16):x}"
             line.sendall(f"PROXY TCP6 {circuit} ::1 225 80\r\n".encode())
             yield line
@@ -167,7 +167,7 @@ def test_without_a_length_or_a_circuit_nothing_is_taken(running: Running) -> Non
         assert received(line).status == 411
     with closing(socket.socket(socket.AF_UNIX)) as bare:
         bare.settimeout(60)
-        bare.connect(str(running.socket))
+        bare.connect(str(running.path))
         bare.sendall(f"GET {PATH} HTTP/1.1\r\nHost: p\r\n\r\n".encode())
         assert received(bare).status == 403
 
