@@ -19,6 +19,16 @@ export interface Organisation {
   readonly about: string;
 }
 
+/** A notice that a desk key of one of the page's organisations signed. */
+export interface Said {
+  /** The organisation's id in hex, and its name by its manifest. */
+  readonly organisation: string;
+  readonly name: string;
+  /** The language of the words. */
+  readonly language: string;
+  readonly words: string;
+}
+
 /** Addresses on the server. */
 export interface Addresses {
   /** `/api/envelope` */
@@ -33,7 +43,7 @@ export type ToWorker =
   /** Say whether the worker is there. */
   | { readonly kind: "start"; readonly listed: readonly Organisation[]; readonly addresses: Addresses }
   /** What `/api/now` answered: check its manifests against the page's list, and whether this browser can seal. */
-  | { readonly kind: "told"; readonly text: string }
+  | { readonly kind: "told"; readonly text: string; readonly language: string }
   /** Somebody writes: what a place costs can be worked for meanwhile. */
   | { readonly kind: "write" }
   | { readonly kind: "send"; readonly order: Order }
@@ -75,6 +85,8 @@ export type FromWorker =
   | { readonly kind: "here" }
   /** The organisations that can be written to today; `closed` is why nothing can be sealed, or `null`. */
   | { readonly kind: "ready"; readonly organisations: readonly Organisation[]; readonly closed: Code | null }
+  /** What organisations of the page say today, in their words. */
+  | { readonly kind: "notices"; readonly notices: readonly Said[] }
   /**
    * Header and letter are stored: from now on a new access code may have answers. `null` for a message under the one
    * that opened the mailbox.

@@ -126,7 +126,7 @@ def test_an_extract_has_the_key_of_the_day_and_near_a_change_the_next_one() -> N
     assert len(whole.extract(DAY + timedelta(6)).encode()) < 2_600 < len(whole.encode())
 
 
-@pytest.mark.parametrize("name", ["extract-first", "extract-two", "extract-next"])
+@pytest.mark.parametrize("name", ["extract-first", "extract-next"])
 def test_an_extract_is_the_one_of_the_vectors(name: str) -> None:
     whole = Manifest.parse(base64.b64decode(case("manifest", "extracts")["input"]["file"]))
     given = case("manifest", name)["input"]
@@ -310,7 +310,7 @@ KINDS = {
 }
 OTHERS = sorted(KINDS)
 # Names that the page keeps for what is to come.
-RESERVED = {b"custody", b"notice", b"toll"}
+RESERVED = {b"custody", b"toll"}
 
 
 def test_labels_are_different_and_none_starts_another() -> None:

@@ -13,6 +13,7 @@ import sysconfig
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ from tipbox.files.printable import is_printable
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import SEAL_SIZE
 from tipbox.formats.manifest import Manifest
+from tipbox.formats.notice import Notice
 from tipbox.formats.site_list import SiteEntry
 from tipbox.server.process.run import prepare_server
 
@@ -154,6 +156,35 @@ def test_an_entry_of_a_site_is_signed_with_the_identity_file_alone_or_with_a_vau
     assert run("keys", "site", *options[:-1], taken).code == 2
     acts = run("desk", "custody", "--vault", desk.vault, "--passphrase-file", secret, "--json").json
     assert [one["after"] for one in acts["events"] if one["act"] == "publish"][1:] == ["site"] * 3
+
+
+def test_a_notice_is_signed_by_the_desk_key_and_says_what_it_was_given(
+    run: Run, desks: Desks, tmp_path: Path, secret: Path
+) -> None:
+    desk, out, words = desks.desks[1], tmp_path / "notice.json", tmp_path / "ru.txt"
+    words.write_bytes("Новый мост:\r\nobfs4 192.0.2.1:80\n".encode())
+    last = days.today() + timedelta(days=7)
+    options = ("--vault", desk.vault, "--passphrase-file", secret)
+    done = run("keys", "notice", *options, "--text", "ru", words, "--until", last, "--out", out, "--json")
+
+    assert (done.code, done.err) == (0, "")
+    notice = Notice.parse(out.read_bytes())
+    manifests = [Manifest.parse(path.read_bytes()) for path in (desks.folder / "keys").glob("*.json")]
+    assert (notice.organisation, notice.desk) in {(one.id, one.desk) for one in manifests}
+    assert notice.text == {"ru": "Новый мост:\nobfs4 192.0.2.1:80"}
+    assert (notice.shows(last), notice.shows(last + timedelta(days=1))) == (True, False)
+    assert done.json == {
+        "file": str(out), "from": days.today().isoformat(), "languages": ["ru"], "until": last.isoformat(),
+    }  # fmt: skip
+    words.write_bytes(b"a" * 2001)
+    assert run("keys", "notice", *options, "--text", "ru", words, "--until", last, "--out", out).code == 3
+    words.write_bytes(b"\xff")
+    assert run("keys", "notice", *options, "--text", "ru", words, "--until", last, "--out", out).code == 3
+    words.write_bytes(b"a")
+    late = days.today() + timedelta(days=92)
+    assert run("keys", "notice", *options, "--text", "ru", words, "--until", late, "--out", out).code == 3
+    assert run("keys", "notice", *options, "--text", "ru", words, "--until", "soon", "--out", out).code == 3
+    assert Notice.parse(out.read_bytes()) == notice
 
 
 def test_a_site_is_made_of_signed_entries_of_a_list_or_of_manifests(

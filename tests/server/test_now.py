@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from sqlalchemy import update
 
 from support.sealed import Box, Organisation, inward, keys_folder, three
 from support.server import Here
+from tipbox.errors import InputRefused
 from tipbox.formats.base import days
 from tipbox.formats.mailbox_list import encode_delete
 from tipbox.formats.manifest import Manifest
+from tipbox.formats.notice import Notice
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import load
 from tipbox.server.home import Home
+from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.models import Organisation as Known
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, remove
@@ -67,7 +70,7 @@ def ids(manifests: list[str]) -> list[str]:
 def test_it_carries_the_manifests_as_they_came_ids_and_prices(site: Site) -> None:
     now = site.now()
 
-    assert sorted(now) == ["collected", "former", "manifests", "named", "toll"]
+    assert sorted(now) == ["collected", "former", "manifests", "named", "notices", "toll"]
     kept = [path.read_text(encoding="utf-8") for path in site.server.keys.glob("*.json")]
     assert sorted(now["manifests"]) == sorted(kept)
     assert now["named"] == sorted(one.id.hex() for one in site.organisations) == ids(now["manifests"])
@@ -85,6 +88,43 @@ def test_of_a_manifest_with_extracts_it_carries_the_one_of_the_day(site: Site) -
     assert (found.serial, found.desk) == (whole.serial, whole.desk)
     assert found.encode() == whole.extract(days.today()).encode() != whole.encode()
     assert site.client.get(f"/keys/{first.name}.json").data == whole.encode()
+
+
+def test_it_carries_notices_of_the_day_by_the_desk_keys_of_the_manifests(
+    site: Site,
+) -> None:
+    first, today = site.organisations[0], days.today()
+    manifest = first.manifest()
+
+    def notice(words: str, start: int = 0, end: int = 7, of: Organisation = first, **change: Any) -> Notice:
+        span = (today + timedelta(start), today + timedelta(end))
+        return replace(Notice(first.id, *span, {"ru": words}), **change).signed_by(of.desk)
+
+    home = Home(site.server.home)
+    home.notices.mkdir()
+    for name, one in {
+        "a": notice("Новый мост"),
+        "over": notice("Был мост", -7, 0),
+        "early": notice("Будет мост", 3),
+        "foreign": notice("Чужой мост", of=site.organisations[1]),
+        "other": notice("Другой мост", organisation=bytes(16)),
+    }.items():
+        (home.notices / f"{name}.json").write_bytes(one.encode())
+    app = create_app(home, load(home.path))
+    said = json.loads(app.test_client().get("/api/now").data)["notices"]
+    app.extensions[STORE].engine.dispose()
+
+    assert manifest.desk == first.desk.verify_key.encode()
+    assert [Notice.parse(one.encode()).text["ru"] for one in said] == ["Новый мост"]
+    assert site.now()["notices"] == []  # that one read its folder before
+    for bad in (b"{}", b""):
+        (home.notices / "a.json").write_bytes(bad)
+        with pytest.raises(InputRefused, match=r"a\.json"):
+            ServedFiles.load(home)
+    for number in range(9):
+        (home.notices / f"{number}.json").write_bytes(notice("a").encode())
+    with pytest.raises(InputRefused, match="more than 8"):
+        ServedFiles.load(home)
 
 
 def test_everybody_gets_the_same_bytes(site: Site) -> None:

@@ -21,7 +21,7 @@ from tipbox.formats import access_code, request_file, toll
 from tipbox.formats import locked_file as locked
 from tipbox.formats import mailbox_list as mailbox
 from tipbox.formats import manifest as keys
-from tipbox.formats.base import canonical, padding
+from tipbox.formats.base import canonical, fields, padding
 from tipbox.formats.base.limits import CAPSULE_PLACES, SALT_SIZE
 from tipbox.formats.bundles import acknowledgement, bundle, bundle_read, report
 from tipbox.formats.bundles.bundle import volume_class
@@ -30,6 +30,7 @@ from tipbox.formats.envelopes import reply as replies
 from tipbox.formats.envelopes.capsule import Capsule
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, KeyState
+from tipbox.formats.notice import Notice
 from tipbox.formats.wordlists import PINS
 from tipbox.server.backup import backup_records
 from tipbox.server.backup import container as backup_file
@@ -120,6 +121,22 @@ def run_derivations(given: Case) -> Case:
         "key_id": keys.key_id(b64(given["public"])).hex(),
         "pair_key": pair.hex(),
         "thread_id": access_code.thread_id(pair).hex(),
+    }
+
+
+def run_notice(given: Case) -> Case:
+    file = b64(given["file"])
+    found = Notice.parse(file)
+    assert found.encode() == file
+    if "day" in given:
+        found.check(date.fromisoformat(given["day"]))
+    return {
+        "desk": fields.to_base64(found.desk),
+        "from": found.start.isoformat(),
+        "id": found.organisation.hex(),
+        "languages": list(found.text),
+        "words": list(found.text.values()),
+        "until": found.end.isoformat(),
     }
 
 
@@ -398,6 +415,7 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "derivations": run_derivations,
     "toll": run_toll,
     "manifest": run_manifest,
+    "notice": run_notice,
     "envelope": run_envelope,
     "reply": run_reply,
     "piece": run_piece,

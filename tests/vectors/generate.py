@@ -14,6 +14,7 @@ import make_capsule
 import make_envelope
 import make_mailbox
 import make_manifest
+import make_notice
 import make_piece
 import make_small
 import make_toll
@@ -23,6 +24,7 @@ MODULES = (
     make_small,
     make_manifest,
     make_envelope,
+    make_notice,
     make_piece,
     make_capsule,
     make_bundle,

@@ -57,6 +57,11 @@ class Home:
         return self.path / "webcat"
 
     @property
+    def notices(self) -> Path:
+        """Notices that organisations signed; an operator puts them here."""
+        return self.path / "notices"
+
+    @property
     def outgoing(self) -> Path:
         """Folders that are locked while an organisation's export is made; what is made is in the database."""
         return self.path / "outgoing"

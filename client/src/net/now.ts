@@ -2,13 +2,15 @@
 // for itself and the worker.
 
 import { demand, TipboxError } from "../errors.js";
-import { MAX_NOW } from "../formats/base/limits.js";
+import { MAX_NOTICES, MAX_NOW } from "../formats/base/limits.js";
 
 export interface Now {
   /** Files of manifests, as text; nothing is known of them yet. */
   readonly manifests: readonly string[];
   /** Ids in hex of all organisations whose replies the server may hold; they need no trust. */
   readonly named: readonly string[];
+  /** Files of notices, as text; nothing is known of them yet. */
+  readonly notices: readonly string[];
   /** What openings cost. */
   readonly toll: unknown;
 }
@@ -28,7 +30,8 @@ export function readNow(text: string): Now {
   }
   if (typeof value === "object" && value !== null && "manifests" in value && "named" in value && "toll" in value) {
     const { manifests, named, toll } = value;
-    if (isTexts(manifests) && isTexts(named)) return { manifests, named, toll };
+    const notices = "notices" in value && isTexts(value.notices) ? value.notices.slice(0, MAX_NOTICES) : [];
+    if (isTexts(manifests) && isTexts(named)) return { manifests, named, notices, toll };
   }
   throw new TipboxError("internal");
 }

@@ -3,7 +3,7 @@
 // leaving the page wipes everything.
 
 import { type Code, TipboxError } from "../errors.js";
-import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
+import type { Addresses, FromWorker, Organisation, Said, ToWorker } from "../messages.js";
 import { askTold } from "../net/told.js";
 import { begun, onLeaving } from "./begun.js";
 import { showCollected } from "./collected.js";
@@ -12,6 +12,7 @@ import { canSeal } from "./features.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
 import { type Line, persist } from "./loading.js";
+import { noticeOf } from "./notice.js";
 import { app, accessCode as codeScreen, element, show, suit, view } from "./screen.js";
 import { Texts } from "./texts.js";
 
@@ -112,6 +113,8 @@ class Page {
   /** The start screen, which stands in the page's own bytes. */
   readonly #start: readonly Node[];
   readonly #loading: Loading;
+  /** Where notices stand, above whatever screen is shown. */
+  readonly #notices = document.getElementById("notices");
 
   constructor(
     readonly texts: Texts,
@@ -138,7 +141,7 @@ class Page {
       if (list !== null) showCollected(this.texts, list, text);
       this.#told = text;
       if (form !== null) showCollected(this.texts, form.root, text);
-      ask({ kind: "told", text });
+      ask({ kind: "told", text, language: this.texts.language });
     });
     const here = await this.#persist("worker", () => this.#fetchWorker(script));
     worker = here;
@@ -244,6 +247,10 @@ class Page {
     if (isSeen) showFailed(this.texts, closed, null);
   }
 
+  #showNotices(notices: readonly Said[]): void {
+    this.#notices?.replaceChildren(...notices.map((one) => noticeOf(this.texts, one)));
+  }
+
   /** Why nobody can be written back to, or nothing. */
   #nobody(): string {
     if (this.#closed === "foreign-key") return this.texts.get("foreignKey");
@@ -286,6 +293,8 @@ class Page {
         return;
       case "ready":
         return this.#ready(news);
+      case "notices":
+        return this.#showNotices(news.notices);
       case "letter":
         return delivery?.letter(news.accessCode);
       case "checks":

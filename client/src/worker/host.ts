@@ -13,6 +13,7 @@ import { type Now, readNow } from "../net/now.js";
 import { FileError } from "./files.js";
 import { isWords, judge } from "./judge.js";
 import { isValid } from "./names.js";
+import { readNotices } from "./notices.js";
 import { readManifests } from "./recipients.js";
 
 /** Bytes of a list of words, roughly: how long a request for one may take depends on it. */
@@ -30,7 +31,7 @@ export let manifests: readonly Manifest[] = [];
 /** The organisations of the page. */
 export let listed: readonly Organisation[] = [];
 /** What the server said at the start. */
-export let now: Now = { manifests: [], named: [], toll: null };
+export let now: Now = { manifests: [], named: [], notices: [], toll: null };
 export let addresses: Addresses = { envelope: "", mailbox: "", lists: "" };
 
 export function tell(news: FromWorker): void {
@@ -51,7 +52,7 @@ export function connectionOptions(): {
 }
 
 /** Reads what the server said, and finds out to whom this browser can seal today; reading answers needs nobody. */
-async function hearServer(text: string): Promise<void> {
+async function hearServer(text: string, language: string): Promise<void> {
   let closed: Code | null = null;
   try {
     demand(globalThis.isSecureContext && globalThis.crypto?.subtle !== undefined, "unsupported");
@@ -62,6 +63,8 @@ async function hearServer(text: string): Promise<void> {
   }
   const valid = new Set(manifests.filter((one) => isValid(one, today())).map(({ id }) => toHex(id)));
   tell({ kind: "ready", organisations: listed.filter(({ id }) => valid.has(id)), closed });
+  const notices = await readNotices(now.notices, manifests, language, today());
+  if (notices.length > 0) tell({ kind: "notices", notices });
 }
 
 /** Lists of words, each fetched once. */
@@ -133,7 +136,7 @@ export function serve(hear: (message: ToWorker) => void): void {
         tell({ kind: "here" });
         break;
       case "told":
-        void hearServer(data.text).then(heard);
+        void hearServer(data.text, data.language).then(heard);
         break;
       case "retry":
         scope.dispatchEvent(new Event("online")); // as when the device finds a network again

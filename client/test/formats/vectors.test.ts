@@ -9,7 +9,7 @@ import * as accessCodes from "../../src/formats/access_code.js";
 import { encodeAnswerPiece, parseAnswerPiece } from "../../src/formats/answer_piece.js";
 import { type Bytes, concat, equal, fromBase64, fromUtf8, toBase64, toHex } from "../../src/formats/base/bytes.js";
 import { decode, encode, type Form } from "../../src/formats/base/canonical.js";
-import { parse as parseDay } from "../../src/formats/base/days.js";
+import { format as formatDay, parse as parseDay } from "../../src/formats/base/days.js";
 import {
   CAPSULE_PLACES,
   ENVELOPE_PART_SIZE,
@@ -26,6 +26,7 @@ import { encodeLetter, type Letter, sealLetter } from "../../src/formats/envelop
 import { encodePieceHead, familyOf } from "../../src/formats/envelopes/pieces.js";
 import { parseList } from "../../src/formats/mailbox_list.js";
 import * as keys from "../../src/formats/manifest.js";
+import * as notices from "../../src/formats/notice.js";
 import { encodeProof, Puzzles, parseProof } from "../../src/formats/toll.js";
 import { wordLists } from "../support/tools.js";
 import { encodeAcknowledgement, encodeReport, parseReport, readAcknowledgement } from "./acknowledgement.js";
@@ -45,6 +46,7 @@ const KINDS = [
   "derivations",
   "toll",
   "manifest",
+  "notice",
   "envelope",
   "reply",
   "piece",
@@ -176,6 +178,22 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       key_id: toHex(await keys.keyId(base64(input["public"]))),
       pair_key: toHex(pairKey),
       thread_id: toHex(await threadId(pairKey)),
+    };
+  },
+
+  async notice(input) {
+    const file = base64(input["file"]);
+    const notice = await notices.parse(file);
+    if (input["day"] !== undefined) notices.check(notice, parseDay(text(input["day"])));
+    const { id, desk, from, until } = notice;
+    const words = [...notice.text].sort(([one], [other]) => (one < other ? -1 : 1));
+    return {
+      desk: toBase64(desk),
+      from: formatDay(from),
+      id: toHex(id),
+      until: formatDay(until),
+      languages: words.map(([tag]) => tag),
+      words: words.map(([, said]) => said),
     };
   },
 

@@ -8,7 +8,11 @@ const GOOD = { collected: { "00": null }, former: [], manifests: ["a"], named: [
 
 describe("what changes from day to day", () => {
   it("is read", () => {
-    expect(readNow(JSON.stringify(GOOD))).toEqual({ manifests: ["a"], named: ["00"], toll: { letter: 0 } });
+    const read = { manifests: ["a"], named: ["00"], notices: [], toll: { letter: 0 } };
+    expect(readNow(JSON.stringify(GOOD))).toEqual(read);
+    expect(readNow(JSON.stringify({ ...GOOD, notices: ["n"] }))).toEqual({ ...read, notices: ["n"] });
+    expect(readNow(JSON.stringify({ ...GOOD, notices: [1] }))).toEqual(read);
+    expect(readNow(JSON.stringify({ ...GOOD, notices: Array.from({ length: 9 }, () => "n") })).notices.length).toBe(8);
     expect(collectedOf(JSON.stringify(GOOD))).toEqual({ "00": null });
   });
 

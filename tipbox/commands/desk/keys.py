@@ -23,6 +23,7 @@ from tipbox.commands.terminal import (
 from tipbox.desk.keys import ceremony, identity_file
 from tipbox.desk.keys.ceremony import PublishedChain
 from tipbox.desk.keys.destroy import destroy as destroy_oldest
+from tipbox.desk.keys.notices import read_words, sign_notice
 from tipbox.desk.keys.verify import ManifestCheck, check_folder
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import InputRefused, Usage, WrongPassphrase
@@ -216,6 +217,35 @@ def site(
             "organisation": entry.organisation,
         }
     )
+
+
+@keys.command()
+@vault_option
+@passphrase_option
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    nargs=2,
+    required=True,
+    metavar="L FILE",
+    help="A file with the words in the language L, at most 2,000 bytes; repeat it for another language.",
+)
+@click.option("--until", "last", required=True, metavar="DAY", help="The last day on which it is shown: 2026-12-06.")
+@click.option("--out", required=True, type=_PATH, metavar="NOTICE.json", help="Where to write the notice.")
+@json_option
+@pass_terminal
+def notice(
+    terminal: Terminal, *, vault: Path, passphrase_file: Path, texts: tuple[tuple[str, str], ...], last: str, out: Path
+) -> None:
+    """Sign a notice for the pages, such as bridges that work now: the organisation's words, until a last day."""
+    keep_inputs(out, passphrase_file, *(Path(file) for _, file in texts))
+    words = {tag: read_words(Path(file)) for tag, file in texts}
+    opened, _ = unlock_vault(terminal, vault, passphrase_file, write=True)
+    with opened:
+        signed = sign_notice(opened, words, days.parse(last), out, today=days.today())
+    terminal.say(f"Wrote {out}: shown from {signed.start} to {last}. Give it to the operator.")
+    terminal.result({"file": str(out), "from": signed.start.isoformat(), "languages": sorted(words), "until": last})
 
 
 def _vault_and_identity(vault: Path | None, identity: Path | None) -> tuple[Path, Path]:

@@ -11,6 +11,7 @@ from tipbox.errors import TipboxError, Usage
 from tipbox.formats.base.limits import MAX_MANIFEST
 from tipbox.formats.bundles import bundle
 from tipbox.formats.manifest import Manifest
+from tipbox.formats.notice import Notice
 from tipbox.formats.site_list import SiteEntry
 
 
@@ -44,6 +45,16 @@ def check_site_entry(out: Path, vault: Path, stick: Path) -> None:
     _check(out, (vault, stick), _is_site_entry)
 
 
+def check_notice(out: Path, vault: Path, stick: Path) -> None:
+    """Check the place of a notice; ``vault`` and ``stick`` are folders.
+
+    Raises:
+        Usage: it lies in one of them, or there is something in it that is no notice.
+        IsADirectoryError: it is a folder.
+    """
+    _check(out, (vault, stick), _is_notice)
+
+
 def _check(out: Path, folders: tuple[Path, ...], is_kind: Callable[[bytes], bool]) -> None:
     place = out.parent.resolve() / out.name
     if any(folder.resolve() in place.parents for folder in folders):
@@ -66,6 +77,10 @@ def _is_manifest(data: bytes) -> bool:
 
 def _is_site_entry(data: bytes) -> bool:
     return _reads(SiteEntry.parse, data)
+
+
+def _is_notice(data: bytes) -> bool:
+    return _reads(Notice.parse, data)
 
 
 def _reads(parse: Callable[[bytes], object], data: bytes) -> bool:

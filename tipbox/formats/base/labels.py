@@ -1,7 +1,7 @@
 """Domain separation: every label of docs/format.md, each for one use.
 
 Of the labels that are followed by data, none is the beginning of another: two uses never hash the same bytes.
-Reserved for what is to come: ``custody``, ``notice`` and ``toll``.
+Reserved for what is to come: ``custody`` and ``toll``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ KEY: Final = b"tipbox/v1/key"
 SERVER: Final = b"tipbox/v1/server"
 MANIFEST: Final = b"tipbox/v1/manifest"
 SITE: Final = b"tipbox/v1/site"
+NOTICE: Final = b"tipbox/v1/notice"
 
 PASSPHRASE_CHECK: Final = b"tipbox/v1/passphrase-check"
 ROOT: Final = b"tipbox/v1/root"

@@ -44,6 +44,12 @@ MAX_ABOUT: Final = 200  # bytes of the line in which an organisation says who it
 MAX_FACE_NAME: Final = 48  # bytes
 MAX_MARK: Final = 2000
 
+# Notice
+MAX_NOTICE: Final = 40 * KIB
+MAX_NOTICE_TEXT: Final = 2000  # bytes of its words in one language
+MAX_NOTICE_DAYS: Final = 91
+MAX_NOTICES: Final = 8  # that a server gives out
+
 # Envelope
 HEADER_FIXED: Final = 120
 SLOT_SECRETS: Final = 4 * KEY_SIZE

@@ -53,7 +53,7 @@ def restore_backup(
 
     Args:
         home: an empty folder, or none; it may hold what an operator puts there, which stays: ``tipbox.toml``,
-            ``site.json``, ``webcat``, and newer manifests in ``keys``.
+            ``site.json``, ``webcat``, ``notices``, and newer manifests in ``keys``.
         seed: the private half of the operator's key.
         file: the backup.
         acks: inward Bundles that were taken since the backup.
@@ -143,9 +143,9 @@ def _must_be_empty(folder: Home) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     if folder.restoring.exists():
         _remove_half(folder)
-    allowed = {path.name for path in (folder.keys, folder.site, folder.webcat, folder.upkeep, folder.restoring)} | {
-        FILE
-    }
+    allowed = {
+        path.name for path in (folder.keys, folder.site, folder.webcat, folder.notices, folder.upkeep, folder.restoring)
+    } | {FILE}
     there = [path.name for path in folder.path.iterdir() if path.name not in allowed and not _is_empty_folder(path)]
     if there:
         raise InputRefused(

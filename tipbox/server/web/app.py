@@ -71,7 +71,8 @@ def create_app(
     roster = Roster(store)
     today = today or Calendar(store)
     collected = CollectedDays(store)
-    pages = Pages(roster, served or ServedFiles.load(home), config.server.language)
+    served = served or ServedFiles.load(home)
+    pages = Pages(roster, served, config.server.language)
     # Before the rates: a request that did not come through Tor uses up nobody's budget.
     refuse_strangers(app)
     strict_headers(app)
@@ -98,7 +99,9 @@ def create_app(
     requests = UploadRequests(intake)
     app.register_blueprint(api_blueprint(intake, requests, rates, config.limits))
     app.register_blueprint(
-        now_blueprint(Now(pages, roster, collected, intake.toll, today), rates, config.limits.static)
+        now_blueprint(
+            Now(pages, roster, collected, intake.toll, today, notices=served.notices), rates, config.limits.static
+        )
     )
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))

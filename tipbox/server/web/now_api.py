@@ -6,14 +6,15 @@ Keys, whose mailboxes there may be, what was collected, prices. Pages ask for it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from flask import Blueprint, Response
 
+from tipbox.formats.notice import Notice
 from tipbox.server.bundles.collected import CollectedDays
-from tipbox.server.storage.organisations import Roster
+from tipbox.server.storage.organisations import ManifestFile, Roster
 from tipbox.server.web.bodies import TYPES, Body
 from tipbox.server.web.pages import Pages
 from tipbox.server.web.rates import Rates
@@ -28,6 +29,7 @@ class Now:
         collected: up to when each organisation has collected, and who has replies here.
         toll: what ``GET /api/toll`` answers.
         today: the day, UTC.
+        notices: what organisations say in their words; those of the day are given out.
     """
 
     def __init__(
@@ -37,10 +39,13 @@ class Now:
         collected: CollectedDays,
         toll: Callable[[], Mapping[str, Any]],
         today: Callable[[], date],
+        *,
+        notices: Sequence[Notice] = (),
     ) -> None:
         self._pages = pages
         self._roster = roster
         self._collected = collected
+        self._notices = notices
         self._toll = toll
         self._today = today
         self._made_of: object = None
@@ -67,6 +72,7 @@ class Now:
                 "former": [member.data.decode() for member in former],
                 # With the keys of the day: each other one is half a second of a bad line.
                 "manifests": [member.manifest.extract(today).encode().decode() for member in serving],
+                "notices": [one.encode().decode() for one in self._said(serving, today)],
                 # An answer outlives the manifest of who wrote it, on this server too.
                 "named": [member.hex() for member in sorted(ids | writers)],
                 "toll": toll,
@@ -74,6 +80,11 @@ class Now:
             data = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
             self._made_of, self._body = made_of, Body.of(data, TYPES[".json"])
         return self._body
+
+    def _said(self, serving: Sequence[ManifestFile], today: date) -> list[Notice]:
+        """Notices of the day, of organisations whose manifests are given out, by a desk key that these name."""
+        desks = {(member.manifest.id, member.manifest.desk) for member in serving}
+        return [one for one in self._notices if one.shows(today) and (one.organisation, one.desk) in desks]
 
 
 def now_blueprint(now: Now, rates: Rates, per_minute: int) -> Blueprint:

@@ -3,6 +3,7 @@
 export const ORGANISATION = "tipbox/v1/organisation";
 export const KEY = "tipbox/v1/key";
 export const MANIFEST = "tipbox/v1/manifest";
+export const NOTICE = "tipbox/v1/notice";
 
 export const PASSPHRASE_CHECK = "tipbox/v1/passphrase-check";
 export const ROOT = "tipbox/v1/root";

@@ -28,6 +28,10 @@ export const MAX_LANGUAGE = 35;
 export const MAX_ORGANISATION_NAME = 200;
 export const MAX_SERIAL = 2 ** 31 - 1;
 export const MAX_MANIFEST_DAYS = 91;
+export const MAX_NOTICE = 40 * 1024;
+export const MAX_NOTICE_TEXT = 2000;
+export const MAX_NOTICE_DAYS = 91;
+export const MAX_NOTICES = 8;
 export const MAX_RECEIVING_KEY_DAYS = 91;
 export const SKEW_DAYS = 1;
 
