@@ -1,11 +1,16 @@
 // The first script, as small as can be: it has the worker fetched beside the page's script, not behind it, and sees to
 // it that a page whose script the line broke is not left without. It also lets people leave.
+//
+// On a slow line what makes the field goes first: the worker is asked for somewhat later, so that its bytes come when
+// those of the page's script are through, and the line is never idle.
 
 import { TipboxError } from "../errors.js";
-import { begun } from "./begun.js";
+import { begun, onLeaving } from "./begun.js";
 import "./leave.js";
 import { type Line, persist } from "./loading.js";
 
+/** Of the time that has passed: so much longer the worker waits for the page's script. */
+const HELD_BACK = 1 / 6;
 const here = document.currentScript?.dataset;
 
 /** Says how it stands, in the page's words: its script, which says so otherwise, is what is missing. */
@@ -34,13 +39,21 @@ function fetchPage(address: string): Promise<void> {
   });
 }
 
-const worker = here?.["worker"];
-if (worker !== undefined && isSecureContext && begun().worker === null && !begun().isPageThere) {
-  const started = new Worker(worker);
+/** Starts the worker, unless the page is there and does so itself. */
+function startWorker(address: string): void {
+  if (!isSecureContext || begun().worker !== null || begun().isPageThere) return;
+  const started = new Worker(address);
   begun().worker = started;
   started.addEventListener("error", () => {
     if (begun().worker === started) begun().worker = null; // the page has another one fetched
   });
+}
+
+const worker = here?.["worker"];
+// By the time that it took to come this far: next to nothing on a good line, half a round trip on a bad one.
+if (worker !== undefined) {
+  const timer = setTimeout(() => startWorker(worker), performance.now() * HELD_BACK);
+  onLeaving(() => clearTimeout(timer));
 }
 addEventListener("load", () => {
   const page = here?.["page"];
