@@ -305,6 +305,10 @@ class Chromium(Browser):
             self._page.remove_listener("download", keep)
         return sorted(saved)
 
+    def print(self, path: Path) -> None:
+        """Print the page into a PDF."""
+        self._page.pdf(path=path)
+
     def press(self, text: str) -> None:
         self._page.keyboard.type(text)
 

@@ -60,8 +60,8 @@ class Camera:
                 f"{path.name} scrolls sideways"
             )
             small = browser.run("""
-                const large = box => box.height >= 24 && box.width >= 24;
-                return [...document.querySelectorAll("a.button, .leave, button, summary, label.button, label.choice")]
+                const large = box => box.height >= 44 && box.width >= 44;
+                return [...document.querySelectorAll("a, button, summary, label")]
                     .filter(one => one.getClientRects().length > 0 && !large(one.getBoundingClientRect()))
                     .map(one => one.textContent).join(", ");
             """)
