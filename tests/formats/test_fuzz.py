@@ -35,7 +35,7 @@ def test_there_is_a_target_for_each_decoder() -> None:
     assert names == {
         "acknowledgement", "backup", "body", "bundle", "bundle_header", "canary", "canonical", "capsule", "consent",
         "envelope", "form", "header", "letter", "locked", "mailbox", "manifest", "notice", "passphrase", "piece",
-        "release", "reply", "report", "site", "trailer",
+        "reply", "report", "site", "trailer",
     }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Visits to a server: requests whose heads are, byte for byte, those of Firefox at the level Safer of Tor Browser.
 
 A head depends on what is asked for and from where, and on nothing of this program; ``firefox_heads.json`` holds them as
-a browser sent them (tests/browser/test_watch_looks_alike.py compares). Each visit has a circuit of its own.
+a browser sent them (tests/browser/states/test_watch_looks_alike.py compares). Each visit has a circuit of its own.
 """
 
 from __future__ import annotations
