@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.courier.courier_key import PUBLIC_SUFFIX, CourierKey
-from tipbox.errors import InputRefused, PartlyDone
+from tipbox.errors import InputRefused, NotFound, PartlyDone
 from tipbox.files.printable import printable
 
 _PATH = click.Path(path_type=Path)
@@ -117,6 +117,68 @@ def deliver(
     terminal.result({"delivered": [{"file": name, "whole": taken} for name, taken in complete.items()]})
     if not all(complete.values()):
         raise PartlyDone("delivering: the server refused some items; the next volumes for the desk say which")
+
+
+@courier.command()
+@_connection_options
+@click.argument("places", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@json_option
+@pass_terminal
+def pouch(
+    terminal: Terminal, *, url: str, key_file: Path, socks: str | None, torrc: Path | None, places: tuple[Path, ...]
+) -> None:
+    """Carry sealed tips of others, .tip files and pieces, from folders to the server. Again does no harm."""
+    from tipbox.courier.pouch import carry, pack, to_json
+    from tipbox.courier.reach import courier_connection
+
+    unread: list[Path] = []
+    packed = pack(places, lambda path, _: unread.append(path))
+    for path in unread:
+        terminal.remark(f"{printable(path.name)} could not be read; copy it again")
+    if not packed.files:
+        raise NotFound("packing: there is no .tip file and no piece in these folders")
+    key = CourierKey.load(key_file)
+    with (
+        courier_connection(url, key, socks, _read(torrc), operation="carrying") as connection,
+        terminal.progress("carrying", sum(path.stat().st_size for path in packed.files)) as progress,
+    ):
+        results = list(carry(connection, packed.files, progress))
+    bad = [result for result in results if result.fate != "here"]
+    for result in bad:
+        terminal.remark(f"{printable(result.path.name)}: {_FATES.get(result.fate, result.fate)}")
+    tips = {result.tip: result for result in results if result.tip}  # the last word on each
+    stored = sum(result.stored for result in tips.values())
+    waiting = [result for result in tips.values() if not result.stored]
+    terminal.say(
+        f"{len(results)} files carried, {packed.doubles} of them doubled; {stored} tips are whole on the server."
+    )
+    for result in waiting:
+        terminal.say(f"A tip of {result.count} pieces waits for {len(result.missing)}: {_numbers(result.missing)}")
+    terminal.result(
+        {
+            "doubled": packed.doubles,
+            "files": [to_json(result) for result in results],
+            "others": packed.others,
+            "stored": stored,
+            "waiting": [{"missing": list(result.missing), "pieces": result.count} for result in waiting],
+        }
+    )
+    if bad or unread:
+        raise PartlyDone("carrying: some files were not taken, see above; the others were")
+
+
+_FATES: Final = {
+    "damaged": "it came damaged; what is whole of it was kept: copy it again",
+    "foreign": "its token is that of another tip; it was changed by somebody",
+    "differs": "it does not fit what came before, and that tip was given up: carry all of its pieces again",
+    "unknown": "it is sealed to an organisation that this server does not have",
+}
+_MOST_NAMED: Final = 20
+
+
+def _numbers(missing: tuple[int, ...]) -> str:
+    named = ", ".join(map(str, missing[:_MOST_NAMED]))
+    return f"{named} and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else named
 
 
 def _read(torrc: Path | None) -> str:

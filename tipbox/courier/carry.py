@@ -19,6 +19,8 @@ from tipbox.net.http import Connection, TransientFailure
 LARGEST_VOLUME: Final = 256 * GIB
 """Bytes above which a size that the server names is not believed: it would fill the stick."""
 MOST_VOLUMES: Final = 10_000
+LARGEST_POUCHED: Final = 4 * GIB
+"""Bytes of the largest file that a server takes of a courier; larger tips come in pieces."""
 _API: Final = "/courier/bundles"
 _PIECE: Final = 64 * KIB
 # Names come from the server and become names of files: this form has no slash, no dot in front, and nothing to expand.
@@ -80,17 +82,22 @@ def fetch(
 
 def deliver(connection: Connection, path: Path, progress: Callable[[int], None]) -> bool:
     """Hand a Bundle to the server; whether all of its items were taken. A Bundle delivered again does no harm."""
+    complete = sent(connection, path, "/courier/deliver", progress).get("whole")
+    if not isinstance(complete, bool):
+        raise _nonsense()
+    return complete
+
+
+def sent(connection: Connection, path: Path, to: str, progress: Callable[[int], None]) -> dict[str, Any]:
+    """Send a file as it is, from the start each time; what the server answers."""
     size = path.stat().st_size
     headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
 
     def attempt(_: int) -> bytes:
         with path.open("rb") as file:  # from the start each time: a Bundle is one request
-            return connection.request("POST", "/courier/deliver", _pieces(file, size, progress), headers)
+            return connection.request("POST", to, _pieces(file, size, progress), headers)
 
-    complete = _parse(connection.retry(attempt)).get("whole")
-    if not isinstance(complete, bool):
-        raise _nonsense()
-    return complete
+    return _parse(connection.retry(attempt))
 
 
 def _fetch(connection: Connection, volume: Volume, path: Path, progress: Callable[[int], None]) -> None:
@@ -157,7 +164,7 @@ def _pieces(file: BinaryIO, size: int, progress: Callable[[int], None]) -> Itera
         yield piece
         progress(len(piece))
     if size:
-        raise InputRefused("delivering: the Bundle became shorter while it was read; write it again")
+        raise InputRefused("delivering: the file became shorter while it was read; write it again")
 
 
 def _ask(connection: Connection, path: str) -> dict[str, Any]:

@@ -30,14 +30,22 @@ from tipbox.server.bundles.importing import ImportResult, import_opened
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
+from tipbox.server.storage.blobs import open_blobs
+from tipbox.server.storage.clock import Calendar
 from tipbox.server.storage.database import make_engine
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.open_server import WorkerServer
 from tipbox.server.storage.organisations import find_by_name, in_force
+from tipbox.server.storage.transactions import Store
+from tipbox.server.uploads.carried import Carried
+from tipbox.server.uploads.gate import Payment
+from tipbox.server.uploads.intake import MAX_OPENING, Intake
+from tipbox.server.uploads.open_gate import OpenGate
 from tipbox.server.web.answers import answer_errors
 from tipbox.server.web.cross_site import refuse_strangers
 from tipbox.server.web.headers import strict_headers
+from tipbox.server.web.upload_api import announced_length
 from tipbox.server.web.worker_keys import FORGET
 
 _BLOCK: Final = 2
@@ -94,6 +102,10 @@ def create_courier_app(
     deliveries = Deliveries(threads, config.server.workers)
     engine = engine or make_engine(home, config)
     server = WorkerServer(home, config, engine)
+    store, blobs = Store(engine, threads), open_blobs(home, config.blobs)
+    gate = OpenGate(config, threads)
+    intake = Intake(home, config, store, blobs, threads=threads, today=today or Calendar(store), gate=gate)
+    carried = Carried(intake, max(2 * MAX_OPENING, config.quota.arriving_letter_bytes // config.server.workers))
     # A volume's index may be large: all who read it at a time share it.
     read: Volumes = WeakValueDictionary()
     readers = Readers()
@@ -147,7 +159,47 @@ def create_courier_app(
             raise taken.refused[0]
         return jsonify({"sequence": taken.sequence, "whole": taken.is_complete})
 
+    @app.post("/courier/pouch")
+    def pouch() -> Response:
+        length = announced_length(request.environ, MAX_DELIVERY)
+        with deliveries.one(length):
+            taken = carried.take(_Whole(request.environ["wsgi.input"], length), Payment())
+        if taken is None:
+            raise Refusal("not-tipbox")
+        return jsonify(
+            {
+                "count": taken.count,
+                "fate": taken.fate.value,
+                "missing": [list(one) for one in taken.missing],
+                "stored": taken.stored,
+                "tip": taken.tip.hex(),
+            }
+        )
+
     return app
+
+
+class _Whole:
+    """A body that is one file."""
+
+    def __init__(self, body: Any, length: int) -> None:
+        self._body = body
+        self._left = length
+        self.ended = not length
+        """Whether all of it came."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; fewer where it ends."""
+        return self._counted(self._body.read(min(size, self._left)))
+
+    def read1(self, size: int, /) -> bytes:
+        """What is there, or comes next."""
+        return self._counted(self._body.read1(min(size, self._left)) if self._left else b"")
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        self.ended = not self._left
+        return data
 
 
 # --- outwards ---------------------------------------------------------------------------------------------------------
