@@ -18,7 +18,7 @@ from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.keys.stick_lock import stick_passphrase
 from tipbox.desk.vault.records import EnvelopeRecord
 from tipbox.desk.vault.vault import Vault
-from tipbox.formats.access_code import AccessCode, Secrets
+from tipbox.formats.access_code import Secrets
 from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE, KEY_SIZE
 from tipbox.formats.base.primitives import SigningKey, new_seed, random_bytes, xwing_public
 from tipbox.formats.bundles.acknowledgement import read_acknowledgement
@@ -152,7 +152,7 @@ def seal_tip(
     today: date = TODAY,
 ) -> Envelope:
     """Seal a tip as a source's client does."""
-    secrets = secrets or AccessCode.generate().secrets()
+    secrets = secrets or Secrets(random_bytes(KEY_SIZE))  # of a code that nobody types: stretching it takes long
     letter = Letter(
         message=message,
         files=tuple(FileEntry(name, len(content), "application/octet-stream") for name, content in files),
