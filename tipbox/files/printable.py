@@ -8,11 +8,14 @@ from typing import Any, Final
 
 KEPT: Final = frozenset("LMNPS")
 """Unicode's letters, marks, numbers, punctuation and symbols."""
+_BLANK: Final = "Zs"
+"""Unicode's blanks within a line: French and Russian texts are full of those that do not break."""
 
 
 def is_printable(character: str) -> bool:
     """Whether a character shows itself and does nothing else."""
-    return character == " " or unicodedata.category(character)[0] in KEPT
+    category = unicodedata.category(character)
+    return category[0] in KEPT or category == _BLANK
 
 
 def printable(text: str, limit: int = 200) -> str:
