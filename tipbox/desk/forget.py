@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tipbox.desk.custody.chain import note
+from tipbox.desk.inbox.likeness import Likeness
 from tipbox.desk.inbox.marks import Marks, Translation
 from tipbox.desk.inbox.summary import Summary
 from tipbox.desk.inbox.tip_index import TipIndex
@@ -46,6 +47,7 @@ def forget(vault: Vault, tip: Tip, reason: str) -> JoinedTip:
             vault.delete(Tip.kind, envelope.key)
             vault.delete(Summary.kind, envelope.key)
             vault.delete(Translation.kind, envelope.key)
+            vault.delete(Likeness.kind, envelope.key)
             note(vault, "forget", envelope.id, before=joined.state, reason=reason)
         for copy in list(Copy.all(vault)):
             if copy.tip in gone:

@@ -80,7 +80,8 @@ def look(
             _say_size(terminal, bytes_of_it)
         if Line.NO_SANDBOX not in seen.lines:
             opened.lock(waiting(terminal))
-            take_out.note_look(opened, joined, file, "saved" if out else "words" if ocr else "sight")
+            rung = "saved" if out else "words" if ocr else "sight"
+            take_out.note_look(opened, joined, file, rung, seen.answer.likeness)
         if out is not None:
             _save(out, seen, words)
     _say(terminal, seen, words if ocr else None, why)

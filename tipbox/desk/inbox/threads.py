@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from tipbox.desk.inbox.likeness import alike
 from tipbox.desk.inbox.listing import Row, rows
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.vault.records import Canary, Organisation
@@ -53,6 +54,17 @@ def same_groups(vault: Vault, organisation: Organisation, *, limit: int) -> list
     """Groups of threads in each of which a tip says exactly the same, files included: the largest group first."""
     groups = TipIndex.of(vault).groups(limit)
     return [_rows(vault, organisation, threads) for threads in groups]
+
+
+def alike_groups(vault: Vault, organisation: Organisation, *, limit: int) -> list[list[Row]]:
+    """Groups of threads with pictures that are like one another: the largest group first. At most so many groups."""
+    index = TipIndex.of(vault)
+    found = ({index.thread_of(envelope) for envelope in group} - {b""} for group in alike(vault))
+    groups = sorted((sorted(group) for group in found if len(group) > 1), key=lambda group: (-len(group), group))
+    return [
+        sorted(_rows(vault, organisation, group), key=lambda row: (row["received"], row["thread"]))
+        for group in groups[:limit]
+    ]
 
 
 def persons(vault: Vault) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import AlreadyThere
 from tipbox.desk.forget import MAX_REASON
+from tipbox.desk.inbox.likeness import keep_likeness
 from tipbox.desk.joined import JoinedTip
 from tipbox.desk.render.sealed_off import file_of, pieces
 from tipbox.desk.vault.vault import Vault
@@ -16,7 +17,7 @@ from tipbox.files.names import on_disk, safe_name
 from tipbox.files.working import working_folder
 
 
-def note_look(vault: Vault, tip: JoinedTip, number: int, rung: str) -> None:
+def note_look(vault: Vault, tip: JoinedTip, number: int, rung: str, likeness: str = "") -> None:
     """Write down that somebody looked at a file of a tip. The vault is open for writing.
 
     Args:
@@ -24,9 +25,12 @@ def note_look(vault: Vault, tip: JoinedTip, number: int, rung: str) -> None:
         tip: the tip.
         number: of the file, from 1.
         rung: how far up: ``facts``, ``sight`` or ``words``; ``saved`` when previews were written into a folder.
+        likeness: what tells the picture from others, when the look found one.
     """
-    envelope, _ = file_of(tip, number)
+    envelope, index = file_of(tip, number)
     with vault.transaction():
+        if likeness:
+            keep_likeness(vault, envelope.id, index, likeness)
         note(vault, "look", envelope.id, after=f"{number}: {rung}")
 
 
