@@ -79,6 +79,8 @@ def queue_reply(
         raise LimitExceeded(f"replying: a reply has at most {MAX_REPLY // MIB} MiB; send some files in another one")
     files = tuple(TipFile(file.name, file.size, file.type) for file in letter.files)
     draft = Draft(tip.thread, message, files, today)
+    kept = Draft.find(vault, draft.key)  # by a page, which knows where the files lie
+    draft = draft if kept is None else replace(draft, paths=kept.paths)
     with vault.transaction():  # before the first byte is sealed: a command that is killed loses no words
         draft.save(vault)
         note(vault, "draft", draft.thread)  # its key is a hash of the words, which must be able to go

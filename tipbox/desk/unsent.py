@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -12,7 +13,7 @@ from tipbox.desk.desk_errors import AlreadySent, ShortId
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import joined_tips, set_state
 from tipbox.desk.tips import SHORTEST_ID
-from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread
+from tipbox.desk.vault.records import Draft, Reply, ReplyText, Thread, TipFile
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import LimitExceeded, NotFound
 from tipbox.formats.base.limits import MIB
@@ -28,15 +29,24 @@ def drafts_of(vault: Vault, thread: bytes) -> list[Draft]:
     )
 
 
-def keep_draft(vault: Vault, thread: bytes, message: bytes, *, before: bytes, today: date) -> bytes:
+def keep_draft(
+    vault: Vault,
+    thread: bytes,
+    message: bytes,
+    *,
+    before: bytes,
+    today: date,
+    attached: Sequence[tuple[TipFile, str]] | None = None,
+) -> bytes:
     """Keep the words of a reply while somebody writes it, in place of those that were kept before.
 
     Args:
         vault: the vault; its lock is not needed: only records are written, in one transaction.
         thread: the conversation.
-        message: the words; blanks alone drop the draft.
+        message: the words; blanks alone drop a draft without files.
         before: the key of the draft that these take the place of; empty when there is none.
         today: this day.
+        attached: the files that are to go with them, and where each lies; None for those of the draft before.
 
     Returns:
         The key of the draft; empty when nothing is left of it.
@@ -49,18 +59,24 @@ def keep_draft(vault: Vault, thread: bytes, message: bytes, *, before: bytes, to
         raise NotFound("keeping a draft: this vault has no such thread")
     if len(message) > MAX_DRAFT:
         raise LimitExceeded(f"keeping a draft: it has at most {MAX_DRAFT:,} bytes")
-    made = Draft(thread, message, (), today) if message.strip() else None
     with vault.transaction():
         old = Draft.find(vault, before) if before else None
-        if old is not None and old.thread == thread:
+        old = old if old is not None and old.thread == thread else None
+        files = () if old is None else old.files
+        paths = () if old is None else old.paths
+        if attached is not None:
+            files, paths = tuple(file for file, _ in attached), tuple(path for _, path in attached)
+        if old is not None:
             vault.delete(Draft.kind, old.key)
-        if made is not None:
-            made.save(vault)
-            if old is None:  # once, and not for each word of it
-                note(vault, "draft", thread)
-        elif old is not None:
-            note(vault, "drop", thread)
-    return b"" if made is None else made.key
+        if not message.strip() and not files:
+            if old is not None:
+                note(vault, "drop", thread)
+            return b""
+        made = Draft(thread, message, files, today, paths)
+        made.save(vault)
+        if old is None:  # once, and not for each word of it
+            note(vault, "draft", thread)
+    return made.key
 
 
 def take_back(vault: Vault, prefix: str) -> Reply | Draft:

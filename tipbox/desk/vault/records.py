@@ -489,7 +489,8 @@ class ReplyText(VaultRecord):
 class Draft(VaultRecord):
     """The words of a reply that is being sealed. It goes when the reply is queued; a command that is killed leaves it.
 
-    ``files`` names those that were to go with it. They lie where staff have them, and are named again.
+    ``files`` names those that were to go with it; they lie where staff have them. ``paths`` says where, when a page
+    wrote this draft; a command has them named again.
     """
 
     kind: ClassVar[str] = "draft"
@@ -497,6 +498,7 @@ class Draft(VaultRecord):
     message: bytes = field(repr=False)
     files: tuple[TipFile, ...] = field(repr=False)
     day: date
+    paths: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def key(self) -> bytes:
