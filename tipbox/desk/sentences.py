@@ -6,26 +6,27 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
+from tipbox.desk.marked import N_
 from tipbox.desk.vault.records import Thread
 from tipbox.formats.envelopes.consent import LEVELS
 
-FORGED: Final = (
+FORGED: Final = N_(
     "This does not carry the seal of the thread in whose name it came: damaged or changed on the way, made by somebody "
     "who shares the tip, or sealed wrongly. Do not act on it."
 )
 """It accuses nobody: whoever reads it cannot know which of these it was."""
 
-BEFORE_MISSING: Final = "something before this has not come"
+BEFORE_MISSING: Final = N_("something before this has not come")
 
-ODD_DAYS: Final = (
+ODD_DAYS: Final = N_(
     "the server gives an Envelope a day after its Bundle's, or more than 400 days before it: its clock was wrong, or "
     "it lies; the day of import stands instead"
 )
-OTHER_DAY: Final = "the server names another day for a tip than it did before; the first stays"
-BAD_STAMP: Final = "the server's stamp on a tip does not verify: the tip is kept, the stamp is not"
-BAD_HEAD: Final = "the server's stamp on an organisation's head does not verify: it is not kept"
-DAMAGED: Final = "its file in this vault is damaged: these are its first words, as they were when it was imported"
-OTHER_MAILBOX: Final = "a tip names another mailbox than the first of its thread; answers still go to the first"
+OTHER_DAY: Final = N_("the server names another day for a tip than it did before; the first stays")
+BAD_STAMP: Final = N_("the server's stamp on a tip does not verify: the tip is kept, the stamp is not")
+BAD_HEAD: Final = N_("the server's stamp on an organisation's head does not verify: it is not kept")
+DAMAGED: Final = N_("its file in this vault is damaged: these are its first words, as they were when it was imported")
+OTHER_MAILBOX: Final = N_("a tip names another mailbox than the first of its thread; answers still go to the first")
 
 
 def forged(count: int) -> str:
