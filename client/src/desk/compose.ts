@@ -4,11 +4,14 @@ import { ask, Locked, sayLast } from "./line.js";
 
 const PAUSE = 500;
 const AGAIN = 1500;
+/** Words are kept so often, also while nobody pauses. */
+const LONGEST = 3000;
 
 /** What is being written on the thread that is shown. */
 export class Compose {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isKept = true;
+  #since = 0;
   #saving: Promise<void> = Promise.resolve();
   readonly #screen: HTMLElement;
   readonly #section: HTMLElement;
@@ -21,6 +24,12 @@ export class Compose {
     this.#field = field;
     this.#onLocked = onLocked;
     field.addEventListener("input", () => this.#changed());
+  }
+
+  /** What a request about this answer says of it, when all of it is kept. */
+  async kept(): Promise<[string, string][]> {
+    await this.flush();
+    return this.#fields;
   }
 
   get #fields(): [string, string][] {
@@ -51,9 +60,9 @@ export class Compose {
     await this.#saving;
   }
 
-  /** What sealing the answer takes; null while there are no words. */
+  /** What sealing the answer takes; null while there are neither words nor files. */
   async answer(): Promise<[string, string][] | null> {
-    if (!this.#field.value.trim()) {
+    if (!this.#field.value.trim() && !this.#section.querySelector("[data-detach]")) {
       this.focus();
       return null;
     }
@@ -69,8 +78,9 @@ export class Compose {
   }
 
   #changed(): void {
+    if (this.#isKept) this.#since = Date.now();
     this.#isKept = false;
-    this.#later(PAUSE);
+    this.#later(Math.max(0, Math.min(PAUSE, this.#since + LONGEST - Date.now())));
   }
 
   #later(pause: number): void {
@@ -90,6 +100,7 @@ export class Compose {
       const kept = JSON.parse(await ask("/thread/draft", fields)) as { draft: string };
       this.#section.dataset["draft"] = kept.draft;
       this.#isKept = this.#field.value === fields[1]?.[1];
+      this.#since = Date.now();
       this.#say(kept.draft ? "kept-text" : "");
     } catch (error) {
       if (error instanceof Locked) {

@@ -40,7 +40,15 @@ let polling: ReturnType<typeof setTimeout> | undefined;
 // --- showing ---------------------------------------------------------------------------------------------------------
 
 function say(text: string, isProblem = false): void {
-  said.textContent = text;
+  const [first, ...rest] = text.split("\n");
+  said.textContent = first ?? "";
+  for (const line of rest) {
+    const more = document.createElement("small"); // the line of a command, which is in English
+    more.lang = "en";
+    more.dir = "ltr";
+    more.textContent = line;
+    said.append(more);
+  }
   said.classList.toggle("problem", isProblem);
 }
 
@@ -52,6 +60,7 @@ function blank(): void {
   globalThis.clearTimeout(polling);
   compose = null;
   hangUp();
+  translating.clear();
   trail.length = 0;
   order = [];
   here = null;
@@ -126,6 +135,7 @@ function remember(): void {
 }
 
 async function visitScreen(next: Visit): Promise<void> {
+  await keepTranslations();
   await compose?.flush();
   show(await ask(next.path, next.fields), next);
 }
@@ -150,6 +160,7 @@ function act(path: string, fields: Fields): void {
     remember();
     const now = here ?? { path, fields: [], thread: "", at: 0 };
     await compose?.flush();
+    await keepTranslations();
     show(await ask(path, [...fields, ...now.fields]), now);
   });
 }
@@ -168,6 +179,10 @@ function watchJob(): void {
         if (!place.isConnected) return;
         place.replaceChildren(...parsed(html));
         const isOver = isRunning && place.querySelector("[data-running]") === null;
+        if (isOver && shownSection()?.dataset["screen"] === "same") {
+          go("/same", [], true);
+          return;
+        }
         if (isOver) await renew(folder);
         watchJob();
       }),
@@ -243,9 +258,36 @@ async function seal(): Promise<void> {
   if (fields) act("/thread/reply", fields);
 }
 
+/** Has the pictures compared, and shows how far that is. */
+async function compare(): Promise<void> {
+  document.getElementById("job")?.replaceChildren(...parsed(await ask("/same/compare")));
+  watchJob();
+}
+
+/** Changes what goes with the answer that is being written. */
+async function answering(path: string, fields: Fields): Promise<void> {
+  if (compose) act(path, [...fields, ...(await compose.kept())]);
+}
+
+async function attach(from: HTMLElement): Promise<void> {
+  const path = await question(from);
+  if (path) await answering("/thread/attach", [["path", path]]);
+}
+
+/** What is forgotten nobody brings back: a reason is asked for, and no key does it. */
+async function forget(from: HTMLElement): Promise<void> {
+  const reason = await question(from);
+  if (reason === null) return;
+  act("/thread/forget", [
+    ["tip", from.dataset["forget"] ?? ""],
+    ["text", reason],
+  ]);
+}
+
 function lock(): void {
   void guarded(async () => {
     await compose?.flush();
+    await keepTranslations();
     await ask("/lock");
     blank();
   });
@@ -288,8 +330,13 @@ function pressed(from: HTMLElement): void {
   else if (data["open"] !== undefined) openThread(from.closest<HTMLElement>("tr")?.dataset["thread"]);
   else if (data["threadOpen"]) openThread(data["threadOpen"]);
   else if (data["words"]) compose?.begin(data["words"]);
+  else if (data["compare"] !== undefined) void guarded(compare);
+  else if (data["attach"] !== undefined) void guarded(() => attach(from));
+  else if (data["detach"]) void guarded(() => answering("/thread/detach", [["number", data["detach"] ?? ""]]));
+  else if (data["forget"]) void guarded(() => forget(from));
   else if (data["unsend"]) act("/thread/unsend", [["reply", data["unsend"]]]);
   else if (data["file"]) showFile(from, data["file"]);
+  else if (data["fileNumber"]) go("/file", numbered(data["fileNumber"]), true);
   else if (data["look"] !== undefined) lookAtFile(data["look"]);
   else if (data["post"]) void guarded(() => start(from));
 }
@@ -302,12 +349,16 @@ function showFile(from: HTMLElement, number: string): void {
   ]);
 }
 
-function fileFields(): Fields {
-  const { tip, number } = shownSection()?.dataset ?? {};
+/** The file with this number of the tip whose file is shown. */
+function numbered(number: string): Fields {
   return [
-    ["tip", tip ?? ""],
-    ["number", number ?? ""],
+    ["tip", shownSection()?.dataset["tip"] ?? ""],
+    ["number", number],
   ];
+}
+
+function fileFields(): Fields {
+  return numbered(shownSection()?.dataset["number"] ?? "");
 }
 
 function lookAtFile(words: string): void {
@@ -331,18 +382,40 @@ function submitted(form: HTMLFormElement): void {
   }
 }
 
+/** Translations that are not kept yet. */
 const translating = new Map<HTMLTextAreaElement, ReturnType<typeof setTimeout>>();
+
+function translationFields(field: HTMLTextAreaElement): Fields {
+  return [
+    ["tip", field.dataset["translation"] ?? ""],
+    ["text", field.value],
+  ];
+}
 
 function translated(field: HTMLTextAreaElement): void {
   globalThis.clearTimeout(translating.get(field));
-  const keep = (): void =>
-    void guarded(async () => {
-      await ask("/thread/translation", [
-        ["tip", field.dataset["translation"] ?? ""],
-        ["text", field.value],
-      ]);
-    });
-  translating.set(field, globalThis.setTimeout(keep, TRANSLATED));
+  translating.set(
+    field,
+    globalThis.setTimeout(() => void guarded(keepTranslations), TRANSLATED),
+  );
+}
+
+/** Keeps them at once: another screen, or the lock, is next. One that is refused is told, and tried again. */
+async function keepTranslations(): Promise<void> {
+  for (const [field, timer] of [...translating]) {
+    globalThis.clearTimeout(timer);
+    const text = field.value;
+    try {
+      await ask("/thread/translation", translationFields(field));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      say(error.message, true);
+      translated(field);
+      continue;
+    }
+    if (field.value === text) translating.delete(field);
+    else translated(field);
+  }
 }
 
 // --- from the start ------------------------------------------------------------------------------------------------------
@@ -403,5 +476,6 @@ addEventListener("popstate", () => {
 });
 addEventListener("pagehide", () => {
   compose?.close();
+  for (const field of translating.keys()) sayLast("/thread/translation", translationFields(field));
   if (isOpen) sayLast("/lock");
 });

@@ -44,7 +44,7 @@ export function press(event: KeyboardEvent): boolean {
     return true;
   }
   let keys = isPlain ? latin(event) : nameOf(event);
-  if (!isPlain && /^Control\+\P{ASCII}$/u.test(keys)) keys = `Control+${latin(event)}`;
+  if (!isPlain && /^(?:Control|Alt)\+\P{ASCII}$/u.test(keys)) keys = keys.replace(/\P{ASCII}$/u, latin(event));
   if (pending) keys = `${pending} ${keys}`;
   pending = "";
   globalThis.clearTimeout(timer);

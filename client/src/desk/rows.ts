@@ -72,9 +72,9 @@ export function chooseAll(): void {
   for (const check of boxes) if (check) check.checked = !isAll;
 }
 
-/** Chooses all but the first of each table. */
+/** Chooses all but the first of each table of what says exactly the same: what is only alike, a person looks at. */
 export function chooseLater(): void {
-  for (const table of document.querySelectorAll("#screen table.threads")) {
+  for (const table of document.querySelectorAll("#screen [data-exact] table.threads")) {
     const [, ...later] = table.querySelectorAll("tr[data-thread]");
     for (const row of later) {
       const check = box(row);

@@ -24,7 +24,7 @@ _KEPT: Final = frozenset(
 )
 """What a browser needs to know of its surroundings. No bus: nothing of a page goes to other programs."""
 
-_FIREFOX: Final[Mapping[str, bool | int | str]] = {
+FIREFOX: Final[Mapping[str, bool | int | str]] = {
     # Nothing is kept, and nothing is offered to be kept.
     "browser.privatebrowsing.autostart": True,
     "browser.cache.disk.enable": False,
@@ -57,6 +57,7 @@ _FIREFOX: Final[Mapping[str, bool | int | str]] = {
     "media.autoplay.default": 5,
     "pdfjs.disabled": True,
 }
+"""What Firefox is told in its profile."""
 _CHROMIUM: Final = (
     "--incognito",
     "--no-first-run",
@@ -91,7 +92,7 @@ def start_browser(program: str, url: str, profile: Path) -> subprocess.Popen[byt
     """Start a browser with an empty profile in ``profile``, which lies in memory, at the address ``url``."""
     name = Path(program).name
     if "firefox" in name:
-        prefs = "".join(f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in _FIREFOX.items())
+        prefs = "".join(f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in FIREFOX.items())
         (profile / "user.js").write_text(prefs, encoding="ascii")
         arguments = ["--no-remote", "--new-instance", "--profile", str(profile), url]
     elif "chrom" in name:

@@ -13,6 +13,7 @@ from tipbox.desk.inbox import listing
 from tipbox.desk.joined import JoinedTip, joined_tip
 from tipbox.desk.pages.guard import ForDesk
 from tipbox.desk.pages.page_texts import gettext
+from tipbox.desk.pages.said_lines import PageRefused
 from tipbox.desk.pages.session import OpenDesk, busy
 from tipbox.desk.render import ladder
 from tipbox.desk.render.ladder import Look
@@ -20,7 +21,7 @@ from tipbox.desk.render.look_lines import Line
 from tipbox.desk.render.picture_png import png
 from tipbox.desk.render.sealed_off import held
 from tipbox.desk.render.take_out import note_look, take_out
-from tipbox.errors import InputRefused, NotFound, Usage
+from tipbox.errors import InputRefused
 
 _DIGITS: Final = 5
 """Of the number of a file: no letter lists so many."""
@@ -43,7 +44,7 @@ def add_files(for_desk: ForDesk) -> None:
             words = ladder.words_in_pictures(bytes_of_it)[0] if request.form.get("words") else ""
         if Line.NO_SANDBOX not in found.lines:
             with desk.writing() as vault:
-                note_look(vault, tip, number, "words" if words else "sight")
+                note_look(vault, tip, number, "words" if words else "sight", found.answer.likeness)
         seen["last"] = found
         return file_of(desk, tip, number, found, words)
 
@@ -52,7 +53,7 @@ def add_files(for_desk: ForDesk) -> None:
         pictures = seen["last"].pictures if "last" in seen else ()
         index = request.form.get("index", "")
         if not (index.isascii() and index.isdigit() and int(index) < len(pictures)):
-            raise NotFound("showing a picture: there is none")
+            raise InputRefused("showing a picture: there is none")
         shown = pictures[int(index)]
         return Response(png(shown.width, shown.height, shown.pixels), mimetype="image/png")
 
@@ -61,7 +62,7 @@ def add_files(for_desk: ForDesk) -> None:
         tip, number = _named(desk)
         folder = request.form.get("path", "").strip()
         if not folder.startswith("/"):
-            raise Usage("taking a file out: name a folder, from / on")
+            raise PageRefused(gettext("taking a file out: name a folder, from / on"))
         with desk.vault.beside(desk.vault.path) as vault:
             path = take_out(vault, tip, number, Path(folder), request.form.get("reason", ""), waiting=busy)
         said = gettext("Wrote %(path)s. Open it on a machine that you can lose.") % {"path": path}
@@ -86,7 +87,7 @@ def file_of(
     """
     (row,) = listing.rows(desk.vault, desk.organisation, [tip.id])
     if not 1 <= number <= len(row["files"]):
-        raise NotFound("opening a file: this tip has none with this number")
+        raise PageRefused(gettext("opening a file: this tip has none with this number"))
     return render_template(
         "desk/file.html",
         facts=row["kinds"][number - 1],

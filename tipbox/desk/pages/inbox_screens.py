@@ -1,4 +1,4 @@
-"""Inbox and Same: threads in rows, found and sorted, and acts on many of them at once."""
+"""Inbox, and Same and alike: threads in rows, found and sorted, and acts on many of them at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from flask.typing import ResponseReturnValue
 from tipbox.desk import conversations
 from tipbox.desk.inbox import marks, threads
 from tipbox.desk.pages.guard import ForDesk
+from tipbox.desk.pages.jobs import Job
 from tipbox.desk.pages.page_texts import gettext, ngettext
-from tipbox.desk.pages.session import OpenDesk
+from tipbox.desk.pages.said_lines import PageRefused
+from tipbox.desk.pages.session import OpenDesk, Session
+from tipbox.desk.pages.stick_screens import sticks
 from tipbox.desk.people import everybody
 from tipbox.errors import InputRefused
 from tipbox.formats.base import days
@@ -34,7 +37,7 @@ def threads_named() -> list[bytes]:
     """
     named = request.form.getlist("thread")
     if not named:
-        raise InputRefused("changing threads: none is chosen")
+        raise PageRefused(gettext("changing threads: none is chosen"))
     if len(named) > MAX_SELECTED or any(len(one) != 2 * ID_SIZE for one in named):
         raise InputRefused("changing threads: these are none")
     try:
@@ -101,7 +104,7 @@ def act_on(desk: OpenDesk, chosen: list[bytes]) -> str:
     return ngettext("%(num)d changed.", "%(num)d changed.", changed) % {"num": changed}
 
 
-def add_inbox(for_desk: ForDesk) -> None:
+def add_inbox(for_desk: ForDesk, session: Session) -> None:
     """Add these screens to the pages."""
 
     @for_desk("/inbox")
@@ -114,14 +117,20 @@ def add_inbox(for_desk: ForDesk) -> None:
 
     @for_desk("/same")
     def same(desk: OpenDesk) -> ResponseReturnValue:
-        return same_of(desk)
+        return same_of(desk, session.job)
 
     @for_desk("/same/act")
     def same_act(desk: OpenDesk) -> ResponseReturnValue:
-        return same_of(desk, act_on(desk, threads_named()))
+        return same_of(desk, session.job, act_on(desk, threads_named()))
 
 
-def same_of(desk: OpenDesk, said: str = "") -> str:
-    """The groups of what says the same."""
-    groups = threads.same_groups(desk.vault, desk.organisation, limit=GROUPS)
-    return render_template("desk/same.html", groups=groups, said=said)
+def same_of(desk: OpenDesk, job: Job | None, said: str = "") -> str:
+    """The groups of what says the same, and of what has pictures that are alike."""
+    return render_template(
+        "desk/same.html",
+        alike=threads.alike_groups(desk.vault, desk.organisation, limit=GROUPS),
+        groups=threads.same_groups(desk.vault, desk.organisation, limit=GROUPS),
+        job=job,
+        said=said,
+        sticks=sticks(),
+    )

@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from tipbox.desk.pages.said_lines import bug, refusal
 from tipbox.errors import TipboxError
 
 Progress = Callable[[int], None]
 Work = Callable[[Progress], list[str]]
 """What is done: it reports bytes, and its result is what to say, a line each."""
-
-_BUG: Final = "this is a bug ({}); please report it"
 
 
 @dataclass
@@ -56,11 +54,11 @@ class Job:
         try:
             self.lines = work(self._progress)
         except TipboxError as error:
-            self.problem = str(error)
+            self.problem = refusal(error)
         except OSError as error:
             self.problem = f"{self.name}: {error.strerror or type(error).__name__}"
         except Exception as error:  # noqa: BLE001 (a person never sees a traceback)
-            self.problem = _BUG.format(type(error).__name__)
+            self.problem = bug(error)
         finally:
             self.ended = time.monotonic()
 

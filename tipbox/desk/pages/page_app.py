@@ -15,6 +15,7 @@ from flask import Flask, Response, render_template, request, send_from_directory
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from tipbox.desk.pages import said_lines
 from tipbox.desk.pages.file_screens import add_files
 from tipbox.desk.pages.guard import SESSION_HEADER, Screen, guard
 from tipbox.desk.pages.inbox_screens import add_inbox
@@ -35,6 +36,7 @@ def create_app(session: Session, language: str) -> Flask:
     app = Flask("tipbox.desk", template_folder=str(templates_dir()), static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=None, TRAP_HTTP_EXCEPTIONS=False)
     install_texts(app, language)
+    app.jinja_env.globals["said_of"] = said_lines
     guard(app, session)
 
     def for_desk(path: str) -> Callable[[Screen], Screen]:
@@ -80,7 +82,7 @@ def create_app(session: Session, language: str) -> Flask:
         session.ending.set()
         return Response(status=HTTPStatus.NO_CONTENT)
 
-    add_inbox(for_desk)
+    add_inbox(for_desk, session)
     add_threads(for_desk)
     add_files(for_desk)
     add_stick(for_desk, session)
@@ -94,7 +96,7 @@ def create_app(session: Session, language: str) -> Flask:
     @app.errorhandler(TipboxError)
     def problem(error: TipboxError) -> ResponseReturnValue:
         status = HTTPStatus.FORBIDDEN if isinstance(error, WrongPassphrase) else HTTPStatus.CONFLICT
-        return Response(f"{error}\n", status, mimetype="text/plain")
+        return Response(f"{said_lines.refusal(error)}\n", status, mimetype="text/plain")
 
     @app.errorhandler(HTTPException)
     def http_problem(error: HTTPException) -> ResponseReturnValue:
@@ -102,8 +104,6 @@ def create_app(session: Session, language: str) -> Flask:
 
     @app.errorhandler(Exception)
     def bug(error: Exception) -> ResponseReturnValue:
-        # Its kind, and nothing of what was in memory.
-        said = f"this is a bug ({type(error).__name__}); please report it\n"
-        return Response(said, HTTPStatus.INTERNAL_SERVER_ERROR, mimetype="text/plain")
+        return Response(f"{said_lines.bug(error)}\n", HTTPStatus.INTERNAL_SERVER_ERROR, mimetype="text/plain")
 
     return app

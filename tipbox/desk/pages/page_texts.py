@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import gettext as standard_gettext
+import re
 from datetime import date
 from typing import Final
 
 from flask import Flask
 
-from tipbox.desk import sentences
 from tipbox.files.printable import is_printable
 from tipbox.formats.base import days
 from tipbox.resources import SOURCE_LANGUAGE, locale_dir
 
 DOMAIN: Final = "desk"
 _BLANKS: Final = frozenset("\t\n")
+_APART, _TOGETHER = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 MARKS: Final = {
     "jpeg": "▣", "png": "▣", "gif": "▣", "tiff": "▣", "webp": "▣", "heic": "▣", "avif": "▣",
     "mp4": "▶", "mov": "▶", "matroska": "▶", "avi": "▶",
@@ -37,9 +38,14 @@ def gettext(text: str) -> str:
     return _Texts.found.gettext(text)
 
 
-def N_(text: str) -> str:  # noqa: N802 (what babel looks for)
-    """Mark a sentence that is translated where it is used."""
-    return text
+def in_english() -> bool:
+    """Whether what the desk says elsewhere is in the language of the pages already."""
+    return type(_Texts.found) is standard_gettext.NullTranslations
+
+
+def apart(value: object) -> str:
+    """A day, a path or digits within a sentence: in Arabic they would else run the other way."""
+    return f"{_APART}{value}{_TOGETHER}"
 
 
 def ngettext(one: str, many: str, count: int) -> str:
@@ -53,6 +59,12 @@ def shown(text: str) -> str:
         character if character in _BLANKS or is_printable(character) else "\N{REPLACEMENT CHARACTER}"
         for character in text.replace("\r\n", "\n")
     )
+
+
+def shown_line(text: str) -> str:
+    """A line that the desk made itself: as ``shown``, but that what it has put apart stays so."""
+    pieces = re.split(f"([{_APART}{_TOGETHER}])", text)
+    return "".join(piece if piece in {_APART, _TOGETHER} else shown(piece) for piece in pieces)
 
 
 def size(count: int) -> str:
@@ -75,10 +87,15 @@ def install_texts(app: Flask, language: str) -> None:
     env = app.jinja_env
     env.add_extension("jinja2.ext.i18n")
     env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    env.filters |= {"shown": shown, "size": size, "mark": lambda kind: MARKS.get(kind, "□")}
+    env.filters |= {
+        "apart": apart,
+        "shown": shown,
+        "shown_line": shown_line,
+        "size": size,
+        "mark": lambda kind: MARKS.get(kind, "□"),
+    }
     env.globals |= {
         "lang": str(found.info().get("language", SOURCE_LANGUAGE)) or SOURCE_LANGUAGE,
-        "sentences": sentences,
         "today": lambda: days.today().isoformat(),
         "how_old": how_old,
     }

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tipbox.desk.marked import N_
 from tipbox.desk.pages import netless
 from tipbox.desk.pages.page_app import create_app
+from tipbox.desk.pages.page_texts import gettext
 from tipbox.desk.pages.session import Session
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 4 << 20
 """Bytes of a request: above any message that can be answered with."""
-_TOO_LONG: Final = b"this is longer than an answer can be; make it shorter\n"
+_TOO_LONG: Final = N_("this is longer than an answer can be; make it shorter")
 _LOOKED: Final = 0.5
 """Seconds between two looks whether it is time to lock."""
 
@@ -52,9 +54,10 @@ class OneThread:
         """Answer a request (WSGI)."""
         length = environ.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
-            kind = [("Content-Type", "text/plain"), ("Content-Length", str(len(_TOO_LONG)))]
+            said = f"{gettext(_TOO_LONG)}\n".encode()
+            kind = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(said)))]
             start_response("413 Content Too Large", kind)
-            return [_TOO_LONG]
+            return [said]
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         return self._thread.submit(self._answer, environ, start_response).result()
 

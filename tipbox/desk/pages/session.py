@@ -20,6 +20,7 @@ from tipbox.desk.custody.chain import who
 from tipbox.desk.desk_errors import Busy
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.keys import ceremony
+from tipbox.desk.marked import N_
 from tipbox.desk.pages.jobs import Job
 from tipbox.desk.vault.records import Organisation
 from tipbox.desk.vault.vault import Vault
@@ -69,7 +70,7 @@ def busy() -> None:
     Raises:
         Busy: always.
     """
-    raise Busy("writing: an import or another command works on this vault; try again when it has ended")
+    raise Busy(N_("writing: an import or another command works on this vault; try again when it has ended"))
 
 
 class Session:
@@ -119,7 +120,7 @@ class Session:
         return self._secret
 
     def _open(self, passphrase: bytes) -> tuple[Vault, bytes]:
-        wrong = WrongPassphrase("unlocking: the passphrase is wrong")
+        wrong = WrongPassphrase(N_("unlocking: the passphrase is wrong"))
         for form in forms_of(passphrase):
             try:
                 return Vault.open(self._vault, form, waiting=busy), form

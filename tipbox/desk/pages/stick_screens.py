@@ -13,20 +13,22 @@ from typing import Final
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from tipbox.desk import outbox, second_copy, sentences
-from tipbox.desk.desk_errors import Busy
+from tipbox.desk import outbox, second_copy
 from tipbox.desk.importing.importer import Importer, ImportOutcome, total_size
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.keys.keyring import keyring
 from tipbox.desk.keys.stick_lock import stick_passphrase
+from tipbox.desk.marked import N_
 from tipbox.desk.pages.guard import ForDesk
 from tipbox.desk.pages.jobs import Job, Progress
-from tipbox.desk.pages.page_texts import N_, gettext, ngettext
-from tipbox.desk.pages.session import OpenDesk, Session
+from tipbox.desk.pages.page_texts import apart, gettext, ngettext
+from tipbox.desk.pages.said_lines import PageRefused, lost, refusal
+from tipbox.desk.pages.session import OpenDesk, Session, busy
+from tipbox.desk.render.compare import compare_pictures
 from tipbox.desk.vault.records import Reply
 from tipbox.desk.vault.vault import REPLIES, TIPS, Vault
-from tipbox.errors import TipboxError, Usage
+from tipbox.errors import TipboxError
 from tipbox.files.printable import printable
 from tipbox.formats.base import days
 
@@ -97,7 +99,7 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
 
     def begin(name: str, total: int, desk: OpenDesk, path: Path, work: Callable[[Vault, Progress], list[str]]) -> None:
         if session.working:
-            raise Busy(f"{name}: something else is at work; wait until it has ended")
+            raise PageRefused(gettext("Something else is at work; wait until it has ended."))
         session.job = Job(name, total, path if path in sticks() else None)
         session.job.start(lambda progress: _beside(desk, lambda vault: work(vault, progress)))
 
@@ -114,7 +116,7 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
             copy=None if known is None else known[0],
             copy_lag=0 if known is None else known[1],
             job=session.job,
-            lies=None if path is None else lies_in(path),
+            lies=lies_in(path) if path is not None and path.is_dir() else None,
             path=path,
             sticks=found,
             waiting=_waiting(desk.vault),
@@ -122,7 +124,7 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
 
     @for_desk("/stick")
     def stick(desk: OpenDesk) -> ResponseReturnValue:
-        return screen(desk, _folder())
+        return screen(desk, _stick() if _folder() else None)
 
     @for_desk("/stick/job")
     def job(_: OpenDesk) -> ResponseReturnValue:
@@ -143,7 +145,7 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
     def start_copy(desk: OpenDesk) -> ResponseReturnValue:
         path = _folder()
         if path is None:
-            raise Usage("copying the vault: name a folder on another disk")
+            raise PageRefused(gettext("copying the vault: name a folder on another disk"))
         size = sum(file.stat().st_size for name in (TIPS, REPLIES) for file in (desk.vault.path / name).iterdir())
 
         def work(vault: Vault, progress: Progress) -> list[str]:
@@ -162,6 +164,19 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
         begin(gettext("Second copy"), size, desk, path, work)
         return screen(desk)
 
+    @for_desk("/same/compare")
+    def compare(desk: OpenDesk) -> ResponseReturnValue:
+        if session.working:
+            raise PageRefused(gettext("Something else is at work; wait until it has ended."))
+
+        def work(progress: Progress) -> list[str]:
+            with desk.vault.beside(desk.vault.path) as vault:
+                return compared_lines(*compare_pictures(vault, progress))
+
+        session.job = Job(gettext("Pictures"), 0)
+        session.job.start(work)
+        return render_template("desk/job.html", job=session.job, sticks=sticks())
+
     @for_desk("/stick/outbox")
     def write_outbox(desk: OpenDesk) -> ResponseReturnValue:
         path = _stick()
@@ -177,7 +192,7 @@ def _folder() -> Path | None:
     """
     named = request.form.get("path", "").strip()
     if named and not named.startswith("/"):
-        raise Usage("looking for the stick: name its folder, from / on")
+        raise PageRefused(gettext("looking for the stick: name its folder, from / on"))
     return Path(named) if named else None
 
 
@@ -189,7 +204,7 @@ def _stick() -> Path:
     """
     path = _folder()
     if path is None or not path.is_dir():
-        raise Usage("looking for the stick: there is no such folder; is it plugged in and mounted?")
+        raise PageRefused(gettext("looking for the stick: there is no such folder; is it plugged in and mounted?"))
     return path
 
 
@@ -201,9 +216,6 @@ def _beside(desk: OpenDesk, work: Callable[[Vault], list[str]]) -> list[str]:
 
 @contextmanager
 def _connected(desk: OpenDesk) -> Iterator[Vault]:
-    def busy() -> None:
-        raise Busy("writing: another command works on this vault; try again when it has ended")
-
     with desk.vault.beside(desk.vault.path) as vault:
         vault.lock(busy)
         yield vault
@@ -229,7 +241,10 @@ def import_from(
     try:
         done = None if enough_copies else second_copy.copy_again(vault, today=days.today())
     except (TipboxError, OSError) as error:
-        lines.append(gettext("The second copy was not renewed: %(why)s") % {"why": error})
+        lines.append(
+            gettext("The second copy was not renewed: %(why)s")
+            % {"why": refusal(error) if isinstance(error, TipboxError) else error.strerror or type(error).__name__}
+        )
         done = None
     if done is not None:
         outcome.unconfirmed -= done.confirmed
@@ -245,8 +260,11 @@ def outcome_lines(outcome: ImportOutcome) -> list[str]:
     if not outcome.counts and not outcome.problems:
         lines.append(gettext("nothing new"))
     if outcome.canaries:
-        lines.append(gettext("Canaries that came: %(numbers)s") % {"numbers": ", ".join(map(str, outcome.canaries))})
-    lines += [notice if count == 1 else f"{notice} ({count})" for notice, count in Counter(outcome.notices).items()]
+        lines.append(
+            gettext("Canaries that came: %(numbers)s") % {"numbers": apart(", ".join(map(str, outcome.canaries)))}
+        )
+    for notice, count in Counter(outcome.notices).items():
+        lines.append(gettext(notice) if count == 1 else f"{gettext(notice)} ({count})")
     delivered = sum(reply.state == "delivered" for reply in outcome.replies)
     if delivered:
         lines.append(
@@ -259,14 +277,15 @@ def outcome_lines(outcome: ImportOutcome) -> list[str]:
     ]
     if outcome.pinned:
         lines.append(
-            gettext("This vault takes Bundles of this server only; compare: %(digits)s") % {"digits": outcome.pinned}
+            gettext("This vault takes Bundles of this server only; compare: %(digits)s")
+            % {"digits": apart(outcome.pinned)}
         )
     if outcome.unconfirmed:
         lines.append(
             gettext("%(num)d not acknowledged yet: make a second copy of the vault.") % {"num": outcome.unconfirmed}
         )
-    lines += [sentences.lost(ident) for ident in outcome.damaged]
-    lines += [f"{printable(name)}: {error}" for name, error in outcome.problems]
+    lines += [lost(ident) for ident in outcome.damaged]
+    lines += [f"{apart(printable(name))}: {refusal(error)}" for name, error in outcome.problems]
     return lines
 
 
@@ -283,7 +302,16 @@ def outbox_to(vault: Vault, desk: OpenDesk, path: Path) -> list[str]:
         lines.append(
             gettext("%(num)d not acknowledged yet: make a second copy of the vault.") % {"num": sent.unconfirmed}
         )
-    lines += [sentences.lost(ident) for ident in sent.lost]
+    lines += [lost(ident) for ident in sent.lost]
+    return lines
+
+
+def compared_lines(count: int, failed: int) -> list[str]:
+    """What comparing pictures did, a line each."""
+    lines = [ngettext("%(num)d picture was looked at.", "%(num)d pictures were looked at.", count) % {"num": count}]
+    if failed:
+        none = ngettext("%(num)d file shows no picture.", "%(num)d files show no picture.", failed)
+        lines.append(none % {"num": failed})
     return lines
 
 

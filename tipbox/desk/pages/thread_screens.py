@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Final
 
 from flask import jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from tipbox.desk import conversations, sentences, unsent
+from tipbox.desk import conversations, unsent
 from tipbox.desk.desk_errors import Busy
+from tipbox.desk.forget import forget as forget_tip
 from tipbox.desk.inbox import listing, marks
 from tipbox.desk.inbox.marks import Translation
+from tipbox.desk.inbox.reply_words import NAMES, words_for
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import joined_tips
+from tipbox.desk.keys.ceremony import find_stick
+from tipbox.desk.keys.identity_file import identity_path
+from tipbox.desk.marked import N_
+from tipbox.desk.pages import said_lines
 from tipbox.desk.pages.guard import ForDesk
-from tipbox.desk.pages.inbox_screens import act_on, threads_named
+from tipbox.desk.pages.inbox_screens import act_on, inbox_of, threads_named
 from tipbox.desk.pages.page_texts import gettext
-from tipbox.desk.pages.reply_words import NAMES, words_for
+from tipbox.desk.pages.said_lines import PageRefused
 from tipbox.desk.pages.session import OpenDesk
 from tipbox.desk.replies import queue_reply
 from tipbox.desk.tips import find_tip_for_good
-from tipbox.desk.vault.records import Thread
-from tipbox.errors import InputRefused, NotFound
+from tipbox.desk.vault.records import Draft, Thread, TipFile
+from tipbox.errors import InputRefused
+from tipbox.files.attachments import measure
 from tipbox.formats.base import days
 from tipbox.formats.base.limits import HASH_SIZE, ID_SIZE
 
-_NO_THREAD: Final = "opening a thread: this vault has none with this id"
+_NO_THREAD: Final = N_("opening a thread: this vault has none with this id")
 
 
 def add_threads(for_desk: ForDesk) -> None:
@@ -53,15 +62,37 @@ def add_threads(for_desk: ForDesk) -> None:
         )
         return jsonify(draft=kept.hex())
 
+    @for_desk("/thread/attach")
+    def attach(desk: OpenDesk) -> ResponseReturnValue:
+        named = request.form.get("path", "").strip()
+        if not named.startswith("/"):
+            raise PageRefused(gettext("attaching a file: name it by its whole path, from / on"))
+        (made,) = measure([Path(named)])
+        if _is_secret(desk, Path(named)):
+            raise PageRefused(gettext("attaching a file: this one is part of the vault or of its keys"))
+        file = TipFile(made.entry.name, made.entry.size, made.entry.type)
+        return _with_files(desk, [*_files(_draft(desk)), (file, named)], gettext("Attached."))
+
+    @for_desk("/thread/detach")
+    def detach(desk: OpenDesk) -> ResponseReturnValue:
+        number = request.form.get("number", "")
+        rest = [one for index, one in enumerate(_files(_draft(desk))) if str(index) != number]
+        return _with_files(desk, rest, gettext("Taken from the answer."))
+
     @for_desk("/thread/reply")
     def reply(desk: OpenDesk) -> ResponseReturnValue:
         found = find_tip_for_good(desk.vault, request.form.get("tip", ""))
         words = _words().encode()
-        before = _id("draft") if request.form.get("draft") else b""
+        kept = _draft(desk)
+        attached = measure([Path(path) for _, path in _files(kept)])
+        measured = [(one.entry.name, one.entry.size) for one in attached]
+        if measured != [(file.name, file.size) for file, _ in _files(kept)]:
+            raise PageRefused(gettext("answering: an attached file was changed; take it away and attach it again"))
         with desk.writing() as vault:
             # The words that go are kept under their own key until they are sealed, and those before them are not.
+            before = b"" if kept is None else kept.key
             unsent.keep_draft(vault, found.thread, words, before=before, today=days.today())
-            queue_reply(vault, found, words, [], today=days.today())
+            queue_reply(vault, found, words, attached, today=days.today())
         return thread_of(
             desk, found.thread, gettext("Sealed. The next outbox carries it; until then it can be unsent.")
         )
@@ -72,10 +103,20 @@ def add_threads(for_desk: ForDesk) -> None:
             taken = unsent.take_back(vault, request.form.get("reply", ""))
         return thread_of(desk, taken.thread, gettext("Taken back. Its words are gone, and no outbox will carry it."))
 
+    @for_desk("/thread/forget")
+    def forget(desk: OpenDesk) -> ResponseReturnValue:
+        found = find_tip_for_good(desk.vault, request.form.get("tip", ""))
+        with desk.writing() as vault:
+            forget_tip(vault, found, request.form.get("text", ""))
+        said = gettext("Forgotten. The next round of the second copy removes it there; what was taken out stays.")
+        if not joined_tips(desk.vault, found.thread):
+            return inbox_of(desk, said)
+        return thread_of(desk, found.thread, said)
+
     @for_desk("/thread/translation")
     def translation(desk: OpenDesk) -> ResponseReturnValue:
-        with desk.writing() as vault:
-            marks.translate(vault, _id("tip"), _words(), today=days.today())
+        # Without the vault's lock, as drafts: only records are written, in one transaction.
+        marks.translate(desk.vault, _id("tip"), _words(), today=days.today())
         return jsonify(kept=True)
 
 
@@ -96,6 +137,33 @@ def _words() -> str:
     return request.form.get("text", "").replace("\r\n", "\n")
 
 
+def _draft(desk: OpenDesk) -> Draft | None:
+    """The draft that a request is about, if there is one."""
+    return Draft.find(desk.vault, _id("draft")) if request.form.get("draft") else None
+
+
+def _files(draft: Draft | None) -> list[tuple[TipFile, str]]:
+    """The files that are to go with a draft, and where each lies; a draft of a command says only their names."""
+    return [] if draft is None else list(zip_longest(draft.files, draft.paths, fillvalue=""))  # type: ignore[arg-type]
+
+
+def _is_secret(desk: OpenDesk, path: Path) -> bool:
+    """Whether a file is one that must never be sent to anybody: of the vault, the key stick or the identity."""
+    real = path.resolve()
+    identity = identity_path(desk.vault.path).resolve()
+    stick = find_stick(desk.vault, desk.organisation).resolve()
+    kept = (desk.vault.path.resolve(), stick, Path(desk.organisation.stick).resolve(), identity)
+    return any(real.is_relative_to(place) for place in kept)
+
+
+def _with_files(desk: OpenDesk, attached: list[tuple[TipFile, str]], said: str) -> str:
+    """Keep what is being written, with these files; the thread anew."""
+    thread, kept = _id("thread"), _draft(desk)
+    before = b"" if kept is None else kept.key
+    unsent.keep_draft(desk.vault, thread, _words().encode(), before=before, today=days.today(), attached=attached)
+    return thread_of(desk, thread, said)
+
+
 def thread_of(desk: OpenDesk, ident: bytes, said: str = "", *, read: bool = True) -> str:
     """The screen of a thread; its tips count as read from now on, unless an import keeps the vault.
 
@@ -105,7 +173,7 @@ def thread_of(desk: OpenDesk, ident: bytes, said: str = "", *, read: bool = True
     vault = desk.vault
     tips = joined_tips(vault, ident)
     if not tips:
-        raise NotFound(_NO_THREAD)
+        raise PageRefused(gettext(_NO_THREAD))
     if read and any(tip.state == "new" for tip in tips):
         _mark_read(desk, ident)
     talk = conversations.thread_of(vault, desk.organisation, tips[-1].first)
@@ -115,7 +183,7 @@ def thread_of(desk: OpenDesk, ident: bytes, said: str = "", *, read: bool = True
     language, words = words_for(last["language_named"], last["language"], *desk.organisation.languages)
     return render_template(
         "desk/thread.html",
-        consent=sentences.consent(Thread.find(vault, ident), days.today()),
+        consent=said_lines.consent(Thread.find(vault, ident), days.today()),
         draft=drafts[0] if drafts else None,
         more_drafts=drafts[1:],
         facts=facts,

@@ -15,10 +15,10 @@ from tipbox.desk.inbox import threads
 from tipbox.desk.keys import ceremony
 from tipbox.desk.pages.guard import ForDesk
 from tipbox.desk.pages.page_texts import gettext
+from tipbox.desk.pages.said_lines import PageRefused
 from tipbox.desk.pages.session import OpenDesk, Session
 from tipbox.desk.render import sandbox
 from tipbox.desk.vault.records import Draft, EnvelopeRecord, Reply, Traffic
-from tipbox.errors import Usage
 from tipbox.files.passphrase_forms import normal
 from tipbox.formats.base import days
 
@@ -89,7 +89,7 @@ def add_staff(for_desk: ForDesk) -> None:
     def staff_remove(desk: OpenDesk) -> ResponseReturnValue:
         name, reason = (request.form.get(member, "").strip() for member in ("name", "reason"))
         if not reason:
-            raise Usage(gettext("Say why: it stays in the chain of custody."))
+            raise PageRefused(gettext("Say why: it stays in the chain of custody."))
         with desk.writing() as vault:
             gone = people.remove(vault, name, reason, today=days.today())
         said = [
@@ -109,9 +109,9 @@ def _copy_lines(desk: OpenDesk) -> list[str]:
 def _typed_twice() -> bytes:
     typed, again = (normal(request.form.get(name, "").encode()) for name in ("passphrase", "again"))
     if typed != again:
-        raise Usage(gettext("The two passphrases differ; type them again."))
+        raise PageRefused(gettext("The two passphrases differ; type them again."))
     if len(typed) < SHORTEST:
-        raise Usage(gettext("This passphrase is too short: take six words by dice."))
+        raise PageRefused(gettext("This passphrase is too short: take six words by dice."))
     return typed
 
 
