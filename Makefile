@@ -76,10 +76,12 @@ journeys: setup $(VENV)/.stamp-test  ## the whole way through the pages, in six 
 faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many; takes hours
 	tests/apt.sh
 	EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
-		tests/stores/test_killed_hosts.py tests/stores/test_bucket.py --timeout 14400 -rP $(ARGS)
+		tests/desk/pages/test_cut_acts.py tests/stores/test_killed_hosts.py tests/stores/test_bucket.py --timeout 14400 -rP $(ARGS)
 
-day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by keyboard, in a browser without a network
-	TIPBOX_WHOLE_DAY=1 $(PY) -m pytest tests/desk/pages/test_day.py --timeout 3600 -rP $(ARGS)
+day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by keyboard, in two browsers without a network; every state in six languages
+	tests/apt.sh
+	TIPBOX_WHOLE_DAY=1 $(PY) -m pytest tests/desk/pages/test_day.py tests/desk/pages/test_every_state.py \
+		tests/desk/pages/test_kill.py tests/desk/pages/test_hunt.py --timeout 3600 -rP $(ARGS)
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes
 	tests/apt.sh

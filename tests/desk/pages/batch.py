@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from support.desk import Envelope, seal_tip
 from tipbox.formats.manifest import Manifest
@@ -14,11 +15,13 @@ WORDS = (
     "Вчера на площади солдаты задержали моего брата и увели его в автобус без номера.",
     "Біз кеше алаңда болдық, содан кейін полиция келді де, бәрін алып кетті.",
     "They took the phones of all who filmed it. I have one video that they did not find.",
-    "Hier soir la police est entrée dans la maison sans papier et a emmené mon père.",
+    "Hier soir la police est entrée dans la maison sans papier\u00a0: ils ont emmené mon père.",
     "Он рассказал, что его били в отделении три дня, и показал следы на руках.",
 )
 SPAM = "Casino bonus: win a car today, click here and there, no deposit, best prices {}"
 SAME = "The same letter, which somebody sent again and again."
+ENCLOSED: Final = "enclosed"
+"""A word that only tips with a hostile file have."""
 ESCAPES = "Before \x1b[31mred\x1b[0m, \u202eturned\u202c and a <script>alert(1)</script> and {{ 7 * 7 }}"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4
 HOSTILE = (
@@ -27,6 +30,24 @@ HOSTILE = (
     ('"><img src=x onerror=alert(1)>.jpg', JPEG),
     ("../../etc/passwd", b"#!/bin/sh\n"),
 )
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one source says, and the files with it."""
+
+    text: str
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class Stories:
+    """What sources say, and how much of it is what."""
+
+    told: tuple[Told, ...]
+    spam: int
+    same: int
+    hostile: int
 
 
 @dataclass(frozen=True)
@@ -39,23 +60,25 @@ class Batch:
     hostile: int
 
 
+def tell(count: int, hostile: Sequence[tuple[str, bytes]] = HOSTILE) -> Stories:
+    """So many stories: 15 % are spam, 5 % say the same, every tenth of all brings one of these hostile files."""
+    spam, same, evil = round(count * 0.15), max(2, round(count * 0.05)), round(count * 0.1)
+    told = [Told(SPAM.format(number)) for number in range(spam)]
+    told += [Told(SAME)] * same
+    for number in range(evil):
+        before = f"{ESCAPES} " if number % 2 else ""
+        text = f"{before}{WORDS[number % len(WORDS)]} ({number}, {ENCLOSED})"
+        told.append(Told(text, (hostile[number * len(hostile) // evil],)))
+    for number in range(count - len(told)):
+        files = ((f"IMG_{number}.jpg", JPEG + number.to_bytes(4)),) if number % 3 == 0 else ()
+        told.append(Told(f"{WORDS[number % len(WORDS)]} [{number}]", files))
+    return Stories(tuple(told), spam, same, evil)
+
+
 def make_batch(manifests: Sequence[Manifest], to: Manifest, count: int, today: date) -> Batch:
-    """So many tips: 15 % are spam, 5 % say the same, every tenth brings a hostile file."""
-    spam, same = round(count * 0.15), max(2, round(count * 0.05))
-    tips, hostile = [], 0
-    for number in range(count):
-        files: list[tuple[str, bytes]] = []
-        if number < spam:
-            text = SPAM.format(number)
-        elif number < spam + same:
-            text = SAME
-        else:
-            text = f"{WORDS[number % len(WORDS)]} ({number})"
-            if number % 10 == 0:
-                hostile += 1
-                files = [HOSTILE[hostile % len(HOSTILE)]]
-                text = f"{ESCAPES} {text}" if hostile % 2 else text
-            elif number % 3 == 0:
-                files = [(f"IMG_{number}.jpg", JPEG + number.to_bytes(4))]
-        tips.append(seal_tip(manifests, [to], message=text.encode(), files=files, today=today))
-    return Batch(tuple(tips), spam, same, hostile)
+    """So many sealed tips."""
+    stories = tell(count)
+    tips = tuple(
+        seal_tip(manifests, [to], message=one.text.encode(), files=one.files, today=today) for one in stories.told
+    )
+    return Batch(tips, stories.spam, stories.same, stories.hostile)

@@ -34,33 +34,82 @@ class Hand:
         self.presses = 0
         self.clicks = 0
         self.typed = 0
-        self.complaints: list[str] = []
+        self._heard: list[str] = []
         page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self._heard.append(str(error)))
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning", "assert"}:
-            self.complaints.append(message.text)
+            self._heard.append(message.text)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What pages brought to the console."""
+        return self._heard
 
     @property
     def acts(self) -> int:
         """Presses and clicks."""
         return self.presses + self.clicks
 
+    # What differs between browsers; none of it counts.
+
+    def goto(self, url: str) -> None:
+        """Go to an address."""
+        self.page.goto(url)
+
+    def address(self) -> str:
+        """The address that is shown."""
+        return self.page.url
+
+    def fill(self, css: str, text: str) -> None:
+        """Put a text into a field."""
+        self.page.fill(css, text)
+
+    def key(self, name: str) -> None:
+        """Press a key, with those that are held: ``Control+Enter``."""
+        self.page.keyboard.press(name)
+
+    def insert(self, text: str) -> None:
+        """Type where the focus is."""
+        self.page.keyboard.insert_text(text)
+
+    def press_mouse(self, css: str) -> None:
+        """Click the first such element."""
+        self.page.locator(css).first.click()
+
+    @contextmanager
+    def another_tab(self) -> Iterator[None]:
+        """Within the block the hand is in a second tab of the same window."""
+        first, self.page = self.page, self.page.context.new_page()
+        try:
+            yield
+        finally:
+            self.page.close()
+            self.page = first
+
+    def framed(self) -> str:
+        """What the first frame within the page shows."""
+        frame = self.page.frames[1]
+        frame.wait_for_load_state()
+        return frame.locator("h1").first.inner_text() if frame.locator("h1").count() else ""
+
+    # What a person does.
+
     def press(self, *keys: str) -> None:
         """Press keys one after the other."""
         for key in keys:
-            self.page.keyboard.press(key)
+            self.key(key)
             self.presses += 1
 
     def type(self, text: str) -> None:
         """Type into the field that has the focus."""
-        self.page.keyboard.insert_text(text)
+        self.insert(text)
         self.typed += len(text)
 
     def click(self, css: str) -> None:
         """Click the first such element."""
-        self.page.locator(css).first.click()
+        self.press_mouse(css)
         self.clicks += 1
 
     def wait(self, css: str) -> None:
@@ -90,9 +139,9 @@ class Hand:
 
     def open(self, url: str, passphrase: str) -> None:
         """Go to the address and unlock the desk."""
-        self.page.goto(url)
-        self.page.fill("#passphrase", passphrase)
-        self.page.keyboard.press("Enter")
+        self.goto(url)
+        self.fill("#passphrase", passphrase)
+        self.key("Enter")
         self.wait("[data-screen=inbox]")
 
     def go(self, keys: str, screen: str) -> None:

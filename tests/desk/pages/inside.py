@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from desk.pages.batch import ENCLOSED
+from desk.pages.fox import BINARY, fox_beside
 from desk.pages.hand import Hand, hand_in
 from support.loopback import until
 from support.world import environment
@@ -28,25 +30,37 @@ if TYPE_CHECKING:
 TESTS: Final = Path(__file__).resolve().parents[2]
 TIPBOX: Final = Path(sys.executable).with_name("tipbox")
 PATIENCE: Final = 300.0
+WORDS_OF_TESTS: Final = "correct horse battery staple"
+"""The passphrase, where nobody hunts for it."""
 
 
-def program(folder: Path, scenario: str) -> Path:
-    """A program that plays a scenario of this module's: what `--browser` names."""
-    path = folder / "hand"
-    path.write_text(
-        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "
+def program(folder: Path, scenario: str, *, firefox: bool = False) -> Path:
+    """A program that plays a scenario of this module's: what `--browser` names.
+
+    With ``firefox`` it is Firefox, as the product starts it, with somebody beside it who drives it.
+    """
+    name = "firefox" if firefox else "chromium"
+    path = folder / ("firefox" if firefox else "hand")
+    player = (
+        f"{shlex.quote(sys.executable)} -c "
         f"'import sys; sys.path.insert(0, sys.argv[1]); from desk.pages.inside import play; play(*sys.argv[2:])' "
-        f'{shlex.quote(str(TESTS))} {shlex.quote(str(folder))} {scenario} "$1"\n',
-        encoding="utf-8",
+        f"{shlex.quote(str(TESTS))} {shlex.quote(str(folder))} {scenario} {name}"
     )
+    if firefox:
+        text = f'for last; do :; done\n{player} "$last" &\nexec {BINARY} --headless --marionette "$@"\n'
+    else:
+        text = f'exec {player} "$1"\n'
+    path.write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
     path.chmod(0o755)
     return path
 
 
 @contextmanager
-def served(desk: Desk, folder: Path, scenario: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+def served(
+    desk: Desk, folder: Path, scenario: str, *more: str, firefox: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """`tipbox desk serve` with a hand that plays a scenario; it is ended with all that it has started."""
-    browser = program(folder, scenario)
+    browser = program(folder, scenario, firefox=firefox)
     command: list[str | Path] = [
         TIPBOX,
         "desk",
@@ -86,8 +100,12 @@ def wait_for(path: Path, process: subprocess.Popen[bytes] | None = None) -> None
 # --- the hand's side ------------------------------------------------------------------------------------------------
 
 
-def play(folder: str, scenario: str, url: str) -> None:
+def play(folder: str, scenario: str, browser: str, url: str) -> None:
     """Play a scenario in a browser whose profile is where the pages put it."""
+    if browser == "firefox":
+        with fox_beside() as fox:
+            SCENARIOS[scenario](fox, Path(folder), url)
+        return
     with hand_in(Path(os.environ["HOME"]) / "chromium") as hand:
         SCENARIOS[scenario](hand, Path(folder), url)
 
@@ -96,7 +114,7 @@ def _unlocked(hand: Hand, folder: Path, url: str) -> bool:
     """Unlock with the passphrase that lies there, the first time; whether there was one."""
     given = folder / "passphrase"
     if not given.exists():
-        hand.page.goto(url)
+        hand.goto(url)
         hand.wait("#unlock")
         return False
     hand.open(url, given.read_text(encoding="utf-8"))
@@ -121,7 +139,7 @@ def _lock(hand: Hand, folder: Path, url: str) -> None:
     hand.press("/")
     hand.type(words[0])
     hand.act("Enter")
-    hand.page.keyboard.press("Escape")
+    hand.key("Escape")
     hand.go("o", "thread")
     hand.press("r")
     hand.type(words[1])
@@ -132,8 +150,31 @@ def _lock(hand: Hand, folder: Path, url: str) -> None:
     _stay(folder)
 
 
+def _killed(hand: Hand, folder: Path, url: str) -> None:
+    """Unlock, say what is kept of an answer, and write on; the test kills what it likes, and another window opens."""
+    number = next(number for number in range(9) if not (folder / f"window-{number}").exists())
+    (folder / f"window-{number}").touch()
+    wait_for(folder / f"unlock-{number}")
+    hand.open(url, WORDS_OF_TESTS)
+    hand.act("8")  # all
+    hand.go("o", "thread")
+    kept = hand.run("return document.querySelector('#answer').value")
+    (folder / f"kept-{number}").write_text(kept, encoding="utf-8")
+    hand.press("r")
+    words = (folder / "words").read_text(encoding="utf-8").split()
+    # Word after word without a pause: what is kept does not wait for one.
+    begun = time.monotonic()
+    is_kept = "return document.querySelector('#kept').textContent === document.querySelector('#kept-text').textContent"
+    while not hand.run(is_kept):
+        assert time.monotonic() - begun < PATIENCE
+        hand.type(f"{words[number]} ")
+        hand.run("await new Promise(resolve => setTimeout(resolve, 100))")
+    (folder / f"written-{number}").touch()
+    _stay(folder)
+
+
 def _day(hand: Hand, folder: Path, url: str) -> None:
-    """A staff day by keyboard: import, spam, copies, whose each is, answers, outbox, and the next Bundle."""
+    """A staff day by keyboard: import, spam, copies, hostile files, whose each is, answers, outbox, the next Bundle."""
     plan = json.loads((folder / "day.json").read_text(encoding="utf-8"))
     _unlocked(hand, folder, url)
     hand.presses += 1  # Enter, at the unlocking
@@ -144,24 +185,26 @@ def _day(hand: Hand, folder: Path, url: str) -> None:
     hand.type(plan["stick"])
     hand.act("Enter")
     _job(hand, "i")
+    imported = hand.text(".job")
     hand.click("#copy-path")
     hand.type(plan["copy"])
     _job(hand, "Enter")
     hand.go("g i", "inbox")
-    hand.press("/")
-    hand.type("casino")
-    hand.act("Enter")
+    _find(hand, "casino")
     hand.press("*")
     hand.act("s")
     hand.go("g m", "same")
     hand.press("X")
     hand.act("e")
     hand.go("g i", "inbox")
-    for _ in range(-(-plan["count"] // 50)):
+    _find(hand, ENCLOSED)
+    hand.press("Escape")
+    seen = [_look(hand, is_first=number == 0) for number in range(plan["hostile"])]
+    hand.go("g i", "inbox")
+    hand.act("3")  # unassigned
+    while hand.count("tr[data-thread]"):
         hand.press("*", "a")
         hand.act("Enter")
-        if hand.count("button[data-keys=']']:not([disabled])"):
-            hand.act("]")
     hand.act("2")  # mine
     hand.go("o", "thread")
     for number in range(plan["answers"]):
@@ -178,8 +221,29 @@ def _day(hand: Hand, folder: Path, url: str) -> None:
     wait_for(folder / "next")
     _job(hand, "i")
     said = {"acts": hand.acts, "complaints": hand.complaints, "job": hand.text(".job"), "typed": hand.typed}
-    said["seconds"] = time.monotonic() - begun
+    said |= {"imported": imported, "seconds": time.monotonic() - begun, "seen": seen}
     (folder / "done.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def _find(hand: Hand, words: str) -> None:
+    """Search."""
+    hand.press("/")
+    hand.type(words)
+    hand.act("Enter")
+
+
+def _look(hand: Hand, *, is_first: bool) -> str:
+    """Look at the first file of the thread that is looked at, or of the next one; what there is to see of it."""
+    if is_first:
+        hand.go("o", "thread")
+    else:
+        hand.act("j")
+    hand.go("f", "file")
+    hand.act("v")
+    shown = ("img[data-picture]", ".words", ".plain-list li", "details", ".line", ".warning")
+    found = " ".join(css for css in shown if hand.count(f"[data-screen=file] {css}"))
+    hand.go("Escape", "thread")
+    return found
 
 
 def _job(hand: Hand, key: str) -> None:
@@ -190,4 +254,4 @@ def _job(hand: Hand, key: str) -> None:
     assert not hand.count(".job .problem"), hand.text(".job")
 
 
-SCENARIOS: Final[dict[str, Callable[[Hand, Path, str], Any]]] = {"day": _day, "lock": _lock}
+SCENARIOS: Final[dict[str, Callable[[Hand, Path, str], Any]]] = {"day": _day, "killed": _killed, "lock": _lock}
