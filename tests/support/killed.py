@@ -66,8 +66,13 @@ class Points:
     @classmethod
     def of(cls, log: Path, *command: str | Path) -> Points:
         """Those of a command, which is run undisturbed."""
+        return cls.of_work(log, partial(say, *command))
+
+    @classmethod
+    def of_work(cls, log: Path, work: Callable[[], tuple[int, str]]) -> Points:
+        """Those of any work, which is done undisturbed in a child."""
         trace = f"trace={','.join((*DURABLE, _READ, END))}"
-        ended = traced(lambda: say(*command), "-o", str(log), "-e", trace)
+        ended = traced(work, "-o", str(log), "-e", trace)
         assert ended.code == 0, ended
         found = (_CALL.match(line) for line in log.read_text(errors="replace").splitlines())
         return cls(tuple(call[1] for call in found if call))
@@ -82,7 +87,10 @@ class Points:
 
     def cut(self, place: int, ending: Ending, *command: str | Path) -> Ended:
         """Run the command once more, cut short there."""
-        work = partial(_say_until_stopped if ending is Ending.STOPPED else say, *command)
+        return self.cut_work(place, ending, partial(_say_until_stopped if ending is Ending.STOPPED else say, *command))
+
+    def cut_work(self, place: int, ending: Ending, work: Callable[[], tuple[int, str]]) -> Ended:
+        """Do work once more, cut short there."""
         return traced(work, "-o", "/dev/null", *self._injected(place, ending))
 
     def _injected(self, place: int, ending: Ending) -> Iterator[str]:
