@@ -45,7 +45,6 @@ def _before(hand: Hand, pages: Pages) -> Iterator[str]:
     hand.key("Enter")
     hand.until("document.querySelector('#wrong').textContent")
     yield "wrong passphrase"
-    hand.fill("#person", "Timur")
     hand.fill("#passphrase", WORDS)
     hand.key("Enter")
     hand.wait("[data-screen=inbox]")

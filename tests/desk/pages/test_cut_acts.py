@@ -126,7 +126,7 @@ def clicked(scene: Scene, folder: Path, path: str, fields: Fields) -> tuple[int,
     """Click, in a process of the pages, and wait for what it begins; 0 when it was answered as it should be."""
     session = Session(folder, "token", seconds=600)
     with scene.vault(folder) as vault:
-        session._desk = OpenDesk(vault, ceremony.organisation_of(vault), "Timur", PASSWORD)
+        session._desk = OpenDesk(vault, ceremony.organisation_of(vault), PASSWORD)
         session._secret, session.address = "secret", "localhost"
         client = create_app(session, "en").test_client()
         headers = {"Origin": "http://localhost", SESSION_HEADER: "secret"}

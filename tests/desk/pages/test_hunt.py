@@ -38,10 +38,11 @@ def hunt(processes: list[psutil.Process], keeper: int) -> Iterator[Found]:
             yield from search.tree(folder)
 
 
-def test_after_the_lock_no_process_and_no_file_holds_a_word(filled: Desk, tmp_path: Path) -> None:
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_after_the_lock_no_process_and_no_file_holds_a_word(filled: Desk, tmp_path: Path, browser: str) -> None:
     (tmp_path / "passphrase").write_text(WORDS, encoding="utf-8")
     (tmp_path / "words").write_text(f"{TIP}\n{DRAFT}\n", encoding="utf-8")
-    with served(filled, tmp_path, "lock") as process:
+    with served(filled, tmp_path, "lock", firefox=browser == "firefox") as process:
         wait_for(tmp_path / "ready", process)
         before = tree(process)
         missing = set(SECRETS)
