@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from faults.sending import sealed
@@ -44,20 +44,16 @@ def test_a_second_address_leads_to_the_same_server(onion: Onion, tmp_path: Path)
     address = f"http://{hostname.read_text().strip()}"
     assert address != onion.sources
     sent = sealed(onion.world.keys, b"text", [("a.bin", bytes(70_000))])
-    with (
-        onion.client("first") as first,
-        httpx.Client(
-            base_url=address, proxy=f"socks5://second:x@{onion.network.socks}", timeout=180, trust_env=False
-        ) as second,
-    ):
+    also = replace(onion, sources=address)
 
-        def answers() -> bool:
-            try:
-                return second.get("/leave").status_code == 200
-            except httpx.TransportError:  # its descriptor is not out yet
-                return False
+    def answers() -> bool:
+        line = also.stream("second")
+        if line is not None:
+            line.close()
+        return line is not None
 
-        wait(answers, tor)
+    wait(answers, tor)
+    with onion.client("first") as first, also.client("second") as second:
         assert first.put("/api/envelope", content=sent.head, headers=sent.headers).status_code == 201
         run = b"".join(sent.parts)
         assert second.put("/api/envelope/parts/0", content=run, headers=sent.headers).status_code == 200
