@@ -26,7 +26,10 @@ pytestmark = pytest.mark.real_clock("pip and npm ask registries, whose certifica
 
 ASKED_FOR = {"start.js", "page.js", "worker.js", "read.js", "toll.js", "photo.js", "style.css"}
 BUNDLE = (
-    ASKED_FOR | {f"{name}.gz" for name in ASKED_FOR} | {"first.css"} | {f"desk/desk.{kind}" for kind in ("js", "css")}
+    ASKED_FOR
+    | {f"{name}.gz" for name in ASKED_FOR}
+    | {"first.css", "offline/offline.js"}
+    | {f"desk/desk.{kind}" for kind in ("js", "css")}
 )
 OF_A_DESK = {"av", "flask", "jinja2", "pillow", "pillow-heif", "pypdfium2", "pyseccomp"}
 """What shows files of sources in a sandbox, and pages on loopback."""
