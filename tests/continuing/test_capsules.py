@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from continuing.uploads import Source, Upload, capsules_in, files_with_any, range_hash
 from support.client import bearer
-from support.continuing import Source, Upload, capsules_in, files_with_any, range_hash
 from support.sealed import Organisation, envelope
 from support.server import Here
 from support.services import new_database
