@@ -57,6 +57,8 @@ const outputs = [
   { format: "iife", entryPoints: ["src/worker/toll.ts"] },
   // The same, when a code is opened.
   { format: "iife", entryPoints: ["src/worker/read.ts"] },
+  // The same, when an upload may be continued, or is.
+  { format: "iife", entryPoints: ["src/worker/later/continuing.ts"] },
   // Asked for by a button.
   { format: "iife", entryPoints: ["src/worker/photo.ts"], plugins: [lessOfExifReader] },
   // The offline page carries it in its own bytes, in a folder of its own: no server has it among its files.

@@ -47,6 +47,10 @@ export type ToWorker =
   /** Somebody writes: what a place costs can be worked for meanwhile. */
   | { readonly kind: "write" }
   | { readonly kind: "send"; readonly order: Order }
+  /** Find the uploads of a typed access code that can be continued. */
+  | { readonly kind: "find"; readonly typed: string }
+  /** Go on with one of those that were found, by its index, with these files. */
+  | { readonly kind: "continue"; readonly upload: number; readonly files: readonly File[] }
   | { readonly kind: "stop" }
   /** The source agrees to the work that the server asks for. */
   | { readonly kind: "agree" }
@@ -78,6 +82,19 @@ export interface Order {
   readonly accessCode: string | null;
   /** The hash of the Envelope, in hex, that it continues as one tip, or `null`. */
   readonly continues: string | null;
+  /** Whether the source may have to continue the upload of the files later. */
+  readonly mayContinue: boolean;
+  /** The index of the upload that was found and is given up for this one, or `null`. */
+  readonly replaces: number | null;
+}
+
+/** An upload that can be continued, as its letter says. */
+export interface FoundUpload {
+  readonly files: readonly { readonly name: string; readonly size: number }[];
+  /** Ids of the organisations that it is for. */
+  readonly chosen: readonly string[];
+  /** The hash of the Envelope, in hex, that it continues as one tip, or `null`. */
+  readonly continues: string | null;
 }
 
 export type FromWorker =
@@ -92,6 +109,21 @@ export type FromWorker =
    * that opened the mailbox.
    */
   | { readonly kind: "letter"; readonly accessCode: string | null }
+  /** The access code continues the upload of the files from now on, until it is finished or 14 days old. */
+  | { readonly kind: "continuable" }
+  /** Uploads of a typed access code; `refused`: how many more there are of which the server gave other bytes. */
+  | {
+      readonly kind: "found";
+      readonly accessCode: string;
+      readonly uploads: readonly FoundUpload[];
+      readonly refused: number;
+    }
+  /** They could not be asked for. */
+  | { readonly kind: "unfound"; readonly code: Code }
+  /** These files of the upload, by their index, are not among those that were chosen. */
+  | { readonly kind: "unmatched"; readonly files: readonly number[] }
+  /** What lies there is not of these files. */
+  | { readonly kind: "differs" }
   /** Everything is sealed: the check digits, and how many files they cover beside the words. */
   | { readonly kind: "checks"; readonly checks: readonly CheckDigits[]; readonly files: number }
   | {

@@ -171,7 +171,9 @@ def test_leaving_clears_the_site_and_ends_on_a_blank_page_at_once(client: Client
     assert b"tip" not in answer.body.lower()
 
 
-@pytest.mark.parametrize("name", ["start.js", "page.js", "worker.js", "read.js", "toll.js", "photo.js", "style.css"])
+@pytest.mark.parametrize(
+    "name", ["start.js", "page.js", "worker.js", "read.js", "continuing.js", "toll.js", "photo.js", "style.css"]
+)
 def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
     from tipbox.resources import static_dir
 

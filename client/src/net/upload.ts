@@ -33,6 +33,8 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   readonly api: string;
   /** Called with the bytes that the server has acknowledged since the last call. */
   readonly onAcknowledged?: (bytes: number) => void;
+  /** The draft token of an upload that goes on; by default another one begins. */
+  readonly token?: Bytes;
   /** Pays for it, and has begun to. */
   readonly payer?: Payer;
   /** Loads what pays. */
@@ -105,9 +107,14 @@ export class Upload {
     this.#options = options;
     this.#payer = options.payer;
     this.#payer?.bind(options);
-    this.#token = options.payer?.token ?? random(TOKEN_SIZE);
+    this.#token = options.token ?? options.payer?.token ?? random(TOKEN_SIZE);
     this.#connection = new Connection(this.#token, options);
     this.#connection.onCut = () => this.length.cut();
+  }
+
+  /** The draft token. */
+  get token(): Bytes {
+    return this.#token;
   }
 
   /** Whether the last request was sent, and nothing that the server said since shows that it stored nothing. */
@@ -116,17 +123,17 @@ export class Upload {
   }
 
   /**
-   * Sends header and letter, and the trailer of an Envelope without a body. They are stored when this returns; true if
-   * that was the whole Envelope.
+   * Sends header and letter, and `behind` them the trailer of an Envelope without a body, else place address and
+   * capsule. They are stored when this returns; true if that was the whole Envelope.
    */
-  async open(header: Bytes, letter: Bytes, trailer?: Bytes): Promise<boolean> {
-    const body = concat(header, letter, ...(trailer === undefined ? [] : [trailer]));
+  async open(header: Bytes, letter: Bytes, behind: Bytes, isWhole: boolean): Promise<boolean> {
+    const body = concat(header, letter, behind);
     let toll = await this.#payer?.ahead();
     const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
     let state: UploadState | null = null;
     while (state === null) {
       try {
-        state = await this.#connection.retry(trailer === undefined ? attempt : () => this.#last(attempt));
+        state = await this.#connection.retry(isWhole ? () => this.#last(attempt) : attempt);
       } catch (error) {
         if (!(error instanceof TollAsked)) throw error;
         toll = await (await this.#loaded()).pay(error.answer); // again when the price has risen meanwhile
@@ -200,6 +207,12 @@ export class Upload {
       }
     }
     return stored.slice(0, count);
+  }
+
+  /** What the server says is here, in ranges. */
+  async named(): Promise<unknown> {
+    const url = `${this.#options.api}/parts`;
+    return parseJson(await this.#connection.retry(() => this.#connection.request({ method: "GET", url })));
   }
 
   /** Makes the request after which the server has stored all. */

@@ -137,12 +137,13 @@ export class Delivery {
   /** Files that arrived. */
   #stored: readonly File[] = [];
 
-  /** `names` are those of the chosen organisations. */
+  /** `names` are those of the chosen organisations; `begin` is asked in place of sending all of the order. */
   constructor(
     texts: Texts,
     ask: (message: ToWorker, transfer?: Transferable[]) => void,
     order: Order,
     names: readonly string[],
+    begin: ToWorker | null = null,
   ) {
     this.#texts = texts;
     this.#ask = ask;
@@ -150,7 +151,8 @@ export class Delivery {
     this.#names = names;
     this.#isWritten = order.message.length > 0;
     this.#sending = new Sending(texts, ask, order, false);
-    this.#send();
+    if (begin === null) this.#send();
+    else ask(begin);
   }
 
   #send(): void {
@@ -176,6 +178,13 @@ export class Delivery {
   words(): void {
     this.#hasWords = true;
     this.#sending.words();
+  }
+
+  /** The code continues the upload from now on. */
+  continuable(): void {
+    const { part } = this.#sending.view;
+    part("later").hidden = false;
+    part("keep-open").hidden = true;
   }
 
   /** The server asks for much work: so does the page. */
@@ -250,7 +259,7 @@ export class Delivery {
   #sendMore(files: readonly File[], continues: string): void {
     const digits = this.#accessCode;
     const known = digits ?? this.#order.accessCode;
-    this.#order = { ...this.#order, message: new Uint8Array(), files, accessCode: known, continues };
+    this.#order = { ...this.#order, message: new Uint8Array(), files, accessCode: known, continues, replaces: null };
     this.#arrived = null;
     this.#sending = new Sending(this.#texts, this.#ask, this.#order, this.#isWritten);
     if (digits !== null) this.#sending.view.part("access-code").replaceChildren(accessCode(digits));

@@ -17,6 +17,8 @@ export interface Content {
   readonly message: Bytes;
   readonly files: readonly File[];
   readonly chosen: readonly string[];
+  /** Whether the source may have to continue the files later. */
+  readonly mayContinue: boolean;
 }
 
 /** Whether nobody could read anything in a text: white space, and characters that are not seen. */
@@ -43,6 +45,7 @@ export class Form {
   readonly #whom: Whom;
   /** Whether files are sent under plain names. */
   readonly #plain = field("input");
+  readonly #later = field("input");
   #files: File[] = [];
   /** Files that could not be sent. */
   readonly #marked = new WeakSet<File>();
@@ -89,6 +92,8 @@ export class Form {
         if (!isThere) part("file-problem").textContent = texts.get("photosUnread");
       });
     }
+    this.#later.type = "checkbox";
+    if (this.#view.has("later")) part("later").prepend(this.#later);
 
     this.#whom = new Whom(texts, part("organisations"), part("all"), organisations, chosen);
     this.#sendWords = part("send").textContent;
@@ -176,6 +181,7 @@ export class Form {
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     const names = this.#plain.checked ? plainNames(this.#files) : [];
     part("plain").hidden = this.#files.length === 0;
+    if (this.#view.has("later")) part("later").hidden = this.#files.length === 0;
     folded(
       part("files"),
       this.#files.map((file, i) => this.#row(file, names[i] ?? file.name)),
@@ -227,6 +233,12 @@ export class Form {
     else if (chosen.length === 0) problem = "nobody";
     this.#view.part("problem").textContent = problem === "" ? "" : this.#texts.get(problem);
     if (problem !== "") return null;
-    return { message: isBlank(this.#message.value) ? new Uint8Array() : message, files: this.#named(), chosen };
+    const mayContinue = this.#later.checked && this.#files.length > 0;
+    return {
+      message: isBlank(this.#message.value) ? new Uint8Array() : message,
+      files: this.#named(),
+      chosen,
+      mayContinue,
+    };
   }
 }

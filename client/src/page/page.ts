@@ -3,6 +3,7 @@
 // leaving the page wipes everything.
 
 import { type Code, TipboxError } from "../errors.js";
+import type { Bytes } from "../formats/base/bytes.js";
 import type { Addresses, FromWorker, Organisation, Said, ToWorker } from "../messages.js";
 import { askTold } from "../net/told.js";
 import { begun, onLeaving } from "./begun.js";
@@ -14,6 +15,7 @@ import { Inbox } from "./inbox.js";
 import { type Line, persist } from "./loading.js";
 import { noticeOf } from "./notice.js";
 import { app, accessCode as codeScreen, element, show, suit, view } from "./screen.js";
+import { type Choice, ContinuingScreens } from "./sending/continuing.js";
 import { Texts } from "./texts.js";
 
 /** Milliseconds after which a worker that is not there is asked for again. */
@@ -25,6 +27,7 @@ let waiting: { readonly message: ToWorker; readonly transfer: Transferable[] }[]
 let form: Form | null = null;
 let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
+let continuing: ContinuingScreens | null = null;
 /** Whether a code stands on the screen that says what failed. */
 let isCodeShown = false;
 
@@ -50,6 +53,8 @@ function wipe(): void {
   delivery = null;
   inbox?.wipe();
   inbox = null;
+  continuing?.wipe();
+  continuing = null;
   app?.replaceChildren();
   isCodeShown = false;
 }
@@ -94,10 +99,10 @@ interface Loading {
 }
 
 /** Screens that links lead to. */
-type Door = "start" | "write" | "read";
+type Door = "start" | "write" | "read" | "continue";
 
 function isDoor(name: string | undefined): name is Door {
-  return name === "start" || name === "write" || name === "read";
+  return name === "start" || name === "write" || name === "read" || name === "continue";
 }
 
 /** The page: its texts, its addresses and its organisations. */
@@ -207,6 +212,11 @@ class Page {
   /** Shows the screen behind a door; `first` when it is the first one of the page. */
   open(door: Door, first = false): void {
     if (door === "start") return this.#showStart();
+    if (door === "continue") {
+      continuing?.wipe();
+      continuing = new ContinuingScreens(this.texts, ask, (choice) => this.#continue(choice));
+      return continuing.show(first);
+    }
     if (door === "read") {
       const write = (answered: readonly string[], accessCode: string): void => this.#writeBack(answered, accessCode);
       const isNew = inbox === null;
@@ -277,14 +287,31 @@ class Page {
     show(form.root);
   }
 
-  #send({ message, files, chosen }: Content): void {
+  /** Goes on with an upload, or sends its files from the start. */
+  #continue({ index, upload, files, accessCode, isAnew }: Choice): void {
+    if (isAnew && this.#closed !== null) return showFailed(this.texts, this.#closed, null);
+    isCodeShown = false;
+    const { chosen, continues } = upload;
+    const order = { ...this.#order(accessCode), files, chosen, continues, mayContinue: true, replaces: index };
+    const begin = isAnew ? null : ({ kind: "continue", upload: index, files } as const);
+    delivery = new Delivery(this.texts, ask, order, this.#namesOf(chosen), begin);
+  }
+
+  /** What all orders share. */
+  #order(accessCode: string | null) {
+    const message: Bytes = new Uint8Array();
+    return { api: this.addresses.envelope, language: this.texts.language, accessCode, message };
+  }
+
+  #namesOf(chosen: readonly string[]): string[] {
+    return this.listed.filter(({ id }) => chosen.includes(id)).map(({ name }) => name);
+  }
+
+  #send(content: Content): void {
     if (this.#closed !== null) return showFailed(this.texts, this.#closed, null);
     isCodeShown = false;
-    const api = this.addresses.envelope;
-    const { language } = this.texts;
-    const order = { api, message, files, chosen, language, accessCode: this.#accessCode, continues: null };
-    const names = this.listed.filter(({ id }) => chosen.includes(id)).map(({ name }) => name);
-    delivery = new Delivery(this.texts, ask, order, names);
+    const order = { ...this.#order(this.#accessCode), ...content, continues: null, replaces: null };
+    delivery = new Delivery(this.texts, ask, order, this.#namesOf(content.chosen));
   }
 
   hear(news: FromWorker): void {
@@ -299,6 +326,17 @@ class Page {
         return delivery?.letter(news.accessCode);
       case "checks":
         return delivery?.sealed(news.checks);
+      case "continuable":
+        return delivery?.continuable();
+      case "found":
+        return continuing?.found(news);
+      case "unfound":
+        return continuing?.unfound(news.code);
+      case "unmatched":
+      case "differs":
+        delivery?.wipe();
+        delivery = null;
+        return continuing?.refused(news.kind === "unmatched" ? news.files : null);
       case "progress":
         return delivery?.progress(news);
       case "working":
@@ -312,7 +350,7 @@ class Page {
       case "connection":
         return delivery?.trouble(news.trouble, news.pause);
       case "reading":
-        return (inbox ?? delivery)?.trouble(news.trouble);
+        return (continuing ?? inbox ?? delivery)?.trouble(news.trouble);
       case "stored":
         if (history.state !== null) history.back(); // what was written is sent: the entry was for that
         form?.wipe();
@@ -325,7 +363,7 @@ class Page {
       case "spelled":
         return delivery?.spelled(news.words);
       case "judged":
-        return (delivery ?? inbox)?.judged(news.turn, news.judgement);
+        return (delivery ?? continuing ?? inbox)?.judged(news.turn, news.judgement);
       case "opening":
         return inbox?.opening();
       case "opened":
@@ -356,6 +394,7 @@ function forgetJump(): void {
 /** The door that an address leads to: of a link that was pressed before the script came, or of an old page. */
 function doorOf({ hash, pathname }: Location): Door {
   if (hash === "#write" || pathname.endsWith("/send")) return "write";
+  if (hash === "#continue") return "continue";
   return hash === "#read" || pathname.endsWith("/inbox") ? "read" : "start";
 }
 

@@ -92,11 +92,13 @@ export class BodyReader {
   #index = 0;
   #offset = 0;
   #left: number;
+  readonly #padded: number;
 
   /** `padded` is the size of the body in bytes, zeros included. */
   constructor(files: readonly Blob[], padded: number) {
     this.#files = files;
     this.#left = padded;
+    this.#padded = padded;
   }
 
   /** Bytes that were not asked for yet. */
@@ -110,6 +112,15 @@ export class BodyReader {
    */
   read(size: number, room?: ArrayBuffer): Promise<Bytes> {
     const length = Math.min(size, this.#left);
+    return this.#gather(allocate(length, room), this.#take(length));
+  }
+
+  /** Passes over what lies before this byte of the body; nothing of it is read. */
+  skipTo(offset: number): void {
+    this.#take(Math.max(0, this.#left - (this.#padded - offset)));
+  }
+
+  #take(length: number): Slice[] {
     this.#left -= length;
     const slices: Slice[] = [];
     let planned = 0;
@@ -123,7 +134,7 @@ export class BodyReader {
         this.#offset = 0;
       }
     }
-    return this.#gather(allocate(length, room), slices);
+    return slices;
   }
 
   async #gather(piece: Bytes, slices: readonly Slice[]): Promise<Bytes> {

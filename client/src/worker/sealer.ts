@@ -4,10 +4,11 @@ import { demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { today } from "../formats/base/days.js";
 import { random } from "../formats/base/primitives.js";
-import type { Order, ToWorker } from "../messages.js";
+import type { FromWorker, Order, ToWorker } from "../messages.js";
 import type { Payer } from "../net/payer.js";
 import { pricesOf } from "../net/prices.js";
 import { fail, manifests, now, scope, tell } from "./host.js";
+import { giveUp, loadContinuing } from "./later/going_on.js";
 import { type Purse, send } from "./send.js";
 
 const TOKEN_SIZE = 32;
@@ -62,7 +63,12 @@ async function run(order: Order): Promise<void> {
   purse = { ...emptyPurse(), prices: paying.prices }; // a token is for one upload
   try {
     const connection = { signal: stop.signal, wake: scope };
-    const outcome = await send(order, manifests, today(), tell, connection, { known, purse: paying });
+    const placing = order.mayContinue ? (await loadContinuing(stop.signal)).placingOf : null;
+    const told = (news: FromWorker): void => {
+      tell(news);
+      if (news.kind === "continuable" && order.replaces !== null) giveUp(order.replaces);
+    };
+    const outcome = await send(order, manifests, today(), told, connection, { known, purse: paying, placing });
     tell({ kind: "stored", ...outcome });
   } finally {
     paying.payer?.stop(); // of what failed before it was used

@@ -5,7 +5,7 @@ import { codeOf, demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, equal, fromHex, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { ID_SIZE, MAX_RUN_PARTS, PART_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
+import { ID_SIZE, MAX_RUN_PARTS, PART_SIZE, PLACED_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
 import { partsOf, sealedBodySize } from "../formats/base/padding.js";
 import { random } from "../formats/base/primitives.js";
 import type { BodySealer } from "../formats/envelopes/body.js";
@@ -24,7 +24,7 @@ import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
 import type { Payer } from "../net/payer.js";
 import { askPrices, type Prices } from "../net/prices.js";
-import { Upload, type UploadOptions } from "../net/upload.js";
+import { type Range, Upload, type UploadOptions } from "../net/upload.js";
 import { BodyReader, FileError, probe } from "./files.js";
 import { checksOf, entryOf, recipientsOf } from "./tip.js";
 
@@ -49,16 +49,26 @@ interface SpareMemory {
 }
 
 /**
- * Seals the body run by run and sends the runs, `LANES` at once; a run's ciphertext is kept until it is acknowledged.
+ * Seals the parts of the body that are missing, run by run, and sends the runs, `LANES` at once; a run's ciphertext is kept until it is acknowledged.
  * All lanes draw from one generator, so runs are read one at a time and in order, and when it throws, every lane ends.
  */
-export async function sendBody(upload: Upload, sealer: BodySealer, reader: BodyReader): Promise<void> {
+export async function sendBody(
+  upload: Upload,
+  sealer: BodySealer,
+  reader: BodyReader,
+  missing: readonly Range[] = [[0, sealer.parts]],
+): Promise<void> {
   const spares: SpareMemory[] = [];
   async function* sealRuns(): AsyncGenerator<PendingRun, void> {
-    while (reader.left > 0) {
-      const spare = spares.pop();
-      const plaintext = await reader.read(upload.length.parts * PART_SIZE, spare?.plain);
-      yield { first: sealer.next, plaintext, sealing: sealer.seal(plaintext, spare?.sealed) };
+    for (const [first, count] of missing) {
+      sealer.skipTo(first);
+      reader.skipTo(first * PART_SIZE);
+      while (sealer.next < first + count) {
+        const spare = spares.pop();
+        const parts = Math.min(upload.length.parts, first + count - sealer.next);
+        const plaintext = await reader.read(parts * PART_SIZE, spare?.plain);
+        yield { first: sealer.next, plaintext, sealing: sealer.seal(plaintext, spare?.sealed) };
+      }
     }
   }
   const runs = sealRuns();
@@ -132,7 +142,15 @@ export interface Purse {
   readonly loadPayer: () => Promise<typeof Payer>;
 }
 
+/**
+ * What is sent with an upload so that its access code continues it: place address and capsule, `null` when its four
+ * places are taken.
+ */
+export type Placing = (envelope: OutgoingEnvelope, token: Bytes, place: number) => Promise<Bytes | null>;
+
 interface Sending {
+  /** Makes what lies with uploads that the source may have to continue; `null` when it did not ask. */
+  readonly placing: ((root: Bytes) => Promise<Placing>) | null;
   /** The access code in whose conversations it continues; `null` makes a new one. */
   readonly known: Bytes | null;
   readonly purse: Purse;
@@ -148,6 +166,7 @@ interface Tip {
   readonly tell: (news: FromWorker) => void;
   readonly connection: Omit<ConnectionOptions, "onTrouble">;
   readonly purse: Purse;
+  readonly placing: Placing | null;
 }
 
 /** A chosen file, and its index among all of the order. */
@@ -165,7 +184,8 @@ async function payForLong({ message, api }: Order, purse: Purse, signal: AbortSi
 
 /** The options of the uploads of an Envelope, which tell the page how far it is. */
 function telling({ order, purse, tell, connection }: Tip, envelope: OutgoingEnvelope, isMeasured: boolean) {
-  const front = envelope.header.length + envelope.letter.length;
+  const placed = envelope.bodySize === 0 ? 0 : PLACED_SIZE;
+  const front = envelope.header.length + envelope.letter.length + placed;
   const body = sealedBodySize(envelope.bodySize);
   const total = front + body + SEAL_SIZE * envelope.seals.length;
   return (signal: AbortSignal): UploadOptions => {
@@ -231,7 +251,7 @@ async function sendEnvelope(
     const hash =
       envelope.bodySize === 0
         ? await sendWords(envelope, begin(), opened)
-        : await sendFiles(envelope, files, begin, opened);
+        : await sendFiles(envelope, files, begin, (upload) => place(tip, envelope, upload), opened);
     tell({ kind: "checks", checks: await checksOf(envelope, manifests, hash), files: files.length });
     return hash;
   } catch (error) {
@@ -263,14 +283,15 @@ export async function send(
   today: Day,
   tell: (news: FromWorker) => void,
   connection: Omit<ConnectionOptions, "onTrouble">,
-  { known, purse }: Sending,
+  { known, purse, placing: plan }: Sending,
 ): Promise<Outcome> {
   const accessCode = known?.slice() ?? (await accessCodes.generate());
   const root = await accessCodes.rootOf(accessCode);
   const recipients = await recipientsOf(manifests, order.chosen, root, today);
   const digits = known === null ? accessCodes.digits(accessCode) : null;
+  const placing = (await plan?.(root)) ?? null;
   for (const secret of [root, accessCode]) secret.fill(0);
-  const tip = { order, manifests, recipients, digits, tell, connection, purse };
+  const tip = { order, manifests, recipients, digits, tell, connection, purse, placing };
   try {
     const before = order.continues === null ? null : fromHex(order.continues);
     const words = order.message.length === 0 ? null : await sendMessage(tip, before);
@@ -351,9 +372,24 @@ async function sendThese(tip: Tip, chosen: readonly Chosen[], before: Bytes | nu
 /** Sends an Envelope without a body, and returns its hash; `opened` is called when it is stored. */
 async function sendWords(envelope: OutgoingEnvelope, upload: Upload, opened: () => void): Promise<Bytes> {
   const { hash, trailer } = await endOf(envelope, []);
-  demand(await upload.open(envelope.header, envelope.letter, trailer), "internal");
+  demand(await upload.open(envelope.header, envelope.letter, trailer, true), "internal");
   opened();
   return hash;
+}
+
+/** Opens an upload of files, with what its source may continue it by, or with as many random bytes. */
+async function place({ placing, tell }: Tip, envelope: OutgoingEnvelope, upload: Upload): Promise<void> {
+  const { header, letter } = envelope;
+  for (let number = 0; ; number++) {
+    const placed = (await placing?.(envelope, upload.token, number)) ?? null;
+    try {
+      demand(!(await upload.open(header, letter, placed ?? random(PLACED_SIZE), false)), "internal");
+      if (placed !== null) tell({ kind: "continuable" });
+      return;
+    } catch (error) {
+      if (placed === null || codeOf(error) !== "draft-differs") throw error; // else another upload lies there
+    }
+  }
 }
 
 /** Ends an Envelope: `true` when it is stored, `false` when the server has other parts than these. */
@@ -375,11 +411,12 @@ async function sendFiles(
   envelope: OutgoingEnvelope,
   files: readonly File[],
   begin: () => Upload,
+  open: (upload: Upload) => Promise<void>,
   opened: () => void,
 ): Promise<Bytes> {
   for (let sealer = envelope.body, first = true; ; first = false) {
     const upload = begin();
-    demand(!(await upload.open(envelope.header, envelope.letter)), "internal");
+    await open(upload);
     if (first) opened();
     await sendBody(upload, sealer, new BodyReader(files, envelope.bodySize));
     const end = await endOf(envelope, sealer.hashes);

@@ -53,8 +53,8 @@ export async function recipientsOf(
 
 /** The check digits of an Envelope with this hash, for each organisation that was chosen. */
 export async function checksOf(
-  envelope: OutgoingEnvelope,
-  manifests: readonly keys.Manifest[],
+  envelope: Pick<OutgoingEnvelope, "seals">,
+  manifests: readonly Pick<keys.Manifest, "id" | "name">[],
   hash: Bytes,
 ): Promise<CheckDigits[]> {
   const checks: CheckDigits[] = [];

@@ -3,7 +3,7 @@ import { type Code, codeOf, TipboxError } from "../../src/errors.js";
 import * as accessCodes from "../../src/formats/access_code.js";
 import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { type Day, today } from "../../src/formats/base/days.js";
-import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../../src/formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, MAX_RUN_PARTS, PART_SIZE, PLACED_SIZE } from "../../src/formats/base/limits.js";
 import { padme } from "../../src/formats/base/padding.js";
 import { BodySealer } from "../../src/formats/envelopes/body.js";
 import { checkDigits } from "../../src/formats/envelopes/seals.js";
@@ -127,6 +127,8 @@ async function deliver(
     language: "ru",
     accessCode: null,
     continues: null,
+    mayContinue: false,
+    replaces: null,
   };
   const manifests = await readManifests(
     organisations.map(({ file }) => file),
@@ -135,7 +137,11 @@ async function deliver(
   );
   const purse = { payer, prices: null, loadPayer: async () => Payer };
   const connection = { signal, ...(wake && { wake }), timing };
-  const outcome = await send(order, manifests, day, (one) => news.push(one), connection, { known: null, purse });
+  const outcome = await send(order, manifests, day, (one) => news.push(one), connection, {
+    known: null,
+    purse,
+    placing: null,
+  });
   return { news, files, message, outcome };
 }
 
@@ -216,7 +222,7 @@ describe("a tip with files", () => {
     expect(runs[0]).toBe(4);
     expect(Math.max(...runs)).toBe(MAX_RUN_PARTS);
     expect(last?.bytes).toBe(last?.total);
-    expect(last?.total).toBe(intake.stored.length);
+    expect(last?.total).toBe(intake.stored.length + PLACED_SIZE);
   });
 
   it("survives twenty cuts in the middle of a body, and sends again only what is missing", async () => {
@@ -237,7 +243,7 @@ describe("a tip with files", () => {
     expect(intake.differing).toBe(0);
     expect(arrived).toBeLessThan(2 * intake.stored.length);
     expect(intake.seen.filter(({ method }) => method === "GET").length).toBeGreaterThanOrEqual(20);
-    expect(sent.news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length);
+    expect(sent.news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length + PLACED_SIZE);
   });
 
   it("reads and seals every slice exactly once, however often it is sent", async () => {
@@ -646,10 +652,11 @@ describe("a server that has other parts than were sent", () => {
     await expectArrived(sent);
     expect(paths()).toEqual(["PUT ", "POST /finish", "GET /parts/0", "PUT ", "POST /finish"]);
     expect([first?.stored, second?.stored]).toEqual([false, true]);
-    expect(second?.front).toEqual(first?.front);
+    for (const piece of ["header", "letter"] as const) expect(second?.[piece]).toEqual(first?.[piece]);
+    expect(second?.placed).not.toEqual(first?.placed);
     expect(new Set(nonces).size).toBe(2);
     expect(sent.news.filter(({ kind }) => kind === "letter").length).toBe(1);
-    expect(sent.news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length);
+    expect(sent.news.findLast((one) => one.kind === "progress")?.bytes).toBe(intake.stored.length + PLACED_SIZE);
   });
 
   it.each<[string, (parts: (Bytes | undefined)[]) => void]>([

@@ -23,7 +23,7 @@ function scriptsOf(names: readonly string[]): string {
 const MODULES = [
   ...["choosing/whom", "choosing/file_names", "choosing/photos", "leave", "begun"],
   ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "notice", "download", "collected", "start"],
-  ...["arrived", "code_boxes", "items", "waiting"].map((name) => `sending/${name}`),
+  ...["arrived", "code_boxes", "continuing", "items", "waiting"].map((name) => `sending/${name}`),
 ];
 /** Pieces that are asked for by names which are put together. */
 const STEPS = ["copy-step", "check-step", "done-step", "first-done", "back-done", "declined", "declined-too"];

@@ -3,8 +3,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { type Bytes, concat, equal } from "../../src/formats/base/bytes.js";
-import { HASH_SIZE, SESSION_NONCE_SIZE, TAG_SIZE } from "../../src/formats/base/limits.js";
+import { type Bytes, concat, equal, toHex } from "../../src/formats/base/bytes.js";
+import {
+  CAPSULE_PLACES,
+  CAPSULE_SIZE,
+  HASH_SIZE,
+  PLACED_SIZE,
+  SESSION_NONCE_SIZE,
+  TAG_SIZE,
+} from "../../src/formats/base/limits.js";
 import { partsOf, sealedBodyPartSize } from "../../src/formats/base/padding.js";
 import { sha256 } from "../../src/formats/base/primitives.js";
 import { headerSize, parseHeader, trailerSize } from "../../src/formats/envelopes/header.js";
@@ -18,6 +25,8 @@ interface Draft {
   readonly parts: (Bytes | undefined)[];
   readonly bodySize: number;
   readonly trailerSize: number;
+  /** Place address and capsule. */
+  readonly placed: Bytes;
   trailer: Bytes;
   meddled: boolean;
   stored: boolean;
@@ -46,6 +55,10 @@ export type Fault =
 
 export class Intake {
   readonly drafts = new Map<string, Draft>();
+  /** Every part that ever arrived whole, of every draft, whether it was kept or not. */
+  readonly recorded: { readonly headerHash: string; readonly number: number; readonly part: Bytes }[] = [];
+  /** Changes what is answered to who continues: capsules, an opening, or ranges. */
+  lie: <T>(about: "capsule" | "opening" | "ranges", truth: T, token: string) => T | Promise<T> = (_, truth) => truth;
   readonly seen: Seen[] = [];
   /** Decides for each request, by its number from 0. */
   fault: (request: Seen, number: number) => Fault | null = () => null;
@@ -125,7 +138,8 @@ export class Intake {
       return;
     }
     const cut = fault !== null && fault !== "lost-answer";
-    if (token === undefined) answer(401, { error: "no-token", message: "" });
+    if (url === "/api/capsule") answer(200, await this.#capsules(body));
+    else if (token === undefined) answer(401, { error: "no-token", message: "" });
     else if (seen.path === "" && method === "PUT") {
       if (cut) request.socket.destroy();
       else this.#open(token, body, answer);
@@ -154,8 +168,16 @@ export class Intake {
     const start = headerSize(body);
     const header = parseHeader(body.slice(0, start));
     const end = start + header.letterSize + TAG_SIZE;
-    const trailer = body.slice(end);
-    if (trailer.length !== (header.bodySize === 0 ? trailerSize(header) : 0)) {
+    const behind = body.slice(end);
+    const [trailer, placed] = header.bodySize === 0 ? [behind, new Uint8Array()] : [new Uint8Array(), behind];
+    const isTaken = [...this.drafts.values()].some(
+      (one) => !one.stored && one !== known && placed.length > 0 && equal(one.placed.slice(0, 32), placed.slice(0, 32)),
+    );
+    if (isTaken) {
+      answer(409, { error: "draft-differs", message: "" });
+      return;
+    }
+    if (behind.length !== (header.bodySize === 0 ? trailerSize(header) : PLACED_SIZE)) {
       answer(400, { error: "malformed", message: "" });
       return;
     }
@@ -166,6 +188,7 @@ export class Intake {
       parts: new Array<Bytes | undefined>(partsOf(header.bodySize)).fill(undefined),
       bodySize: header.bodySize,
       trailerSize: trailerSize(header),
+      placed,
       trailer,
       meddled: false,
       stored: header.bodySize === 0,
@@ -186,15 +209,37 @@ export class Intake {
     const first = /^\/parts\/([0-9]+)$/.exec(path)?.[1];
     if (draft === undefined) answer(404, { error: "no-draft", message: "" });
     else if (method === "GET" && first !== undefined) answer(200, await this.#listed(draft, Number(first)));
-    else if (method === "GET") answer(200, state(draft));
+    else if (draft.stored && ["/opening", "/give-up"].includes(path)) answer(404, { error: "no-draft", message: "" });
+    else if (path === "/opening") answer(200, await this.lie("opening", concat(draft.header, draft.letter), token));
+    else if (path === "/give-up") {
+      const isIts = equal(await sha256(body), draft.placed.slice(0, 32));
+      if (isIts) this.drafts.delete(token);
+      answer(isIts ? 200 : 404, isIts ? { state: "gone" } : { error: "no-draft", message: "" });
+    } else if (path === "/parts") {
+      answer(200, { parts: await this.lie("ranges", await rangesOf(wholeRanges(draft)), token) });
+    } else if (method === "GET") answer(200, state(draft));
     else if (method === "POST" && path === "/finish") await this.#finish(draft, body, answer);
     else if (first === undefined) answer(404, { error: "not-found", message: "" });
     else {
+      const headerHash = toHex(await sha256(draft.header));
+      for (const [number, part] of partsIn(draft, Number(first), body))
+        this.recorded.push({ headerHash, number, part });
       const differs = keep(draft, Number(first), body, cut);
       this.differing += differs ? 1 : 0;
       if (cut) request.socket.destroy();
       else answer(differs ? 409 : 200, differs ? { error: "part-differs", message: "" } : state(draft));
     }
+  }
+
+  async #capsules(tokens: Bytes): Promise<Bytes> {
+    const answer = new Uint8Array(CAPSULE_PLACES * CAPSULE_SIZE);
+    for (let place = 0; place < CAPSULE_PLACES; place++) {
+      const address = await sha256(tokens.slice(32 * place, 32 * place + 32));
+      for (const [token, { placed, stored }] of this.drafts)
+        if (!stored && equal(placed.slice(0, 32), address))
+          answer.set(await this.lie("capsule", placed.slice(32), token), place * CAPSULE_SIZE);
+    }
+    return answer;
   }
 
   async #listed(draft: Draft, first: number): Promise<Bytes> {
@@ -241,6 +286,45 @@ function state(draft: Draft): object {
     else missing.push([index, 1]);
   });
   return { state: "open", missing: missing.slice(0, 100) };
+}
+
+/** Consecutive parts of one session: the first, their session nonce, and themselves. */
+export function wholeRanges({
+  parts,
+}: {
+  readonly parts: readonly (Bytes | undefined)[];
+}): [number, string, Bytes[]][] {
+  const ranges: [number, string, Bytes[]][] = [];
+  parts.forEach((part, number) => {
+    if (part === undefined) return;
+    const nonce = toHex(part.slice(0, SESSION_NONCE_SIZE));
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === nonce && last[0] + last[2].length === number) last[2].push(part);
+    else ranges.push([number, nonce, [part]]);
+  });
+  return ranges;
+}
+
+/** As the server names them. */
+export function rangesOf(ranges: readonly [number, string, Bytes[]][]): Promise<unknown[]> {
+  return Promise.all(
+    ranges.slice(0, 100).map(async ([first, nonce, parts]) => {
+      const hashes = await Promise.all(parts.map((part) => sha256(part)));
+      return [first, parts.length, nonce, toHex(await sha256(...hashes))];
+    }),
+  );
+}
+
+/** The whole parts of a run, by their numbers. */
+function partsIn(draft: Draft, first: number, body: Bytes): [number, Bytes][] {
+  const found: [number, Bytes][] = [];
+  for (let number = first, offset = 0; number < draft.parts.length; number++) {
+    const size = sealedBodyPartSize(draft.bodySize, number);
+    if (offset + size > body.length) break;
+    found.push([number, body.slice(offset, offset + size)]);
+    offset += size;
+  }
+  return found;
 }
 
 /** Keeps the whole parts of a run; true when one came before with other bytes. */

@@ -102,7 +102,8 @@ def test_both_ways_in_are_on_the_first_screen_of_a_phone(source: Source, tmp_pat
         return Math.max(...doors.map(door => door.getBoundingClientRect().bottom + scrollY));
     """)
     assert lowest <= PHONE[1]
-    assert source.browser.count("#app [data-door]") == 2
+    assert source.browser.count("#app .doors [data-door]") == 2
+    assert source.browser.count("#app [data-door]") == 3, "and the quiet one to an upload of another day"
 
 
 def speaking_photo(folder: Path) -> Path:

@@ -72,8 +72,11 @@ export const MAX_BODY = 2 ** 40;
 export const MAX_RUN_PARTS = 64;
 
 // Capsules
+/** Places in which capsules of one access code can lie. */
 export const CAPSULE_PLACES = 4;
 export const CAPSULE_SIZE = SALT_SIZE + 4 * KEY_SIZE + 4 + MAX_SLOTS * KEY_SIZE + TAG_SIZE;
+/** A place address and what lies there. */
+export const PLACED_SIZE = HASH_SIZE + CAPSULE_SIZE;
 
 // Pieces of an Envelope
 export const PIECE_MAGIC = "\x89tippce\n";

@@ -71,6 +71,12 @@ export class BodySealer {
     return this.#next;
   }
 
+  /** Passes over parts: this session never seals them. */
+  skipTo(part: number): void {
+    if (part < this.#next) throw new TipboxError("internal");
+    this.#next = part;
+  }
+
   /**
    * Seals the next parts and returns them joined, in new memory or in `room`. All but the last part of the body must be
    * whole. The counters are taken before this returns, so that calls that overlap never share one.

@@ -41,6 +41,8 @@ export interface OutgoingEnvelope {
   /** Padded plaintext bytes of the body. */
   readonly bodySize: number;
   readonly salt: Bytes;
+  /** Wiped by `wipeSeals`, as the next. */
+  readonly contentKey: Bytes;
   /** In the order of the slots, with whose each is; `null` for a filler. Wiped by `wipeSeals`. */
   readonly seals: readonly { readonly organisation: Bytes; readonly secrets: SealSecrets | null }[];
 }
@@ -93,8 +95,8 @@ export async function seal(
   const headerHash = await sha256(header);
   const letter = await sealLetter(headerHash, contentKey, plaintext);
   const body = await BodySealer.create(headerHash, bodyKey, size);
-  for (const secret of [contentKey, bodyKey, plaintext]) secret.fill(0);
-  return { header, headerHash, letter, body, bodySize: size, salt, seals };
+  for (const secret of [bodyKey, plaintext]) secret.fill(0);
+  return { header, headerHash, letter, body, bodySize: size, salt, contentKey, seals };
 }
 
 /** What ends an Envelope: its hash and its trailer. */
@@ -108,7 +110,7 @@ export interface EnvelopeEnd {
  * each other. The hashes must be of parts that were sealed here: the tags are the source's own seal.
  */
 export async function endOf(
-  { headerHash, letter, salt, seals }: OutgoingEnvelope,
+  { headerHash, letter, salt, seals }: Pick<OutgoingEnvelope, "headerHash" | "letter" | "salt" | "seals">,
   partHashes: readonly Bytes[],
 ): Promise<EnvelopeEnd> {
   const hash = await envelopeHash(headerHash, letter, partHashes);
@@ -116,8 +118,9 @@ export async function endOf(
   return { hash, trailer: concat(...tags) };
 }
 
-/** Overwrites what makes tags and check digits. */
-export function wipeSeals({ seals }: OutgoingEnvelope): void {
+/** Overwrites what opens the letter, and what makes tags and check digits. */
+export function wipeSeals({ contentKey, seals }: Pick<OutgoingEnvelope, "contentKey" | "seals">): void {
+  contentKey.fill(0);
   for (const { secrets } of seals) {
     secrets?.pairKey.fill(0);
     secrets?.sealSecret.fill(0);

@@ -1,0 +1,65 @@
+// What of continuing an upload the worker has from the beginning: it takes a typed code, and loads the rest.
+
+import { codeOf, demand, TipboxError } from "../../errors.js";
+import * as accessCodes from "../../formats/access_code.js";
+import { toHex } from "../../formats/base/bytes.js";
+import type { ToWorker } from "../../messages.js";
+import { Connection } from "../../net/http.js";
+import { addresses, connectionOptions, fail, listed, listsFor, scope, tell } from "../host.js";
+import { readTyped } from "../judge.js";
+import type { continuing } from "./continuing.js";
+
+type Kit = typeof continuing;
+const loaded = globalThis as { continuing?: Kit; importScripts?: (address: string) => void };
+let open: InstanceType<Kit["Continuing"]> | null = null;
+let stop = new AbortController();
+
+async function load(): Promise<Kit> {
+  try {
+    if (loaded.continuing === undefined) loaded.importScripts?.("continuing.js"); // beside this worker
+  } catch {
+    throw new TipboxError("network");
+  }
+  demand(loaded.continuing !== undefined, "internal");
+  return loaded.continuing;
+}
+
+/** What makes capsules; loaded once the line allows it. */
+export function loadContinuing(signal: AbortSignal): Promise<Kit> {
+  return new Connection(null, { ...connectionOptions(), signal }).retry(load);
+}
+
+async function find(typed: string): Promise<void> {
+  const lists = await listsFor(typed).catch(() => []); // what was typed was judged, and so the page has said why
+  const accessCode = await readTyped(typed, lists);
+  demand(accessCode !== null, "bad-passphrase");
+  const connection = connectionOptions();
+  const { Continuing } = await loadContinuing(connection.signal);
+  tell({ kind: "reading", trouble: null });
+  open?.wipe();
+  open = new Continuing(await accessCodes.rootOf(accessCode), { api: addresses.envelope, listed, connection, tell });
+  const { uploads, refused } = await open.find();
+  tell({ kind: "found", accessCode: accessCodes.digits(accessCode), uploads, refused });
+}
+
+async function go(upload: number, files: readonly File[]): Promise<void> {
+  stop = new AbortController();
+  const hash = (await open?.go(upload, files, { signal: stop.signal, wake: scope })) ?? null;
+  if (hash === null) return;
+  open?.wipe();
+  open = null;
+  tell({ kind: "stored", continues: toHex(hash), missing: [], inDoubt: false });
+}
+
+/** Gives up an upload that was found, for one that has taken its place. */
+export function giveUp(upload: number): void {
+  open?.giveUp(upload).catch(() => undefined); // it expires
+}
+
+/** Does what the page asks of uploads of another day. */
+export function hearContinuing(message: ToWorker): void {
+  if (message.kind === "find")
+    find(message.typed).catch((error: unknown) => tell({ kind: "unfound", code: codeOf(error) }));
+  else if (message.kind === "continue") go(message.upload, message.files).catch(fail);
+  else if (message.kind === "stop") stop.abort(new TipboxError("stopped"));
+}
