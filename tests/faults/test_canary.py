@@ -178,7 +178,7 @@ def carried(server: Server, path: str) -> bytes:
 def test_export_prune_and_restart_write_nothing_of_a_tip(canaries: Canaries) -> None:
     server = canaries.hunting.world.server
     for name in canaries.hunting.world.desks:
-        server.export(name, server.home / "spool" / "carried")
+        server.export(name, server.home.parent / "carried")
         volumes = json.loads(carried(server, f"/courier/bundles/{name}"))["volumes"]
         assert all(len(carried(server, f"/courier/bundles/{name}/{one['name']}")) == one["size"] for one in volumes)
     assert canaries.hunting.everywhere(Search(canaries.words)) == []

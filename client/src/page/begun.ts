@@ -6,6 +6,8 @@ export interface Begun {
   isPageThere: boolean;
   /** The worker, until it is taken; `null` when it could not be fetched. */
   worker: Worker | null;
+  /** What stood behind # when the first script ran; `null` while it has not. From then on a link adds no entry. */
+  hash: string | null;
   /** What wipes the page when it is left. */
   readonly wipes: (() => void)[];
 }
@@ -13,7 +15,7 @@ export interface Begun {
 const place = globalThis as { begun?: Begun };
 
 export function begun(): Begun {
-  place.begun ??= { isPageThere: false, worker: null, wipes: [] };
+  place.begun ??= { isPageThere: false, worker: null, hash: null, wipes: [] };
   return place.begun;
 }
 

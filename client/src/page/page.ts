@@ -383,12 +383,12 @@ class Page {
 }
 
 /**
- * Goes back from the entry that a link of the start made, pressed before the script came: so Back leaves the site. The
- * address that was asked for has no such end.
+ * Goes back from the entry that a link of the start made, pressed before any script came: so Back leaves the site. The
+ * address that was asked for has no such end. From the first script on a link takes the place of the page instead.
  */
 function forgetJump(): void {
   const [asked] = performance.getEntriesByType("navigation");
-  if (location.hash !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
+  if ((begun().hash ?? location.hash) !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
 }
 
 /** The door that an address leads to: of a link that was pressed before the script came, or of an old page. */

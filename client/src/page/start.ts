@@ -49,6 +49,7 @@ function startWorker(address: string): void {
   });
 }
 
+begun().hash = location.hash;
 const worker = here?.["worker"];
 // By the time that it took to come this far: next to nothing on a good line, half a round trip on a bad one.
 if (worker !== undefined) {
