@@ -256,9 +256,10 @@ def test_what_is_carried_away_is_not_written_into_the_server_s_own_folder(
     prepare_server(home, keys)
     link.symlink_to(home)
     before = sorted(home.rglob("*"))
-    for out in (home, home / "blobs", link / "out"):
+    for out in (home, home / "blobs", link / "spool" / "out"):
         with pytest.raises(Usage, match="in the server's own folder"):
             write_volumes(home, organisations[0].name, out)
+    for out in (home / "keys", link / "spool"):
         with pytest.raises(Usage, match="in the server's own folder"):
             make_backup(home, out / "x.bak", PublicKey(xwing_public(new_seed())))
     assert sorted(home.rglob("*")) == before

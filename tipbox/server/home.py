@@ -127,8 +127,13 @@ class Home:
             raise NotFound(f"opening {self.path}: no server has run there; start tipbox server run --home first")
 
     def must_not_hold(self, out: Path) -> None:
-        """Usage when what is written for others would lie in the server's own folder, and go with its disk."""
-        if out.resolve().is_relative_to(self.path.resolve()):
+        """Usage when what is written for others would lie among what the server keeps in its own folder.
+
+        A folder of another name below HOME is as good as any: commands of before may name one.
+        """
+        place = out.resolve()
+        kept = (self.blobs, self.spool, self.keys, self.outgoing, self.webcat, self.notices)
+        if place == self.path.resolve() or any(place.is_relative_to(folder.resolve()) for folder in kept):
             raise Usage(f"writing to {out}: it is in the server's own folder; name a place outside it with --out")
 
 
