@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
 
+from desk.pages.inside import ENCLOSED
 from support.desk import Envelope, seal_tip
 from tipbox.formats.manifest import Manifest
 
@@ -20,8 +20,6 @@ WORDS = (
 )
 SPAM = "Casino bonus: win a car today, click here and there, no deposit, best prices {}"
 SAME = "The same letter, which somebody sent again and again."
-ENCLOSED: Final = "enclosed"
-"""A word that only tips with a hostile file have."""
 ESCAPES = "Before \x1b[31mred\x1b[0m, \u202eturned\u202c and a <script>alert(1)</script> and {{ 7 * 7 }}"
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4
 HOSTILE = (

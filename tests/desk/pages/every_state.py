@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from desk.pages.batch import ENCLOSED
 from desk.pages.hand import Hand
+from desk.pages.inside import ENCLOSED
 from desk.pages.serving import WORDS, Pages
 from desk.render.good_files import docx, jpeg_with_place, packed
 from support.desk import Desk, Desks, seal_tip

@@ -148,6 +148,14 @@ class Fox(Hand):
         raise NotImplementedError
 
 
+class _Shown(Fox):
+    """A window that the product has opened at the address, with its token."""
+
+    def goto(self, url: str) -> None:
+        address = url.partition("#")[0]
+        self.until(f"location.href.startsWith({json.dumps(address)}) && document.readyState === 'complete'")
+
+
 @contextmanager
 def fox_in(folder: Path, more: Mapping[str, Any] | None = None) -> Iterator[Fox]:
     """A hand in a new Firefox as the product sets it up; what it writes is in ``folder``."""
@@ -191,6 +199,6 @@ def fox_beside() -> Iterator[Fox]:
         except (OSError, MarionetteException):  # it is only starting
             assert time.monotonic() < deadline
             time.sleep(0.2)
-    hand = Fox(firefox)
+    hand = _Shown(firefox)
     yield hand
     hand.chrome("Services.startup.quit(Ci.nsIAppStartup.eForceQuit);")

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from desk.pages.batch import ENCLOSED
 from desk.pages.fox import BINARY, fox_beside
 from desk.pages.hand import Hand, hand_in
 from support.loopback import until
@@ -27,11 +26,11 @@ from support.world import environment
 if TYPE_CHECKING:
     from support.desk import Desk  # it has the passphrase, and the hand's own memory is searched, too
 
+ENCLOSED: Final = "enclosed"
+"""A word that only tips with a hostile file have. It stands here: what makes tips has the passphrase."""
 TESTS: Final = Path(__file__).resolve().parents[2]
 TIPBOX: Final = Path(sys.executable).with_name("tipbox")
 PATIENCE: Final = 300.0
-WORDS_OF_TESTS: Final = "correct horse battery staple"
-"""The passphrase, where nobody hunts for it."""
 
 
 def program(folder: Path, scenario: str, *, firefox: bool = False) -> Path:
@@ -47,7 +46,8 @@ def program(folder: Path, scenario: str, *, firefox: bool = False) -> Path:
         f"{shlex.quote(str(TESTS))} {shlex.quote(str(folder))} {scenario} {name}"
     )
     if firefox:
-        text = f'for last; do :; done\n{player} "$last" &\nexec {BINARY} --headless --marionette "$@"\n'
+        driven = "--headless --marionette --remote-allow-system-access"
+        text = f'for last; do :; done\n{player} "$last" &\nexec {BINARY} {driven} "$@"\n'
     else:
         text = f'exec {player} "$1"\n'
     path.write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
@@ -155,7 +155,7 @@ def _killed(hand: Hand, folder: Path, url: str) -> None:
     number = next(number for number in range(9) if not (folder / f"window-{number}").exists())
     (folder / f"window-{number}").touch()
     wait_for(folder / f"unlock-{number}")
-    hand.open(url, WORDS_OF_TESTS)
+    _unlocked(hand, folder, url)
     hand.act("8")  # all
     hand.go("o", "thread")
     kept = hand.run("return document.querySelector('#answer').value")

@@ -13,7 +13,7 @@ import pytest
 
 from desk.pages.batch import Batch
 from desk.pages.inside import served, tree, wait_for
-from desk.pages.serving import Pages, serving
+from desk.pages.serving import WORDS, Pages, serving
 from support.desk import Desk, listed
 from support.loopback import until
 from support.server import alive
@@ -105,6 +105,7 @@ def test_whatever_is_killed_what_was_written_is_there(filled: Desk, tmp_path: Pa
     with served(filled, tmp_path, "killed") as process:
         for number, victim in enumerate((browser_of, worker_of, keeper_of)):
             wait_for(tmp_path / f"window-{number}", process)
+            (tmp_path / "passphrase").write_text(WORDS, encoding="utf-8")
             (tmp_path / f"unlock-{number}").touch()
             wait_for(tmp_path / f"written-{number}", process)
             before = tree(process)
