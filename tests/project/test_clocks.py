@@ -112,6 +112,7 @@ MOMENTS = {
     "tipbox/server/upkeep/unfinished.py": "the age of an upload, and when a request is signed",
     "tipbox/server/web/counts.py": "when a count ends",
     "tipbox/server/web/rates.py": "seconds until a limit ends",
+    "tipbox/verify/watching.py": "the hour of a look",
 }
 """Who asks for more than the day, and what for."""
 

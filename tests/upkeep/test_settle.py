@@ -159,11 +159,10 @@ def test_the_database_is_the_same_bytes_in_whatever_order_they_came(
     one = rows(LETTERS)
     other = list(one)
     secrets.SystemRandom().shuffle(other)
-    databases = [arrive(tmp_path / "one", keys, one)]
-    # Each server has a key of its own, and the settle stamps with it: made equal, as the decoys were.
-    (tmp_path / "other").mkdir()
-    shutil.copy2(Home(tmp_path / "one").server_key, Home(tmp_path / "other").server_key)
-    databases.append(arrive(tmp_path / "other", keys, other))
+    # Each server has a key of its own, and the settle stamps with it: made equal, as the decoys are.
+    Here(tmp_path / "one", keys).close()
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    databases = [arrive(tmp_path / "one", keys, one), arrive(tmp_path / "other", keys, other)]
     for home in ("one", "other"):
         with sqlite3.connect(Home(tmp_path / home).database) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

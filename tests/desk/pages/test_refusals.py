@@ -19,6 +19,7 @@ pytestmark = pytest.mark.reads_date
 
 SCREENS = (
     *("/inbox", "/inbox/act", "/same", "/same/act", "/staff", "/thread", "/thread/act", "/thread/draft"),
+    *("/staff/add", "/staff/passphrase", "/staff/rename", "/staff/remove"),
     *("/thread/attach", "/thread/detach", "/thread/forget", "/same/compare"),
     *("/thread/reply", "/thread/unsend", "/thread/translation", "/file", "/file/look", "/file/picture", "/file/take"),
     *("/stick", "/stick/job", "/stick/import", "/stick/copy", "/stick/outbox", "/health", "/stay", "/lock"),

@@ -6,7 +6,6 @@ version is written last, in the transaction of the summaries.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -18,6 +17,7 @@ from tipbox.desk.vault.unlocking import Me
 from tipbox.desk.vault.vault import INCOMING, REPLIES, TIPS, Vault
 from tipbox.errors import Tampered, TipboxError
 from tipbox.files.durable import fsync_folder
+from tipbox.formats.base import days
 from tipbox.formats.envelopes import header
 from tipbox.formats.envelopes.envelope import open_files, read_envelope
 
@@ -47,7 +47,7 @@ def upgrade(vault: Vault, version: int, passphrase: bytes) -> None:
         vault.make_people_table()
         vault.me = me
         vault.add_lock(me, passphrase)
-        first = Person.first(me, datetime.now(UTC).date())
+        first = Person.first(me, days.today())
         first.save(vault)
         done = "sealed files, summaries, " if version < _SEALED else ""
         note(vault, "upgrade", after=f"{done}{first.introduced}")
