@@ -71,11 +71,12 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 journeys: setup $(VENV)/.stamp-test  ## the whole way through the pages, in six languages, three browsers and two sizes, and axe in each state; takes half an hour
 	tests/apt.sh
 	TIPBOX_EVERY_JOURNEY=1 $(PY) -m pytest tests/browser/states/test_journeys.py tests/browser/states/test_axe.py \
-		tests/browser/states/test_left_states.py --timeout 3600 $(ARGS)
+		tests/browser/states/test_left_states.py tests/browser/states/test_watch_looks_alike.py \
+		tests/browser/offline --timeout 3600 $(ARGS)
 
 faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many; takes hours
 	tests/apt.sh
-	EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py \
+	EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py tests/faults/test_cuts_and_kills.py \
 		tests/desk/pages/test_cut_acts.py tests/stores/test_killed_hosts.py tests/stores/test_bucket.py --timeout 14400 -rP $(ARGS)
 
 day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by keyboard, in two browsers without a network; every state in six languages

@@ -177,7 +177,7 @@ def test_a_kill_at_finish_loses_nothing_and_doubles_nothing(listening: World, mo
 # --- system calls that write, by chance; each of them in turn is in tests/server/test_kill.py -------------------------
 
 SYSCALLS = ("fsync", "fdatasync", "ftruncate", "unlink", "sendto", "pwrite64", "write")
-TRIALS = 12
+TRIALS = 60 if "EVERY_POINT" in os.environ else 5
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from tipbox.verify.visiting import Step, Visitor
 
 EVERY = bool(os.environ.get("TIPBOX_EVERY_JOURNEY"))
 RECORD = bool(os.environ.get("TIPBOX_RECORD_HEADS"))
-VISITS = 36 if EVERY else 16 if RECORD else 4
+VISITS = 36 if EVERY else 16 if RECORD else 2
 """Of each; seven requests a visit."""
 HEADS = Path(visiting.__file__).with_name("firefox_heads.json")
 PARTS = {"start.js", "page.js", "style.css", "worker.js", "now"}
