@@ -64,7 +64,7 @@ def prepare_server(home: Path, keys: Path, *, today: date | None = None) -> Conf
             if has_run:
                 raise InputRefused(
                     f"opening {folder.database}: the database is gone, and the server's keys are here; restore the "
-                    "backup. A new server begins in an empty folder"
+                    "backup, or name in database.url the database that it uses. A new server begins in an empty folder"
                 )
             must_be_empty(blobs)
         make_file(folder)
