@@ -27,7 +27,17 @@ function found(pattern: RegExp, texts: readonly string[] = script): string[] {
 }
 
 /** Of modules that are shared: pieces and words that only a page with a server has. */
-const ELSEWHERE = ["later", "look", "photos", "said", "photosUnread", "lostFull", "lostOther", "lostStopped", "lostDiffers"];
+const ELSEWHERE = [
+  "later",
+  "look",
+  "photos",
+  "said",
+  "photosUnread",
+  "lostFull",
+  "lostOther",
+  "lostStopped",
+  "lostDiffers",
+];
 const STEPS = ["copy-step", "check-step", "done-step", "first-done", "back-done", "declined", "declined-too"];
 
 function unlessElsewhere(names: readonly string[]): string[] {
