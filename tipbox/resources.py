@@ -20,7 +20,7 @@ def _locate(name: str, installed: Path, checkout: Path) -> Path:
 
 
 def templates_dir() -> Path:
-    """The folder of the Jinja templates (`source/`, `desk/`).
+    """The folder of the Jinja templates (`source/`, `offline/`, what `both/` have, `desk/`).
 
     Raises:
         NotFound: the installation is not whole.

@@ -8,7 +8,11 @@ import { CLIENT_CODES, FORMAT_CODES, PROTOCOL_CODES } from "../../src/errors.js"
 
 const TEMPLATES = new URL("../../../templates/offline/", import.meta.url);
 const SOURCES = new URL("../../src/", import.meta.url);
-const all = readdirSync(TEMPLATES).map((name) => [name, readFileSync(new URL(name, TEMPLATES), "utf8")] as const);
+/** What it shares with the pages of a server. */
+const BOTH = new URL("../../../templates/both/", import.meta.url);
+const all = [TEMPLATES, BOTH].flatMap((folder) =>
+  readdirSync(folder).map((name) => [name, readFileSync(new URL(name, folder), "utf8")] as const),
+);
 const page = all.map(([, text]) => text).join("\n");
 
 function source(name: string): string {
@@ -52,9 +56,10 @@ describe("templates of the offline page", () => {
   });
 
   it("have all the words that the script asks for, and no more", () => {
-    const words = found(/\sdata-([a-z-]+)=/g, [readFileSync(new URL("_words.html", TEMPLATES), "utf8")]).map((one) =>
-      one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-    );
+    const listed = all.filter(([name]) => name === "_words.html").map(([, text]) => text);
+    const words = found(/\sdata-([a-z-]+)=/g, listed)
+      .map((one) => one.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()))
+      .sort();
     const asked = [
       ...found(/[tT]exts\.(?:get|counted)\("([a-zA-Z]+)"/g),
       ...found(/problem = "([a-zA-Z]+)"/g),

@@ -8,12 +8,15 @@ import { CLIENT_CODES, FORMAT_CODES, PROTOCOL_CODES } from "../../src/errors.js"
 
 const TEMPLATES = new URL("../../../templates/source/", import.meta.url);
 const SOURCES = new URL("../../src/", import.meta.url);
-const all = readdirSync(TEMPLATES).map((name) => [name, readFileSync(new URL(name, TEMPLATES), "utf8")] as const);
+const BOTH = new URL("../../../templates/both/", import.meta.url);
+const all = [TEMPLATES, BOTH].flatMap((folder) =>
+  readdirSync(folder).map((name) => [name, readFileSync(new URL(name, folder), "utf8")] as const),
+);
 
 /** A template with what it includes. */
 function whole(name: string): string {
-  const text = readFileSync(new URL(name, TEMPLATES), "utf8");
-  return text.replace(/\{% include "source\/([a-z_.]+)" %\}/g, (_, included: string) => whole(included));
+  const text = readFileSync(new URL(`../${name}`, TEMPLATES), "utf8");
+  return text.replace(/\{% include "((?:source|both)\/[a-z_.]+)" %\}/g, (_, included: string) => whole(included));
 }
 
 function scriptsOf(names: readonly string[]): string {
@@ -71,7 +74,7 @@ describe("templates", () => {
     expect(base).toMatch(/<body>\s*<header class="bar">\s*<b>.*<\/b>\s*<a class="leave" id="leave" href=/);
   });
 
-  const page = whole("start.html");
+  const page = whole("source/start.html");
 
   it("have all the words that the script asks for, and no more", () => {
     const words = found(page.slice(page.indexOf('id="words"')), /\sdata-([a-z-]+)=/g).map((one) =>
