@@ -26,7 +26,7 @@ WITH_STORES = (*LISTENERS, *(f"tipbox-{name}" for name in UPKEEP))
 RELAYS = ("database", "blobs", "rates")
 LARGEST_EXPOSURE = 1.5
 INSTALL = ("/root/release/deploy/install.sh", "--wheelhouse", "/root/kit", "--signers", "/root/signers")
-FIRST = ("--keys", "/root/keys", "--operator-key", "/root/operator.pub")
+FIRST = ("--keys", "/root/keys", "--operator-key", "/root/operator.pub", "--plain", "yes")
 OUTER = (
     *("--database", f"postgresql://tipbox@{DATABASE}/tips", "--blobs", f"https://{BLOBS}:8333/tipbox/box"),
     *("--rates", f"rediss://{RATES}", "--secrets", "/root/secrets.toml", "--stores-ca", "/root/ca.pem"),
@@ -49,6 +49,7 @@ line.connect("/run/tipbox/source.sock")
 line.sendall(b"PROXY TCP6 fc00::1 ::1 1 80\\r\\nGET /en/ HTTP/1.1\\r\\nHost: check\\r\\nConnection: close\\r\\n\\r\\n")
 print(line.recv(64).decode())
 """
+ASK_PLAIN = ASK.replace("source.sock", "plain.sock").replace("/en/", "/plain/en/")
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,20 @@ def test_the_counts_of_rates_are_kept_there(installed: Installed) -> None:
     answer = installed.machine.run("python3", "-c", ASK).out
     assert answer.startswith("HTTP/1.1 200")
     assert installed.stores.counts() > 0
+
+
+def test_the_form_without_scripts_answers_behind_an_onion_of_its_own(installed: Installed) -> None:
+    machine = installed.machine
+    assert machine.run("python3", "-c", ASK_PLAIN).out.startswith("HTTP/1.1 200")
+    asked = machine.run("runuser", "-u", "nobody", "--", "python3", "-c", ASK_PLAIN, expect=None)
+    assert asked.code != 0, "only tor's user comes in"
+    service = machine.path("/etc/tor/torrc.d/tipbox-plain.conf").read_text()
+    assert "unix:/run/tipbox/plain.sock" in service
+    assert "HiddenServicePoWDefensesEnabled 1" in service
+    onions = {
+        machine.path(f"/var/lib/tor/tipbox/{name}/hostname").read_text() for name in ("sources", "couriers", "plain")
+    }
+    assert len(onions) == 3
 
 
 @pytest.mark.parametrize("unit", [*WITH_STORES, "tipbox-network", "tipbox-alert", *(f"tipbox-{one}" for one in RELAYS)])
