@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.vault.sealed_file import MAGIC, SealingFile, open_sealed
@@ -102,9 +102,9 @@ def _seal(vault: Vault, keys: Keys, path: Path, part: Path, progress: Progress) 
         os.fsync(out.fileno())
 
 
-def _opened(vault: Vault, path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a stream)
+def _opened(vault: Vault, path: Path) -> BinaryIO:
     try:
-        file = path.open("rb")
+        file: BinaryIO = path.open("rb")
     except OSError as error:
         raise Tampered from error
     if file.read(len(header.MAGIC)) == header.MAGIC:  # in a copy of a vault of version 1: as it came
