@@ -37,7 +37,8 @@ SAID_IN_CODE = ("Close this tab if somebody can see it. Nothing was kept on this
 def safety() -> set[str]:
     """The messages that a source's safety depends on."""
     found = set(SAID_IN_CODE)
-    for path in [file for folder in ("source", "offline", "both") for file in (ROOT / "templates" / folder).glob("*.html")]:
+    folders = ("source", "offline", "both")
+    for path in [file for folder in folders for file in (ROOT / "templates" / folder).glob("*.html")]:
         text = path.read_text(encoding="utf-8")
         for pattern in ON_SAFETY:
             for part in re.finditer(pattern, text, re.DOTALL):
