@@ -21,6 +21,8 @@ class Reply:
     status: int
     headers: Headers
     body: bytes
+    missing: int = 0
+    """So many bytes fewer are sent than are said to come."""
 
     def set(self, name: str, value: str | None) -> None:
         """Another value of a header, or none."""
@@ -66,7 +68,8 @@ def lying(address: tuple[str, int]) -> Iterator[Liar]:
             for name, value in [*reply.headers, ("Content-Length", str(len(reply.body)))]:
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            self.wfile.write(reply.body[: len(reply.body) - reply.missing])
+            self.close_connection = self.close_connection or reply.missing > 0
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ import pytest
 
 from release.lying import Liar, Reply, lying
 from release.made import Maker, wheel_of_checkout
-from support.commands import Run
+from support.commands import Done, Run
 from support.loopback import free_port
 from support.sealed import Organisation, keys_folder, three
 from support.server import running
 from tipbox import __version__
-from tipbox.formats.base import days
+from tipbox.formats.base import canonical, days
+from tipbox.formats.manifest import Manifest
 from tipbox.formats.site_list import SiteEntry, SiteList
-from tipbox.verify import visiting
+from tipbox.release.served_list import ServedList
+from tipbox.verify import looking, rendering, visiting
 from tipbox.verify.looking import look
+from tipbox.verify.neighbours import neighbours
 from tipbox.verify.rendering import Expected, expect
 from tipbox.verify.visiting import Visitor
 
@@ -124,6 +127,17 @@ def header(name: str, value: str | None, path: str = "/en/") -> Callable[[Reply]
     return lambda reply: reply.set(name, value) if reply.path == path else None
 
 
+def twice(name: str, value: str | None = None) -> Callable[[Reply], None]:
+    """A header that comes once more, with another value or the same."""
+
+    def change(reply: Reply) -> None:
+        if reply.path == "/en/":
+            (same,) = (one for key, one in reply.headers if key == name)
+            reply.headers.append((name, same if value is None else value))
+
+    return change
+
+
 def everything(path: str, status: int, body: bytes, **headers: str) -> Callable[[Reply], None]:
     def change(reply: Reply) -> None:
         if reply.path == path:
@@ -134,15 +148,33 @@ def everything(path: str, status: int, body: bytes, **headers: str) -> Callable[
     return change
 
 
+def status(path: str, status: int) -> Callable[[Reply], None]:
+    def change(reply: Reply) -> None:
+        if reply.path == path:
+            reply.status = status
+
+    return change
+
+
 def other_language(reply: Reply) -> None:
     """Whoever asks for Kazakh reads Russian."""
     if reply.path == "/kk/":
         reply.body = PAGES["/ru/"]
 
 
+def truncated(reply: Reply) -> None:
+    if reply.path == "/static/page.js":
+        reply.body = reply.body[:-100]
+
+
 def error_page(reply: Reply) -> None:
     if reply.status == 404:
         reply.body += b"<!-- x -->"
+
+
+def errors_are_good(reply: Reply) -> None:
+    if reply.path == "/error.html":
+        reply.status = 200
 
 
 def older(reply: Reply) -> None:
@@ -156,6 +188,27 @@ def stale(reply: Reply) -> None:
         reply.body = reply.body.replace(b'"/static/page.js"', b'"/static/old.js"')
 
 
+def served(change: Callable[[dict[str, bytes], dict[str, str]], object]) -> Callable[[Reply], None]:
+    """Another ``served.json``, whose spellings agree."""
+
+    def lie(reply: Reply) -> None:
+        if reply.path.endswith("served.json"):
+            made = ServedList.parse(reply.body)
+            hashes, types = dict(made.hashes), dict(made.types)
+            change(hashes, types)
+            reply.body = ServedList(made.release, made.policy, hashes, types).encode()
+
+    return lie
+
+
+def one_less(hashes: dict[str, bytes], types: dict[str, str]) -> None:
+    del hashes["/kk/"], types["/kk/"]
+
+
+def one_more(hashes: dict[str, bytes], types: dict[str, str]) -> None:
+    hashes["/static/more.js"], types["/static/more.js"] = bytes(32), "text/javascript; charset=utf-8"
+
+
 def nobody_made(reply: Reply) -> None:
     """Something is there wherever nothing should be."""
     if reply.status == 404 and reply.path.endswith(".js"):
@@ -163,63 +216,102 @@ def nobody_made(reply: Reply) -> None:
 
 
 PAGES: dict[str, bytes] = {}
+EVIL = {"Content_Type": "text/javascript"}
 
 LIES: dict[str, tuple[Callable[[Reply], None], str, str]] = {
     "a policy": (header("Content-Security-Policy", "default-src *"), "header", "Policy is not the listed one"),
+    "two policies": (twice("Content-Security-Policy", "default-src *"), "header", "Policy is not the listed one"),
+    "a header twice": (twice("X-Frame-Options"), "header", "X-Frame-Options is not the listed one"),
     "a header less": (header("X-Frame-Options", None), "header", "X-Frame-Options is not the listed one"),
     "a cookie": (header("Set-Cookie", "a=b"), "header", "a header set-cookie, which nobody listed"),
+    "a cookie where a path leads": (header("Set-Cookie", "a=b", "/"), "header", "/: a header set-cookie"),
     "a link": (header("Link", "</x.js>; rel=preload"), "header", "a header link"),
     "another type": (header("Content-Type", "text/plain", "/static/page.js"), "header", "Content-Type is not"),
+    "another alphabet": (
+        header("Content-Type", "text/html; charset=utf-7"), "header", "/en/: Content-Type is not text/html; charset"
+    ),
     "a header of errors": (header("X-A", "b", "/error.html"), "header", "/error.html: a header x-a"),
     "one language": (other_language, "bytes", "/kk/: the bytes differ; line 2 should be"),
+    "a body that is shorter": (truncated, "bytes", "/static/page.js: the bytes differ; line"),
     "a redirect to elsewhere": (header("Location", "http://evil.example/", "/"), "redirect", "leads to http://evil."),
     "a redirect of a page": (everything("/fr/send", 302, b"", Location="//evil.example/"), "redirect", "elsewhere"),
     "a redirect with words": (everything("/send", 303, b"x"), "redirect", "/send: it should lead to /ru/send"),
+    "a redirect of a slash": (
+        everything("/en/send/", 308, b"", Location="/en/send"), "redirect", "/en/send/: it leads elsewhere, to /en/send"
+    ),
     "a page that is not there": (everything("/fr/", 404, b""), "missing", "/fr/: the answer is 404 and not the file"),
+    "another status": (status("/fr/", 203), "missing", "/fr/: the answer is 203 and not the file"),
     "an error page": (error_page, "error-page", "the page of errors differs"),
+    "errors that are none": (errors_are_good, "not-listed", "nobody made this path, and the answer is 200, not 404"),
+    "another status of errors": (status("/error.html", 410), "not-listed", "the answer is 410, not 404"),
     "a path that nobody made": (nobody_made, "not-listed", "nobody made this path, and the answer is 200, not 404"),
+    "a worker for all pages": (everything("/sw.js", 200, b"x", **EVIL), "not-listed", "/sw.js: nobody made this path"),
+    "a file of before": (
+        everything("/static/sealer.js", 200, b"x", **EVIL), "not-listed", "/static/sealer.js: nobody made this path"
+    ),
+    "a page in one more language": (everything("/de/send", 200, b"x"), "not-listed", "/de/send: nobody made this path"),
+    "a source map": (everything("/static/page.js.map", 200, b"{}"), "not-listed", "/static/page.js.map: nobody made"),
+    "a page in WEBCAT's folder": (
+        everything("/.well-known/webcat/bundle.json", 200, b"x"), "not-listed", "bundle.json: nobody made this path"
+    ),
     "a stale list": (stale, "not-listed", "files.json: it lists /static/old.js, which nobody made"),
+    "a stale list leaves out": (stale, "list", "files.json: it does not list /static/page.js"),
+    "a list with one less": (served(one_less), "list", "served.json: it does not list /kk/"),
+    "a list with one more": (served(one_more), "not-listed", "served.json: it lists /static/more.js, which nobody"),
+    "a list that is none": (everything("/.well-known/tipbox/served.json", 200, b"{}"), "list", "this is no list"),
     "an older version": (older, "older", f"the server runs 0.0.1, older than the release {__version__}"),
+    "keys that are none": (everything("/api/now", 200, b"[]"), "keys", "/api/now: this is no answer with keys"),
 }  # fmt: skip
+"""What is told, of which kind it is, and the sentence."""
 
 
 def says(found: dict[str, str], kind: str, sentence: str) -> bool:
     return any(sentence in text and other == kind for text, other in found.items())
 
 
-def test_each_lie_is_found_with_its_own_sentence(line: Line) -> None:
-    """Told at once: each concerns another path, or another header."""
-    PAGES.update(line.expected.bodies)
+def keys(change: Callable[[list[str]], object]) -> Callable[[Reply], None]:
+    """Other manifests in force than there are."""
 
-    def change(reply: Reply) -> None:
-        for lie, _, _ in LIES.values():
-            lie(reply)
-
-    found = line.found(change)
-    for what, (_, kind, sentence) in LIES.items():
-        assert says(found, kind, sentence), (what, found)
-    assert not any(text.startswith(("/es/", "/static/style.css")) for text in found), "the control: these are the same"
-
-
-def swapped(line: Line) -> Callable[[Reply], None]:
-    """A manifest of a key that the server made itself."""
-    foreign = Organisation(line.organisations[0].name).manifest().encode().decode()
-
-    def swap(reply: Reply) -> None:
+    def lie(reply: Reply) -> None:
         if reply.path == "/api/now":
             value = json.loads(reply.body)
-            value["manifests"][0] = foreign
-            value["manifests"][1] = value["manifests"][1].replace("\n", " \n", 1)
+            change(value["manifests"])
             reply.body = json.dumps(value).encode()
 
-    return swap
+    return lie
 
 
-def test_manifests_are_held_against_the_site_list_and_the_day(line: Line) -> None:
-    found = line.found(swapped(line), today=days.today() + timedelta(365))
-    assert says(found, "keys", "of another identity key than the site list's")
-    assert says(found, "keys", "a manifest is not good: JSON is not in canonical form")
-    assert says(found, "keys", "expired on")
+def put(manifest: Manifest | bytes, at: int = 0) -> Callable[[Reply], None]:
+    data = manifest if isinstance(manifest, bytes) else manifest.encode()
+    return keys(lambda given: given.__setitem__(at, data.decode()))
+
+
+def forged(organisation: Organisation) -> bytes:
+    """With the identity key that it should have, and somebody else's signature."""
+    value = json.loads(organisation.manifest().encode())
+    value["signature"] = json.loads(Organisation(organisation.name).manifest().encode())["signature"]
+    return canonical.encode(value, file_form=True)
+
+
+def of_before(organisation: Organisation) -> Manifest:
+    """A good one, whose days are over."""
+    return organisation.manifest(start=days.today() - timedelta(days=60))
+
+
+KEYS: dict[str, tuple[Callable[[Organisation], Callable[[Reply], None]], str]] = {
+    "another identity key": (
+        lambda one: put(Organisation(one.name).manifest()), "/api/now: the manifest of "
+    ),
+    "somebody else's signature": (lambda one: put(forged(one)), "/api/now: a manifest is not good: "),
+    "days that are over": (lambda one: put(of_before(one)), "expired on"),
+    "another spelling": (
+        lambda one: put(one.manifest().encode().replace(b"\n", b" \n", 1)), "JSON is not in canonical form"
+    ),
+    "a file with another identity key": (
+        lambda one: everything(f"/keys/{one.name}.json", 200, Organisation(one.name).manifest().encode()),
+        "is of another identity key than the site list's",
+    ),
+}  # fmt: skip
 
 
 def test_a_site_list_with_a_key_of_the_server_s_own_makes_other_pages(line: Line) -> None:
@@ -229,6 +321,14 @@ def test_a_site_list_with_a_key_of_the_server_s_own_makes_other_pages(line: Line
     found = line.found(expected=expected)
     for path in ("/ar/", "/kk/send", "/.well-known/tipbox/site.json"):
         assert says(found, "bytes", f"{path}: the bytes differ")
+
+
+def test_neighbours_are_none_of_what_is_listed_and_of_each_kind(line: Line) -> None:
+    beside = neighbours(line.expected)
+    assert not {*beside} & {*line.expected.bodies}
+    kinds = ("/sw.js", "/static/page.js.map", "/static/sealer.js", "/de/inbox", "/ru/send/", "/ru/index.html")
+    assert {*kinds} <= {*beside}
+    assert len(beside) < 120, "each costs a circuit"
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -246,6 +346,60 @@ def test_the_command_says_same_or_what_differs(line: Line, run: Run) -> None:
     assert done.code == 3
     assert "DIFFERS  /static/page.js: the bytes differ; line" in done.out
     assert "verifying: 1 thing differs; the first: /static/page.js" in done.err
+
+
+FEW = (
+    *("/en/", "/en/send", "/fr/", "/fr/send", "/kk/", "/ru/", "/static/page.js", "/error.html"),
+    *(f"/.well-known/tipbox/{name}.json" for name in ("files", "served", "site")),
+)
+FEW_BESIDE = {"/sw.js", "/static/sealer.js", "/static/page.js.map", "/de/send", "/en/send/"}
+
+
+@pytest.fixture(name="few")
+def _few(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at what some lie is about, made once: there are many of them."""
+    expected = replace(line.expected, bodies={path: line.expected.bodies[path] for path in FEW})
+    monkeypatch.setattr(rendering, "expect", lambda *_: expected)
+    beside = sorted(FEW_BESIDE & {*neighbours(line.expected)})
+    monkeypatch.setattr(looking, "neighbours", lambda _: beside)
+    monkeypatch.setattr(visiting, "_grow", lambda _: 0.01)
+    PAGES.update(line.expected.bodies)
+
+
+def told(line: Line, run: Run, change: Callable[[Reply], None]) -> Done:
+    """What the command says of one lie alone."""
+    line.liar.change = change
+    try:
+        return run("verify", line.liar.url, *line.options(), "--site", line.site, "--json")
+    finally:
+        line.liar.change = lambda _: None
+
+
+@pytest.mark.parametrize("what", [*LIES, *KEYS])
+@pytest.mark.usefixtures("few")
+def test_each_lie_ends_with_three_and_its_own_sentence(line: Line, run: Run, what: str) -> None:
+    if what in LIES:
+        change, kind, sentence = LIES[what]
+    else:
+        make, sentence = KEYS[what]
+        change, kind = make(line.organisations[0]), "keys"
+    done = told(line, run, change)
+    assert (done.code, done.error) == (3, "differs"), done
+    assert any(one["kind"] == kind and sentence in one["text"] for one in done.json["differences"]), done.out
+    assert json.loads(done.err)["message"].startswith("verifying: "), done.err
+
+
+@pytest.mark.usefixtures("few")
+def test_an_answer_that_is_cut_off_each_time_is_none(line: Line, run: Run) -> None:
+    """Whoever cuts every answer for one path keeps it from being compared: that is not "the same"."""
+
+    def cut(reply: Reply) -> None:
+        reply.missing = 100 * (reply.path == "/static/page.js")
+
+    done = told(line, run, cut)
+    assert (done.code, done.error, "no whole answer for /static/page.js" in done.err) == (6, "network", True)
+    done = told(line, run, lambda _: None)
+    assert (done.code, done.json["differences"]) == (0, [])
 
 
 def test_a_line_that_is_not_there_is_not_reached(line: Line, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,11 @@ _OF_HTTP: Final = frozenset({
 _OF_PATH: Final[Mapping[str, Mapping[str, str]]] = {"/leave": {"Clear-Site-Data": '"*"'}}
 _SHOWN: Final = 120
 _REDIRECTS: Final = 3
+_KEYS: Final = "/keys/"
+_WEBCAT: Final = tuple(
+    f"/.well-known/webcat/{name}.json"
+    for name in ("bundle", "bundle-prev", "enrollment", "enrollment-prev", "manifest")
+)
 _JSON: Final = "application/json"
 _HTML: Final = "text/html"
 
@@ -76,6 +81,9 @@ def judge(answer: Answer, expected: Expected, redirects: Mapping[str, str]) -> l
     if answer.path in redirects:
         return [*found, *_redirect(answer, redirects[answer.path])]
     if answer.path == NOW:
+        return found
+    is_given = answer.path.startswith(_KEYS) or answer.path in _WEBCAT
+    if is_given and answer.status == HTTPStatus.OK and answer.all("content-type") == [_JSON]:
         return found
     known = answer.path in expected.bodies and answer.path != "/error.html"
     if (200 if known else 404) != answer.status or answer.all("location"):
@@ -163,17 +171,32 @@ def _redirect(answer: Answer, where: str) -> list[Difference]:
 
 
 def _lists(answer: Answer, expected: Expected) -> list[Difference]:
-    """What a list that differs says beside: another version, and paths that nobody made."""
+    """What a list that differs says beside: another version, paths that nobody made, and those that it leaves out."""
+    path = answer.path
+    if path not in {SERVED, FILES}:
+        return []
     try:
-        if answer.path == SERVED:
-            served = ServedList.parse(answer.body)
-            return [*_version(answer.path, served.release, expected), *_more(answer.path, served.hashes, expected)]
-        if answer.path == FILES:
-            value: Any = json.loads(answer.body)
-            return [*_version(answer.path, value["release"], expected), *_more(answer.path, value["files"], expected)]
+        release, served = _listed(path, answer.body)
     except (TipboxError, ValueError, KeyError, TypeError, AttributeError):
-        return [Difference("list", answer.path, f"{answer.path}: this is no list that can be read")]
-    return []
+        return [Difference("list", path, f"{path}: this is no list that can be read")]
+    _, made = _listed(path, expected.bodies[path])
+    return [
+        *_version(path, release, expected),
+        *(
+            Difference("not-listed", path, f"{path}: it lists {printable(one, 80)}, which nobody made")
+            for one in sorted(served - made)
+        ),
+        *(Difference("list", path, f"{path}: it does not list {one}") for one in sorted(made - served)),
+    ]
+
+
+def _listed(path: str, data: bytes) -> tuple[str, set[str]]:
+    """Version and paths of one of the two lists."""
+    if path == SERVED:
+        served = ServedList.parse(data)
+        return served.release, set(served.hashes)
+    value: Any = json.loads(data)
+    return value["release"], set(value["files"])
 
 
 def _version(path: str, served: str, expected: Expected) -> list[Difference]:
@@ -181,35 +204,39 @@ def _version(path: str, served: str, expected: Expected) -> list[Difference]:
         if order(served) < order(expected.release):
             text = f"{path}: the server runs {served}, older than the release {expected.release}"
             return [Difference("older", path, text)]
-    except TipboxError:
+    except (TipboxError, TypeError):
         return [Difference("list", path, f"{path}: the version is none")]
     return []
 
 
-def _more(path: str, paths: Mapping[str, object], expected: Expected) -> list[Difference]:
-    more = sorted(set(paths) - set(expected.bodies))
-    return [Difference("not-listed", path, f"{path}: it lists {printable(one, 80)}, which nobody made") for one in more]
-
-
 def judge_keys(answer: Answer, listed: SiteList, today: date) -> list[Difference]:
-    """What is wrong with the manifests that are given out: of another identity key, badly signed, or expired."""
-    known = {entry.identity: entry.organisation for entry in listed.entries}
+    """What is wrong with manifests that are given out: of another identity key, badly signed, or expired."""
+    path = answer.path
+    if path == NOW:
+        try:
+            if answer.status != HTTPStatus.OK or answer.all("content-type") != [_JSON]:
+                raise ValueError  # noqa: TRY301 (one sentence for all that makes no sense)
+            value: Any = json.loads(answer.body)
+            files = [(file.encode(), name == "manifests") for name in ("manifests", "former") for file in value[name]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return [Difference("keys", path, f"{path}: this is no answer with keys")]
+    else:
+        files = [(answer.body, True)] if path.startswith(_KEYS) and answer.status == HTTPStatus.OK else []
     found = []
-    try:
-        if answer.status != HTTPStatus.OK or answer.all("content-type") != [_JSON]:
-            raise ValueError  # noqa: TRY301 (one sentence for all that makes no sense)
-        value: Any = json.loads(answer.body)
-        files = [(file.encode(), name) for name in ("manifests", "former") for file in value[name]]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return [Difference("keys", NOW, f"{NOW}: this is no answer with keys")]
-    for file, where in files:
+    known = {entry.identity: entry.organisation for entry in listed.entries}
+    for file, is_in_force in files:
         try:
             manifest = Manifest.parse(file)
             if known.get(manifest.identity) != manifest.organisation:
                 text = f"the manifest of {manifest.organisation} is of another identity key than the site list's"
-                found.append(Difference("keys", NOW, f"{NOW}: {text}"))
-            elif where == "manifests":
+                found.append(Difference("keys", path, f"{path}: {text}"))
+            elif is_in_force:
                 manifest.check(today)
         except TipboxError as error:
-            found.append(Difference("keys", NOW, f"{NOW}: a manifest is not good: {error}"))
+            found.append(Difference("keys", path, f"{path}: a manifest is not good: {error}"))
     return found
+
+
+def given_out(listed: SiteList) -> list[str]:
+    """Paths at which there may be JSON that no release makes: manifests in force, and what the operator put there."""
+    return [*(f"{_KEYS}{entry.organisation}.json" for entry in listed.entries), *_WEBCAT]

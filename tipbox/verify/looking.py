@@ -14,7 +14,8 @@ from tipbox.errors import NotFound
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.site_list import SiteList
 from tipbox.release.served_list import FALLBACK
-from tipbox.verify.judging import NOW, Answer, Difference, judge, judge_keys
+from tipbox.verify.judging import NOW, Answer, Difference, given_out, judge, judge_keys
+from tipbox.verify.neighbours import neighbours
 from tipbox.verify.rendering import SITE, Expected
 from tipbox.verify.visiting import Step, Visitor
 
@@ -60,7 +61,8 @@ def look(visitor: Visitor, expected: Expected, listed: SiteList, today: date) ->
     Raises:
         NetworkFailed: the server could not be reached.
     """
-    paths = [*expected.paths, *redirects(expected), FALLBACK, NOW, *_nobody_made()]
+    paths = [*expected.paths, *redirects(expected), FALLBACK, NOW, *given_out(listed)]
+    paths += [*neighbours(expected), *_nobody_made()]
     random.SystemRandom().shuffle(paths)
     steps = [Step(path, *_asked_by(path, expected)) for path in paths]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -73,9 +75,7 @@ def judged(answers: Iterable[Answer], expected: Expected, listed: SiteList, toda
     leads = redirects(expected)
     answers = sorted(answers, key=lambda answer: answer.path)
     found = [difference for answer in answers for difference in judge(answer, expected, leads)]
-    found += [
-        difference for answer in answers if answer.path == NOW for difference in judge_keys(answer, listed, today)
-    ]
+    found += [difference for answer in answers for difference in judge_keys(answer, listed, today)]
     seen = {answer.path: answer.digest for answer in answers if answer.path in expected.bodies or answer.path in leads}
     return Look(list(dict.fromkeys(found)), seen)
 

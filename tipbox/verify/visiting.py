@@ -155,10 +155,13 @@ class Visitor:
                 answer.close()
         except httpx.HTTPError as error:
             raise _Cut(
-                f"reaching the server: no answer ({type(error).__name__}); check the address, the network and --socks"
+                f"reaching the server: no whole answer for {step.path} ({type(error).__name__}); "
+                "check the address, the network and --socks"
             ) from error
         if answer.status_code in _BUSY:
-            raise _Cut(f"reaching the server: it answers {answer.status_code} and is too busy; try again later")
+            raise _Cut(
+                f"reaching the server: for {step.path} it answers {answer.status_code} and is too busy; try again later"
+            )
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw]
         return Answer(step.path, answer.status_code, pairs, body)
 
