@@ -19,6 +19,8 @@ from typing import Final
 from support.world import Server
 
 CHUNK: Final = 1 << 18
+STEP: Final = 0.05
+"""Seconds between two looks at whether a request is still stalled."""
 PARTS: Final = "/api/envelope/parts/"
 SEALED_PART: Final = 65_568
 _CIRCUITS: Final = itertools.count(1)
@@ -77,7 +79,7 @@ class Wire:
     blocked: Callable[[str], bool] = lambda _path: False
     """Paths whose requests end in a closed connection."""
     stalled: Callable[[str], bool] = lambda _path: False
-    """Paths whose requests are not passed on: on a bad line it is as if for a long time."""
+    """Paths whose requests are not passed on for as long as this holds: on a bad line it is as if for a long time."""
     answers: dict[str, bytes] = field(default_factory=dict)
     """Paths that the wire answers itself, with whole answers; not recorded."""
     cut_after: dict[str, bytes] = field(default_factory=dict)
@@ -214,9 +216,9 @@ class Wire:
             if self.blocked(target):
                 self._cut(browser, server)
                 return
-            if self.stalled(target):
-                self._stop.wait()
-                return
+            while self.stalled(target):
+                if self._stop.wait(STEP):
+                    return
             current.append(exchange)
             server.sendall(head)
             left = exchange.announced
