@@ -267,6 +267,12 @@ class InputRefused(TipboxError):
     code = "refused"
 
 
+class AlreadyThere(InputRefused):
+    """There is something in this place already; choose another."""
+
+    code = "exists"
+
+
 class NotFound(TipboxError):
     """What was asked for is not here."""
 

@@ -10,13 +10,14 @@ import pytest
 
 from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, days_after, opened, seal_tip
-from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted, KeyStickMissing, TooEarly
+from tipbox.desk.desk_errors import ClockDoubted, KeyStickMissing, TooEarly
 from tipbox.desk.keys import ceremony, destroy, identity_file, key_stick
 from tipbox.desk.keys.verify import check_folder
 from tipbox.desk.outbox import due_manifest
 from tipbox.desk.vault.records import Destruction, PublicKey
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import (
+    AlreadyThere,
     BadSignature,
     Expired,
     IdentityChanged,

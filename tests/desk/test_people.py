@@ -16,7 +16,7 @@ from support.commands import Run
 from support.desk import PASSWORD, TODAY, Desk, Desks, Exporter, acknowledged, listed, opened, seal_tip
 from tipbox.desk import people
 from tipbox.desk.custody.chain import check_chain, event_hash, note
-from tipbox.desk.desk_errors import AlreadyThere, KeyStickMissing, OtherCopy, Resealed, VaultDamaged
+from tipbox.desk.desk_errors import KeyStickMissing, OtherCopy, Resealed, VaultDamaged
 from tipbox.desk.inbox import listing, marks
 from tipbox.desk.keys import ceremony, key_stick
 from tipbox.desk.second_copy import copy_vault
@@ -26,7 +26,7 @@ from tipbox.desk.vault.sealed_file import open_sealed
 from tipbox.desk.vault.unlocking import MAX_PEOPLE, Keys, Me
 from tipbox.desk.vault.vault import INDEX_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import check
-from tipbox.errors import LimitExceeded, NotFound, Tampered, Usage, WrongPassphrase
+from tipbox.errors import AlreadyThere, LimitExceeded, NotFound, Tampered, Usage, WrongPassphrase
 from tipbox.formats.base import canonical, labels
 from tipbox.formats.base.primitives import sign
 

@@ -28,14 +28,14 @@ from support.desk import (
 from support.killed import Ending, away, pulled_out
 from tipbox.desk import replies, tips
 from tipbox.desk.custody.chain import note
-from tipbox.desk.desk_errors import AlreadyThere, OtherCopy, VaultDamaged
+from tipbox.desk.desk_errors import OtherCopy, VaultDamaged
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.second_copy import CopyDone, copy_vault
 from tipbox.desk.unsent import take_back
 from tipbox.desk.vault.records import Reply, SecondCopy
 from tipbox.desk.vault.vault import INCOMING, INDEX_FILE, KEY_FILE, LOCK_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import check
-from tipbox.errors import NotFound, Usage
+from tipbox.errors import AlreadyThere, NotFound, Usage
 from tipbox.files.durable import write_file
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import random_bytes

@@ -18,12 +18,6 @@ class VaultDamaged(InputRefused):
     code = "vault-damaged"
 
 
-class AlreadyThere(InputRefused):
-    """There is something in this place already; choose another."""
-
-    code = "exists"
-
-
 class TooEarly(InputRefused):
     """It is too early to destroy a receiving key."""
 

@@ -16,14 +16,14 @@ from datetime import date, timedelta
 from typing import Final
 
 from tipbox.desk.custody.chain import REMOVED, check_chain, note
-from tipbox.desk.desk_errors import AlreadyThere, VaultDamaged
+from tipbox.desk.desk_errors import VaultDamaged
 from tipbox.desk.inbox.marks import MAX_TAG, Marks, folded_name
 from tipbox.desk.keys import ceremony, stick_lock
 from tipbox.desk.vault import reseal, unlocking
 from tipbox.desk.vault.records import CustodyEvent, Person
 from tipbox.desk.vault.unlocking import MAX_PEOPLE, Keys, Me
 from tipbox.desk.vault.vault import INDEX_FILE, REPLIES, STORE_FILE, TIPS, Vault
-from tipbox.errors import LimitExceeded, NotFound, Usage, WrongPassphrase
+from tipbox.errors import AlreadyThere, LimitExceeded, NotFound, Usage, WrongPassphrase
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tipbox.desk.custody.chain import note
-from tipbox.desk.desk_errors import AlreadyThere, OtherCopy
+from tipbox.desk.desk_errors import OtherCopy
 from tipbox.desk.importing.receive import MINE
 from tipbox.desk.replies import whole_reply
 from tipbox.desk.vault import reseal
@@ -43,7 +43,7 @@ from tipbox.desk.vault.vault import (
     Vault,
 )
 from tipbox.desk.whole import holds_whole, put_back
-from tipbox.errors import NO_ROOM, NotFound, Tampered, Usage
+from tipbox.errors import NO_ROOM, AlreadyThere, NotFound, Tampered, Usage
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_folder, replacing, write_file
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes import header

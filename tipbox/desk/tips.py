@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tipbox.desk.custody.chain import note
-from tipbox.desk.desk_errors import AlreadyThere, ShortId, VaultDamaged
+from tipbox.desk.desk_errors import ShortId, VaultDamaged
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip, set_state
 from tipbox.desk.vault.records import Copy, Organisation, Thread, Tip
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import NotFound, TipboxError
+from tipbox.errors import AlreadyThere, NotFound, TipboxError
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder

@@ -11,7 +11,6 @@ import click
 from tipbox.commands.desk.vault_options import open_vault, vault_option, waiting
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal, passphrase_option
 from tipbox.desk import tips
-from tipbox.desk.desk_errors import AlreadyThere
 from tipbox.desk.joined import JoinedTip, joined_tip
 from tipbox.desk.render import ladder, sandbox, take_out
 from tipbox.desk.render.ladder import Look
@@ -19,7 +18,7 @@ from tipbox.desk.render.look_lines import Line
 from tipbox.desk.render.picture_png import png
 from tipbox.desk.render.sealed_off import HeldFile, file_of, held
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import PartlyDone, Usage
+from tipbox.errors import AlreadyThere, PartlyDone, Usage
 from tipbox.files.printable import printable
 from tipbox.files.working import working_folder
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from tipbox.desk.custody.chain import note
-from tipbox.desk.desk_errors import AlreadyThere, ClockDoubted
+from tipbox.desk.desk_errors import ClockDoubted
 from tipbox.desk.keys import identity_file, key_stick
 from tipbox.desk.keys.key_stick import PrivateKey, Stick
 from tipbox.desk.keys.out_file import check_manifest, check_site_entry
 from tipbox.desk.keys.stick_lock import stick_passphrase
 from tipbox.desk.vault.records import Organisation, Person, PublicKey, SignedManifest, Traffic
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import IdentityChanged, NoCurrentKey, NotFound
+from tipbox.errors import AlreadyThere, IdentityChanged, NoCurrentKey, NotFound
 from tipbox.files.durable import fsync_folder, write_file
 from tipbox.formats.base.limits import MANIFEST_DAYS, RECEIVING_KEY_DAYS
 from tipbox.formats.base.primitives import SigningKey, new_seed, xwing_public

@@ -54,7 +54,7 @@ KINDS: Final[Mapping[type[TipboxError], str]] = {
     desk_errors.VaultDamaged: N_(
         "The vault is damaged, or its disk fails or is full: try again, and else restore it from its second copy."
     ),
-    desk_errors.AlreadyThere: N_("There is something in this place already: choose another."),
+    errors.AlreadyThere: N_("There is something in this place already: choose another."),
     desk_errors.ClockDoubted: N_("The date of this machine is far from that of the last Bundle: set it first."),
     desk_errors.NoBundleYet: N_("No Bundle was ever imported here: import one first."),
     desk_errors.OtherVaultVersion: N_("The vault was made by another version of tipbox."),

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tipbox.desk.custody.chain import note
-from tipbox.desk.desk_errors import AlreadyThere
 from tipbox.desk.forget import MAX_REASON
 from tipbox.desk.inbox.likeness import keep_likeness
 from tipbox.desk.joined import JoinedTip
 from tipbox.desk.render.sealed_off import file_of, pieces
 from tipbox.desk.vault.vault import Vault
-from tipbox.errors import LimitExceeded, Usage
+from tipbox.errors import AlreadyThere, LimitExceeded, Usage
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.working import working_folder
 
