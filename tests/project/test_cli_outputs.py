@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import Run
 from support.desk import PASSWORD, Desk, Desks, Exporter, seal_tip
 from tipbox import cli
 from tipbox.desk.custody.chain import check_chain
@@ -88,6 +89,35 @@ def test_a_backup_is_never_written_over_the_key_that_it_is_sealed_to(desks: Desk
     before = public.read_bytes()
     assert run("server", "backup", "--home", tmp_path / "home", "--to", public, "--out", public) == 2
     assert public.read_bytes() == before
+
+
+def test_a_backup_takes_the_place_of_nothing_unless_it_is_told_to(desks: Desks, tmp_path: Path, run: Run) -> None:
+    """An older backup may be the only one of a server that is gone: the new one would be of an empty folder."""
+    prepare_server(tmp_path / "home", desks.folder / "keys")
+    run("server", "backup-key", "--out", tmp_path / "K")
+    words = ("server", "backup", "--home", tmp_path / "home", "--to", tmp_path / "K.pub", "--out")
+    older, letter, free, link = (tmp_path / name for name in ("older.bak", "letter.txt", "free", "link"))
+    letter.write_text("Dear Timur")
+    free.touch()
+    link.symlink_to(tmp_path / "no disk here")
+    assert run(*words, older).code == 0
+    before = older.read_bytes()
+    for path in (older, letter, link):
+        again = run(*words, path)
+        assert (again.code, again.out, again.err.count("\n")) == (3, "", 1)
+        assert "there already; name another file, or say --replace" in again.err
+        assert run(*words, path, "--json").error == "exists"
+    assert (older.read_bytes(), letter.read_text(), link.is_symlink()) == (before, "Dear Timur", True)
+    assert run(*words, tmp_path).code == 3
+    assert run(*words, free).code == 0  # it kept a name free, and nothing is lost with it
+    assert run(*words, older, "--replace").code == 0
+    assert older.read_bytes() != before
+    os.mkfifo(tmp_path / "pipe")
+    assert run(*words, tmp_path / "pipe", "--replace").code == 3
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    into = (*words, tmp_path / "backups", "--keep", "2")
+    (tmp_path / "backups").mkdir()
+    assert [run(*into).code for _ in range(2)] == [0, 0]  # one a day: the later one is of the same day
 
 
 # --- what travels -----------------------------------------------------------------------------------------------------

@@ -292,6 +292,7 @@ def backup_key(terminal: Terminal, *, out: Path, passphrase_file: Path | None) -
 @click.option("--to", required=True, type=_PATH, metavar="PUB", help="The public half of the operator's key: K.pub.")
 @click.option("--onion", type=_PATH, metavar="DIR", help="Folder with the keys of tor's onion services.")
 @click.option("--keep", type=click.IntRange(1, 366), metavar="N", help="F is a folder: one a day, the newest N stay.")
+@click.option("--replace", is_flag=True, help="Write it in the place of F, once it is whole.")
 @click.option("--credentials", type=_PATH, metavar="DIR", help="In a unit: where systemd puts server.key and onion_*.")
 @json_option
 @pass_terminal
@@ -303,6 +304,7 @@ def backup(
     to: Path,
     onion: Path | None,
     keep: int | None,
+    replace: bool,
     credentials: Path | None,
 ) -> None:
     """Back up the server, running or not, sealed to the operator's key: no uploads under way, no mailboxes."""
@@ -316,7 +318,7 @@ def backup(
         made = backup_into(home, out, key, keep=keep, onion=onion, credentials=credentials)
         out, done = made.path, made.facts
     else:
-        done = make_backup(home, out, key, onion=onion, credentials=credentials)
+        done = make_backup(home, out, key, onion=onion, credentials=credentials, replace=replace)
     terminal.say(
         f"Wrote {out}: {done.size:,} bytes, {done.envelopes} Envelopes, {done.organisations} organisations, "
         f"{done.onion_files} files of onion keys."

@@ -7,6 +7,7 @@ out. It is read by the database's own statements and not copied page by page (do
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from tipbox.errors import InputRefused, TipboxError
+from tipbox.errors import AlreadyThere, InputRefused, TipboxError
 from tipbox.files.durable import replacing
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MAX_ONION_FILE, MAX_SETTINGS
 from tipbox.formats.envelopes.header import Header
@@ -60,6 +61,7 @@ def make_backup(
     onion: Path | None = None,
     credentials: Path | None = None,
     today: date | None = None,
+    replace: bool = False,
 ) -> BackupFacts:
     """Write a backup of the server in ``home`` to ``out``; the server may be running.
 
@@ -70,18 +72,28 @@ def make_backup(
         onion: the folder in which tor keeps the onion services' keys.
         credentials: the folder in which systemd hands over these and the server's keys.
         today: the day, UTC.
+        replace: take the place of what is at ``out``, once the backup is whole.
 
     Raises:
-        InputRefused: the onion folder is not one of tor's, or Envelopes went while they were read.
+        AlreadyThere: something is at ``out``.
+        InputRefused: ``out`` is a device or a pipe, the onion folder is not one of tor's, or Envelopes went while they
+            were read.
         NetworkFailed: the blob store does not answer.
         Usage: ``out`` is in the server's folder.
     """
     Home(home).must_not_hold(out)
+    if not replace and os.path.lexists(out) and not _keeps_a_name(out):
+        raise AlreadyThere(f"backing up: {out} is there already; name another file, or say --replace")
     onion_files = read_onion(onion) if onion is not None else {}
     if credentials is not None:
         onion_files |= read_onion_credentials(credentials)
     with open_server(home, credentials) as server, upkeep_lock.alone(server):
         return _backup(server, out, to, onion_files, today or server.today())
+
+
+def _keeps_a_name(path: Path) -> bool:
+    """Whether it is an empty file, with which nothing is lost."""
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> BackupFacts:

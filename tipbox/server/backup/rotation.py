@@ -63,7 +63,7 @@ def backup_into(
         size = _expire(server, folder, today)
     out = folder / f"tipbox-{today}.bak"
     _make_room(home, folder, size)
-    facts = make_backup(home, out, to, onion=onion, credentials=credentials, today=today)
+    facts = make_backup(home, out, to, onion=onion, credentials=credentials, today=today, replace=True)
     # Only now that the new one is complete.
     for path in [*_kept(folder)][:-keep]:
         path.unlink()
