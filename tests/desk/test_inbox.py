@@ -259,7 +259,8 @@ def test_a_folder_is_searched_and_strangers_are_passed_over(
     (stick / "link").symlink_to(stick / "no-suffix")
     outcome = desk.take(tmp_path / "stick")
     assert outcome.counts == {"mine": 2}
-    assert outcome.notices == ["a file that is not tipbox's was passed over"]
+    passed = "a link, a pipe or a device was passed over: only files are read"
+    assert outcome.notices == [passed, "a file that is not tipbox's was passed over"]
     (stick / "broken.bundle").write_bytes(b"")
     assert problems(desk.take(tmp_path / "stick")) == ["not-tipbox"]
 

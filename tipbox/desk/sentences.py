@@ -28,6 +28,10 @@ BAD_HEAD: Final = N_("the server's stamp on an organisation's head does not veri
 DAMAGED: Final = N_("its file in this vault is damaged: these are its first words, as they were when it was imported")
 OTHER_MAILBOX: Final = N_("a tip names another mailbox than the first of its thread; answers still go to the first")
 
+EMPTY: Final = N_("this file is empty: it was not copied whole, or its stick is full; copy it again")
+ANOTHERS: Final = N_("a file that is not tipbox's was passed over")
+NO_FILE: Final = N_("a link, a pipe or a device was passed over: only files are read")
+
 
 def forged(count: int) -> str:
     """All of a thread that is known."""

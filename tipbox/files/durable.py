@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from tipbox.files.plain_file import refuse_special
 
 TEMPORARY_SUFFIX = ".part"
 SEALED_MODE: Final = 0o644
@@ -43,7 +45,12 @@ def replacing(path: Path, mode: int = 0o600, *, sync: bool = True) -> Iterator[B
 
     It has exactly ``mode``: what is public can be read by others although secrets are made under a strict umask.
     Without ``sync`` a power cut soon afterwards may take the file; nothing but what can be made again is written so.
+
+    Raises:
+        InputRefused: ``path`` is a device, a pipe or a socket, which would be gone.
     """
+    with suppress(OSError):  # it is not there, as a rule
+        refuse_special(path)
     # In the same folder, for a rename is atomic within one file system only.
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

@@ -63,6 +63,7 @@ from tipbox.errors import (
     WrongSender,
 )
 from tipbox.files.durable import TEMPORARY_SUFFIX, fsync_file, fsync_folder
+from tipbox.files.plain_file import open_plain
 from tipbox.files.printable import printable
 from tipbox.formats.base.primitives import sha256
 from tipbox.formats.bundles import bundle as bundle_format
@@ -272,6 +273,9 @@ class Importer:
     def _pass_over(self, vault: Path) -> None:
         self.outcome.notices.append(f"{printable(vault.name)} holds a vault, or its second copy, which was passed over")
 
+    def _no_file(self) -> None:
+        self.outcome.notices.append(sentences.NO_FILE)
+
     def _cannot_read(self, error: OSError, path: Path) -> None:
         """A file or a folder that the system does not give: the rest goes on, and it is named."""
         why = (
@@ -310,7 +314,7 @@ class Importer:
     def _sources(self, paths: Iterable[Path]) -> Iterator[_InputFile]:
         for path in paths:
             if path.is_dir():
-                for found in _files_below(path, self._cannot_read, self._pass_over):
+                for found in _files_below(path, self._cannot_read, self._pass_over, self._no_file):
                     # macOS lays a file ._NAME beside each NAME on a stick.
                     claims = found.suffix.lower() in _SUFFIXES and not found.name.startswith("._")
                     yield _InputFile(found, named=False, expected=claims)
@@ -319,7 +323,7 @@ class Importer:
 
     def _file(self, source: _InputFile) -> None:
         try:
-            file = source.path.open("rb")
+            file = open_plain(source.path)
         except FileNotFoundError as error:
             raise NotFound("opening a file to import: it is not there; check its name") from error
         with file:
@@ -335,10 +339,12 @@ class Importer:
             elif magic == piece_format.MAGIC:
                 self._pieces.add(source.path, file)
                 self._progress(file.tell())
+            elif source.expected and not magic:
+                raise NotTipbox(sentences.EMPTY)
             elif source.expected:
                 raise NotTipbox("this is neither a Bundle nor a .tip file, or its start is damaged; copy it again")
             else:
-                self.outcome.notices.append("a file that is not tipbox's was passed over")
+                self.outcome.notices.append(sentences.ANOTHERS)
 
     # --- .tip files -------------------------------------------------------------------------------------------------
 
@@ -690,6 +696,7 @@ def _files_below(
     folder: Path,
     cannot_read: Callable[[OSError, Path], None] = lambda *_: None,
     is_vault: Callable[[Path], None] = lambda _: None,
+    is_no_file: Callable[[], None] = lambda: None,
 ) -> list[Path]:
     """All files of a folder and of those in it, by name. What cannot be read is told, and never passed over unseen.
 
@@ -701,10 +708,13 @@ def _files_below(
             is_vault(Path(place))
             folders[:] = set(folders) - VAULT_FOLDERS
             names[:] = set(names) - VAULT_FILES
-        for path in (Path(place, name) for name in names):
+        for path in (Path(place, name) for name in folders + names):
             try:
-                if stat.S_ISREG(path.lstat().st_mode):  # a link on a stick could lead to any file of this machine
+                mode = path.lstat().st_mode
+                if stat.S_ISREG(mode):
                     found.append(path)
+                elif not stat.S_ISDIR(mode):  # a link on a stick could lead to any file of this machine
+                    is_no_file()
             except OSError as error:
                 cannot_read(error, path)
     return sorted(found)

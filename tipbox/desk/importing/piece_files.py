@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tipbox.errors import DamagedItem, Incomplete, TipboxError, TrailingData
+from tipbox.files.plain_file import open_plain
 from tipbox.formats.envelopes.pieces import PieceHead
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class _Segments(io.RawIOBase):
         """One file is open at a time: there may be more than a process may have open."""
         if self._open is None or self._open[0] != path:
             self._stack.close()
-            self._open = path, self._stack.enter_context(path.open("rb"))
+            self._open = path, self._stack.enter_context(open_plain(path))
         return self._open[1]
 
     def close(self) -> None:
