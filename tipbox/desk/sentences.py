@@ -29,7 +29,7 @@ DAMAGED: Final = N_("its file in this vault is damaged: these are its first word
 OTHER_MAILBOX: Final = N_("a tip names another mailbox than the first of its thread; answers still go to the first")
 
 EMPTY: Final = N_("this file is empty: it was not copied whole, or its stick is full; copy it again")
-ANOTHERS: Final = N_("a file that is not tipbox's was passed over")
+FOREIGN_FILE: Final = N_("a file that is not tipbox's was passed over")
 NO_FILE: Final = N_("a link, a pipe or a device was passed over: only files are read")
 
 

@@ -344,7 +344,7 @@ class Importer:
             elif source.expected:
                 raise NotTipbox("this is neither a Bundle nor a .tip file, or its start is damaged; copy it again")
             else:
-                self.outcome.notices.append(sentences.ANOTHERS)
+                self.outcome.notices.append(sentences.FOREIGN_FILE)
 
     # --- .tip files -------------------------------------------------------------------------------------------------
 
