@@ -23,7 +23,7 @@ from tipbox import __version__
 from tipbox.formats.base import canonical
 from tipbox.formats.site_list import SiteList
 from tipbox.release.release_list import ReleaseList
-from tipbox.verify.rendering import render_with
+from tipbox.verify.rendering import render_with, run_with
 
 ROOT = Path(__file__).resolve().parents[1]
 EPOCH = 1580601600
@@ -32,6 +32,13 @@ SBOM = "sbom.cdx.json"
 SUMS = "SHA256SUMS"
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[a-z,]+\])?==([A-Za-z0-9.+!_-]+)")
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+OFFLINE_PAGE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv.pop(1))
+from tipbox.server.offline_page import render_offline_template
+Path(sys.argv[1]).write_bytes(render_offline_template())
+"""
 OF_CLIENT = ("esbuild", "terser")
 
 
@@ -55,6 +62,7 @@ def main() -> None:
         shutil.copyfile(lock, asked.out / lock.name)
     copy_folder(asked.kit or ROOT / "deploy" / "kit", asked.out / "kit")
     render_with(wheel, SiteList.of("en", []).encode(), asked.out / "site")
+    run_with(wheel, OFFLINE_PAGE, (asked.out / "offline.html").absolute())
     (asked.out / SBOM).write_bytes(canonical.encode(parts(), file_form=True))
     files = hashes(asked.out)
     lines = "".join(f"{digest.hex()}  {path}\n" for path, digest in sorted(files.items()))

@@ -20,7 +20,7 @@ from tipbox.errors import IdentityChanged, InputRefused
 from tipbox.formats import wordlists
 from tipbox.formats.manifest import Manifest
 from tipbox.formats.site_list import SiteEntry, SiteList
-from tipbox.resources import static_dir
+from tipbox.resources import SOURCE_LANGUAGE, static_dir
 from tipbox.server.site_colours import style_of
 from tipbox.server.web.headers import FIRST_STYLE
 from tipbox.server.web.rendered_site import N_, Renderer
@@ -69,6 +69,11 @@ def render_offline_page(
     return _OfflineRenderer().page(listed, manifests, languages)
 
 
+def render_offline_template() -> bytes:
+    """The page of nobody, which seals to nobody: what all pages of this release have in common, but for their data."""
+    return _OfflineRenderer().template()
+
+
 def last_day(manifest: Manifest) -> date:
     """The last day on which a manifest can be sealed to."""
     return min(manifest.end, max(key.end for key in manifest.keys)) - _DAY
@@ -88,6 +93,15 @@ class _OfflineRenderer(Renderer):
         if not manifests:
             raise InputRefused("making the offline page: there is no manifest; name a folder of them with --keys")
         entries = [(entry, by_identity[entry.identity]) for entry in listed.entries if entry.identity in by_identity]
+        left_out = tuple(entry.organisation for entry in listed.entries if entry.identity not in by_identity)
+        end = max(last_day(manifest) for _, manifest in entries)
+        return OfflinePage(self._data(listed, entries, chosen), end, tuple(chosen), left_out)
+
+    def template(self) -> bytes:
+        nobody = SiteList.of(SOURCE_LANGUAGE, [])
+        return self._data(nobody, [], self._languages(nobody, None))
+
+    def _data(self, listed: SiteList, entries: Sequence[tuple[SiteEntry, Manifest]], chosen: Sequence[str]) -> bytes:
         script = (static_dir() / "offline" / "offline.js").read_text(encoding="utf-8")
         style = FIRST_STYLE + (static_dir() / "style.css").read_text(encoding="utf-8")
         if listed.face is not None:
@@ -109,9 +123,7 @@ class _OfflineRenderer(Renderer):
             lists=[{"name": one.name, "text": one.encode().decode()} for one in wordlists.load_all()],
             screens=screens,
         )
-        left_out = tuple(entry.organisation for entry in listed.entries if entry.identity not in by_identity)
-        end = max(last_day(manifest) for _, manifest in entries)
-        return OfflinePage(f"{data}\n".encode(), end, tuple(chosen), left_out)
+        return f"{data}\n".encode()
 
     def _languages(self, listed: SiteList, languages: Sequence[str] | None) -> list[str]:
         if not languages:
@@ -143,8 +155,8 @@ class _OfflineRenderer(Renderer):
                 **frame | {"face": listed.face},
                 organisations=organisations,
                 listed=self._for_script(organisations),
-                last_day=_written(max(map(last_day, manifests)), language),
-                keys_day=_written(max(manifest.start for manifest in manifests), language),
+                last_day=_written(max(map(last_day, manifests), default=None), language),
+                keys_day=_written(max((manifest.start for manifest in manifests), default=None), language),
                 switch=[one for one in self.switch(language) if one["lang"] in languages] if len(languages) > 1 else [],
             )
         )
@@ -152,7 +164,10 @@ class _OfflineRenderer(Renderer):
         return {"lang": language, "dir": frame["dir"], "title": title, "content": Markup(content)}  # noqa: S704
 
 
-def _written(day: date, language: str) -> str:
+def _written(day: date | None, language: str) -> str:
+    """A day; a page of nobody has none."""
+    if day is None:
+        return "–"  # noqa: RUF001 (a dash)
     return format_date(day, "long", locale=Locale.parse(language, sep="-"))
 
 

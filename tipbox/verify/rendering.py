@@ -72,15 +72,23 @@ def render_with(wheel: Path, site: bytes, out: Path) -> None:
         InputRefused: it does not take the list.
     """
     with tempfile.TemporaryDirectory() as made:
+        listed = Path(made) / "site.json"
+        listed.write_bytes(site)
+        run_with(wheel, _RUN, "server", "site", "--site", listed, "--out", out.absolute(), "--json")
+
+
+def run_with(wheel: Path, program: str, *arguments: str | Path) -> None:
+    """Run a program, which puts the folder of its first argument before its own path, with the code of a wheel.
+
+    Raises:
+        NotInstalled, InputRefused: as ``render_with``.
+    """
+    with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         with zipfile.ZipFile(wheel) as packed:
             packed.extractall(folder / "code")
-        (folder / "site.json").write_bytes(site)
         done = subprocess.run(
-            [
-                *(sys.executable, "-I", "-B", "-c", _RUN, folder / "code", "server", "site"),
-                *("--site", folder / "site.json", "--out", out.absolute(), "--json"),
-            ],
+            [sys.executable, "-I", "-B", "-c", program, folder / "code", *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
