@@ -27,6 +27,8 @@ export interface Said {
   /** The language of the words. */
   readonly language: string;
   readonly words: string;
+  /** The first day on which it is shown. */
+  readonly from: Day;
 }
 
 /** Addresses on the server. */

@@ -1,10 +1,11 @@
-// A notice of an organisation, as the page shows it: its words and nothing else, as text.
+// A notice of an organisation, as the page shows it: its words and since when it says them, as text. What works today may
+// not tomorrow, so whoever reads of a bridge sees how old the advice is.
 
 import type { Said } from "../messages.js";
 import { element } from "./screen.js";
 import type { Texts } from "./texts.js";
 
-export function noticeOf(texts: Texts, { name, language, words }: Said): HTMLElement {
+export function noticeOf(texts: Texts, { name, language, words, from }: Said): HTMLElement {
   const box = element("section");
   box.className = "card";
   const title = element("h2", texts.get("noticeOf"));
@@ -13,6 +14,8 @@ export function noticeOf(texts: Texts, { name, language, words }: Said): HTMLEle
   said.className = "text";
   said.lang = language;
   said.dir = "auto";
-  box.append(title, said);
+  const day = element("p", texts.day(from));
+  day.className = "quiet";
+  box.append(title, day, said);
   return box;
 }

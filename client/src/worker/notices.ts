@@ -31,7 +31,12 @@ export async function readNotices(
       check(notice, today);
       const of = manifests.find(({ id, desk }) => equal(id, notice.id) && equal(desk, notice.desk));
       if (of !== undefined)
-        found.push({ organisation: toHex(of.id), name: of.name, ...wordsOf(notice.text, language) });
+        found.push({
+          organisation: toHex(of.id),
+          name: of.name,
+          from: notice.from,
+          ...wordsOf(notice.text, language),
+        });
     } catch {
       // not one of theirs
     }

@@ -21,7 +21,7 @@ function manifest(change: Partial<Manifest> = {}): Manifest {
 
 describe("notices", () => {
   it("are shown in the page's language, or in one of their own", async () => {
-    const said = { organisation: toHex(ID), name: "Alpha" };
+    const said = { organisation: toHex(ID), name: "Alpha", from: parseDay("2026-11-23") };
     expect(await readNotices([FILE], [manifest()], "ru", DAY)).toEqual([
       { ...said, language: "ru", words: "Новый мост:\nobfs4 192.0.2.1:80" },
     ]);

@@ -148,6 +148,7 @@ def test_a_notice_is_shown_in_its_words_and_a_foreign_one_is_not(
         browser.wait(shown)
         assert browser.count(shown) == 1
         assert "Новый мост:\nobfs4 192.0.2.1:80 <b>" in browser.text("#notices")
+        assert str(json.loads(notice)["from"])[:4] in browser.text(f"{shown} .quiet"), "since when"
     # Of an organisation that gives no keys here today, by nothing that the page could check.
     others = [one for one in real["manifests"] if json.loads(one)["organisation"] != "kibhr"]
     source.wire.answers["/api/now"] = lying.now(real, manifests=others, notices=[notice])
