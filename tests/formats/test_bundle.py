@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tipbox.formats import manifest as keys
 from tipbox.formats.base import canonical, fields, labels
 from tipbox.formats.base.limits import (
     MAX_ACKS,
+    MAX_INDEX_PARTS,
     MAX_ITEMS,
     MAX_LOCKED,
     MAX_REPORT_BUNDLES,
@@ -135,6 +136,27 @@ def test_index_of_many_items_takes_several_parts() -> None:
         write([item_of("report", b"x")] * (MAX_ITEMS + 1))
     too_many = replace(INDEX, items=(ItemEntry("report", 1, bytes(32)),) * (MAX_ITEMS + 1), sender=bytes(32)).encode()
     assert refused(lambda: Index.parse(too_many, OUTWARD)) == "limit"
+
+
+def test_of_two_damaged_indexes_the_first_says_what_is_wrong() -> None:
+    """Cut within its index of several parts, where the copy would stand another one does."""
+    data = write([item_of("report", b"%d" % n) for n in range(1000)])
+    assert read(data).header.index_parts > 1
+    assert refused(lambda: read(data[: 1280 + PART_SIZE + 17])) == "truncated"
+
+
+def test_an_index_may_fill_its_parts_to_the_last_byte() -> None:
+    encoded = b"x" * (PART_SIZE - 68)
+    plaintext = bundle.index_plaintext(bytes(64), encoded, 1)
+    assert len(plaintext) == PART_SIZE
+    assert bundle.split_index(plaintext) == (bytes(64), encoded)
+    header = read(write([])).header
+    for parts, accepted in ((MAX_INDEX_PARTS, True), (MAX_INDEX_PARTS + 1, False), (0, False)):
+        changed_header = replace(header, index_parts=parts)
+        if accepted:
+            assert BundleHeader.parse(changed_header.encode()) == changed_header
+        else:
+            assert refused(partial(BundleHeader.parse, changed_header.encode())) == "limit"
 
 
 def test_a_volume_holds_up_to_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

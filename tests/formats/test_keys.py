@@ -134,6 +134,24 @@ def test_an_extract_is_the_one_of_the_vectors(name: str) -> None:
     assert whole.extract(date.fromisoformat(given["day"])).encode() == base64.b64decode(given["file"])
 
 
+def test_each_key_and_each_two_neighbours_have_an_extract() -> None:
+    unsigned = replace(sample(keys=FORTNIGHTS[:3]), identity=b"")
+    whole = unsigned.with_extracts(IDENTITY).signed_by(IDENTITY)
+    assert len(dict[str, Any](whole.extra)["extracts"]) == 5
+    found = {whole.extract(DAY + timedelta(at)).keys for at in range(40)}
+    assert found == {FORTNIGHTS[:1], FORTNIGHTS[:2], FORTNIGHTS[1:2], FORTNIGHTS[1:3], FORTNIGHTS[2:3]}
+
+
+def test_of_keys_that_overlap_an_extract_ends_where_the_next_key_begins() -> None:
+    long, short = ReceivingKey(DAY, DAY + timedelta(40), PUBLIC[0]), replace(FORTNIGHTS[1], start=DAY + timedelta(10))
+    whole = sample(keys=(long, short)).with_extracts(IDENTITY).signed_by(IDENTITY)
+    assert whole.extract(DAY + timedelta(5)).end == short.start
+    # Of no use once the short key is over and the long one goes on: the extract of that has ended.
+    brief = replace(short, end=DAY + timedelta(12))
+    odd = sample(keys=(long, brief)).with_extracts(IDENTITY).signed_by(IDENTITY)
+    assert odd.extract(DAY + timedelta(20)) is odd
+
+
 def test_without_a_good_extract_the_whole_is_given_out() -> None:
     plain = sample(keys=FORTNIGHTS)
     assert plain.extract(DAY) is plain

@@ -146,7 +146,7 @@ class Reading:
         parts: the sealed parts, each hashed as it is read; raises Incomplete when one is not whole.
     """
 
-    def __init__(self, header: Header, letter: bytes, stream: BinaryIO, *, hashes: bool = True) -> None:
+    def __init__(self, header: Header, letter: bytes, stream: BinaryIO, *, hashes: bool) -> None:
         self.header = header
         self.letter = letter
         self.parts = self._parts()
