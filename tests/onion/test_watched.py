@@ -92,7 +92,7 @@ def test_a_swap_for_one_circuit_in_three_is_found_and_two_watchers_see_two_faces
     swapping: tuple[Onion, Swapping], tmp_path: Path
 ) -> None:
     onion, between = swapping
-    visitor = Visitor(onion.sources, onion.network.socks)
+    visitor = Visitor(onion.sources, onion.network.socks, read=lambda _: None)
     site = fetch_site(visitor)
     wheel = tmp_path / "wheel"
     wheel_of_checkout(wheel)
@@ -103,6 +103,7 @@ def test_a_swap_for_one_circuit_in_three_is_found_and_two_watchers_see_two_faces
         before = len(between.circuits)
         looks.append(judged(visitor.load(steps, expected.language), expected, listed, days.today()))
         assert len(between.circuits) == before + 1, "a visit is one circuit"
+    visitor.close()
     assert [bool(one.differences) for one in looks] == [False, True, False, False]
     assert {one.path for one in looks[1].differences} == {"/static/page.js"}
     told = [replace(one, seen={"/static/page.js": one.seen["/static/page.js"]}) for one in looks[:2]]

@@ -5,16 +5,24 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seen:
-    """One request: on which connection of the visit, and its head, byte for byte."""
+    """One request: on which connection of the visit, its head, byte for byte, and moments in seconds.
+
+    Attributes:
+        at: when it came.
+        ended: when the last of its answer went back.
+    """
 
     connection: int
     head: bytes
+    at: float = 0.0
+    ended: float = 0.0
 
     @property
     def target(self) -> str:
@@ -32,6 +40,8 @@ class Recorder:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._connections = 0
+        self.open = 0
+        """Connections that the visitor has open."""
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -54,12 +64,22 @@ class Recorder:
             except OSError:
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:
+                self.open += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        try:
+            self._pass(client)
+        finally:
+            with self._lock:
+                self.open -= 1
+
+    def _pass(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client, self.connect() as server:
             number: int | None = None
-            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+            asked: list[Seen] = []
+            threading.Thread(target=_pump, args=(server, client, asked), daemon=True).start()
             pending = b""
             while data := client.recv(1 << 16):
                 pending += data
@@ -68,12 +88,15 @@ class Recorder:
                     with self._lock:
                         if number is None:
                             number, self._connections = self._connections, self._connections + 1
-                        self.seen.append(Seen(number, head + b"\r\n\r\n"))
+                        asked.append(Seen(number, head + b"\r\n\r\n", time.monotonic()))
+                        self.seen.append(asked[-1])
                 server.sendall(data)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, asked: list[Seen]) -> None:
+    """Passes answers on; nobody asks for a second thing on a connection before the first one is there."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             sink.sendall(data)
+            asked[-1].ended = time.monotonic()
         sink.shutdown(socket.SHUT_WR)

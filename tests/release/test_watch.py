@@ -20,7 +20,7 @@ from tipbox.release.signed_line import SignedLine
 from tipbox.verify.judging import Answer
 from tipbox.verify.looking import Look, redirects
 from tipbox.verify.rendering import Expected
-from tipbox.verify.visiting import Step, orders
+from tipbox.verify.visiting import WAITS_FOR, Step, loads
 from tipbox.verify.watching import Watch, append_line, compare, line_of, read_lines, visits
 
 LANGUAGES = ("ar", "en", "es", "fr", "kk", "ru")
@@ -99,10 +99,12 @@ def test_the_order_of_visits_is_another_each_time() -> None:
 
 
 def test_every_recorded_load_asks_for_all_that_a_page_loads() -> None:
-    for order in orders():
-        assert {name for name, _ in order} == {"start.js", "page.js", "style.css", "worker.js", "now"}
-        assert max(connection for _, connection in order) < 4
-    assert len({tuple(order) for order in orders()}) > 1
+    for load in loads():
+        assert load.parts.keys() == WAITS_FOR.keys()
+        assert len({connection for connection, _ in load.parts.values()}) <= 5
+        assert all(0 <= pause < 60 for _, pause in load.parts.values())
+        assert 0 <= load.redirect < 60
+    assert len({tuple(load.parts.values()) for load in loads()}) > 1
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

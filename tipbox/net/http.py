@@ -133,23 +133,32 @@ def new_circuit() -> tuple[str, str]:
     return random_bytes(16).hex(), random_bytes(16).hex()
 
 
-def transport(socks: str | None, circuit: tuple[str, str] | None = None) -> httpx.HTTPTransport:
-    """How requests leave. Through SOCKS each operation has a circuit of its own, or the one that is given."""
+def transport(
+    socks: str | None, circuit: tuple[str, str] | None = None, *, idle_seconds: float = 5.0
+) -> httpx.HTTPTransport:
+    """How requests leave. Through SOCKS each operation has a circuit of its own, or the one that is given.
+
+    A connection on which nothing is asked for ``idle_seconds`` is used no more.
+    """
+    limits = httpx.Limits(keepalive_expiry=idle_seconds)
     # trust_env: a proxy that the environment names would learn what is asked, and lead around Tor.
     if socks is None:
-        return httpx.HTTPTransport(trust_env=False, verify=_tls())
+        return httpx.HTTPTransport(trust_env=False, verify=_tls(), limits=limits)
     user, secret = circuit or new_circuit()
     if path := socks.removeprefix(_UNIX) if socks.startswith(_UNIX) else "":
         through = httpx.HTTPTransport(trust_env=False)
         through._pool = httpcore.SOCKSProxy(  # noqa: SLF001 (httpx has no option for a proxy on a unix socket)
-            "socks5://tor", proxy_auth=(user, secret), network_backend=_UnixSocket(path)
+            "socks5://tor",
+            proxy_auth=(user, secret),
+            network_backend=_UnixSocket(path),
+            keepalive_expiry=idle_seconds,
         )
         return through
     host, colon, port = socks.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit():
         raise Usage("reading --socks: it must be HOST:PORT, such as 127.0.0.1:9050, or unix:PATH")
     proxy = f"socks5://{user}:{secret}@{host}:{port}"
-    return httpx.HTTPTransport(proxy=proxy, trust_env=False, verify=_tls())
+    return httpx.HTTPTransport(proxy=proxy, trust_env=False, verify=_tls(), limits=limits)
 
 
 class Connection:

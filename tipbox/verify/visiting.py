@@ -1,21 +1,26 @@
 """Visits to a server: requests whose heads are, byte for byte, those of Firefox at the level Safer of Tor Browser.
 
 A head depends on what is asked for and from where, and on nothing of this program; ``firefox_heads.json`` holds them as
-a browser sent them (tests/browser/states/test_watch_looks_alike.py compares). Each visit has a circuit of its own.
+a browser sent them, with the loads of a page in which it did: what waited for what, how long, and on which connection
+(tests/browser/states/test_watch_looks_alike.py records and compares). Each visit has a circuit of its own.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
+import threading
+import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,7 +34,16 @@ MAX_BODY: Final = 8 << 20
 """Bytes of an answer, unpacked too: no file of a site is as large."""
 _TIMEOUT: Final = httpx.Timeout(180.0, connect=120.0)
 _TRIALS: Final = 4
-_CONNECTIONS: Final = 4
+_PARTS: Final = 5
+_KEPT_SECONDS: Final = 115.0
+"""How long Firefox keeps a connection that nothing is asked for on, whatever became of the page."""
+_READING: Final = (math.log(8.0), 0.6)
+"""Mean and deviation of the logarithm of the seconds for which a page is looked at before a link on it is followed."""
+_LIKENESS: Final = 0.15
+"""Deviation of the logarithm by which a pause differs from the recorded one: two loads are never the same twice."""
+_SOON: Final = 0.001
+HELD_BACK: Final = 1 / 6
+"""Of the time since a visit began: so much longer the page's first script holds back the worker (start.ts)."""
 _LONGEST_PAUSE: Final = 60.0
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _HEADS: Final = Path(__file__).with_name("firefox_heads.json")
@@ -57,9 +71,43 @@ def _recorded() -> Any:
     return json.loads(_HEADS.read_bytes())
 
 
-def orders() -> Sequence[Sequence[tuple[str, int]]]:
-    """Orders in which a page's parts were asked for, each with the number of its connection."""
-    return [[(name, connection) for name, connection in one] for one in _recorded()["orders"]]
+@dataclass(frozen=True)
+class Load:
+    """How a page was loaded once.
+
+    Attributes:
+        redirect: seconds between a redirect and the request that follows it.
+        together: how long after keys the worker was asked for, in seconds; None where it was asked for before them.
+        parts: what the page asks for, each with the number of its connection and the seconds between what it waits for
+            (``WAITS_FOR``) and its request.
+    """
+
+    redirect: float
+    together: float | None
+    parts: Mapping[str, tuple[int, float]]
+
+
+PAGE: Final = "page"
+WAITS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
+    "start.js": (PAGE,),
+    "page.js": (PAGE,),
+    "style.css": (PAGE,),
+    "worker.js": ("start.js",),
+    "now": ("page.js", "style.css"),
+}
+"""Whose answers come before a part is asked for.
+
+The worker is held back besides, and goes at once when the page's script asks for keys.
+"""
+
+
+@cache
+def loads() -> Sequence[Load]:
+    """Those that were recorded."""
+    return [
+        Load(one["redirect"], one["together"], {name: (connection, pause) for name, connection, pause in one["parts"]})
+        for one in _recorded()["loads"]
+    ]
 
 
 @cache
@@ -74,16 +122,26 @@ class Visitor:
     Args:
         url: the address; its path is dropped.
         socks: Tor's SOCKS port, as ``HOST:PORT`` or ``unix:PATH``; None on this machine alone.
+        pause: seconds to wait before another trial, by its number.
+        read: waits while a page is looked at.
 
     Raises:
         Usage: the address or ``socks`` is none.
     """
 
-    def __init__(self, url: str, socks: str | None, pause: Callable[[int], float] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        socks: str | None,
+        pause: Callable[[int], float] | None = None,
+        read: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.origin = self.spoken = origin_of(url, socks)
         """Where requests go, and what they name; a test that looks at heads reaches an onion's name on this machine."""
         self._socks = socks
         self._pause = pause or _grow
+        self._read = read
+        self._kept: list[threading.Timer] = []
         transport(socks).close()
 
     def ask(self, *steps: Step) -> list[Answer]:
@@ -114,37 +172,49 @@ class Visitor:
         return retrying(attempt)
 
     def _one_by_one(self, steps: Sequence[Step]) -> list[Answer]:
-        with _Circuit(self.origin, self._socks) as circuit:
-            return [self._ask(circuit.client(0), step) for step in steps]
+        circuit = _Circuit(self.origin, self._socks)
+        try:
+            with circuit.line(0) as line:
+                return [self.send(line, step) for step in steps]
+        finally:
+            circuit.close()
 
     def _load(self, steps: Sequence[Step], language: str) -> list[Answer]:
+        circuit = _Circuit(self.origin, self._socks)
         answers: list[Answer] = []
-        with _Circuit(self.origin, self._socks) as circuit, ThreadPoolExecutor(_CONNECTIONS) as pool:
-            for step in steps:
-                answers.append(self._ask(circuit.client(0), step))
-                page = step.path
-                if answers[-1].all("location") == [f"/{language}{step.path}"]:
-                    page = f"/{language}{step.path}"
-                    answers.append(self._ask(circuit.client(0), Step(page)))
-                answers += self._load_parts(circuit, pool, page)
+        try:
+            with ThreadPoolExecutor(_PARTS) as pool:
+                for number, step in enumerate(steps):
+                    if number:
+                        self._read(random.SystemRandom().lognormvariate(*_READING))
+                    answers += _Loading(self, circuit, pool).run(step, language)
+        except BaseException:
+            circuit.close()
+            raise
+        self._keep(circuit)
         return answers
 
-    def _load_parts(self, circuit: _Circuit, pool: ThreadPoolExecutor, page: str) -> list[Answer]:
-        """What a page loads: three files at once, and what two of them ask for then, as one recorded load did."""
-        parts = dict(random.SystemRandom().choice(orders()))
-        then = {"start.js": "worker.js", "page.js": "now"}
+    def _keep(self, circuit: _Circuit) -> None:
+        """Leave a visit's connections open as long as a browser does."""
+        self._kept = [timer for timer in self._kept if timer.is_alive()]
+        timer = threading.Timer(_KEPT_SECONDS, circuit.close)
+        timer.daemon = True
+        timer.start()
+        self._kept.append(timer)
 
-        def one_after_another(name: str) -> list[Answer]:
-            return [
-                self._ask(circuit.client(parts[part]), _part(part, page))
-                for part in (name, then.get(name))
-                if part is not None
-            ]
+    def close(self) -> None:
+        """End the connections that visits left open."""
+        for timer in self._kept:
+            timer.cancel()
+            timer.function()
+        self._kept.clear()
 
-        first = [name for name in parts if name not in then.values()]
-        return [answer for answers in pool.map(one_after_another, first) for answer in answers]
+    def send(self, client: httpx.Client, step: Step) -> Answer:
+        """One request.
 
-    def _ask(self, client: httpx.Client, step: Step) -> Answer:
+        Raises:
+            NetworkFailed: there was no whole answer, or it was too long.
+        """
         headers = [(name.encode(), value.encode()) for name, value in self.head(step)]
         request = httpx.Request("GET", f"{self.origin}{step.path}", headers=headers)
         try:
@@ -179,19 +249,92 @@ class _Circuit:
     def __init__(self, origin: str, socks: str | None) -> None:
         self._origin, self._socks, self._circuit = origin, socks, new_circuit()
         self._clients: dict[int, httpx.Client] = {}
+        self._busy: set[int] = set()
+        self._lock = threading.Lock()
 
-    def client(self, number: int) -> httpx.Client:
-        """A connection; Firefox asks without credentials on one of its own."""
-        if number not in self._clients:
-            self._clients[number] = _client(self._origin, transport(self._socks, self._circuit))
-        return self._clients[number]
+    @contextmanager
+    def line(self, number: int) -> Iterator[httpx.Client]:
+        """A connection, for one request at a time: another one that is free, where this one is not."""
+        with self._lock:
+            if number in self._busy:
+                free = sorted(self._clients.keys() - self._busy)
+                number = free[0] if free else max(self._clients) + 1
+            if number not in self._clients:
+                self._clients[number] = _client(
+                    self._origin, transport(self._socks, self._circuit, idle_seconds=_KEPT_SECONDS)
+                )
+            self._busy.add(number)
+        try:
+            yield self._clients[number]
+        finally:
+            with self._lock:
+                self._busy.discard(number)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End them all."""
         for client in self._clients.values():
             client.close()
+
+
+class _Loading:
+    """One load of a page with all that it loads, as one of the recorded ones went."""
+
+    def __init__(self, visitor: Visitor, circuit: _Circuit, pool: ThreadPoolExecutor) -> None:
+        self._visitor, self._circuit, self._pool = visitor, circuit, pool
+        chance = random.SystemRandom()
+        self._load = chance.choice(loads())
+        self._pauses = {name: after * _stretched(chance) for name, (_, after) in self._load.parts.items()}
+        self._redirect, self._stretch = self._load.redirect * _stretched(chance), _stretched(chance)
+        self._began = time.monotonic()
+        self._there = {name: threading.Event() for name in (PAGE, *self._load.parts)}
+        """What was answered."""
+        self._asked = threading.Event()
+        """For keys."""
+
+    def run(self, step: Step, language: str) -> list[Answer]:
+        """The answers: of a redirect, of the page, and of its parts."""
+        page = step.path
+        with self._circuit.line(0) as line:
+            answers = [self._visitor.send(line, step)]
+            led = f"/{language}{page}"
+            if answers[0].all("location") == [led]:
+                page = led
+                time.sleep(self._redirect)
+                answers.append(self._visitor.send(line, Step(page)))
+        self._there[PAGE].set()
+        parts = [self._pool.submit(self._part, name, page) for name in self._load.parts]
+        return [*answers, *(part.result() for part in parts)]
+
+    def _part(self, name: str, page: str) -> Answer:
+        try:
+            for before in WAITS_FOR[name]:
+                self._there[before].wait()
+            if name == "worker.js":
+                self._hold_back()
+            else:
+                time.sleep(self._pauses[name])
+            with self._circuit.line(self._load.parts[name][0]) as line:
+                if name == "now":
+                    self._asked.set()
+                return self._visitor.send(line, _part(name, page))
+        finally:
+            self._there[name].set()
+            if name == "now":
+                self._asked.set()
+
+    def _hold_back(self) -> None:
+        """The page's first script asks for the worker after some time, or else its second one does, after the keys."""
+        together, pause = self._load.together, self._pauses["worker.js"]
+        if together is not None:
+            # The first script would have asked for it later than this: nobody knows how much.
+            pause *= 2
+        held = (time.monotonic() - self._began) * HELD_BACK
+        if self._asked.wait(held + pause):
+            time.sleep((together or _SOON) * self._stretch)
+
+
+def _stretched(chance: random.Random) -> float:
+    return chance.lognormvariate(0, _LIKENESS)
 
 
 def _client(origin: str, way: httpx.HTTPTransport) -> httpx.Client:

@@ -1,0 +1,109 @@
+"""A watcher's visit as a server sees it: what waits for what, on which connections, and how long they stay."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from release.recorder import Recorder, Seen
+from tipbox.verify import visiting
+from tipbox.verify.visiting import PAGE, WAITS_FOR, Load, Step, Visitor
+
+PATIENCE = 60.0
+SLOW = 0.05
+"""Seconds that an answer takes: more than threads need to wake up."""
+
+
+class Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        time.sleep(SLOW)
+        leads = self.path == "/"
+        self.send_response_only(303 if leads else 200)
+        if leads:
+            self.send_header("Location", "/en/")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(name="recorder")
+def _recorder() -> Iterator[Recorder]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    recorder = Recorder(lambda: socket.create_connection(("127.0.0.1", server.server_address[1])))
+    yield recorder
+    recorder.close()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def visit(recorder: Recorder, *steps: Step, load: Load, patch: pytest.MonkeyPatch) -> tuple[list[Seen], list[float]]:
+    waited: list[float] = []
+    patch.setattr(visiting, "loads", lambda: [load])
+    visitor = Visitor(f"http://127.0.0.1:{recorder.port}", None, read=waited.append)
+    try:
+        answers = visitor.load(steps, "en")
+        assert [answer.status for answer in answers].count(200) == 6 * len(steps)
+        until(lambda: all(one.ended for one in recorder.seen))
+        assert recorder.open == len({one.connection for one in recorder.seen}), "they stay open, as a browser's do"
+        seen = recorder.visit()
+    finally:
+        visitor.close()
+    until(lambda: recorder.open == 0)
+    return seen, waited
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def name(one: Seen) -> str:
+    return PAGE if one.target == "/en/" else one.target.rpartition("/")[2]
+
+
+def parts(**pauses: float) -> dict[str, tuple[int, float]]:
+    lines = {"start.js": 0, "page.js": 1, "style.css": 2, "worker.js": 0, "now": 3}
+    return {part: (lines[part], pauses.get(part.partition(".")[0], 0.0)) for part in WAITS_FOR}
+
+
+NEVER = 3600.0
+
+
+@pytest.mark.parametrize(
+    "load", [Load(0.01, None, parts()), Load(0.01, 0.01, parts(worker=NEVER))], ids=["by its first script", "with keys"]
+)
+def test_what_a_page_waits_for_comes_first(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, load: Load) -> None:
+    seen, _ = visit(recorder, Step("/"), load=load, patch=monkeypatch)
+    there = {name(one): one for one in seen}
+    assert [one.target for one in seen[:2]] == ["/", "/en/"]
+    for part, before in WAITS_FOR.items():
+        assert all(there[part].at >= there[one].ended for one in before), part
+    assert [one for one in seen if one.connection == there["now"].connection] == [there["now"]]
+    assert len({one.connection for one in seen}) <= 5
+
+
+def test_a_link_is_followed_after_a_while_on_the_same_connections(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Step("/"), Step("/ru/", "link", "/en/")
+    seen, waited = visit(recorder, *steps, load=Load(0.0, None, parts()), patch=monkeypatch)
+    assert len(seen) == 13
+    assert len({one.connection for one in seen}) <= 5
+    assert len(waited) == 1
+    assert waited[0] > 0.5, "nobody reads as fast"
