@@ -18,7 +18,7 @@ from typing import Any
 Finding = Mapping[str, Any]
 """As ``tipbox server check --json`` prints it."""
 
-OF_TIME = frozenset({"clock", "settled", "manifests", "hosts", "rates", "twice", "room", "tor", "couriers"})
+OF_TIME = frozenset({"clock", "settled", "manifests", "notices", "hosts", "rates", "twice", "room", "tor", "couriers"})
 """What days, couriers and the machine bring, and no program: going back would remedy none of it. A server that stood
 still has the first three, and the new program is often the first to see them."""
 

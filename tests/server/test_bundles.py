@@ -528,7 +528,7 @@ def test_a_healthy_server(server: Here, organisations: list[Organisation]) -> No
     findings = check_server(server.home, more=[headers])
 
     assert [finding.check for finding in findings] == [
-        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "site", "hosts", "rates"),
+        *("modes", "database", "blobs", "ledger", "clock", "settled", "manifests", "site", "notices", "hosts", "rates"),
         *("twice", "room", "headers"),
     ]
     assert [finding for finding in findings if not (finding.ok and finding.message and not finding.remedy)] == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,19 +17,21 @@ from sqlalchemy import update
 
 from support.sealed import Box, Organisation, inward, keys_folder, three
 from support.server import Here
-from tipbox.errors import InputRefused
 from tipbox.formats.base import days
 from tipbox.formats.mailbox_list import encode_delete
 from tipbox.formats.manifest import Manifest
 from tipbox.formats.notice import Notice
+from tipbox.server import served_files
 from tipbox.server.bundles.export import write_volumes
 from tipbox.server.bundles.importing import import_bundles
 from tipbox.server.config import load
 from tipbox.server.home import Home
-from tipbox.server.served_files import ServedFiles
+from tipbox.server.served_files import NoticeFolder
 from tipbox.server.storage.models import Organisation as Known
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.storage.organisations import ManifestFile, adopt, remove
+from tipbox.server.upkeep.check import check_server
+from tipbox.server.upkeep.finding import Finding
 from tipbox.server.web.app import STORE, create_app
 
 pytestmark = pytest.mark.reads_date
@@ -55,6 +59,7 @@ class Site:
 def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr("tipbox.server.bundles.collected.LOOK_AGAIN", 0)
     monkeypatch.setattr("tipbox.server.storage.organisations.LOOK_AGAIN", 0)
+    monkeypatch.setattr("tipbox.server.served_files.LOOK_AGAIN", 0)
     organisations = three()
     server = Here(tmp_path / "home", keys_folder(tmp_path / "keys", organisations))
     app = create_app(Home(server.home), load(server.home))
@@ -90,9 +95,12 @@ def test_of_a_manifest_with_extracts_it_carries_the_one_of_the_day(site: Site) -
     assert site.client.get(f"/keys/{first.name}.json").data == whole.encode()
 
 
-def test_it_carries_notices_of_the_day_by_the_desk_keys_of_the_manifests(
-    site: Site,
-) -> None:
+def said(site: Site) -> list[str]:
+    """What notices say, in the order in which they come."""
+    return [Notice.parse(one.encode()).text["ru"] for one in site.now()["notices"]]
+
+
+def test_it_carries_notices_of_the_day_by_the_desk_keys_of_the_manifests_as_they_come_and_go(site: Site) -> None:
     first, today = site.organisations[0], days.today()
     manifest = first.manifest()
 
@@ -110,21 +118,70 @@ def test_it_carries_notices_of_the_day_by_the_desk_keys_of_the_manifests(
         "other": notice("Другой мост", organisation=bytes(16)),
     }.items():
         (home.notices / f"{name}.json").write_bytes(one.encode())
-    app = create_app(home, load(home.path))
-    said = json.loads(app.test_client().get("/api/now").data)["notices"]
-    app.extensions[STORE].engine.dispose()
-
     assert manifest.desk == first.desk.verify_key.encode()
-    assert [Notice.parse(one.encode()).text["ru"] for one in said] == ["Новый мост"]
-    assert site.now()["notices"] == []  # that one read its folder before
-    for bad in (b"{}", b""):
+    assert said(site) == ["Новый мост"]
+    # Another in its place, and one more; then one that is none, and none at all: the server runs on.
+    (home.notices / "a.json").write_bytes(notice("Ещё мост").encode())
+    (home.notices / "b.json").write_bytes(notice("И ещё").encode())
+    assert said(site) == ["Ещё мост", "И ещё"]
+    for bad in (b"{}", b"", notice("Мост").encode().replace("Мост".encode(), "Ров!".encode())):
         (home.notices / "a.json").write_bytes(bad)
-        with pytest.raises(InputRefused, match=r"a\.json"):
-            ServedFiles.load(home)
+        assert said(site) == ["И ещё"]
+    for path in home.notices.iterdir():
+        path.unlink()
+    assert said(site) == []
     for number in range(9):
-        (home.notices / f"{number}.json").write_bytes(notice("a").encode())
-    with pytest.raises(InputRefused, match="more than 8"):
-        ServedFiles.load(home)
+        (home.notices / f"{number}.json").write_bytes(notice(str(number)).encode())
+    assert said(site) == list("01234567")
+    shutil.rmtree(home.notices)
+    assert said(site) == []
+
+
+def test_a_folder_of_notices_is_looked_at_again_after_some_seconds_and_not_at_each_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, clock = [], [0.0]
+    monkeypatch.setattr(served_files, "monotonic", lambda: clock[0])
+    notices = NoticeFolder(tmp_path, lambda wait: (looked.append(clock[0]), wait())[1])
+    first, today = Organisation("a"), days.today()
+    notice = Notice(first.id, today, today + timedelta(7), {"ru": "Мост"}).signed_by(first.desk)
+    assert notices.good() == ()
+    (tmp_path / "a.json").write_bytes(notice.encode())
+    clock[0] = served_files.LOOK_AGAIN - 0.1
+    assert notices.good() == ()
+    clock[0] = served_files.LOOK_AGAIN
+    assert notices.good() == notices.good() == (notice,)
+    assert looked == [0, served_files.LOOK_AGAIN]
+
+
+def test_a_check_names_notices_that_nobody_is_shown(site: Site, tmp_path: Path) -> None:
+    first, today = site.organisations[0], days.today()
+    home = Home(site.server.home)
+    home.notices.mkdir()
+
+    def notice(end: int, of: Organisation) -> bytes:
+        return (
+            Notice(first.id, today - timedelta(9), today + timedelta(end), {"ru": "Мост"}).signed_by(of.desk).encode()
+        )
+
+    def found() -> Finding:
+        [finding] = [one for one in check_server(home.path) if one.check == "notices"]
+        return finding
+
+    (home.notices / "good.json").write_bytes(notice(7, first))
+    (home.notices / "over.json").write_bytes(notice(-1, first))
+    assert found().ok
+    (home.notices / "foreign.json").write_bytes(notice(7, site.organisations[1]))
+    (home.notices / "ill.json").write_bytes(b"{}")
+    (home.notices / "bad\nname.json").symlink_to(tmp_path / "nothing")
+    os.mkfifo(home.notices / "pipe.json")
+    finding = found()
+    assert (finding.ok, finding.wrong) == (False, 4)
+    assert "foreign.json: it is signed by no desk key" in finding.message
+    assert "pipe.json: it is no file" in finding.message
+    assert "ill.json: " in finding.message
+    assert "\n" not in finding.message
+    assert "good" not in finding.message
 
 
 def test_everybody_gets_the_same_bytes(site: Site) -> None:

@@ -398,7 +398,7 @@ def test_hosts_that_serve_different_sites_are_found(
     webcat.mkdir()
     (webcat / "enrollment.json").write_bytes(b"{}")
     begin(1)
-    assert "serve 2 different site lists: copy site.json, webcat and notices of one to all" in found()
+    assert "serve 2 different site lists: copy site.json and webcat of one to all" in found()
     shutil.copytree(webcat, Home(hosts[0].home).webcat)
     begin(0)
     assert found() == ""

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, func, inspect, literal, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from tipbox.errors import NotFound, TipboxError
+from tipbox.files.printable import printable
 from tipbox.formats.base import padding
 from tipbox.resources import available_languages
-from tipbox.server.served_files import ServedFiles
+from tipbox.server.served_files import ReadNotices, ServedFiles
 from tipbox.server.storage.database_errors import explained
 from tipbox.server.storage.decoys import try_to_write
 from tipbox.server.storage.disk import Disk
@@ -308,6 +309,26 @@ def _site(server: OpenServer, _today: date) -> Finding:
     )
 
 
+def _notices(server: OpenServer, today: date) -> Finding:
+    """Of those that nobody is shown, why; that a day is over, or still to come, is no trouble."""
+    read = ReadNotices.of(server.home.notices)
+    desks = {
+        (member.manifest.id, member.manifest.desk) for member in server.store.read(in_force) if member.serves(today)
+    }
+    refused = dict(read.refused)
+    for name, notice in read.good.items():
+        if (notice.organisation, notice.desk) not in desks:
+            refused[name] = "it is signed by no desk key of a manifest in force"
+    told = "; ".join(f"{printable(name)}: {why}" for name, why in sorted(refused.items()))
+    return Finding(
+        "notices",
+        not refused,
+        f"notices that nobody is shown: {told}" if refused else "every notice is one of an organisation here",
+        "ask the organisation for it again, or take it away" if refused else "",
+        wrong=len(refused),
+    )
+
+
 def _hosts(server: OpenServer, _today: date) -> Finding:
     return server.store.read(compare_hosts)
 
@@ -379,4 +400,18 @@ def _first(name: str, *cases: tuple[object, str, str]) -> Finding:
     return Finding(name, not remedy, message, remedy)
 
 
-_CHECKS: Final = (_modes, _database, _blobs, _ledger, _clock, _settled, _manifests, _site, _hosts, rates, _twice, _room)
+_CHECKS: Final = (
+    _modes,
+    _database,
+    _blobs,
+    _ledger,
+    _clock,
+    _settled,
+    _manifests,
+    _site,
+    _notices,
+    _hosts,
+    rates,
+    _twice,
+    _room,
+)

@@ -55,7 +55,7 @@ def compare_hosts(connection: Connection) -> Finding:
             "hosts",
             ok=False,
             message=f"the hosts of this server serve {len(sites)} different site lists",
-            remedy="copy site.json, webcat and notices of one to all, with the same server.language, and restart",
+            remedy="copy site.json and webcat of one to all, with the same server.language, and restart",
             wrong=len(sites),
         )
     if any(len(found) > 1 for found in material.values()):
@@ -84,7 +84,6 @@ def _site(served: ServedFiles, language: str) -> bytes:
     parts = [b"" if served.site is None else served.site.encode(), b"" if served.site else language.encode()]
     for name, data in sorted(served.webcat.items()):
         parts += [name.encode(), data]
-    parts += [notice.encode() for notice in served.notices]
     return sha256(*(len(part).to_bytes(8) + part for part in parts))
 
 

@@ -12,7 +12,7 @@ from tipbox.server.bundles.collected import CollectedDays
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.mailboxes.mailbox import Mailboxes
-from tipbox.server.served_files import ServedFiles
+from tipbox.server.served_files import NoticeFolder, ServedFiles
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import Calendar, tick
 from tipbox.server.storage.database import make_engine
@@ -60,7 +60,7 @@ def create_app(
         cells: memory that all workers share; some of its own by default.
         clocks: of the budgets, and of the toll.
         engine: the worker's; by default one of its own.
-        served: what the operator put into HOME to be served; read now by default.
+        served: what the operator put into HOME to be served from the start on; read now by default.
     """
     threads = threads or InPlaceThreads()
     # No static folder: Flask's own route answers with times and tags of files.
@@ -98,11 +98,9 @@ def create_app(
     intake = Intake(home, config, store, blobs, threads=threads, today=today, gate=gate)
     requests = UploadRequests(intake)
     app.register_blueprint(api_blueprint(intake, requests, rates, config.limits))
-    app.register_blueprint(
-        now_blueprint(
-            Now(pages, roster, collected, intake.toll, today, notices=served.notices), rates, config.limits.static
-        )
-    )
+    notices = NoticeFolder(home.notices, threads.disk)
+    now = Now(pages, roster, collected, intake.toll, today, notices=notices.good)
+    app.register_blueprint(now_blueprint(now, rates, config.limits.static))
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)

@@ -29,7 +29,7 @@ class Now:
         collected: up to when each organisation has collected, and who has replies here.
         toll: what ``GET /api/toll`` answers.
         today: the day, UTC.
-        notices: what organisations say in their words; those of the day are given out.
+        notices: gives what organisations say in their words just now; those of the day are given out.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Now:
         toll: Callable[[], Mapping[str, Any]],
         today: Callable[[], date],
         *,
-        notices: Sequence[Notice] = (),
+        notices: Callable[[], Sequence[Notice]] = tuple,
     ) -> None:
         self._pages = pages
         self._roster = roster
@@ -63,7 +63,11 @@ class Now:
             for member in self._roster.listed()
             if member.manifest.id in writers and member.manifest.id not in ids and self._pages.names(member.manifest)
         ]
-        made_of = today, [member.data for member in serving], [member.data for member in former], days, writers, toll
+        said = self._said(serving, today)
+        made_of = (
+            *(today, [member.data for member in serving], [member.data for member in former], days, writers, toll),
+            said,
+        )
         if made_of != self._made_of:
             value = {
                 "collected": {
@@ -72,7 +76,7 @@ class Now:
                 "former": [member.data.decode() for member in former],
                 # With the keys of the day: each other one is half a second of a bad line.
                 "manifests": [member.manifest.extract(today).encode().decode() for member in serving],
-                "notices": [one.encode().decode() for one in self._said(serving, today)],
+                "notices": [one.encode().decode() for one in said],
                 # An answer outlives the manifest of who wrote it, on this server too.
                 "named": [member.hex() for member in sorted(ids | writers)],
                 "toll": toll,
@@ -84,7 +88,7 @@ class Now:
     def _said(self, serving: Sequence[ManifestFile], today: date) -> list[Notice]:
         """Notices of the day, of organisations whose manifests are given out, by a desk key that these name."""
         desks = {(member.manifest.id, member.manifest.desk) for member in serving}
-        return [one for one in self._notices if one.shows(today) and (one.organisation, one.desk) in desks]
+        return [one for one in self._notices() if one.shows(today) and (one.organisation, one.desk) in desks]
 
 
 def now_blueprint(now: Now, rates: Rates, per_minute: int) -> Blueprint:
