@@ -307,6 +307,11 @@ const DEEDS: Readonly<Record<string, () => void>> = {
     for (const tiles of screen.querySelectorAll(".tiles")) tiles.classList.toggle("blurred");
   },
   help: () => byId("help", HTMLDialogElement).showModal(),
+  guide: () => {
+    byId("help", HTMLDialogElement).close();
+    byId("guide", HTMLDialogElement).showModal();
+  },
+  print: () => globalThis.print(),
   lock,
 };
 

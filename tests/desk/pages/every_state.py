@@ -41,6 +41,10 @@ def _before(hand: Hand, pages: Pages) -> Iterator[str]:
     hand.goto(pages.url)
     hand.wait("#unlock")
     yield "unlock"
+    hand.click("[data-do=guide]")
+    hand.wait("#guide[open]")
+    yield "first hour"
+    hand.press("Escape")
     hand.fill("#passphrase", "wrong horse")
     hand.key("Enter")
     hand.until("document.querySelector('#wrong').textContent")

@@ -16,7 +16,7 @@ import pytest
 
 from desk.pages.every_state import add_files, states
 from desk.pages.hand import SIZE, Hand
-from desk.pages.serving import Pages, serving
+from desk.pages.serving import WORDS, Pages, serving
 from support.desk import Desk, Desks
 from support.world import ROOT
 
@@ -43,7 +43,7 @@ CUT: Final = """
     return cut;
 """
 LANGUAGES: Final = ("en", "kk", "ru", "fr", "es", "ar")
-IN_SAMPLE: Final = 9
+IN_SAMPLE: Final = 10
 """States that ``make test`` looks at in Arabic: those before a thread is opened."""
 
 
@@ -89,10 +89,45 @@ def test_nothing_is_wrong_in_any_state(
                     path = Path(PICTURES) / f"{language}-{len(seen):02}-{name.replace(' ', '-')}-{scheme}.png"
                     hand.screenshot(path, dark=scheme == "dark")
             wrong += looked(hand, name, ("light", "dark") if WHOLE or language != "en" else ("light",))
-        assert len(seen) == (most or 31)
+        assert len(seen) == (most or 32)
         # Chromium tells of each refusal, too: of the passphrase, and of the folder that is not there; and that the
         # process which was asked to lock ended.
         told = ("403", "409", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION")
         assert [one for one in hand.complaints if not any(sign in one for sign in told)] == []
     assert wrong == []
     assert hand.page.viewport_size == {"width": SIZE[0], "height": SIZE[1]}
+
+
+NARROW: Final = 360
+"""Pixels of a narrow window."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES if WHOLE else ("ar",))
+def test_no_screen_runs_out_of_a_narrow_window(filled: Desk, tmp_path: Path, hand: Hand, language: str) -> None:
+    hand.page.set_viewport_size({"width": NARROW, "height": 740})
+    wide: list[str] = []
+
+    def measure(screen: str) -> None:
+        if PICTURES:
+            hand.page.screenshot(path=Path(PICTURES) / f"narrow-{language}-{screen}.png", full_page=True)
+        width = hand.run("return document.documentElement.scrollWidth")
+        wide.extend([f"{screen}: {width}"] if width > NARROW else [])
+
+    with serving(filled, tmp_path / "scratch", language=language) as pages:
+        hand.goto(pages.url)
+        hand.wait("#unlock")
+        measure("unlock")
+        hand.click("[data-do=guide]")
+        hand.wait("#guide[open]")
+        measure("first hour")
+        hand.press("Escape")
+        hand.open(pages.url, WORDS)
+        measure("inbox")
+        for keys, screen in (("g p", "staff"), ("g k", "stick"), ("g m", "same"), ("g h", "health")):
+            hand.go(keys, screen)
+            hand.run("for (const one of document.querySelectorAll('details')) one.open = true")
+            measure(screen)
+        hand.go("g i", "inbox")
+        hand.go("o", "thread")
+        measure("thread")
+    assert wide == []
