@@ -1,6 +1,6 @@
-"""Makes the pictures of the desk's pages that the staff guide shows: python tests/desk/pages/pictures.py.
+"""Takes the pictures of the staff guide while its steps are taken: python tests/desk/pages/pictures.py.
 
-All tips, names and keys in them are made up here. It goes through the same states as the tests.
+All tips, names and keys in them are made up here. A picture is taken at the step that shows it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
 ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests")]
 
-from desk.pages.batch import make_batch  # noqa: E402 (found by the line above)
-from desk.pages.every_state import add_files, states  # noqa: E402
+from desk.pages.guide import Walker, prepare, steps  # noqa: E402 (found by the line above)
 from desk.pages.hand import hand_in  # noqa: E402
 from desk.pages.serving import serving  # noqa: E402
 from support.desk import Desks, Exporter  # noqa: E402
@@ -23,28 +24,34 @@ from tipbox.formats.base import days  # noqa: E402
 FOLDER: Final = ROOT / "docs" / "pictures"
 LARGEST: Final = 200_000
 """Bytes of a picture."""
-SHOWN: Final = {"found": "desk-inbox", "check digits": "desk-thread", "picture that is blurred": "desk-file"}
-"""Which states, and the names of their pictures."""
+COLOURS: Final = 64
+"""Pages have few; a picture of them needs no more."""
 
 
 def main() -> None:
-    """Make them all."""
-    today = days.today()
-    with tempfile.TemporaryDirectory() as name:
+    """Take them all."""
+    with tempfile.TemporaryDirectory(prefix="desk-") as name:
         folder = Path(name)
-        desks = Desks.make(folder / "desks", today, ("fidh", "kibhr"))
-        desk, stick = desks.desks[1], folder / "stick"
-        stick.mkdir()
-        batch = make_batch(desks.manifests, desk.manifest, 24, today)
-        Exporter().export(stick / "kibhr-1.bundle", desk.manifest, batch.tips, day=today)
-        desk.take(stick, today=today)
-        add_files(desks, desk, folder)
-        with serving(desk, folder / "scratch") as pages, hand_in() as hand:
-            for state in states(hand, pages, stick):
-                if state in SHOWN:
-                    path = FOLDER / f"{SHOWN[state]}.png"
-                    hand.screenshot(path)
-                    assert path.stat().st_size < LARGEST, state
+        desks = Desks.make(folder / "desks", days.today(), ("fidh", "kibhr"))
+        given = prepare(desks, Exporter(), folder)
+        with serving(desks.desks[1], folder / "scratch") as pages, hand_in() as hand:
+
+            def take(picture: str) -> None:
+                path = FOLDER / picture
+                hand.run(
+                    "for (const one of document.querySelectorAll('input')) one.value = one.value"
+                    f".replaceAll({str(folder)!r}, '/media')"
+                )
+                hand.screenshot(path)
+                with Image.open(path) as whole:
+                    whole.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+                assert path.stat().st_size < LARGEST, picture
+
+            hand.goto(pages.url)
+            walker = Walker(hand, given, take)
+            for step in steps():
+                sys.stderr.write(f"{step.page.stem} {step.number}\n")
+                walker.take(step)
 
 
 if __name__ == "__main__":
