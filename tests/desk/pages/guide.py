@@ -35,7 +35,7 @@ _WORD: Final = re.compile(
     r'|"(?P<said>[^"]+)"'
 )
 _NAMED: Final = re.compile(r"<(?:button|summary|label)\b[^>]*>(?:<kbd>.*?</kbd>|[^<])*|data-label=\"[^\"]*\"?[^\"]*\"")
-_LISTED: Final = re.compile(r"{% set nam\w+ = {.*?} %}")
+_LISTED: Final = re.compile(r"{% set (?:names|named) = {.*?} %}")
 _MESSAGE: Final = re.compile(r'_\("([^"]+)"')
 
 # A button's name is what stands on it without its key and its count. What is not shown is none.

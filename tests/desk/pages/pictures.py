@@ -39,8 +39,11 @@ def main() -> None:
             def take(picture: str) -> None:
                 path = FOLDER / picture
                 hand.run(
-                    "for (const one of document.querySelectorAll('input')) one.value = one.value"
-                    f".replaceAll({str(folder)!r}, '/media')"
+                    f"const folder = {str(folder)!r};"
+                    "for (const one of document.querySelectorAll('input'))"
+                    " one.value = one.value.replaceAll(folder, '/media');"
+                    "for (const one of document.querySelectorAll('dd, #copy-state'))"
+                    " if (!one.children.length) one.textContent = one.textContent.replaceAll(folder, '/media');"
                 )
                 hand.screenshot(path)
                 with Image.open(path) as whole:
@@ -50,7 +53,6 @@ def main() -> None:
             hand.goto(pages.url)
             walker = Walker(hand, given, take)
             for step in steps():
-                sys.stderr.write(f"{step.page.stem} {step.number}\n")
                 walker.take(step)
 
 
