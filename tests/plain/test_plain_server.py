@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import ipaddress
+import os
 import secrets
 import socket
+import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +21,16 @@ from faults.memory_search import Found, Search
 from plain.forms import BOUNDARY, PATH, TYPE, Said, cut, form
 from support.sealed import Organisation, envelope, keys_folder, three
 from support.server import Server, start
+from tipbox.formats.base.primitives import sha256
 from tipbox.formats.envelopes.pieces import MAGIC
-from tipbox.server.storage.models import Envelope
+from tipbox.server.storage.models import Draft, Envelope
+from tipbox.server.uploads.cells import Cells
 
 pytestmark = pytest.mark.timeout(900)  # a busy machine
+
+
+SHARED = "/dev/zero"
+"""What the kernel calls memory that processes share without a file."""
 
 
 @dataclass
@@ -46,7 +56,10 @@ class Running:
 
     def hunt(self, *words: str) -> list[Found]:
         """In memory of the master and its workers, on disk, and in the log."""
-        search = Search(dict(zip(words, words, strict=True)))
+        return self.search(dict(zip(words, words, strict=True)))
+
+    def search(self, words: Mapping[str, str | bytes]) -> list[Found]:
+        search = Search(words)
         pids = [self.server.process.pid, *(worker.pid for worker in self.server.workers())]
         found = [one for pid in pids for one in search.process(pid)]
         return [*found, *search.tree(self.server.home), *search.file(self.server.log)]
@@ -87,6 +100,10 @@ def _stored(connection: Connection) -> set[bytes]:
     return set(connection.execute(select(Envelope.id)).scalars())
 
 
+def _endings(connection: Connection) -> list[bytes]:
+    return [one for one in connection.execute(select(Draft.ending)).scalars() if one]
+
+
 def words(count: int) -> list[str]:
     return ["".join(secrets.choice("abcdefghijkmnpqrstuvwxyz") for _ in range(24)) for _ in range(count)]
 
@@ -120,6 +137,56 @@ def test_the_hunt_finds_what_is_under_way(running: Running) -> None:
         while not (found := running.hunt(word)) and time.monotonic() < deadline:
             pass
     assert found
+
+
+def test_the_end_that_came_first_tells_nothing_of_the_tip(running: Running) -> None:
+    """Hash and trailer wait beside the upload for the other pieces. The controls: they are found there, and a word."""
+    named, said, planted = words(3)
+    whole = envelope(running.organisations, 3 * 65_536, message=f"{said}\n".encode() * 40)
+    *before, last = cut(whole)
+
+    running.send(form(last, name=f"{named}.jpg"))
+
+    (ending,) = running.server.read(_endings)
+    assert ending == whole.hash + whole.trailer
+    token = base64.urlsafe_b64decode(whole.token + "=")
+    hunted: dict[str, str | bytes] = {"file name": named, "text": said}
+    assert running.search(hunted) == []
+    assert [
+        one for one in running.search({"token": token, "token, text": whole.token}) if "memory" not in one.where
+    ] == []
+    assert any("tipbox.db" in one.where for one in running.search({"hash": whole.hash}))
+    with closing(sqlite3.connect(running.server.home / "tipbox.db", timeout=60)) as database:
+        for value in (ending + planted.encode(), ending):
+            database.execute("UPDATE draft SET ending = ? WHERE ending IS NOT NULL", (value,))
+            database.commit()
+            if value != ending:
+                assert any("tipbox.db" in one.where for one in running.hunt(planted))
+
+    assert running.send(form(*before)).tips[0].startswith("This message is here, whole.")
+    assert running.server.read(_endings) == []
+    assert running.search(hunted) == []
+
+
+def test_what_workers_share_tells_of_no_form(running: Running) -> None:
+    """Levels and counts lie in memory that a worker's end does not take away."""
+    named, said = words(2)
+    circuit = f"fc00:dead:beef:4dad::{secrets.randbits(16):x}:{secrets.randbits(16):x}"
+    whole = envelope(running.organisations, 70_000, message=f"{said}\n".encode() * 40)
+    running.send(form(*cut(whole), name=f"{named}.jpg"), circuit=circuit)
+    token = base64.urlsafe_b64decode(whole.token + "=")
+    hunted: dict[str, str | bytes] = {"file name": named, "text": said, "circuit": circuit, "token": token}
+    hunted |= {"circuit, packed": ipaddress.ip_address(circuit).packed, "token's hash": sha256(token)}
+    assert [one for one in running.search(hunted) if SHARED in one.where] == []
+
+
+def test_the_hunt_looks_into_what_workers_share() -> None:
+    """The control: a word in each of the places that workers share."""
+    cells, planted = Cells(), words(2)
+    cells.table[500:524] = planted[0].encode()
+    cells.secret[:24] = planted[1].encode()
+    found = Search(dict(zip(planted, planted, strict=True))).memory(os.getpid())
+    assert {one.word for one in found if SHARED in one.where} == set(planted)
 
 
 def test_the_connection_is_closed_and_nothing_more_is_read(running: Running) -> None:
