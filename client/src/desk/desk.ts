@@ -34,6 +34,7 @@ let here: Visit | null = null;
 let order: string[] = [];
 let compose: Compose | null = null;
 let isOpen = false;
+let isSealing = false;
 let lived = 0;
 let polling: ReturnType<typeof setTimeout> | undefined;
 
@@ -155,14 +156,16 @@ function back(): void {
 }
 
 /** Shows what came of an act in place of the screen that is shown. */
+async function acted(path: string, fields: Fields): Promise<void> {
+  remember();
+  const now = here ?? { path, fields: [], thread: "", at: 0 };
+  await compose?.flush();
+  await keepTranslations();
+  show(await ask(path, [...fields, ...now.fields]), now);
+}
+
 function act(path: string, fields: Fields): void {
-  void guarded(async () => {
-    remember();
-    const now = here ?? { path, fields: [], thread: "", at: 0 };
-    await compose?.flush();
-    await keepTranslations();
-    show(await ask(path, [...fields, ...now.fields]), now);
-  });
+  void guarded(() => acted(path, fields));
 }
 
 // --- work that goes on by itself ---------------------------------------------------------------------------------------
@@ -253,9 +256,16 @@ function step(by: number): void {
   else openThread(order[order.indexOf(thread) + by]);
 }
 
+/** Once, however often it is pressed until the answer waits for the outbox: a source would get it twice. */
 async function seal(): Promise<void> {
-  const fields = await compose?.answer();
-  if (fields) act("/thread/reply", fields);
+  if (isSealing) return;
+  isSealing = true;
+  try {
+    const fields = await compose?.answer();
+    if (fields) await acted("/thread/reply", fields);
+  } finally {
+    isSealing = false;
+  }
 }
 
 /** Has the pictures compared, and shows how far that is. */
@@ -466,11 +476,17 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("input", (event) => {
   if (event.target instanceof HTMLTextAreaElement && event.target.dataset["translation"]) translated(event.target);
 });
+/** Keys of the browser's own: a reload would lock (the secret is in this page's memory only), and what is saved,
+ * printed or shown as source would leave words of tips outside of the vault. */
+function isBrowsers(event: KeyboardEvent): boolean {
+  if (event.key === "F5") return true;
+  const place = /^Key([A-Z])$/.exec(event.code)?.[1] ?? event.key; // on a Cyrillic keyboard, too
+  return (event.ctrlKey || event.metaKey) && !event.altKey && ["r", "s", "p", "u"].includes(place.toLowerCase());
+}
+
 document.addEventListener("keydown", (event) => {
   live();
-  // A reload would lock: the secret is in this page's memory only.
-  const isReload = event.key === "F5" || ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "r");
-  if (isReload || (isOpen && press(event))) event.preventDefault();
+  if (isBrowsers(event) || (isOpen && press(event))) event.preventDefault();
 });
 for (const sign of ["pointermove", "wheel", "scroll"] as const) {
   document.addEventListener(sign, live, { passive: true });

@@ -62,6 +62,8 @@ export function press(event: KeyboardEvent): boolean {
     return field !== null;
   }
   const found = button(keys === "Enter" && document.activeElement?.matches("tr") ? "o" : keys);
+  // A key that is held down goes on from row to row, and does nothing else twice.
+  if (event.repeat && found && !["next", "previous"].includes(found.dataset["do"] ?? "")) return true;
   found?.click();
   return found !== null;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 
 from desk.pages.every_state import STORY, add_files
+from desk.pages.hand import Hand
+from desk.pages.serving import WORDS as SECRET_WORDS
 from desk.pages.serving import Pages, serving
 from desk.render.good_files import jpeg_with_place, picture, saved
 from support.desk import Desk, Desks, listed, seal_tip
@@ -67,6 +70,46 @@ def test_files_go_with_an_answer_and_stay_with_its_draft(desk: Desk, thread: dic
         (reply,) = Reply.all(vault)
         assert [(file.name, file.size) for file in reply.files] == [("form.pdf", 9000)]
         assert drafts_of(vault, bytes.fromhex(thread["thread"])) == []
+
+
+@pytest.mark.usefixtures("thread")
+def test_an_answer_that_is_asked_for_twice_is_sealed_once(desk: Desk, hand: Hand, tmp_path: Path) -> None:
+    """A key that is held down, or pressed again because nothing seems to happen: a source would get it twice."""
+    with serving(desk, tmp_path / "scratch") as pages:
+        hand.open(pages.url, SECRET_WORDS)
+        hand.act("8")
+        hand.run("document.querySelector('tr[data-thread]').dataset.seen = 'yes'")
+        held = "new KeyboardEvent('keydown', { key: 'e', bubbles: true, cancelable: true, repeat: true })"
+        hand.run(f"document.body.dispatchEvent({held})")
+        for key in "spu":  # the browser would write words of tips to a disk
+            chord = f"new KeyboardEvent('keydown', {{ key: '{key}', ctrlKey: true, bubbles: true, cancelable: true }})"
+            assert hand.run(f"return document.body.dispatchEvent({chord})") is False, key
+        hand.go("o", "thread")
+        hand.press("r")
+        hand.type(WORDS)
+        hand.until("document.querySelector('#kept').textContent")
+        enter = "new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true, cancelable: true })"
+        press = f"document.activeElement.dispatchEvent({enter});"
+        hand.run(f"{press} {press} await new Promise(resolve => setTimeout(resolve, 20)); {press}")
+        hand.until("document.querySelector('[data-unsend]')")
+        hand.go("g h", "health")  # whatever was asked for before is done: one thread answers all
+        assert not hand.complaints
+    with desk.open() as vault:
+        assert len([*Reply.all(vault)]) == 1
+    assert [row["state"] for row in listed(desk)].count("closed") == 0
+
+
+def test_words_that_were_sealed_are_not_sealed_again(desk: Desk, thread: dict[str, str], tmp_path: Path) -> None:
+    with serving(desk, tmp_path / "scratch") as pages:
+        secret = pages.unlock().headers[SESSION_HEADER]
+        about = (*thread.items(), ("text", WORDS))
+        kept = pages.shown("/thread/draft", secret, *about)
+        again = (*about, ("draft", json.loads(kept)["draft"]))
+        assert "waits for the outbox" in pages.shown("/thread/reply", secret, *again)
+        refused = pages.post("/thread/reply", again, {SESSION_HEADER: secret})
+        assert (refused.status, "sealed already" in refused.text) == (409, True)
+    with desk.open() as vault:
+        assert len([*Reply.all(vault)]) == 1
 
 
 def test_what_must_never_be_sent_is_not_attached(desk: Desk, thread: dict[str, str], tmp_path: Path) -> None:

@@ -156,6 +156,37 @@ def test_a_request_has_a_bound(pages: Pages) -> None:
         connection.close()
 
 
+def test_what_nobody_can_mean_is_refused_and_no_bug(pages: Pages, tmp_path: Path) -> None:
+    secret = opened(pages)
+    shown = pages.shown("/inbox", secret, ("view", "all"), ("query", "enclosed"))
+    thread = shown.split('data-thread="')[1].split('"')[0]
+    tip = pages.shown("/thread", secret, ("thread", thread)).split('data-tip="')[1].split('"')[0]
+    long, file = "/" + "a" * 300, (("tip", tip), ("number", "1"))
+    tried: list[tuple[str, *tuple[tuple[str, str], ...]]] = [
+        *(("/inbox", ("page", page)) for page in ("²", "9" * 5000, "-1")),
+        *((path, ("path", place)) for path in ("/stick", "/stick/import", "/stick/copy") for place in (long, "/x\0y")),
+        *(("/thread/attach", ("thread", thread), ("path", path)) for path in (long, "/x\0y", "/dev/zero")),
+        *(
+            ("/file/take", *file, ("path", path), ("reason", "for the court"))
+            for path in (long, "/x\0y", "/dev/null/x")
+        ),
+        *((path, ("tip", tip), ("number", number)) for path in ("/file", "/file/look") for number in ("0", "99999")),
+        ("/file/take", ("tip", tip), ("number", "99999"), ("path", str(tmp_path)), ("reason", "for the court")),
+        ("/thread", ("thread", "00" * 16)),
+        ("/thread/draft", ("thread", "00" * 16), ("text", "to nobody")),
+        ("/thread/translation", ("tip", "00" * 32), ("text", "of nothing")),
+        ("/file/picture", ("index", "9" * 5000)),
+    ]
+    for path, *fields in tried:
+        answer = pages.post(path, fields, {SESSION_HEADER: secret})
+        said = [answer.text]
+        while "data-running" in said[-1]:
+            said.append(pages.shown("/stick/job", secret))
+        assert answer.status != 500, (path, fields, answer.text)
+        assert not any("this is a bug" in one for one in said), (path, fields, said)
+    assert works(pages, secret)
+
+
 def test_a_second_tab_and_a_copied_address_are_refused(pages: Pages, hand: Hand) -> None:
     hand.open(pages.url, WORDS)
     assert pages.token not in hand.page.url, "the address line shows no token"

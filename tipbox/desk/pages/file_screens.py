@@ -24,7 +24,7 @@ from tipbox.desk.render.take_out import note_look, take_out
 from tipbox.errors import InputRefused
 
 _DIGITS: Final = 5
-"""Of the number of a file: no letter lists so many."""
+"""Of the number of a file or a picture: no letter lists so many."""
 
 
 def add_files(for_desk: ForDesk) -> None:
@@ -52,7 +52,7 @@ def add_files(for_desk: ForDesk) -> None:
     def picture(_: OpenDesk) -> ResponseReturnValue:
         pictures = seen["last"].pictures if "last" in seen else ()
         index = request.form.get("index", "")
-        if not (index.isascii() and index.isdigit() and int(index) < len(pictures)):
+        if not (index.isascii() and index.isdigit() and len(index) <= _DIGITS and int(index) < len(pictures)):
             raise InputRefused("showing a picture: there is none")
         shown = pictures[int(index)]
         return Response(png(shown.width, shown.height, shown.pixels), mimetype="image/png")

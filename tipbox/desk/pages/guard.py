@@ -48,6 +48,8 @@ def guard(app: Flask, session: Session) -> None:
             return
         if request.headers.get("Origin") != f"http://{session.address}":
             abort(403)
+        if "\0" in request.form.get("path", ""):  # no name of a file has one
+            abort(400)
 
     @app.after_request
     def _headers(response: Response) -> Response:

@@ -27,6 +27,8 @@ FOUND: Final = 500
 """Rows of a search: so many that all that were found can be marked at once."""
 GROUPS: Final = 200
 MAX_SELECTED: Final = 10_000
+_DIGITS: Final = 9
+"""Of the number of a page."""
 
 
 def threads_named() -> list[bytes]:
@@ -50,7 +52,8 @@ def inbox_of(desk: OpenDesk, said: str = "") -> str:
     """The inbox as the request asks for it: a view and a page of it, or what a search finds."""
     form = request.form
     view, query = form.get("view", "new"), form.get("query", "").strip()
-    page = int(form.get("page", "0")) if form.get("page", "0").isdigit() else 0
+    named = form.get("page", "0")
+    page = int(named) if named.isascii() and named.isdigit() and len(named) <= _DIGITS else 0
     if view not in threads.VIEWS:
         raise InputRefused("listing: there is no such view")
     counts = threads.count_threads(desk.vault, desk.person)

@@ -24,7 +24,7 @@ from tipbox.desk.pages.session import OpenDesk, Refused, Session
 from tipbox.desk.pages.stick_screens import add_stick
 from tipbox.desk.pages.thread_screens import add_threads
 from tipbox.desk.pages.whole_screens import add_health, add_staff
-from tipbox.errors import TipboxError, WrongPassphrase
+from tipbox.errors import InputRefused, TipboxError, WrongPassphrase
 from tipbox.resources import static_dir, templates_dir
 
 BY_ITSELF: Final = frozenset({"/stick/job"})
@@ -97,6 +97,11 @@ def create_app(session: Session, language: str) -> Flask:
     def problem(error: TipboxError) -> ResponseReturnValue:
         status = HTTPStatus.FORBIDDEN if isinstance(error, WrongPassphrase) else HTTPStatus.CONFLICT
         return Response(f"{said_lines.refusal(error)}\n", status, mimetype="text/plain")
+
+    @app.errorhandler(OSError)
+    def not_given(error: OSError) -> ResponseReturnValue:
+        # A path that the system does not take, a stick that was pulled out, a folder of somebody else's.
+        return problem(InputRefused(f"reading or writing: {error.strerror or type(error).__name__}"))
 
     @app.errorhandler(HTTPException)
     def http_problem(error: HTTPException) -> ResponseReturnValue:

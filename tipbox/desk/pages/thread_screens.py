@@ -84,6 +84,8 @@ def add_threads(for_desk: ForDesk) -> None:
         found = find_tip_for_good(desk.vault, request.form.get("tip", ""))
         words = _words().encode()
         kept = _draft(desk)
+        if kept is None and request.form.get("draft"):
+            raise PageRefused(gettext("answering: these words were sealed already, or taken away; look at the thread"))
         attached = measure([Path(path) for _, path in _files(kept)])
         measured = [(one.entry.name, one.entry.size) for one in attached]
         if measured != [(file.name, file.size) for file, _ in _files(kept)]:
