@@ -110,7 +110,7 @@ class Browser(ABC):
         """Click a link that offers a file, and give back where the browser saved it."""
 
     @abstractmethod
-    def save_all(self, css: str, count: int) -> list[Path]:
+    def save_all(self, css: str, count: int, patience: float = PATIENCE) -> list[Path]:
         """Click what saves so many files by itself, and give back where the browser saved them, in order of names."""
 
     @abstractmethod
@@ -288,7 +288,7 @@ class Chromium(Browser):
         offered.value.save_as(path)
         return path
 
-    def save_all(self, css: str, count: int) -> list[Path]:
+    def save_all(self, css: str, count: int, patience: float = PATIENCE) -> list[Path]:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         saved: list[Path] = []
 
@@ -300,7 +300,7 @@ class Chromium(Browser):
         self._page.on("download", keep)
         try:
             self.click(css)
-            self.until(lambda: self.address() and len(saved) >= count, f"{count} files to be saved")
+            self.until(lambda: self.address() and len(saved) >= count, f"{count} files to be saved", patience)
         finally:
             self._page.remove_listener("download", keep)
         return sorted(saved)
@@ -540,7 +540,7 @@ class Firefox(Browser):
     def save(self, css: str) -> Path:
         return self.save_all(css, 1)[0]
 
-    def save_all(self, css: str, count: int) -> list[Path]:
+    def save_all(self, css: str, count: int, patience: float = PATIENCE) -> list[Path]:
         folder = tempfile.mkdtemp(dir=self.folder)
         self._firefox.set_pref("browser.download.dir", folder)
         self.click(css)
@@ -551,7 +551,7 @@ class Firefox(Browser):
             is_whole = all(path.suffix != ".part" and path.stat().st_size for path in found)
             return found if len(found) == count and is_whole else []
 
-        return list(self.until(saved, f"{count} files to be saved"))
+        return list(self.until(saved, f"{count} files to be saved", patience))
 
     def press(self, text: str) -> None:
         self._firefox.actions.sequence("key", "typing").send_keys(text).perform()

@@ -23,7 +23,7 @@ import { readManifests } from "../worker/recipients.js";
 import { SavedInbox } from "./inbox.js";
 import { isGone, offerLeaving } from "./leaving.js";
 import { listsFor, readList } from "./lists.js";
-import { askPlace, canStream, MOST_HELD, Saved, type SavedFile } from "./saving.js";
+import { askPlace, canStream, LARGEST_IN_MEMORY, Saved, type SavedFile } from "./saving.js";
 import { measure, partsFor, SealedTip } from "./sealing.js";
 
 /** Bytes that pieces can have, and what is chosen at first. */
@@ -199,10 +199,10 @@ class OfflinePage {
   /** Where and in what sizes to save what these files become; `null` after saying why it cannot be, or nobody chose. */
   async #wayOf(files: readonly File[]): Promise<Way | null> {
     const value = this.#way?.value ?? String(USUAL);
-    const partsEach = partsFor(value === ONE ? MOST_HELD : Number(value));
+    const partsEach = partsFor(value === ONE ? LARGEST_IN_MEMORY : Number(value));
     const { bytes, pieces } = measure(files, partsEach);
     if (value !== ONE && pieces > 1) return { kind: "pieces", partsEach, count: pieces };
-    if (bytes <= MOST_HELD) return { kind: "one" };
+    if (bytes <= LARGEST_IN_MEMORY) return { kind: "one" };
     if (!canStream()) {
       const problem = this.#form?.root.querySelector("[data-part=problem]");
       if (problem) problem.textContent = this.#texts.get("wayLarge");

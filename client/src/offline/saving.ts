@@ -5,10 +5,15 @@ import { TipboxError } from "../errors.js";
 import type { Bytes } from "../formats/base/bytes.js";
 import { element } from "../page/screen.js";
 
-/** Bytes of saved files that are held at most, beside the one that is being saved. */
-export const MOST_HELD = 64_000_000;
-/** Milliseconds until a file may be released: no event says when the browser has written it. */
-const RELEASE_AFTER = 10_000;
+/** Bytes of a file that is made in memory at most; a larger one needs a browser that writes it as it is made. */
+export const LARGEST_IN_MEMORY = 64_000_000;
+/** Bytes of saved files that are held at most, beside the last one: a browser needs several times as many. */
+const MOST_HELD = 16_000_000;
+/**
+ * Milliseconds until a file may be released: no event says when the browser has taken it. Chromium does so with the
+ * click, and Firefox keeps what it has begun to read.
+ */
+const RELEASE_AFTER = 4_000;
 
 /** Offers `blob` as a download, as a click on a link does; returns the address to release. */
 export function offer(name: string, blob: Blob): string {

@@ -5,7 +5,7 @@ import { TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE, MAX_RUN_PARTS, PART_SIZE } from "../formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE, PART_SIZE } from "../formats/base/limits.js";
 import { partsOf, sealedBodySize } from "../formats/base/padding.js";
 import { random } from "../formats/base/primitives.js";
 import { type EnvelopeEnd, endOf, type OutgoingEnvelope, seal, wipeSeals } from "../formats/envelopes/envelope.js";
@@ -28,6 +28,9 @@ export interface Contents {
 
 /** Hears how many sealed bytes of how many there are. */
 type Progress = (bytes: number, total: number) => void;
+
+/** Parts that are sealed at once: of many, a browser's memory is in holes that nothing fits into again. */
+const RUN_PARTS = 16;
 
 /** How many parts a piece has that is about so many bytes long. */
 export function partsFor(bytes: number): number {
@@ -156,7 +159,7 @@ export class SealedTip {
     let sealed: ArrayBuffer | undefined;
     for (let left = parts; left > 0; ) {
       if (this.#signal.aborted) throw new TipboxError("stopped");
-      const count = Math.min(left, MAX_RUN_PARTS);
+      const count = Math.min(left, RUN_PARTS);
       const plaintext = await reader.read(count * PART_SIZE, plain);
       let run: Bytes;
       try {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from browser.drivers import Browser
+from browser.drivers import PATIENCE, Browser
 
 SEAL: Final = "#app [data-part=send]"
 DIGITS: Final = "#app [data-part=digits]"
@@ -39,9 +39,9 @@ class OfflineSource:
         self.browser.click("#app [data-part=all]")
         self.browser.run(f"document.querySelector('#app select').value = '{size}';")
 
-    def seal(self, count: int) -> list[Path]:
+    def seal(self, count: int, patience: float = PATIENCE) -> list[Path]:
         """Press the button, and give back the sealed files."""
-        saved = self.browser.save_all(SEAL, count)
+        saved = self.browser.save_all(SEAL, count, patience)
         self.browser.until(
             lambda: self.browser.count(DIGITS) or self.browser.count(FAILED) or self.browser.count("#saved-count"),
             "what was sealed",

@@ -28,7 +28,7 @@ from tipbox.formats.manifest import Manifest
 from tipbox.formats.request_file import AnswerPiece, RequestFile
 from tipbox.formats.site_list import SiteEntry, SiteList
 from tipbox.resources import available_languages
-from tipbox.server.offline_page import render_offline_page
+from tipbox.server.offline_page import render_offline_page, render_offline_template
 
 TEXT = "Мы видели, кого увезли"
 REPLY = "Спасибо. Что было потом?"
@@ -36,6 +36,8 @@ HEAVY = 150_000
 """Bytes of the page of three organisations in six languages, as gzip."""
 FROM_DISK = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
 """Standard does what Safer does, only faster; make journeys has all of them."""
+VIDEO = (60 * MB, 8 * MB, 8) if EVERY_JOURNEY else (2_500_000, MB, 3)
+"""Bytes of the file that is carried, of its pieces at most, and how many these are."""
 ONCE = pytest.mark.parametrize("level", [Level.CHROMIUM], ids=lambda level: level.value)
 
 
@@ -96,10 +98,11 @@ def test_a_conversation_without_a_network(
     """Sealed in pieces from a disk, carried on a stick, answered, and opened from saved files: nothing is asked for."""
     browser, desk = offline.browser, world.desks["kibhr"]
     outside = len(browser.sink.hosts)
+    size, each, count = VIDEO
     file = tmp_path / "Площадь 5 января.bin"
-    file.write_bytes(secrets.token_bytes(2_500_000))
-    offline.write(TEXT, file, size=MB)
-    pieces = offline.seal(3)
+    file.write_bytes(secrets.token_bytes(size))
+    offline.write(TEXT, file, size=each)
+    pieces = offline.seal(count)
     digits = offline.digits()
     browser.screenshot(screenshots / f"offline-sealed-{browser.level.value}.png", PHONE)
     for part in ("copied", "again-result"):
@@ -244,6 +247,15 @@ def test_two_builds_are_one(ring: Ring, page: Path, tmp_path: Path) -> None:
     digest = page.with_name(f"{page.name}.sha256").read_text()
     subprocess.run(("sha256sum", "--check"), input=digest.encode(), cwd=page.parent, check=True)
     assert len(gzip.compress(page.read_bytes(), 9, mtime=0)) <= HEAVY
+
+
+def test_a_release_has_the_page_of_nobody(page: Path) -> None:
+    """What its signers sign of it: the same policy, so the same script and style, and the same script in fact."""
+    template, made = render_offline_template().decode(), page.read_text(encoding="utf-8")
+    for part in (r"<meta http-equiv=[^>]*>", r"(?s)<script>.*</script>", r"(?s)<style>.*</style>"):
+        [found] = re.findall(part, template)
+        assert re.findall(part, made) == [found]
+    assert not any(name in template for [name, *_] in NAMES.values())
 
 
 def test_a_page_of_past_manifests_is_not_written(organisations: list[Organisation], tmp_path: Path) -> None:
