@@ -82,7 +82,7 @@ def refused_by_pages() -> set[str]:
     for path in (guide.ROOT / "tipbox" / "desk" / "pages").glob("*.py"):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "PageRefused":
-                found |= {one.value for one in ast.walk(call) if isinstance(one, ast.Constant)}
+                found |= {str(one.value) for one in ast.walk(call) if isinstance(one, ast.Constant)}
     return found
 
 
