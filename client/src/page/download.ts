@@ -1,5 +1,6 @@
 // One file of an answer: offered, fetched, saved. It is in this browser's memory until it is saved or the page is left.
 
+import { shownName } from "./choosing/file_names.js";
 import { element } from "./screen.js";
 import type { Texts } from "./texts.js";
 
@@ -22,7 +23,7 @@ export class Download {
     const title = element("span");
     const weight = element("span", texts.size(size));
     weight.className = "quiet";
-    title.append(element("bdi", name), " ", weight);
+    title.append(element("bdi", shownName(name)), " ", weight);
     this.row.append(title, this.#last);
     this.#offer();
   }

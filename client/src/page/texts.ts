@@ -44,6 +44,15 @@ export class Texts {
     return new Intl.NumberFormat(this.language).format(value);
   }
 
+  /** Names one after the other and what stands between them, as the language does it where the browser knows it. */
+  list(names: readonly string[]): { readonly isName: boolean; readonly text: string }[] {
+    const isKnown = Intl.ListFormat.supportedLocalesOf(this.language).length > 0;
+    return new Intl.ListFormat(this.language).formatToParts(names).map(({ type, value }) => {
+      const isName = type === "element";
+      return { isName, text: isName || isKnown ? value : ", " };
+    });
+  }
+
   /** A number of bytes in a readable unit. */
   size(bytes: number, per = ""): string {
     const step = Math.min(SIZES.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));

@@ -30,6 +30,31 @@ describe("what is counted", () => {
   });
 });
 
+describe("names", () => {
+  const NAMES = ["Ата-Юрт", "FIDH", "الحق"];
+  const written = (language: string, names = NAMES): string =>
+    texts(language, {})
+      .list(names)
+      .map(({ text }) => text)
+      .join("");
+
+  it("stand one after the other as each language has it", () => {
+    expect(written("en")).toBe("Ата-Юрт, FIDH, and الحق");
+    expect(written("ru")).toBe("Ата-Юрт, FIDH и الحق");
+    expect(written("ar")).toBe("Ата-Юрт وFIDH والحق");
+    expect(written("fr", NAMES.slice(0, 1))).toBe("Ата-Юрт");
+    expect(written("tlh")).toBe("Ата-Юрт, FIDH, الحق"); // no browser knows it: nothing of another language
+  });
+
+  it("are told from what stands between them", () => {
+    expect(
+      texts("ar", {})
+        .list(NAMES)
+        .flatMap(({ isName, text }) => (isName ? [text] : [])),
+    ).toEqual(NAMES);
+  });
+});
+
 describe("sizes", () => {
   it("name few bytes in full, which have a plural", () => {
     const english = texts("en", {});

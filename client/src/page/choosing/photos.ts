@@ -24,12 +24,17 @@ function ask(worker: Worker, photo: File): Promise<Said> {
   });
 }
 
+/** In a text of whatever direction it stands as it is: coordinates would change places in Arabic. */
+function apart(value: string): string {
+  return `\u2068${value}\u2069`;
+}
+
 function sentence(texts: Texts, { place, time, device, owner }: Said): string {
   const found = [
-    place && texts.get("photoPlace", { value: place }),
-    time && texts.get("photoTime", { value: time }),
-    device && texts.get("photoDevice", { value: device }),
-    owner && texts.get("photoOwner", { value: owner }),
+    place && texts.get("photoPlace", { value: apart(place) }),
+    time && texts.get("photoTime", { value: apart(time) }),
+    device && texts.get("photoDevice", { value: apart(device) }),
+    owner && texts.get("photoOwner", { value: apart(owner) }),
   ].filter(Boolean);
   return found.length === 0 ? texts.get("photoNothing") : found.join(" · ");
 }

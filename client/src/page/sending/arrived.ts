@@ -94,7 +94,7 @@ export class Arrived {
       rows.map(({ row }) => row),
       texts.get("allFiles", { count: texts.number(files.length) }),
     );
-    part("whom").append(...names.flatMap((name, at) => [at === 0 ? "" : ", ", element("bdi", name)]));
+    part("whom").append(...texts.list(names).map(({ isName, text }) => (isName ? element("bdi", text) : text)));
     part("whole").hidden = missing.length > 0;
     for (const { name, digits } of [...checks].sort((one, other) =>
       one.name.localeCompare(other.name, texts.language),
