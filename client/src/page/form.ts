@@ -106,6 +106,7 @@ export class Form {
     this.#root.append(this.#view.content);
     this.#root.addEventListener("input", () => {
       part("problem").textContent = "";
+      this.#message.removeAttribute("aria-invalid");
       breakLongText(this.#message, this.#message.value);
     });
   }
@@ -232,6 +233,7 @@ export class Form {
     else if (size > MAX_BODY) problem = "largeFiles";
     else if (chosen.length === 0) problem = "nobody";
     this.#view.part("problem").textContent = problem === "" ? "" : this.#texts.get(problem);
+    if (problem === "longMessage" || problem === "empty") this.#message.setAttribute("aria-invalid", "true");
     if (problem !== "") return null;
     const mayContinue = this.#later.checked && this.#files.length > 0;
     return {
