@@ -11,10 +11,8 @@ export interface Organisation {
   /** Its identity key in base64. */
   readonly identity: string;
   readonly name: string;
-  /** The country's name in the page's language, or empty. */
-  readonly country: string;
-  /** Names of the languages that it reads, in the page's; or empty. */
-  readonly languages: string;
+  /** Its country and the languages that it reads, by their names in the page's language; or empty. */
+  readonly where: string;
   /** One line on who they are, in their own words; or empty. */
   readonly about: string;
 }

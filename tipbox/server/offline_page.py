@@ -154,7 +154,6 @@ class _OfflineRenderer(Renderer):
             .render(
                 **frame | {"face": listed.face},
                 organisations=organisations,
-                listed=self._for_script(organisations),
                 last_day=_written(max(map(last_day, manifests), default=None), language),
                 keys_day=_written(max((manifest.start for manifest in manifests), default=None), language),
                 switch=[one for one in self.switch(language) if one["lang"] in languages] if len(languages) > 1 else [],

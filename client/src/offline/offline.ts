@@ -11,6 +11,7 @@ import { today } from "../formats/base/days.js";
 import type { Manifest } from "../formats/manifest.js";
 import { languageOf } from "../formats/wordlists.js";
 import type { CheckDigits, Organisation, ToWorker } from "../messages.js";
+import { listedIn } from "../page/choosing/listed.js";
 import { type Content, Form } from "../page/form.js";
 import { element, show, view } from "../page/screen.js";
 import { Arrived } from "../page/sending/arrived.js";
@@ -47,10 +48,6 @@ function isFit(): boolean {
   return isSecureContext && globalThis.crypto?.subtle !== undefined;
 }
 
-function listedOf(text: string | undefined): readonly Organisation[] {
-  return JSON.parse(text ?? "[]") as Organisation[];
-}
-
 /** A choice of how large sealed files may be; its value is bytes, or `ONE`. */
 function wayField(texts: Texts): HTMLSelectElement {
   const way = element("select");
@@ -72,7 +69,7 @@ function wayField(texts: Texts): HTMLSelectElement {
 /** The page in one language. */
 class OfflinePage {
   readonly #texts: Texts;
-  readonly #listed: readonly Organisation[];
+  #listed: readonly Organisation[] = [];
   readonly #app: HTMLElement;
   /** The start screen, which stands in the page's own bytes. */
   readonly #start: readonly Node[];
@@ -91,7 +88,6 @@ class OfflinePage {
   constructor(texts: Texts, app: HTMLElement) {
     this.#texts = texts;
     this.#app = app;
-    this.#listed = listedOf(app.dataset["organisations"]);
     this.#start = [...app.childNodes];
   }
 
@@ -99,6 +95,7 @@ class OfflinePage {
   async begin(files: readonly string[]): Promise<void> {
     try {
       demand(isFit(), "unsupported");
+      this.#listed = await listedIn(this.#app);
       this.#manifests = await readManifests(files.map(utf8), this.#listed, today());
     } catch (error) {
       this.#closed = codeOf(error);

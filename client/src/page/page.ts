@@ -7,6 +7,7 @@ import type { Bytes } from "../formats/base/bytes.js";
 import type { Addresses, FromWorker, Organisation, Said, ToWorker } from "../messages.js";
 import { askTold } from "../net/told.js";
 import { begun, onLeaving } from "./begun.js";
+import { listedIn } from "./choosing/listed.js";
 import { showCollected } from "./collected.js";
 import { Delivery, troubleOf } from "./delivery.js";
 import { canSeal } from "./features.js";
@@ -402,7 +403,6 @@ async function start(main: HTMLElement): Promise<void> {
   const source = document.getElementById("words");
   const box = document.getElementById("loading");
   const { worker: script, envelope, mailbox, lists, now } = main.dataset;
-  const organisations = source?.dataset["organisations"]; // behind the first words, which wait for nothing
   if (
     source === null ||
     box === null ||
@@ -410,15 +410,14 @@ async function start(main: HTMLElement): Promise<void> {
     envelope === undefined ||
     mailbox === undefined ||
     lists === undefined ||
-    now === undefined ||
-    organisations === undefined
+    now === undefined
   )
     return;
   const texts = new Texts(source, document.documentElement.lang);
   const absolute = (path: string): string => location.origin + path;
   const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
-  const page = new Page(texts, addresses, JSON.parse(organisations) as Organisation[], main, box);
   const isFit = await canSeal();
+  const page = new Page(texts, addresses, isFit ? await listedIn(main) : [], main, box);
   const go = (to: Door, first = false): void => {
     if (isFit || to === "start") page.open(to, first);
     else showFailed(texts, "unsupported", null);

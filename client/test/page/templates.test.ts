@@ -24,7 +24,7 @@ function scriptsOf(names: readonly string[]): string {
 }
 
 const MODULES = [
-  ...["choosing/whom", "choosing/file_names", "choosing/photos", "leave", "begun"],
+  ...["choosing/whom", "choosing/listed", "choosing/file_names", "choosing/photos", "leave", "begun"],
   ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "notice", "download", "collected", "start"],
   ...["arrived", "code_boxes", "continuing", "items", "waiting"].map((name) => `sending/${name}`),
 ];

@@ -81,8 +81,7 @@ export function listing(...organisations: readonly TestOrganisation[]): Organisa
     id: toHex(id),
     identity: toBase64(identity),
     name,
-    country,
-    languages: "",
+    where: country,
     about: "",
   }));
 }

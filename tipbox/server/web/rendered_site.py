@@ -6,7 +6,7 @@ everywhere; their hashes are served with them (docs/protocol.md, section 2.2; do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
+from babel.lists import format_list
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -152,14 +153,12 @@ class Renderer:
         return canonical.encode(value, file_form=True)
 
     def _page(self, listed: SiteList, language: str) -> str:
-        organisations = self._organisations(listed.entries, language)
         return self._render(
             "start",
             language,
             self._say(language, N_("Messages")),
             switch=self.switch(language) if len(self.languages) > 1 else [],
-            organisations=organisations,
-            listed=self._for_script(organisations),
+            organisations=self._organisations(listed.entries, language),
             face=listed.face,
         )
 
@@ -170,14 +169,6 @@ class Renderer:
         """Organisations as a page lists them, by name; ``more``: what else is said of each, by its id in hex."""
         named = [_named(entry, language) for entry in entries]
         return sorted((one | dict((more or {}).get(one["id"], {})) for one in named), key=_by_name)
-
-    @staticmethod
-    def _for_script(organisations: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-        """What the script is told of them."""
-        return [
-            {name: organisation[name] for name in ("about", "country", "id", "identity", "languages", "name")}
-            for organisation in organisations
-        ]
 
     @staticmethod
     def _frame(language: str, title: str) -> dict[str, object]:
@@ -287,12 +278,12 @@ def _rank(language: str) -> tuple[int, str]:
 
 def _named(entry: SiteEntry, language: str) -> dict[str, str]:
     own = next((tag for tag in (language, *entry.languages, *entry.about) if tag in entry.about), "")
+    where = _country(entry.country, language), _list([_language(tag, language) for tag in entry.languages], language)
     return {
         "name": entry.name,
-        "country": _country(entry.country, language),
         "id": entry.id.hex(),
         "identity": fields.to_base64(entry.identity),
-        "languages": ", ".join(_language(tag, language) for tag in entry.languages),
+        "where": " · ".join(filter(None, where)),
         "about": entry.about.get(own, ""),
     }
 
@@ -314,6 +305,14 @@ def _language(tag: str, language: str) -> str:
         return Locale.parse(tag, sep="-").get_display_name(language.replace("-", "_")) or tag
     except (UnknownLocaleError, ValueError):
         return tag
+
+
+def _list(names: Sequence[str], language: str) -> str:
+    """Names one after the other, as the language does it where that is known."""
+    try:
+        return format_list(names, locale=language.replace("-", "_"))
+    except KeyError:  # Babel has not heard it from everybody: Kazakh
+        return ", ".join(names)
 
 
 def _hash(body: Body) -> str:

@@ -49,7 +49,7 @@ export class Whom {
     this.#all.textContent = this.#texts.get("chooseAll", { count: this.#texts.number(this.#boxes.length) });
   }
 
-  #card({ id, name, country, languages, about }: Organisation, checked: boolean): HTMLInputElement {
+  #card({ id, name, where, about }: Organisation, checked: boolean): HTMLInputElement {
     const box = field("input");
     box.type = "checkbox";
     box.checked = checked;
@@ -60,11 +60,12 @@ export class Whom {
     const said = element("span");
     const title = element("b");
     title.append(element("bdi", name));
-    const where = element("span", [country, languages].filter(Boolean).join(" · "));
-    where.className = "quiet";
+    const place = element("span", where);
+    place.className = "quiet";
     const line = element("span", about);
+    line.className = "about";
     line.dir = "auto";
-    said.append(title, where, line);
+    said.append(title, place, line);
     card.append(box, said);
     this.#place.append(card);
     return box;
