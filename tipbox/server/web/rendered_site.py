@@ -6,6 +6,7 @@ everywhere; their hashes are served with them (docs/protocol.md, section 2.2; do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -48,6 +49,8 @@ _STYLE: Final = "/static/style.css"
 _PLACES: Final = ("", "send", "inbox")
 """Below a language's folder: one document at each, which opens at the screen that the address names."""
 _UNKNOWN_TO_CHROMIUM: Final = frozenset({"kk"})
+_EMPTY_LINES: Final = re.compile(r"\n\s*\n")
+"""Of templates: nobody reads them in the source, and each costs a byte on a bad line."""
 _MANY: Final = 1_000_000
 _UNLIKE: Final = 110
 """Among the numbers up to it, and that one, are all categories of all languages."""
@@ -209,7 +212,8 @@ class Renderer:
 
     def _render(self, template: str, language: str, title: str, **context: Any) -> str:
         environment = self._environments[language]
-        return environment.get_template(f"source/{template}.html").render(**{**_frame(language, title), **context})
+        values = {**_frame(language, title), **context}
+        return _EMPTY_LINES.sub("\n", environment.get_template(f"source/{template}.html").render(**values))
 
 
 def _environment(said: NullTranslations, language: str) -> Environment:

@@ -63,7 +63,6 @@ export class Whom {
     const place = element("span", where);
     place.className = "quiet";
     const line = element("span", about);
-    line.className = "about";
     line.dir = "auto";
     said.append(title, place, line);
     card.append(box, said);
