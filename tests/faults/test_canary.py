@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,9 +20,10 @@ import pytest
 
 from faults.memory_search import Found, Search, forms
 from faults.sending import ROOMY, SentTip, new_token, sealed, send
-from support.world import Ring, Server, World, running_world
+from support.world import Ring, Server, World, running_world, tipbox
 from tipbox.files.key_folder import load_folder
 from tipbox.formats.access_code import AccessCode
+from tipbox.formats.base import days
 
 REPEATED = 40
 SYSTEM_TEMP = Path("/tmp")  # noqa: S108 (searched, not used)
@@ -186,6 +188,29 @@ def test_export_prune_and_restart_write_nothing_of_a_tip(canaries: Canaries) -> 
     server.stop()
     server.start()
     assert canaries.hunting.everywhere(Search(canaries.words)) == []
+
+
+def test_what_is_served_to_all_holds_nothing_of_a_tip(canaries: Canaries, tmp_path: Path) -> None:
+    """With a notice among it: what that says is found by the same search, as the control."""
+    world, word = canaries.hunting.world, _word("abcdefghijkmnpqrstuvwxyz")
+    server, desk = world.server, next(iter(world.desks.values()))
+    out, text = server.home / "notices" / "ours.json", tmp_path / "text"
+    out.parent.mkdir(exist_ok=True)
+    text.write_text(f"{word}\n", encoding="utf-8")
+    until = (days.today() + timedelta(days=7)).isoformat()
+    options = ("--vault", desk.vault, "--passphrase-file", desk.secret, "--until", until)
+    tipbox("keys", "notice", *options, "--text", "en", text, "--out", out)
+    text.unlink()
+    server.stop()
+    server.start()
+    served = [server.request("GET", path)[-1] for path in ("/api/now", "/en/", "/ru/")]
+    assert Search(canaries.words).data(served, "served") == []
+    assert canaries.hunting.everywhere(Search(canaries.words)) == []
+    control = Search({"notice": word})
+    assert control.data(served, "served")
+    where = [one.where for one in canaries.hunting.everywhere(control)]
+    assert str(out) in where
+    assert any("memory of" in one for one in where)
 
 
 def test_the_draft_token_is_never_on_the_disk(canaries: Canaries) -> None:
