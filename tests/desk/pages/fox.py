@@ -112,7 +112,7 @@ class Fox(Hand):
             self.firefox.switch_to_frame()
 
     def wait(self, css: str) -> None:
-        deadline = time.monotonic() + PATIENCE / 1000
+        deadline = time.monotonic() + self.patience
         while not any(one.is_displayed() for one in self.firefox.find_elements(By.CSS_SELECTOR, css)):
             assert time.monotonic() < deadline, f"waited in vain for {css}; it shows: {self.text('body')}"
             time.sleep(0.05)
@@ -133,7 +133,7 @@ class Fox(Hand):
         )[0]
 
     def until(self, script: str) -> None:
-        deadline = time.monotonic() + PATIENCE / 1000
+        deadline = time.monotonic() + self.patience
         while not self._holds(script):
             assert time.monotonic() < deadline, f"waited in vain for {script}; it shows: {self.text('body')}"
             time.sleep(0.03)

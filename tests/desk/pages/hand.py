@@ -29,6 +29,9 @@ ARGUMENTS: Final = (
 class Hand:
     """What a person does in one window."""
 
+    patience = PATIENCE / 1000
+    """Seconds until what is waited for does not come any more."""
+
     def __init__(self, page: Page) -> None:
         self.page = page
         self.presses = 0
@@ -130,7 +133,7 @@ class Hand:
 
     def until(self, script: str) -> None:
         """Wait until an expression holds in the page."""
-        deadline = time.monotonic() + PATIENCE / 1000
+        deadline = time.monotonic() + self.patience
         while not self.page.evaluate(
             f"() => Boolean({script})"
         ):  # the page's own policy lets nothing be compiled in it

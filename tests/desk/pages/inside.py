@@ -87,14 +87,14 @@ def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return [top, *top.children(recursive=True)]
 
 
-def wait_for(path: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_for(path: Path, process: subprocess.Popen[bytes] | None = None, seconds: float = PATIENCE) -> None:
     """Wait until the other side has made a file."""
 
     def there() -> bool:
         assert process is None or process.poll() is None, f"it ended with {process.poll()} before {path.name}"
         return path.exists()
 
-    until(there, PATIENCE)
+    until(there, seconds)
 
 
 # --- the hand's side ------------------------------------------------------------------------------------------------
@@ -176,6 +176,7 @@ def _killed(hand: Hand, folder: Path, url: str) -> None:
 def _day(hand: Hand, folder: Path, url: str) -> None:
     """A staff day by keyboard: import, spam, copies, hostile files, whose each is, answers, outbox, the next Bundle."""
     plan = json.loads((folder / "day.json").read_text(encoding="utf-8"))
+    hand.patience = plan["patience"]
     _unlocked(hand, folder, url)
     hand.presses += 1  # Enter, at the unlocking
     begun = time.monotonic()
@@ -218,7 +219,7 @@ def _day(hand: Hand, folder: Path, url: str) -> None:
     hand.wait("#ask[open]")
     _job(hand, "Enter")
     (folder / "outbox").touch()
-    wait_for(folder / "next")
+    wait_for(folder / "next", seconds=plan["patience"])
     _job(hand, "i")
     said = {"acts": hand.acts, "complaints": hand.complaints, "job": hand.text(".job"), "typed": hand.typed}
     said |= {"imported": imported, "seconds": time.monotonic() - begun, "seen": seen}
