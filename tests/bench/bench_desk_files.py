@@ -22,13 +22,16 @@ from typing import Final
 import pytest
 
 from bench.figures import Bench, Ledger, in_turn
-from bench.inputs import random_file, sparse_file
+from bench.inputs import must_have_room, random_file, sparse_file
 from bench.measure import Cost, measure, quiet_disk
 from support.world import TIPBOX, Ring, environment
 
 GIB: Final = 1 << 30
 ROUNDS: Final = 5
 PEAK_MB: Final = 200
+FILM: Final = 2_000_000_000
+FILMS: Final = 10
+"""On the stick of 20 GB."""
 
 
 @dataclass
@@ -103,6 +106,13 @@ class Bed:
         desk = self.ring.desks["fidh"]
         return measure(
             *(TIPBOX, "desk", "import", "--vault", desk.vault, "--passphrase-file", desk.secret, "--copies", "1", tip),
+            env=environment(),
+        )
+
+    def list(self) -> Cost:
+        desk = self.ring.desks["fidh"]
+        return measure(
+            *(TIPBOX, "desk", "list", "--vault", desk.vault, "--passphrase-file", desk.secret, "--json"),
             env=environment(),
         )
 
@@ -203,3 +213,27 @@ def test_ten_gibibytes_in_the_same_memory(ledger: Ledger, bed: Bed) -> None:
         [opened] = (out / "files").iterdir()
         assert opened.stat().st_size == 10 * GIB
         assert _same(video, opened), "the file came back changed"
+
+
+def test_a_stick_of_twenty_gigabytes_in_the_same_memory(ledger: Ledger, bed: Bed) -> None:
+    """Once. Ten films of 2 GB, each sparse, are sealed onto a stick, imported in one go, and one of them is shown."""
+    size = FILM * FILMS
+    must_have_room(bed.folder, 2 * size + 2 * GIB)  # the stick and the vault; what else there is comes and goes
+    stick, out = bed.folder / "stick", bed.folder / "opened"
+    film = sparse_file(bed.folder / "film.mp4", FILM)
+    with ledger.bench("a stick of 20 GB (sparse films)") as bench:
+        stick.mkdir()
+        sealed = [bed.seal(film, stick / f"{number}.tip") for number in range(FILMS)]
+        bench.note("tipbox seal of 2 GB, peak memory", "MB", [one.peak_mb for one in sealed], at_most=PEAK_MB)
+        taken = bed.take(stick)
+        shutil.rmtree(stick)
+        bench.note("tipbox desk import of 20 GB, peak memory", "MB", taken.peak_mb, at_most=PEAK_MB)
+        bench.note("tipbox desk import of 20 GB", "s", taken.seconds)
+        bench.note("its rate", "MB/s", size / 1e6 / taken.seconds)
+        tips = bed.ring.desks["fidh"].tips()
+        assert [one["files"][0]["size"] for one in tips] == [FILM] * FILMS
+        bench.note("tipbox desk list, peak memory", "MB", bed.list().peak_mb, at_most=PEAK_MB)
+        shown = bed.show(tips[-1]["id"], out)
+        bench.note("tipbox desk show of one, peak memory", "MB", shown.peak_mb, at_most=PEAK_MB)
+        [opened] = (out / "files").iterdir()
+        assert _same(film, opened), "the film came back changed"
