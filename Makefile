@@ -81,7 +81,7 @@ faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a hos
 
 day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by keyboard, in two browsers without a network; every state in six languages
 	tests/apt.sh
-	TIPBOX_WHOLE_DAY=1 $(PY) -m pytest tests/desk/pages/test_day.py tests/desk/pages/test_every_state.py \
+	WHOLE_DAY=1 $(PY) -m pytest tests/desk/pages/test_day.py tests/desk/pages/test_every_state.py \
 		tests/desk/pages/test_kill.py tests/desk/pages/test_hunt.py --timeout 3600 -rP $(ARGS)
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes

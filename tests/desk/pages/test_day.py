@@ -28,7 +28,7 @@ from tipbox.server.storage.models import Reply
 
 pytestmark = pytest.mark.reads_date
 
-WHOLE: Final = "TIPBOX_WHOLE_DAY" in os.environ
+WHOLE: Final = "WHOLE_DAY" in os.environ
 """As ``make day`` sets it."""
 COUNT, ANSWERS, LARGE = (300, 40, 2 << 30) if WHOLE else (24, 4, 3 << 20)
 MOST: Final = 400

@@ -22,7 +22,7 @@ from support.world import ROOT
 
 pytestmark = pytest.mark.reads_date
 
-WHOLE: Final = "TIPBOX_WHOLE_DAY" in os.environ
+WHOLE: Final = "WHOLE_DAY" in os.environ
 """As ``make day`` sets it."""
 PICTURES: Final = os.environ.get("TIPBOX_PICTURES")
 """A folder for pictures of all states, for people to look at."""

@@ -19,7 +19,7 @@ from tipbox.desk.vault.records import Draft
 
 pytestmark = pytest.mark.reads_date
 
-WHOLE = "TIPBOX_WHOLE_DAY" in os.environ
+WHOLE = "WHOLE_DAY" in os.environ
 """As ``make day`` sets it: searching the memory of Firefox takes minutes."""
 TIP = "солдаты задержали моего брата"
 DRAFT = "quince marmalade on the third shelf"

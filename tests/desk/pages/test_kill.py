@@ -24,7 +24,7 @@ from tipbox.desk.vault.records import Draft, Reply, ReplyText
 
 pytestmark = pytest.mark.reads_date
 
-WHOLE = "TIPBOX_WHOLE_DAY" in os.environ
+WHOLE = "WHOLE_DAY" in os.environ
 """As ``make day`` sets it."""
 MOMENTS = tuple(number / 20 for number in range(24)) if WHOLE else (0.0, 0.05, 0.2, 0.6)
 """Seconds after a click at which the process is killed."""
