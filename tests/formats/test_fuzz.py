@@ -34,7 +34,7 @@ def test_there_is_a_target_for_each_decoder() -> None:
 
     assert names == {
         "acknowledgement", "backup", "body", "bundle", "bundle_header", "canary", "canonical", "capsule", "consent",
-        "envelope", "form", "header", "letter", "locked", "mailbox", "manifest", "passphrase", "piece",
+        "envelope", "form", "header", "letter", "locked", "mailbox", "manifest", "passphrase", "piece", "qr",
         "reply", "report", "site", "trailer",
     }  # fmt: skip
 

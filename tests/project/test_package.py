@@ -28,11 +28,14 @@ ASKED_FOR = {"start.js", "page.js", "worker.js", "read.js", "continuing.js", "to
 BUNDLE = (
     ASKED_FOR
     | {f"{name}.gz" for name in ASKED_FOR}
-    | {"first.css", "offline/offline.js"}
+    | {"first.css", "offline/offline.js", "offline/offline.css"}
     | {f"desk/desk.{kind}" for kind in ("js", "css")}
 )
-OF_A_DESK = {"av", "flask", "jinja2", "pillow", "pillow-heif", "pypdfium2", "pyseccomp"}
-"""What shows files of sources in a sandbox, and pages on loopback."""
+OF_A_DESK = {
+    *("av", "flask", "jinja2", "pillow", "pillow-heif", "pypdfium2", "pyseccomp"),
+    *("reedsolo", "zxing-cpp"),
+}
+"""What shows files of sources in a sandbox, reads QR codes there, and pages on loopback."""
 
 LISTS = {f"{language}.txt" for language in PINS}
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 from support.pieces import envelope_bytes, expand
+from support.qr_codes import to_qr_codes
 from tipbox.errors import DamagedItem, Malformed, TipboxError, WrongSender
 from tipbox.formats import access_code, request_file, toll
 from tipbox.formats import locked_file as locked
@@ -30,6 +31,7 @@ from tipbox.formats.envelopes import reply as replies
 from tipbox.formats.envelopes.capsule import Capsule
 from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
 from tipbox.formats.envelopes.header import FindKey, KeyState
+from tipbox.formats.envelopes.qr_codes import QrCode
 from tipbox.formats.notice import Notice
 from tipbox.formats.wordlists import PINS
 from tipbox.server.backup import backup_records
@@ -259,6 +261,25 @@ def run_piece(given: Case) -> Case:
     }
 
 
+def run_qr_code(given: Case) -> Case:
+    data = expand(given["code"])
+    found = QrCode.parse(data)
+    assert found.encode() == data
+    return {
+        "number": found.number,
+        "data": found.of.data,
+        "parity": found.of.parity,
+        "size": found.of.size,
+        "set": found.of.ident.hex(),
+        "sha256": sha256(found.block).hexdigest(),
+    }
+
+
+def run_qr_set(given: Case) -> Case:
+    codes = to_qr_codes(expand(given["envelope"]))
+    return {"codes": [sha256(code.encode()).hexdigest() for code in codes]}
+
+
 def run_acknowledgement(given: Case) -> Case:
     found = acknowledgement.read_acknowledgement(b64(given["data"]), bytes.fromhex(given["desk"]))
     return {"envelopes": [envelope.hex() for envelope in found]}
@@ -419,6 +440,8 @@ RUN: dict[str, Callable[[Case], Case]] = {
     "envelope": run_envelope,
     "reply": run_reply,
     "piece": run_piece,
+    "qr-code": run_qr_code,
+    "qr-set": run_qr_set,
     "capsule": run_capsule,
     "acknowledgement": run_acknowledgement,
     "report": run_report,

@@ -16,6 +16,7 @@ import make_mailbox
 import make_manifest
 import make_notice
 import make_piece
+import make_qr
 import make_small
 import make_toll
 
@@ -26,6 +27,7 @@ MODULES = (
     make_envelope,
     make_notice,
     make_piece,
+    make_qr,
     make_capsule,
     make_bundle,
     make_mailbox,

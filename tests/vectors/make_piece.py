@@ -96,7 +96,7 @@ def reads(name: str, comment: str, envelope: Envelope, number: int, each: int, *
         "trailer": envelope.trailer.hex() if is_last else "",
         "damaged": [] if damage is None else [damage],
     }
-    data = head(envelope, number, each) + b"".join(flip(part, 77) if index == damage else part for index, part in own)
+    data = head(envelope, number, each) + b"".join(flip(part, 7) if index == damage else part for index, part in own)
     expect = "ok" if damage is None else "damaged-item"
     return case(f"piece/{name}", expect, comment, given(envelope, data), output)
 

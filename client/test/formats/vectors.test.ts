@@ -24,6 +24,7 @@ import { checkOpening, openCapsule, sealCapsule } from "../../src/formats/envelo
 import { encodeHeader } from "../../src/formats/envelopes/header.js";
 import { encodeLetter, type Letter, sealLetter } from "../../src/formats/envelopes/letter.js";
 import { encodePieceHead, familyOf } from "../../src/formats/envelopes/pieces.js";
+import { encodeQrCode, toQrCodes } from "../../src/formats/envelopes/qr_codes.js";
 import { parseList } from "../../src/formats/mailbox_list.js";
 import * as keys from "../../src/formats/manifest.js";
 import * as notices from "../../src/formats/notice.js";
@@ -36,6 +37,7 @@ import { encodeList, encodeManifest } from "./encoders.js";
 import { findKey, hex, type Members, metaOf, readReply, readTip, text } from "./envelopes/case_reading.js";
 import type { WholeEnvelope } from "./envelopes/envelope_opening.js";
 import { readPiece } from "./envelopes/piece_reading.js";
+import { readQrCode } from "./envelopes/qr_reading.js";
 import { replyContentKey } from "./envelopes/reply_sealing.js";
 
 const FOLDER = new URL("../../../tests/vectors/", import.meta.url);
@@ -50,6 +52,8 @@ const KINDS = [
   "envelope",
   "reply",
   "piece",
+  "qr-code",
+  "qr-set",
   "capsule",
   "acknowledgement",
   "report",
@@ -253,6 +257,19 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       trailer: toHex(head.end.slice(HASH_SIZE)),
       damaged: parts.filter(([, part]) => part === null).map(([index]) => index),
     };
+  },
+
+  async "qr-code"(input) {
+    const bytes = await expand(input["code"] as Piece[]);
+    const { head, block } = await readQrCode(bytes);
+    expect(equal(await encodeQrCode(head, block), bytes)).toBe(true);
+    const { ident, ...numbers } = head;
+    return { ...numbers, set: toHex(ident), sha256: toHex(await sha256(block)) };
+  },
+
+  async "qr-set"(input) {
+    const codes = await toQrCodes(await expand(input["envelope"] as Piece[]));
+    return { codes: await Promise.all(codes.map(async (code) => toHex(await sha256(code)))) };
   },
 
   async capsule(input) {

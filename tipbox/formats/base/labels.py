@@ -37,6 +37,8 @@ CHECK_DIGITS: Final = b"tipbox/v1/check-digits"
 REPLY_CONTENT: Final = b"tipbox/v1/reply-content"
 REPLY_SALT: Final = b"tipbox/v1/reply-salt"
 PIECE: Final = b"tipbox/v1/piece"
+QR_SET: Final = b"tipbox/v1/qr-set"
+QR_CODE: Final = b"tipbox/v1/qr-code"
 TIP_FILE: Final = b"tipbox/v1/tip-file"
 
 BUNDLE_OUT: Final = b"tipbox/v1/bundle-out"

@@ -84,6 +84,13 @@ CAPSULE: Final = SALT_SIZE + CAPSULE_PLAIN + TAG_SIZE
 MAX_PIECE_PARTS: Final = 1024
 MAX_PIECES: Final = 2**20
 
+# QR codes of an Envelope
+QR_BLOCK: Final = 1000
+QR_CODE: Final = 32 + QR_BLOCK + ID_SIZE
+MAX_QR_BLOCKS: Final = 100  # of the Envelope's own bytes
+MAX_QR_ENVELOPE: Final = MAX_QR_BLOCKS * QR_BLOCK
+MAX_QR_CODES: Final = 125
+
 # Bundle
 BUNDLE_HEADER: Final = 1280
 BUNDLE_WRAPPED: Final = XWING_ENC_SIZE + KEY_SIZE + TAG_SIZE

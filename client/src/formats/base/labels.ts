@@ -25,3 +25,5 @@ export const SEAL = "tipbox/v1/seal";
 export const CHECK_DIGITS = "tipbox/v1/check-digits";
 export const REPLY_CONTENT = "tipbox/v1/reply-content";
 export const PIECE = "tipbox/v1/piece";
+export const QR_SET = "tipbox/v1/qr-set";
+export const QR_CODE = "tipbox/v1/qr-code";

@@ -84,6 +84,15 @@ export const PIECE_FIXED = 64;
 export const MAX_PIECE_PARTS = 1024;
 export const MAX_PIECES = 2 ** 20;
 
+// QR codes of an Envelope
+export const QR_MAGIC = "\x89tipqrc\n";
+export const QR_BLOCK = 1000;
+/** Bytes before the block. */
+export const QR_HEAD = 32;
+/** Blocks of the Envelope's own bytes. */
+export const MAX_QR_BLOCKS = 100;
+export const MAX_QR_CODES = 125;
+
 // Mailboxes (docs/protocol.md, section 3.1)
 export const MAILBOX_MAGIC = "\x89tipmbx\n";
 export const ANSWER_MAGIC = "\x89tipans\n";
