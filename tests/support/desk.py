@@ -63,14 +63,18 @@ class Desk:
         """The open vault."""
         return Vault.open(self.vault, PASSWORD, write=write)
 
-    def take(self, *paths: Path, copies: bool = True, today: date = TODAY, far_ahead: bool = False) -> ImportOutcome:
+    def take(
+        self, *paths: Path, copies: bool = True, today: date = TODAY, far_ahead: bool = False, photos: bool = False
+    ) -> ImportOutcome:
         """Import files."""
         with self.open(write=True) as vault:
             organisation = ceremony.organisation_of(vault)
             folder = ceremony.find_stick(vault, organisation)
             stick = key_stick.load(folder, stick_passphrase(vault, folder, PASSWORD))
             find_key = keyring(vault, organisation.id, stick)
-            importer = Importer(vault, organisation, find_key, today=today, enough_copies=copies, far_ahead=far_ahead)
+            importer = Importer(
+                vault, organisation, find_key, today=today, enough_copies=copies, far_ahead=far_ahead, photos=photos
+            )
             return importer.run(paths)
 
 

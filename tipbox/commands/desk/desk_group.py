@@ -74,11 +74,19 @@ def desk() -> None:
     help="1: acknowledge although the vault has no second copy.",
 )
 @click.option("--far-ahead", is_flag=True, help="Take Bundles numbered far ahead: the operator says that it is right.")
+@click.option("--photos", is_flag=True, help="Also read the QR codes in pictures, each in a sandbox.")
 @click.argument("files", metavar="FILE|DIR...", nargs=-1, required=True, type=_PATH)
 @json_option
 @pass_terminal
 def import_(
-    terminal: Terminal, *, vault: Path, passphrase_file: Path, copies: int, far_ahead: bool, files: tuple[Path, ...]
+    terminal: Terminal,
+    *,
+    vault: Path,
+    passphrase_file: Path,
+    copies: int,
+    far_ahead: bool,
+    photos: bool,
+    files: tuple[Path, ...],
 ) -> None:
     """Import Bundles and .tip files, and the files of folders; told apart by what is in them."""
     opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True, quiet=copies > 1)
@@ -95,6 +103,7 @@ def import_(
                 today=days.today(),
                 enough_copies=copies == 1,
                 far_ahead=far_ahead,
+                photos=photos,
                 progress=progress,
             )
             outcome = importer.run(files)

@@ -1,4 +1,4 @@
-"""Importing: Bundles and .tip files into the vault.
+"""Importing: Bundles, .tip files, pieces and photographed QR codes into the vault.
 
 It may be killed at any moment and started again: what is recorded is on the disk, what is not is read again, and
 nothing is kept or acknowledged twice. Every complete Envelope that came in a Bundle will be acknowledged, whatever
@@ -8,6 +8,7 @@ became of it, so the acknowledgements of all desks are equal: they mean *carried
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections import Counter
@@ -22,8 +23,10 @@ from typing import BinaryIO, Final, TypeVar
 from tipbox.desk import replies, sentences
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import VaultDamaged
+from tipbox.desk.importing.photos import Photos, QrTip, is_picture
 from tipbox.desk.importing.piece_files import PieceFiles, TipInPieces
 from tipbox.desk.importing.receive import DUPLICATE, FOR_OTHERS, MINE, ReceivedEnvelope, receive
+from tipbox.desk.inbox.file_kinds import HEAD
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.pinned_server import server_digits
 from tipbox.desk.vault.records import (
@@ -95,6 +98,8 @@ _MAX_REPORT: Final = 1 << 20
 _MAX_VOLUMES: Final = 10_000
 """Above this, missing volumes are not listed: the number is made up, and the list would fill the screen."""
 _SUFFIXES: Final = (".tip", ".bundle")
+_QR_CODES: Final = "QR codes"
+"""What stands in the place of a file's name where codes of several pictures do not make a tip."""
 _NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM})
 _TRIED_AGAIN: Final = frozenset({TooLate.code, UnknownKey.code})
 """What did not open for lack of a key: another copy of the key stick may have it."""
@@ -199,6 +204,7 @@ class Importer:
         today: date,
         enough_copies: bool = False,
         far_ahead: bool = False,
+        photos: bool = False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Prepare a run.
@@ -210,6 +216,7 @@ class Importer:
             today: the day, in UTC.
             enough_copies: acknowledge all that the vault holds; without it, nothing new is acknowledged.
             far_ahead: take a Bundle although its number is far ahead of all that came before.
+            photos: read the QR codes in pictures, each in a sandbox.
             progress: called with the number of bytes read since its last call.
         """
         self._vault = vault
@@ -223,6 +230,7 @@ class Importer:
         self._unsynced: list[Path] = []
         self._loose = _LooseFiles(self._committing)
         self._pieces = PieceFiles()
+        self._photos = Photos() if photos else None
         self._volumes: dict[int, set[int]] = {}
         self._whole: set[bytes] = set()
         self.outcome = ImportOutcome()
@@ -236,6 +244,8 @@ class Importer:
                 self._try(source.path, partial(self._file, source), named=source.named)
             for tip in self._pieces.tips():
                 self._try(tip.opening.path or Path(), partial(self._joined, tip), named=True)
+            for read in self._photos.tips() if self._photos else ():
+                self._try(Path(_QR_CODES), partial(self._photographed, read), named=True)
         # After all files, in a transaction of its own: what is confirmed here is on the disk, whatever failed above.
         with self._vault.transaction():
             if self._enough:
@@ -328,7 +338,8 @@ class Importer:
             raise NotFound("opening a file to import: it is not there; check its name") from error
         with file:
             # By its first bytes: names and endings get lost on sticks.
-            magic = file.read(len(bundle_format.MAGIC))
+            head = file.read(HEAD)
+            magic = head[: len(bundle_format.MAGIC)]
             file.seek(0)
             if magic == bundle_format.MAGIC:
                 self._loose.end()
@@ -341,6 +352,10 @@ class Importer:
                 self._progress(file.tell())
             elif source.expected and not magic:
                 raise NotTipbox(sentences.EMPTY)
+            elif self._photos is not None and is_picture(head):
+                self._photo(self._photos, file)
+            elif source.named and is_picture(head):
+                raise NotTipbox("this is a picture; with --photos, QR codes in pictures are read")
             elif source.expected:
                 raise NotTipbox("this is neither a Bundle nor a .tip file, or its start is damaged; copy it again")
             else:
@@ -370,6 +385,19 @@ class Importer:
                 file.seek(0)
                 self._put_back(received.id, file)
         self._known(received)
+
+    def _photo(self, photos: Photos, file: BinaryIO) -> None:
+        """A picture: what its QR codes say is kept until all pictures were read."""
+        size = os.fstat(file.fileno()).st_size
+        try:
+            if not photos.add(file, size):
+                self.outcome.notices.append("a picture in which no QR code of tipbox could be read")
+        finally:
+            self._progress(size)
+
+    def _photographed(self, tip: QrTip) -> None:
+        """A tip in QR codes, as the .tip file that they are together. Incomplete when too few were read."""
+        self._tip(io.BytesIO(tip.envelope()))
 
     def _joined(self, tip: TipInPieces) -> None:
         """A tip in pieces, as the .tip file that they are together. Incomplete when some are missing."""
