@@ -24,7 +24,7 @@ ASKED_FOR = ("start.js", "page.js", "worker.js", "read.js", "toll.js", "photo.js
 
 BUNDLE = (
     *(*ASKED_FOR, *(f"{name}.gz" for name in ASKED_FOR), "first.css"),
-    *("offline/offline.js", "desk/desk.js", "desk/desk.css"),
+    *("offline/offline.js", "offline/offline.css", "desk/desk.js", "desk/desk.css"),
 )
 """What the client build makes in `client/dist/`."""
 

@@ -63,6 +63,7 @@ const outputs = [
   { format: "iife", entryPoints: ["src/worker/photo.ts"], plugins: [lessOfExifReader] },
   // The offline page carries it in its own bytes, in a folder of its own: no server has it among its files.
   { format: "iife", entryPoints: ["src/offline/offline.ts"], outdir: "dist/offline" },
+  { minify: true, entryPoints: ["offline.css"], outdir: "dist/offline" },
   // The desk's own, in a folder of their own: no server has them among its files.
   { format: "esm", entryPoints: ["src/desk/desk.ts"], outdir: "dist/desk" },
   { minify: true, entryPoints: ["desk.css"], outdir: "dist/desk" },

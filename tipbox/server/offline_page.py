@@ -103,7 +103,9 @@ class _OfflineRenderer(Renderer):
 
     def _data(self, listed: SiteList, entries: Sequence[tuple[SiteEntry, Manifest]], chosen: Sequence[str]) -> bytes:
         script = (static_dir() / "offline" / "offline.js").read_text(encoding="utf-8")
-        style = FIRST_STYLE + (static_dir() / "style.css").read_text(encoding="utf-8")
+        style = FIRST_STYLE + "".join(
+            (static_dir() / name).read_text(encoding="utf-8") for name in ("style.css", "offline/offline.css")
+        )
         if listed.face is not None:
             style += style_of(listed.face, style)
         _must_stand_inline(script, style)

@@ -6,8 +6,9 @@
 
 import { type Code, codeOf, demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
-import { type Bytes, toHex, utf8 } from "../formats/base/bytes.js";
+import { type Bytes, concat, toHex, utf8 } from "../formats/base/bytes.js";
 import { today } from "../formats/base/days.js";
+import { qrCodesOf } from "../formats/envelopes/qr_codes.js";
 import type { Manifest } from "../formats/manifest.js";
 import { languageOf } from "../formats/wordlists.js";
 import type { CheckDigits, Organisation, ToWorker } from "../messages.js";
@@ -24,6 +25,7 @@ import { readManifests } from "../worker/recipients.js";
 import { SavedInbox } from "./inbox.js";
 import { isGone, offerLeaving } from "./leaving.js";
 import { listsFor, readList } from "./lists.js";
+import { QrView } from "./qr_view.js";
 import { askPlace, canStream, LARGEST_IN_MEMORY, Saved, type SavedFile } from "./saving.js";
 import { measure, partsFor, SealedTip } from "./sealing.js";
 
@@ -33,9 +35,11 @@ const USUAL = 8_000_000;
 /** Files are named so whatever is in them. */
 const NAME = "sealed";
 const ONE = "one";
+const QR = "qr";
 
-/** How sealed bytes leave: as pieces or one file that are saved as downloads, or into a file that was chosen. */
+/** How sealed bytes leave: as pieces or one file that are saved as downloads, into a file that was chosen, or seen. */
 type Way =
+  | { readonly kind: "qr" }
   | { readonly kind: "pieces"; readonly partsEach: number; readonly count: number }
   | { readonly kind: "one" }
   | { readonly kind: "place"; readonly write: (chunks: AsyncIterable<Bytes>) => Promise<void> };
@@ -48,7 +52,7 @@ function isFit(): boolean {
   return isSecureContext && globalThis.crypto?.subtle !== undefined;
 }
 
-/** A choice of how large sealed files may be; its value is bytes, or `ONE`. */
+/** A choice of how large sealed files may be; its value is bytes, `ONE` or `QR`. */
 function wayField(texts: Texts): HTMLSelectElement {
   const way = element("select");
   way.setAttribute("autocomplete", "off");
@@ -60,9 +64,14 @@ function wayField(texts: Texts): HTMLSelectElement {
     option.selected = size === USUAL;
     way.append(option);
   }
-  const one = element("option", texts.get("wayOne"));
-  one.value = ONE;
-  way.append(one);
+  for (const [value, name] of [
+    [ONE, texts.get("wayOne")],
+    [QR, texts.get("wayQr")],
+  ] as const) {
+    const option = element("option", name);
+    option.value = value;
+    way.append(option);
+  }
   return way;
 }
 
@@ -81,6 +90,8 @@ class OfflinePage {
   #inbox: SavedInbox | null = null;
   #arrived: Arrived | null = null;
   #saved = new Saved();
+  /** What was sealed as QR codes: nothing else has it. */
+  #qr: QrView | null = null;
   #sealing: AbortController | null = null;
   /** The digits of the code that is written back under; `null` makes a new one. */
   #digits: string | null = null;
@@ -110,7 +121,7 @@ class OfflinePage {
 
   /** Whether leaving would lose something that was written, or a code that nobody has yet. */
   get isOpen(): boolean {
-    if (this.#sealing !== null) return true;
+    if (this.#sealing !== null || this.#qr !== null) return true;
     return this.#arrived === null ? this.#form?.isEmpty === false : this.#arrived.isOpen;
   }
 
@@ -149,6 +160,7 @@ class OfflinePage {
     this.#inbox = null;
     this.#arrived?.wipe();
     this.#arrived = null;
+    this.#dropQr();
     this.#saved.release();
     this.#app.replaceChildren();
   }
@@ -157,6 +169,17 @@ class OfflinePage {
     this.#form?.wipe();
     this.#form = null;
     this.#digits = null;
+  }
+
+  #dropQr(): void {
+    this.#qr?.wipe();
+    this.#qr = null;
+  }
+
+  /** Says on the form why it cannot be sealed so. */
+  #refuse(why: string): void {
+    const problem = this.#form?.root.querySelector("[data-part=problem]");
+    if (problem) problem.textContent = why;
   }
 
   #writeBack(answered: readonly string[], digits: string): void {
@@ -196,13 +219,17 @@ class OfflinePage {
   /** Where and in what sizes to save what these files become; `null` after saying why it cannot be, or nobody chose. */
   async #wayOf(files: readonly File[]): Promise<Way | null> {
     const value = this.#way?.value ?? String(USUAL);
+    if (value === QR) {
+      if (files.length === 0) return { kind: "qr" };
+      this.#refuse(this.#texts.get("wayQrFiles"));
+      return null;
+    }
     const partsEach = partsFor(value === ONE ? LARGEST_IN_MEMORY : Number(value));
     const { bytes, pieces } = measure(files, partsEach);
     if (value !== ONE && pieces > 1) return { kind: "pieces", partsEach, count: pieces };
     if (bytes <= LARGEST_IN_MEMORY) return { kind: "one" };
     if (!canStream()) {
-      const problem = this.#form?.root.querySelector("[data-part=problem]");
-      if (problem) problem.textContent = this.#texts.get("wayLarge");
+      this.#refuse(this.#texts.get("wayLarge"));
       return null;
     }
     // Before anything else: browsers open such a window only as the answer to a press.
@@ -217,12 +244,19 @@ class OfflinePage {
     this.#sealing = sealing;
     this.#saved.release();
     this.#saved = new Saved();
+    this.#dropQr();
     const progress = this.#showSealing(() => sealing.abort());
     let tip: SealedTip | null = null;
     try {
       const said = { ...content, language: this.#texts.language };
       tip = await SealedTip.begin(said, this.#manifests, today(), this.#digits, sealing.signal, progress);
-      if (way.kind === "place") await way.write(tip.whole());
+      if (way.kind === "qr" && qrCodesOf(tip.wholeSize) === null) {
+        this.#sealing = null;
+        if (this.#form) show(this.#form.root);
+        return this.#refuse(this.#texts.get("wayQrLong"));
+      }
+      if (way.kind === "qr") await this.#toQr(tip);
+      else if (way.kind === "place") await way.write(tip.whole());
       else if (way.kind === "one") await this.#saveOne(tip);
       else await this.#savePieces(tip, way);
       const checks = await tip.checks();
@@ -255,6 +289,12 @@ class OfflinePage {
     await this.#saved.add(`${NAME}.tip`, new Blob(chunks, { type: "application/octet-stream" }));
   }
 
+  async #toQr(tip: SealedTip): Promise<void> {
+    const chunks: Bytes[] = [];
+    for await (const chunk of tip.whole()) chunks.push(chunk.slice());
+    this.#qr = await QrView.of(this.#texts, concat(...chunks));
+  }
+
   async #savePieces(tip: SealedTip, { partsEach, count }: Way & { kind: "pieces" }): Promise<void> {
     let number = 0;
     for await (const piece of tip.pieces(partsEach)) {
@@ -274,7 +314,10 @@ class OfflinePage {
     const said = count === 1 ? texts.get("savedOne") : texts.get("savedMany", { count: texts.number(count) });
     const whole = document.getElementById("saved-count");
     const list = document.getElementById("saved");
-    if (whole !== null) whole.textContent = said;
+    if (whole !== null) whole.textContent = this.#qr?.said ?? said;
+    if (this.#qr !== null) for (const part of document.querySelectorAll("#app [data-when=saved]")) part.remove();
+    const codes = document.getElementById("qr");
+    if (this.#qr !== null && codes !== null) return this.#qr.show(codes);
     if (list !== null) {
       folded(
         list,

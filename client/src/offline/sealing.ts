@@ -5,7 +5,7 @@ import { TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
-import { ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE, PART_SIZE } from "../formats/base/limits.js";
+import { ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE, PART_SIZE, SEAL_SIZE } from "../formats/base/limits.js";
 import { partsOf, sealedBodySize } from "../formats/base/padding.js";
 import { random } from "../formats/base/primitives.js";
 import { type EnvelopeEnd, endOf, type OutgoingEnvelope, seal, wipeSeals } from "../formats/envelopes/envelope.js";
@@ -106,6 +106,12 @@ export class SealedTip {
   /** Sealed bytes of the body. */
   get size(): number {
     return sealedBodySize(this.#envelope.bodySize);
+  }
+
+  /** Bytes of the whole, as one `.tip` has them. */
+  get wholeSize(): number {
+    const { header, letter, seals } = this.#envelope;
+    return header.length + letter.length + this.size + seals.length * SEAL_SIZE;
   }
 
   /** The bytes of one `.tip`, some at a time; what was yielded before is overwritten when the next is asked for. */

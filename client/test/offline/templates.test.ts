@@ -20,7 +20,7 @@ function source(name: string): string {
 }
 
 const script = [
-  ...["offline", "inbox", "saving", "leaving", "lists"].map((name) => `offline/${name}`),
+  ...["offline", "inbox", "saving", "leaving", "lists", "qr_view"].map((name) => `offline/${name}`),
   ...["form", "code_field", "texts", "screen", "choosing/whom", "choosing/file_names"].map((name) => `page/${name}`),
   ...["arrived", "code_boxes", "items"].map((name) => `page/sending/${name}`),
 ].map(source);
