@@ -124,7 +124,7 @@ def test_what_else_is_on_the_pictures_does_no_harm(desk: Desk, desks: Desks, tmp
     assert dict(outcome.counts) == {"mine": 2}
     assert {name: error.code for name, error in outcome.problems} == {
         "IMG_0008.JPG": "version",
-        "IMG_0010.JPG": "input-refused",
+        "IMG_0010.JPG": "refused",
     }
     assert outcome.notices.count("a picture in which no QR code of tipbox could be read") == 2
 

@@ -30,6 +30,8 @@ _MISSING: Final = b"TBQ0"
 _LARGEST_CODE: Final = 2953
 """Bytes that the largest QR code can hold."""
 _MOST: Final = len(_MAGIC) + MAX_CODES * (2 + _LARGEST_CODE)
+_SECONDS: Final = 120.0
+"""By the clock; a picture has ``sandbox.MAX_CPU`` of processor time, which a busy machine stretches."""
 _MOST_NAMED: Final = 20
 """Codes that are named; of more it is said how many they are."""
 _ENDS: Final = {
@@ -128,7 +130,7 @@ class Photos:
 def _codes(file: BinaryIO) -> Iterator[bytes]:
     """The bytes of all QR codes in a picture, as the sandbox gives them."""
     try:
-        done = sandbox.run(sandbox.python("qr_worker.py"), file, most=_MOST)
+        done = sandbox.run(sandbox.python("qr_worker.py"), file, most=_MOST, seconds=_SECONDS)
     except sandbox.NoSandbox as error:
         raise NotInstalled(f"no picture is read: {str(error).partition(': ')[2]}") from error
     if done.end is not sandbox.End.DONE:
