@@ -52,6 +52,13 @@ def test_words_travel_as_qr_codes(offline: OfflineSource, world: World, tmp_path
     offline.write(TEXT, size="qr")
     browser.click(SEAL)
     browser.wait(CODE, 120)
+    # Whoever photographs the screen must not see the access code: no QR code is shown beside it.
+    assert "QR code 1 of" not in browser.text("#app")
+    browser.click("#app [data-part=copied]")
+    browser.click("#app [data-part=declined-too]")
+    browser.until(lambda: "QR code 1 of" in browser.text("#app"), "the first QR code")
+    seen = "[...document.querySelectorAll('#app [data-part=digits]')].some((one) => one.offsetParent !== null)"
+    assert browser.run(f"return {seen};") is False
     browser.screenshot(screenshots / f"offline-qr-{browser.level.value}.png", PHONE)
     assert browser.count("#saved li") == 0
     [count] = re.findall(r"\d+", browser.text("#saved-count"))[:1]
