@@ -81,7 +81,7 @@ function parityBlocks(blocks: readonly Bytes[], parity: number): Bytes[] {
     one === 0 || other === 0 ? 0 : (power[(log[one] ?? 0) + (log[other] ?? 0)] ?? 0);
   // (x - 1)(x - 2)(x - 4)…, the highest coefficient first.
   const divisor = [...power.subarray(0, parity)].reduce<readonly number[]>(
-    (before, root) => [...before, 0].map((value, at) => value ^ times(before[at - 1] ?? 0, root)),
+    (before, root) => before.concat(0).map((value, at) => value ^ times(before[at - 1] ?? 0, root)),
     [1],
   );
   const found = Array.from({ length: parity }, () => new Uint8Array(QR_BLOCK));
