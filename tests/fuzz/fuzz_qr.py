@@ -6,7 +6,6 @@ import atheris
 
 with atheris.instrument_imports(include=["tipbox"]):
     from tipbox.desk.importing.photos import parse_codes
-    from tipbox.errors import TipboxError
     from tipbox.formats.base.limits import QR_BLOCK
     from tipbox.formats.envelopes import qr_codes
     from tipbox.formats.envelopes.qr_codes import QrCode, QrSet, join_qr_codes
@@ -28,11 +27,8 @@ def target(data: bytes) -> None:
     elif data[:1] == b"\1":
         # Sets and their blocks as whoever makes codes anew could choose them: two bytes of each block say which it is.
         size = int.from_bytes(data[1:4])
-        of = QrSet(-(-size // QR_BLOCK), data[4] if len(data) > 4 else 0, size, bytes(16))
-        try:
-            QrCode.parse(QrCode(of, 0, bytes(QR_BLOCK)).encode())
-        except (TipboxError, ValueError, OverflowError):
-            return
+        of = QrSet(-(-size // QR_BLOCK) % 256, data[4] if len(data) > 4 else 0, size, bytes(16))
+        QrCode.parse(QrCode(of, 0, bytes(QR_BLOCK)).encode())
         blocks = {number % of.count: bytes([number]) * QR_BLOCK for number in data[5:]}
         assert len(join_qr_codes(of, blocks)) == size
     else:

@@ -66,7 +66,7 @@ class Shot:
         """The photograph, as JPEG."""
         width = self.height * 3 // 4
         room = 1.25  # the sheet does not fill the picture
-        size = self.height / (paper.height * room)
+        size = min(self.height / paper.height, width / paper.width) / room
         distance = 2.0 * paper.height
         angle = math.radians(self.tilt)
         turn = math.radians(self.turn)
