@@ -26,7 +26,7 @@ def target(data: bytes) -> None:
             target(code)
     elif data[:1] == b"\1":
         # Sets and their blocks as whoever makes codes anew could choose them: two bytes of each block say which it is.
-        size = int.from_bytes(data[1:4])
+        size = int.from_bytes(data[1:4]) % 4001  # joining a large set takes seconds
         of = QrSet(-(-size // QR_BLOCK) % 256, data[4] if len(data) > 4 else 0, size, bytes(16))
         QrCode.parse(QrCode(of, 0, bytes(QR_BLOCK)).encode())
         blocks = {number % of.count: bytes([number]) * QR_BLOCK for number in data[5:]}
