@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
@@ -20,7 +21,7 @@ from support.qr_codes import to_qr_codes
 from tipbox.desk.importing.photos import Photos
 from tipbox.formats.base.limits import MAX_QR_ENVELOPE
 
-SWEEPS: dict[str, tuple[float, ...]] = {
+SWEEPS: dict[str, tuple[Any, ...]] = {
     "tilt": (15, 25, 35, 45, 55, 65),
     "height": (4000, 3000, 2500, 2000, 1600, 1200),
     "blur": (0.5, 1, 1.5, 2, 2.5, 3),

@@ -109,7 +109,4 @@ def _grain(size: tuple[int, int], noise: float) -> Image.Image:
 
 def _times(one: Matrix, other: Matrix) -> Matrix:
     columns = tuple(zip(*other, strict=True))
-    return tuple(
-        tuple(sum(a * b for a, b in zip(row, column, strict=True)) for column in columns)  # type: ignore[misc]
-        for row in one
-    )
+    return tuple(tuple(sum(a * b for a, b in zip(row, column, strict=True)) for column in columns) for row in one)

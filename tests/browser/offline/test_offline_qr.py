@@ -12,13 +12,16 @@ from PIL import Image, ImageDraw
 from browser.drivers import PHONE, Browser, Chromium, Level
 from browser.offline.offline_source import SEAL, OfflineSource
 from browser.offline.test_offline_page import TEXT, assert_as_sent, make_page
+from browser.states.test_journeys import EVERY_JOURNEY
 from support.photographs import Shot
 from support.world import Ring, World
 from tipbox.formats.base.limits import MAX_QR_ENVELOPE
 
 CODE = "#qr:not([hidden]) svg"
 PROBLEM = "#app [data-part=problem]"
-FROM_DISK = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
+LEVELS = [Level.CHROMIUM, Level.SAFER] if EVERY_JOURNEY else [Level.CHROMIUM]
+FROM_DISK = pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
+"""Firefox at Safer with ``make journeys``."""
 ONCE = pytest.mark.parametrize("level", [Level.CHROMIUM], ids=lambda level: level.value)
 
 

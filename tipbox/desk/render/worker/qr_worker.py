@@ -64,8 +64,9 @@ def codes(image: Image.Image) -> list[bytes]:
     looks = [image]
     if image.width * image.height > _ROUGH:
         looks.append(image.reduce(2))
+    wanted = zxingcpp.barcode_formats_from_str("QRCode")
     for look in looks:
-        for code in zxingcpp.read_barcodes(look, formats=zxingcpp.BarcodeFormat.QRCode, try_invert=False):
+        for code in zxingcpp.read_barcodes(look, formats=wanted, try_invert=False):
             found[bytes(code.bytes)[:LARGEST_CODE]] = None
     return list(found)[:MOST_CODES]
 
