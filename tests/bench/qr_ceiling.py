@@ -16,8 +16,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from support.photographs import SHEET, Shot, sheet
-from support.qr_codes import to_qr_codes
+from support.qr.photographs import SHEET, Shot, sheet
+from support.qr.qr_codes import to_qr_codes
 from tipbox.desk.importing.photos import Photos
 from tipbox.formats.base.limits import MAX_QR_ENVELOPE
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from support.organisations import FEW, QUICK, case, changed, refused
 from support.pieces import expand
-from support.qr_codes import to_qr_codes
+from support.qr.qr_codes import to_qr_codes
 from support.sealed import Organisation, envelope
 from tipbox.errors import Incomplete, Malformed, TipboxError
 from tipbox.formats.base.limits import MAX_QR_CODES, MAX_QR_ENVELOPE, QR_BLOCK

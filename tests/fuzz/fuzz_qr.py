@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["tipbox"]):
 from harness import VECTORS, run
 
 from support.pieces import expand
-from support.qr_codes import to_qr_codes
+from support.qr.qr_codes import to_qr_codes
 
 CHECK = 16
 # No fuzzer finds a hash: what stands behind one is read as if it fitted.

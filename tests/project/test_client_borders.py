@@ -37,6 +37,7 @@ when somebody leaves.
 PACKAGES = {
     "formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"},
     "net/http.ts": {"p-retry"},
+    "offline/qr_view.ts": {"uqr"},
     "worker/photo.ts": {"exifreader"},
 }
 """What comes from outside, and the one module that may import it."""

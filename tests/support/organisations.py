@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 from support.pieces import envelope_bytes, expand
-from support.qr_codes import to_qr_codes
+from support.qr.qr_codes import to_qr_codes
 from tipbox.errors import DamagedItem, Malformed, TipboxError, WrongSender
 from tipbox.formats import access_code, request_file, toll
 from tipbox.formats import locked_file as locked

@@ -12,8 +12,8 @@ import zxingcpp
 from PIL import Image
 
 from support.desk import Desk, Desks, Envelope, Exporter, opened, seal_tip
-from support.photographs import SHEET, Shot, drawn, sheet
-from support.qr_codes import to_qr_codes
+from support.qr.photographs import SHEET, Shot, drawn, sheet
+from support.qr.qr_codes import to_qr_codes
 from tipbox.desk.importing import photos
 from tipbox.desk.importing.photos import MAX_CODES, parse_codes
 from tipbox.desk.render import sandbox
