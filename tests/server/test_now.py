@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -140,9 +140,15 @@ def test_it_carries_notices_of_the_day_by_the_desk_keys_of_the_manifests_as_they
 def test_a_folder_of_notices_is_looked_at_again_after_some_seconds_and_not_at_each_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, clock = [], [0.0]
+    looked: list[float] = []
+    clock = [0.0]
+
+    def look(read: Callable[[], None]) -> None:
+        looked.append(clock[0])
+        read()
+
     monkeypatch.setattr(served_files, "monotonic", lambda: clock[0])
-    notices = NoticeFolder(tmp_path, lambda wait: (looked.append(clock[0]), wait())[1])
+    notices = NoticeFolder(tmp_path, look)
     first, today = Organisation("a"), days.today()
     notice = Notice(first.id, today, today + timedelta(7), {"ru": "Мост"}).signed_by(first.desk)
     assert notices.good() == ()
