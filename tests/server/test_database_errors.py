@@ -140,7 +140,7 @@ def test_the_check_names_a_manifest_that_is_damaged(keys: Path, tmp_path: Path) 
             lambda connection: connection.execute(text("UPDATE manifest SET data = substr(data, 1, length(data) - 50)"))
         )
     findings = {finding.check: finding for finding in check_server(home) if not finding.ok}
-    assert set(findings) == {"manifests", "twice"}
+    assert set(findings) == {"manifests", "notices", "twice"}
     for finding in findings.values():
         assert "the key manifest of kibhr in the database: this is not JSON; restore the backup" in finding.message
 

@@ -515,9 +515,9 @@ def list_of(data: bytes) -> list[bytes]:
 
 def test_the_size_is_padded(server: Here, organisations: list[Organisation], tmp_path: Path) -> None:
     sizes = set()
-    for _ in range(3):
+    for number in range(3):
         server.upload(envelope(organisations))
-        sizes.add(back_up(server.home, tmp_path / "backup").stat().st_size)
+        sizes.add(back_up(server.home, tmp_path / f"backup-{number}").stat().st_size)
     for size in sizes:
         plaintext = size - 1264 - 16 * -(-(size - 1264) // SEALED_PART_SIZE)
         assert padme(plaintext) == plaintext
