@@ -217,7 +217,8 @@ function question(from: HTMLElement): Promise<string | null> {
   field.hidden = from.dataset["label"] === undefined;
   byId("ask-title", HTMLElement).textContent = from.dataset["ask"] ?? "";
   byId("ask-label", HTMLElement).textContent = from.dataset["label"] ?? "";
-  const known = document.getElementById(from.dataset["list"] ?? "");
+  const list = from.dataset["list"]; // without one, Firefox would complain of an empty name
+  const known = list === undefined ? null : document.getElementById(list);
   byId("ask-list", HTMLElement).replaceChildren(...[...(known?.children ?? [])].map((one) => one.cloneNode()));
   field.value = from.dataset["value"] ?? known?.querySelector("option")?.value ?? "";
   dialog.returnValue = "";
