@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Download, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Download, Error, Page, Playwright, sync_playwright
 
 from browser.sink import Sink
 
@@ -322,7 +322,16 @@ class Chromium(Browser):
         return bool(self._page.locator(css).first.evaluate("element => element === document.activeElement"))
 
     def back(self) -> None:
-        self._page.go_back(wait_until="load")
+        def went() -> bool:
+            try:
+                self._page.go_back(wait_until="load")
+            except Error as error:  # while Chromium gives the neutral page a process of its own
+                if "Not attached to an active page" not in error.message:
+                    raise
+                return False
+            return True
+
+        self.until(went, "a page that can be gone back from")
 
     def address(self) -> str:
         self._page.wait_for_timeout(1)  # Playwright hears of what happened only while it is asked for something
