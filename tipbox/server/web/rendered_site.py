@@ -282,12 +282,12 @@ def _rank(language: str) -> tuple[int, str]:
 
 def _named(entry: SiteEntry, language: str) -> dict[str, str]:
     own = next((tag for tag in (language, *entry.languages, *entry.about) if tag in entry.about), "")
-    where = _country(entry.country, language), _list([_language(tag, language) for tag in entry.languages], language)
     return {
         "name": entry.name,
         "id": entry.id.hex(),
         "identity": fields.to_base64(entry.identity),
-        "where": " · ".join(filter(None, where)),
+        "country": _country(entry.country, language),
+        "languages": _list([_language(tag, language) for tag in entry.languages], language),
         "about": entry.about.get(own, ""),
     }
 
