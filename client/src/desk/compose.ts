@@ -62,7 +62,7 @@ export class Compose {
 
   /** What sealing the answer takes; null while there are neither words nor files. */
   async answer(): Promise<[string, string][] | null> {
-    if (!this.#field.value.trim() && !this.#section.querySelector("[data-detach]")) {
+    if (!(this.#field.value.trim() || this.#section.querySelector("[data-detach]"))) {
       this.focus();
       return null;
     }

@@ -6,6 +6,7 @@ import { decode, encode, type Json, type JsonObject } from "./base/canonical.js"
 import { hasUnseen } from "./base/characters.js";
 import { type Day, parse as parseDay } from "./base/days.js";
 import * as fields from "./base/fields.js";
+import { keyId, organisationId } from "./base/ids.js";
 import * as labels from "./base/labels.js";
 import {
   ID_SIZE,
@@ -22,7 +23,7 @@ import {
   VERSION,
   XWING_PUBLIC_SIZE,
 } from "./base/limits.js";
-import { isEd25519, isXWing, sha256, verify } from "./base/primitives.js";
+import { isEd25519, isXWing, verify } from "./base/primitives.js";
 
 const MEMBERS = [
   "country",
@@ -66,20 +67,6 @@ export interface Manifest {
   /** Members that this version does not know: covered by the signature, passed over. */
   readonly extra: JsonObject;
   readonly signature: Bytes;
-}
-
-async function idOf(label: string, publicKey: Bytes): Promise<Bytes> {
-  return (await sha256(utf8(label), publicKey)).slice(0, ID_SIZE);
-}
-
-/** The id of the organisation with this Ed25519 identity key. */
-export function organisationId(identity: Bytes): Promise<Bytes> {
-  return idOf(labels.ORGANISATION, identity);
-}
-
-/** The id of a public X-Wing key. */
-export function keyId(publicKey: Bytes): Promise<Bytes> {
-  return idOf(labels.KEY, publicKey);
 }
 
 async function parseKey(value: Json): Promise<ReceivingKey> {

@@ -13,7 +13,7 @@ const MOST_HELD = 16_000_000;
  * Milliseconds until a file may be released: no event says when the browser has taken it. Chromium does so with the
  * click, and Firefox keeps what it has begun to read.
  */
-const RELEASE_AFTER = 4_000;
+const RELEASE_AFTER = 4000;
 
 /** Offers `blob` as a download, as a click on a link does; returns the address to release. */
 export function offer(name: string, blob: Blob): string {

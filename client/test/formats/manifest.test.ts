@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { concat, fromUtf8, utf8 } from "../../src/formats/base/bytes.js";
+import { keyId } from "../../src/formats/base/ids.js";
 import { random } from "../../src/formats/base/primitives.js";
-import { check, checkReplaces, currentKey, keyId, type Manifest, parse } from "../../src/formats/manifest.js";
+import { check, checkReplaces, currentKey, type Manifest, parse } from "../../src/formats/manifest.js";
 import { flip, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 import { xwingPublic } from "./base/hpke_opening.js";
 import { encodeManifest } from "./encoders.js";

@@ -10,6 +10,7 @@ import { encodeAnswerPiece, parseAnswerPiece } from "../../src/formats/answer_pi
 import { type Bytes, concat, equal, fromBase64, fromUtf8, toBase64, toHex } from "../../src/formats/base/bytes.js";
 import { decode, encode, type Form } from "../../src/formats/base/canonical.js";
 import { format as formatDay, parse as parseDay } from "../../src/formats/base/days.js";
+import { keyId, organisationId } from "../../src/formats/base/ids.js";
 import {
   CAPSULE_PLACES,
   ENVELOPE_PART_SIZE,
@@ -168,7 +169,7 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
 
   async derivations(input) {
     const root = await accessCodes.rootOf(hex(input["passphrase"]));
-    const organisation = await keys.organisationId(base64(input["identity"]));
+    const organisation = await organisationId(base64(input["identity"]));
     const pairKey = await accessCodes.pairKey(root, organisation);
     const decoys = [0, 31].map((number) => accessCodes.mailboxDecoy(root, organisation, number));
     return {
@@ -179,7 +180,7 @@ const READ: Record<Kind, (input: Members) => Promise<Members>> = {
       resume: toHex(await accessCodes.resumeSecret(root)),
       organisation: toHex(organisation),
       server_id: toHex(await serverId(base64(input["server"]))),
-      key_id: toHex(await keys.keyId(base64(input["public"]))),
+      key_id: toHex(await keyId(base64(input["public"]))),
       pair_key: toHex(pairKey),
       thread_id: toHex(await threadId(pairKey)),
     };

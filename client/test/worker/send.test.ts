@@ -39,7 +39,7 @@ describe("manifests that a page is given", () => {
     const [key] = kibhr.manifest.keys;
     if (key === undefined) throw new Error("keys were made");
     const publicKey = key.publicKey.map(() => 0xff); // numbers out of ML-KEM's range
-    const { keyId } = await import("../../src/formats/manifest.js");
+    const { keyId } = await import("../../src/formats/base/ids.js");
     const file = await kibhr.sign({ ...kibhr.manifest, keys: [{ ...key, publicKey, id: await keyId(publicKey) }] });
 
     expect((await read([fidh.file, file])).map(({ id }) => toHex(id))).toEqual([toHex(fidh.manifest.id)]);

@@ -10,7 +10,7 @@ const magic = Uint8Array.from(QR_MAGIC, (char) => char.charCodeAt(0));
 /** Codes on one printed sheet: so many may always be lost. */
 export const SHEET = 6;
 /** x^8 + x^4 + x^3 + x^2 + 1: the field of QR codes themselves. */
-const FIELD = 0x11d;
+const FIELD = 0x1_1d;
 
 /** What is said of one code before its block. */
 export interface QrHead {

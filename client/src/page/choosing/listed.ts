@@ -1,7 +1,7 @@
 // The organisations of a page, read where people read them: in the cards of its own bytes, which also name their keys.
 
 import { fromBase64, toHex } from "../../formats/base/bytes.js";
-import { organisationId } from "../../formats/manifest.js";
+import { organisationId } from "../../formats/base/ids.js";
 import type { Organisation } from "../../messages.js";
 
 /** Those whose cards stand in `page`; each card gets the id of its key, too. Needs a browser that can seal. */
