@@ -561,7 +561,7 @@ def test_a_nightly_backup_brings_back_tips_keys_and_addresses(installed: Install
         place = f"/var/lib/tipbox/{name}"
         machine.run("mv", place, f"{place}.aside")
         machine.run("ln", "-s", "/root/victim", place)
-        machine.run("tipbox-server", "backup", *by_hand, "--replace", expect=None)
+        machine.run("tipbox-server", "backup", *by_hand, expect=None)
         machine.run("mv", "-T", f"{place}.aside", place)
         assert not machine.path("/root/victim").exists(), name
 

@@ -72,18 +72,19 @@ def make_backup(
         onion: the folder in which tor keeps the onion services' keys.
         credentials: the folder in which systemd hands over these and the server's keys.
         today: the day, UTC.
-        replace: take the place of what is at ``out``, once the backup is whole.
+        replace: take the place of whatever is at ``out``, once the backup is whole; without it only that of an older
+            backup, or of an empty file.
 
     Raises:
-        AlreadyThere: something is at ``out``.
+        AlreadyThere: something else is at ``out``.
         InputRefused: ``out`` is a device or a pipe, the onion folder is not one of tor's, or Envelopes went while they
             were read.
         NetworkFailed: the blob store does not answer.
         Usage: ``out`` is in the server's folder.
     """
     Home(home).must_not_hold(out)
-    if not replace and os.path.lexists(out) and not _keeps_a_name(out):
-        raise AlreadyThere(f"backing up: {out} is there already; name another file, or say --replace")
+    if not replace and os.path.lexists(out) and not _may_go(out):
+        raise AlreadyThere(f"backing up: {out} is there already and no backup; name another file, or say --replace")
     onion_files = read_onion(onion) if onion is not None else {}
     if credentials is not None:
         onion_files |= read_onion_credentials(credentials)
@@ -91,9 +92,12 @@ def make_backup(
         return _backup(server, out, to, onion_files, today or server.today())
 
 
-def _keeps_a_name(path: Path) -> bool:
-    """Whether it is an empty file, with which nothing is lost."""
-    return path.is_file() and path.stat().st_size == 0
+def _may_go(path: Path) -> bool:
+    """Whether a script that always writes to one name made this: a backup, or an empty file that keeps the name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) in {MAGIC, b""}
 
 
 def _backup(server: OpenServer, out: Path, to: PublicKey, onion_files: dict[str, bytes], today: date) -> BackupFacts:
