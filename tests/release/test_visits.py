@@ -13,7 +13,8 @@ import pytest
 
 from release.recorder import Recorder, Seen
 from tipbox.verify import visiting
-from tipbox.verify.visiting import PAGE, WAITS_FOR, Load, Step, Visitor
+from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, Load
+from tipbox.verify.visiting import Step, Visitor
 
 PATIENCE = 60.0
 SLOW = 0.05

@@ -19,8 +19,9 @@ from tipbox.formats.site_list import SiteList
 from tipbox.release.signed_line import SignedLine
 from tipbox.verify.judging import Answer
 from tipbox.verify.looking import Look, redirects
+from tipbox.verify.recorded_loads import WAITS_FOR, loads
 from tipbox.verify.rendering import Expected
-from tipbox.verify.visiting import WAITS_FOR, Step, loads
+from tipbox.verify.visiting import Step
 from tipbox.verify.watching import Watch, append_line, compare, line_of, read_lines, visits
 
 LANGUAGES = ("ar", "en", "es", "fr", "kk", "ru")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
-from tipbox.verify import visiting
+from tipbox.verify import recorded_loads
 from tipbox.verify.visiting import Step, Visitor
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     """Visit."""
     origin, spoken, loads = sys.argv[1:]
     if (given := json.loads(loads)) is not None:
-        visiting._recorded = lambda: {**RECORDED, "loads": given}  # type: ignore[assignment]
+        recorded_loads._recorded = lambda: {**RECORDED, "loads": given}  # type: ignore[assignment]
     visitor = Visitor(origin, None)
     visitor.spoken = spoken
     for line in sys.stdin:
@@ -28,7 +28,7 @@ def main() -> None:
     visitor.close()
 
 
-RECORDED = visiting._recorded()
+RECORDED = recorded_loads._recorded()
 
 if __name__ == "__main__":
     main()

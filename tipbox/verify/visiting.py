@@ -1,26 +1,22 @@
 """Visits to a server: requests whose heads are, byte for byte, those of Firefox at the level Safer of Tor Browser.
 
-A head depends on what is asked for and from where, and on nothing of this program; ``firefox_heads.json`` holds them as
-a browser sent them, with the loads of a page in which it did: what waited for what, how long, and on which connection
-(tests/browser/states/test_watch_looks_alike.py records and compares). Each visit has a circuit of its own.
+A head depends on what is asked for and from where, and on nothing of this program; a page is loaded as one of the
+recorded loads went (recorded_loads.py). Each visit has a circuit of its own.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,6 +25,7 @@ import tenacity
 from tipbox.errors import NetworkFailed
 from tipbox.net.http import new_circuit, origin_of, transport
 from tipbox.verify.judging import Answer
+from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, heads, loads
 
 MAX_BODY: Final = 8 << 20
 """Bytes of an answer, unpacked too: no file of a site is as large."""
@@ -46,7 +43,6 @@ HELD_BACK: Final = 1 / 6
 """Of the time since a visit began: so much longer the page's first script holds back the worker (start.ts)."""
 _LONGEST_PAUSE: Final = 60.0
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_HEADS: Final = Path(__file__).with_name("firefox_heads.json")
 
 
 def _grow(trial: int) -> float:
@@ -64,56 +60,6 @@ class Step:
 
 class _Cut(NetworkFailed):
     """The line was cut, or the server is busy: worth another circuit."""
-
-
-@cache
-def _recorded() -> Any:
-    return json.loads(_HEADS.read_bytes())
-
-
-@dataclass(frozen=True)
-class Load:
-    """How a page was loaded once.
-
-    Attributes:
-        redirect: seconds between a redirect and the request that follows it.
-        together: how long after keys the worker was asked for, in seconds; None where it was asked for before them.
-        parts: what the page asks for, each with the number of its connection and the seconds between what it waits for
-            (``WAITS_FOR``) and its request.
-    """
-
-    redirect: float
-    together: float | None
-    parts: Mapping[str, tuple[int, float]]
-
-
-PAGE: Final = "page"
-WAITS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
-    "start.js": (PAGE,),
-    "page.js": (PAGE,),
-    "style.css": (PAGE,),
-    "worker.js": ("start.js",),
-    "now": ("page.js", "style.css"),
-}
-"""Whose answers come before a part is asked for.
-
-The worker is held back besides, and goes at once when the page's script asks for keys.
-"""
-
-
-@cache
-def loads() -> Sequence[Load]:
-    """Those that were recorded."""
-    return [
-        Load(one["redirect"], one["together"], {name: (connection, pause) for name, connection, pause in one["parts"]})
-        for one in _recorded()["loads"]
-    ]
-
-
-@cache
-def heads() -> Mapping[str, Sequence[tuple[str, str]]]:
-    """The headers of a request by its kind, in their order; ``{host}`` and ``{page}`` stand for what changes."""
-    return {kind: [(name, text) for name, text in pairs] for kind, pairs in _recorded()["heads"].items()}
 
 
 class Visitor:

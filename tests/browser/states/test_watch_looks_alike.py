@@ -22,8 +22,9 @@ from browser.drivers import Browser, Firefox, Level
 from release.recorder import Recorder, Seen
 from release.separating import Case, separate
 from support.world import ROOT, World
-from tipbox.verify import visiting
-from tipbox.verify.visiting import HELD_BACK, PAGE, WAITS_FOR
+from tipbox.verify import recorded_loads
+from tipbox.verify.recorded_loads import PAGE, WAITS_FOR
+from tipbox.verify.visiting import HELD_BACK
 
 EVERY = bool(os.environ.get("TIPBOX_EVERY_JOURNEY"))
 RECORD = bool(os.environ.get("TIPBOX_RECORD_HEADS"))
@@ -33,7 +34,7 @@ LOADS = 24 if EVERY or RECORD else 0
 """How many of Firefox's visits are recorded beforehand."""
 LUCK = 0.001
 """As seldom may two samples of one source look as different as these."""
-HEADS = Path(visiting.__file__).with_name("firefox_heads.json")
+HEADS = Path(recorded_loads.__file__).with_name("firefox_heads.json")
 LOADED = {"/", "/en/", "/static/start.js", "/static/page.js", "/static/style.css", "/static/worker.js", "/api/now"}
 
 
