@@ -16,6 +16,8 @@ from tipbox.formats.base.limits import MIB, VERSION
 MAX_SERVED: Final = MIB
 INDEX: Final = "index.html"
 FALLBACK: Final = "/error.html"
+WEBCAT: Final = ("bundle", "bundle-prev", "enrollment", "enrollment-prev", "manifest")
+"""Files that WEBCAT asks for beside it, without ``.json``: an operator puts them there."""
 _POLICY: Final = "Content-Security-Policy"
 _MEMBERS: Final = ("hashes", "kind", "manifest", "signatures", "types", "version")
 

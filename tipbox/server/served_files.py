@@ -16,10 +16,9 @@ from tipbox.errors import InputRefused, TipboxError
 from tipbox.formats.base.limits import MAX_NOTICE, MAX_NOTICES, MAX_SITE_LIST, MIB
 from tipbox.formats.notice import Notice
 from tipbox.formats.site_list import SiteList
+from tipbox.release.served_list import WEBCAT
 from tipbox.server.home import Home
 
-WEBCAT: Final = ("bundle", "bundle-prev", "enrollment", "enrollment-prev", "manifest")
-"""Files that WEBCAT asks for, without ``.json``."""
 _MAX_WEBCAT: Final = MIB
 LOOK_AGAIN: Final = 5.0
 """Seconds until the folder of notices is looked at again."""

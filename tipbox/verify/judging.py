@@ -15,7 +15,7 @@ from tipbox.files.printable import printable
 from tipbox.formats.manifest import Manifest
 from tipbox.formats.site_list import SiteList
 from tipbox.release.release_list import order
-from tipbox.release.served_list import ServedList
+from tipbox.release.served_list import WEBCAT, ServedList
 from tipbox.verify.rendering import FILES, SERVED, Expected
 
 NOW: Final = "/api/now"
@@ -28,10 +28,7 @@ _OF_PATH: Final[Mapping[str, Mapping[str, str]]] = {"/leave": {"Clear-Site-Data"
 _SHOWN: Final = 120
 _REDIRECTS: Final = 3
 _KEYS: Final = "/keys/"
-_WEBCAT: Final = tuple(
-    f"/.well-known/webcat/{name}.json"
-    for name in ("bundle", "bundle-prev", "enrollment", "enrollment-prev", "manifest")
-)
+_WEBCAT: Final = tuple(f"/.well-known/webcat/{name}.json" for name in WEBCAT)
 _JSON: Final = "application/json"
 _HTML: Final = "text/html"
 
