@@ -23,6 +23,8 @@ class Reply:
     body: bytes
     missing: int = 0
     """So many bytes fewer are sent than are said to come."""
+    raw: bytes = b""
+    """In place of all of it."""
 
     def set(self, name: str, value: str | None) -> None:
         """Another value of a header, or none."""
@@ -64,6 +66,10 @@ def lying(address: tuple[str, int]) -> Iterator[Liar]:
                 line.close()
             liar.asked.append(self.path)
             liar.change(reply)
+            if reply.raw:
+                self.wfile.write(reply.raw)
+                self.close_connection = True
+                return
             self.send_response_only(reply.status)
             for name, value in [*reply.headers, ("Content-Length", str(len(reply.body)))]:
                 self.send_header(name, value)
@@ -74,8 +80,13 @@ def lying(address: tuple[str, int]) -> Iterator[Liar]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """Whoever asked has read enough."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     liar.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -387,6 +388,142 @@ def test_each_lie_ends_with_three_and_its_own_sentence(line: Line, run: Run, wha
     assert (done.code, done.error) == (3, "differs"), done
     assert any(one["kind"] == kind and sentence in one["text"] for one in done.json["differences"]), done.out
     assert json.loads(done.err)["message"].startswith("verifying: "), done.err
+
+
+EVIL_PAGE = b"<!doctype html><script src=/x.js></script>"
+
+
+def broken_off(reply: Reply) -> None:
+    """Firefox shows what came of a page that was said to be longer."""
+    reply.body, reply.missing = EVIL_PAGE + bytes(100), 100
+
+
+def broken_off_keys(reply: Reply) -> None:
+    reply.body, reply.missing = json.dumps({"manifests": ["{}"], "former": []}).encode() + bytes(9), 9
+
+
+def when_busy(reply: Reply) -> None:
+    reply.status, reply.body = 503, EVIL_PAGE
+
+
+def cookie_when_busy(reply: Reply) -> None:
+    reply.status, reply.body = 503, PAGES["/error.html"]
+    reply.set("Set-Cookie", "a=b")
+
+
+def raw(data: bytes) -> Callable[[Reply], None]:
+    return lambda reply: setattr(reply, "raw", data)
+
+
+def packed(made: Callable[[bytes], bytes]) -> Callable[[Reply], None]:
+    def change(reply: Reply) -> None:
+        reply.body = made(reply.body)
+        reply.set("Content-Encoding", "gzip")
+
+    return change
+
+
+def keys_of(body: bytes) -> Callable[[Reply], None]:
+    return lambda reply: setattr(reply, "body", body)
+
+
+ONCE: tuple[dict[str, tuple[Callable[[Reply], None], str, str]], ...] = (
+    {
+        "/en/": (broken_off, "bytes", "/en/: the bytes differ; line 1"),
+        "/en/send": (when_busy, "error-page", "the answer is 503, with another page than that of errors"),
+        "/fr/": (cookie_when_busy, "header", "a header set-cookie"),
+        "/fr/send": (
+            # Browsers look for the head behind what they do not know.
+            raw(b"hello\nHTTP/1.1 200 OK\nContent-Type: text/html\n\n" + EVIL_PAGE),
+            "broken",
+            "what comes back is no answer of HTTP",
+        ),
+        "/kk/": (
+            raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"),
+            "broken",
+            "no answer of",
+        ),
+        "/ru/": (
+            raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n<b>hi\r\nx\r\n"),
+            "bytes",
+            "the bytes diff",
+        ),
+        "/static/page.js": (
+            lambda reply: reply.set("Content-Encoding", "br"),
+            "header",
+            "packed otherwise than with gzip",
+        ),
+        "/api/now": (broken_off_keys, "keys", "a manifest is not good"),
+    },
+    {
+        "/en/": (packed(lambda _: gzip.compress(bytes(visiting.MAX_BODY + 1))), "bytes", "the bytes differ"),
+        "/en/send": (packed(lambda body: gzip.compress(body) + b"x"), "bytes", "the bytes differ"),
+        "/fr/": (packed(lambda body: gzip.compress(body)[:-9]), "bytes", "the bytes differ"),
+        "/fr/send": (packed(lambda body: body), "bytes", "the bytes differ"),
+        "/kk/": (
+            raw(b"HTTP/1.1 200 OK\r\nSet-Cookie : a=b\r\nContent-Length: 0\r\n\r\n"),
+            "broken",
+            "no answer of HTTP",
+        ),
+        "/ru/": (raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + EVIL_PAGE), "bytes", "the bytes differ"),
+        "/static/page.js": (
+            lambda reply: setattr(reply, "body", bytes(visiting.MAX_BODY + 1)),
+            "bytes",
+            "the bytes diff",
+        ),
+        "/api/now": (keys_of(b"[" * 200_000), "keys", "this is no answer with keys"),
+    },
+    {
+        "/api/now": (keys_of('{"manifests":[],"former":[]}'.encode("utf-16")), "keys", "this is no answer with keys"),
+        "/.well-known/tipbox/files.json": (keys_of(b'{"files":' * 50_000), "list", "this is no list that can be read"),
+    },
+)
+"""What is told to the first who asks for a path; who asks again is told the truth. By path: the lie, kind, sentence."""
+
+
+@pytest.mark.parametrize("lies", ONCE, ids=["broken", "packed and long", "nested"])
+@pytest.mark.usefixtures("few")
+def test_a_lie_is_found_that_is_broken_off_or_no_answer_and_never_told_again(
+    line: Line, run: Run, lies: dict[str, tuple[Callable[[Reply], None], str, str]]
+) -> None:
+    """A browser shows much of what this program takes for a cut line; asking again must not make it forgotten."""
+    left = dict(lies)
+
+    def lie(reply: Reply) -> None:
+        if reply.path in left:
+            left.pop(reply.path)[0](reply)
+
+    done = told(line, run, lie)
+    assert (done.code, done.error, done.json["unreached"]) == (3, "differs", []), done
+    found = {(one["path"], one["kind"]): one["text"] for one in done.json["differences"]}
+    for path, (_, kind, sentence) in lies.items():
+        assert f"{path}: " in found[path, kind], path
+        assert sentence in found[path, kind], path
+
+
+@pytest.mark.usefixtures("few")
+def test_what_is_not_reached_is_no_excuse_for_what_differs(line: Line, run: Run) -> None:
+    """Else whoever swaps a page would cut another one off."""
+
+    def lie(reply: Reply) -> None:
+        one_byte("/en/")(reply)
+        reply.missing = 100 * (reply.path == "/static/page.js")
+
+    done = told(line, run, lie)
+    assert (done.code, [one["path"] for one in done.json["differences"]]) == (3, ["/en/"])
+    assert ["/static/page.js" in one for one in done.json["unreached"]] == [True]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_server_that_is_busy_with_its_page_of_errors_is_not_reached(line: Line, run: Run) -> None:
+    error = line.expected.error
+
+    def busy(reply: Reply) -> None:
+        if reply.path == "/en/":
+            reply.status, reply.body = 503, error
+
+    done = told(line, run, busy)
+    assert (done.code, done.error, "for /en/ it answers 503" in done.err) == (6, "network", True), done
 
 
 @pytest.mark.usefixtures("few")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 from release.recorder import Recorder, Seen
 from tipbox.verify import visiting
 from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, Load
-from tipbox.verify.visiting import Step, Visitor
+from tipbox.verify.visiting import Step, Unreached, Visitor
 
 PATIENCE = 60.0
 SLOW = 0.05
@@ -108,3 +109,25 @@ def test_a_link_is_followed_after_a_while_on_the_same_connections(
     assert len({one.connection for one in seen}) <= 5
     assert len(waited) == 1
     assert waited[0] > 0.5, "nobody reads as fast"
+
+
+def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time, and the last one never."""
+    monkeypatch.setattr(visiting, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(visiting, "_TRIALS", 1)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as line:
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            while True:
+                line.sendall(b"a")
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=drip, daemon=True)
+    thread.start()
+    with listener, pytest.raises(Unreached, match="no whole answer for /en/") as raised:
+        Visitor(f"http://127.0.0.1:{listener.getsockname()[1]}", None).ask(Step("/en/"))
+    [part] = raised.value.answers
+    assert (part.whole, part.status, set(part.body)) == (False, 200, {ord("a")})
+    thread.join()

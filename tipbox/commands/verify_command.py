@@ -101,8 +101,11 @@ def _served(terminal: Terminal, url: str, release: TrustedRelease, site: Path | 
             "same": not result.differences,
             "seen": dict(result.seen),
             "signed_by": list(release.signed_by),
+            "unreached": list(result.unreached),
         }
     )
+    if result.unreached:
+        terminal.remark(f"{len(result.unreached)} paths were not reached; the first: {result.unreached[0]}")
     _report(terminal, [one.text for one in result.differences], f"{len(result.seen)} paths, in every language")
 
 

@@ -18,6 +18,7 @@ import tenacity
 
 from tipbox.errors import BY_CODE, Full, InputRefused, NetworkFailed, NotFound, TipboxError, Usage
 from tipbox.formats.base.primitives import random_bytes
+from tipbox.net.patience import Patient
 
 FIRST_CONTACT_SECONDS: Final = 20.0
 """How long to try while the server has not answered at all yet."""
@@ -134,12 +135,25 @@ def new_circuit() -> tuple[str, str]:
 
 
 def transport(
-    socks: str | None, circuit: tuple[str, str] | None = None, *, idle_seconds: float = 5.0
+    socks: str | None,
+    circuit: tuple[str, str] | None = None,
+    *,
+    idle_seconds: float = 5.0,
+    answer_seconds: float | None = None,
 ) -> httpx.HTTPTransport:
     """How requests leave. Through SOCKS each operation has a circuit of its own, or the one that is given.
 
-    A connection on which nothing is asked for ``idle_seconds`` is used no more.
+    A connection on which nothing is asked for ``idle_seconds`` is used no more; an answer that is not whole after
+    ``answer_seconds`` is none.
     """
+    way = _transport(socks, circuit, idle_seconds)
+    if answer_seconds is not None:
+        pool: Any = way._pool  # noqa: SLF001 (httpx has no option for what reads from the network)
+        pool._network_backend = Patient(pool._network_backend, answer_seconds)  # noqa: SLF001
+    return way
+
+
+def _transport(socks: str | None, circuit: tuple[str, str] | None, idle_seconds: float) -> httpx.HTTPTransport:
     limits = httpx.Limits(keepalive_expiry=idle_seconds)
     # trust_env: a proxy that the environment names would learn what is asked, and lead around Tor.
     if socks is None:

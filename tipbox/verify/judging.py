@@ -15,7 +15,7 @@ from tipbox.files.printable import printable
 from tipbox.formats.manifest import Manifest
 from tipbox.formats.site_list import SiteList
 from tipbox.release.release_list import order
-from tipbox.release.served_list import WEBCAT, ServedList
+from tipbox.release.served_list import FALLBACK, WEBCAT, ServedList
 from tipbox.verify.rendering import FILES, SERVED, Expected
 
 NOW: Final = "/api/now"
@@ -24,6 +24,9 @@ _OF_HTTP: Final = frozenset({
     "retry-after", "transfer-encoding", "vary",
 })  # fmt: skip
 """What an answer may have beside the listed headers: it says nothing to a page."""
+_ENCODINGS: Final[tuple[list[str], ...]] = ([], ["gzip"])
+BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which a path is asked for again; what such an answer shows is judged all the same."""
 _OF_PATH: Final[Mapping[str, Mapping[str, str]]] = {"/leave": {"Clear-Site-Data": '"*"'}}
 _SHOWN: Final = 120
 _REDIRECTS: Final = 3
@@ -35,12 +38,18 @@ _HTML: Final = "text/html"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a path: headers as pairs, for one that comes twice is one too many."""
+    """What came back for a path: headers as pairs, for one that comes twice is one too many.
+
+    Attributes:
+        status: 0 where it was no answer of HTTP.
+        whole: whether it came to its end; else ``body`` is what came of it.
+    """
 
     path: str
     status: int
     headers: Sequence[tuple[str, str]] = field(repr=False)
     body: bytes = field(repr=False)
+    whole: bool = True
 
     def all(self, name: str) -> list[str]:
         """The values of a header, by its name in small letters."""
@@ -51,6 +60,11 @@ class Answer:
         """SHA-256 of the body, hex; of a redirect, of where it leads."""
         where = "" if self.status == HTTPStatus.OK else repr((self.status, self.all("location")))
         return sha256(where.encode() + self.body).hexdigest()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is an answer, and not a part of one, or the word that the server is busy."""
+        return self.whole and self.status not in BUSY
 
     @property
     def is_redirect(self) -> bool:
@@ -74,7 +88,11 @@ class Difference:
 
 def judge(answer: Answer, expected: Expected, redirects: Mapping[str, str]) -> list[Difference]:
     """What is wrong with an answer."""
+    if not answer.status:
+        return [Difference("broken", answer.path, f"{answer.path}: what comes back is no answer of HTTP")]
     found = _headers(answer, expected)
+    if answer.status in BUSY:
+        return [*found, *_busy(answer, expected)]
     if answer.path in redirects:
         return [*found, *_redirect(answer, redirects[answer.path])]
     if answer.path == NOW:
@@ -89,10 +107,21 @@ def judge(answer: Answer, expected: Expected, redirects: Mapping[str, str]) -> l
     kind = expected.types[answer.path] if known else expected.types["/error.html"]
     if answer.all("content-type") != [kind]:
         found.append(Difference("header", answer.path, f"{answer.path}: Content-Type is not {kind}"))
-    if answer.body != body:
+    if answer.body != body and (answer.whole or not body.startswith(answer.body)):
         found.append(_bytes(answer, body, known=known))
         found += _lists(answer, expected)
     return found
+
+
+def _busy(answer: Answer, expected: Expected) -> list[Difference]:
+    """A server that is busy says so with the page of errors, or in JSON: a browser shows the page of each status."""
+    if answer.path == NOW and answer.all("content-type") == [_JSON]:
+        return []
+    is_page = answer.body == expected.error if answer.whole else expected.error.startswith(answer.body)
+    if is_page and answer.all("content-type") == [expected.types[FALLBACK]] and not answer.all("location"):
+        return []
+    text = f"{answer.path}: the answer is {answer.status}, with another page than that of errors"
+    return [Difference("error-page", answer.path, text)]
 
 
 def _status(answer: Answer, *, known: bool) -> Difference:
@@ -152,6 +181,8 @@ def _headers(answer: Answer, expected: Expected) -> list[Difference]:
         for name, value in wanted.items()
         if answer.all(name.lower()) != [value]
     ]
+    if answer.all("content-encoding") not in _ENCODINGS:
+        found.append(Difference("header", answer.path, f"{answer.path}: it is packed otherwise than with gzip, once"))
     known = {name.lower() for name in wanted} | _OF_HTTP | ({"location"} if answer.is_redirect else set())
     more = sorted({name.lower() for name, _ in answer.headers} - known)
     return found + [
@@ -174,7 +205,7 @@ def _lists(answer: Answer, expected: Expected) -> list[Difference]:
         return []
     try:
         release, served = _listed(path, answer.body)
-    except (TipboxError, ValueError, KeyError, TypeError, AttributeError):
+    except (TipboxError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return [Difference("list", path, f"{path}: this is no list that can be read")]
     _, made = _listed(path, expected.bodies[path])
     return [
@@ -209,14 +240,17 @@ def _version(path: str, served: str, expected: Expected) -> list[Difference]:
 def judge_keys(answer: Answer, listed: SiteList, today: date) -> list[Difference]:
     """What is wrong with manifests that are given out: of another identity key, badly signed, or expired."""
     path = answer.path
+    if answer.status in BUSY or not (answer.whole or path == NOW):
+        return []
     if path == NOW:
         try:
             if answer.status != HTTPStatus.OK or answer.all("content-type") != [_JSON]:
                 raise ValueError  # noqa: TRY301 (one sentence for all that makes no sense)
-            value: Any = json.loads(answer.body)
+            value: Any = json.loads(answer.body.decode())
             files = [(file.encode(), name == "manifests") for name in ("manifests", "former") for file in value[name]]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return [Difference("keys", path, f"{path}: this is no answer with keys")]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # A browser may take what was cut off, where it can be read.
+            return [Difference("keys", path, f"{path}: this is no answer with keys")] if answer.whole else []
     else:
         files = [(answer.body, True)] if path.startswith(_KEYS) and answer.status == HTTPStatus.OK else []
     found = []

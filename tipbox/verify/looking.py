@@ -17,10 +17,12 @@ from tipbox.release.served_list import FALLBACK
 from tipbox.verify.judging import NOW, Answer, Difference, given_out, judge, judge_keys
 from tipbox.verify.neighbours import neighbours
 from tipbox.verify.rendering import SITE, Expected
-from tipbox.verify.visiting import Step, Visitor
+from tipbox.verify.visiting import Step, Unreached, Visitor
 
 _PLACES: Final = ("", "send", "inbox")
 _AT_ONCE: Final = 4
+_HOPELESS: Final = 8
+"""After so many paths of which no answer came, nothing more is asked."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Look:
     Attributes:
         differences: in the order of their paths; none: everything is as it should be.
         seen: SHA-256, hex, of each answer by path.
+        unreached: one sentence for each path, or visit, of which there was no whole answer.
     """
 
     differences: Sequence[Difference]
     seen: Mapping[str, str] = field(repr=False)
+    unreached: Sequence[str] = ()
 
 
 def redirects(expected: Expected) -> dict[str, str]:
@@ -49,7 +53,7 @@ def fetch_site(visitor: Visitor) -> bytes:
         NotFound: it gives out none.
         NetworkFailed: it could not be reached.
     """
-    (answer,) = visitor.ask(Step(SITE))
+    answer = visitor.ask(Step(SITE))[-1]
     if answer.status != HTTPStatus.OK:
         raise NotFound("asking the server for its site list: it has none; is this the address of a tipbox?")
     return answer.body
@@ -58,16 +62,46 @@ def fetch_site(visitor: Visitor) -> bytes:
 def look(visitor: Visitor, expected: Expected, listed: SiteList, today: date) -> Look:
     """Everything, in random order, each path on a circuit of its own.
 
+    What is not reached is no excuse for what differs: it is told beside.
+
     Raises:
-        NetworkFailed: the server could not be reached.
+        NetworkFailed: the server could not be reached, and nothing differs in what came.
     """
     paths = [*expected.paths, *redirects(expected), FALLBACK, NOW, *given_out(listed)]
     paths += [*neighbours(expected), *_nobody_made()]
     random.SystemRandom().shuffle(paths)
     steps = [Step(path, *_asked_by(path, expected)) for path in paths]
+    failed: list[Unreached] = []
+
+    def ask(step: Step) -> Look:
+        if len(failed) >= _HOPELESS:
+            return Look([], {})
+        try:
+            answers = visitor.ask(step)
+        except Unreached as error:
+            failed.append(error)
+            answers = [*error.answers]
+        return judged(answers, expected, listed, today)
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = [answer for answers in pool.map(visitor.ask, steps) for answer in answers]
-    return judged(answers, expected, listed, today)
+        return together(pool.map(ask, steps), failed)
+
+
+def together(looks: Iterable[Look], failed: Sequence[Unreached]) -> Look:
+    """One look of its parts.
+
+    Raises:
+        Unreached: the first of ``failed``, where nothing differs.
+    """
+    found: list[Difference] = []
+    seen: dict[str, str] = {}
+    for one in looks:
+        found += one.differences
+        seen |= one.seen
+    found = sorted(dict.fromkeys(found), key=lambda one: one.path)
+    if failed and not found:
+        raise failed[0]
+    return Look(found, seen, [str(error) for error in failed])
 
 
 def judged(answers: Iterable[Answer], expected: Expected, listed: SiteList, today: date) -> Look:
@@ -76,7 +110,8 @@ def judged(answers: Iterable[Answer], expected: Expected, listed: SiteList, toda
     answers = sorted(answers, key=lambda answer: answer.path)
     found = [difference for answer in answers for difference in judge(answer, expected, leads)]
     found += [difference for answer in answers for difference in judge_keys(answer, listed, today)]
-    seen = {answer.path: answer.digest for answer in answers if answer.path in expected.bodies or answer.path in leads}
+    known = expected.bodies.keys() | leads.keys()
+    seen = {answer.path: answer.digest for answer in answers if answer.counts and answer.path in known}
     return Look(list(dict.fromkeys(found)), seen)
 
 

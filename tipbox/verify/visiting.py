@@ -24,11 +24,13 @@ import tenacity
 
 from tipbox.errors import NetworkFailed
 from tipbox.net.http import new_circuit, origin_of, transport
-from tipbox.verify.judging import Answer
+from tipbox.verify.judging import BUSY, Answer
 from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, heads, loads
 
 MAX_BODY: Final = 8 << 20
-"""Bytes of an answer, unpacked too: no file of a site is as large."""
+"""Bytes of an answer, unpacked too: no file of a site is as large, and of a longer one no more is read."""
+ANSWER_SECONDS: Final = 900.0
+"""How long an answer may take in all, however slow the line: whoever lets it drip would hold a look up for ever."""
 _TIMEOUT: Final = httpx.Timeout(180.0, connect=120.0)
 _TRIALS: Final = 4
 _PARTS: Final = 5
@@ -42,7 +44,8 @@ _SOON: Final = 0.001
 HELD_BACK: Final = 1 / 6
 """Of the time since a visit began: so much longer the page's first script holds back the worker (start.ts)."""
 _LONGEST_PAUSE: Final = 60.0
-_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_OF_LINE: Final = ("peer ", "Server disconnected")
+"""How h11 and httpcore begin to say that a connection ended; all else that they call a breach of HTTP was sent."""
 
 
 def _grow(trial: int) -> float:
@@ -58,8 +61,10 @@ class Step:
     page: str = ""
 
 
-class _Cut(NetworkFailed):
-    """The line was cut, or the server is busy: worth another circuit."""
+class Unreached(NetworkFailed):
+    """The line was cut, or the server is busy: worth another circuit. ``answers``: all that came, parts too."""
+
+    answers: Sequence[Answer] = ()
 
 
 class Visitor:
@@ -93,52 +98,60 @@ class Visitor:
     def ask(self, *steps: Step) -> list[Answer]:
         """Ask for these, one after another on one circuit; what is cut is begun anew on another one.
 
+        Also answers what came before it was cut, for a browser shows that: whoever swaps a page and breaks it off
+        would be seen by nobody who only asks again.
+
         Raises:
-            NetworkFailed: the server could not be reached.
+            Unreached: there was no whole answer.
         """
-        return self._again(lambda: self._one_by_one(steps))
+        return self._again(lambda came: self._one_by_one(steps, came))
 
     def load(self, steps: Sequence[Step], language: str) -> list[Answer]:
         """Load pages as the browser does, one after another on one circuit, each with all that it loads.
 
-        Redirects are followed as typed; ``language``: where paths without one lead to.
+        Redirects are followed as typed; ``language``: where paths without one lead to. Answers as ``ask`` does.
 
         Raises:
-            NetworkFailed: the server could not be reached.
+            Unreached: there was no whole answer.
         """
-        return self._again(lambda: self._load(steps, language))
+        return self._again(lambda came: self._load(steps, language, came))
 
-    def _again(self, attempt: Callable[[], list[Answer]]) -> list[Answer]:
+    def _again(self, attempt: Callable[[list[Answer]], None]) -> list[Answer]:
+        came: list[Answer] = []
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Cut),
+            retry=tenacity.retry_if_exception_type(Unreached),
             wait=lambda state: min(_LONGEST_PAUSE, self._pause(state.attempt_number)),
             stop=tenacity.stop_after_attempt(_TRIALS),
             reraise=True,
         )
-        return retrying(attempt)
+        try:
+            retrying(attempt, came)
+        except Unreached as error:
+            error.answers = came
+            raise
+        return came
 
-    def _one_by_one(self, steps: Sequence[Step]) -> list[Answer]:
+    def _one_by_one(self, steps: Sequence[Step], came: list[Answer]) -> None:
         circuit = _Circuit(self.origin, self._socks)
         try:
             with circuit.line(0) as line:
-                return [self.send(line, step) for step in steps]
+                for step in steps:
+                    self.send(line, step, came)
         finally:
             circuit.close()
 
-    def _load(self, steps: Sequence[Step], language: str) -> list[Answer]:
+    def _load(self, steps: Sequence[Step], language: str, came: list[Answer]) -> None:
         circuit = _Circuit(self.origin, self._socks)
-        answers: list[Answer] = []
         try:
             with ThreadPoolExecutor(_PARTS) as pool:
                 for number, step in enumerate(steps):
                     if number:
                         self._read(random.SystemRandom().lognormvariate(*_READING))
-                    answers += _Loading(self, circuit, pool).run(step, language)
+                    _Loading(self, circuit, pool, came).run(step, language)
         except BaseException:
             circuit.close()
             raise
         self._keep(circuit)
-        return answers
 
     def _keep(self, circuit: _Circuit) -> None:
         """Leave a visit's connections open as long as a browser does."""
@@ -155,31 +168,40 @@ class Visitor:
             timer.function()
         self._kept.clear()
 
-    def send(self, client: httpx.Client, step: Step) -> Answer:
-        """One request.
+    def send(self, client: httpx.Client, step: Step, came: list[Answer]) -> Answer:
+        """One request; whatever comes is put into ``came`` as well.
 
         Raises:
-            NetworkFailed: there was no whole answer, or it was too long.
+            Unreached: there was no whole answer.
         """
+        try:
+            answer = self._asked(client, step)
+        except httpx.HTTPError as error:
+            raise _unreached(step, error) from error
+        came.append(answer)
+        if not answer.whole:
+            raise _unreached(step)
+        if answer.status in BUSY:
+            raise Unreached(
+                f"reaching the server: for {step.path} it answers {answer.status} and is too busy; try again later"
+            )
+        return answer
+
+    def _asked(self, client: httpx.Client, step: Step) -> Answer:
         headers = [(name.encode(), value.encode()) for name, value in self.head(step)]
         request = httpx.Request("GET", f"{self.origin}{step.path}", headers=headers)
         try:
             answer = client.send(request, stream=True)
-            try:
-                body = _body(answer)
-            finally:
-                answer.close()
-        except httpx.HTTPError as error:
-            raise _Cut(
-                f"reaching the server: no whole answer for {step.path} ({type(error).__name__}); "
-                "check the address, the network and --socks"
-            ) from error
-        if answer.status_code in _BUSY:
-            raise _Cut(
-                f"reaching the server: for {step.path} it answers {answer.status_code} and is too busy; try again later"
-            )
+        except httpx.RemoteProtocolError as error:
+            if str(error).startswith(_OF_LINE):
+                raise
+            return Answer(step.path, 0, (), b"")
+        try:
+            body, is_whole = _body(answer)
+        finally:
+            answer.close()
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw]
-        return Answer(step.path, answer.status_code, pairs, body)
+        return Answer(step.path, answer.status_code, pairs, body, is_whole)
 
     def head(self, step: Step) -> list[tuple[str, str]]:
         """The headers of a request, in order."""
@@ -207,7 +229,8 @@ class _Circuit:
                 number = free[0] if free else max(self._clients) + 1
             if number not in self._clients:
                 self._clients[number] = _client(
-                    self._origin, transport(self._socks, self._circuit, idle_seconds=_KEPT_SECONDS)
+                    self._origin,
+                    transport(self._socks, self._circuit, idle_seconds=_KEPT_SECONDS, answer_seconds=ANSWER_SECONDS),
                 )
             self._busy.add(number)
         try:
@@ -225,8 +248,8 @@ class _Circuit:
 class _Loading:
     """One load of a page with all that it loads, as one of the recorded ones went."""
 
-    def __init__(self, visitor: Visitor, circuit: _Circuit, pool: ThreadPoolExecutor) -> None:
-        self._visitor, self._circuit, self._pool = visitor, circuit, pool
+    def __init__(self, visitor: Visitor, circuit: _Circuit, pool: ThreadPoolExecutor, came: list[Answer]) -> None:
+        self._visitor, self._circuit, self._pool, self._came = visitor, circuit, pool, came
         chance = random.SystemRandom()
         self._load = chance.choice(loads())
         self._pauses = {name: after * _stretched(chance) for name, (_, after) in self._load.parts.items()}
@@ -237,21 +260,22 @@ class _Loading:
         self._asked = threading.Event()
         """For keys."""
 
-    def run(self, step: Step, language: str) -> list[Answer]:
-        """The answers: of a redirect, of the page, and of its parts."""
+    def run(self, step: Step, language: str) -> None:
+        """Ask for the page, after a redirect if there is one, and for its parts."""
         page = step.path
         with self._circuit.line(0) as line:
-            answers = [self._visitor.send(line, step)]
+            first = self._visitor.send(line, step, self._came)
             led = f"/{language}{page}"
-            if answers[0].all("location") == [led]:
+            if first.all("location") == [led]:
                 page = led
                 time.sleep(self._redirect)
-                answers.append(self._visitor.send(line, Step(page)))
+                self._visitor.send(line, Step(page), self._came)
         self._there[PAGE].set()
         parts = [self._pool.submit(self._part, name, page) for name in self._load.parts]
-        return [*answers, *(part.result() for part in parts)]
+        for part in parts:
+            part.result()
 
-    def _part(self, name: str, page: str) -> Answer:
+    def _part(self, name: str, page: str) -> None:
         try:
             for before in WAITS_FOR[name]:
                 self._there[before].wait()
@@ -262,7 +286,7 @@ class _Loading:
             with self._circuit.line(self._load.parts[name][0]) as line:
                 if name == "now":
                     self._asked.set()
-                return self._visitor.send(line, _part(name, page))
+                self._visitor.send(line, _part(name, page), self._came)
         finally:
             self._there[name].set()
             if name == "now":
@@ -303,24 +327,32 @@ def _part(name: str, page: str) -> Step:
     return Step(f"/static/{name}", kind, page)
 
 
-def _body(answer: httpx.Response) -> bytes:
-    """The body, unpacked where it was packed with gzip.
+def _body(answer: httpx.Response) -> tuple[bytes, bool]:
+    """The body, unpacked where it was packed with gzip, and whether the line brought it to its end.
 
-    Raises:
-        _Cut: it is longer than any file of a site, or what unpacks it fails.
+    What cannot be unpacked, or has more behind it, is empty; what is too long is cut here: both differ from every file.
     """
-    data = bytearray()
-    for piece in answer.iter_raw():
-        data += piece
-        if len(data) > MAX_BODY:
-            raise _Cut("reaching the server: an answer is longer than any can be")
+    data, is_whole = bytearray(), True
+    try:
+        for piece in answer.iter_raw():
+            data += piece
+            if len(data) > MAX_BODY:
+                return bytes(data), True
+    except httpx.HTTPError as error:
+        is_whole = isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith(_OF_LINE)
     if answer.headers.get("Content-Encoding") != "gzip":
-        return bytes(data)
+        return bytes(data), is_whole
     unpacker = zlib.decompressobj(wbits=31)
     try:
         plain = unpacker.decompress(bytes(data), MAX_BODY)
-    except zlib.error as error:
-        raise _Cut("reaching the server: an answer cannot be unpacked") from error
-    if not unpacker.eof or unpacker.unused_data:
-        raise _Cut("reaching the server: an answer cannot be unpacked")
-    return plain
+    except zlib.error:
+        return b"", True
+    is_packed_well = unpacker.eof and not unpacker.unused_data
+    return (plain, is_whole) if is_packed_well or not is_whole else (b"", True)
+
+
+def _unreached(step: Step, error: httpx.HTTPError | None = None) -> Unreached:
+    what = type(error).__name__ if error else "it is cut off"
+    return Unreached(
+        f"reaching the server: no whole answer for {step.path} ({what}); check the address, the network and --socks"
+    )

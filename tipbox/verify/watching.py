@@ -17,10 +17,10 @@ from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.site_list import SiteList
 from tipbox.release.release_errors import ChainBroken
 from tipbox.release.signed_line import MAX_LINE, SignedLine, read_chain
-from tipbox.verify.judging import Answer, Difference
-from tipbox.verify.looking import Look, judged
+from tipbox.verify.judging import Difference
+from tipbox.verify.looking import Look, judged, together
 from tipbox.verify.rendering import Expected
-from tipbox.verify.visiting import Step, Visitor
+from tipbox.verify.visiting import Step, Unreached, Visitor
 
 MAX_FOUND: Final = 16
 MAX_LINES: Final = 100_000
@@ -61,19 +61,27 @@ class Watch:
     def look(self, visitor: Visitor, seconds: float, today: Callable[[], date]) -> Look:
         """One look, its visits at random moments within so many seconds.
 
+        What one visit does not reach is no excuse for what differs in another one.
+
         Raises:
-            NetworkFailed: the server could not be reached.
+            NetworkFailed: the server could not be reached, and nothing differs in what came.
         """
         planned = visits(self.expected, self.choose)
         moments = sorted(self.choose.uniform(0, seconds) for _ in planned)
-        answers: list[Answer] = []
+        looks: list[Look] = []
+        failed: list[Unreached] = []
         now = 0.0
         for moment, steps in zip(moments, planned, strict=True):
             self.wait(moment - now)
             now = moment
-            answers += visitor.load(steps, self.expected.language)
+            try:
+                answers = visitor.load(steps, self.expected.language)
+            except Unreached as error:
+                failed.append(error)
+                answers = [*error.answers]
+            looks.append(judged(answers, self.expected, self.listed, today()))
         self.wait(seconds - now)
-        return judged(answers, self.expected, self.listed, today())
+        return together(looks, failed)
 
 
 def line_of(
@@ -82,7 +90,8 @@ def line_of(
     """The signed line of a look, or of one that reached nothing."""
     reached = isinstance(look, Look)
     differences: Sequence[Difference] = look.differences if isinstance(look, Look) else ()
-    seen: Mapping[str, str] = look.seen if isinstance(look, Look) else {}
+    # What one visit did not see would look like another face.
+    seen: Mapping[str, str] = look.seen if isinstance(look, Look) and not look.unreached else {}
     said: dict[str, Json] = {
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H"),
         "found": [one.text[:_TEXT] for one in differences[:MAX_FOUND]],
@@ -151,7 +160,7 @@ def compare(one: Sequence[SignedLine], other: Sequence[SignedLine]) -> list[str]
     faces: dict[str, list[_Face]] = {}
     for line in sorted([*one, *other], key=lambda line: str(line.said.get("at"))):
         seen, url, at = line.said.get("seen"), str(line.said.get("url")), str(line.said.get("at"))
-        if line.said.get("result") == "unreached" or not isinstance(seen, dict):
+        if line.said.get("result") == "unreached" or not isinstance(seen, dict) or not seen:
             continue
         known = faces.setdefault(url, [])
         face = next((face for face in known if face.seen == seen), None)
