@@ -149,8 +149,9 @@ choose_published() {
         die "ssh-keygen is missing, which checks the signature: install Debian's package openssh-client"
     if [[ $(head -c 1 "$signers") == '{' ]]; then
         # signers.json: as many of the maintainers as it says, an expiry, and a floor (docs/releases.md).
+        # shellcheck disable=SC2046 # what is kept is up to three words
         who=$(python3 -I "$HERE/published.py" "$folder" "$signers" "$(date -u +%F)" \
-            ${OPT:+$(cat "$OPT/floor" 2>/dev/null || true)} 2>&1) || die "$who"
+            $(cat "$OPT/floor" 2>/dev/null || true) 2>&1) || die "$who"
         mapfile -t said <<<"$who"
         wheel=$folder/${said[0]} floor=${said[2]}
         say "release signed by ${said[3]}"
@@ -199,7 +200,8 @@ must_not_be_older() {
 # ordered NAME: its version as Debian orders them, 1.0rc1 before 1.0.
 ordered() { sed -E 's/-.*//; s/(a|b|rc|\.dev)([0-9]+)/~\1\2/g' <<<"$1"; }
 
-# keep_floor: the lowest version that maintainers allow, which no upgrade goes below from now on.
+# keep_floor: the lowest version that maintainers allow, which no upgrade goes below from now on, and number and hash of the
+# signers in force: whom they replaced sign nothing for this machine any more.
 keep_floor() {
     [[ ${floor:-} ]] || return 0
     if [[ $DRY ]]; then

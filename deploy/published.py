@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Judge the folder of a release before anything of it runs: `published.py DIR signers.json TODAY [FLOOR]`.
+"""Judge the folder of a release before anything of it runs: `published.py DIR signers.json TODAY [KEPT...]`.
 
 With Python's own library and ssh-keygen alone, for the machine may have nothing else yet; the rules are those of
-docs/releases.md, sections 1 and 2. Prints the names of wheel and source, or one sentence on why not.
+docs/releases.md, sections 1 and 2. KEPT is what this machine remembers of the releases before: the lowest version that
+may run, and number and hash of the signers in force. Prints the names of wheel and source, what to keep from now on,
+and who signed; or one sentence on why not.
 """
 
 from __future__ import annotations
@@ -28,12 +30,14 @@ KEY_SIZE = 32
 
 
 def die(text: str) -> NoReturn:
-    """End with one sentence."""
-    sys.exit(text)
+    """End with one sentence. What a name holds beside letters was put there to move a terminal's cursor."""
+    sys.exit("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text))
 
 
 def read(path: Path) -> bytes:
     """A file of at most a megabyte."""
+    if not path.is_file():  # a pipe would never end
+        die(f"{path} cannot be read; get the release again")
     try:
         with path.open("rb") as file:
             data = file.read(MOST + 1)
@@ -81,7 +85,7 @@ def who_signed(message: Path, folder: Path, known: dict[str, bytes]) -> list[str
     good = []
     for name, key in sorted(known.items()):
         signature = folder / f"{name}.sig"
-        if not signature.is_file():
+        if not signature.is_file() or not message.is_file():
             continue
         blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", key))
         with tempfile.NamedTemporaryFile("w", encoding="ascii") as allowed:
@@ -113,18 +117,31 @@ def check_files(folder: Path, files: dict[str, str]) -> None:
         die(f"{name} was added to {folder}, or is missing; get the release again")
     for name, digest in files.items():
         path = folder / name
-        if not PATH.fullmatch(name) or {".", ".."} & set(name.split("/")) or path.is_symlink():
+        if not PATH.fullmatch(name) or {".", ".."} & set(name.split("/")) or path.is_symlink() or not path.is_file():
             die(f"{name} is no file of a release; get it again")
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 die(f"{name} is not what the maintainers signed; get the release again")
 
 
+def check_signers(folder: str, hashes: dict[int, str], kept: list[str]) -> None:
+    """Nobody whom this machine knows to be replaced: lost and stolen keys sign as well as ever."""
+    if not kept:
+        return
+    number, known = int(kept[0]), kept[1]
+    if max(hashes) < number or hashes.get(number, known) != known:
+        die(
+            f"the signers of {folder} are not those whom this machine knows to be number {number}: "
+            "who was replaced may have made it; get the release again, through another channel"
+        )
+
+
 def main() -> None:
     """Judge it."""
-    folder, signers, today, *floor = sys.argv[1:]
+    folder, signers, today, *kept = sys.argv[1:]
     release = Path(folder)
     known, threshold, number = keys(Path(signers))
+    hashes = {number: hashlib.sha256(read(Path(signers))).hexdigest()}
     while (path := release / "signers" / f"{number + 1}.json").exists():
         if len(who_signed(path, path.with_suffix(""), known)) < threshold:
             die(f"{path} was not signed by {threshold} of the signers before it; get the release again")
@@ -132,6 +149,8 @@ def main() -> None:
         if following != number + 1:
             die(f"{path} has another number than its name; get the release again")
         number = following
+        hashes[number] = hashlib.sha256(read(path)).hexdigest()
+    check_signers(folder, hashes, kept[1:])
     good = who_signed(release / "release.json", release / "signatures", known)
     if len(good) < threshold:
         die(
@@ -142,13 +161,14 @@ def main() -> None:
     version = str(value.get("release"))
     if today > str(value.get("expires")):
         die(f"release {version} expired after {value.get('expires')}; get a newer one")
-    if floor and order(version) < order(floor[0]):
-        die(f"release {version} is below {floor[0]}, the lowest that maintainers allow: its weaknesses are known")
+    floor = max([str(value["floor"]), *kept[:1]], key=order)
+    if order(version) < order(floor):
+        die(f"release {version} is below {floor}, the lowest that maintainers allow: its weaknesses are known")
     check_files(release, value["files"])
     wheels = [name for name in value["files"] if name.startswith(f"tipbox-{version}-") and name.endswith(".whl")]
     if len(wheels) != 1 or f"tipbox-{version}.tar.gz" not in value["files"]:
         die(f"{folder} must hold one wheel of tipbox and one source")
-    print(wheels[0], f"tipbox-{version}.tar.gz", value["floor"], ",".join(good), sep="\n")
+    print(wheels[0], f"tipbox-{version}.tar.gz", f"{floor} {number} {hashes[number]}", ",".join(good), sep="\n")
 
 
 if __name__ == "__main__":

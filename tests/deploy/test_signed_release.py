@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,11 @@ class Published:
         given = {"release": version, "floor": "1.1.0", "expires": LONG} | changes
         self.maker.release(self.folder, files, *names, **given)
 
+    @property
+    def hash(self) -> str:
+        """Of those who may sign."""
+        return sha256(self.signers.read_bytes()).hexdigest()
+
     def run(self, script: str, *options: object) -> tuple[int, str, str]:
         keys = ("--keys", self.scripts / "keys") if script == "install.sh" else ()
         command = (
@@ -88,6 +96,12 @@ def _published(tmp_path: Path) -> Published:
     return made
 
 
+OF_THIS_MACHINE = {
+    *("older than what runs", "below the floor", "scripts of another version"),
+    *("signers who were replaced", "others in the place of new signers"),
+}
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_what_enough_maintainers_signed_is_taken(published: Published, script: str) -> None:
     code, out, _ = published.run(script)
@@ -109,6 +123,27 @@ def _wheel(published: Published) -> None:
 def _list(published: Published) -> None:
     path = published.folder / "release.json"
     path.write_bytes(path.read_bytes().replace(b"1.1.0", b"1.0.0"))
+
+
+def _pipe(published: Published) -> None:
+    """Who opens it waits for ever."""
+    (published.folder / "sbom.cdx.json").unlink()
+    os.mkfifo(published.folder / "sbom.cdx.json")
+
+
+def _pipe_of_signers(published: Published) -> None:
+    (published.folder / "signers").mkdir()
+    os.mkfifo(published.folder / "signers" / "2.json")
+
+
+def _replaced(published: Published) -> None:
+    """By the signers who were replaced on this machine, with successors of their own."""
+    published.publish("dina")
+    following = Signers({"dina": published.maker.public("dina")}, 1, 2)
+    (published.folder / "signers").mkdir()
+    path = published.maker.write_signers(published.folder / "signers" / "2.json", following)
+    published.maker.sign(path, "aigul", "boris", into=published.folder / "signers" / "2")
+    (published.opt / "floor").write_text(f"1.1.0 2 {'0' * 64}\n")
 
 
 def _another(published: Published) -> None:
@@ -143,6 +178,17 @@ REFUSED: dict[str, tuple[Callable[[Published], object], str]] = {
     "below the floor": (lambda one: (one.opt / "floor").write_text("1.4.0\n"), "is below 1.4.0, the lowest that"),
     "signers who put themselves there": (_new_signers, "was not signed by 2 of the signers before it"),
     "signers who want a log": (_logged, "want the proof of a log"),
+    "signers who were replaced": (
+        lambda one: (one.opt / "floor").write_text(f"1.1.0 2 {'0' * 64}\n"),
+        "are not those whom this machine knows to be number 2",
+    ),
+    "others in the place of new signers": (_replaced, "are not those whom this machine knows to be number 2"),
+    "a pipe": (_pipe, "sbom.cdx.json is no file of a release"),
+    "signers who are a pipe": (_pipe_of_signers, "was not signed by 2 of the signers before it"),
+    "a name that moves the cursor": (
+        lambda one: (one.folder / "\x1b[2Jgood").write_bytes(b""),
+        "\N{REPLACEMENT CHARACTER}[2Jgood was added to",
+    ),
     "signers that are none": (
         lambda one: one.signers.write_bytes(b'{"kind":"signers"}'),
         "is not what docs/releases.md",
@@ -166,8 +212,17 @@ def test_anything_else_is_refused_with_its_sentence(published: Published, what: 
 def test_an_older_one_that_is_meant_is_taken_down_to_the_floor(published: Published) -> None:
     published.publish(version="1.1.9")
     assert "release signed by" in published.run("upgrade.sh", "--older")[1]
+    assert judged(published, "1.0.0") == ["1.1.0", "1", published.hash]
+    assert judged(published, "1.1.5", "1", published.hash) == ["1.1.5", "1", published.hash], "it is never lowered"
     (published.opt / "floor").write_text("1.2.0\n")
     assert "is below 1.2.0" in published.run("upgrade.sh", "--older")[2]
+
+
+def judged(published: Published, *kept: str) -> list[str]:
+    """What a machine keeps from then on that kept this."""
+    command = (sys.executable, published.scripts / "deploy" / "published.py", published.folder, published.signers)
+    done = subprocess.run((*command, "2027-01-01", *kept), capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[2].split()
 
 
 @pytest.mark.parametrize("what", [*REFUSED, "good"])
@@ -180,5 +235,5 @@ def test_tipbox_verify_judges_a_folder_alike(published: Published, what: str) ->
         taken = False
     else:
         taken = True
-    here = what in {"older than what runs", "below the floor", "scripts of another version"}
+    here = what in OF_THIS_MACHINE
     assert taken == (here or what == "good")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from release.made import TODAY, Maker
 from release.test_sigsum import OWN_LOG, SEES, public
-from tipbox.errors import NotFound, TipboxError
+from tipbox.errors import InputRefused, NotFound, TipboxError
 from tipbox.release.release_errors import (
     NotLogged,
     NotSigned,
@@ -65,6 +66,17 @@ def _link(folder: Path) -> None:
     (folder / "requirements.lock").symlink_to(folder.parent / "elsewhere")
 
 
+def _pipe(folder: Path) -> None:
+    """Who opens it waits for ever."""
+    (folder / "requirements.lock").unlink()
+    os.mkfifo(folder / "requirements.lock")
+
+
+def _pipe_of_signers(folder: Path) -> None:
+    (folder / "signers").mkdir()
+    os.mkfifo(folder / "signers" / "2.json")
+
+
 WRONG: dict[str, tuple[Callable[[Path], object], type[TipboxError], str]] = {
     **{
         f"a byte of {name}": (lambda folder, name=name: _change(folder, name), ReleaseChanged, name)  # type: ignore[misc]
@@ -81,6 +93,19 @@ WRONG: dict[str, tuple[Callable[[Path], object], type[TipboxError], str]] = {
     "a file more": (lambda folder: (folder / "site" / "more.js").write_bytes(b""), ReleaseChanged, r"site/more\.js"),
     "a file less": (lambda folder: (folder / "kit" / "INSTALL.txt").unlink(), ReleaseChanged, "kit/INSTALL"),
     "a link": (_link, ReleaseChanged, "requirements"),
+    "a pipe": (_pipe, ReleaseChanged, "requirements"),
+    "signers who are a pipe": (_pipe_of_signers, InputRefused, "this is no file"),
+    "a letter that looks alike": (
+        lambda folder: (folder / "kit" / "INST\N{CYRILLIC CAPITAL LETTER A}LL.txt").write_bytes(b""),
+        ReleaseChanged,
+        "INST",
+    ),
+    "the same in small letters": (
+        lambda folder: (folder / "kit" / "install.txt").write_bytes(b"kit"),
+        ReleaseChanged,
+        r"kit/install\.txt",
+    ),
+    "a folder that is a link": (lambda folder: (folder / "site" / "ru").symlink_to("en"), ReleaseChanged, "site/ru"),
     "no list": (lambda folder: (folder / "release.json").unlink(), NotFound, "not there"),
 }
 

@@ -129,7 +129,7 @@ def _check_files(folder: Path, listed: ReleaseList) -> None:
         raise ReleaseChanged(f"checking the release: {more[0]} is in the folder and not in the list; get it again")
     for name, digest in listed.files.items():
         path = there.get(name)
-        if path is None or path.is_symlink():
+        if path is None or path.is_symlink() or not path.is_file():
             raise ReleaseChanged(f"checking the release: {name} is missing; get it again")
         with path.open("rb") as file:
             if file_digest(file, "sha256").digest() != digest:
@@ -137,6 +137,8 @@ def _check_files(folder: Path, listed: ReleaseList) -> None:
 
 
 def _read(path: Path, most: int) -> bytes:
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise InputRefused(f"reading {path}: this is no file; get it again")
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)
