@@ -109,5 +109,5 @@ def test_a_swap_for_one_circuit_in_three_is_found_and_two_watchers_see_two_faces
     told = [replace(one, seen={"/static/page.js": one.seen["/static/page.js"]}) for one in looks[:2]]
     lines = [line_of(onion.sources, "1", one, None, WATCHER) for one in (told[0], told[1], told[0])]
     by_hours = [replace(line, said={**line.said, "at": f"2027-03-01T{n:02}"}) for n, line in enumerate(lines)]
-    [sentence] = compare(by_hours[::2], by_hours[1:2])
+    [sentence], _ = compare(by_hours[::2], by_hours[1:2])
     assert "different: /static/page.js" in sentence

@@ -14,6 +14,7 @@ import pytest
 from release.made import TODAY, WATCHER
 from support.commands import Run
 from tipbox.errors import NetworkFailed
+from tipbox.formats.base.fields import to_base64
 from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.site_list import SiteList
 from tipbox.release.signed_line import SignedLine
@@ -21,7 +22,7 @@ from tipbox.verify.judging import Answer
 from tipbox.verify.looking import Look, redirects
 from tipbox.verify.recorded_loads import WAITS_FOR, loads
 from tipbox.verify.rendering import Expected
-from tipbox.verify.visiting import Step
+from tipbox.verify.visiting import Step, Unreached
 from tipbox.verify.watching import Watch, append_line, compare, line_of, read_lines, visits
 
 LANGUAGES = ("ar", "en", "es", "fr", "kk", "ru")
@@ -127,44 +128,66 @@ def lines(looks: Sequence[tuple[int, str | None]], key: SigningKey = WATCHER) ->
 OTHER = SigningKey(bytes(32))
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "differ"),
-    [
-        ([(1, "a"), (7, "a"), (13, "a")], [(4, "a"), (10, "a")], False),
-        ([(1, "a"), (7, "a"), (13, "a")], [(4, "a"), (10, "b")], True),
-        ([(1, "a"), (7, "b"), (13, "b")], [(4, "a"), (10, "b")], False),
-        ([(1, "a"), (7, "b"), (13, "b")], [(4, "a"), (10, "a")], True),
-        ([(1, "a"), (7, "a")], [(7, "b"), (13, "b")], False),
-        ([(1, "a"), (13, "a")], [(7, None)], False),
-        ([(1, "a"), (2, "b"), (3, "a")], [(1, "a")], True),
-        ([(1, "a"), (20, "a")], [(10, "b"), (11, "b"), (12, "b")], True),
-    ],
-    ids=[
-        "same",
-        "one look",
-        "an upgrade",
-        "after an upgrade",
-        "the hour of it",
-        "not reached",
-        "by turns",
-        "for a while",
-    ],
-)
-def test_two_watchers_are_compared(
-    run: Run, tmp_path: Path, one: list[tuple[int, str | None]], other: list[tuple[int, str | None]], *, differ: bool
-) -> None:
+Looks = Sequence[tuple[int, str | None]]
+COMPARED: dict[str, tuple[Looks, Looks, int, int]] = {
+    "same": ([(1, "a"), (7, "a"), (13, "a")], [(4, "a"), (10, "a")], 0, 0),
+    "one look": ([(1, "a"), (7, "a"), (13, "a")], [(4, "a"), (10, "b")], 3, 0),
+    "an upgrade": ([(1, "a"), (7, "b"), (13, "b")], [(4, "a"), (10, "b")], 0, 1),
+    "after an upgrade": ([(1, "a"), (7, "b"), (13, "b")], [(4, "a"), (10, "a")], 3, 0),
+    "the hour of it": ([(1, "a"), (7, "a")], [(7, "b"), (13, "b")], 0, 1),
+    "two upgrades": ([(1, "a"), (7, "b"), (13, "c")], [(4, "a"), (10, "b")], 0, 2),
+    "a clock that is wrong": ([(1, "a"), (2, "a")], [(20, "b"), (21, "b")], 0, 1),
+    "not reached": ([(1, "a"), (13, "a")], [(7, None)], 2, 0),
+    "by turns": ([(1, "a"), (2, "b"), (3, "a")], [(1, "a")], 3, 0),
+    "for a while": ([(1, "a"), (20, "a")], [(10, "b"), (11, "b"), (12, "b")], 3, 0),
+}
+"""The looks of each, how the command ends, and how often one face followed another."""
+
+
+@pytest.mark.parametrize("what", COMPARED)
+def test_two_watchers_are_compared(run: Run, tmp_path: Path, what: str) -> None:
+    one, other, code, turns = COMPARED[what]
     paths = [tmp_path / "a", tmp_path / "b"]
     for path, looks, key in zip(paths, (one, other), (WATCHER, OTHER), strict=True):
         for line in lines(looks, key):
             append_line(path, line)
-    found = compare(*(read_lines(path) for path in paths))
-    assert bool(found) == differ
+    found, followed = compare(*(read_lines(path) for path in paths))
+    assert (bool(found), len(followed)) == (code == 3, turns)
     done = run("watch", "compare", *paths, "--json")
-    assert done.code == (3 if differ else 0)
-    if differ:
+    assert done.code == code
+    if code != 2:
+        assert (done.json["addresses"], len(done.json["followed"])) == ([URL], turns)
+        assert done.json["keys"] == [to_base64(key.verify_key.encode()) for key in (WATCHER, OTHER)]
+    if code == 3:
         assert "two faces between" in found[0]
         assert "/ru/" in found[0]
         assert done.error == "differs"
+
+
+def test_what_one_watcher_wrote_is_compared_with_nothing(run: Run, tmp_path: Path) -> None:
+    """An operator could hand out a copy of your own lines as somebody else's."""
+    for line in lines([(1, "a")]):
+        append_line(tmp_path / "a", line)
+    done = run("watch", "compare", tmp_path / "a", tmp_path / "a")
+    assert (done.code, "both files are of one watcher" in done.err) == (2, True)
+
+
+def test_a_visit_that_is_not_reached_hides_nothing_that_others_saw() -> None:
+    """Whoever swapped a page would be down for a while; and what was seen in part is no face."""
+
+    class Down(Tor):
+        def load(self, steps: Sequence[Step], language: str) -> list[Answer]:
+            answers = super().load(steps, language)
+            if self.circuits == 18:
+                raise Unreached("down")
+            return answers
+
+    honest, swapping = Down(random.Random(1)), Down(random.Random(1), "/static/page.js")
+    with pytest.raises(NetworkFailed):
+        watching(1).look(honest, 3600, lambda: TODAY)  # type: ignore[arg-type]
+    look = watching(1).look(swapping, 3600, lambda: TODAY)  # type: ignore[arg-type]
+    line = line_of(URL, "1.2.0", look, None, WATCHER)
+    assert (line.said["result"], line.said["seen"], look.unreached) == ("differs", {}, ["down"])
 
 
 def test_a_changed_line_of_a_watcher_is_refused(run: Run, tmp_path: Path) -> None:

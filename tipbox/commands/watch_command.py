@@ -117,17 +117,39 @@ def look(
 @json_option
 @pass_terminal
 def compare(terminal: Terminal, *, files: tuple[Path, Path]) -> None:
-    """Find where two watchers were told different things at the same time. Their lines are checked first."""
+    """Find where two watchers were told different things at the same time. Their lines are checked first.
+
+    Anybody can write lines: compare each file's key with the one that its watcher published.
+    """
+    from tipbox.formats.base.fields import to_base64
     from tipbox.verify.watching import compare as compare_lines
-    from tipbox.verify.watching import read_lines
+    from tipbox.verify.watching import looked_at_by_both, read_lines
 
     one, other = (read_lines(path) for path in files)
-    found = compare_lines(one, other)
-    terminal.result({"differences": found, "lines": [len(one), len(other)], "same": not found})
-    for text in found:
-        terminal.say(f"TWO FACES  {printable(text, 500)}")
-    if found:
-        raise Differs(f"comparing: the watchers were told different things: {found[0]}")
     if not one or not other:
         raise Usage("comparing: one of the files has no line")
-    terminal.say(f"The same: {len(one)} and {len(other)} looks.")
+    if one[0].key == other[0].key:
+        raise Usage("comparing: both files are of one watcher; get another watcher's")
+    found, followed = compare_lines(one, other)
+    both = looked_at_by_both(one, other)
+    if not found and not both:
+        raise Usage("comparing: there is no address of which both were told something")
+    terminal.result(
+        {
+            "addresses": both,
+            "differences": found,
+            "followed": followed,
+            "keys": [to_base64(one[0].key), to_base64(other[0].key)],
+            "lines": [len(one), len(other)],
+            "same": not found,
+        }
+    )
+    for path, lines in zip(files, (one, other), strict=True):
+        terminal.say(f"{printable(str(path))}: {len(lines)} looks, signed by {to_base64(lines[0].key)}")
+    for text in found:
+        terminal.say(f"TWO FACES  {printable(text, 500)}")
+    for text in followed:
+        terminal.say(f"AFTERWARDS  {printable(text, 500)}: an upgrade, or a clock that is wrong")
+    if found:
+        raise Differs(f"comparing: the watchers were told different things: {found[0]}")
+    terminal.say(f"The same, as far as both looked: {', '.join(map(printable, both))}")

@@ -134,6 +134,15 @@ def _lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
     raise ChainBroken(f"reading a watcher's lines: there are more than {MAX_LINES:,}")
 
 
+def looked_at_by_both(one: Sequence[SignedLine], other: Sequence[SignedLine]) -> list[str]:
+    """The addresses of which both were told something."""
+
+    def reached(lines: Sequence[SignedLine]) -> set[str]:
+        return {str(line.said.get("url")) for line in lines if line.said.get("seen")}
+
+    return sorted(reached(one) & reached(other))
+
+
 @dataclass
 class _Face:
     """All that was seen of one address at once, and when first and last, in hours."""
@@ -151,12 +160,13 @@ class _Face:
         return max(self.first, other.first) < min(self.last, other.last)
 
 
-def compare(one: Sequence[SignedLine], other: Sequence[SignedLine]) -> list[str]:
+def compare(one: Sequence[SignedLine], other: Sequence[SignedLine]) -> tuple[list[str], list[str]]:
     """Where two watchers were told different things at the same time, one sentence each (docs/releases.md, section 5).
 
-    Also where one of them was told different things by turns.
+    Also where one of them was told different things by turns. And where one thing followed another: an upgrade, or
+    clocks that disagree.
     """
-    found = []
+    found, followed = [], []
     faces: dict[str, list[_Face]] = {}
     for line in sorted([*one, *other], key=lambda line: str(line.said.get("at"))):
         seen, url, at = line.said.get("seen"), str(line.said.get("url")), str(line.said.get("at"))
@@ -172,11 +182,13 @@ def compare(one: Sequence[SignedLine], other: Sequence[SignedLine]) -> list[str]
         for number, face in enumerate(known):
             for later in known[number + 1 :]:
                 if face.at_once(later):
-                    paths = sorted(
-                        path for path in {*face.seen, *later.seen} if face.seen.get(path) != later.seen.get(path)
-                    )
-                    found.append(
-                        f"{url}: two faces between {max(face.first, later.first)} and {min(face.last, later.last)}; "
-                        f"different: {', '.join(paths[:5])}{' …' if len(paths) > len(paths[:5]) else ''}"
-                    )
-    return found
+                    between = f"two faces between {max(face.first, later.first)} and {min(face.last, later.last)}"
+                    found.append(f"{url}: {between}; different: {_different(face, later)}")
+                elif later is known[number + 1]:
+                    followed.append(f"{url}: another face since {later.first}; different: {_different(face, later)}")
+    return found, followed
+
+
+def _different(face: _Face, later: _Face) -> str:
+    paths = sorted(path for path in {*face.seen, *later.seen} if face.seen.get(path) != later.seen.get(path))
+    return f"{', '.join(paths[:5])}{' …' if len(paths) > len(paths[:5]) else ''}"
