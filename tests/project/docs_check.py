@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CELL = 80
 """Characters of the longest cell of a table."""
 
-# A sentence ends with one of these, maybe inside brackets, quotes or emphasis, and the next one does not begin small.
-_END = re.compile(r"""(?<=[.!?])[)"'”*_]*\s+(?=[^\sa-z|])""")
+# A sentence ends with one of these (؟ is Arabic's), maybe inside brackets, quotes or emphasis, and the next one does
+# not begin small, in any alphabet; Arabic's has no small letters. French has a blank before its closing quotes.
+_CLOSING = r"""(?:[)"'”*_`\u2069]|\s?»)*"""
+_END = re.compile(rf"(?<=[.!?؟]){_CLOSING}\s+(?=[^\s|»])")
 _ABBREVIATIONS = ("e.g.", "i.e.", "et al.", "cf.", "vs.", "No.", "approx.", "Sect.")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+(?:\[[ x]\]\s+)?|^\s*>\s?")
@@ -28,7 +30,7 @@ _CODE = re.compile(r"`[^`]+`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _DOUBLED = re.compile(r"\b([^\W\d_]{2,})\s+\1\b", re.IGNORECASE)
 # Unbroken lines of a paragraph end where a clause ends: at a sentence, or at a colon or semicolon.
-_CLAUSE_END = re.compile(r"""[.!?:;…][)"'”*_`]*$""")
+_CLAUSE_END = re.compile(rf"[.!?:;…؟؛]{_CLOSING}$")
 _HEADING = re.compile(r"^#{1,6}\s+(.*)$")
 
 # The first folder of a path of this tree. Labels of docs/format.md begin with tipbox/ too.
@@ -85,6 +87,8 @@ def sentences(text: str) -> list[str]:
         masked = masked.replace(abbreviation, abbreviation[:-1] + "x")
     found, start = [], 0
     for end in _END.finditer(masked):
+        if masked[end.end()].islower():
+            continue
         found.append(text[start : end.end()].strip())
         start = end.end()
     return [*found, text[start:].strip()]

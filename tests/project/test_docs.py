@@ -127,6 +127,13 @@ def test_sentences() -> None:
     assert sentences("One. **Two.** Three? (Four!) 5.") == ["One.", "**Two.**", "Three?", "(Four!)", "5."]
 
 
+def test_sentences_of_other_languages() -> None:
+    assert sentences("Один, см. ниже. Два.") == ["Один, см. ниже.", "Два."]
+    assert sentences("Il dit « Un ! » Puis « Deux. »") == ["Il dit « Un ! »", "Puis « Deux. »"]
+    assert sentences("¿Uno? ¡Dos! Él.") == ["¿Uno?", "¡Dos!", "Él."]
+    assert sentences("واحد؟ اثنان. «ثلاثة.» أربعة.") == ["واحد؟", "اثنان.", "«ثلاثة.»", "أربعة."]
+
+
 def test_citation_names_the_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {__version__}\n" in citation
