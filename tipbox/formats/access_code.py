@@ -5,7 +5,6 @@ It is made by the client and never sent. Keys derive from the integer, never fro
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import string
@@ -13,6 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from tipbox.errors import BadPassphrase, LimitExceeded
 from tipbox.formats import wordlists
@@ -195,7 +197,9 @@ class AccessCode:
 
     def secrets(self) -> Secrets:
         """Stretch and derive (600,000 rounds of PBKDF2)."""
-        return Secrets(hashlib.pbkdf2_hmac("sha256", self.value.to_bytes(16), labels.ROOT, _ROUNDS, KEY_SIZE))
+        # By this library: through hashlib it takes twice as long.
+        derivation = PBKDF2HMAC(hashes.SHA256(), KEY_SIZE, labels.ROOT, _ROUNDS)
+        return Secrets(derivation.derive(self.value.to_bytes(16)))
 
 
 def thread_id(pair_key: bytes) -> bytes:
