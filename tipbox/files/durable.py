@@ -15,6 +15,9 @@ TEMPORARY_SUFFIX = ".part"
 SEALED_MODE: Final = 0o644
 """Of sealed files that travel on a stick: on a file system with owners the next machine's user is another one."""
 _FOLDER_MODE: Final = 0o755
+WRITE_BUFFER: Final = 512 * 1024
+"""Bytes that are written at a time. Less costs the kernel more for each, and for more it looks for larger pages than a
+machine has that is busy with files."""
 
 
 def fsync_folder(folder: Path) -> None:
@@ -55,7 +58,7 @@ def replacing(path: Path, mode: int = 0o600, *, sync: bool = True) -> Iterator[B
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb", buffering=WRITE_BUFFER) as file:
             os.fchmod(descriptor, mode)  # the umask has taken bits away when it was made
             yield file
             file.flush()

@@ -28,8 +28,8 @@ class WriterThread:
         # A daemon: a command that is stopped in the middle of a batch does not wait for it.
         self._thread = threading.Thread(target=self._run, daemon=True)
         # glibc keeps freed memory for the next part, instead of giving it back and asking again, once it has seen
-        # something of this size come and go.
-        bytearray(_KEPT_BY_THE_ALLOCATOR)
+        # something of this size come and go. As bytes: those of a bytearray would be touched.
+        bytes(_KEPT_BY_THE_ALLOCATOR)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -30,7 +30,7 @@ from tipbox.desk.vault import changes, unlocking
 from tipbox.desk.vault.sealed_file import SealingFile, open_sealed
 from tipbox.desk.vault.unlocking import Keys, Me
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
-from tipbox.files.durable import fsync_folder, write_file
+from tipbox.files.durable import WRITE_BUFFER, fsync_folder, write_file
 from tipbox.files.lock import exclusive
 from tipbox.formats import locked_file
 from tipbox.formats.base import canonical
@@ -63,7 +63,6 @@ _FIRST_VERSION: Final = 1
 _NONCE: Final = 24
 _SMALLEST_RECORD: Final = 256
 _BUSY_SECONDS: Final = 60.0
-_FILE_BUFFER: Final = 1 << 20
 _INDEXED: Final = frozenset({"tip", "copy", "reply", "marks"})
 """Kinds of records that the index reads: a transaction that writes them leaves a change."""
 _SCHEMA: Final = (
@@ -532,7 +531,7 @@ class Vault:
         When the block fails, half a file is left there.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb", buffering=_FILE_BUFFER) as file:  # parts are small, and each write is a call
+        with os.fdopen(descriptor, "wb", buffering=WRITE_BUFFER) as file:
             sealing = SealingFile(file, self.keys.files)
             yield sealing
             sealing.finish()
