@@ -158,7 +158,8 @@ def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Ca
                 sealed.clear()
 
         for index, group in groupby(open_files(reading, letter, see), key=itemgetter(0)):
-            with paths[index].open("wb") as target, WriterThread(target.writelines) as writing:
+            # Not "wb": when a file that was cut is closed, ext4 waits until all of it is on its way to the disk.
+            with paths[index].open("r+b") as target, WriterThread(target.writelines) as writing:
                 for batch in _batches(piece for _, piece in group):
                     writing.put(batch)
                     progress(sum(map(len, batch)))
