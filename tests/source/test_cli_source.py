@@ -260,7 +260,10 @@ class Server:
 
     @property
     def envelope(self) -> bytes:
-        return self.head + b"".join(self.parts[number] for number in sorted(self.parts)) + self.end[32:]
+        opening = (
+            self.head[: Header.parse(self.head[: header_size(self.head)]).opening_size] if self.count else self.head
+        )
+        return opening + b"".join(self.parts[number] for number in sorted(self.parts)) + self.end[32:]
 
     @property
     def count(self) -> int:

@@ -40,7 +40,6 @@ _GOOD: Final = frozenset({httpx.codes.OK, httpx.codes.CREATED, httpx.codes.PARTI
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED: Final = {
     "unknown-organisation": "the server does not know one of the organisations of --keys; use the keys of this server",
-    "draft-differs": "the server has another upload under the same token; send again",
     "too-large": "this is larger than the server takes",
 }
 
@@ -57,6 +56,10 @@ class TransientFailure(NetworkFailed):
 
 class PartDiffers(InputRefused):
     """The server has other bytes than were sent under the same token; send again."""
+
+
+class DraftDiffers(InputRefused):
+    """The server has another upload under the same token, or another one lies at the place; send again."""
 
 
 class NoDraft(NetworkFailed):
@@ -330,6 +333,8 @@ def _refusal(operation: str, answer: httpx.Response, content: bytes) -> TipboxEr
         return NoDraft(f"{operation}: the server has no longer what was sent before; send again")
     if code == "part-differs":
         return PartDiffers(f"{operation}: the server has other bytes than were sent under the same token; send again")
+    if code == "draft-differs":
+        return DraftDiffers(f"{operation}: the server has another upload under the same token; send again")
     if isinstance(code, str) and code in _REFUSED:
         return InputRefused(f"{operation}: {_REFUSED[code]}")
     if answer.status_code == httpx.codes.NOT_FOUND:

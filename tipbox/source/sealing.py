@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -67,6 +67,21 @@ class SealedTip:
     def _hash(self, parts: list[bytes]) -> None:
         self.part_hashes += map(sha256, parts)
 
+    def missing_parts(self, gaps: Sequence[range], known: Mapping[int, bytes]) -> Generator[bytes]:
+        """The sealed parts of ``gaps`` alone, under a new session nonce; ``known`` has the hashes of all others.
+
+        Nothing of another session is sealed here, so that it cannot be sent. InputRefused when a file changed.
+        """
+        self.session_nonce = random_bytes(SESSION_NONCE_SIZE)
+        self.settle(())
+        wanted = {number for gap in gaps for number in gap}
+        for number, part in enumerate(self.sealed.parts(read_once(self.attachments), self.session_nonce)):
+            if number in wanted:
+                self.part_hashes.append(sha256(part))
+                yield part
+            else:
+                self.part_hashes.append(known[number])
+
     def again(self, session_nonce: bytes) -> Iterator[bytes]:
         """SHA-256 of each part as it would be under another session's nonce: for comparing with what is stored."""
         return map(sha256, self.sealed.parts(read_once(self.attachments), session_nonce))
@@ -105,8 +120,13 @@ def seal_tip(
     today: date,
     *,
     consent: Consent | None = None,
+    continues: bytes = b"",
+    files_follow: int = 0,
 ) -> SealedTip:
-    """Seal header and letter; with an access code that was used before, as a follow-up in the same conversations."""
+    """Seal header and letter; with an access code that was used before, as a follow-up in the same conversations.
+
+    ``continues`` and ``files_follow`` are the letter's: of a tip that is sent as two Envelopes.
+    """
     access_code = access_code or AccessCode.generate()
     secrets = access_code.secrets()
     letter = Letter(
@@ -115,6 +135,8 @@ def seal_tip(
         body_key=random_bytes(KEY_SIZE),
         id=random_bytes(ID_SIZE),
         consent=consent,
+        continues=continues,
+        files_follow=files_follow,
     )
     letter.check_sendable()  # here, not after gigabytes: every reader would refuse it
     recipients = addressees.recipients(secrets, today)

@@ -5,34 +5,40 @@ Each command imports what it needs when it is called: help is there without the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tipbox.commands.source.deliver import deliver
 from tipbox.commands.source.sealed_files import files_argument, message_option, read_text
 from tipbox.commands.source.tip_options import (
     consent_option,
     must_be_shown,
     read_access_code,
     read_consent,
-    say_sealed,
+    show_code,
     to_option,
 )
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
-from tipbox.errors import FORMAT_ERRORS, NetworkFailed, PartlyDone, TipboxError, Usage
-from tipbox.files.attachments import measure
+from tipbox.errors import FORMAT_ERRORS, InputRefused, NotFound, PartlyDone, TipboxError, Usage
+from tipbox.files.attachments import Attachment, measure
 from tipbox.files.key_folder import load_folder
 from tipbox.files.printable import printable
 from tipbox.files.working import sweep
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import days
 from tipbox.source.recipients import Addressees
-from tipbox.source.sealing import seal_tip
+from tipbox.source.sealing import SealedTip, seal_tip
 
 if TYPE_CHECKING:
+    from tipbox.formats.envelopes.letter import FileEntry
+    from tipbox.source.continuing import Found
     from tipbox.source.mailbox_client import Mailbox
     from tipbox.source.read_replies import Inbox, Reply
+    from tipbox.source.upload import Placing
 
 _PATH = click.Path(path_type=Path)
 socks_option = click.option("--socks", metavar="HOST:PORT", help="Tor's SOCKS port, 127.0.0.1:9050.")
@@ -44,10 +50,11 @@ trust_option = click.option(
     help="In place of --keys: take the server's word for whose keys are whose.",
 )
 
-_MAYBE: Final = "the message may have arrived"
-"""The last request was sent, and its answer never came."""
+_GO_ON: Final = "not all files have arrived: `source continue` goes on with your code and the same files, for 14 days"
+_AGAIN: Final = "the files cannot be continued: send them again, with --passphrase-file and your code"
+_MOST_NAMED: Final = 5
+"""Missing files that a person is told of."""
 _UNNAMED: Final = "an organisation whose keys you do not have"
-_THEN: Final = "keep the code, and look for a reply before you send it again"
 
 
 def _check_whence(terminal: Terminal, keys: Path | None, *, trust: bool) -> None:
@@ -72,6 +79,7 @@ def source() -> None:
 @message_option
 @consent_option
 @click.option("--passphrase-file", type=_PATH, metavar="P", help="The code of a tip to follow up.")
+@click.option("--later", is_flag=True, help="Words go first; files that are cut off go on by `continue`.")
 @files_argument
 @json_option
 @pass_terminal
@@ -86,10 +94,12 @@ def send(
     message_file: Path,
     consent: Path | None,
     passphrase_file: Path | None,
+    later: bool,
     files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files, send them, and print the code when the server has stored them."""
     from tipbox.net.http import Connection
+    from tipbox.source.continuing import placing_of
     from tipbox.source.paying import Payer
     from tipbox.source.send import compare_keys, send_tip
     from tipbox.source.served import fetch_fillers, fetch_manifests
@@ -105,36 +115,124 @@ def send(
             "to deliver it as it is, give it to the organisation on a stick"
         )
     message, allowed, attachments = read_text(terminal, message_file), read_consent(consent), measure(files)
-    new, upload = access_code is None, None
-    try:
-        with Connection(url, socks) as connection:
-            if addressees is not None:
-                # Before sealing: it may bring newer keys.
-                addressees = compare_keys(connection, addressees, terminal.remark).with_fillers(
-                    fetch_fillers(connection)
-                )
-            else:
-                addressees = Addressees.served(fetch_manifests(connection, terminal.remark), to)
-            tip = seal_tip(addressees, message, attachments, access_code, days.today(), consent=allowed)
-            upload = Upload(connection, Payer(terminal.agrees_to_work, terminal.steps))
+    code, new = access_code or AccessCode.generate(), access_code is None
+    if later and not attachments:
+        raise Usage("sending: --later is for files; a message alone is sent whole, or not at all")
+    with Connection(url, socks) as connection:
+        if addressees is not None:
+            # Before sealing: it may bring newer keys.
+            known = compare_keys(connection, addressees, terminal.remark).with_fillers(fetch_fillers(connection))
+        else:
+            known = Addressees.served(fetch_manifests(connection, terminal.remark), to)
+        payer = Payer(terminal.agrees_to_work, terminal.steps)
+
+        def sealed(message: bytes, files: Sequence[Attachment], **more: Any) -> SealedTip:
+            return seal_tip(known, message, files, code, days.today(), consent=allowed, **more)
+
+        def sent(tip: SealedTip, placing: Placing | None = None, *, new: bool = False, quiet: bool = False) -> None:
+            upload = Upload(connection, payer, placing)
             try:
-                with terminal.progress("sending", tip.size) as progress:
-                    send_tip(upload, tip, progress)
-            # The code is shown although it failed: if the tip has arrived, nothing else opens the reply.
-            except (TipboxError, OSError) as error:
-                if not upload.may_be_stored:
-                    raise
-                say_sealed(terminal, tip, "", new=new, done=_MAYBE)
-                # By another session's word, or a lying server's: the error may be of any kind.
-                kind = type(error) if isinstance(error, TipboxError) else NetworkFailed
-                raise kind(f"{error}; {_MAYBE}: {_THEN}") from error
-        say_sealed(terminal, tip, "Stored.", new=new, done="the tip is stored")
-    except KeyboardInterrupt:  # until the last line of it is out: being stopped while it is printed loses the code too
-        if upload is not None and upload.may_be_stored:
-            terminal.remark(f"{_MAYBE}: {_THEN}")
-            terminal.finish()
-            say_sealed(terminal, tip, "", new=new, done=_MAYBE)
-        raise
+                deliver(terminal, tip, upload, lambda progress: send_tip(upload, tip, progress), new=new, quiet=quiet)
+            except (TipboxError, OSError, KeyboardInterrupt):
+                if placing is not None:
+                    terminal.remark(_GO_ON if upload.is_continuable else _AGAIN)
+                    terminal.finish()
+                raise
+
+        if not later:
+            sent(sealed(message, attachments), new=new)
+            return
+        # Words go first, by themselves: what can be continued has none, and they have arrived whatever becomes of it.
+        before = b""
+        if new:
+            show_code(terminal, code)
+        if message:
+            words = sealed(message, (), files_follow=len(attachments))
+            sent(words, quiet=True)
+            before = words.end.hash
+        tip = sealed(b"", attachments, continues=before)
+        sent(tip, placing_of(tip))
+
+
+@source.command(name="continue")
+@click.argument("url")
+@keys_option
+@trust_option
+@socks_option
+@click.option("--passphrase-file", required=True, type=_PATH, metavar="P", help="The code: digits or words.")
+@click.option("--give-up", is_flag=True, help="In place of files: have the server forget what was begun.")
+@files_argument
+@json_option
+@pass_terminal
+def continue_(
+    terminal: Terminal,
+    *,
+    url: str,
+    keys: Path | None,
+    trust: bool,
+    socks: str | None,
+    passphrase_file: Path,
+    give_up: bool,
+    files: tuple[Path, ...],
+) -> None:
+    """Go on with files that were sent with --later, or by the page, and did not all arrive: with the same files."""
+    from tipbox.net.http import Connection
+    from tipbox.source import continuing
+    from tipbox.source.served import fetch_named
+    from tipbox.source.upload import Upload
+
+    if give_up == bool(files):
+        raise Usage("continuing: name the files that were sent; or none, and --give-up")
+    code = read_access_code(terminal, passphrase_file)
+    _check_whence(terminal, keys, trust=trust)
+    attachments, known = measure(files), load_folder(keys) if keys is not None else None
+    with Connection(url, socks, operation="continuing") as connection:
+        known = known if known is not None else fetch_named(connection, terminal.remark).manifests
+        found, refused = continuing.find_uploads(connection, code.secrets())
+        if refused and not found:
+            raise InputRefused(
+                "continuing: the server gave back something else than it was given, and nothing was sent; "
+                "send the files anew with your code, --passphrase-file"
+            )
+        if refused:
+            terminal.remark(f"{refused} left out: the server gave back something else than it was given")
+        if not found:
+            raise NotFound(
+                "continuing: under this code nothing waits: it has arrived, or was sent without --later, "
+                "or more than 14 days ago"
+            )
+        if give_up:
+            for one in found:
+                continuing.give_up(connection, one)
+            terminal.say(f"Given up: {len(found)}.")
+            terminal.result({"given_up": len(found)})
+            return
+        one, chosen = _fitting(found, attachments)
+        tip = one.tip(code, chosen, {manifest.id: manifest.organisation for manifest in known})
+        upload = Upload(connection, token=one.capsule.token)
+        deliver(terminal, tip, upload, lambda progress: continuing.go_on(upload, tip, progress), new=False)
+
+
+def _fitting(found: Sequence[Found], attachments: Sequence[Attachment]) -> tuple[Found, list[Attachment]]:
+    """The first upload that these files are of, and the files in the order of its own.
+
+    Raises:
+        InputRefused: they are of none; it names what is missing of the one that lacks fewest.
+    """
+    missing: list[FileEntry] = []
+    for one in found:
+        chosen = one.matched(attachments)
+        files = [attachment for attachment in chosen if attachment is not None]
+        if len(files) == len(chosen):
+            return one, files
+        lacking = [file for file, attachment in zip(one.files, chosen, strict=True) if attachment is None]
+        if not missing or len(lacking) < len(missing):
+            missing = lacking
+    named = ", ".join(f"{printable(file.name, 100)} ({file.size:,} bytes)" for file in missing[:_MOST_NAMED])
+    raise InputRefused(
+        f"continuing: files are missing, or have another size than when they were sent: {named}"
+        + (f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else "")
+    )
 
 
 @source.command()

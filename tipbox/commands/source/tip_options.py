@@ -37,7 +37,23 @@ def must_be_shown() -> None:
         raise Usage("showing the code: stdout is closed, so nobody would see it; nothing was sealed or sent")
 
 
-def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, done: str) -> None:
+def show_code(terminal: Terminal, code: AccessCode) -> None:
+    """Show a new code before anything is sent under it: it continues what is cut, and opens the replies."""
+    if terminal.json:
+        # Not by the terminal, which holds everything back: whoever is cut off needs it now.
+        click.echo(f"tipbox: Code (write it down now): {code.digits()}", err=True)
+    _say_code(terminal, code, "Code (shown only now; write it down: it continues what is cut, and opens the replies):")
+
+
+def _say_code(terminal: Terminal, code: AccessCode, heading: str) -> None:
+    words = " ".join(code.words(language()))
+    terminal.say(heading)
+    terminal.say(f"  {code.digits()}")
+    if words:
+        terminal.say(f"  the same in words, use either: {words}")
+
+
+def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, done: str, quiet: bool = False) -> None:
     """Print what the source keeps: on stdout, or on stderr when stdout takes nothing.
 
     Args:
@@ -46,6 +62,7 @@ def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, d
         heading: a line that comes first, for people; none when empty.
         new: whether its code is a new one; a follow-up's is known.
         done: what has been done with it.
+        quiet: more of the same message is to come: no result for programs.
 
     Raises:
         PartlyDone: stdout took nothing, or not all.
@@ -53,7 +70,7 @@ def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, d
     try:
         if heading:
             terminal.say(heading)
-        _say_sealed(terminal, tip, new=new)
+        _say_sealed(terminal, tip, new=new, quiet=quiet)
     except OSError as error:
         # The work is done and cannot be taken back; without the code nobody ever reads the answer.
         if new:
@@ -65,18 +82,15 @@ def say_sealed(terminal: Terminal, tip: SealedTip, heading: str, *, new: bool, d
         ) from error
 
 
-def _say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool) -> None:
+def _say_sealed(terminal: Terminal, tip: SealedTip, *, new: bool, quiet: bool) -> None:
     terminal.say(f"Tip: {tip.id.hex()}")
     terminal.say(f"{len(tip.sealed.header.slots)} slots, {tip.unverified} not verified")
     for organisation, digits in tip.check_digits.items():
         terminal.say(f"Check digits of {_covered(len(tip.attachments))}, to compare with {organisation}: {digits}")
     if new:
-        digits, words = tip.access_code.digits(), " ".join(tip.access_code.words(language()))
-        terminal.say("Code (shown only now; write it down, it opens the replies):")
-        terminal.say(f"  {digits}")
-        if words:
-            terminal.say(f"  the same in words, use either: {words}")
-    terminal.result({"passphrase": tip.access_code.digits(), "tip": tip.id.hex()})
+        _say_code(terminal, tip.access_code, "Code (shown only now; write it down, it opens the replies):")
+    if not quiet:
+        terminal.result({"passphrase": tip.access_code.digits(), "tip": tip.id.hex()})
 
 
 def _covered(files: int) -> str:
