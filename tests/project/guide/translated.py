@@ -26,9 +26,9 @@ from babel.messages.pofile import read_po
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 STAFF: Final = "docs/staff"
-INDEX: Final = "docs/staff-guide.md"
-INDEX_THERE: Final = "README.md"
-"""What a translation of the index is called, so that forges show it with its folder."""
+FIRST_HOUR: Final = "docs/desk-first-hour.md"
+ELSEWHERE: Final = {"README.md": "docs/staff-guide.md", "first-hour.md": FIRST_HOUR}
+"""Pages whose English is not in the folder of the others; forges show a README with its folder."""
 ENGLISH_ONLY: Final = frozenset({"commands.md"})
 """Pages that nobody has translated: whoever works in a terminal gets English from it, too."""
 
@@ -36,13 +36,13 @@ HEADS: Final[dict[str, dict[str, str]]] = tomllib.loads(
     Path(__file__).with_name("heads.toml").read_text(encoding="utf-8")
 )
 RIGHT_TO_LEFT: Final = frozenset({"ar"})
-KINDS_OF_MARKS: Final = frozenset({"buttons and fields", "Screens", "what the desk says"})
-"""What the index sets in its marks to show them; these are no labels."""
+NO_LABELS: Final = frozenset({"buttons and fields", "Screens", "what the desk says", "it says"})
+"""What is set in the marks of labels, and is none: the index shows its marks, and tables have heads."""
 
 _HEAD: Final = re.compile(r"<!-- (?P<english>[\w/.-]+) of (?P<id>[0-9a-f]{40}) -->\n\n")
 _OPENING, _CLOSING = '<div dir="rtl">\n\n', "\n</div>\n"
 _QUOTED: Final = re.compile(r"(?:^> .*\n)+\n", re.MULTILINE)
-_BLOCK: Final = re.compile(r"^(?P<indent> *)(?P<mark>#{1,6} |- |\d+\. |\||```|!\[)?")
+_BLOCK: Final = re.compile(r"^(?P<indent> *)(?P<mark>#{1,6} |- (?:\[ \] )?|\d+\. |\||```|!\[)?")
 _CODE: Final = re.compile(r"`([^`]+)`")
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _MARKS: Final = {
@@ -99,13 +99,20 @@ def quotation(text: str) -> str:
 
 
 def pages() -> list[Page]:
-    """All pages that there have to be, those of the index first."""
+    """All pages that there have to be."""
     names = sorted(path.name for path in (ROOT / STAFF).glob("*.md") if path.name not in ENGLISH_ONLY)
     return [
         Page(language, f"{STAFF}/{language}/{there}", english)
-        for there, english in ((INDEX_THERE, INDEX), *((name, f"{STAFF}/{name}") for name in names))
+        for there, english in (*ELSEWHERE.items(), *((name, f"{STAFF}/{name}") for name in names))
         for language in HEADS
     ]
+
+
+def is_translated(path: str) -> bool:
+    """Whether an English page is there in the other languages."""
+    path = path.partition("#")[0]
+    folder, name = posixpath.split(path)
+    return path in ELSEWHERE.values() or (folder == STAFF and name not in ENGLISH_ONLY)
 
 
 def text_id(path: str) -> str:
@@ -114,16 +121,20 @@ def text_id(path: str) -> str:
     return hashlib.sha1(b"blob %d\0%b" % (len(text), text), usedforsecurity=False).hexdigest()
 
 
-def counterpart(page: str, target: str) -> str:
-    """Where a link leads from a page; the English page when it leads to a translated one."""
+def resolved(page: str, target: str) -> str:
+    """Where a link leads from a page; paths from the root."""
     if re.match(r"[a-z]+:", target):
         return target
     path, mark, anchor = target.partition("#")
     there = posixpath.normpath(posixpath.join(posixpath.dirname(page), path)) if path else page
-    found = re.fullmatch(rf"{STAFF}/(?:{'|'.join(HEADS)})/([^/]+)", there)
-    if found:
-        there = INDEX if found[1] == INDEX_THERE else f"{STAFF}/{found[1]}"
     return f"{there}{mark}{anchor}"
+
+
+def counterpart(page: str, target: str) -> str:
+    """Where a link leads; the English page when it leads to a translated one."""
+    there = resolved(page, target)
+    found = re.fullmatch(rf"{STAFF}/(?:{'|'.join(HEADS)})/([^/#]+)", there)
+    return ELSEWHERE.get(found[1], f"{STAFF}/{found[1]}") if found else there
 
 
 def blocks(text: str) -> list[Block]:
@@ -200,8 +211,8 @@ def wanted(label: str, language: str) -> Callable[[str], bool] | None:
     forms = [form.casefold() for one in parts(label, language) for form in one.plain_forms]
     if forms:
         return lambda text: any(plain(text).casefold() in form for form in forms)
-    # What stands beside a message on its screen: "+3 the same", and the code after "refused by the server".
-    found = re.fullmatch(r"(?P<before>\+\d+ )(?P<said>.*)|(?P<said_first>[^:]*)(?P<after>: \w+)", label)
+    # What stands beside a message: "+3 the same", the code after "refused by the server", a full stop.
+    found = re.fullmatch(r"(?P<before>\+\d+ )(?P<said>.*)|(?P<said_first>[^:]*)(?P<after>: \w+|\.)", label)
     known = wanted(found["said"] or found["said_first"], language) if found else None
     if found is None or known is None:
         return None
@@ -238,19 +249,25 @@ def _groups(found: re.Match[str]) -> list[str]:
     return [part.strip("\u2066\u2069") for part in found.groups() if part]
 
 
-def check_labels(there: Block, english: Block, language: str) -> Iterator[str]:
+def expected(page: Page, kind: str, label: str) -> Callable[[str], bool]:
+    """Whether a text may stand for an English label in a page."""
+    if label in NO_LABELS:
+        return bool
+    if kind == "cell" and page.english == FIRST_HOUR:  # of commands, which say all in English
+        return label.__eq__
+    # A cell without a message is no word of the desk; anything else the desk says in English in all languages.
+    return wanted(label, page.language) or (bool if kind == "cell" else label.__eq__)
+
+
+def check_labels(page: Page, there: Block, english: Block) -> Iterator[str]:
     """What the desk says is quoted as it says it."""
     for kind in ("bold", "italic", "said", "cell"):
         left = labels(there, kind)
         for label in labels(english, kind):
-            known = None if label in KINDS_OF_MARKS else wanted(label, language)
-            if known is None and (kind == "cell" or label in KINDS_OF_MARKS):
-                known = bool  # no word of the desk
-            elif known is None:  # it has no message: the desk says it in English in all languages
-                known = label.__eq__
-            found = next((one for one in left if known(one)), None)
+            is_it = expected(page, kind, label)
+            found = next((one for one in left if is_it(one)), None)
             if found is None:
-                yield f"{kind} {label!r} is not there as the desk says it: {hint(label, language)}"
+                yield f"{kind} {label!r} is not there as the desk says it: {hint(label, page.language)}"
             else:
                 left.remove(found)
         yield from (f"{kind} {one!r} is not in the English" for one in left)
@@ -278,7 +295,10 @@ def check_block(page: Page, there: Block, english: Block) -> Iterator[str]:
     )
     if links != links_wanted:
         yield f"links to {links} instead of {links_wanted}"
-    yield from check_labels(there, english, page.language)
+    for target in _LINK.findall(there.text):
+        if is_translated(resolved(page.path, target)):
+            yield f"links to {target}, which is there in this language, too"
+    yield from check_labels(page, there, english)
     if page.language in RIGHT_TO_LEFT and len(_ISOLATED.findall(there.text)) != len(_CODE.findall(there.text)):
         yield "code outside of U+2066 and U+2069: a path would lose its first slash"
 
@@ -337,9 +357,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     for page in pages():
         is_current = page.path in options.current
-        text = page.read()
-        if is_current or (options.outdated and text_id(page.english) not in text.partition("\n")[0]):
-            (ROOT / page.path).write_text(with_head(page, text, is_current=is_current), encoding="utf-8")
+        if is_current or (options.outdated and text_id(page.english) not in page.read().partition("\n")[0]):
+            (ROOT / page.path).write_text(with_head(page, page.read(), is_current=is_current), encoding="utf-8")
     faults = [fault for page in pages() for fault in check(page)]
     sys.stdout.write("".join(f"{fault}\n" for fault in faults))
     return 1 if faults else 0
