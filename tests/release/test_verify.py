@@ -527,6 +527,17 @@ def test_a_server_that_is_busy_with_its_page_of_errors_is_not_reached(line: Line
 
 
 @pytest.mark.usefixtures("few")
+def test_who_stands_before_a_line_under_another_address_is_named(line: Line) -> None:
+    visitor = Visitor(line.liar.url, None)
+    visitor.spoken = f"http://{'a' * 56}.onion"
+    one = line.organisations[0]
+    vouching = replace(entry(one), onions=(f"{'b' * 56}.onion",)).signed_by(one.identity)
+    expected = replace(line.expected, bodies={path: line.expected.bodies[path] for path in FEW})
+    result = look(visitor, expected, SiteList.of("ru", [vouching, *map(entry, line.organisations[1:])]), days.today())
+    assert [(found.kind, found.path) for found in result.differences] == [("address", f"{'a' * 56}.onion")]
+
+
+@pytest.mark.usefixtures("few")
 def test_an_answer_that_is_cut_off_each_time_is_none(line: Line, run: Run) -> None:
     """Whoever cuts every answer for one path keeps it from being compared: that is not "the same"."""
 

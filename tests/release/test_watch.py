@@ -16,7 +16,7 @@ from support.commands import Run
 from tipbox.errors import NetworkFailed
 from tipbox.formats.base.fields import to_base64
 from tipbox.formats.base.primitives import SigningKey
-from tipbox.formats.site_list import SiteList
+from tipbox.formats.site_list import SiteEntry, SiteList
 from tipbox.release.signed_line import SignedLine
 from tipbox.verify.judging import Answer
 from tipbox.verify.looking import Look, redirects
@@ -43,6 +43,7 @@ class Tor:
     choose: random.Random
     swapped: str = ""
     circuits: int = 0
+    spoken: str = "http://127.0.0.1"
 
     def load(self, steps: Sequence[Step], language: str) -> list[Answer]:
         self.circuits += 1
@@ -92,6 +93,24 @@ def test_a_look_loads_every_page_and_says_nothing_of_an_honest_server() -> None:
     assert sum(waited) == pytest.approx(3600)
     assert min(waited) >= 0
     assert len({round(one, 3) for one in waited}) > 15, "at random moments"
+
+
+def test_an_onion_service_that_nobody_vouches_for_is_named() -> None:
+    """Whoever stands before a line passes on what it answers."""
+    own, other = (f"{letter * 56}.onion" for letter in "ab")
+    key = SigningKey(bytes(range(32)))
+    signed = SiteEntry("kibhr", "KIBHR", "", ("ru",), b"", (own,)).signed_by(key)
+    for entry, url, found in (
+        (signed, f"http://{own}", 0),
+        (signed, f"http://www.{own.upper()}.:80/en/", 0),
+        (signed, f"http://{other}", 1),
+        (signed, "http://127.0.0.1:8000", 0),
+        (replace(signed, onions=()).signed_by(key), f"http://{other}", 0),
+    ):
+        watch = replace(watching(1), listed=SiteList.of("ru", [entry]))
+        look = watch.look(Tor(random.Random(1), spoken=url), 1, lambda: TODAY)  # type: ignore[arg-type]
+        assert [one.kind for one in look.differences] == ["address"] * found, url
+        assert not found or "none of the onion services that kibhr vouches for" in look.differences[0].text
 
 
 def test_the_order_of_visits_is_another_each_time() -> None:

@@ -9,6 +9,7 @@ from datetime import date
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from tipbox.errors import TipboxError
 from tipbox.files.printable import printable
@@ -266,6 +267,18 @@ def judge_keys(answer: Answer, listed: SiteList, today: date) -> list[Difference
         except TipboxError as error:
             found.append(Difference("keys", path, f"{path}: a manifest is not good: {error}"))
     return found
+
+
+def judge_address(url: str, listed: SiteList) -> list[Difference]:
+    """Whether each organisation that signed onion services vouches for this one: else anybody could stand before it."""
+    host = ".".join((urlsplit(url).hostname or "").rstrip(".").split(".")[-2:])
+    if not host.endswith(".onion"):
+        return []  # on this machine
+    return [
+        Difference("address", host, f"{host}: it is none of the onion services that {entry.organisation} vouches for")
+        for entry in listed.entries
+        if entry.is_signed and entry.onions and host not in entry.onions
+    ]
 
 
 def given_out(listed: SiteList) -> list[str]:

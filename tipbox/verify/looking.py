@@ -14,7 +14,7 @@ from tipbox.errors import NotFound
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.site_list import SiteList
 from tipbox.release.served_list import FALLBACK
-from tipbox.verify.judging import NOW, Answer, Difference, given_out, judge, judge_keys
+from tipbox.verify.judging import NOW, Answer, Difference, given_out, judge, judge_address, judge_keys
 from tipbox.verify.neighbours import neighbours
 from tipbox.verify.rendering import SITE, Expected
 from tipbox.verify.visiting import Step, Unreached, Visitor
@@ -84,7 +84,8 @@ def look(visitor: Visitor, expected: Expected, listed: SiteList, today: date) ->
         return judged(answers, expected, listed, today)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return together(pool.map(ask, steps), failed)
+        address = Look(judge_address(visitor.spoken, listed), {})
+        return together([address, *pool.map(ask, steps)], failed)
 
 
 def together(looks: Iterable[Look], failed: Sequence[Unreached]) -> Look:

@@ -17,7 +17,7 @@ from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.site_list import SiteList
 from tipbox.release.release_errors import ChainBroken
 from tipbox.release.signed_line import MAX_LINE, SignedLine, read_chain
-from tipbox.verify.judging import Difference
+from tipbox.verify.judging import Difference, judge_address
 from tipbox.verify.looking import Look, judged, together
 from tipbox.verify.rendering import Expected
 from tipbox.verify.visiting import Step, Unreached, Visitor
@@ -68,7 +68,7 @@ class Watch:
         """
         planned = visits(self.expected, self.choose)
         moments = sorted(self.choose.uniform(0, seconds) for _ in planned)
-        looks: list[Look] = []
+        looks = [Look(judge_address(visitor.spoken, self.listed), {})]
         failed: list[Unreached] = []
         now = 0.0
         for moment, steps in zip(moments, planned, strict=True):
