@@ -19,8 +19,9 @@ from tipbox.release.signed_line import SignedLine
 from tipbox.verify.watch_key import read_key
 
 _PATIENCE: Final = 3600.0
-_BUILT: Final = ("client/dist", "tipbox/formats/wordlists")
-"""Of what the source brings along built, the folders that are built again; of the second the lists alone."""
+_BUILT: Final = ("client/dist", "client/node_modules")
+_LISTS: Final = "tipbox/formats/wordlists"
+"""Of what the source brings along built, what is built again; tools that it brought along could build anything."""
 
 
 def compare_rebuilt(release: TrustedRelease, client: Path | None = None) -> tuple[dict[str, str], list[str]]:
@@ -83,7 +84,8 @@ def _unpack(source: Path, to: Path) -> Path:
         raise InputRefused(f"building again: {source.name} cannot be unpacked") from error
     # With it, the build would take the built client as it is.
     (tree / "PKG-INFO").unlink(missing_ok=True)
-    shutil.rmtree(tree / _BUILT[0], ignore_errors=True)
-    for path in (tree / _BUILT[1]).glob("*.txt"):
+    for built in _BUILT:
+        shutil.rmtree(tree / built, ignore_errors=True)
+    for path in (tree / _LISTS).glob("*.txt"):
         path.unlink()
     return tree
