@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +340,7 @@ def test_the_command_says_same_or_what_differs(line: Line, run: Run) -> None:
     done = run("verify", line.liar.url, *line.options(), "--json")
     assert (done.code, done.json["same"], done.json["differences"]) == (0, True, []), done
     assert done.json["signed_by"] == ["aigul", "boris"]
+    assert done.json["release_digest"] == sha256((line.release / "release.json").read_bytes()).hexdigest()
     assert [one["signed"] for one in done.json["organisations"]] == [True] * 3
     assert "read aloud" in done.err
     line.liar.change = one_byte("/static/page.js")

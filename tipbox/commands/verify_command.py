@@ -57,6 +57,7 @@ def verify(
     if not_older is not None:
         release.listed.check_not_older(not_older)
     terminal.say(f"Release {release.listed.release}, signed by {', '.join(release.signed_by)}.")
+    terminal.say(f"Its release.json has the hash {release.listed.digest}: compare it with others who verify.")
     if url is not None:
         _served(terminal, url, release, site, socks)
     elif installed:
@@ -98,6 +99,7 @@ def _served(terminal: Terminal, url: str, release: TrustedRelease, site: Path | 
                 for entry in listed.entries
             ],
             "release": release.listed.release,
+            "release_digest": release.listed.digest,
             "same": not result.differences,
             "seen": dict(result.seen),
             "signed_by": list(release.signed_by),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from hashlib import sha256
 from typing import Final
 
 from tipbox.errors import LimitExceeded, Malformed
@@ -86,6 +87,11 @@ class ReleaseList:
             },
             file_form=True,
         )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``release.json``, hex: two releases of one version are told apart by it."""
+        return sha256(self.encode()).hexdigest()
 
     @classmethod
     def parse(cls, data: bytes) -> ReleaseList:
