@@ -70,11 +70,13 @@ def test_a_page_that_says_something_else_is_found(name: str, before: str, after:
     ("before", "after", "fault"),
     [
         ('<div dir="rtl">\n\n', "", "it has to stand in"),
-        ("\u2066`/media/stick`\u2069", "`/media/stick`", "a path would lose its first slash"),
+        ('   <div dir="ltr">\n\n', "", "a command outside of"),
+        ("\n   </div>\n", "", "a command outside of"),
+        ("\u2068`kibhr.json`\u2069", "`kibhr.json`", "a path would lose its first slash"),
     ],
 )
 def test_what_is_read_from_right_to_left_says_so(before: str, after: str, fault: str) -> None:
-    page = page_of("ar", "take-in.md")
+    page = page_of("ar", "stick-lost.md")
     text = page.read()
     assert before in text
     found = list(check_text(page, text.replace(before, after), page.read_english(), text_id(page.english)))

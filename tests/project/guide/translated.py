@@ -50,7 +50,9 @@ _MARKS: Final = {
     "italic": re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)"),
     "said": re.compile(r'"([^"]+)"|«\s*([^»]+?)\s*»'),
 }
-_ISOLATED: Final = re.compile("\u2066`[^`]+`\u2069")
+_ISOLATED: Final = re.compile("\u2068`[^`]+`\u2069")
+_DIVISION: Final = re.compile(r"^ *</?div.*>$", re.MULTILINE)
+_LEFT_TO_RIGHT: Final = re.compile(r'^( *)<div dir="ltr">\n\n\1```\n(?:.*\n)*?\1```\n\n\1</div>$', re.MULTILINE)
 # What stands for anything: placeholders of messages, and the numbers and names that the guide has in their place.
 _ANY: Final = re.compile(r"%\(\w+\)[ds]|…|\d+|\bTimur\b")
 _WORDS: Final = re.compile(r"[^/ ]+(?: [^/ ]+)+")
@@ -246,7 +248,7 @@ def labels(block: Block, kind: str) -> list[str]:
 
 
 def _groups(found: re.Match[str]) -> list[str]:
-    return [part.strip("\u2066\u2069") for part in found.groups() if part]
+    return [part.strip("\u2068\u2069") for part in found.groups() if part]
 
 
 def expected(page: Page, kind: str, label: str) -> Callable[[str], bool]:
@@ -300,7 +302,7 @@ def check_block(page: Page, there: Block, english: Block) -> Iterator[str]:
             yield f"links to {target}, which is there in this language, too"
     yield from check_labels(page, there, english)
     if page.language in RIGHT_TO_LEFT and len(_ISOLATED.findall(there.text)) != len(_CODE.findall(there.text)):
-        yield "code outside of U+2066 and U+2069: a path would lose its first slash"
+        yield "code outside of U+2068 and U+2069: a path would lose its first slash"
 
 
 def check_text(page: Page, text: str, english: str, english_id: str) -> Iterator[str]:
@@ -315,6 +317,11 @@ def check_text(page: Page, text: str, english: str, english_id: str) -> Iterator
             yield f"it has to stand in {_OPENING.strip()} and </div>"
             return
         body = body.removeprefix(_OPENING).removesuffix(_CLOSING)
+        rest = _LEFT_TO_RIGHT.sub("", body)
+        if "```" in rest or _DIVISION.search(rest):
+            yield 'a command outside of <div dir="ltr"> and </div>: a narrow page would hide how it begins'
+            return
+        body = _DIVISION.sub("", body)
     quoted = _QUOTED.search(body)
     if not quoted or quoted[0] not in (f"{page.unreviewed}\n", f"{page.outdated}{page.unreviewed}\n"):
         yield f"below its title it has to say:\n{page.unreviewed}"
