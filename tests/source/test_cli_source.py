@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gzip
 import json
 import os
@@ -30,7 +32,8 @@ from tipbox.desk.keys import identity_file
 from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
-from tipbox.files.writer_thread import SteadySync, WriterThread
+from tipbox.files.direct import DirectFile
+from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
@@ -995,27 +998,65 @@ def test_an_error_of_a_writer_comes_up_and_ends_the_work() -> None:
         put(*[[b"bad"]] * 1000)
 
 
-def test_a_disk_takes_a_large_file_while_more_of_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = [bytes(1 << 20)] * 8
-    sizes: list[int] = []
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
-    with (tmp_path / "large").open("wb") as file, SteadySync(file) as steady:
-        for _ in range(12):
-            steady.write(batch)
-    assert len(sizes) == 3
-    assert sizes[0] >= 32 << 20, "nothing waits in a buffer of this process"
+def raising(error: int, call: Callable[..., int], when: Callable[..., bool]) -> Callable[..., int]:
+    """``call``, but for those that fail with ``error``."""
 
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+    def called(*arguments: Any) -> int:
+        if when(*arguments):
+            raise OSError(error, os.strerror(error))
+        return call(*arguments)
 
-    monkeypatch.setattr(os, "fdatasync", full)
-    with (  # noqa: PT012
-        pytest.raises(OSError, match="No space"),
-        (tmp_path / "other").open("wb") as file,
-        SteadySync(file) as steady,
-    ):
-        for _ in range(4):
-            steady.write(batch)
+    return called
+
+
+BATCH = [bytes([number]) * ((1 << 20) - number) for number in range(8)]
+"""Pieces that end nowhere near a block's end."""
+
+
+def passes_the_cache(descriptor: int, *_: object) -> bool:
+    return bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT)
+
+
+@pytest.mark.parametrize("refused_at", [None, "the flag", "a write"])
+def test_a_large_file_is_whole_whatever_the_disk_takes(
+    refused_at: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    if refused_at == "the flag":
+        call = raising(
+            errno.EINVAL, fcntl.fcntl, lambda *arguments: arguments[-1] & os.O_DIRECT and len(arguments) == 3
+        )
+        monkeypatch.setattr("tipbox.files.direct.fcntl.fcntl", call)
+    if refused_at == "a write":
+        monkeypatch.setattr(os, "write", raising(errno.EINVAL, os.write, passes_the_cache))
+    with (tmp_path / "large").open("wb") as file:
+        with DirectFile(file.fileno()) as direct:
+            for _ in range(6):
+                direct.write(BATCH)
+        assert not passes_the_cache(file.fileno())
+
+    assert (tmp_path / "large").read_bytes() == b"".join(BATCH * 6)
+    if refused_at:
+        assert synced, "nothing waits for the end"
+
+
+@pytest.mark.parametrize("block", [0, 5])
+def test_a_disk_that_is_full_ends_the_work_and_its_thread(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = threading.active_count()
+    full = raising(errno.ENOSPC, os.write, lambda file, _: os.lseek(file, 0, os.SEEK_CUR) >= block * (4 << 20))
+    monkeypatch.setattr(os, "write", full)
+
+    def write() -> None:
+        with (tmp_path / "large").open("wb") as file, DirectFile(file.fileno()) as direct:
+            for _ in range(100):
+                direct.write(BATCH)
+
+    with pytest.raises(OSError, match="No space"):
+        write()
+    assert threading.active_count() == running
 
 
 def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:

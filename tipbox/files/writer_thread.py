@@ -5,16 +5,13 @@ Hashing and writing let other threads run, so sealing or opening a large file us
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 _WAITING: Final = 4  # batches: enough to even out the two sides, few enough for a small machine's memory
-_SYNC_EVERY: Final = 32 << 20
-"""Bytes."""
 _KEPT_BY_THE_ALLOCATOR: Final = 31 << 20
 
 
@@ -58,36 +55,3 @@ class WriterThread:
                     self._work(batch)
                 except BaseException as error:  # noqa: BLE001 (raised again where the batches come from)
                     self._error = error
-
-
-class SteadySync:
-    """Writes batches, and has the disk take them while more are made.
-
-    Else the fsync at the end waits for gigabytes that the kernel has only collected.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._waiting = 0
-        self._disk = WriterThread(self._sync)
-
-    def __enter__(self) -> Self:
-        self._disk.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._disk.__exit__(kind, error, trace)
-
-    def write(self, batch: list[bytes]) -> None:
-        """Write a batch; waits while the disk is far behind."""
-        self._file.writelines(batch)
-        self._waiting += sum(map(len, batch))
-        if self._waiting >= _SYNC_EVERY:
-            self._file.flush()
-            self._disk.put([])
-            self._waiting = 0
-
-    def _sync(self, _: list[bytes]) -> None:
-        os.fdatasync(self._file.fileno())

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tipbox.files.direct import DirectFile
 from tipbox.files.durable import SEALED_MODE, replacing
-from tipbox.files.writer_thread import SteadySync, WriterThread
+from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.pieces import write_pieces
@@ -16,13 +17,13 @@ from tipbox.source.sealing import SealedTip
 
 def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
     """Write the Envelope to ``out``: durably, whole, or not at all."""
-    with replacing(out, SEALED_MODE) as file:
-        file.write(tip.sealed.opening)
-        with SteadySync(file) as syncing, WriterThread(syncing.write) as writing:
+    with replacing(out, SEALED_MODE) as file, DirectFile(file.fileno()) as direct:
+        direct.write([tip.sealed.opening])
+        with WriterThread(direct.write) as writing:
             for batch in tip.batches():
                 writing.put(batch)
                 progress(sum(map(len, batch)))
-        file.write(tip.end.trailer)
+        direct.write([tip.end.trailer])
 
 
 def write_tip_in_pieces(
