@@ -15,7 +15,6 @@ import pytest
 from release.made import TODAY, Maker
 from tipbox.errors import InputRefused, NotInstalled
 from tipbox.release.release_folder import TrustedRelease, open_release
-from tipbox.verify import rebuilding
 from tipbox.verify.rebuilding import compare_rebuilt
 
 WHEEL, SOURCE = "tipbox-1.2.0-py3-none-any.whl", "tipbox-1.2.0.tar.gz"
@@ -60,7 +59,7 @@ def builds(folder: Path, patch: pytest.MonkeyPatch, then: str) -> None:
     script = folder / "python"
     script.write_text(BUILD.format(python=sys.executable, left=LEFT, then=then), encoding="utf-8")
     script.chmod(0o755)
-    patch.setattr(rebuilding.sys, "executable", str(script))
+    patch.setattr(sys, "executable", str(script))
 
 
 def test_nothing_that_the_source_brings_along_built_is_used(
