@@ -6,18 +6,22 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from release.made import TODAY, WATCHER
+from release.made import TODAY, WATCHER, Maker
 from support.commands import Run
 from tipbox.errors import NetworkFailed
 from tipbox.formats.base.fields import to_base64
 from tipbox.formats.base.primitives import SigningKey
 from tipbox.formats.site_list import SiteEntry, SiteList
 from tipbox.release.signed_line import SignedLine
+from tipbox.verify import rendering, visiting
+from tipbox.verify import watching as watching_module
 from tipbox.verify.judging import Answer
 from tipbox.verify.looking import Look, redirects
 from tipbox.verify.recorded_loads import WAITS_FOR, loads
@@ -231,3 +235,60 @@ def test_what_a_line_says() -> None:
     assert (unreached.said["result"], unreached.said["previous"]) == ("unreached", line.digest)
     assert line_of(URL, "1.2.0", replace(look, differences=[]), None, WATCHER).said["result"] == "same"
     assert len(str(line.said["at"])) == len("2027-03-01T14")
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Watcher:
+    """What a watcher has, and the server that it looks at."""
+
+    folder: Path
+    run: Run
+    server: Tor
+
+    def look(self, *options: object) -> Any:
+        given = ("--release", self.folder / "release", "--signers", self.folder / "signers.json")
+        own = ("--site", self.folder / "site.json", "--key", self.folder / "key", "--log", self.folder / "log")
+        return self.run("watch", URL, *given, *own, "--socks", "127.0.0.1:9", "--json", *options)
+
+
+@pytest.fixture(name="watcher")
+def _watcher(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watcher:
+    maker = Maker(tmp_path / "maintainers")
+    maker.release(tmp_path / "release", {}, expires=date(2100, 1, 1))
+    maker.write_signers(tmp_path / "signers.json")
+    (tmp_path / "site.json").write_bytes(LISTED.encode())
+    server = Tor(random.Random(1))
+    monkeypatch.setattr(rendering, "expect", lambda *_: EXPECTED)
+    monkeypatch.setattr(visiting, "Visitor", lambda *_: server)
+    monkeypatch.setattr(watching_module, "Watch", partial(Watch, wait=lambda _: None))
+    return Watcher(tmp_path, run, server)
+
+
+def test_a_watcher_writes_a_line_after_each_look_and_goes_on_with_them(watcher: Watcher) -> None:
+    done = watcher.look("--looks", "2")
+    assert (done.code, [one["result"] for one in done.json["looks"]]) == (0, ["same", "same"]), done
+    watcher.server.swapped = "/static/page.js"
+    done = watcher.look("--looks", "1")
+    assert (done.code, done.error, "1 of 1 looks differ" in done.err) == (3, "differs", True)
+    log = watcher.folder / "log"
+    assert [line.said["result"] for line in read_lines(log)] == ["same", "same", "differs"]
+
+    # The power went while a line was written.
+    whole = log.read_bytes()
+    for torn in (whole.splitlines(keepends=True)[0][:-1], b"{"):
+        log.write_bytes(whole + torn)
+        watcher.server.swapped = ""
+        assert watcher.look("--looks", "1").code == 0
+        assert [line.said["result"] for line in read_lines(log)] == ["same", "same", "differs", "same"]
+        assert log.read_bytes().startswith(whole)
+
+    before = log.read_bytes()
+    (watcher.folder / "key").unlink()
+    done = watcher.look("--looks", "1")
+    assert (done.code, "its lines are by another key" in done.err) == (3, True)
+    assert log.read_bytes() == before
+    log.write_bytes(before.replace(b"same", b"SAME", 1))
+    assert watcher.look("--looks", "1").error == "chain-broken"

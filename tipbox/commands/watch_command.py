@@ -76,7 +76,7 @@ def look(
     from tipbox.verify.rendering import expect
     from tipbox.verify.visiting import Visitor
     from tipbox.verify.watch_key import read_key
-    from tipbox.verify.watching import Watch, append_line, line_of, read_lines
+    from tipbox.verify.watching import Watch, append_line, line_of, take_up
 
     trusted = read_signers(signers)
     release = open_release(folder, trusted, days.today())
@@ -84,7 +84,7 @@ def look(
     watching = Watch(expect(release.wheel, data), SiteList.parse(data))
     visitors = {url: Visitor(url, socks) for url in urls}
     signing = read_key(key)
-    lines = list(read_lines(log)) if log.exists() else []
+    lines = list(take_up(log, signing))
     made: list[dict[str, Any]] = []
     number = 0
     while not looks or number < looks:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from os import SEEK_END
 from pathlib import Path
 from typing import Final
 
-from tipbox.errors import NetworkFailed
+from tipbox.errors import InputRefused, NetworkFailed
 from tipbox.files.durable import fsync_file, fsync_folder
 from tipbox.formats.base.canonical import Json
 from tipbox.formats.base.primitives import SigningKey
@@ -113,6 +114,30 @@ def append_line(path: Path, line: SignedLine) -> None:
     fsync_file(path)
     if new:
         fsync_folder(path.absolute().parent)
+
+
+def take_up(path: Path, key: SigningKey) -> Sequence[SignedLine]:
+    """The lines of a watcher's own file, to go on with it; none where there is none yet.
+
+    A line that was cut off while it was written, at the end, is taken away.
+
+    Raises:
+        ChainBroken: one was changed, left out or put in.
+        InputRefused: they are signed by another key: nobody could follow the chain.
+    """
+    if not path.exists():
+        return []
+    with path.open("r+b") as file:
+        size = file.seek(0, SEEK_END)
+        file.seek(max(0, size - MAX_LINE))
+        torn = len(file.read().rpartition(b"\n")[2])
+        if torn and torn < MAX_LINE:
+            file.truncate(size - torn)
+    fsync_file(path)
+    lines = read_lines(path)
+    if lines and lines[-1].key != key.verify_key.encode():
+        raise InputRefused(f"reading {path}: its lines are by another key; name that key, or a new file")
+    return lines
 
 
 def read_lines(path: Path) -> Sequence[SignedLine]:
