@@ -135,7 +135,7 @@ def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source,
     source.send()
     said = source.wait_failed()
 
-    assert "The server does not have what was sent" in said
+    assert "This site does not have what was sent" in said
     assert "We do not know whether your message arrived" in said
     assert "Keep the code" in said
     uploads = source.wire.seen("PUT /api/envelope")
@@ -148,7 +148,7 @@ def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source,
     source.send()
     source.wait_stored()
     said = source.browser.text("#app")
-    assert "The server has other bytes than this page sent" in said
+    assert "This site has something else than this page sent" in said
     assert "We do not know whether these files arrived" in said
     assert source.browser.run("return document.querySelector('#app [data-part=resend]').hidden;") is True
 
@@ -178,7 +178,7 @@ def test_a_server_that_swaps_manifests_is_refused(source: Source) -> None:
         source.wire.answers["/api/now"] = lying.now(real, manifests=manifests)
         source.go("/en/send")
         source.browser.until(lambda: "Do not write here now" in source.browser.text("#app"), f"a refusal ({swap})")
-        assert "a key that belongs to nobody on its list" in source.browser.text("#app")
+        assert "a reader who is not on the list of this page" in source.browser.text("#app")
         assert source.browser.count(FIELDS) == 0
         assert source.wire.seen("PUT") == source.wire.seen("POST") == []
     source.browser.fresh()
@@ -197,7 +197,7 @@ def test_from_swapped_manifests_answers_are_read_and_nothing_is_written_back(
     source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
 
     assert [(one.sender, one.text) for one in source.open_mailbox(written.digits())] == [(KIBHR, REPLY)]
-    assert "a key that belongs to nobody on its list" in source.browser.text("#app [data-part=closed]")
+    assert "a reader who is not on the list of this page" in source.browser.text("#app [data-part=closed]")
     assert source.browser.run(f"return document.querySelector({json.dumps(WRITE)}).hidden;") is True
 
 

@@ -125,7 +125,7 @@ def test_a_catalogue_that_is_not_whole_stops_the_build(change: Callable[[Message
 def test_what_safety_depends_on_is_marked_for_every_translator() -> None:
     careful = safety()
     assert {"Never type your code into another page.", *SAID_IN_CODE} < careful
-    assert any("belongs to nobody on its list" in one for one in careful)
+    assert any("who is not on the list of this page" in one for one in careful)
     for path in (LOCALE / "tipbox.pot", *LOCALE.glob("*/LC_MESSAGES/tipbox.po")):
         marked = {message.id for message in read(path) if SAFETY in message.auto_comments}
         assert marked == careful, f"{path}: run make messages"
