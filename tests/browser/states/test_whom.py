@@ -67,6 +67,10 @@ def test_files_go_under_plain_names_when_that_is_chosen(teller: Source, world: W
     assert teller.listed() == ["video-1.mp4", "photo-1.jpg"]
     teller.send()
     teller.wait_stored()
+    assert browser.text("#app .state.arrived") == "Stored"
+    items, whom = (browser.text(f"#app [data-part={part}]") for part in ("items", "whom"))
+    assert [one for one in ("Your words", "video-1.mp4", "photo-1.jpg") if one not in items] == [], "an account of it"
+    assert [name for name, *_ in NAMES.values() if name not in whom] == []
     found = {name: path.read_bytes() for tip in world.arrived("kibhr") for name, path in tip.files.items()}
     assert found == {"video-1.mp4": files["VID_20220105_2213.mp4"], "photo-1.jpg": files["Площадь Асель.jpg"]}
 
