@@ -6,11 +6,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Final
 
 import pytest
 
-from browser.drivers import Browser, Level, running
+from browser.drivers import EVERY_JOURNEY, Browser, Level, running
 from browser.pages import Source
 from browser.wire import Wire
 from support.commands import commands_in_process
@@ -41,11 +42,24 @@ def browsers() -> Iterator[Callable[[Level], Browser]]:
         yield get
 
 
-@pytest.fixture(params=SCRIPTED, ids=lambda level: level.value)
-def level(request: pytest.FixtureRequest) -> Level:
-    """Each level at which scripts run; tests may name others."""
-    level: Level = request.param
-    return level
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that names no level runs at those of `levels_of`."""
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    names = [name.strip() for one in named for name in (one.split(",") if isinstance(one, str) else one)]
+    if "level" in metafunc.fixturenames and "level" not in names:
+        levels = levels_of(metafunc.module, metafunc.function.__name__)
+        metafunc.parametrize("level", levels, ids=[level.value for level in levels])
+
+
+def levels_of(module: ModuleType, name: str) -> tuple[Level, ...]:
+    """Where a test runs: in Chromium, and in Firefox at Safer and at Standard by turns, down its file.
+
+    What differs between the two is how fast scripts run and whether there is WebAssembly, which test_levels.py looks
+    at. With ``make journeys`` each test runs in all three.
+    """
+    tests = [one for one, test in vars(module).items() if one.startswith("test_") and isinstance(test, FunctionType)]
+    turn = tests.index(name) % 2
+    return SCRIPTED if EVERY_JOURNEY else (Level.CHROMIUM, (Level.SAFER, Level.STANDARD)[turn])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -42,6 +43,8 @@ PATIENCE: Final = 240.0
 """Seconds that a condition may take."""
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (360, 740)
+EVERY_JOURNEY: Final = "TIPBOX_EVERY_JOURNEY" in os.environ
+"""``make journeys``: whole products of browsers, languages and sizes, of which ``make test`` runs samples."""
 
 
 class Level(Enum):

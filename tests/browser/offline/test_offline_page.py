@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from browser.drivers import PHONE, Browser, Level
+from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
 from browser.offline.offline_source import FAILED, MB, OfflineSource
 from browser.states.test_axe import LOOK
-from browser.states.test_journeys import EVERY_JOURNEY
 from browser.test_requests import MAKERS
 from support.sealed import Organisation, keys_folder
 from support.world import NAMES, Desk, Ring, World, tipbox

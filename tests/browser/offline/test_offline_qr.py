@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from browser.drivers import PHONE, Browser, Chromium, Level
+from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Chromium, Level
 from browser.offline.offline_source import SEAL, OfflineSource
 from browser.offline.test_offline_page import TEXT, assert_as_sent, make_page
-from browser.states.test_journeys import EVERY_JOURNEY
 from support.qr.photographs import Shot
 from support.world import Ring, World
 from tipbox.formats.base.limits import MAX_QR_ENVELOPE

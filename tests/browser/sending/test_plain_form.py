@@ -21,11 +21,8 @@ SEND = f"{FORM}:nth-of-type(1)"
 ANSWERS = f"{FORM}:nth-of-type(2)"
 
 
-@pytest.fixture(params=[Level.SAFEST], ids=lambda level: level.value)
-def level(request: pytest.FixtureRequest) -> Level:
-    """The level at which no script runs."""
-    level: Level = request.param
-    return level
+# The level at which no script runs.
+pytestmark = pytest.mark.parametrize("level", [Level.SAFEST], ids=lambda level: level.value)
 
 
 @pytest.fixture(scope="module")

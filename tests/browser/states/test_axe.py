@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from browser.drivers import DESKTOP, PHONE, Level
+from browser.drivers import DESKTOP, EVERY_JOURNEY, PHONE, Level
 from browser.pages import Source
-from browser.states.test_journeys import EVERY_JOURNEY, LANGUAGES
+from browser.states.test_journeys import LANGUAGES
 from browser.states.test_left_states import STATES
 from support.world import ROOT, World
 

@@ -14,12 +14,11 @@ from typing import Final
 
 import pytest
 
-from browser.drivers import DESKTOP, PHONE, Level
+from browser.drivers import DESKTOP, EVERY_JOURNEY, PHONE, Level
 from browser.pages import CODE, DELETE, DOOR, MAILBOX, READY, Source
 from browser.test_conversation import FOLLOW_UP, KIBHR, REPLY, TIP, desk_replies, reply_file
 from support.world import World
 
-EVERY_JOURNEY: Final = "TIPBOX_EVERY_JOURNEY" in os.environ
 LANGUAGES: Final = ("kk", "ru", "en", "fr", "es", "ar")
 LEVELS: Final = (Level.CHROMIUM, Level.STANDARD, Level.SAFER)
 SIZES: Final = {"phone": PHONE, "desktop": DESKTOP}

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from browser import lying
-from browser.drivers import Browser, Firefox, Level, running
+from browser.drivers import EVERY_JOURNEY, Browser, Firefox, Level, running
 from browser.pages import (
     LEAVE,
     MESSAGE,
@@ -21,7 +21,6 @@ from browser.pages import (
     Source,
     spellings,
 )
-from browser.states.test_journeys import EVERY_JOURNEY
 from browser.test_leave import ELSEWHERE, WORDS
 from browser.test_lying_server import identifiers
 from browser.wire import Wire
