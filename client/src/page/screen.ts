@@ -64,10 +64,11 @@ export function view(id: string): View {
 export function element<K extends keyof HTMLElementTagNameMap>(tag: K, text = ""): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   made.textContent = text;
+  if (tag === "bdi") made.translate = false; // a name: of a file it is a source's own
   return made;
 }
 
-/** A field that no form sends, no server can name, and no browser fills in or keeps. */
+/** A field that no form sends, no server can name, and no browser fills in, keeps, or has translated elsewhere. */
 export function field<K extends "input" | "textarea">(tag: K): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   made.setAttribute("autocomplete", "off");
@@ -75,6 +76,7 @@ export function field<K extends "input" | "textarea">(tag: K): HTMLElementTagNam
   made.setAttribute("autocorrect", "off");
   made.setAttribute("writingsuggestions", "false");
   made.spellcheck = false;
+  made.translate = false;
   return made;
 }
 

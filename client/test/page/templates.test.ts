@@ -91,6 +91,14 @@ describe("templates", () => {
     expect(unique([...direct, ...indirect])).toEqual(words.sort());
   });
 
+  it("let no browser send a code or an answer to a service that translates pages", () => {
+    const pages = [page, readFileSync(new URL("../offline/_answers.html", TEMPLATES), "utf8")];
+    const secret = pages.flatMap((one) => one.match(/<[^>]*data-part="(?:digits|words|text)"[^>]*>/g) ?? []);
+
+    expect(secret).toHaveLength(4);
+    for (const one of secret) expect(one).toContain(' translate="no"');
+  });
+
   it("have all the screens and pieces that the script asks for", () => {
     const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
     const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g), ...STEPS];

@@ -85,15 +85,15 @@ def test_a_name_cannot_pretend_to_be_of_another_kind(source: Source) -> None:
 
 @LOOKED_AT
 def test_the_field_goes_the_way_of_what_is_written_and_tells_nobody(source: Source) -> None:
-    """Arabic from the right; and no browser sends what is written to a service that suggests words."""
+    """Arabic from the right; and no browser sends what is written to a service that suggests words or translates."""
     browser = source.browser
     source.open_form()
     direction = f"return getComputedStyle(document.querySelector('{MESSAGE}')).direction;"
     source.write("سلام")
     assert browser.run(direction) == "rtl"
-    names = ("writingsuggestions", "spellcheck", "autocomplete", "autocorrect", "autocapitalize")
+    names = ("translate", "writingsuggestions", "spellcheck", "autocomplete", "autocorrect", "autocapitalize")
     said = [browser.run(f"return document.querySelector('{MESSAGE}').getAttribute('{name}');") for name in names]
-    assert said == ["false", "false", "off", "off", "off"]
+    assert said == ["no", "false", "false", "off", "off", "off"]
 
 
 @LOOKED_AT
