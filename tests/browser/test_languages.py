@@ -74,6 +74,8 @@ def test_no_link_to_another_language_stands_beside_what_was_written(source: Sour
     assert browser.run(hidden) is False
     source.write("Я")
     assert browser.run(hidden) is True
+    browser.fill(MESSAGE, "")
+    assert browser.run(hidden) is False, "in the wrong language, and nothing would be lost"
     browser.fresh()
     source.go("/en/send")
     browser.wait(READY)

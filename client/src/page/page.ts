@@ -437,18 +437,21 @@ async function start(main: HTMLElement): Promise<void> {
   box.textContent = "";
   if (isFit) void page.load(script, absolute(now));
 
-  // From the first character or file on, a link to another language would lose it.
+  // From the first character or file on, a link to another language would lose it; who deletes all of it may go.
   const languages = document.getElementById("languages");
-  const hide = (): void => {
-    languages?.toggleAttribute("hidden", true);
+  const guard = (isNothing: boolean): void => {
+    languages?.toggleAttribute("hidden", !isNothing);
   };
-  main.addEventListener("input", hide);
+  main.addEventListener("input", ({ target }) => {
+    const isEmptied = target instanceof HTMLTextAreaElement && target.value === "";
+    guard(isEmptied && delivery === null && form?.isEmpty !== false);
+  });
 
   // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
-    hide();
+    guard(false);
     if (form?.root.isConnected && event.dataTransfer !== null) form.drop(event.dataTransfer);
   });
 }
