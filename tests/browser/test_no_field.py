@@ -7,10 +7,11 @@ import re
 import pytest
 
 from browser.drivers import Level
-from browser.pages import CODE, FAILED, FIELDS, MESSAGE, Source, spellings
+from browser.pages import CODE, DOOR, FAILED, FIELDS, MESSAGE, Source, spellings
 
 WORDS = "Свидетель видел всё"
 PAGES = ("/en/", "/en/send", "/en/inbox")
+AT_SAFEST = pytest.mark.parametrize("level", [Level.SAFEST], ids=lambda level: level.value)
 
 
 def assert_nothing_can_leave(source: Source) -> None:
@@ -78,7 +79,19 @@ def test_without_crypto_no_field_exists_and_the_page_says_so(source: Source, pat
     assert browser.count(field) == 1
 
 
-@pytest.mark.parametrize("level", [Level.SAFEST], ids=lambda level: level.value)
+@AT_SAFEST
+def test_at_safest_no_way_in_says_to_wait(source: Source) -> None:
+    """Nothing would ever come: each leads to what to do."""
+    for door in ("write", "read", "continue"):
+        source.go("/en/")  # after a jump the bar may lie over the next link
+        source.browser.click(DOOR.format(door))
+        assert source.browser.address().endswith(f"#{door}")
+        said = source.browser.text("#app")
+        assert "still loading" not in said
+        assert "scripts of this page do not run" in said
+
+
+@AT_SAFEST
 @pytest.mark.parametrize("path", ["/en/send", "/en/inbox"])
 def test_safest_says_what_to_do(source: Source, path: str) -> None:
     browser = source.browser
