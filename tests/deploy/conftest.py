@@ -116,9 +116,9 @@ def _make_all(folder: Path) -> None:
     make_kit("server", folder / "server", wheel, folder / "key")
 
 
-def make_kit(role: str, out: Path, wheel: Path, key: Path) -> str:
+def make_kit(role: str, out: Path, wheel: Path, key: Path, *more: str | Path) -> str:
     """Run airgap-kit.sh; what it said."""
-    command = (ROOT / "deploy" / "airgap-kit.sh", "--for", role, "--out", out, "--wheel", wheel, "--sign", key)
+    command = (ROOT / "deploy" / "airgap-kit.sh", "--for", role, "--out", out, "--wheel", wheel, "--sign", key, *more)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,7 +1,11 @@
-"""The air-gap kit installs the desk on a bare Debian tree whose network has no interface."""
+"""The air-gap kit installs the desk on a bare Debian tree whose network has no interface.
+
+With packages of Debian that have nothing in them; with the real ones, in booted trees: ``make kits``.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.conftest import ORGANISATION, Kit, make_kit
+from deploy.kit_packages import empty_packages, entry_command, names
 from deploy.machine import RELEASES, bare_trees, install
 from support.world import Ring
 
@@ -18,10 +23,10 @@ pytestmark = pytest.mark.timeout(3600)  # machines and networks are set up on a 
 
 @pytest.fixture(scope="module", name="desk_kit")
 def _desk_kit(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("desk") / "kit"
-    said = make_kit("desk", out, kit.wheel, kit.key)
+    folder = tmp_path_factory.mktemp("desk")
+    said = make_kit("desk", folder / "kit", kit.wheel, kit.key, "--debs", empty_packages(folder))
     assert f"tipbox {' '.join(kit.key.with_suffix('.pub').read_text().split()[:2])}" in said
-    return out
+    return folder / "kit"
 
 
 @pytest.fixture(scope="module", name="trees")
@@ -33,15 +38,35 @@ def _trees(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]
     subprocess.run(("rm", "-rf", folder), check=False)
 
 
-def without_network(tree: Path, *command: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+def without_network(
+    tree: Path, *command: str, expect: int = 0, user: str = "1000:1000"
+) -> subprocess.CompletedProcess[str]:
     """Run in a tree as its user, in a network namespace in which even the loopback is down."""
-    inside = ("unshare", "--net", "--mount", "--pid", "--fork", "chroot", "--userspec=1000:1000", tree)
-    clean = ("env", "--ignore-environment", "PATH=/usr/bin:/bin", "HOME=/home/staff", "LC_ALL=C.UTF-8")
+    inside = ("unshare", "--net", "--mount", "--pid", "--fork", "chroot", f"--userspec={user}", tree)
+    clean = ("env", "--ignore-environment", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/staff", "LC_ALL=C.UTF-8")
     done = subprocess.run(
         (*inside, *clean, *command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     assert done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def test_the_kit_says_what_it_is(desk_kit: Path) -> None:
+    """README names size, count and list of files; each file but the list is in the list."""
+    files = {str(path.relative_to(desk_kit)): path for path in desk_kit.rglob("*") if path.is_file()}
+    readme = files["README.txt"].read_text(encoding="utf-8")
+    listed = {line[66:] for line in files["SHA256SUMS"].read_text(encoding="utf-8").splitlines()}
+
+    assert set(files) - listed == {"SHA256SUMS", "SHA256SUMS.sig"}
+    size = sum(path.stat().st_size for name, path in files.items() if name in listed)
+    found = re.search(r"; (\d+) files besides the list, (\d+) MB\.", readme)
+    assert found
+    assert int(found[1]) == len(listed)
+    assert abs(int(found[2]) - size / 1e6) < 1
+    assert readme.count(f"{len(names())} packages of Debian 1") == len(RELEASES)
+    assert "SHA256SUMS" in readme.partition("This kit")[2]
+    assert {"guide/desk-first-hour.md", "guide/staff/file.md", "debian/packages.txt", "tipbox-desk"} <= listed
+    assert not [name for name in listed if re.search(r'[:*?"<>|\\]', name)], "sticks have no such names"
 
 
 @pytest.mark.parametrize("version", RELEASES)
@@ -50,14 +75,15 @@ def test_the_desk_is_installed_from_the_stick_alone(
 ) -> None:
     tree = trees[version]
     home = tree / "home" / "staff"
+    script = "/home/staff/the kit/install-desk.sh"
     subprocess.run(("chroot", tree, "useradd", "--uid=1000", "--no-create-home", "anna"), check=True)
-    shutil.copytree(desk_kit, home / "kit")
+    shutil.copytree(desk_kit, home / "the kit")
     shutil.copy(kit.signers, home / "signers")
     shutil.copytree(organisation.folder / ORGANISATION, home / "desk")
     for path in [home, *home.rglob("*")]:
         shutil.chown(path, 1000, 1000)
     try:
-        command = ("/home/staff/kit/install-desk.sh", "--signers", "/home/staff/signers")
+        command = (script, "--signers", "/home/staff/signers")
         (tree / "usr/bin/ssh-keygen").rename(tree / "usr/bin/aside")
         lacking = without_network(tree, "bash", *command, expect=1)
         (tree / "usr/bin/aside").rename(tree / "usr/bin/ssh-keygen")
@@ -75,14 +101,33 @@ def test_the_desk_is_installed_from_the_stick_alone(
         assert 'Good "tipbox-kit" signature' in said.stdout
         assert listed.stdout.strip() == "[]"
         assert packages.isdisjoint({"gunicorn", "sqlalchemy", "httpx", "pip"})
+        entry = home / ".local/share/applications/tipbox-desk.desktop"
+        assert entry_command(entry) == ["/home/staff/tipbox/bin/tipbox-desk"]
+        assert entry_command(entry, "commands") == ["/home/staff/tipbox/bin/tipbox-desk", "--commands"]
+        shell = without_network(tree, "bash", "-c", "echo tipbox --version | ~/tipbox/bin/tipbox-desk --commands")
+        assert shell.stdout.splitlines()[-1].startswith("tipbox")
 
-        (home / "kit" / "wheels" / "added.whl").write_bytes(b"")
-        again = without_network(tree, "bash", "/home/staff/kit/install-desk.sh", "/home/staff/other", expect=1)
+        # Whoever is not root is told what root types; that works, and nothing is lacking afterwards.
+        assert "Files of sources: files are listed only" in said.stdout
+        (told,) = re.findall(r"As root, run: (.*)", said.stdout)
+        assert "Lacking: bubblewrap" in said.stdout
+        without_network(tree, "bash", "-c", f"! {told}")
+        assert without_network(tree, "bash", "-c", told, user="0:0").stdout.endswith("Debian's packages: all there\n")
+        assert (tree / "usr/share/of-the-kit/bubblewrap").stat().st_mode & 0o444 == 0o444
+        assert not (tree / "usr/share/of-the-kit/openssh-client").exists(), "what is there stays as it is"
+        assert list((tree / "tmp").glob("tipbox-kit*")) == []
+        odd = "/home/staff/100% of ours/tipbox"
+        again = without_network(tree, "bash", script, odd)
+        assert "Debian's packages: all there" in again.stdout
+        assert entry_command(entry) == [f"{odd}/bin/tipbox-desk"]
+
+        (home / "the kit" / "wheels" / "added.whl").write_bytes(b"")
+        again = without_network(tree, "bash", script, "/home/staff/other", expect=1)
         assert "files were added or are missing" in again.stderr
-        (home / "kit" / "wheels" / "added.whl").unlink()
-        lock = home / "kit" / "requirements.lock"
+        (home / "the kit" / "wheels" / "added.whl").unlink()
+        lock = home / "the kit" / "requirements.lock"
         lock.write_text(lock.read_text() + "# a change\n")
-        again = without_network(tree, "bash", "/home/staff/kit/install-desk.sh", "/home/staff/other", expect=1)
+        again = without_network(tree, "bash", script, "/home/staff/other", expect=1)
         assert "a file is damaged" in again.stderr
         assert not (home / "other").exists()
     finally:

@@ -15,7 +15,8 @@ from deploy.conftest import Kit
 from support.world import ROOT, Ring
 
 DEPLOY = ROOT / "deploy"
-SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), DEPLOY / "tipbox-server", DEPLOY / "etc/alert"})
+NAMELESS = ("tipbox-server", "etc/alert", "kit/tipbox-desk")
+SHELL = sorted({*DEPLOY.glob("*.sh"), *DEPLOY.glob("kit/*.sh"), *(DEPLOY / name for name in NAMELESS)})
 SERVICES = sorted(DEPLOY.glob("systemd/*.service"))
 LARGEST_EXPOSURE = 1.5
 USERS = {
@@ -57,7 +58,7 @@ def test_shellcheck_finds_nothing() -> None:
 
 @pytest.mark.parametrize("script", [path for path in SHELL if path.stat().st_mode & 0o100], ids=lambda path: path.name)
 def test_a_wrong_option_is_refused_and_nothing_is_done(script: Path) -> None:
-    if script.name in {"install-desk.sh", "tipbox-server", "alert"}:
+    if script.name in {"install-desk.sh", "tipbox-desk", "tipbox-server", "alert"}:
         assert "set -eu" in script.read_text()
         return
     assert "options" in run(script, "--nonsense", "x", expect=2).stderr

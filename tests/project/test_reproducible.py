@@ -109,7 +109,7 @@ def test_two_builders_make_the_same_bytes(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(Builder.build, BUILDERS, (tmp_path / "first", tmp_path / "second"))
 
-    assert {"release.json", "SHA256SUMS", "sbom.cdx.json", "site/en/index.html", "kit/INSTALL.txt"} <= first.keys()
+    assert {"release.json", "SHA256SUMS", "sbom.cdx.json", "site/en/index.html", "kit/README.txt"} <= first.keys()
     assert b"<div id=\"manifests\" hidden data-files='[]'>" in first["offline.html"]
     assert {Path(name).suffix for name in first} >= {".gz", ".whl", ".lock"}
     assert {name: sha256(data).hexdigest() for name, data in first.items()} == {

@@ -8,7 +8,7 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,16 +42,18 @@ Run = Callable[..., Done]
 
 
 def on_terminal(arguments: tuple[str | Path, ...], *answers: bytes) -> tuple[int, str]:
-    """Run a command whose three streams are a terminal: its exit code and what it showed.
+    """Run a command of ours whose three streams are a terminal: its exit code and what it showed.
 
     Each of ``answers`` is typed when the command has asked: what is typed before is dropped.
     """
+    return at_terminal((Path(sys.executable).with_name("tipbox"), *arguments), *answers)
+
+
+def at_terminal(command: Sequence[str | Path], *answers: bytes) -> tuple[int, str]:
+    """The same with any program."""
     waiting = list(answers)
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [Path(sys.executable).with_name("tipbox"), *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True,
-    ) as process:  # fmt: skip
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
         os.close(theirs)
         said, seen = b"", 0
         with suppress(OSError):  # EIO: the last who had it open is gone

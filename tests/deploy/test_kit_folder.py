@@ -1,0 +1,228 @@
+"""The kit's folder without what makes it large: what is refused, what the launcher does, what the lists say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.kit_packages import names, run
+from support.commands import at_terminal
+from support.world import ROOT
+
+KIT = ROOT / "deploy" / "kit"
+STOPPED = 1
+
+
+def list_files(kit: Path) -> None:
+    """Write the list of its files, as airgap-kit.sh does."""
+    found = sorted(path.relative_to(kit) for path in kit.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
+    lines = subprocess.run(("sha256sum", *found), cwd=kit, capture_output=True, text=True, check=True).stdout
+    (kit / "SHA256SUMS").write_text(lines)
+
+
+@pytest.fixture(name="kit")
+def _kit(tmp_path: Path) -> Path:
+    """One whose programs are words, and which lies where sticks are: in a folder with blanks and other letters."""
+    kit = tmp_path / "Рабочий стол" / "a kit"
+    shutil.copytree(KIT, kit)
+    for name in ("requirements.lock", "wheels/tipbox-1-py3-none-any.whl", "pip/pip-1-py3-none-any.whl"):
+        (kit / name).parent.mkdir(exist_ok=True)
+        (kit / name).write_text("words\n")
+    list_files(kit)
+    return kit
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a person's shell has."""
+    home.mkdir(exist_ok=True)
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+
+
+def install(kit: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the kit's script without a terminal."""
+    home = kit.parents[1] / "home"
+    return subprocess.run(
+        ("bash", kit / "install-desk.sh", *arguments),
+        env=environment(home), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def become_link(path: Path) -> None:
+    """Put a link to nothing in the place of a file."""
+    path.unlink()
+    path.symlink_to("aside")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a file was changed": (
+        lambda kit: (kit / "requirements.lock").write_text("other\n"),
+        "(changed: requirements.lock)",
+    ),
+    "the script's own words": (lambda kit: (kit / "README.txt").write_text("Run this.\n"), "(changed: README.txt)"),
+    "two were changed": (
+        lambda kit: [path.write_text("") for path in (kit / "requirements.lock", kit / "packages.txt")],
+        "(changed: packages.txt requirements.lock)",
+    ),
+    "a file was added": (lambda kit: (kit / "wheels" / "more.whl").touch(), "(added: wheels/more.whl)"),
+    "a hidden file was added": (lambda kit: (kit / "wheels" / ".whl").touch(), "(added: wheels/.whl)"),
+    "a link was added": (lambda kit: (kit / "wheels" / "l").symlink_to("/dev/null"), "(added: wheels/l)"),
+    "a link to a folder": (lambda kit: (kit / "debian").symlink_to("/tmp"), "(added: debian)"),
+    "one like the list": (lambda kit: (kit / "SHA256SUMS.old").touch(), "(added: SHA256SUMS.old)"),
+    "a name that a terminal obeys": (
+        lambda kit: (kit / "wheels" / "\x1b[2Jred").touch(),
+        "(added: $'wheels/\\E[2Jred')",
+    ),
+    "a name like two that are listed": (
+        lambda kit: (kit / "README.txt\ntipbox-desk").touch(),
+        "files were added or are missing",
+    ),
+    "a file is missing": (lambda kit: (kit / "tipbox-desk").unlink(), "(missing: tipbox-desk)"),
+    "a file became a link": (lambda kit: become_link(kit / "requirements.lock"), "(changed: requirements.lock)"),
+    "the list is missing": (lambda kit: (kit / "SHA256SUMS").unlink(), "SHA256SUMS is missing"),
+    "the list is empty": (lambda kit: (kit / "SHA256SUMS").write_text(""), "files were added"),
+    "the list says nothing of hashes": (
+        lambda kit: (kit / "SHA256SUMS").write_text((kit / "SHA256SUMS").read_text().replace("a", "z")),
+        "files were added or are missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_kit_that_is_not_whole_is_refused_before_anything_is_done(kit: Path, change: str) -> None:
+    home = kit.parents[1] / "home"
+    act, said = CHANGES[change]
+    act(kit)
+
+    for arguments in ((), ("--check",), ("--packages-only",), (home / "elsewhere",)):
+        done = install(kit, *arguments)
+
+        assert done.returncode == STOPPED, done
+        assert said in done.stderr
+        assert done.stderr.startswith("install-desk: ")
+        assert done.stderr.count("\n") == 1
+        assert list(home.iterdir()) == []
+
+
+def test_a_whole_kit_passes_the_check_and_check_installs_nothing(kit: Path) -> None:
+    done = install(kit, "--check")
+
+    assert done.returncode == 0
+    assert "This folder is as the list says: 7 files." in done.stdout
+    assert list((kit.parents[1] / "home").iterdir()) == []
+
+
+def test_the_hash_that_was_read_aloud_is_compared(kit: Path, tmp_path: Path) -> None:
+    digest = run("sha256sum", kit / "SHA256SUMS").split()[0]
+    spoken = " ".join(digest[start : start + 4] for start in range(0, 64, 4))
+
+    assert install(kit, "--check", "--sums", spoken.upper()).returncode == 0
+    wrong = install(kit, "--sums", digest[::-1])
+    assert wrong.returncode == STOPPED
+    assert "has another hash than the one given" in wrong.stderr
+
+    env = ("env", *(f"{name}={value}" for name, value in environment(tmp_path / "home").items()))
+    code, said = at_terminal((*env, "bash", kit / "install-desk.sh"), b"no\n")
+    assert code == STOPPED
+    assert digest in said
+    assert "stopped; nothing was installed" in said
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_signature_is_asked_for_by_its_file_wherever_one_stands(kit: Path, tmp_path: Path) -> None:
+    for name in ("right", "wrong"):
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", tmp_path / name)
+        (tmp_path / f"{name}.signers").write_text(f"tipbox {(tmp_path / f'{name}.pub').read_text()}")
+    assert "not signed" in install(kit, "--check", "--signers", tmp_path / "right.signers").stderr
+    run("ssh-keygen", "-q", "-Y", "sign", "-f", tmp_path / "right", "-n", "tipbox-kit", kit / "SHA256SUMS")
+
+    here = os.path.relpath(tmp_path / "right.signers")
+    assert install(kit, "--check", "--signers", here).returncode == 0
+    wrong = install(kit, "--signers", tmp_path / "wrong.signers")
+    assert wrong.returncode == STOPPED
+    assert "the signature is not right" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--debs", "/nonexistent"), "has no packages of Debian 12"),
+        (("--for", "server", "--debs", "none"), "--debs is for the desk"),
+        (("--for", "courier"), "--for takes desk or server"),
+    ],
+)
+def test_a_kit_is_not_begun_that_cannot_be_made(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    command: list[str | Path] = [ROOT / "deploy" / "airgap-kit.sh", "--out", tmp_path / "kit", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    assert done.returncode == STOPPED
+    assert said in done.stderr
+    assert not (tmp_path / "kit").exists()
+
+
+# --- the launcher -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="launcher")
+def _launcher(tmp_path: Path) -> Path:
+    """One beside a tipbox that says what it is asked for."""
+    folder = tmp_path / "all of it" / "tipbox" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "tipbox").write_text('#!/bin/sh\necho "asked for: $*"\n')
+    (folder / "tipbox").chmod(0o755)
+    return Path(shutil.copy(KIT / "tipbox-desk", folder))
+
+
+def launched(launcher: Path, *arguments: str, typed: str = "") -> str:
+    """What it says, and whoever it starts."""
+    done = subprocess.run(
+        (launcher, *arguments), env=environment(launcher.parents[3] / "home"), input=typed, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def make_vault(launcher: Path, name: str) -> None:
+    """What the launcher knows a vault by, beside the program's folder."""
+    folder = launcher.parents[2] / name
+    folder.mkdir()
+    (folder / "vault.key").touch()
+
+
+def test_the_launcher_opens_the_one_vault(launcher: Path) -> None:
+    make_vault(launcher, "kibhr of ours")
+    assert launched(launcher) == "asked for: desk serve --vault kibhr of ours\n"
+
+
+def test_the_launcher_asks_which_of_several_vaults(launcher: Path) -> None:
+    for name in ("ili", "fidh", "kibhr"):
+        make_vault(launcher, name)
+    said = launched(launcher, typed="9\n2\n")
+    assert "1) fidh" in said
+    assert "asked for: desk serve --vault ili\n" in said
+
+
+@pytest.mark.parametrize("arguments", [(), ("--commands",)])
+def test_without_a_vault_or_when_asked_the_launcher_gives_a_shell_with_the_command(
+    launcher: Path, arguments: tuple[str, ...]
+) -> None:
+    if arguments:
+        make_vault(launcher, "kibhr")
+    said = launched(launcher, *arguments, typed="tipbox keys init\npwd\n")
+    assert "asked for: keys init" in said
+    assert str(launcher.parents[2]) in said.splitlines()
+    assert ("There is no vault" in said) is not bool(arguments)
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_kit_brings_what_the_desk_looks_for_and_the_tests_have() -> None:
+    lines = (ROOT / "tests" / "apt-packages.txt").read_text(encoding="utf-8").splitlines()
+    here = {line.split()[0] for line in lines if line and not line.startswith("#")}
+    # Python is there before any test; English comes with tesseract-ocr.
+    assert set(names()) - here == {"python3", "tesseract-ocr-eng"}
