@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clocks coverage mutants bench journeys day faults soak format lint fuzz messages man release lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench journeys day faults kits soak format lint fuzz messages man release lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -81,6 +81,10 @@ day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by k
 	tests/apt.sh
 	WHOLE_DAY=1 $(PY) -m pytest tests/desk/pages/test_day.py tests/desk/pages/test_every_state.py \
 		tests/desk/pages/test_kill.py tests/desk/pages/test_hunt.py --timeout 3600 -rP $(ARGS)
+
+kits: setup $(VENV)/.stamp-test  ## the desk from its kit alone, in booted Debian 12 and 13 without a network, to a picture on the screen; prints the kit's size
+	tests/apt.sh
+	$(PY) -m pytest tests/deploy/whole_kit.py --timeout 7200 -rP $(ARGS)
 
 fuzz: setup $(VENV)/.stamp-test  ## each decoder under a fuzzer, FUZZ_SECONDS=60 each; changed files in sandboxes; readers of Envelopes
 	tests/apt.sh
