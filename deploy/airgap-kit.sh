@@ -13,8 +13,8 @@ airgap-kit.sh --out DIR [options]        run on a machine with a network, in a c
   --for desk|server  what to install (default desk)
   --wheel FILE       the wheel of tipbox (default: the one in ../dist, as `python -m build --wheel` makes it)
   --sign KEY         sign the hashes with this Ed25519 key (ssh-keygen -t ed25519)
-  --debs DIR|none    Debian's packages for the desk: from the folder  debian  of another kit, or none of them
-                     (default: they are downloaded from deb.debian.org, and Debian's signatures are checked)
+  --debs DIR|none    Debian's packages for the desk: from the folder  debian  of another kit, or none of them;
+                     those of a kit of yours are not checked again (default: they are downloaded from deb.debian.org, and Debian's signatures are checked)
 TEXT
 }
 
@@ -214,4 +214,10 @@ else
     say "not signed (--sign): the other side can only compare the hash of SHA256SUMS, read aloud"
 fi
 say "SHA256SUMS has the hash $(sha256sum "$out/SHA256SUMS" | cut -d ' ' -f 1)"
+if [[ $role == desk ]]; then
+    say "Give the other side these lines too, on paper: what runs before they were typed may be somebody else's."
+    say "    sha256sum SHA256SUMS"
+    [[ ! $key ]] || say "    ssh-keygen -Y verify -f ~/signers -I tipbox -n tipbox-kit -s SHA256SUMS.sig < SHA256SUMS"
+    say "    sha256sum --quiet --strict -c SHA256SUMS && echo whole"
+fi
 say "$out: $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f 1)"

@@ -111,7 +111,7 @@ def test_a_newcomer_gets_from_the_kit_to_a_picture_on_the_screen(
     assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
     assert {"bubblewrap", "firefox-esr", "libimage-exiftool-perl", "tesseract-ocr"} <= lacking(machine)
 
-    # Step 3 of README.txt, in a terminal.
+    # Step 4 of README.txt, in a terminal.
     script = ("bash", f"{HOME}/Desktop of Anna/kit/install-desk.sh", "--signers", f"{HOME}/signers")
     begun = time.monotonic()
     code, said = at_terminal(inside(machine, *script), f"{ROOTS}\n".encode())
@@ -121,7 +121,7 @@ def test_a_newcomer_gets_from_the_kit_to_a_picture_on_the_screen(
     assert lacking(machine) == set()
     assert machine.run("dpkg", "--audit").out == ""
 
-    # Step 5: the guide that the kit has brought, in the window of step 4.
+    # Step 6: the guide that the kit has brought, in the window of step 5.
     for name in ("pass", "timur.pass"):
         machine.path(f"{HOME}/{name}").write_text(f"{PHRASE} {name}\n", encoding="utf-8")
     machine.path(f"{HOME}/stick").mkdir()
