@@ -117,7 +117,7 @@ def test_the_desk_is_installed_from_the_stick_alone(
         assert not (tree / "usr/share/of-the-kit/openssh-client").exists(), "what is there stays as it is"
         assert list((tree / "tmp").glob("tipbox-kit*")) == []
         odd = "/home/staff/100% of ours/tipbox"
-        again = without_network(tree, "bash", script, odd)
+        again = without_network(tree, "bash", *command, odd)
         assert "Debian's packages: all there" in again.stdout
         assert entry_command(entry) == [f"{odd}/bin/tipbox-desk"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -43,19 +45,42 @@ def environment(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
 
 
-def install(kit: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def install(kit: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the kit's script without a terminal."""
-    home = kit.parents[1] / "home"
     return subprocess.run(
         ("bash", kit / "install-desk.sh", *arguments),
-        env=environment(home), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=environment(kit.parents[1] / "home") | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=300,  # nothing waits for a pipe
+        check=False,
+    )
 
 
-def become_link(path: Path) -> None:
-    """Put a link to nothing in the place of a file."""
+def become_link(path: Path, to: str | Path = "aside") -> None:
+    """Put a link in the place of a file."""
     path.unlink()
-    path.symlink_to("aside")
+    path.symlink_to(to)
+
+
+def become_pipe(path: Path) -> None:
+    """Put a pipe that nobody writes to in the place of a file: whoever reads it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def become_folder(path: Path) -> None:
+    """Put a folder in the place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
+def lie_elsewhere(path: Path) -> None:
+    """Put a link to the same bytes in the place of a file: they can be changed after they were compared."""
+    aside = path.rename(path.parents[2] / "moved")
+    path.symlink_to(aside)
 
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -79,6 +104,33 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a name like two that are listed": (
         lambda kit: (kit / "README.txt\ntipbox-desk").touch(),
+        "files were added or are missing",
+    ),
+    "a folder with the name of a program": (
+        lambda kit: (kit / "pip" / "pip-0-py3-none-any.whl").mkdir(),
+        "(added: pip/pip-0-py3-none-any.whl)",
+    ),
+    "a name like an option": (lambda kit: (kit / "wheels" / "--pre").touch(), "(added: wheels/--pre)"),
+    "a name with blanks": (lambda kit: (kit / "wheels" / " a b ").touch(), r"(added: wheels/\ a\ b\ )"),
+    "a file became a folder": (lambda kit: become_folder(kit / "requirements.lock"), "(changed: requirements.lock)"),
+    "a file became a pipe": (lambda kit: become_pipe(kit / "requirements.lock"), "(changed: requirements.lock)"),
+    "a file became one without an end": (
+        lambda kit: become_link(kit / "requirements.lock", "/dev/zero"),
+        "(changed: requirements.lock)",
+    ),
+    "a file became a link to the same": (
+        lambda kit: lie_elsewhere(kit / "wheels" / "tipbox-1-py3-none-any.whl"),
+        "is not a file of its own",
+    ),
+    "the list became a link to the same": (lambda kit: lie_elsewhere(kit / "SHA256SUMS"), "is not a file of its own"),
+    "the list became a pipe": (lambda kit: become_pipe(kit / "SHA256SUMS"), "SHA256SUMS is missing"),
+    "the list is endless": (lambda kit: os.truncate(kit / "SHA256SUMS", 10**12), "SHA256SUMS is too large"),
+    "the list names one outside": (
+        lambda kit: (kit / "SHA256SUMS").write_text((kit / "SHA256SUMS").read_text() + f"{'0' * 64}  ../signers\n"),
+        "(missing: ../signers)",
+    ),
+    "the list is twice as long": (
+        lambda kit: (kit / "SHA256SUMS").write_text((kit / "SHA256SUMS").read_text() * 2),
         "files were added or are missing",
     ),
     "a file is missing": (lambda kit: (kit / "tipbox-desk").unlink(), "(missing: tipbox-desk)"),
@@ -105,6 +157,160 @@ def test_a_kit_that_is_not_whole_is_refused_before_anything_is_done(kit: Path, c
         assert said in done.stderr
         assert done.stderr.startswith("install-desk: ")
         assert done.stderr.count("\n") == 1
+        assert list(home.iterdir()) == []
+
+
+def test_a_bit_of_any_file_is_seen_in_any_language(kit: Path) -> None:
+    # The script itself: Debian's sha256sum, below.
+    own = {"SHA256SUMS", "install-desk.sh"}
+    for path in [path for path in kit.rglob("*") if path.is_file() and path.name not in own]:
+        data = path.read_bytes()
+        path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        done = install(kit, "--check", LC_ALL="ru_RU.UTF-8")
+        assert done.returncode == STOPPED
+        assert f"(changed: {path.relative_to(kit)})" in done.stderr
+        path.write_bytes(data)
+
+
+def test_the_readme_s_own_commands_see_a_change_before_anything_of_the_kit_runs(kit: Path, tmp_path: Path) -> None:
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", tmp_path / "key")
+    run("ssh-keygen", "-q", "-Y", "sign", "-f", tmp_path / "key", "-n", "tipbox-kit", kit / "SHA256SUMS")
+    home = environment(tmp_path / "home")
+    (tmp_path / "home" / "signers").write_text(f"tipbox {(tmp_path / 'key.pub').read_text()}")
+    step = (KIT / "README.txt").read_text(encoding="utf-8").partition("\n3. ")[2].partition("\n4. ")[0]
+    commands = re.findall(r"(?m)^       (.+)$", step)
+    assert [line.split()[0] for line in commands] == ["sha256sum", "ssh-keygen", "sha256sum"]
+    for said in ("airgap-kit.sh", "../docs/desk-install.md"):
+        assert set(commands) <= {
+            line.strip().removeprefix("[[ ! $key ]] || ").removeprefix('say "').strip().removesuffix('"')
+            for line in (KIT.parent / said).read_text(encoding="utf-8").splitlines()
+        }
+
+    def codes() -> list[int]:
+        return [
+            subprocess.run(("bash", "-c", line), cwd=kit, env=home, capture_output=True, check=False).returncode
+            for line in commands
+        ]
+
+    assert codes() == [0, 0, 0]
+    (kit / "install-desk.sh").write_text("#!/bin/bash\necho All is well.\n")
+    assert codes() == [0, 0, 1]
+    list_files(kit)
+    assert codes()[1] != 0
+
+
+# --- where it does not install ----------------------------------------------------------------------------------------
+
+
+def program(path: Path, script: str) -> None:
+    """A program of Debian's that is another one."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture(name="machine")
+def _machine(tmp_path: Path) -> Path:
+    """Programs that stand before this machine's: Debian 12's Python, whose venv has a Python without a disk."""
+    folder = tmp_path / "machine"
+    failing = "echo No space left on device >&2; exit 1"
+    program(
+        folder / "python3",
+        'case $2 in -c) echo 3.11 ;; -m) for to; do :; done; mkdir -p "$to/bin"; '
+        f'printf "#!/bin/sh\\n{failing}\\n" >"$to/bin/python"; chmod 755 "$to/bin/python" ;; esac',
+    )
+    program(folder / "uname", "echo x86_64")
+    return folder
+
+
+def install_on(machine: Path, kit: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Install on a machine with those programs, in a folder that is named."""
+    path = f"{machine}:{os.environ['PATH']}"
+    digest = run("sha256sum", kit / "SHA256SUMS").split()[0]
+    return install(kit, "--sums", digest, "--no-packages", *arguments, PATH=path)
+
+
+def test_a_full_disk_leaves_nothing_and_what_a_power_cut_left_is_made_again(machine: Path, kit: Path) -> None:
+    target = kit.parents[1] / "home" / "tipbox"
+    for left in ((), (".tipbox-half-made", "word")):
+        for name in left:
+            target.mkdir(exist_ok=True)
+            (target / name).touch()
+        done = install_on(machine, kit, target)
+        assert done.returncode == STOPPED
+        assert "No space left on device" in done.stderr
+        assert "the program could not be installed" in done.stderr
+        assert not target.exists()
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing(machine: Path, kit: Path) -> None:
+    target = kit.parents[1] / "home" / "tipbox"
+    python = machine / "python3"
+    python.write_text(python.read_text().replace("echo No space left on device >&2", "kill -INT 0; sleep 60"))
+    done = install_on(machine, kit, target)
+    assert done.returncode == -signal.SIGINT
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("there", ["a folder", "a file"])
+def test_what_is_there_already_stays(machine: Path, kit: Path, there: str) -> None:
+    target = kit.parents[1] / "home" / "tipbox"
+    target.parent.mkdir()
+    if there == "a folder":
+        (target / "bin").mkdir(parents=True)
+    else:
+        target.touch()
+    before = target.lstat()
+    done = install_on(machine, kit, target)
+    assert done.returncode == STOPPED
+    assert "is there already" in done.stderr
+    assert (target.lstat().st_mtime_ns, target.lstat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "said"),
+    [
+        ("uname", "echo aarch64", "x86_64 (amd64)"),
+        ("python3", "echo 3.12", "and here is 3.12"),
+    ],
+)
+def test_another_machine_is_told_what_the_kit_is_for(
+    machine: Path, kit: Path, name: str, script: str, said: str
+) -> None:
+    target = kit.parents[1] / "home" / "tipbox"
+    program(machine / name, script)
+    done = install_on(machine, kit, target)
+    assert done.returncode == STOPPED
+    assert said in done.stderr
+    assert not target.exists()
+
+
+def test_folders_it_cannot_work_in_are_named(machine: Path, kit: Path) -> None:
+    home = kit.parents[1] / "home"
+    for target, said in ((kit / "program", "cannot be in the kit"), (home / "a\nb", "a line feed or the like")):
+        done = install_on(machine, kit, target)
+        assert done.returncode == STOPPED
+        assert said in done.stderr
+        assert not target.exists()
+    odd = kit.rename(kit.with_name("a\nkit\n"))
+    assert "give it another one" in install_on(machine, odd, home / "tipbox").stderr
+
+
+def test_nothing_is_installed_for_root_or_from_a_stick_or_unasked(kit: Path) -> None:
+    digest = run("sha256sum", kit / "SHA256SUMS").split()[0]
+    home = kit.parents[1] / "home"
+    root = ("unshare", "--map-root-user", "--mount", "bash", "-c")
+    on_a_stick = 'mount --bind "$1" /media && exec bash /media/*/install-desk.sh "${@:2}"'
+    for command, said in (
+        ((*root, 'exec bash "$1/install-desk.sh" "${@:2}"', "-", kit, "--sums", digest), "without sudo or su"),
+        ((*root, on_a_stick, "-", kit.parent, "--sums", digest, home / "tipbox"), "is still on the stick"),
+        (("bash", kit / "install-desk.sh", home / "tipbox"), "add --signers or --sums"),
+    ):
+        done = subprocess.run(
+            command, env=environment(home), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == STOPPED
+        assert said in done.stderr
         assert list(home.iterdir()) == []
 
 
