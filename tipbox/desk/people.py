@@ -170,6 +170,13 @@ def remove(
         VaultDamaged: a record does not open; or the chain of custody was changed: the new key might be sealed to
             somebody whom the one to be removed has put in another's place.
     """
+    person = shut_out(vault, name, reason, today=today, anyway=anyway)
+    reseal.finish(vault, progress=progress)
+    return person
+
+
+def shut_out(vault: Vault, name: str, reason: str, *, today: date, anyway: bool = False) -> Person:
+    """The first transaction of ``remove``, whose arguments and errors it has; what is left, ``reseal.finish`` does."""
     person = find(vault, name)
     if vault.me is None or person.id == vault.me.id:
         raise Usage("removing a person: nobody removes themselves; another one does it")
@@ -200,14 +207,17 @@ def remove(
             after=REMOVED,
             reason=reason.encode(errors="replace").decode(),
         )
-    reseal.finish(vault, progress=progress)
     return person
 
 
-def _check_room(vault: Vault) -> None:
+def to_reseal(vault: Vault) -> list[int]:
+    """Bytes of each file that is sealed anew when somebody is removed."""
     files = [path for folder in (TIPS, REPLIES) for path in (vault.path / folder).iterdir()]
-    sizes = [path.stat().st_size for path in (*files, vault.path / INDEX_FILE) if path.exists()]
-    needed = max(sizes, default=0) + 2 * (vault.path / STORE_FILE).stat().st_size + _SPARE
+    return [path.stat().st_size for path in (*files, vault.path / INDEX_FILE) if path.exists()]
+
+
+def _check_room(vault: Vault) -> None:
+    needed = max(to_reseal(vault), default=0) + 2 * (vault.path / STORE_FILE).stat().st_size + _SPARE
     usage = shutil.disk_usage(vault.path)
     if usage.total and usage.free < needed:  # 0 of 0: this file system does not say
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -30,6 +30,7 @@ OTHER_MAILBOX: Final = N_("a tip names another mailbox than the first of its thr
 
 EMPTY: Final = N_("this file is empty: it was not copied whole, or its stick is full; copy it again")
 FOREIGN_FILE: Final = N_("a file that is not tipbox's was passed over")
+NO_CODE: Final = N_("a picture in which no QR code of tipbox could be read")
 NO_FILE: Final = N_("a link, a pipe or a device was passed over: only files are read")
 
 

@@ -35,6 +35,7 @@ let order: string[] = [];
 let compose: Compose | null = null;
 let isOpen = false;
 let isSealing = false;
+let isUnlocking = false;
 let lived = 0;
 let polling: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,6 +67,8 @@ function blank(): void {
   order = [];
   here = null;
   screen.replaceChildren();
+  document.body.classList.remove("locking");
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.remove();
   document.querySelector("#bar")?.remove();
   say("");
   const gone = byId("gone", HTMLElement);
@@ -141,13 +144,24 @@ async function visitScreen(next: Visit): Promise<void> {
   show(await ask(next.path, next.fields), next);
 }
 
+async function went(path: string, fields: Fields, isAside: boolean): Promise<void> {
+  remember();
+  const before = here;
+  await visitScreen({ path, fields, thread: "", at: 0 });
+  if (before && !isAside && before !== trail.at(-1)) trail.push(before); // a button may be pressed twice
+}
+
 function go(path: string, fields: Fields = [], isAside = false): void {
-  void guarded(async () => {
-    remember();
-    const before = here;
-    await visitScreen({ path, fields, thread: "", at: 0 });
-    if (before && !isAside) trail.push(before);
-  });
+  void guarded(() => went(path, fields, isAside));
+}
+
+const underWay = new WeakSet<HTMLElement>();
+
+/** Does what a form or a button asks for, once until it is done: it is pressed again when nothing seems to happen. */
+function once(from: HTMLElement, work: () => Promise<void>): void {
+  if (underWay.has(from)) return;
+  underWay.add(from);
+  void guarded(work).finally(() => underWay.delete(from));
 }
 
 function back(): void {
@@ -186,7 +200,7 @@ function watchJob(): void {
           go("/same", [], true);
           return;
         }
-        if (isOver) await renew(folder);
+        if (isOver && shownSection()?.dataset["screen"] === "stick") await renew(folder);
         watchJob();
       }),
     isRunning ? WORKING : WATCHING,
@@ -236,14 +250,27 @@ async function change(from: HTMLElement): Promise<void> {
   if (!path || threads.length === 0) return;
   const text = from.dataset["ask"] === undefined ? "" : await question(from);
   if (text === null) return;
-  act(path, [["act", from.dataset["act"] ?? ""], ["text", text], ...threads.map((one) => ["thread", one] as const)]);
+  const chosen = threads.map((one) => ["thread", one] as const);
+  try {
+    await acted(path, [["act", from.dataset["act"] ?? ""], ["text", text], ...chosen]);
+  } catch (error) {
+    if (text) from.dataset["value"] = text; // it was refused: what was typed is there at the next try
+    throw error;
+  }
 }
 
-/** Begins what takes long, when it is meant: what an outbox took cannot be taken back. */
+/** Begins what takes long, when it is meant: what an outbox took cannot be taken back. The folder is what is typed. */
 async function start(from: HTMLElement): Promise<void> {
-  const folder = shownSection()?.dataset["folder"] ?? "";
+  const folder = byId("path", HTMLInputElement).value.trim() || (shownSection()?.dataset["folder"] ?? "");
   if (from.dataset["ask"] !== undefined && (await question(from)) === null) return;
-  go(from.dataset["post"] ?? "", [["path", folder]], true);
+  go(
+    from.dataset["post"] ?? "",
+    [
+      ["path", folder],
+      ["photos", from.dataset["photos"] ?? ""],
+    ],
+    true,
+  );
 }
 
 function openThread(thread: string | undefined): void {
@@ -254,7 +281,11 @@ function openThread(thread: string | undefined): void {
 function step(by: number): void {
   const thread = shownSection()?.dataset["thread"];
   if (thread === undefined) rows.move(by);
-  else openThread(order[order.indexOf(thread) + by]);
+  else {
+    const next = order.includes(thread) ? order[order.indexOf(thread) + by] : undefined;
+    if (next) openThread(next);
+    else say(document.getElementById("no-more")?.textContent ?? "");
+  }
 }
 
 /** Once, however often it is pressed until the answer waits for the outbox: a source would get it twice. */
@@ -295,12 +326,18 @@ async function forget(from: HTMLElement): Promise<void> {
   ]);
 }
 
+/** Nobody sees anything from this moment on, also while what was written is still being kept. */
 function lock(): void {
+  if (!isOpen) return;
+  document.body.classList.add("locking");
   void guarded(async () => {
-    await compose?.flush();
-    await keepTranslations();
-    await ask("/lock");
-    blank();
+    try {
+      await compose?.flush();
+      await keepTranslations();
+    } finally {
+      await ask("/lock");
+      blank();
+    }
   });
 }
 
@@ -350,10 +387,10 @@ function pressed(from: HTMLElement): void {
   else if (data["attach"] !== undefined) void guarded(() => attach(from));
   else if (data["detach"]) void guarded(() => answering("/thread/detach", [["number", data["detach"] ?? ""]]));
   else if (data["forget"]) void guarded(() => forget(from));
-  else if (data["unsend"]) act("/thread/unsend", [["reply", data["unsend"]]]);
+  else if (data["unsend"]) once(from, () => acted("/thread/unsend", [["reply", data["unsend"] ?? ""]]));
   else if (data["file"]) showFile(from, data["file"]);
   else if (data["fileNumber"]) go("/file", numbered(data["fileNumber"]), true);
-  else if (data["look"] !== undefined) lookAtFile(data["look"]);
+  else if (data["look"] !== undefined) lookAtFile(from, data["look"]);
   else if (data["post"]) void guarded(() => start(from));
 }
 
@@ -377,9 +414,11 @@ function fileFields(): Fields {
   return numbered(shownSection()?.dataset["number"] ?? "");
 }
 
-function lookAtFile(words: string): void {
-  say("…");
-  go("/file/look", [...fileFields(), ["words", words]], true);
+function lookAtFile(from: HTMLElement, words: string): void {
+  once(from, () => {
+    say("…");
+    return went("/file/look", [...fileFields(), ["words", words]], true);
+  });
 }
 
 function submitted(form: HTMLFormElement): void {
@@ -392,9 +431,10 @@ function submitted(form: HTMLFormElement): void {
   } else if (form.dataset["submit"]) {
     const typed = [...form.querySelectorAll("input")].map((one) => [one.name, one.value] as const);
     // What is typed there is a passphrase, and is not to be said again by "back".
-    if (form.dataset["submit"].startsWith("/staff/")) return act(form.dataset["submit"], typed);
-    const file = form.dataset["submit"].startsWith("/file") ? fileFields() : [];
-    go(form.dataset["submit"], [...typed, ...file], true);
+    const path = form.dataset["submit"];
+    if (path.startsWith("/staff/")) return once(form, () => acted(path, typed));
+    const file = path.startsWith("/file") ? fileFields() : [];
+    once(form, () => went(path, [...typed, ...file], true));
   }
 }
 
@@ -436,11 +476,22 @@ async function keepTranslations(): Promise<void> {
 
 // --- from the start ------------------------------------------------------------------------------------------------------
 
+/** Once at a time: a second Enter would find the token spent, and lock out whoever pressed it. */
 async function begin(): Promise<void> {
+  if (isUnlocking) return;
+  isUnlocking = isOpen = true;
   const passphrase = byId("passphrase", HTMLInputElement);
   const wrong = byId("wrong", HTMLElement);
+  const patience = byId("unlocking", HTMLElement);
   wrong.textContent = "";
-  const problem = await unlock(token, passphrase.value);
+  patience.hidden = false;
+  let problem = "";
+  try {
+    problem = await unlock(token, passphrase.value);
+  } finally {
+    isUnlocking = false;
+    patience.hidden = true;
+  }
   passphrase.value = "";
   if (problem) {
     isOpen = false;
@@ -448,7 +499,6 @@ async function begin(): Promise<void> {
     passphrase.focus();
     return;
   }
-  isOpen = true;
   history.pushState(null, "", "/");
   byId("bar", HTMLElement).hidden = false;
   go("/inbox");
@@ -469,12 +519,11 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!(form instanceof HTMLFormElement) || form.method === "dialog") return;
   event.preventDefault();
-  if (form.id === "unlock") {
-    isOpen = true;
-    void guarded(begin);
-  } else submitted(form);
+  if (form.id === "unlock") void guarded(begin);
+  else submitted(form);
 });
 document.addEventListener("input", (event) => {
+  if (!said.classList.contains("problem")) say(""); // it lies over what is written
   if (event.target instanceof HTMLTextAreaElement && event.target.dataset["translation"]) translated(event.target);
 });
 /** Keys of the browser's own: a reload would lock (the secret is in this page's memory only), and what is saved,

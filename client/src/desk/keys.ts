@@ -1,6 +1,8 @@
 // Keys: each is written on the button that it presses. In a text field only those with Ctrl or Alt, and Escape, are.
 
 const FIRST = "g";
+/** It locks, whatever is shown. */
+const LOCK = "Control+l";
 const WAIT = 1500;
 
 let pending = "";
@@ -18,7 +20,8 @@ function nameOf(event: KeyboardEvent): string {
   const parts = [event.ctrlKey || event.metaKey ? "Control" : "", event.altKey ? "Alt" : ""].filter(Boolean);
   // With Alt some layouts give another character for a digit: its place counts.
   const digit = event.altKey && /^Digit[0-9]$/.test(event.code) ? event.code.slice(5) : event.key;
-  return [...parts, digit].join("+");
+  // With Ctrl a letter is the same one, whatever Caps Lock says: it must not keep the desk from being locked.
+  return [...parts, event.ctrlKey && digit.length === 1 ? digit.toLowerCase() : digit].join("+");
 }
 
 function button(keys: string): HTMLElement | null {
@@ -34,18 +37,24 @@ function latin(event: KeyboardEvent): string {
   return event.shiftKey ? place : place.toLowerCase();
 }
 
+/** Keys that are held and the one that is pressed, by its Latin place. */
+function chord(event: KeyboardEvent): string {
+  const keys = nameOf(event);
+  return /^(?:Control|Alt)\+\P{ASCII}$/u.test(keys) ? keys.replace(/\P{ASCII}$/u, latin(event)) : keys;
+}
+
 /** Presses the button whose key this is; whether there was one. */
 export function press(event: KeyboardEvent): boolean {
-  if (event.isComposing || document.querySelector("dialog[open]")) return false;
+  if (event.isComposing) return false;
   const isPlain = !(event.ctrlKey || event.metaKey || event.altKey);
+  if (document.querySelector("dialog[open]") && chord(event) !== LOCK) return false;
   if (isPlain && isTyping(event.target)) {
     if (event.key !== "Escape") return false;
     (event.target as HTMLElement).blur();
     return true;
   }
-  let keys = isPlain ? latin(event) : nameOf(event);
-  if (!isPlain && /^(?:Control|Alt)\+\P{ASCII}$/u.test(keys)) keys = keys.replace(/\P{ASCII}$/u, latin(event));
-  if (pending) keys = `${pending} ${keys}`;
+  let keys = isPlain ? latin(event) : chord(event);
+  if (pending && isPlain) keys = `${pending} ${keys}`;
   pending = "";
   globalThis.clearTimeout(timer);
   if (keys === FIRST) {

@@ -55,7 +55,8 @@ export async function ask(path: string, fields: Fields = []): Promise<string> {
 /** Bytes of a picture that our side made. */
 export async function askPicture(path: string, fields: Fields): Promise<Blob> {
   const answer = await post(path, fields);
-  if (!answer.ok) throw new Locked();
+  if (answer.status === 401) throw new Locked();
+  if (!answer.ok) throw new Problem((await answer.text()).trim());
   return answer.blob();
 }
 

@@ -10,8 +10,11 @@ from desk.pages.inside import ENCLOSED
 from desk.pages.serving import WORDS, Pages
 from desk.render.good_files import docx, jpeg_with_place, packed
 from support.desk import Desk, Desks, seal_tip
+from support.qr.photographs import sheet
+from support.qr.qr_codes import to_qr_codes
 from tipbox.formats.base import days
 
+PHOTOGRAPHED = "Photographed from a screen, in a car."
 STORY = "Seen from the window: four men, two of them masked. Photo and papers are with this."
 
 
@@ -23,6 +26,12 @@ def add_files(desks: Desks, desk: Desk, folder: Path) -> None:
         path = folder / f"more-{number}.tip"
         path.write_bytes(tip.data)
         desk.take(path, today=days.today())
+
+
+def add_photo(desks: Desks, desk: Desk, stick: Path) -> None:
+    """A photograph of all QR codes of one more tip, onto the stick."""
+    tip = seal_tip(desks.manifests, [desk.manifest], message=PHOTOGRAPHED.encode(), today=days.today())
+    sheet(to_qr_codes(tip.data), 3, columns=5).save(stick / "IMG_2042.PNG")
 
 
 def states(hand: Hand, pages: Pages, stick: Path) -> Iterator[str]:
@@ -150,7 +159,7 @@ def _others(hand: Hand, stick: Path) -> Iterator[str]:
     hand.run(
         "const later = window.later = setTimeout; window.setTimeout = (work, ms) => ms === 400 ? 0 : later(work, ms)"
     )
-    hand.press("i")
+    hand.press("p")
     hand.wait("[data-running]")
     yield "import"
     hand.run("window.setTimeout = window.later")

@@ -56,6 +56,10 @@ def test_a_file_goes_out_with_a_reason_only(desk: Desk, files: dict[str, str], t
         named = (("tip", files["red.png"]), ("number", "1"), ("path", str(out)))
         refused = pages.post("/file/take", (*named, ("reason", " ")), {SESSION_HEADER: secret})
         assert (refused.status, out.exists()) == (409, False)
+        for place in (desk.vault, desk.vault / "tips", desk.vault.with_name(f"{desk.vault.name}.keys")):
+            wrong = (*named[:2], ("path", str(place)), ("reason", "for the court"))
+            assert "name another" in pages.post("/file/take", wrong, {SESSION_HEADER: secret}).text
+            assert not [*place.rglob("*.png")]
         pages.shown("/file/take", secret, *named, ("reason", "for the court"))
     assert [path.read_bytes() for path in out.iterdir()] == [PICTURE]
     with desk.open() as vault:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from werkzeug.test import Client
 
 from desk.pages.inside import wait_for
 from desk.pages.serving import Pages, serving
 from support.commands import Run
 from support.desk import Desk
+from support.loopback import until
 from tipbox.desk.pages import netless
 from tipbox.desk.pages.guard import SESSION_HEADER
 from tipbox.desk.pages.jobs import Job
+from tipbox.desk.pages.page_app import create_app
+from tipbox.desk.pages.page_worker import OneThread
 from tipbox.desk.pages.session import Session
+from tipbox.desk.render import sandbox
 from tipbox.desk.unsent import drafts_of
 
 pytestmark = pytest.mark.reads_date
@@ -60,6 +66,28 @@ def test_nothing_locks_while_an_import_runs(tmp_path: Path) -> None:
     assert not session.idle(), "it counts from the end of the import on"
     now[0] += 61
     assert session.idle()
+
+
+def test_a_lock_waits_for_no_look_at_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile file may take as long as its sandbox lets it, and another, and another."""
+    assert sandbox.problem() == "", "the control: this machine has a sandbox"
+    monkeypatch.setattr(sandbox, "ended_for_good", threading.Event())
+    session = Session(tmp_path, "token", seconds=60)
+    session.address, session._secret = "localhost", "secret"
+    session._desk = object()  # type: ignore[assignment]  # something is open
+    pages = OneThread(create_app(session, "en"))
+    ends: list[sandbox.End] = []
+
+    def look() -> None:
+        ends.extend(sandbox.run(["/usr/bin/sleep", "600"], None, most=1, seconds=600.0).end for _ in range(3))
+
+    looking = threading.Thread(target=pages.run, args=(look,))
+    looking.start()
+    until(lambda: bool(sandbox._running), 60)
+    answer = Client(pages).post("/lock", headers={"Origin": "http://localhost", SESSION_HEADER: "secret"})
+    assert (answer.status_code, session.ending.is_set()) == (204, True)
+    looking.join()
+    assert ends == [sandbox.End.STOPPED] * 3
 
 
 def test_a_draft_is_kept_before_the_lock(pages: Pages, filled: Desk) -> None:

@@ -21,7 +21,7 @@ from tipbox.resources import locale_dir
 
 OTHERS = ("ar", "es", "fr", "kk", "ru")
 ELSEWHERE = {
-    *("BadPassphrase", "NetworkFailed", "PartlyDone", "NoBrowser", "NoNamespace", "TooEarly", "NotInstalled"),
+    *("BadPassphrase", "NetworkFailed", "PartlyDone", "NoBrowser", "NoNamespace", "TooEarly"),
     *("Expired", "IdentityChanged", "NoCurrentKey", "NotYetValid", "OlderSerial", "UnknownCritical"),
 }
 """What no page raises: of sources, of manifests, of the start, of the ceremony."""
@@ -78,12 +78,17 @@ def test_consent_says_what_commands_say() -> None:
     for thread in (None, Thread(bytes(16), bytes(32)), Thread(bytes(16), bytes(32), allowed)):
         shown = said_lines.consent(thread, today)
         assert shown.replace("\u2068", "").replace("\u2069", "") == sentences.consent(thread, today)
+    turned = Consent(level=2, ask_me=False, never=("the \u2069ministry",))
+    assert "the \ufffdministry" in said_lines.consent(Thread(bytes(16), bytes(32), turned), today)
 
 
 def test_blanks_that_do_not_break_are_blanks() -> None:
     text = "« Hier soir » : 5\u202f000 personnes\u2009!\u3000Et puis\u200b?"
     assert page_texts.shown(text) == text.replace("\u200b", "\ufffd")
     assert page_texts.shown("a\nb\tc\x00\u202e\u2068") == "a\nb\tc\ufffd\ufffd\ufffd"
+    joined = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f469"
+    assert page_texts.shown(joined) == joined
+    assert page_texts.shown("\u200da \u200db\u200d\u200d") == "\ufffda \ufffdb\u200d\ufffd"
 
 
 def test_a_line_of_ours_keeps_apart_what_it_put_apart_and_nothing_else() -> None:

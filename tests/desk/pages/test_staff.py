@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 from pathlib import Path
 
 from desk.pages.serving import Pages, serving
@@ -10,6 +13,9 @@ from tipbox.desk.custody.chain import check_chain
 from tipbox.desk.inbox import threads
 from tipbox.desk.keys import ceremony
 from tipbox.desk.pages.guard import SESSION_HEADER
+from tipbox.desk.pages.jobs import Job
+from tipbox.desk.pages.page_app import create_app
+from tipbox.desk.pages.session import Session
 from tipbox.desk.vault.vault import Vault
 from tipbox.formats.base import days
 
@@ -83,10 +89,38 @@ def test_each_act_of_the_pages_is_under_the_person_who_did_it(filled: Desk, tmp_
         assert pages.post("/staff/remove", [("name", "Timur")], {SESSION_HEADER: anna}).status == 409
         shown = pages.shown("/staff/remove", anna, ("name", "Timur"), ("reason", "left us"))
         assert f"removed on {days.today()}" in shown
-        assert "sealed anew" in shown
+        assert "data-running" in shown, "with gigabytes it takes minutes: how far it is, is asked for"
+        while "data-running" in (job := pages.shown("/stick/job", anna)):
+            pass
+        assert "sealed anew" in job
         assert pages.post("/staff/remove", [("name", "Anna"), ("reason", "x")], {SESSION_HEADER: anna}).status == 409
         pages.shown("/inbox", anna)
     assert events(filled)[-2:] == [("Anna", "person"), ("Anna", "reseal")]
+
+
+def test_nothing_is_shown_while_a_vault_gets_another_key(filled: Desk) -> None:
+    release = threading.Event()
+
+    def work(_: object) -> list[str]:
+        release.wait()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    session = Session(filled.vault, "token", seconds=600)
+    session.address = "localhost"
+    client = create_app(session, "en").test_client()
+    origin = {"Origin": "http://localhost"}
+    answer = client.post("/unlock", data={"token": "token", "passphrase": PASSWORD.decode()}, headers=origin)
+    mine = {**origin, SESSION_HEADER: answer.headers[SESSION_HEADER]}
+    session.begin(Job("Sealing the vault anew", 9, alone=True), work)
+    for path in ("/inbox", "/staff", "/health", "/stick/import", "/staff/remove"):
+        answer = client.post(path, headers=mine)
+        assert (answer.status_code, "wait until it has ended" in answer.text) == (409, True), path
+    assert "data-running" in client.post("/stick/job", headers=mine).text
+    release.set()
+    session.wait_for_work()
+    assert "No space left" in client.post("/stick/job", headers=mine).text
+    assert "make room on its disk" in client.post("/inbox", headers=mine).text
+    session.close()
 
 
 def test_pages_of_somebody_who_is_removed_show_nothing_more(filled: Desk, tmp_path: Path) -> None:

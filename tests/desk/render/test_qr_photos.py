@@ -15,7 +15,7 @@ from support.desk import Desk, Desks, Envelope, Exporter, opened, seal_tip
 from support.qr.photographs import SHEET, Shot, drawn, sheet
 from support.qr.qr_codes import to_qr_codes
 from tipbox.desk.importing import photos
-from tipbox.desk.importing.photos import MAX_CODES, parse_codes
+from tipbox.desk.importing.photos import MAX_CODES, CodesMissing, parse_codes
 from tipbox.desk.render import sandbox
 from tipbox.errors import Incomplete, InputRefused, LimitExceeded, Malformed, NotInstalled, NotTipbox
 from tipbox.formats.envelopes.qr_codes import QrCode
@@ -86,7 +86,7 @@ def test_too_few_codes_are_named_and_nothing_is_taken(desk: Desk, desks: Desks, 
     stick = lay(tmp_path / "stick", [picture(*codes[:SHEET]), picture(*codes[SHEET : enough - 1])])
     outcome = desk.take(stick, photos=True)
     [(name, error)] = outcome.problems
-    assert (name, type(error), dict(outcome.counts)) == ("QR codes", Incomplete, {})
+    assert (name, type(error), dict(outcome.counts)) == ("QR codes", CodesMissing, {})
     assert f"{enough - 1} were read, {enough} are enough; missing {enough}, " in str(error)
 
     (stick / "one more.png").write_bytes(picture(codes[-1]))

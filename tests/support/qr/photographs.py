@@ -32,13 +32,13 @@ def drawn(code: QrCode, scale: int = _SCALE) -> Image.Image:
     return paper.resize((side * scale, side * scale), Image.Resampling.NEAREST)
 
 
-def sheet(codes: Sequence[QrCode], scale: int = _SCALE) -> Image.Image:
-    """Up to six codes on white paper."""
+def sheet(codes: Sequence[QrCode], scale: int = _SCALE, columns: int = 2) -> Image.Image:
+    """Codes on white paper: up to six, where nobody wants more beside each other."""
     tiles = [drawn(code, scale) for code in codes]
     side = tiles[0].width + 8 * scale
-    paper = Image.new("L", (2 * side, 3 * side), 255)
+    paper = Image.new("L", (columns * side, max(3, math.ceil(len(tiles) / columns)) * side), 255)
     for number, tile in enumerate(tiles):
-        paper.paste(tile, (number % 2 * side + 4 * scale, number // 2 * side + 4 * scale))
+        paper.paste(tile, (number % columns * side + 4 * scale, number // columns * side + 4 * scale))
     return paper
 
 

@@ -391,7 +391,7 @@ class Importer:
         size = os.fstat(file.fileno()).st_size
         try:
             if not photos.add(file, size):
-                self.outcome.notices.append("a picture in which no QR code of tipbox could be read")
+                self.outcome.notices.append(sentences.NO_CODE)
         finally:
             self._progress(size)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from tipbox.desk.inbox.file_kinds import HEAD, by_bytes
+from tipbox.desk.marked import N_
 from tipbox.desk.render import sandbox
 from tipbox.errors import Incomplete, InputRefused, LimitExceeded, NotInstalled, NotTipbox, TipboxError
 from tipbox.formats.envelopes.qr_codes import QrCode, QrSet, join_qr_codes
@@ -35,17 +36,21 @@ _SECONDS: Final = 120.0
 _MOST_NAMED: Final = 20
 """Codes that are named; of more it is said how many they are."""
 _ENDS: Final = {
-    sandbox.End.FAILED: "this picture cannot be read; photograph the codes again, or save it as JPEG or PNG",
-    sandbox.End.KILLED: "this picture asks for more than a sandbox has; photograph the codes again",
-    sandbox.End.TIME: "reading this picture takes too long; photograph fewer codes at a time",
-    sandbox.End.FULL: "this picture holds more QR codes than are taken of one; photograph fewer at a time",
-    sandbox.End.STOPPED: "reading this picture was stopped",
+    sandbox.End.FAILED: N_("this picture cannot be read; photograph the codes again, or save it as JPEG or PNG"),
+    sandbox.End.KILLED: N_("this picture asks for more than a sandbox has; photograph the codes again"),
+    sandbox.End.TIME: N_("reading this picture takes too long; photograph fewer codes at a time"),
+    sandbox.End.FULL: N_("this picture holds more QR codes than are taken of one; photograph fewer at a time"),
+    sandbox.End.STOPPED: N_("reading this picture was stopped"),
 }
 
 
 def is_picture(head: bytes) -> bool:
     """Whether a file begins as a picture that can be looked into; ``head``: its first bytes, ``HEAD`` of them."""
     return by_bytes(head[:HEAD]) in _KINDS
+
+
+class CodesMissing(Incomplete):
+    """Too few QR codes of a tip were read; the message names those that are missing."""
 
 
 @dataclass
@@ -65,14 +70,14 @@ class QrTip:
         """The Envelope.
 
         Raises:
-            Incomplete: too few codes were read.
+            CodesMissing: too few codes were read.
             Malformed: what they give is not what they are said to be of.
         """
         good = {number: block for number, block in self.blocks.items() if number not in self.doubtful}
         try:
             return join_qr_codes(self.of, good)
         except Incomplete as error:
-            raise Incomplete(self._what_is_missing(len(good))) from error
+            raise CodesMissing(self._what_is_missing(len(good))) from error
 
     def _what_is_missing(self, good: int) -> str:
         missing = [number for number in range(self.of.count) if number not in self.blocks or number in self.doubtful]
@@ -146,7 +151,9 @@ def parse_codes(answer: bytes) -> Iterator[bytes]:
     Raises:
         InputRefused: it is not as agreed; the picture may have taken over what read it.
     """
-    refused = InputRefused("what looked into this picture answered in a way that it should not; keep the picture apart")
+    refused = InputRefused(
+        N_("what looked into this picture answered in a way that it should not; keep the picture apart")
+    )
     if not answer.startswith(_MAGIC):
         raise refused
     at, found = len(_MAGIC), list[bytes]()

@@ -13,9 +13,11 @@ from typing import ClassVar, Final, Self
 
 from tipbox.desk.custody.chain import note, who
 from tipbox.desk.joined import joined_tips, set_state
+from tipbox.desk.marked import N_
 from tipbox.desk.vault.records import Person, Tip, VaultRecord
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import LimitExceeded, NotFound, Usage
+from tipbox.files.printable import is_printable
 
 MAX_TAGS: Final = 32
 """Tags of a thread."""
@@ -126,10 +128,10 @@ def tag(vault: Vault, threads: Iterable[bytes], add: Iterable[str], remove: Iter
     """Give tags to threads and take others from them; how many threads are changed by it.
 
     Raises:
-        Usage: a tag is empty.
+        Usage: a tag is empty, or has what cannot be seen.
         LimitExceeded: one is too long, or a thread would have too many.
     """
-    new, old = [_checked(tag) for tag in add], {_checked(tag) for tag in remove}
+    new, old = [_seen(_checked(tag)) for tag in add], {_checked(tag) for tag in remove}
 
     def tagged(marks: Marks) -> Marks:
         tags = tuple(sorted({*marks.tags, *new} - old))
@@ -204,6 +206,13 @@ def _checked(word: str) -> str:
     if len(word.encode()) > MAX_TAG:
         raise LimitExceeded(f"naming a tag or a person: a name has at most {MAX_TAG} bytes")
     return word
+
+
+def _seen(tag: str) -> str:
+    """Two tags that look the same are the same."""
+    if not all(map(is_printable, tag)):
+        raise Usage(N_("naming a tag: it has something that cannot be seen; type it anew"))
+    return tag
 
 
 def _changed(vault: Vault, threads: Iterable[bytes], change: Callable[[Marks], Marks]) -> Iterator[tuple[Marks, Marks]]:

@@ -55,9 +55,14 @@ def check_notice(out: Path, vault: Path, stick: Path) -> None:
     _check(out, (vault, stick), _is_notice)
 
 
+def is_kept_apart(place: Path, *folders: Path) -> bool:
+    """Whether a place, which is whole, lies in one of these folders."""
+    return any(place.is_relative_to(folder.resolve()) for folder in folders)
+
+
 def _check(out: Path, folders: tuple[Path, ...], is_kind: Callable[[bytes], bool]) -> None:
     place = out.parent.resolve() / out.name
-    if any(folder.resolve() in place.parents for folder in folders):
+    if is_kept_apart(place, *folders):
         raise Usage(f"writing {out}: this is in the vault or on the key stick; name another place with --out")
     if not out.exists():
         return

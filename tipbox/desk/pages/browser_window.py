@@ -35,6 +35,8 @@ FIREFOX: Final[Mapping[str, bool | int | str]] = {
     "places.history.enabled": False,
     # Nothing but this page; loopback is the only network, and is no reason to work "offline".
     "network.manage-offline-status": False,
+    # Nothing gives up: to end at the unlocking what was cut short may take many minutes.
+    "network.http.response.timeout": 0,
     "network.proxy.type": 0,
     "network.proxy.allow_hijacking_localhost": False,
     "network.prefetch-next": False,

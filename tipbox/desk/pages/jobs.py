@@ -18,11 +18,17 @@ Work = Callable[[Progress], list[str]]
 
 @dataclass
 class Job:
-    """A piece of work: of ``total`` bytes ``done`` are done; ``stick`` is where the stick is mounted that it is for."""
+    """A piece of work: of ``total`` bytes ``done`` are done.
+
+    ``stick`` is where the stick is mounted that it is for. While one that is ``alone`` runs, nothing else is shown: it
+    gives the vault another key. One that ``can_stop`` is ended by a lock, which waits for all others.
+    """
 
     name: str
     total: int
     stick: Path | None = None
+    alone: bool = False
+    can_stop: bool = False
     done: int = 0
     lines: list[str] = field(default_factory=list)
     problem: str = ""

@@ -31,6 +31,10 @@ BY_ITSELF: Final = frozenset({"/stick/job"})
 """What the script asks for while nobody does anything: it keeps nothing unlocked."""
 
 
+WITHOUT_VAULT: Final = frozenset({"/stick/job", "/stay", "/lock"})
+"""What is answered also while the vault gets another key."""
+
+
 def create_app(session: Session, language: str) -> Flask:
     """The pages of one session, in one language."""
     app = Flask("tipbox.desk", template_folder=str(templates_dir()), static_folder=None)
@@ -48,6 +52,8 @@ def create_app(session: Session, language: str) -> Flask:
                 desk = session.desk(request.headers.get(SESSION_HEADER, ""))
                 if path not in BY_ITSELF:
                     session.sign_of_life()
+                if path not in WITHOUT_VAULT:
+                    session.settle()
                 return screen(desk)
 
             app.add_url_rule(path, screen.__name__, answer, methods=["POST"])
@@ -79,7 +85,7 @@ def create_app(session: Session, language: str) -> Flask:
 
     @for_desk("/lock")
     def lock(_: OpenDesk) -> ResponseReturnValue:
-        session.ending.set()
+        session.end()
         return Response(status=HTTPStatus.NO_CONTENT)
 
     add_inbox(for_desk, session)
@@ -87,7 +93,7 @@ def create_app(session: Session, language: str) -> Flask:
     add_files(for_desk)
     add_stick(for_desk, session)
     add_health(for_desk, session)
-    add_staff(for_desk)
+    add_staff(for_desk, session)
 
     @app.errorhandler(Refused)
     def refused(_: Refused) -> ResponseReturnValue:

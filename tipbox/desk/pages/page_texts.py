@@ -15,6 +15,7 @@ from tipbox.resources import SOURCE_LANGUAGE, locale_dir
 
 DOMAIN: Final = "desk"
 _BLANKS: Final = frozenset("\t\n")
+_JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _APART, _TOGETHER = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 MARKS: Final = {
     "jpeg": "▣", "png": "▣", "gif": "▣", "tiff": "▣", "webp": "▣", "heic": "▣", "avif": "▣",
@@ -54,11 +55,17 @@ def ngettext(one: str, many: str, count: int) -> str:
 
 
 def shown(text: str) -> str:
-    """What a source wrote, whole: lines stay, and what does more than show itself becomes U+FFFD, as in a terminal."""
-    return "".join(
-        character if character in _BLANKS or is_printable(character) else "\N{REPLACEMENT CHARACTER}"
-        for character in text.replace("\r\n", "\n")
-    )
+    """What a source wrote, whole: lines stay, and what does more than show itself becomes U+FFFD, as in a terminal.
+
+    Unlike there, a joiner within a word stays: Persian is not spelt without them, and pictures of people fall apart.
+    """
+    said = []
+    joins = False
+    for character in text.replace("\r\n", "\n"):
+        is_shown = character in _BLANKS or is_printable(character)
+        said.append(character if is_shown or (joins and character in _JOINERS) else "\N{REPLACEMENT CHARACTER}")
+        joins = is_shown and not character.isspace()
+    return "".join(said)
 
 
 def shown_line(text: str) -> str:

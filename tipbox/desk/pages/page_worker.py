@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 4 << 20
 """Bytes of a request: above any message that can be answered with."""
+AT_ONCE: Final = "/lock"
+"""It uses nothing of the vault."""
 _TOO_LONG: Final = N_("this is longer than an answer can be; make it shorter")
 _LOOKED: Final = 0.5
 """Seconds between two looks whether it is time to lock."""
@@ -44,7 +46,10 @@ class _Quiet(WSGIRequestHandler):
 
 
 class OneThread:
-    """Has one thread answer all requests, one after the other; others wait on slow and idle connections."""
+    """Has one thread answer all requests, one after the other; others wait on slow and idle connections.
+
+    The lock waits for no other request: a look at a hostile file may take minutes.
+    """
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -59,6 +64,8 @@ class OneThread:
             start_response("413 Content Too Large", kind)
             return [said]
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
+        if environ.get("PATH_INFO") == AT_ONCE:
+            return self._answer(environ, start_response)
         return self._thread.submit(self._answer, environ, start_response).result()
 
     def run(self, work: Callable[[], object]) -> None:

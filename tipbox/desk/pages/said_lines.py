@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from tipbox import errors
 from tipbox.desk import desk_errors, sentences
+from tipbox.desk.importing.photos import CodesMissing
 from tipbox.desk.marked import N_
-from tipbox.desk.pages.page_texts import apart, gettext, in_english, ngettext
+from tipbox.desk.pages.page_texts import apart, gettext, in_english, ngettext, shown
 from tipbox.desk.vault.records import Thread
 from tipbox.errors import TipboxError
 
@@ -39,6 +40,7 @@ KINDS: Final[Mapping[type[TipboxError], str]] = {
     errors.Tampered: N_("This was changed after it was sealed, or damaged on the way."),
     errors.BadCommitment: N_("A key in this is not the one that its header commits to."),
     errors.Incomplete: N_("The last part is missing; the rest is kept closed."),
+    CodesMissing: N_("Too few QR codes of a tip were read: photograph the others, and import all pictures together."),
     errors.Forged: N_("This does not carry the seal of the thread in whose name it came: do not act on it."),
     errors.BadSignature: N_("The signature does not verify."),
     errors.WrongPassphrase: N_("The passphrase does not open this."),
@@ -47,6 +49,7 @@ KINDS: Final[Mapping[type[TipboxError], str]] = {
     errors.DamagedItem: N_("A part of this is damaged: carry it again."),
     errors.InputRefused: N_("This cannot be used."),
     errors.Usage: N_("Something is missing, or cannot be read as what it should be."),
+    errors.NotInstalled: N_("Something that this needs is not installed on this machine."),
     errors.NotFound: N_("What was asked for is not here."),
     errors.Full: N_("There is no room; what is stored stays safe."),
     errors.Bug: N_("This is a bug in tipbox: please report it."),
@@ -144,7 +147,7 @@ def consent(thread: Thread | None, today: date) -> str:
     name = gettext(_LEVELS[allowed.level])
     parts = [gettext("level %(level)d, %(name)s") % {"level": allowed.level, "name": name}]
     parts += [gettext("ask before each use")] if allowed.ask_me else []
-    parts += [gettext("never: %(what)s") % {"what": what} for what in allowed.never]
+    parts += [gettext("never: %(what)s") % {"what": shown(what)} for what in allowed.never]
     if allowed.until is not None:
         over = gettext("until %(day)s, which is over")
         said = over if allowed.until < today else gettext("until %(day)s")

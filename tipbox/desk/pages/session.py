@@ -21,7 +21,10 @@ from tipbox.desk.desk_errors import Busy
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.keys import ceremony
 from tipbox.desk.marked import N_
-from tipbox.desk.pages.jobs import Job
+from tipbox.desk.pages.jobs import Job, Work
+from tipbox.desk.pages.page_texts import gettext
+from tipbox.desk.pages.said_lines import PageRefused
+from tipbox.desk.render import sandbox
 from tipbox.desk.vault.records import Organisation
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import WrongPassphrase
@@ -89,6 +92,7 @@ class Session:
         """Host and port that pages are asked for at."""
         self.ending = threading.Event()
         self.job: Job | None = None
+        self._unsettled = False
         self._vault = vault
         self._token: str | None = token
         self._secret: str | None = None
@@ -154,6 +158,49 @@ class Session:
     def working(self) -> bool:
         """Whether an import or a copy runs."""
         return self.job is not None and self.job.running
+
+    def check_idle(self) -> None:
+        """Nothing else may run.
+
+        Raises:
+            PageRefused: something does.
+        """
+        if self.working:
+            raise PageRefused(gettext("Something else is at work; wait until it has ended."))
+
+    def begin(self, job: Job, work: Work) -> None:
+        """Begin a piece of work, which is shown from now on.
+
+        Raises:
+            PageRefused: another one runs.
+        """
+        self.check_idle()
+        self._unsettled = self._unsettled or job.alone
+        self.job = job
+        job.start(work)
+
+    def settle(self) -> None:
+        """Before the vault is used: have it take up the keys that a piece of work has given it.
+
+        Raises:
+            PageRefused: that still runs, or was cut short; who unlocks the pages next ends it.
+        """
+        if not self._unsettled or self.job is None or self._desk is None:
+            return
+        if self.job.running:
+            raise PageRefused(gettext("The vault is being sealed anew: wait until it has ended."))
+        if self.job.problem:
+            raise PageRefused(
+                gettext("The vault was not sealed anew to the end: make room on its disk, lock, and unlock again.")
+            )
+        self._desk.vault.end_resealing(busy)
+        self._unsettled = False
+
+    def end(self) -> None:
+        """Lock as soon as what may not be cut short has ended: looks at files are cut short."""
+        if self.job is None or not self.job.running or self.job.can_stop:
+            sandbox.end_all(for_good=True)
+        self.ending.set()
 
     def wait_for_work(self) -> None:
         """Nothing locks during an import."""

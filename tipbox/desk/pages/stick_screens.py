@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,7 @@ OUTBOX: Final = "back.bundle"
 """The outbox on a stick, as the staff guide names it: the next one takes its place."""
 _PLACES: Final = ("/media", "/run/media", "/mnt")
 _SUFFIXES: Final = (".bundle", ".tip")
+_PHOTOS: Final = frozenset({".heic", ".heif", ".jpeg", ".jpg", ".png", ".webp"})
 _MOST: Final = 5000
 """Files of a stick that are looked at to say what lies there."""
 
@@ -56,15 +58,19 @@ _OUTCOMES: Final = {
 
 @dataclass(frozen=True)
 class Lies:
-    """What lies in a folder: how many Bundles and loose tips, of how many bytes, and how many files of others."""
+    """What lies in a folder: how many Bundles and loose tips, of how many bytes; photographs, and files of others.
+
+    ``more``: there are more files than were looked at.
+    """
 
     path: Path
     bundles: int
     tips: int
     size: int
+    photos: int
     others: int
     outbox: bool
-    stick: bool
+    more: bool
 
 
 def sticks() -> list[Path]:
@@ -79,29 +85,26 @@ def sticks() -> list[Path]:
 
 def lies_in(path: Path) -> Lies:
     """Look into a folder: by names and sizes alone."""
-    bundles = tips = size = others = seen = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            seen += 1
-            if seen > _MOST:
-                break
-            if name.endswith(_SUFFIXES):
-                bundles, tips = bundles + name.endswith(".bundle"), tips + name.endswith(".tip")
-                size += Path(folder, name).lstat().st_size
-            else:
-                others += 1
+    bundles = tips = size = photos = others = 0
+    files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    for file in islice(files, _MOST):
+        if file.suffix in _SUFFIXES:
+            bundles, tips = bundles + (file.suffix == ".bundle"), tips + (file.suffix == ".tip")
+            size += file.lstat().st_size
+        elif file.suffix.lower() in _PHOTOS:
+            photos += 1
+        else:
+            others += 1
     is_outbox = (path / OUTBOX).is_file()
-    return Lies(path, bundles - is_outbox, tips, size, others, is_outbox, path in sticks())
+    return Lies(path, bundles - is_outbox, tips, size, photos, others, is_outbox, more=next(files, None) is not None)
 
 
 def add_stick(for_desk: ForDesk, session: Session) -> None:
     """Add these screens to the pages."""
 
     def begin(name: str, total: int, desk: OpenDesk, path: Path, work: Callable[[Vault, Progress], list[str]]) -> None:
-        if session.working:
-            raise PageRefused(gettext("Something else is at work; wait until it has ended."))
-        session.job = Job(name, total, path if path in sticks() else None)
-        session.job.start(lambda progress: _beside(desk, lambda vault: work(vault, progress)))
+        job = Job(name, total, path if path in sticks() else None)
+        session.begin(job, lambda progress: _beside(desk, lambda vault: work(vault, progress)))
 
     named: list[Path] = []
 
@@ -133,12 +136,14 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
     @for_desk("/stick/import")
     def start_import(desk: OpenDesk) -> ResponseReturnValue:
         path = _stick()
-        once = request.form.get("copies") == "1"
+        once, photos = request.form.get("copies") == "1", bool(request.form.get("photos"))
 
         def work(vault: Vault, progress: Progress) -> list[str]:
-            return import_from(vault, desk, path, progress, enough_copies=once)
+            if session.job is not None:  # here, and not before: somebody may have named a whole disk
+                session.job.total = total_size([path])
+            return import_from(vault, desk, path, progress, enough_copies=once, photos=photos)
 
-        begin(gettext("Import"), total_size([path]), desk, path, work)
+        begin(gettext("Import"), 0, desk, path, work)
         return screen(desk, path)
 
     @for_desk("/stick/copy")
@@ -166,15 +171,11 @@ def add_stick(for_desk: ForDesk, session: Session) -> None:
 
     @for_desk("/same/compare")
     def compare(desk: OpenDesk) -> ResponseReturnValue:
-        if session.working:
-            raise PageRefused(gettext("Something else is at work; wait until it has ended."))
-
         def work(progress: Progress) -> list[str]:
             with desk.vault.beside(desk.vault.path) as vault:
                 return compared_lines(*compare_pictures(vault, progress))
 
-        session.job = Job(gettext("Pictures"), 0)
-        session.job.start(work)
+        session.begin(Job(gettext("Pictures"), 0, can_stop=True), work)
         return render_template("desk/job.html", job=session.job, sticks=sticks())
 
     @for_desk("/stick/outbox")
@@ -222,7 +223,13 @@ def _connected(desk: OpenDesk) -> Iterator[Vault]:
 
 
 def import_from(
-    vault: Vault, desk: OpenDesk, path: Path, progress: Progress, *, enough_copies: bool = False
+    vault: Vault,
+    desk: OpenDesk,
+    path: Path,
+    progress: Progress,
+    *,
+    enough_copies: bool = False,
+    photos: bool = False,
 ) -> list[str]:
     """Import what lies in a folder, renew the second copy, and say in plain words what came."""
     folder = ceremony.find_stick(vault, desk.organisation)
@@ -233,6 +240,7 @@ def import_from(
         keyring(vault, desk.organisation.id, stick),
         today=days.today(),
         enough_copies=enough_copies,
+        photos=photos,
         progress=progress,
     )
     outcome = importer.run([path])
@@ -248,6 +256,7 @@ def import_from(
         done = None
     if done is not None:
         outcome.unconfirmed -= done.confirmed
+        outcome.put_back += done.put_back
     return [*outcome_lines(outcome), *lines]
 
 
@@ -265,6 +274,13 @@ def outcome_lines(outcome: ImportOutcome) -> list[str]:
         )
     for notice, count in Counter(outcome.notices).items():
         lines.append(gettext(notice) if count == 1 else f"{gettext(notice)} ({count})")
+    if outcome.put_back:
+        damaged = ngettext(
+            "%(num)d tip was damaged in the vault and is put back: check its disk.",
+            "%(num)d tips were damaged in the vault and are put back: check its disk.",
+            outcome.put_back,
+        )
+        lines.append(damaged % {"num": outcome.put_back})
     delivered = sum(reply.state == "delivered" for reply in outcome.replies)
     if delivered:
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from tipbox.desk import canaries, people, second_copy
 from tipbox.desk.inbox import threads
 from tipbox.desk.keys import ceremony
 from tipbox.desk.pages.guard import ForDesk
+from tipbox.desk.pages.jobs import Job, Progress
 from tipbox.desk.pages.page_texts import gettext
 from tipbox.desk.pages.said_lines import PageRefused
 from tipbox.desk.pages.session import OpenDesk, Session
@@ -56,12 +58,12 @@ def add_health(for_desk: ForDesk, session: Session) -> None:
         )
 
 
-def add_staff(for_desk: ForDesk) -> None:
+def add_staff(for_desk: ForDesk, session: Session) -> None:
     """Add the screen of the people of this desk."""
 
     @for_desk("/staff")
     def staff(desk: OpenDesk) -> ResponseReturnValue:
-        return _staff_of(desk)
+        return _staff_of(desk, session.job)
 
     @for_desk("/staff/add")
     def staff_add(desk: OpenDesk) -> ResponseReturnValue:
@@ -69,7 +71,7 @@ def add_staff(for_desk: ForDesk) -> None:
         role = request.form.get("role", "") or "caseworker"
         with desk.writing() as vault:
             added = people.add(vault, name, passphrase, role, own=desk.passphrase, today=days.today())
-        return _staff_of(desk, [gettext("Added: %(name)s") % {"name": added.name}])
+        return _staff_of(desk, session.job, [gettext("Added: %(name)s") % {"name": added.name}])
 
     @for_desk("/staff/passphrase")
     def staff_passphrase(desk: OpenDesk) -> ResponseReturnValue:
@@ -77,27 +79,42 @@ def add_staff(for_desk: ForDesk) -> None:
         with desk.writing() as vault:
             people.set_passphrase(vault, passphrase, own=desk.passphrase)
         desk.passphrase = passphrase
-        return _staff_of(desk, [gettext("Your passphrase is changed."), *_copy_lines(desk)])
+        return _staff_of(desk, session.job, [gettext("Your passphrase is changed."), *_copy_lines(desk)])
 
     @for_desk("/staff/rename")
     def staff_rename(desk: OpenDesk) -> ResponseReturnValue:
         with desk.writing() as vault:
             people.rename(vault, desk.person, request.form.get("name", ""))
-        return _staff_of(desk, [gettext("Your name is changed.")])
+        return _staff_of(desk, session.job, [gettext("Your name is changed.")])
 
     @for_desk("/staff/remove")
     def staff_remove(desk: OpenDesk) -> ResponseReturnValue:
         name, reason = (request.form.get(member, "").strip() for member in ("name", "reason"))
         if not reason:
             raise PageRefused(gettext("Say why: it stays in the chain of custody."))
+        session.check_idle()
         with desk.writing() as vault:
-            gone = people.remove(vault, name, reason, today=days.today())
+            gone = people.shut_out(vault, name, reason, today=days.today())
         said = [
             gettext("Removed: %(name)s. The vault is sealed anew for all others.") % {"name": gone.name},
             gettext("What was copied before opens for ever: a copy of the vault, with all that was in it."),
             gettext("If a copy of the key stick may be with them, replace the keys: tipbox keys rotate."),
+            *_copy_lines(desk),
         ]
-        return _staff_of(desk, [*said, *_copy_lines(desk)])
+        shown = threading.Event()  # until then records are read with the keys of before
+
+        def seal_anew(progress: Progress) -> list[str]:
+            shown.wait()
+            with desk.vault.beside(desk.vault.path) as vault:
+                vault.end_resealing(lambda: None, progress=progress)
+            return said
+
+        job = Job(gettext("Sealing the vault anew"), sum(people.to_reseal(desk.vault)), alone=True)
+        session.begin(job, seal_anew)
+        try:
+            return _staff_of(desk, job)
+        finally:
+            shown.set()
 
 
 def _copy_lines(desk: OpenDesk) -> list[str]:
@@ -115,7 +132,7 @@ def _typed_twice() -> bytes:
     return typed
 
 
-def _staff_of(desk: OpenDesk, said: Sequence[str] = ()) -> str:
+def _staff_of(desk: OpenDesk, job: Job | None, said: Sequence[str] = ()) -> str:
     found = people.staff(desk.vault, today=days.today())
     rows = {
         one.person.id: threads.list_threads(desk.vault, desk.organisation, "mine", one.person.name, limit=10)
@@ -123,4 +140,14 @@ def _staff_of(desk: OpenDesk, said: Sequence[str] = ()) -> str:
     }
     known = {one.person.name for one in found}
     others = [name for name in threads.persons(desk.vault) if name not in known]
-    return render_template("desk/staff.html", found=found, others=others, rows=rows, roles=people.ROLES, said=said)
+    return render_template(
+        "desk/staff.html",
+        found=found,
+        job=job,
+        others=others,
+        roles=people.ROLES,
+        rows=rows,
+        said=said,
+        sealed=sum(people.to_reseal(desk.vault)),
+        sticks=(),
+    )

@@ -28,6 +28,8 @@ def compare_pictures(vault: Vault, progress: Callable[[int], None] = lambda _: N
         except TipboxError:  # it was forgotten meanwhile, or is damaged; it is tried again
             failed += 1
             continue
+        if sandbox.ended_for_good.is_set():  # what was cut short counts as not looked at
+            break
         with vault.transaction():
             if Tip.find(vault, tip.id) is not None:
                 keep_likeness(vault, tip.id, index, likeness)

@@ -79,6 +79,7 @@ class NoSandbox(Exception):
     """This machine cannot make a sandbox. Its text is one sentence: why, and what to do."""
 
 
+ended_for_good: Final = threading.Event()
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
 _turns = threading.BoundedSemaphore(MAX_AT_ONCE)
@@ -93,9 +94,14 @@ def problem() -> str:
     return ""
 
 
-def end_all() -> int:
-    """End every sandbox of this process at once, as at a lock; how many there were."""
+def end_all(*, for_good: bool = False) -> int:
+    """End every sandbox of this process at once, as at a lock; how many there were.
+
+    ``for_good``: from then on each ends as soon as it begins.
+    """
     with _lock:
+        if for_good:
+            ended_for_good.set()
         ending = list(_running)
         _running.clear()
     for process in ending:
@@ -199,7 +205,10 @@ def _started(command: Sequence[str], content: BinaryIO | None, cpu: int) -> Iter
     finally:
         os.close(read_end)
     with _lock:
-        _running.add(process)
+        if not ended_for_good.is_set():
+            _running.add(process)
+    if ended_for_good.is_set():
+        _kill(process)
     try:
         yield process
     finally:

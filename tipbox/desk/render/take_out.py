@@ -9,6 +9,9 @@ from tipbox.desk.custody.chain import note
 from tipbox.desk.forget import MAX_REASON
 from tipbox.desk.inbox.likeness import keep_likeness
 from tipbox.desk.joined import JoinedTip
+from tipbox.desk.keys import ceremony
+from tipbox.desk.keys.out_file import is_kept_apart
+from tipbox.desk.marked import N_
 from tipbox.desk.render.sealed_off import file_of, pieces
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import AlreadyThere, LimitExceeded, Usage
@@ -72,7 +75,7 @@ def take_out(
         progress: gets the bytes of each piece.
 
     Raises:
-        Usage: no reason is given.
+        Usage: no reason is given, or the folder is in the vault or on the key stick: a hostile file has no place there.
         LimitExceeded: the reason is too long.
         NotFound: there is no such file.
         AlreadyThere: the folder has a file with this name.
@@ -81,6 +84,9 @@ def take_out(
     check_reason(reason)
     envelope, index = file_of(tip, number)
     folder = folder.resolve()
+    organisation = ceremony.organisation_of(vault)
+    if is_kept_apart(folder, vault.path, ceremony.find_stick(vault, organisation), Path(organisation.stick)):
+        raise Usage(N_("taking a file out: this folder is in the vault or on the key stick; name another"))
     folder.mkdir(parents=True, exist_ok=True)
     name = on_disk(safe_name(number, envelope.files[index].name))
     target = folder / name

@@ -253,15 +253,23 @@ class Vault:
         finally:
             self.unlock()
 
-    def end_resealing(self, waiting: Callable[[], None], upgrading: Callable[[], None]) -> None:
-        """Seal a vault anew to the end that was begun; other commands wait meanwhile."""
+    def end_resealing(
+        self,
+        waiting: Callable[[], None],
+        upgrading: Callable[[], None] = lambda: None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Seal a vault anew to the end that was begun, or take up its keys when that was done; others wait meanwhile.
+
+        ``progress`` is told of the bytes that are read.
+        """
         from tipbox.desk.vault.reseal import finish
 
         self.lock(waiting, settled=False)
         try:
             if self.being_resealed():
                 upgrading()
-                finish(self)
+                finish(self, progress=progress)
             else:  # another command has ended it meanwhile
                 self.keys = self._keys_in("keys")
         finally:
