@@ -24,6 +24,7 @@ from tipbox.server.process.run import prepare_server
 from tipbox.server.storage import blobs
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.prune import prune_server
+from tipbox.server.upkeep.status import server_status
 
 pytestmark = [
     pytest.mark.real_clock("PostgreSQL says which day it is, and is not ours to be told another"),
@@ -108,13 +109,18 @@ def test_a_server_begun_anew_removes_nothing_of_the_one_before(
     """A misspelt database is an empty one: with the same keys, no row of it names what lies in the bucket."""
     sent = envelope(organisations, PART)
     host = Host.begin(tmp_path / "a", keys)
-    host.upload_whole(sent)
     monkeypatch.setattr(blobs, "S3_ABANDONED", timedelta(days=-1))
     database = os.environ["TIPBOX_DATABASE_URL"]
 
     monkeypatch.setenv("TIPBOX_DATABASE_URL", new_database(postgresql))
-    with pytest.raises(InputRefused, match=r"may be running; .* or that database in database\.url"):
-        prepare_server(host.home, keys)
+    # While only texts wait, no body lies there: the label alone says that there is another database.
+    for upload in (None, host.upload_whole):
+        if upload is not None:
+            upload(sent)
+        with pytest.raises(InputRefused, match=r"may be running; .* or that database in database\.url"):
+            prepare_server(host.home, keys)
+    with pytest.raises(InputRefused, match=r"no server has run with this database; correct database\.url"):
+        server_status(host.home)  # the refused start has made the tables
     monkeypatch.setenv("TIPBOX_DATABASE_URL", database)
     assert host.carries(sent, organisations[0], tmp_path / "out")
     host.store.engine.dispose()

@@ -183,9 +183,14 @@ def must_be_current(engine: Engine) -> None:
     _refuse_before(current)
     if current == HEAD:
         return
+    if current is None:
+        raise InputRefused(
+            "opening the database: it is empty; correct database.url. If it was lost, restore the backup; "
+            "a new server makes its tables at its first start"
+        )
     from alembic.script import ScriptDirectory  # only now: it takes long to load
 
-    if current is not None and current not in _revisions(ScriptDirectory.from_config(_alembic())):
+    if current not in _revisions(ScriptDirectory.from_config(_alembic())):
         raise InputRefused(
             "opening the database: a newer version of tipbox has migrated it; upgrade tipbox on this host too"
         )

@@ -35,7 +35,7 @@ def claim(home: Home, store: Store, blobs: BlobStore) -> None:
 
     Raises:
         InputRefused: it belongs to a server whose keys are not here; or the keys here are damaged; or it is new, and
-            bodies lie in the store of blobs.
+            bodies lie in the store of blobs, or this server's label of a time with another database.
         NetworkFailed: that store does not answer.
     """
     # In one transaction: of two hosts that start at once, the second finds the first one's id, and makes no keys.
@@ -56,6 +56,10 @@ def _claim(connection: Connection, home: Home, blobs: BlobStore) -> None:
     else:
         return
     if owner is None:
+        found = _label(blobs)
+        # A start labels the store after this note, so the label is of another database: it may hold texts only.
+        if found is not None and found[0] == keys.id:
+            raise _in_use(found[0])
         note(connection, keys)
     elif owner != keys.id:
         raise _other(home, owner, keys)
@@ -67,9 +71,14 @@ def note(connection: Connection, keys: ServerKeys) -> None:
 
 
 def must_be_of(store: Store, keys: ServerKeys, home: Home) -> None:
-    """InputRefused when the database belongs to another server."""
+    """InputRefused when the database belongs to another server, or to none."""
     owner = store.read(_owner)
-    if owner is not None and owner != keys.id:
+    if owner is None:
+        raise InputRefused(
+            f"opening {home.path}: no server has run with this database; correct database.url. "
+            "If it is the right one, start tipbox server run first"
+        )
+    if owner != keys.id:
         raise _other(home, owner, keys)
 
 
