@@ -58,6 +58,8 @@ def test_the_environment_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ('[limits]\nurl = "http://canary"\n', "limits.url:"),
         ("[quota]\nletters_per_second = 0\n", "quota.letters_per_second:"),
         ("[quota\n", "tipbox.toml"),
+        ("[quota]\ndrafts = canary\n", "line 2"),
+        ('[limits]\nurl = "valkey://canary.example.org"\n', "without TLS"),
     ],
 )
 def test_a_wrong_key_in_the_file_is_named_and_its_value_is_not(home: Path, text: str, named: str) -> None:

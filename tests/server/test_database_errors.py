@@ -11,16 +11,20 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from support.loopback import free_port
 from support.sealed import Organisation
 from support.services import new_database
-from tipbox.errors import Full, InputRefused
+from tipbox.errors import Full, InputRefused, Usage
 from tipbox.formats.base import days
 from tipbox.server.bundles.export import write_volumes, write_volumes_of
+from tipbox.server.config import Config, Database
+from tipbox.server.home import Home
 from tipbox.server.process.run import prepare_server
+from tipbox.server.storage.database import make_engine, must_be_current
 from tipbox.server.storage.database_errors import explain
 from tipbox.server.storage.open_server import open_server
 from tipbox.server.upkeep.check import check_server
@@ -162,6 +166,22 @@ def test_a_postgresql_that_does_not_answer_is_reported_as_one(keys: Path, tmp_pa
     (home / "tipbox.toml").write_text(f'[database]\nurl = "{url}"\n')
     with pytest.raises(InputRefused, match="PostgreSQL does not answer; check that it runs") as caught:
         prepare_server(home, keys)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rest", ["some@secret@127.0.0.1:5432/d1", "somesecret@127.0.0.1:port/d1"])
+def test_a_password_that_is_not_written_as_a_url_has_it_is_no_bug(rest: str, tmp_path: Path) -> None:
+    config = Config(database=Database(url=SecretStr(f"postgresql://someone:{rest}")))
+    with pytest.raises(Usage, match=r"in its password write @ as %40 and % as %25") as caught:
+        make_engine(Home(tmp_path), config)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_option_that_postgresql_s_library_does_not_know_is_not_taken_for_silence(tmp_path: Path) -> None:
+    """An operator would look for a server that runs well."""
+    url = f"postgresql://someone:a-secret@127.0.0.1:{free_port()}/d1?sslmod=verify-full"
+    with pytest.raises(InputRefused, match=r"does not know an option in database\.url") as caught:
+        must_be_current(make_engine(Home(tmp_path), Config(database=Database(url=SecretStr(url)))))
     assert "secret" not in str(caught.value)
 
 

@@ -8,6 +8,7 @@ names the key and never its value. Nothing here lowers a check.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -253,16 +254,22 @@ def load(home: Path, environ: Mapping[str, str] | None = None) -> Config:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        what = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        what = "there is no such key" if first["type"] == "extra_forbidden" else _without_capital(first["msg"])
         what = REPLACED.get(key, what)
         raise Usage(f"reading the configuration ({path} and the environment): {key}: {what}; correct it") from None
+
+
+def _without_capital(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Usage(f"reading {path}: this is not TOML; correct the file") from error
+        # Where, and nothing of what stands there: it may be a password.
+        where = re.search(r"\(at (line [0-9]+), column [0-9]+\)$", str(error))
+        raise Usage(f"reading {path}{', ' + where[1] if where else ''}: this is not TOML; correct the file") from None
 
 
 def _read_handed(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -41,6 +41,10 @@ _LIBPQ: Final = {
 """Seconds, and milliseconds at last: within a minute, a host notices that PostgreSQL's is gone."""
 _KEPT_ALIVE: Final = (("tcp_keepalives_idle", 30), ("tcp_keepalives_interval", 10), ("tcp_keepalives_count", 3))
 """The same on PostgreSQL's side, which drops then what the host had locked; by default that takes two hours."""
+_NO_URL: Final = (
+    "opening the database: database.url is not postgresql://USER:PASSWORD@HOST:PORT/NAME; correct it, and in its "
+    "password write @ as %40 and % as %25"
+)
 _PRAGMAS: Final = (
     "journal_mode=WAL",  # readers do not wait for the writer, nor it for them
     "synchronous=FULL",  # a commit is on the disk when it returns
@@ -76,8 +80,10 @@ def _made(home: Home, config: Config) -> Engine:
         return _sqlite(home.database)
     try:
         url = make_url(written)
-    except ArgumentError:
-        raise Usage("opening the database: database.url is not a URL; correct the configuration") from None
+    except (ArgumentError, ValueError):  # ValueError: its port is no number
+        raise Usage(_NO_URL) from None
+    if "@" in (url.host or ""):  # the end of a password, most likely
+        raise Usage(_NO_URL)
     if url.get_backend_name() != "postgresql":
         raise Usage("opening the database: database.url must be postgresql://…, or empty for SQLite in HOME")
     if not all(is_local(host) for host in _hosts(url)) and url.query.get("sslmode") != "verify-full":

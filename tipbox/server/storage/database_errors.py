@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from tipbox.errors import Full, InputRefused, TipboxError
 
@@ -117,6 +117,9 @@ def _sentence(cause: BaseException | None, error: Exception) -> str:
     if state is not None:
         default = f"PostgreSQL reports the error {state}; its own log says more"
         return _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2], default)
+    if isinstance(error, ProgrammingError):
+        # libpq reads the address before it connects, and psycopg has this class for what it cannot read.
+        return "PostgreSQL's library does not know an option in database.url or its value; correct what follows the ?"
     if isinstance(error, DBAPIError):
         # libpq gives no SQLSTATE for a connection that was not made; only a server that answered says FATAL.
         if any(words in str(cause) for words in _TOO_MANY):
