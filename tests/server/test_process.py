@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import socket
 import stat
 import subprocess
@@ -20,6 +21,7 @@ from support.client import Client, bearer
 from support.loopback import takes_calls, until
 from support.sealed import PART, Organisation, envelope
 from support.server import Server, running, start
+from support.services import scratch
 from tipbox.errors import IdentityChanged, InputRefused, Malformed, NotFound, TipboxError, Usage
 from tipbox.formats.base import days
 from tipbox.formats.base.primitives import new_seed, xwing_public
@@ -516,3 +518,19 @@ assert sorted(sum(groups, [])) == list(range(50)) and len(groups) < 10, groups
 """
     done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["blobs", "spool"])
+def test_a_folder_that_went_to_another_user_is_named_before_anything_is_served(name: str) -> None:
+    """Else the master ends with a traceback, or sources are told that the server is ill, one by one."""
+    with scratch("nobody") as folder:
+        home = Home(folder)
+        home.make()
+        for path in folder.iterdir():
+            shutil.chown(path, "root" if path.name == name else "nobody")
+        os.seteuid(folder.stat().st_uid)
+        try:
+            with pytest.raises(InputRefused, match=rf"{name}: this user may not write there; give it back .* chown"):
+                home.make()
+        finally:
+            os.seteuid(0)

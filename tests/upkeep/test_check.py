@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
+import os
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,6 +21,8 @@ from support.server import Here, start
 from support.socks_proxy import running_socks
 from support.world import tipbox
 from tipbox.formats.base import days
+from tipbox.server.process.run import prepare_server
+from tipbox.server.storage.open_server import OpenServer
 from tipbox.server.upkeep import machine
 from tipbox.server.upkeep.check import check_server
 from tipbox.server.upkeep.check_headers import headers
@@ -211,3 +215,15 @@ def test_the_page_of_the_first_hour_says_what_each_finding_means(tmp_path: Path)
     names = {*(finding.check for finding in findings), "onion", "server"}
 
     assert sorted(explained) == sorted(names)
+
+
+def test_a_check_that_may_not_look_names_what_it_could_not_open(tmp_path: Path) -> None:
+    """There is no log of it."""
+
+    def spool(_server: OpenServer, _today: date) -> Finding:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/home/spool")
+
+    prepare_server(tmp_path / "home", keys_folder(tmp_path / "keys", three()))
+    (finding,) = [finding for finding in check_server(tmp_path / "home", more=[spool]) if not finding.ok]
+    assert finding.message == "the check failed: /home/spool: Permission denied"
+    assert "owner or mode" in finding.remedy

@@ -101,7 +101,11 @@ class Home:
         return 0o660 & ~self.umask
 
     def make(self) -> None:
-        """Make what is missing, and take others' rights away."""
+        """Make what is missing, and take others' rights away.
+
+        Raises:
+            InputRefused: what comes in could not be written.
+        """
         umask = self.umask
         for folder in (self.path, self.blobs, self.spool, self.keys, self.outgoing):
             folder.mkdir(mode=0o770 & ~umask, parents=True, exist_ok=True)
@@ -109,6 +113,12 @@ class Home:
             # Only a folder's owner may change its mode; the other process leaves it as it is.
             if mode & umask and folder.stat().st_uid == os.geteuid():
                 folder.chmod(mode & ~umask)
+        for folder in (self.blobs, self.spool):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+                raise InputRefused(
+                    f"opening {folder}: this user may not write there; give it back to the server's user with chown, "
+                    "or, when the disk is mounted so that it can only be read, find out why"
+                )
 
     def must_be_whole(self) -> None:
         """InputRefused after a restore that was cut off: what is here is not all of it."""

@@ -91,9 +91,13 @@ def _guarded(one: Check, server: OpenServer, today: date) -> Finding:
             return one(server, today)
     except TipboxError as error:
         return Finding(name, ok=False, message=f"the check failed: {error}", remedy=_FOLLOW, wrong=None)
+    except OSError as error:
+        message = f"the check failed: {printable(str(error.filename or 'a file'))}: {error.strerror}"
+        remedy = "look who changed owner or mode there, and run this as the server's user"
+        return Finding(name, ok=False, message=message, remedy=remedy, wrong=None)
     except Exception as error:  # noqa: BLE001 (a finding is better than a traceback)
         message = f"the check failed: {type(error).__name__}"
-        return Finding(name, ok=False, message=message, remedy="see the log", wrong=None)
+        return Finding(name, ok=False, message=message, remedy="this is a bug: report it with this line", wrong=None)
 
 
 def _modes(server: OpenServer, _today: date) -> Finding:
