@@ -52,7 +52,7 @@ def test_there_is_no_other_folder_than_those_of_languages() -> None:
         ("carry-out.md", "*What the server", "*Что сервер", "italic 'What the server took"),
         ("first-hour.md", "**Компьютер изъят.**", "**Компьютер забрали.**", "bold 'The machine is seized.'"),
         ("first-hour.md", "| other keys since |", "| другие ключи |", "cell 'other keys since' is not there"),
-        ("first-hour.md", "(README.md)", "(../../staff-guide.md)", "which is there in this language, too"),
+        ("README.md", "(first-hour.md)", "(../../desk-first-hour.md)", "which is there in this language, too"),
         ("first-hour.md", "- [ ] Флешка", "- Флешка", "another shape"),
         ("refusals.md", "## Люди", "### Люди", "another shape"),
         ("forget.md", "- Причина остаётся", "- Ещё пункт.\n- Причина остаётся", "blocks instead of"),
