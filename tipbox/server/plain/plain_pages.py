@@ -46,7 +46,7 @@ class PlainPages:
             static=lambda name: f"{FOLDER}/{name}",
             send_path=f"{FOLDER}/{language}/",
             answers_path=f"{FOLDER}/{language}/answers",
-            tips=[_tip(one) for one in tips.values() if one.count or one.stored],
+            tips=[_tip(one, taken) for one in tips.values() if one.count or one.stored],
             files=[_file(number, one) for number, one in enumerate(taken, 1)],
             refused=refused,
         )
@@ -61,8 +61,9 @@ class PlainPages:
         return self._pages.file("/leave")
 
 
-def _tip(one: Taken) -> Mapping[str, Any]:
-    return {"count": one.count, "stored": one.stored, "missing": _numbers(one)}
+def _tip(one: Taken, taken: Sequence[Taken]) -> Mapping[str, Any]:
+    files = ", ".join(str(number) for number, other in enumerate(taken, 1) if other.tip == one.tip)
+    return {"count": one.count, "files": files, "stored": one.stored, "missing": _numbers(one)}
 
 
 def _file(file: int, one: Taken) -> Mapping[str, Any]:
