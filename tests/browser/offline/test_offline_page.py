@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
-from browser.offline.offline_source import FAILED, MB, OfflineSource
+from browser.offline.offline_source import FAILED, MB, SEAL, OfflineSource
 from browser.states.test_axe import LOOK
 from browser.test_requests import MAKERS
 from support.sealed import Organisation, keys_folder
@@ -172,9 +172,12 @@ def test_the_page_reads_well_in_each_language(offline: OfflineSource, language: 
         assert browser.run("return document.documentElement.scrollWidth;") <= 320, name
         assert json.loads(browser.run(LOOK)) == [], name
 
-    if language != "en":
-        browser.click(f"[data-language={language}]")
-    browser.until(lambda: browser.run("return document.documentElement.lang;") == language, "the language")
+    def speak() -> None:
+        if language != "en":
+            browser.click(f"[data-language={language}]")
+        browser.until(lambda: browser.run("return document.documentElement.lang;") == language, "the language")
+
+    speak()
     looked_at("start")
     browser.click("#app [data-door=read]")
     browser.wait("#app [data-part=request]")
@@ -189,6 +192,15 @@ def test_the_page_reads_well_in_each_language(offline: OfflineSource, language: 
     browser.click("#app [data-part=copied]")
     browser.click("#app [data-part=declined-too]")
     looked_at("done")
+    offline.go()
+    speak()
+    offline.write(TEXT, size="qr")
+    browser.click(SEAL)
+    browser.wait("#app [data-part=digits]")
+    browser.click("#app [data-part=copied]")
+    browser.click("#app [data-part=declined-too]")
+    browser.wait("#qr:not([hidden]) svg")
+    looked_at("qr")
 
 
 def with_keys(folder: Path, organisations: Sequence[Organisation], manifests: Sequence[Manifest]) -> Path:
