@@ -20,6 +20,7 @@ from support.sealed import Organisation, keys_folder
 from support.server import Here
 from tipbox.errors import NetworkFailed, TipboxError
 from tipbox.files.attachments import measure
+from tipbox.formats import access_code
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
 from tipbox.formats.base.padding import padme, parts
@@ -117,6 +118,7 @@ def _line(server: Here, monkeypatch: pytest.MonkeyPatch) -> Line:
     assert http.Connection.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(http.Connection.__init__.__kwdefaults__, "retry_seconds", 0.0)
     monkeypatch.setattr(http, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(access_code, "_ROUNDS", 1)  # what it costs to guess a code is tested elsewhere
     return line
 
 
