@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -472,14 +473,92 @@ def test_a_nonce_does_not_pass_to_another_part() -> None:
         assert refused(partial(open_as, whole(sealed, mixed))) == "tampered"
 
 
-def test_who_hashes_the_parts_elsewhere_gets_the_same_end_and_who_leaves_one_out_another() -> None:
+MANY: Final = 5 * 16 + 3
+"""Parts: more than two threads begin before the first is waited for."""
+
+
+@cache
+def large() -> bytes:
+    return seal(b"text", ((MANY - 1) * PART_SIZE, 7))
+
+
+def opening_large(data: bytes) -> tuple[envelope.Reading, Iterator[tuple[int, bytes]]]:
+    """What reads the large sample, and the pieces of its files, by two threads."""
+    reading = envelope.read_envelope(io.BytesIO(data), hashes=False)
+    opened = header.open_slot(reading.header, READERS[0][0], lambda _: SEEDS[0])
+    found = letter.open_letter(reading.header, opened.content_key, reading.letter)
+    return reading, envelope.open_files_and_hash(reading, found)
+
+
+def test_two_threads_open_a_large_body_as_one_does() -> None:
+    reading, pieces = opening_large(large())
+    files = [b"", b""]
+    for index, piece in pieces:
+        files[index] += piece
+
+    assert files == [content(0, (MANY - 1) * PART_SIZE), content(1, 7)]
+    assert reading.end() == envelope.read_envelope(io.BytesIO(large())).end()
+
+
+@pytest.mark.parametrize("bad", [0, 15, 50, MANY - 1])
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_first_part_that_is_wrong_names_the_error_and_ends_both_threads(bad: int, cut: bool) -> None:  # noqa: FBT001
+    """Not the end that is missing behind it. Of that part and those behind it, nothing has come out."""
+    running = threading.active_count()
+    opening, parts, trailer = cut_up(large())
+    parts[bad] = parts[bad][:-1] + bytes([parts[bad][-1] ^ 1])
+    if cut:
+        parts, trailer = parts[: bad + 20], b""
+    _, pieces = opening_large(opening + b"".join(parts) + trailer)
+    given = 0
+
+    def take() -> None:
+        nonlocal given
+        for _, piece in pieces:
+            given += len(piece)
+
+    assert refused(take) == "tampered"
+    assert given == bad // 16 * 16 * PART_SIZE
+    assert threading.active_count() == running
+
+
+def test_two_threads_miss_parts_that_are_not_there() -> None:
+    opening, parts, _ = cut_up(large())
+    for left in (0, 16, 40):
+        _, pieces = opening_large(opening + b"".join(parts[:left]) + parts[left][:-1])
+        assert refused(lambda pieces=pieces: list(pieces)) == "incomplete"  # type: ignore[misc]
+
+
+def test_who_wants_no_more_of_a_body_leaves_no_thread() -> None:
+    running = threading.active_count()
+    _, pieces = opening_large(large())
+    next(pieces)
+    assert threading.active_count() > running
+    del pieces
+    assert threading.active_count() == running
+
+
+def test_an_envelope_has_another_end_when_a_hash_is_left_out() -> None:
     data = seal(b"text", (3 * PART_SIZE,))
     end = envelope.read_envelope(io.BytesIO(data)).end()
     for left_out in (None, 0, 2):
         reading = envelope.read_envelope(io.BytesIO(data), hashes=False)
-        parts = list(reading.parts)
-        reading.hash_parts(part for index, part in enumerate(parts) if index != left_out)
+        for index, part in enumerate(list(reading.parts)):
+            if index != left_out:
+                reading.add_hashes(sha256(part))
         assert (reading.end() == end) == (left_out is None)
+
+
+def test_batches_hold_the_parts_and_their_hashes() -> None:
+    data = content(0, (MANY - 1) * PART_SIZE)
+    sealed = envelope.seal(recipients(), letter_of(b"", (len(data),)))
+    nonce = bytes(SESSION_NONCE_SIZE)
+    batches = list(sealed.batches([(io.BytesIO(data), len(data))], nonce))
+
+    parts = [part for batch, _ in batches for part in batch]
+    assert parts == list(sealed.parts([(io.BytesIO(data), len(data))], nonce))
+    assert [one for _, hashes in batches for one in hashes] == [sha256(part) for part in parts]
+    assert refused(lambda: list(sealed.batches([(io.BytesIO(data[:-1]), len(data))], nonce))) == "refused"
 
 
 def test_who_opens_the_files_also_sees_each_sealed_part() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Iterator
-from itertools import groupby, islice
+from collections.abc import Callable
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -17,13 +17,15 @@ from tipbox.desk.joined import JoinedTip, joined_tip, set_state
 from tipbox.desk.vault.records import Copy, Organisation, Thread, Tip
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import AlreadyThere, NotFound, TipboxError
+from tipbox.files.durable import WRITE_BUFFER
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
 from tipbox.files.writer_thread import WriterThread
+from tipbox.formats.base.batches import batches
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.formats.envelopes.consent import Consent
-from tipbox.formats.envelopes.envelope import Reading, open_files, read_envelope
+from tipbox.formats.envelopes.envelope import Reading, open_files_and_hash, read_envelope
 from tipbox.formats.envelopes.letter import Letter, open_letter
 
 MESSAGE: Final = "message.txt"
@@ -31,7 +33,6 @@ FACTS: Final = "tip.json"
 FILES: Final = "files"
 SHORTEST_ID: Final = 8
 """Hex digits that name what cannot be undone. Fewer are one typing error away from another source."""
-_BATCH_PIECES: Final = 8
 _BETWEEN: Final = b"\n\n"
 """Between the messages of Envelopes that make up one tip: nearly always only the first has one."""
 
@@ -147,23 +148,12 @@ def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Ca
     ]
     for path in paths:  # before the first piece: a file of no bytes gets none
         path.touch(mode=0o600, exist_ok=False)
-    sealed: list[bytes] = []
-    # The threads beside hash and write one batch each while the next is opened here.
-    with WriterThread(reading.hash_parts) as hashing:
-
-        def see(part: bytes) -> None:
-            sealed.append(part)
-            if len(sealed) == _BATCH_PIECES:
-                hashing.put(sealed.copy())
-                sealed.clear()
-
-        for index, group in groupby(open_files(reading, letter, see), key=itemgetter(0)):
-            # Not "wb": when a file that was cut is closed, ext4 waits until all of it is on its way to the disk.
-            with paths[index].open("r+b") as target, WriterThread(target.writelines) as writing:
-                for batch in _batches(piece for _, piece in group):
-                    writing.put(batch)
-                    progress(sum(map(len, batch)))
-        hashing.put(sealed)
+    for index, group in groupby(open_files_and_hash(reading, letter), key=itemgetter(0)):
+        # Not "wb": when a file that was cut is closed, ext4 waits until all of it is on its way to the disk.
+        with paths[index].open("r+b", WRITE_BUFFER) as target, WriterThread(target.writelines) as writing:
+            for batch in batches(piece for _, piece in group):
+                writing.put(batch)
+                progress(sum(map(len, batch)))
     _check_whole(tip, reading)
     return letter
 
@@ -172,11 +162,6 @@ def _check_whole(tip: Tip, reading: Reading) -> None:
     """VaultDamaged unless these are the bytes whose seal was checked when they were imported."""
     if reading.end().id != tip.id:
         raise VaultDamaged
-
-
-def _batches(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(pieces, _BATCH_PIECES)):
-        yield batch
 
 
 def _release(work: Path, out: Path) -> None:

@@ -7,11 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from itertools import islice
-from typing import Final
 
 from tipbox.files.attachments import Attachment, read_once
-from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
@@ -20,8 +17,6 @@ from tipbox.formats.envelopes.envelope import Sealed, seal
 from tipbox.formats.envelopes.letter import Letter
 from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
 from tipbox.source.recipients import Addressees
-
-_BATCH_PARTS: Final = 8
 
 
 @dataclass
@@ -54,18 +49,12 @@ class SealedTip:
                 yield from batch
 
     def batches(self) -> Generator[list[bytes]]:
-        """The sealed parts, some at a time; they are hashed while the next are sealed."""
+        """The sealed parts, some at a time."""
         self.session_nonce = random_bytes(SESSION_NONCE_SIZE)
         self.settle(())
-        parts = self.sealed.parts(read_once(self.attachments), self.session_nonce)
-        # The thread beside hashes one batch while the next is sealed: both are C code that lets other threads run.
-        with WriterThread(self._hash) as hashing:
-            while batch := list(islice(parts, _BATCH_PARTS)):
-                hashing.put(batch)
-                yield batch
-
-    def _hash(self, parts: list[bytes]) -> None:
-        self.part_hashes += map(sha256, parts)
+        for parts, part_hashes in self.sealed.batches(read_once(self.attachments), self.session_nonce):
+            self.part_hashes += part_hashes
+            yield parts
 
     def missing_parts(self, gaps: Sequence[range], known: Mapping[int, bytes]) -> Generator[bytes]:
         """The sealed parts of ``gaps`` alone, under a new session nonce; ``known`` has the hashes of all others.
@@ -84,7 +73,8 @@ class SealedTip:
 
     def again(self, session_nonce: bytes) -> Iterator[bytes]:
         """SHA-256 of each part as it would be under another session's nonce: for comparing with what is stored."""
-        return map(sha256, self.sealed.parts(read_once(self.attachments), session_nonce))
+        for _, part_hashes in self.sealed.batches(read_once(self.attachments), session_nonce):
+            yield from part_hashes
 
     def settle(self, part_hashes: Sequence[bytes]) -> None:
         """Go on with the parts that have these hashes, each of which was computed here: another session sealed some."""

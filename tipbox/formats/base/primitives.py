@@ -178,7 +178,7 @@ def seal_part(cipher: AESGCM, counter: int, plaintext: bytes, *, last: bool) -> 
     return cipher.encrypt(part_nonce(counter, last=last), plaintext, None)
 
 
-def open_part(cipher: AESGCM, counter: int, sealed: bytes, *, last: bool) -> bytes:
+def open_part(cipher: AESGCM, counter: int, sealed: bytes | memoryview, *, last: bool) -> bytes:
     """One opened part; Tampered when it does not open."""
     try:
         return cipher.decrypt(part_nonce(counter, last=last), sealed, None)

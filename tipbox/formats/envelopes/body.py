@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import InputRefused, Malformed
 from tipbox.formats.base import labels
+from tipbox.formats.base.batches import by_batches
 from tipbox.formats.base.limits import PART_SIZE, SESSION_NONCE_SIZE
-from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part
+from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part, sha256
 from tipbox.formats.envelopes.header import Header
 
 
@@ -27,23 +28,70 @@ def seal_body(
     parts of a session were lost seals under another key, whatever has changed since. To give one is for comparing what
     is stored with what would have been sealed; parts that are made so are never sent.
     """
-    nonce = random_bytes(SESSION_NONCE_SIZE) if session_nonce is None else session_nonce
-    cipher = _cipher(header, body_key, nonce)
-    last = header.parts - 1
-    for index, piece in enumerate(plaintext):
-        yield nonce + seal_part(cipher, index, piece, last=index == last)
+    sealer = _Sealer(header, body_key, session_nonce)
+    return (sealer.seal(index, piece) for index, piece in enumerate(plaintext))
+
+
+def seal_batches(
+    header: Header, body_key: bytes, plaintext: Iterable[bytes], session_nonce: bytes
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """The same on two processors: some parts at a time, and SHA-256 of each. Plaintext is read ahead by megabytes."""
+    sealer = _Sealer(header, body_key, session_nonce)
+
+    def work(batch: list[tuple[int, bytes]]) -> tuple[list[bytes], list[bytes]]:
+        parts = [sealer.seal(index, piece) for index, piece in batch]
+        return parts, [sha256(part) for part in parts]
+
+    return by_batches(work, enumerate(plaintext), header.parts)
+
+
+class _Sealer:
+    """Seals the parts of one session, each by its number alone."""
+
+    def __init__(self, header: Header, body_key: bytes, session_nonce: bytes | None) -> None:
+        self._nonce = random_bytes(SESSION_NONCE_SIZE) if session_nonce is None else session_nonce
+        self._cipher = _cipher(header, body_key, self._nonce)
+        self._last = header.parts - 1
+
+    def seal(self, index: int, piece: bytes) -> bytes:
+        return self._nonce + seal_part(self._cipher, index, piece, last=index == self._last)
+
+
+class _Opener:
+    """Opens parts, each by its number alone."""
+
+    def __init__(self, header: Header, body_key: bytes) -> None:
+        self._header = header
+        self._body_key = body_key
+        self._last = header.parts - 1
+        # The key of the last session nonce only: who has the body key could change nonces at each part. In one object,
+        # for two threads read and replace it.
+        self._session: tuple[bytes, AESGCM] | None = None
+
+    def open(self, index: int, part: bytes) -> bytes:
+        nonce, session = part[:SESSION_NONCE_SIZE], self._session
+        if session is None or session[0] != nonce:
+            session = self._session = nonce, _cipher(self._header, self._body_key, nonce)
+        return open_part(session[1], index, memoryview(part)[SESSION_NONCE_SIZE:], last=index == self._last)
 
 
 def open_body(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Iterator[bytes]:
     """Open the parts in order; Tampered at the first that does not open. The caller counts them to the last."""
-    # The key of the last session nonce only: who has the body key could change nonces at each part.
-    nonce, cipher = b"", None
-    last = header.parts - 1
-    for index, part in enumerate(sealed):
-        if cipher is None or part[:SESSION_NONCE_SIZE] != nonce:
-            nonce = part[:SESSION_NONCE_SIZE]
-            cipher = _cipher(header, body_key, nonce)
-        yield open_part(cipher, index, part[SESSION_NONCE_SIZE:], last=index == last)
+    opener = _Opener(header, body_key)
+    return (opener.open(index, part) for index, part in enumerate(sealed))
+
+
+def open_batches(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Iterator[tuple[list[bytes], bytes]]:
+    """The same on two processors: some parts at a time, opened, and SHA-256 of each sealed one, joined.
+
+    Sealed parts are read ahead by megabytes; of a batch in which one does not open, nothing comes out.
+    """
+    opener = _Opener(header, body_key)
+
+    def work(batch: list[tuple[int, bytes]]) -> tuple[list[bytes], bytes]:
+        return [opener.open(index, part) for index, part in batch], b"".join(sha256(part) for _, part in batch)
+
+    return by_batches(work, enumerate(sealed), header.parts)
 
 
 def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[bytes]:

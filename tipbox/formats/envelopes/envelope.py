@@ -14,7 +14,7 @@ from typing import BinaryIO
 from tipbox.errors import Incomplete, InputRefused, LimitExceeded, TrailingData, Truncated
 from tipbox.formats.base.limits import KEY_SIZE, MAX_SLOTS, SALT_SIZE, SEAL_SIZE, SLOT_SECRETS
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.body import open_body, read_padded, seal_body, split_files
+from tipbox.formats.envelopes.body import open_batches, open_body, read_padded, seal_batches, seal_body, split_files
 from tipbox.formats.envelopes.header import (
     PREFIX,
     Header,
@@ -73,6 +73,13 @@ class Sealed:
         """
         pieces = read_padded(files, self.header.body_size)
         return seal_body(self.header, self.body_key, pieces, session_nonce)
+
+    def batches(
+        self, files: Iterable[tuple[BinaryIO, int]], session_nonce: bytes
+    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """The same on two processors: some parts at a time, and SHA-256 of each. Files are read ahead by megabytes."""
+        pieces = read_padded(files, self.header.body_size)
+        return seal_batches(self.header, self.body_key, pieces, session_nonce)
 
     def trailer(self, envelope_hash: bytes) -> bytes:
         """The trailer: a tag for each organisation that was chosen, 32 random bytes for each other, new at each call.
@@ -163,10 +170,9 @@ class Reading:
                 self._hash.add(part)
             yield part
 
-    def hash_parts(self, parts: Iterable[bytes]) -> None:
-        """Where parts are not hashed as they are read: the next ones, each once and in order, before ``end``."""
-        for part in parts:
-            self._hash.add(part)
+    def add_hashes(self, part_hashes: bytes) -> None:
+        """Where parts are not hashed as they are read: SHA-256 of the next ones, joined, before ``end``."""
+        self._hash.add_hashes(part_hashes)
 
     def end(self) -> End:
         """Read what is left of the Envelope.
@@ -192,7 +198,7 @@ def read_envelope(stream: BinaryIO, kind: Kind = Kind.TIP, *, hashes: bool = Tru
     Args:
         stream: its bytes, and nothing else.
         kind: that it must be of.
-        hashes: its parts as they are read; else the caller does it, with ``Reading.hash_parts``.
+        hashes: its parts as they are read; else the caller does it, with ``Reading.add_hashes``.
 
     Raises:
         TipboxError: an error of the header, Malformed when it is of the other kind; Truncated when the letter is cut.
@@ -231,3 +237,17 @@ def open_files(
 
     plaintext = open_body(reading.header, letter.body_key, seen())
     yield from split_files(plaintext, [file.size for file in letter.files])
+
+
+def open_files_and_hash(reading: Reading, letter: Letter) -> Iterator[tuple[int, bytes]]:
+    """The same on two processors, of an Envelope whose parts are not hashed as they are read: they are hashed here.
+
+    For who keeps nothing unless all is right: an error may come up to a megabyte early.
+    """
+
+    def plaintext() -> Iterator[bytes]:
+        for pieces, part_hashes in open_batches(reading.header, letter.body_key, reading.parts):
+            reading.add_hashes(part_hashes)
+            yield from pieces
+
+    yield from split_files(plaintext(), [file.size for file in letter.files])
