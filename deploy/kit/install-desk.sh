@@ -41,6 +41,8 @@ while (($#)); do
 done
 [[ ! $signers ]] || signers=$(realpath "$signers")
 sums=${sums//[[:space:]]/}
+# Root's own programs: su leaves the PATH of whoever calls it, in which dpkg misses some.
+((EUID)) || [[ ! $packages ]] || export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 if [[ ! $target ]]; then
     # On Tails only the Persistent folder outlives a restart.
     target=$HOME/tipbox
