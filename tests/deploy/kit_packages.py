@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -57,4 +56,5 @@ def entry_command(path: Path, action: str = "") -> list[str]:
     entry = parser[f"Desktop Action {action}" if action else "Desktop Entry"]
     assert entry["Name"]
     # First as a string, whose backslashes are doubled, then as a command line with quotes.
-    return shlex.split(entry["Exec"].replace("\\\\", "\\").replace("%%", "%"))
+    command = entry["Exec"].replace("\\\\", "\\").replace("%%", "%")
+    return run("sh", "-c", f"printf '%s\\n' {command}").splitlines()

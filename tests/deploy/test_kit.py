@@ -43,7 +43,8 @@ def without_network(
 ) -> subprocess.CompletedProcess[str]:
     """Run in a tree as its user, in a network namespace in which even the loopback is down."""
     inside = ("unshare", "--net", "--mount", "--pid", "--fork", "chroot", f"--userspec={user}", tree)
-    clean = ("env", "--ignore-environment", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/staff", "LC_ALL=C.UTF-8")
+    # Root as well has a person's PATH, as after su.
+    clean = ("env", "--ignore-environment", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/staff", "LC_ALL=C.UTF-8")
     done = subprocess.run(
         (*inside, *clean, *command), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -122,10 +123,6 @@ def test_the_desk_is_installed_from_the_stick_alone(
         assert (tree / "usr/share/of-the-kit/bubblewrap").stat().st_mode & 0o444 == 0o444
         assert not (tree / "usr/share/of-the-kit/openssh-client").exists(), "what is there stays as it is"
         assert list((tree / "tmp").glob("tipbox-kit*")) == []
-        odd = "/home/staff/100% of ours/tipbox"
-        again = without_network(tree, "bash", *command, odd)
-        assert "Debian's packages: all there" in again.stdout
-        assert entry_command(entry) == [f"{odd}/bin/tipbox-desk"]
 
         (home / "the kit" / "wheels" / "added.whl").write_bytes(b"")
         again = without_network(tree, "bash", script, "/home/staff/other", expect=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.kit_packages import names, run
+from deploy.kit_packages import entry_command, names, run
 from support.commands import at_terminal
 from support.world import ROOT
 
@@ -32,7 +32,12 @@ def _kit(tmp_path: Path) -> Path:
     """One whose programs are words, and which lies where sticks are: in a folder with blanks and other letters."""
     kit = tmp_path / "Рабочий стол" / "a kit"
     shutil.copytree(KIT, kit)
-    for name in ("requirements.lock", "wheels/tipbox-1-py3-none-any.whl", "pip/pip-1-py3-none-any.whl"):
+    for name in (
+        "requirements.lock",
+        "guide/page.md",
+        "wheels/tipbox-1-py3-none-any.whl",
+        "pip/pip-1-py3-none-any.whl",
+    ):
         (kit / name).parent.mkdir(exist_ok=True)
         (kit / name).write_text("words\n")
     list_files(kit)
@@ -213,12 +218,9 @@ def program(path: Path, script: str) -> None:
 def _machine(tmp_path: Path) -> Path:
     """Programs that stand before this machine's: Debian 12's Python, whose venv has a Python without a disk."""
     folder = tmp_path / "machine"
-    failing = "echo No space left on device >&2; exit 1"
-    program(
-        folder / "python3",
-        'case $2 in -c) echo 3.11 ;; -m) for to; do :; done; mkdir -p "$to/bin"; '
-        f'printf "#!/bin/sh\\n{failing}\\n" >"$to/bin/python"; chmod 755 "$to/bin/python" ;; esac',
-    )
+    made = 'for to; do :; done; mkdir "$to/bin"; cp "${0%/*}/python-of-venv" "$to/bin/python"'
+    program(folder / "python3", f"case $2 in -c) echo 3.11 ;; -m) {made} ;; esac")
+    program(folder / "python-of-venv", "echo No space left on device >&2; exit 1")
     program(folder / "uname", "echo x86_64")
     return folder
 
@@ -243,10 +245,22 @@ def test_a_full_disk_leaves_nothing_and_what_a_power_cut_left_is_made_again(mach
         assert not target.exists()
 
 
+def test_the_desktop_s_entry_starts_the_program_wherever_it_lies(machine: Path, kit: Path) -> None:
+    home = kit.parents[1] / "home"
+    target = home / '100% of "our" `$HOME` \\ desk'
+    script = "#!/bin/sh\necho tipbox 1\n"
+    program(machine / "python-of-venv", f'printf \'{script}\' >"${{0%/*}}/tipbox"; chmod 755 "${{0%/*}}/tipbox"')
+    done = install_on(machine, kit, target)
+    assert done.returncode == 0, done
+    assert {path.name for path in target.iterdir()} == {"bin", "guide"}
+    entry = home / ".local/share/applications/tipbox-desk.desktop"
+    assert entry_command(entry) == [f"{target}/bin/tipbox-desk"]
+    assert entry_command(entry, "commands") == [f"{target}/bin/tipbox-desk", "--commands"]
+
+
 def test_ctrl_c_in_the_middle_leaves_nothing(machine: Path, kit: Path) -> None:
     target = kit.parents[1] / "home" / "tipbox"
-    python = machine / "python3"
-    python.write_text(python.read_text().replace("echo No space left on device >&2", "kill -INT 0; sleep 60"))
+    program(machine / "python-of-venv", "kill -INT 0; sleep 60")
     done = install_on(machine, kit, target)
     assert done.returncode == -signal.SIGINT
     assert not target.exists()
@@ -318,7 +332,7 @@ def test_a_whole_kit_passes_the_check_and_check_installs_nothing(kit: Path) -> N
     done = install(kit, "--check")
 
     assert done.returncode == 0
-    assert "This folder is as the list says: 7 files." in done.stdout
+    assert "This folder is as the list says: 8 files." in done.stdout
     assert list((kit.parents[1] / "home").iterdir()) == []
 
 
