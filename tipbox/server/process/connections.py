@@ -22,10 +22,14 @@ class Connection:
         self.wiped = False
         self.gone = Event()
         """Set when it was ended from here: for those who wait for something else than its next bytes."""
+        self.turn: Event | None = None
+        """What its request waits for; set when it ends, too. Else it holds a place of the worker's until its turn."""
 
     def drop(self) -> None:
         """End it: whoever reads from it sees its end."""
         self.gone.set()
+        if self.turn is not None:
+            self.turn.set()
         with suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)
 

@@ -15,6 +15,8 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
+_MANY_LEFT: Final = 256
+"""Of those that left: so few are not looked for among those that wait."""
 PATIENCE: Final = 60.0
 """Seconds for which those who come later may go before one whose circuit asked for a second more than theirs. Without
 an end, many circuits that ask for little each would hold up an upload for as long as they come."""
@@ -32,9 +34,16 @@ class Turns:
         self._order = itertools.count()
         self._somebody = Event()
         self._begun = False
+        self._left = 0
 
-    def wait(self, asked: float) -> None:
-        """Wait until it is this one's turn.
+    def __len__(self) -> int:
+        """How many are kept, those that left and were not passed over yet among them."""
+        return len(self._ready)
+
+    def place(self, asked: float) -> Event:
+        """A place among those that are ready: set when it is this one's turn.
+
+        Who sets it before leaves, and says so by ``leave``.
 
         Args:
             asked: seconds' worth of turns that its circuit has asked for lately; among equals who came first is first.
@@ -45,7 +54,16 @@ class Turns:
         mine = Event()
         heapq.heappush(self._ready, (time.monotonic() + self._patience * asked, next(self._order), mine))
         self._somebody.set()
-        mine.wait()
+        return mine
+
+    def leave(self) -> None:
+        """One that had a place waits no more."""
+        self._left += 1
+        # Who asked for much is passed over late, and could leave again and again until then.
+        if self._left > max(_MANY_LEFT, len(self._ready) // 2):
+            self._ready = [one for one in self._ready if not one[-1].is_set()]
+            heapq.heapify(self._ready)
+            self._left = 0
 
     def _let_begin(self) -> None:
         hub = gevent.get_hub()
@@ -54,7 +72,11 @@ class Turns:
             self._somebody.wait()
             self._somebody.clear()
             while self._ready:
-                heapq.heappop(self._ready)[-1].set()
+                turn = heapq.heappop(self._ready)[-1]
+                if turn.is_set():
+                    self._left = max(0, self._left - 1)
+                    continue
+                turn.set()
                 # The one whose turn it is goes on until it waits. Then the loop looks at all connections: with sleep(0)
                 # it does so after fifty requests only, and so long a new one would wait for each of its steps.
                 hub.wait(always)

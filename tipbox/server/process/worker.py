@@ -285,7 +285,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if wait and connection.gone.wait(wait):
             raise StopIteration
         # Also when nobody else is ready: the worker shows that it lives.
-        self.turns.wait(share.circuit.asked)
+        connection.turn = self.turns.place(share.circuit.asked)
+        connection.turn.wait()
+        if connection.gone.is_set():
+            self.turns.leave()
+            raise StopIteration
 
     def _answer(self, listener: Listener, request: Any, connection: Connection, share: Share) -> bool:
         """Answer one request; whether the connection may carry another."""
