@@ -91,11 +91,11 @@ describe("templates", () => {
     expect(unique([...direct, ...indirect])).toEqual(words.sort());
   });
 
-  it("let no browser send a code or an answer to a service that translates pages", () => {
+  it("let no browser send a code, an answer or a photo's place to a service that translates pages", () => {
     const pages = [page, readFileSync(new URL("../offline/_answers.html", TEMPLATES), "utf8")];
-    const secret = pages.flatMap((one) => one.match(/<[^>]*data-part="(?:digits|words|text)"[^>]*>/g) ?? []);
+    const secret = pages.flatMap((one) => one.match(/<[^>]*data-part="(?:digits|words|text|said)"[^>]*>/g) ?? []);
 
-    expect(secret).toHaveLength(4);
+    expect(secret).toHaveLength(5);
     for (const one of secret) expect(one).toContain(' translate="no"');
   });
 
