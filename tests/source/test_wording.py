@@ -28,6 +28,7 @@ JARGON = {
 """Words for those who build and run a site: who reads its pages knows a site, a page, a code and organisations."""
 NEW_IDENTITY = "Now close this tab and choose “New Identity” in Tor Browser."
 """Names a control of Tor Browser on a computer, as that shows it."""
+TOR_BROWSER = {"Safer", "Standard", "New Identity", "Connection", "Bridges"}
 
 
 @pytest.fixture(name="renderer", scope="module")
@@ -85,6 +86,23 @@ def test_no_message_that_a_source_may_read_has_a_word_of_ours(language: str) -> 
 
 def test_new_identity_is_asked_for_where_tor_browser_shows_it_and_nowhere_else(pages: dict[str, str]) -> None:
     assert pages["en"].count("New Identity") == pages["en"].count(f'<span data-on="computer">{NEW_IDENTITY}</span>') > 0
+
+
+def test_what_a_sentence_quotes_stands_on_a_page(pages: dict[str, str]) -> None:
+    """A button or a heading by its name, in each language; or a control of Tor Browser."""
+    catalogues = {}
+    for language in available_languages():
+        with (LOCALE / language / "LC_MESSAGES" / "tipbox.po").open("rb") as file:
+            catalogues[language] = {str(one.id): str(one.string or one.id) for one in read_po(file, language) if one.id}
+    quoted = [(name, said) for said in catalogues["en"] for name in re.findall("“([^”]+)”", said)]
+    assert len(quoted) > 5
+    for name, said in quoted:
+        if name in TOR_BROWSER:
+            continue
+        for language, messages in catalogues.items():
+            assert messages[name].removesuffix(".") in messages[said], f"{language}: {messages[said]}"
+        if f"“{name}” on the start page" in said:
+            assert re.search(f' data-door="[a-z]+">{name}</a>', pages["en"]), said
 
 
 def _forms(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:

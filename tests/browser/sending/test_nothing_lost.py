@@ -60,9 +60,12 @@ def test_who_does_not_need_the_code_is_asked_no_more_and_can_think_again(source:
     assert browser.count("#app a") == 0, "no way leads from the screen that shows the code"
     browser.click("#app [data-part=declined]")
     assert not asks(source)
+    assert "type your code" not in browser.text("#app"), "there is none to come back with"
     browser.click("#app [data-part=code-after-all]")
     assert " ".join(browser.text(DIGITS).split()) == digits
     assert asks(source)
+    source.type_back(digits)
+    browser.until(lambda: "type your code" in browser.text("#app"), "what to do another day")
 
 
 def test_who_leaves_quickly_is_not_asked(source: Source) -> None:
