@@ -43,7 +43,7 @@ PATIENCE: Final = 240.0
 """Seconds that a condition may take."""
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (360, 740)
-EVERY_JOURNEY: Final = "TIPBOX_EVERY_JOURNEY" in os.environ
+EVERY_JOURNEY: Final = "EVERY_JOURNEY" in os.environ
 """``make journeys``: whole products of browsers, languages and sizes, of which ``make test`` runs samples."""
 
 

@@ -1,6 +1,6 @@
 """The whole way, in each language, browser, level and size: from the start page to a deleted answer, with desks.
 
-A sample that touches each of them; all 36 with ``make journeys``, which sets ``TIPBOX_EVERY_JOURNEY``. Each screen on
+A sample that touches each of them; all 36 with ``make journeys``, which sets ``EVERY_JOURNEY``. Each screen on
 the way is photographed into build/screenshots, for people to look at.
 """
 

@@ -1,7 +1,7 @@
 """A watcher's visits beside those of Firefox at Safer, through one proxy: what can be seen of them does not tell which.
 
-A sample of visits, all of whose heads are compared; with ``TIPBOX_EVERY_JOURNEY=1`` 500 requests, and classifiers go by
-orders, sizes, connections and moments. ``TIPBOX_RECORD_HEADS=1`` writes heads and loads of pages anew.
+A sample of visits, all of whose heads are compared; with ``EVERY_JOURNEY=1`` 500 requests, and classifiers go by
+orders, sizes, connections and moments. ``RECORD_HEADS=1`` writes heads and loads of pages anew.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tipbox.verify import recorded_loads
 from tipbox.verify.recorded_loads import PAGE, WAITS_FOR
 from tipbox.verify.visiting import HELD_BACK
 
-EVERY = bool(os.environ.get("TIPBOX_EVERY_JOURNEY"))
-RECORD = bool(os.environ.get("TIPBOX_RECORD_HEADS"))
+EVERY = bool(os.environ.get("EVERY_JOURNEY"))
+RECORD = bool(os.environ.get("RECORD_HEADS"))
 VISITS = 36 if EVERY else 2
 """Of each; seven requests a visit."""
 LOADS = 24 if EVERY or RECORD else 0
