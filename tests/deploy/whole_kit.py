@@ -144,8 +144,8 @@ def test_a_newcomer_gets_from_the_kit_to_a_picture_on_the_screen(
 
     # The ladder by command: pixels, words in pictures, metadata.
     locked = ("--vault", "kibhr", "--passphrase-file", "pass")
-    looked = typed(machine, "tipbox/bin/tipbox", "desk", "look", *locked, ident, "1", "--ocr", "--out", "seen").out
-    (picture,) = machine.path(f"{HOME}/seen").rglob("*.png")
+    looked = typed(machine, "tipbox/bin/tipbox", "desk", "look", *locked, ident, "1", "--ocr", "--out", "read").out
+    (picture,) = machine.path(f"{HOME}/read").rglob("*.png")
     with Image.open(picture) as opened:
         assert opened.size == SIZE, looked
     assert "install" not in looked

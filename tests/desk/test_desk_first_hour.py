@@ -19,6 +19,7 @@ pytestmark = pytest.mark.reads_date
 
 PAGE = ROOT / "docs" / "desk-first-hour.md"
 SEALED = "What I saw on the square"
+PHOTO = (ROOT / "docs" / "pictures" / "start.png").read_bytes()
 
 
 def commands() -> Iterator[list[str]]:
@@ -40,7 +41,7 @@ def test_the_page_s_commands_lead_a_newcomer_to_an_opened_tip(
         assert program == "tipbox"
         if arguments[:2] == ["desk", "import"]:  # what the operator's stick brings
             manifest, today = Manifest.parse(Path("kibhr.json").read_bytes()), days.today()
-            tip = seal_tip([manifest], message=SEALED.encode(), today=today)
+            tip = seal_tip([manifest], message=SEALED.encode(), files=[("photo.png", PHOTO)], today=today)
             Exporter().export(Path("stick/kibhr-1.bundle"), manifest, [tip], day=today)
         done = run(*(ident if argument == "TIP" else argument for argument in arguments))
         assert done.code == 0, (arguments, done)
@@ -49,10 +50,11 @@ def test_the_page_s_commands_lead_a_newcomer_to_an_opened_tip(
         done_so_far.append(" ".join(arguments[:3] if arguments[1] == "person" else arguments[:2]))
     assert done_so_far == [
         *("keys init", "keys publish", "desk person add", "desk person list", "desk copy"),
-        *("desk import", "desk list", "desk show", "desk outbox", "desk custody"),
+        *("desk import", "desk list", "desk show", "desk look", "desk outbox", "desk custody"),
         *("keys rotate", "desk person remove"),
     ]
     assert Path("opened/message.txt").read_text(encoding="utf-8") == SEALED
+    assert len(list(Path("seen").rglob("*.png"))) == 1
     assert Path("stick/back.bundle").is_file()
     assert run("desk", "list", "--vault", "kibhr", "--passphrase-file", "timur.pass").code == 4
     assert run("desk", "list", "--vault", "second/kibhr", "--passphrase-file", "timur.pass").code == 4
