@@ -18,7 +18,7 @@ CLIENT := cd client && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" &&
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clocks coverage mutants bench journeys day faults kits soak format lint fuzz messages man release lock clean
+.PHONY: help setup demo test check clocks coverage mutants bench journeys day faults machines kits soak format lint fuzz messages man release lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -76,6 +76,10 @@ faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a hos
 	tests/apt.sh
 	EVERY_POINT=1 $(PY) -m pytest tests/desk/test_crash.py tests/desk/test_second_copy.py tests/faults/test_cuts_and_kills.py \
 		tests/desk/pages/test_cut_acts.py tests/stores/test_killed_hosts.py tests/stores/test_bucket.py --timeout 14400 -rP $(ARGS)
+
+machines: setup $(VENV)/.stamp-test  ## signed releases on booted Debian 12 and 13: installed, upgraded, and refused in each way; takes a quarter of an hour
+	tests/apt.sh
+	$(PY) -m pytest tests/deploy/signed_machines.py --timeout 3600 $(ARGS)
 
 day: setup $(VENV)/.stamp-test  ## a staff day with 300 tips and 40 answers by keyboard, in two browsers without a network; every state in six languages
 	tests/apt.sh
