@@ -41,7 +41,9 @@ def states(hand: Hand, pages: Pages, stick: Path) -> Iterator[str]:
     yield from _thread(hand, stick)
     yield from _file(hand)
     yield from _others(hand, stick)
-    hand.key("Control+l")
+    hand.press("?")
+    hand.wait("#help[open]")
+    hand.key("Control+L")  # with Caps Lock on, while something else is shown
     hand.wait("#gone")
     yield "locked"
 
@@ -79,6 +81,15 @@ def _inbox(hand: Hand) -> Iterator[str]:
     hand.type("Ask Aigul whether she knows this.")
     hand.act("Enter")
     yield "marked"
+    hand.press("n")
+    hand.wait("#ask[open]")
+    hand.type("x" * 4001)
+    hand.press("Enter")
+    hand.until("document.querySelector('#said.problem')")
+    hand.press("n")
+    hand.wait("#ask[open]")
+    assert hand.run("return document.querySelector('#ask-text').value.length") == 4001, "it can be made shorter"
+    hand.press("Escape")
     hand.act("7")
     yield "no canaries"
     for words, name in (("xylophone", "nothing found"), (ENCLOSED, "found")):
@@ -166,6 +177,12 @@ def _others(hand: Hand, stick: Path) -> Iterator[str]:
     hand.go("g k", "stick")
     hand.until("document.querySelector('.job:not([data-running])')")
     yield "import that ended"
+    hand.fill("#path", str(stick / "nothing"))  # what is typed counts, also where nobody has pressed Look
+    hand.key("Escape")
+    hand.press("i")
+    hand.until("document.querySelector('#said.problem')")
+    hand.fill("#path", str(stick))
+    hand.key("Escape")
     hand.press("w")
     hand.wait("#ask[open]")
     yield "question before an outbox"

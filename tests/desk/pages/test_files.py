@@ -19,6 +19,8 @@ from tipbox.formats.base import days
 pytestmark = pytest.mark.reads_date
 
 HIDDEN = b"what the telephone wrote beside the pixels"
+PILED = "Z" + "\u0336\u0353\u0300\u0489" * 300
+"""Marks upon marks: they would cover what stands around, and make the page wider."""
 PICTURE = png(40, 30, bytes((200, 40, 40)) * 1200) + HIDDEN
 
 
@@ -27,7 +29,9 @@ def files(desks: Desks, desk: Desk, tmp_path: Path) -> dict[str, str]:
     """Tips with one file each; their ids in hex, by the name of the file."""
     ids: dict[str, str] = {}
     for name, data in (("red.png", PICTURE), *HOSTILE):
-        tip = seal_tip(desks.manifests, [desk.manifest], message=b"", files=[(name, data)], today=days.today())
+        tip = seal_tip(
+            desks.manifests, [desk.manifest], message=PILED.encode(), files=[(name, data)], today=days.today()
+        )
         path = tmp_path / f"{len(ids)}.tip"
         path.write_bytes(tip.data)
         desk.take(path, today=days.today())
@@ -74,6 +78,7 @@ def test_hostile_names_do_nothing_on_a_page(desk: Desk, files: dict[str, str], t
             hand.go("o", "thread")
             assert hand.count("#screen img, #screen script, #screen iframe") == 0
             assert "\u202e" not in hand.text("#screen")
+            assert hand.run("return document.documentElement.scrollWidth <= innerWidth")
             hand.click("[data-file]")
             hand.wait("[data-screen=file]")
             assert hand.count("#screen img, #screen script") == 0
