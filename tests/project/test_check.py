@@ -75,3 +75,8 @@ def test_an_entry_has_a_reason(tmp_path: Path) -> None:
     (tmp_path / APART.name).write_text("tests/project/test_check.py\n", encoding="utf-8")
     with pytest.raises(ValueError, match="has no reason"):
         load(tmp_path / APART.name)
+
+
+def test_no_target_sets_what_servers_take_for_their_configuration() -> None:
+    """They refuse a key that they do not know, and so would every test with a server in it."""
+    assert "TIPBOX_" not in (ROOT / "Makefile").read_text(encoding="utf-8")
