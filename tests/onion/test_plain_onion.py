@@ -16,7 +16,7 @@ from typing import Final
 import httpx
 import pytest
 
-from browser.states.test_journeys import EVERY_JOURNEY
+from browser.drivers import EVERY_JOURNEY
 from onion.conftest import Onion
 from onion.network import wait
 from support.clock import DAY, later
