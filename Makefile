@@ -68,9 +68,9 @@ bench: setup $(VENV)/.stamp-test  ## speed and memory against their bounds; exit
 	tests/apt.sh
 	$(PY) -m pytest tests/bench --timeout 3600 -s $(ARGS)
 
-journeys: setup $(VENV)/.stamp-test  ## the whole way through the pages, in six languages, three browsers and two sizes, axe in each state, and each test of the pages in each browser; takes an hour
+journeys: setup $(VENV)/.stamp-test  ## the whole way through the pages, in six languages, three browsers and two sizes, axe in each state, each test of the pages in each browser, and 60 MB by the plain form over Tor; takes an hour
 	tests/apt.sh
-	EVERY_JOURNEY=1 $(PY) -m pytest tests/browser --timeout 3600 $(ARGS)
+	EVERY_JOURNEY=1 $(PY) -m pytest tests/browser tests/onion/test_plain_onion.py --timeout 3600 $(ARGS)
 
 faults: setup $(VENV)/.stamp-test  ## the desk at every durable write, and a host at every word to PostgreSQL; prints at how many; takes hours
 	tests/apt.sh
