@@ -126,7 +126,7 @@ install_packages() {
     read -r -d '' -a wanted <<<"$(lacking)" || true
     ((${#wanted[@]})) || return 0
     # What was interrupted before, by a power cut or Ctrl+C, is ended first.
-    dpkg --configure -a >&2 || fail "dpkg cannot end what was interrupted before, for the reason above"
+    DEBIAN_FRONTEND=noninteractive dpkg --configure -a >&2 || fail "dpkg cannot end what was interrupted before, for the reason above"
     work=$(mktemp -d /tmp/tipbox-kit.XXXXXX)
     mkdir -p "$work/lists/partial" "$work/archives/partial"
     # No blanks in the path: it stands in a line of apt's.
