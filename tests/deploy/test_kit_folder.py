@@ -258,6 +258,7 @@ def test_the_desktop_s_entry_starts_the_program_wherever_it_lies(machine: Path, 
     assert entry_command(entry, "commands") == [f"{target}/bin/tipbox-desk", "--commands"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_middle_leaves_nothing(machine: Path, kit: Path) -> None:
     target = kit.parents[1] / "home" / "tipbox"
     program(machine / "python-of-venv", "kill -INT 0; sleep 60")

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -28,12 +27,7 @@ def command(temp: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.fixture(autouse=True)
-def _interruptible() -> Iterator[None]:
-    """Started in the background of a shell, this process ignores SIGINT, and its children would too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 def test_once_runs_the_main_job_and_cleans_up(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ A fixture that a module imports is another fixture in each module, and is made a
 
 from __future__ import annotations
 
-import hashlib
+import signal
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from nacl import pwhash
 from support.desk import Desks
 from support.once import once
 from support.world import Ring, World, running_world
-from tipbox.formats.base import days
+from tipbox.formats import access_code
+from tipbox.formats.base import days, primitives
 
 if TYPE_CHECKING:
     from support.sealed import Organisation
@@ -31,8 +32,16 @@ def _each_key_stretched_once() -> Iterator[None]:
     """Argon2id and PBKDF2 give the same bytes for the same passphrase and salt, and take long on purpose."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pwhash.argon2id, "kdf", lru_cache(KEYS_KEPT)(pwhash.argon2id.kdf))
-        patch.setattr(hashlib, "pbkdf2_hmac", lru_cache(KEYS_KEPT)(hashlib.pbkdf2_hmac))
+        patch.setattr(access_code, "pbkdf2", lru_cache(KEYS_KEPT)(primitives.pbkdf2))
         yield
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Started in the background of a shell, this process ignores SIGINT, and its children would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-
 from tipbox.errors import Malformed
 from tipbox.formats.base.limits import HASH_SIZE
-from tipbox.formats.base.primitives import hmac_sha256, sha256
+from tipbox.formats.base.primitives import hmac_sha256, pbkdf2, sha256
 
 LABEL: Final = b"tipbox toll 1"
 HOUR: Final = 3600
@@ -62,7 +59,7 @@ def bound_of(effort: int) -> int:
 def trial(password: bytes, puzzle: int, nonce: int) -> int:
     """The u32 that PBKDF2 makes of a number."""
     salt = puzzle.to_bytes(4) + nonce.to_bytes(4)
-    return int.from_bytes(PBKDF2HMAC(hashes.SHA256(), 4, salt, ITERATIONS).derive(password))
+    return int.from_bytes(pbkdf2(password, salt, ITERATIONS, 4))
 
 
 def rung(effort: float) -> int:
