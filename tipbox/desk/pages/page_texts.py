@@ -98,7 +98,7 @@ def install_texts(app: Flask, language: str) -> None:
         "apart": apart,
         "shown": shown,
         "shown_line": shown_line,
-        "size": size,
+        "size": lambda count: apart(size(count)),
         "mark": lambda kind: MARKS.get(kind, "□"),
     }
     env.globals |= {
