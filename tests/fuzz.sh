@@ -19,7 +19,7 @@ for target in "${targets[@]}"; do
 done
 
 echo "files of the desk: 10,000 with changed bytes, each in a sandbox"
-TIPBOX_EVERY_FLIP=1 .venv/bin/python -m pytest tests/desk/render/test_flips.py --timeout 14400 -q
+EVERY_FLIP=1 .venv/bin/python -m pytest tests/desk/render/test_flips.py --timeout 14400 -q
 
 echo "differential: ${DIFFERENTIAL_INPUTS:-10000} inputs"
 .venv/bin/python tests/fuzz/readers/differential.py "${DIFFERENTIAL_INPUTS:-10000}"

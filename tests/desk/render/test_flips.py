@@ -19,7 +19,7 @@ from tipbox.desk.render.look_lines import WORKERS_LINES, Line
 ALL: Final = 10_000
 SAMPLE: Final = 96
 """A part of them in ``make test``: four of each kind and some more."""
-EVERY_FLIP: Final = "TIPBOX_EVERY_FLIP" in os.environ
+EVERY_FLIP: Final = "EVERY_FLIP" in os.environ
 """As ``make fuzz`` sets it."""
 SEED: Final = 14
 ENDS: Final = WORKERS_LINES | {Line.ENDED, Line.TOO_LONG}
