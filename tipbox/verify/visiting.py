@@ -252,7 +252,9 @@ class _Loading:
         self._visitor, self._circuit, self._pool, self._came = visitor, circuit, pool, came
         chance = random.SystemRandom()
         self._load = chance.choice(loads())
-        self._pauses = {name: after * _stretched(chance) for name, (_, after) in self._load.parts.items()}
+        # Those that wait for the same leave milliseconds apart: each with a likeness of its own, they would not.
+        likeness = {WAITS_FOR[name]: _stretched(chance) for name in self._load.parts}
+        self._pauses = {name: after * likeness[WAITS_FOR[name]] for name, (_, after) in self._load.parts.items()}
         self._redirect, self._stretch = self._load.redirect * _stretched(chance), _stretched(chance)
         self._began = time.monotonic()
         self._there = {name: threading.Event() for name in (PAGE, *self._load.parts)}
