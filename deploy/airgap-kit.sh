@@ -183,7 +183,11 @@ cp "$wheel" "$out/wheels/"
 cp "$lock" "$out/requirements.lock"
 if [[ $role == desk ]]; then
     # Tails and a small Debian have neither pip nor the package that brings it into a venv; its wheel runs as it is.
-    "$python" -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: --dest "$out/pip" pip
+    pins=$(mktemp)
+    sed -n '/^pip==/,/[^\\]$/p' "$HERE/../requirements-build.lock" >"$pins"
+    "$python" -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: --require-hashes \
+        --dest "$out/pip" -r "$pins"
+    rm -f "$pins"
     cp "$HERE/kit/install-desk.sh" "$HERE/kit/tipbox-desk" "$HERE/kit/README.txt" "$out/"
     mkdir -p "$out/guide/pictures"
     cp -r "$HERE"/../docs/{desk-install.md,desk-first-hour.md,staff-guide.md,staff,glossary.md,exit-codes.md} "$out/guide/"
