@@ -224,7 +224,9 @@ def test_a_tip_in_pieces_opens_on_the_desk_when_all_have_come(
     done = run("seal", "--keys", keys, "--message-file", message, "--out", out, "--pieces", 1, film)
     assert done.code == 0
     made = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in made] == [f"x-{number}-of-4.tip" for number in range(1, 5)]
+    mark = made[0].name[2:8]
+    assert re.fullmatch("[bcdfghjkmnpqrstv]{6}", mark)
+    assert [path.name for path in made] == [f"x-{mark}-{number}-of-4.tip" for number in range(1, 5)]
     assert all(path.stat().st_size < 1_100_000 for path in made)
     kibhr = desks.desks[1]
     assert not kibhr.take(*made[:3]).counts
@@ -236,7 +238,19 @@ def test_a_tip_in_pieces_opens_on_the_desk_when_all_have_come(
 def test_a_text_in_pieces_is_one(run: Run, desks: Desks, keys: Path, message: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.tip"
     assert run("seal", "--keys", keys, "--message-file", message, "--out", out, "--pieces", 8).code == 0
-    assert desks.desks[1].take(tmp_path / "x-1-of-1.tip").counts == {"mine": 1}
+    [piece] = tmp_path.glob("x-*-1-of-1.tip")
+    assert desks.desks[1].take(piece).counts == {"mine": 1}
+
+
+def test_pieces_of_two_tips_do_not_share_names(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:
+    """Else the second pieces replace the first ones, or a copy of both onto one stick does."""
+    out = tmp_path / "x.tip"
+    for _ in range(2):
+        assert run("seal", "--keys", keys, "--message-file", message, "--out", out, "--pieces", 8).code == 0
+    pieces = list(tmp_path.glob("x-*-1-of-1.tip"))
+    assert len(pieces) == 2
+    for path in pieces:  # nothing of the name is of the bytes
+        assert path.name[2:8].encode() not in path.read_bytes()
 
 
 # --- send ------------------------------------------------------------------------------------------------------------

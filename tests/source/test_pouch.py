@@ -56,7 +56,7 @@ def stick(folder: Path, files: Sequence[Path]) -> Path:
     for number, path in enumerate(reversed(files)):
         shutil.copy(path, folder / f"DCIM{number:04}.MOV")
         shutil.copy(path, folder / f"copy of {path.name}")
-    litter = ("._sealed-1-of-3.tip", ".DS_Store", "Thumbs.db", "System Volume Information/WPSettings.dat")
+    litter = ("._sealed-kqmtbr-1-of-3.tip", ".DS_Store", "Thumbs.db", "System Volume Information/WPSettings.dat")
     for name in litter:
         (folder / name).write_bytes(b"\0\5\26\7" + secrets.token_bytes(100))
     (folder / "link.tip").symlink_to("/etc/passwd")

@@ -11,7 +11,7 @@ from tipbox.files.durable import SEALED_MODE, replacing
 from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.pieces import write_pieces
+from tipbox.formats.envelopes.pieces import new_mark, write_pieces
 from tipbox.source.sealing import SealedTip
 
 
@@ -29,17 +29,18 @@ def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambd
 def write_tip_in_pieces(
     tip: SealedTip, out: Path, parts_each: int, progress: Callable[[int], None] = lambda _: None
 ) -> list[Path]:
-    """Write the Envelope in pieces beside ``out``, ``NAME-01-of-12.tip`` and on: all of them, or none.
+    """Write the Envelope in pieces beside ``out``, ``NAME-MARK-01-of-12.tip`` and on: all of them, or none.
 
     Args:
         tip: to write.
-        out: the name, without the number.
+        out: the name, without mark and number. The mark is random, so that no piece replaces one of another tip.
         parts_each: parts of a piece, 1 to 1,024, each 64 KiB.
         progress: called with bytes written.
 
     Returns:
         Their paths, in order.
     """
+    name = f"{out.stem}-{new_mark()}"
     written: list[Path] = []
     try:
         with closing(tip.parts()) as parts:
@@ -52,7 +53,7 @@ def write_tip_in_pieces(
             )
             for head, held in pieces:
                 width = len(str(head.count))
-                path = out.with_name(f"{out.stem}-{head.number + 1:0{width}}-of-{head.count}{out.suffix}")
+                path = out.with_name(f"{name}-{head.number + 1:0{width}}-of-{head.count}{out.suffix}")
                 with replacing(path, SEALED_MODE) as file:
                     file.write(head.encode())
                     file.writelines(held)

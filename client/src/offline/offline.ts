@@ -8,6 +8,7 @@ import { type Code, codeOf, demand, TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, concat, toHex, utf8 } from "../formats/base/bytes.js";
 import { today } from "../formats/base/days.js";
+import { newMark } from "../formats/envelopes/pieces.js";
 import { qrCodesOf } from "../formats/envelopes/qr_codes.js";
 import type { Manifest } from "../formats/manifest.js";
 import { languageOf } from "../formats/wordlists.js";
@@ -32,8 +33,11 @@ import { measure, partsFor, SealedTip } from "./sealing.js";
 /** Bytes that pieces can have, and what is chosen at first. */
 const SIZES = [1_000_000, 8_000_000, 24_000_000, 60_000_000];
 const USUAL = 8_000_000;
-/** Files are named so whatever is in them. */
-const NAME = "sealed";
+/** Files are named so whatever is in them, and after it has a mark that those of no other tip have. */
+function newName(): string {
+  return `sealed-${newMark()}`;
+}
+
 const ONE = "one";
 const QR = "qr";
 
@@ -233,7 +237,7 @@ class OfflinePage {
       return null;
     }
     // Before anything else: browsers open such a window only as the answer to a press.
-    const write = await askPlace(`${NAME}.tip`);
+    const write = await askPlace(`${newName()}.tip`);
     return write && { kind: "place", write };
   }
 
@@ -286,7 +290,7 @@ class OfflinePage {
   async #saveOne(tip: SealedTip): Promise<void> {
     const chunks: Blob[] = [];
     for await (const chunk of tip.whole()) chunks.push(new Blob([chunk]));
-    await this.#saved.add(`${NAME}.tip`, new Blob(chunks, { type: "application/octet-stream" }));
+    await this.#saved.add(`${newName()}.tip`, new Blob(chunks, { type: "application/octet-stream" }));
   }
 
   async #toQr(tip: SealedTip): Promise<void> {
@@ -296,10 +300,11 @@ class OfflinePage {
   }
 
   async #savePieces(tip: SealedTip, { partsEach, count }: Way & { kind: "pieces" }): Promise<void> {
+    const name = newName();
     let number = 0;
     for await (const piece of tip.pieces(partsEach)) {
       const shown = String(++number).padStart(String(count).length, "0");
-      await this.#saved.add(`${NAME}-${shown}-of-${count}.tip`, piece);
+      await this.#saved.add(`${name}-${shown}-of-${count}.tip`, piece);
     }
   }
 

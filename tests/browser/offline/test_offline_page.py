@@ -76,7 +76,12 @@ def on_a_stick(folder: Path, pieces: Sequence[Path]) -> Path:
     for number, piece in enumerate(reversed(pieces)):
         shutil.copy(piece, stick / f"IMG_{number:04}.dat")
     shutil.copy(pieces[0], stick / f"{pieces[0].name} (1)")
-    for litter in ("._sealed-1-of-3.tip", ".DS_Store", "Thumbs.db", "System Volume Information/IndexerVolumeGuid"):
+    for litter in (
+        "._sealed-kqmtbr-1-of-3.tip",
+        ".DS_Store",
+        "Thumbs.db",
+        "System Volume Information/IndexerVolumeGuid",
+    ):
         (stick / litter).write_bytes(b"\0\5\26\7" + secrets.token_bytes(300))
     return stick
 
@@ -102,6 +107,8 @@ def test_a_conversation_without_a_network(
     file.write_bytes(secrets.token_bytes(size))
     offline.write(TEXT, file, size=each)
     pieces = offline.seal(count)
+    [name] = {re.sub(r"-\d+-of-\d+", "", piece.name) for piece in pieces}
+    assert re.fullmatch(r"sealed-[bcdfghjkmnpqrstv]{6}\.tip", name)
     digits = offline.digits()
     browser.screenshot(screenshots / f"offline-sealed-{browser.level.value}.png", PHONE)
     for part in ("copied", "again-result"):

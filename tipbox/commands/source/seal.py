@@ -37,7 +37,7 @@ MB: Final = 10**6
     "--pieces",
     type=click.IntRange(1, MAX_PIECE_PARTS * PART_SIZE // MB),
     metavar="MB",
-    help="Cut it into pieces of about so many MB, X-1-of-9.tip and on: each can be carried and sent alone.",
+    help="Cut it into pieces of about so many MB, X-MARK-1-of-9.tip and on; each can be carried and sent alone.",
 )
 @files_argument
 @json_option

@@ -30,13 +30,20 @@ from tipbox.formats.base.limits import (
     TAG_SIZE,
     VERSION,
 )
-from tipbox.formats.base.primitives import equal, sha256
+from tipbox.formats.base.primitives import equal, random_bytes, sha256
 from tipbox.formats.envelopes.header import PREFIX, Header, Kind, header_size
 from tipbox.formats.envelopes.seals import EnvelopeHash
 
 MAGIC: Final = b"\x89tippce\n"
 _FIXED: Final = struct.Struct(">8sB3xIIII4x32s")
 _MAX_OPENING: Final = MAX_HEADER + MAX_LETTER + TAG_SIZE
+_MARK: Final = "bcdfghjkmnpqrstv"
+_MARK_SIZE: Final = 6
+
+
+def new_mark() -> str:
+    """A random mark for the file names of one tip: six letters, of nothing that is in the files."""
+    return "".join(_MARK[byte % len(_MARK)] for byte in random_bytes(_MARK_SIZE))
 
 
 @dataclass(frozen=True)

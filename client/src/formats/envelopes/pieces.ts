@@ -4,9 +4,16 @@ import { demand } from "../../errors.js";
 import { type Bytes, concat, uint, utf8 } from "../base/bytes.js";
 import * as labels from "../base/labels.js";
 import { MAX_PIECE_PARTS, MAX_PIECES, PIECE_MAGIC, VERSION } from "../base/limits.js";
-import { sha256 } from "../base/primitives.js";
+import { random, sha256 } from "../base/primitives.js";
 
 const magic = Uint8Array.from(PIECE_MAGIC, (char) => char.charCodeAt(0));
+const MARK = "bcdfghjkmnpqrstv";
+const MARK_SIZE = 6;
+
+/** A random mark for the file names of one tip: six letters, of nothing that is in the files. */
+export function newMark(): string {
+  return [...random(MARK_SIZE)].map((byte) => MARK.charAt(byte % MARK.length)).join("");
+}
 
 /** What a piece says before its parts. */
 export interface PieceHead {
