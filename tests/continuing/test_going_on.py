@@ -28,7 +28,7 @@ from tipbox.formats.envelopes.header import Header, header_size, open_slot
 from tipbox.formats.envelopes.letter import Letter, open_letter
 from tipbox.net import http
 from tipbox.server.storage import models
-from tipbox.source.continuing import find_uploads, go_on
+from tipbox.source.continuing import find_uploads, give_up, go_on
 from tipbox.source.upload import PLACED, Differs, StoredRange, Upload
 
 pytestmark = pytest.mark.reads_date
@@ -147,6 +147,10 @@ class Teller:
             self.code.write_text(found[1])
             self.code.chmod(0o600)
         return done
+
+    @property
+    def access_code(self) -> AccessCode:
+        return AccessCode.parse(self.code.read_text())
 
     def go_on(self, *files: Path | str) -> Done:
         return self._run("source", "continue", URL, *self._keys, "--passphrase-file", self.code, *files, "--json")
@@ -290,6 +294,13 @@ def test_a_server_that_gives_back_something_else_is_found_out(
         assert (done.code, done.error) == (3, "refused")
 
 
+def elsewhere(teller: Teller, *files: Path) -> None:
+    """Another program goes on with the same upload."""
+    with http.Connection(URL) as connection:
+        [found], _ = find_uploads(connection, teller.access_code.secrets())
+        go_on(Upload(connection, token=found.capsule.token), found.tip(teller.access_code, measure(files), {}))
+
+
 def test_when_another_goes_on_with_it_at_once_it_is_looked_at_anew(
     teller: Teller, line: Line, server: Here, file: Path
 ) -> None:
@@ -297,18 +308,85 @@ def test_when_another_goes_on_with_it_at_once_it_is_looked_at_anew(
     cut_off(teller, line, file)
 
     def other() -> None:
-        code = AccessCode.parse(teller.code.read_text())
-        with http.Connection(URL) as connection:
-            [found], _ = find_uploads(connection, code.secrets())
-            line.cut = lambda first: first >= 8
-            with pytest.raises(NetworkFailed):
-                go_on(Upload(connection, token=found.capsule.token), found.tip(code, measure([file]), {}))
-            line.cut = lambda _: False
+        line.cut = lambda first: first >= 8
+        with pytest.raises(NetworkFailed):
+            elsewhere(teller, file)
+        line.cut = lambda _: False
 
     line.before = other
     assert teller.go_on(file).code == 0
     assert [rows(server, table) for table in (models.Envelope, models.Draft)] == [2, 0]
     assert len({sealed[0][:SESSION_NONCE_SIZE] for sealed in line.parts().values()}) == 3
+    line.check_nonces()
+
+
+def at_once(line: Line, path: str, what: Callable[[], object]) -> None:
+    """What happens once, right after the next answer at a path."""
+
+    def answer(at: str, body: bytes) -> bytes:
+        if at == path:
+            line.answer = lambda _, same: same
+            what()
+        return body
+
+    line.answer = answer
+
+
+@pytest.mark.parametrize("when", ["before it looks", "while it sends"])
+def test_what_another_has_finished_meanwhile_has_arrived(
+    teller: Teller, line: Line, server: Here, file: Path, when: str
+) -> None:
+    """It is not to be sent again; and no digits are shown that are not those of what is stored."""
+    cut_off(teller, line, file)
+    if when == "before it looks":
+        at_once(line, "/api/envelope/opening", lambda: elsewhere(teller, file))
+    else:
+        line.before = lambda: elsewhere(teller, file)
+    done = teller.go_on(file)
+    assert (done.code, done.json) == (0, {"passphrase": teller.access_code.digits(), "tip": None})
+    assert "again" not in done.err
+    assert [rows(server, table) for table in (models.Envelope, models.Draft, models.Capsule)] == [2, 0, 0]
+    line.check_nonces()
+    said = teller.go_on(file)
+    assert (said.code, said.error) == (5, "not-found")
+
+
+def test_what_another_has_given_up_meanwhile_is_gone(teller: Teller, line: Line, server: Here, file: Path) -> None:
+    cut_off(teller, line, file)
+
+    def other() -> None:
+        with http.Connection(URL) as connection:
+            [found], _ = find_uploads(connection, teller.access_code.secrets())
+            give_up(connection, found)
+
+    at_once(line, "/api/envelope/opening", other)
+    done = teller.go_on(file)
+    assert (done.code, done.error) == (6, "network")
+    assert "given up" in done.err
+    assert [rows(server, table) for table in (models.Envelope, models.Draft)] == [1, 0]
+
+
+def test_who_sends_hears_that_it_was_finished_elsewhere(
+    teller: Teller, line: Line, server: Here, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own connection was cut, and its source went on by another one before it was back."""
+    assert http.Connection.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(http.Connection.__init__.__kwdefaults__, "retry_seconds", 60.0)
+    teller.code.write_text(AccessCode.generate().digits())
+    teller.code.chmod(0o600)
+
+    def cut(first: int) -> bool:
+        if first < 4:
+            return False
+        line.cut = lambda _: False
+        elsewhere(teller, file)
+        return True
+
+    line.cut = cut
+    done = teller.send("", file, more=("--passphrase-file", teller.code))
+    assert (done.code, done.err) == (0, "")
+    assert done.json == {"passphrase": teller.access_code.digits(), "tip": None}
+    assert [rows(server, table) for table in (models.Envelope, models.Draft, models.Capsule)] == [1, 0, 0]
     line.check_nonces()
 
 

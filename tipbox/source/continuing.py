@@ -7,8 +7,8 @@ sent; what is sent is sealed under a session nonce of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,6 +31,37 @@ _OTHERS: Final = (
     "continuing: what the server has is not of these files, which have changed, or the server lies; "
     "give it up with --give-up, and send the files anew"
 )
+
+
+_GONE: Final = (
+    "continuing: somebody has given up these files meanwhile, or they have waited for more than 14 days; "
+    "send them anew with your code, --passphrase-file"
+)
+
+
+class FinishedElsewhere(Exception):
+    """Another program or browser has gone on with the same upload and finished it: all of it is stored.
+
+    Its parts may be of other sessions than this one's, so neither id nor check digits are known here.
+    """
+
+
+@contextmanager
+def noticing_others(upload: Upload) -> Iterator[None]:
+    """Find out what became of an upload that is no longer open: whoever has the access code can go on with it.
+
+    Raises:
+        FinishedElsewhere: it has arrived.
+        NoDraft: it was given up, or has expired.
+    """
+    try:
+        yield
+    except NoDraft as error:
+        if not upload.is_continuable:
+            raise
+        if upload.is_stored():
+            raise FinishedElsewhere from error
+        raise NoDraft(_GONE) from error
 
 
 @dataclass(frozen=True)

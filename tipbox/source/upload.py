@@ -35,6 +35,7 @@ _MOST_RANGES: Final = 100
 PLACED: Final = HASH_SIZE + CAPSULE
 """Bytes of place address and capsule, which lie beside each upload of files."""
 _OTHERS: Final = "continuing: what the server has is not of these files"
+_CONTRADICTS: Final = "sending: an answer that contradicts itself; nothing is sure to be stored, send again"
 _NO_SENSE: Final = "sending: an answer that makes no sense; is this the address of a tipbox?"
 
 
@@ -225,7 +226,20 @@ class Upload:
     @staticmethod
     def _expect(state: State, *, stored: bool) -> None:
         if state.stored != stored:
-            raise NetworkFailed("sending: an answer that contradicts itself; nothing is sure to be stored, send again")
+            raise NetworkFailed(_CONTRADICTS)
+
+    @staticmethod
+    def _expect_open(state: State) -> None:
+        """Parts alone store nothing: what is stored now was finished by somebody else, with parts of theirs perhaps."""
+        if state.stored:
+            raise NoDraft(_CONTRADICTS)
+
+    def is_stored(self) -> bool:
+        """Whether all of it is stored, whoever finished it."""
+        try:
+            return self._connection.retry(lambda _: self._ask("GET", "")).stored
+        except NoDraft:
+            return False
 
     def named_ranges(self, count: int) -> list[StoredRange]:
         """What the server says it has of ``count`` parts, in order.
@@ -257,13 +271,13 @@ class Upload:
         if number > 1:
             self._run = max(1, self._run // 2)
             state = self._ask("GET", "")
-            self._expect(state, stored=False)
+            self._expect_open(state)
             there = len(kept) if state.first_missing is None else state.first_missing - first
             if there > 0:
                 return min(there, len(kept))
         run = kept[: self._run]
         started = time.monotonic()
-        self._ask("PUT", f"/parts/{first}", b"".join(run))
+        self._expect_open(self._ask("PUT", f"/parts/{first}", b"".join(run)))
         elapsed = time.monotonic() - started
         if elapsed < _QUICK_SECONDS:
             self._run = min(MAX_RUN_PARTS, self._run * 2)

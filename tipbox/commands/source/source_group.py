@@ -5,7 +5,7 @@ Each command imports what it needs when it is called: help is there without the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tipbox.source.continuing import Found
     from tipbox.source.mailbox_client import Mailbox
     from tipbox.source.read_replies import Inbox, Reply
-    from tipbox.source.upload import Placing
+    from tipbox.source.upload import Placing, Upload
 
 _PATH = click.Path(path_type=Path)
 socks_option = click.option("--socks", metavar="HOST:PORT", help="Tor's SOCKS port, 127.0.0.1:9050.")
@@ -98,7 +98,7 @@ def send(
     files: tuple[Path, ...],
 ) -> None:
     """Seal a message and files, send them, and print the code when the server has stored them."""
-    from tipbox.net.http import Connection
+    from tipbox.net.http import Connection, NoDraft
     from tipbox.source.continuing import placing_of
     from tipbox.source.paying import Payer
     from tipbox.source.send import compare_keys, send_tip
@@ -132,10 +132,11 @@ def send(
         def sent(tip: SealedTip, placing: Placing | None = None, *, new: bool = False, quiet: bool = False) -> None:
             upload = Upload(connection, payer, placing)
             try:
-                deliver(terminal, tip, upload, lambda progress: send_tip(upload, tip, progress), new=new, quiet=quiet)
-            except (TipboxError, OSError, KeyboardInterrupt):
+                _deliver(terminal, tip, upload, lambda progress: send_tip(upload, tip, progress), new=new, quiet=quiet)
+            except (TipboxError, OSError, KeyboardInterrupt) as error:
                 if placing is not None:
-                    terminal.remark(_GO_ON if upload.is_continuable else _AGAIN)
+                    is_there = upload.is_continuable and not isinstance(error, NoDraft)
+                    terminal.remark(_GO_ON if is_there else _AGAIN)
                     terminal.finish()
                 raise
 
@@ -210,7 +211,31 @@ def continue_(
         one, chosen = _fitting(found, attachments)
         tip = one.tip(code, chosen, {manifest.id: manifest.organisation for manifest in known})
         upload = Upload(connection, token=one.capsule.token)
-        deliver(terminal, tip, upload, lambda progress: continuing.go_on(upload, tip, progress), new=False)
+        _deliver(terminal, tip, upload, lambda progress: continuing.go_on(upload, tip, progress), new=False)
+
+
+def _deliver(
+    terminal: Terminal,
+    tip: SealedTip,
+    upload: Upload,
+    send: Callable[[Callable[[int], None]], None],
+    *,
+    new: bool,
+    quiet: bool = False,
+) -> None:
+    """``deliver``; what another program or browser has finished meanwhile has arrived as well."""
+    from tipbox.source.continuing import FinishedElsewhere, noticing_others
+
+    def watched(progress: Callable[[int], None]) -> None:
+        with noticing_others(upload):
+            send(progress)
+
+    try:
+        deliver(terminal, tip, upload, watched, new=new, quiet=quiet)
+    except FinishedElsewhere:
+        terminal.say("Stored: another program or browser has gone on with these files and finished.")
+        terminal.say("Check digits of them are shown there, not here.")
+        terminal.result({"passphrase": tip.access_code.digits(), "tip": None})
 
 
 def _fitting(found: Sequence[Found], attachments: Sequence[Attachment]) -> tuple[Found, list[Attachment]]:
