@@ -27,7 +27,7 @@ from tipbox.desk.vault.unlocking import MAX_PEOPLE, Keys, Me
 from tipbox.desk.vault.vault import INDEX_FILE, REPLIES, STORE_FILE, TIPS, Vault
 from tipbox.desk.whole import check
 from tipbox.errors import AlreadyThere, LimitExceeded, NotFound, Tampered, Usage, WrongPassphrase
-from tipbox.formats.base import canonical, labels
+from tipbox.formats.base import canonical, days, labels
 from tipbox.formats.base.primitives import sign
 
 ANNA, TIMUR, DANA = PASSWORD, b"six other words by other dice", b"and six more that nobody knows"
@@ -430,8 +430,15 @@ def secrets(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_people_by_commands_and_each_act_under_who_did_it(  # noqa: PLR0917 (fixtures)
-    run: Run, desks: Desks, desk: Desk, server: Exporter, secrets: dict[str, Path], tmp_path: Path
+    run: Run,
+    desks: Desks,
+    desk: Desk,
+    server: Exporter,
+    secrets: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(days, "today", lambda: TODAY)  # its keys are of that year
     tip, other = seal_tip(desks.manifests), seal_tip(desks.manifests)
     bundle = server.export(tmp_path / "1", desk.manifest, [tip, other])
     words = tmp_path / "words"
