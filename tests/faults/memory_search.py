@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -173,3 +175,25 @@ def _read(descriptor: int, start: int, end: int) -> Iterator[bytes]:
             return
         yield piece
         at += len(piece)
+
+
+def marked_words(names: Iterable[str]) -> dict[str, bytes]:
+    """A word for each name, for ``holders``: all begin with the same random mark."""
+    mark = secrets.token_hex(8).encode()
+    return {name: mark + b"-%03d" % number for number, name in enumerate(names)}
+
+
+def holders(words: Mapping[str, bytes]) -> dict[str, set[str]]:
+    """For each name whose word is in bytes that objects of this process hold: the types of these objects.
+
+    Also of those that nothing reaches any longer, and that only a collection of garbage would end.
+    """
+    names = {word: name for name, word in words.items()}
+    one_of = re.compile(next(iter(names))[:-3] + rb"[0-9]{3}")  # no word stands in it
+    found: dict[str, set[str]] = {}
+    for one in gc.get_objects():
+        for held in gc.get_referents(one):
+            if isinstance(held, bytes | bytearray | memoryview) and bytes(held) not in names:
+                for word in set(one_of.findall(held)):
+                    found.setdefault(names[word], set()).add(type(one).__name__)
+    return found

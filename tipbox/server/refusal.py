@@ -5,6 +5,7 @@ Their sentences are for programs and for people at a terminal; a page that is re
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -46,3 +47,15 @@ class Refusal(Exception):
         self.state = state or {}
         self.wipe = wipe
         super().__init__(self.message)
+
+
+def let_go(error: BaseException) -> None:
+    """Clear the frames that ``error`` passed, and those of what it came from, before its answer leaves.
+
+    They hold what was read of a body, and an error may hold its own frames until somebody collects garbage.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        traceback.clear_frames(one.__traceback__)
+        one.__traceback__ = None
+        one = one.__context__

@@ -23,7 +23,7 @@ from tipbox.server.mailboxes.mailbox import Mailboxes
 from tipbox.server.plain.form_reader import BrokenForm, Form
 from tipbox.server.plain.plain_gate import PlainGate
 from tipbox.server.plain.plain_pages import FOLDER, STYLE, PlainPages
-from tipbox.server.refusal import Refusal
+from tipbox.server.refusal import Refusal, let_go
 from tipbox.server.served_files import ServedFiles
 from tipbox.server.storage.blobs import open_blobs
 from tipbox.server.storage.clock import Calendar
@@ -129,8 +129,8 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
         taken, refusal = _take(carried)
         if refusal is None:
             return pages.page(language, taken)
-        if refusal.wipe and (wipe := request.environ.get(WIPE)):
-            wipe()
+        if refusal.wipe:
+            _wipe()
         return pages.page(language, taken, refusal.code, STATUS.get(refusal.code, FORMAT_STATUS))
 
     @app.post(f"{language}/answers")
@@ -138,7 +138,9 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
     def answers(language: str) -> Response:
         try:
             asked = _asked()
-        except FORMAT_ERRORS:
+        except FORMAT_ERRORS as error:
+            let_go(error)
+            _wipe()
             return pages.page(language, refused=_NO_REQUEST, status=FORMAT_STATUS)
         # The tokens themselves go no further.
         addresses = [sha256(token) for token in asked.tokens]
@@ -146,6 +148,12 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
             return _file([mailboxes.list(addresses)], MAILBOX_LIST)
         head = AnswerPiece.head(asked.reply, asked.number)
         return _file(_behind(head, mailboxes.piece(addresses, asked.reply, asked.number)), ANSWER_PIECE)
+
+
+def _wipe() -> None:
+    """Overwrite what was read ahead: nobody has looked whether it is sealed."""
+    if wipe := request.environ.get(WIPE):
+        wipe()
 
 
 def _form(most: int, larger: Refusal) -> Form:
@@ -165,13 +173,15 @@ def _take(carried: Carried) -> tuple[list[Taken], Refusal | None]:
     try:
         for field in form.fields():
             if field.name != "tip":
-                return taken, Refusal("malformed")
+                return taken, Refusal("malformed", wipe=True)
             found = carried.take(field, payment, form.trust)
             if found is not None:
                 taken.append(found)
-    except BrokenForm:
-        return taken, Refusal("malformed")
+    except BrokenForm as error:
+        let_go(error)
+        return taken, Refusal("malformed", wipe=True)
     except Refusal as refusal:
+        let_go(refusal)
         return taken, refusal
     finally:
         form.close()

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from tipbox.errors import FORMAT_ERRORS, Full, TipboxError
 from tipbox.server import log
-from tipbox.server.refusal import Refusal
+from tipbox.server.refusal import Refusal, let_go
 from tipbox.server.storage.transactions import DISK_FULL
 from tipbox.server.uploads.intake import Cut
 from tipbox.server.web.rates import Rates
@@ -62,6 +62,7 @@ def answer_errors(app: Flask, page: Callable[[Refusal, int], AnyResponse] | None
 
     @app.errorhandler(Refusal)
     def refused(refusal: Refusal) -> AnyResponse:
+        let_go(refusal)
         return answer(refusal)
 
     @app.errorhandler(TipboxError)
@@ -69,24 +70,28 @@ def answer_errors(app: Flask, page: Callable[[Refusal, int], AnyResponse] | None
         if isinstance(error, Full):
             return answer(Refusal("full"))
         if isinstance(error, FORMAT_ERRORS):
+            let_go(error)
             return answer(Refusal(error.code, str(error)))
         return unexpected(error)
 
     @app.errorhandler(RateLimitExceeded)
-    def slow_down(_error: RateLimitExceeded) -> AnyResponse:
+    def slow_down(error: RateLimitExceeded) -> AnyResponse:
+        let_go(error)
         response = answer(Refusal("slow-down"))
         response.headers["Retry-After"] = str(rates.retry_after() if rates else 1)
         return response
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> AnyResponse:
+        let_go(error)
         if isinstance(error, RequestRedirect):
             return error.get_response()
         code = {404: "not-found", 405: "method", 413: "too-large"}.get(error.code or 0)
         return answer(Refusal(code)) if code else answer(Refusal("malformed", "The request is malformed."))
 
     @app.errorhandler(Cut)
-    def cut(_error: Cut) -> AnyResponse:
+    def cut(error: Cut) -> AnyResponse:
+        let_go(error)
         return answer(Refusal("incomplete"))
 
     @app.errorhandler(Exception)
@@ -94,6 +99,7 @@ def answer_errors(app: Flask, page: Callable[[Refusal, int], AnyResponse] | None
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             return answer(Refusal("full"))
         log.fault(error)
+        let_go(error)
         response = answer(Refusal("unavailable"))
         response.headers["Retry-After"] = "10"
         return response
