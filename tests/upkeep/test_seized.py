@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +22,6 @@ import pytest
 from support import clock
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
 from support.server import Server, start
-from tipbox.formats.base import days
 from tipbox.server.upkeep.seized import SeizureReport, report_seized
 
 TIPBOX = Path(sys.executable).with_name("tipbox")
@@ -37,10 +36,10 @@ CHANCE = range(19, PAIRS - 18)
 
 
 @contextmanager
-def days_later(monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[None]:
-    """What is started in here lives so many days later."""
+def days_later(monkeypatch: pytest.MonkeyPatch, disk: Disk, count: int) -> Iterator[None]:
+    """What is started in here lives so many days later than the disk's first."""
     with monkeypatch.context() as patch:
-        for name, value in clock.later(count * clock.DAY).items():
+        for name, value in clock.later(count * clock.DAY + disk.ahead).items():
             patch.setenv(name, value)
         yield
 
@@ -53,6 +52,9 @@ class Disk:
     arrived: list[list[Sent]]
     """Of each closed day, in order."""
     open: list[Sent]
+    ahead: int
+    """Seconds that its clock is ahead, so that no day of it ends while something arrives."""
+    first: date
     before: dict[str, list[float]] = field(default_factory=dict)
     moments: list[float] = field(default_factory=list)
     """When each closed day's first Envelope came, by the kernel's clock, which files show."""
@@ -80,15 +82,17 @@ def _disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
     folder = tmp_path_factory.mktemp("seized")
     organisations = three()
     keys = keys_folder(folder / "keys", organisations)
-    disk = Disk(folder / "home", [], [])
+    now = datetime.now(UTC)
+    ahead = clock.DAY // 24 if (now + timedelta(hours=1)).date() != now.date() else 0
+    disk = Disk(folder / "home", [], [], ahead, (now + timedelta(seconds=ahead)).date())
     with pytest.MonkeyPatch.context() as monkeypatch:
         for day in range(CLOSED_DAYS + 1):
-            with days_later(monkeypatch, day):
+            with days_later(monkeypatch, disk, day):
                 server = start(disk.home, keys, unix=True)
             try:
                 if day == CLOSED_DAYS:
                     disk.before = measures(disk)
-                    with days_later(monkeypatch, day):
+                    with days_later(monkeypatch, disk, day):
                         assert json.loads(tipbox("server", "settle", "--home", disk.home, "--json"))["whole"]
                     disk.open = [upload(server, organisations, number) for number in range(2)]
                 else:
@@ -205,7 +209,7 @@ def test_after_the_settle_files_show_no_order_and_no_time(disk: Disk) -> None:
 def test_nothing_else_tells_the_second(disk: Disk) -> None:
     """No moment of a closed day stands anywhere, in text or as a number of seconds."""
     found = image(disk)
-    seen_by_server = [moment + clock.shift() + day * clock.DAY for day, moment in enumerate(disk.moments)]
+    seen_by_server = [moment + clock.shift() + disk.ahead + day * clock.DAY for day, moment in enumerate(disk.moments)]
     arrival = [int(moment) + seconds for moment in (*disk.moments, *seen_by_server) for seconds in range(3)]
 
     assert not re.search(rb"\d\d:\d\d:\d\d", found)
@@ -236,11 +240,11 @@ def test_no_words_and_no_address(disk: Disk) -> None:
 
 
 def test_what_remains_is_printed(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    with days_later(monkeypatch, CLOSED_DAYS):
+    with days_later(monkeypatch, disk, CLOSED_DAYS):
         said = tipbox("server", "seized", "--home", disk.home)
         facts = json.loads(tipbox("server", "seized", "--home", disk.home, "--json"))
 
-    by_day = [(days.today() + timedelta(days=day)).isoformat() for day in range(CLOSED_DAYS + 1)]
+    by_day = [(disk.first + timedelta(days=day)).isoformat() for day in range(CLOSED_DAYS + 1)]
     assert [one["day"] for one in facts["envelopes"]] == by_day
     assert [one["envelopes"] for one in facts["envelopes"]] == [PER_DAY] * CLOSED_DAYS + [len(disk.open)]
     assert facts["settled"] == by_day[-1]
