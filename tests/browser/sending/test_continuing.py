@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import filecmp
 import random
+import re
+import signal
 import sqlite3
+import subprocess
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -12,16 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from browser.drivers import PHONE, Browser, Level
+from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
 from browser.pages import CODE, DIGITS, DOOR, JUDGED, PICKER, Source
 from browser.wire import PARTS, Wire, parts_sent
-from support.world import World
+from support.world import TIPBOX, World, environment, tipbox
 from tipbox.formats.base import days
 from tipbox.formats.base.padding import padme, parts
 from tipbox.server.upkeep.prune import prune_server
 
 FILE_SIZE = 8_000_003
 CUT_AT = 0.3
+WORDS = "Я продолжу завтра"
 LATER = "#app label[data-part=later] input"
 CLOSE = "#app p[data-part=later]"
 ARRIVED = "#app [data-part=checks] dt"
@@ -44,7 +49,7 @@ def close_at_a_third(source: Source, file: Path) -> str:
     browser, wire = source.browser, source.wire
     last = int(parts(padme(FILE_SIZE)) * CUT_AT)
     source.open_form()
-    source.write("Я продолжу завтра")
+    source.write(WORDS)
     source.attach(file)
     browser.click(LATER)
     wire.blocked = lambda path: path.startswith(PARTS) and int(path.removeprefix(PARTS)) >= last
@@ -78,39 +83,91 @@ def drafts(world: World) -> tuple[int, int]:
         return found
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [(Level.STANDARD, Level.CHROMIUM), (Level.CHROMIUM, Level.SAFER)],
-    ids=["firefox-standard then chromium", "chromium then firefox-safer"],
-)
+def cut_off_at_terminal(world: World, wire: Wire, file: Path) -> str:
+    """The same from a terminal, which is stopped once the line has broken; the digits of the code."""
+    last, broken = int(parts(padme(FILE_SIZE)) * CUT_AT), threading.Event()
+
+    def blocked(path: str) -> bool:
+        if not path.startswith(PARTS) or int(path.removeprefix(PARTS)) < last:
+            return False
+        broken.set()
+        return True
+
+    wire.blocked = blocked
+    message = file.with_name("message")
+    message.write_text(WORDS, encoding="utf-8")
+    sending = subprocess.Popen(
+        (TIPBOX, "source", "send", address(wire), "--keys", world.keys, "--message-file", message, "--later", file),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        env=environment(),
+    )
+    assert broken.wait(240), "no part came as far as the line holds"
+    sending.send_signal(signal.SIGINT)
+    said, _ = sending.communicate(timeout=240)
+    [digits] = re.findall(r"(?:\d{6} ){5}\d{6}", said)
+    return str(digits)
+
+
+def address(wire: Wire) -> str:
+    return f"http://127.0.0.1:{wire.port}"
+
+
+TERMINAL = None
+"""In place of a browser: ``tipbox source``."""
+PAIRS: dict[str, tuple[Level | None, Level | None]] = {
+    "firefox-standard then chromium": (Level.STANDARD, Level.CHROMIUM),
+    "chromium then firefox-safer": (Level.CHROMIUM, Level.SAFER),
+}
+if EVERY_JOURNEY:
+    PAIRS |= {
+        "chromium then terminal": (Level.CHROMIUM, TERMINAL),
+        "terminal then firefox-safer": (TERMINAL, Level.SAFER),
+    }
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 def test_another_browser_goes_on_the_next_day(
-    browsers: Browsers, world: World, line: Lines, file: Path, pair: tuple[Level, Level]
+    browsers: Browsers, world: World, line: Lines, file: Path, pair: tuple[Level | None, Level | None]
 ) -> None:
     begun, ended = pair
-    first = Source(browsers(begun), line(world))
-    first.browser.fresh()
-    first.wire.keep = 1 << 24
-    digits = close_at_a_third(first, file)
+    first = line(world)
+    first.keep = 1 << 24
+    if begun is TERMINAL:
+        digits = cut_off_at_terminal(world, first, file)
+    else:
+        browsers(begun).fresh()
+        digits = close_at_a_third(Source(browsers(begun), first), file)
     prune_server(world.server.home, today=days.today() + timedelta(days=1))
     assert drafts(world) == (1, 1)
 
-    second = Source(browsers(ended), line(world))
-    second.browser.fresh()
-    second.wire.keep = 1 << 24
-    find(second, digits)
-    second.browser.attach(PICKER, [file])
-    second.browser.wait(ARRIVED)
+    second = line(world)
+    second.keep = 1 << 24
+    if ended is TERMINAL:
+        code = file.with_name("code")
+        code.write_text(digits)
+        code.chmod(0o600)
+        tipbox("source", "continue", address(second), "--keys", world.keys, "--passphrase-file", code, file)
+    else:
+        browser = browsers(ended)
+        browser.fresh()
+        find(Source(browser, second), digits)
+        browser.attach(PICKER, [file])
+        browser.wait(ARRIVED)
 
     all_parts = parts(padme(FILE_SIZE))
-    before = {number for number, _ in parts_sent(first.wire.seen())}
-    after = {number for number, _ in parts_sent(second.wire.seen())}
+    before = {number for number, _ in parts_sent(first.seen())}
+    after = {number for number, _ in parts_sent(second.seen())}
     assert before | after == set(range(all_parts))
     assert len(after) <= all_parts * (1 - CUT_AT) + 1, "what is there is not sent again"
     assert drafts(world) == (0, 0)
     [tip] = world.arrived("ili")
-    assert tip.message == "Я продолжу завтра".encode()
+    assert tip.message == WORDS.encode()
     assert filecmp.cmp(file, tip.files[file.name], shallow=False)
-    second.browser.fresh()
+    if ended is not TERMINAL:
+        browsers(ended).fresh()
 
 
 def test_a_file_that_changed_is_sealed_anew_and_the_old_upload_given_up(
