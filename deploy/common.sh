@@ -17,12 +17,29 @@ DRY=${DRY:-}
 CHANGED=()
 # What was found before: upgrade.sh sets it.
 FOUND=''
+# Folders of this run alone: all, the release as it was judged, and what was unpacked of it.
+MADE=()
+checked='' unpacked=''
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1
+}
+
+# make_folder VARIABLE: a folder that root alone can look into, until this ends.
+make_folder() {
+    local made
+    made=$(mktemp -d -p /var/tmp tipbox.XXXXXXXXXX)
+    MADE+=("$made")
+    declare -g "$1=$made"
+    trap forget_made EXIT
+}
+
+forget_made() {
+    ((${#MADE[@]} == 0)) || rm -rf -- "${MADE[@]}"
+    MADE=()
 }
 
 # Do it, or with --dry-run only say it.
@@ -119,22 +136,40 @@ find_wheel() {
     done
 }
 
-# choose_release WHEEL WHEELHOUSE SIGNERS: sets $wheel and $lock, what install_release takes. With SIGNERS all of it is
-# what they signed.
+# take_copy VARIABLE FOLDER OPTION...: makes the folder in VARIABLE a copy of FOLDER, with these options of cp. What is
+# judged must be what is installed: a disk may read differently the second time, and somebody may write meanwhile.
+take_copy() {
+    local variable=$1 folder=$2
+    shift 2
+    [[ -d $folder ]] || die "$folder is not a folder"
+    make_folder "$variable"
+    cp -R "$@" -- "$folder/." "${!variable}" || die "$folder cannot be read"
+}
+
+# choose_release WHEEL WHEELHOUSE SIGNERS: sets $wheel, $lock and $wheelhouse, what install_release takes. With SIGNERS all
+# of it is what they signed.
 choose_release() {
     wheel=$1
     [[ ! $2 || -d $2 ]] || die "$2 is not a folder"
     [[ ! $3 || -f $3 ]] || die "there is no file $3 of signers"
     [[ ! $3 || $2 ]] || die "--signers signs a wheelhouse; name it with --wheelhouse"
-    [[ ! $2 ]] || verify_folder "$2" "$3"
-    [[ $wheel ]] || wheel=$(find_wheel ${2:+"$2"} "$HERE/../dist")
-    [[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; build one with 'python -m build' or name it with --wheel"
     lock=$HERE/../requirements.lock
-    if [[ $2 && -f $2/requirements.lock ]]; then
-        lock=$2/requirements.lock
+    if [[ $2 ]]; then
+        [[ ! $3 || ! $wheel ]] || signed_in "$2" "$2" "$wheel"
+        choose_wheelhouse "$2" "$3"
+        [[ ! $3 || ! $wheel ]] || wheel=$wheelhouse/$(basename "$wheel")
+        [[ ! -f $wheelhouse/requirements.lock ]] || lock=$wheelhouse/requirements.lock
     fi
+    [[ $wheel ]] || wheel=$(find_wheel ${2:+"$wheelhouse"} "$HERE/../dist")
+    [[ $wheel && -f $wheel ]] || die "there is no wheel of tipbox; build one with 'python -m build' or name it with --wheel"
     [[ -f $lock ]] || die "requirements.lock is missing beside the wheel"
-    [[ ! $3 ]] || signed_in "$2" "$wheel" "$lock"
+    [[ ! $3 ]] || signed_in "$wheelhouse" "$2" "$wheel" "$lock"
+}
+
+# choose_wheelhouse FOLDER SIGNERS: sets $wheelhouse, a copy of FOLDER that is judged.
+choose_wheelhouse() {
+    take_copy wheelhouse "$1" -L
+    verify_folder "$wheelhouse" "$2" "$1"
 }
 
 # choose_published FOLDER SIGNERS WHEEL WHEELHOUSE: the same from a release as maintainers publish it (RELEASING.md). What
@@ -148,44 +183,46 @@ choose_published() {
     command -v ssh-keygen >/dev/null ||
         die "ssh-keygen is missing, which checks the signature: install Debian's package openssh-client"
     if [[ $(head -c 1 "$signers") == '{' ]]; then
+        take_copy checked "$folder" -P
         # signers.json: as many of the maintainers as it says, an expiry, and a floor (docs/releases.md).
         # shellcheck disable=SC2046 # what is kept is up to three words
-        who=$(python3 -I "$HERE/published.py" "$folder" "$signers" "$(date -u +%F)" \
-            $(cat "$OPT/floor" 2>/dev/null || true) 2>&1) || die "$who"
+        who=$(python3 -I "$HERE/published.py" "$checked" "$signers" "$(date -u +%F)" \
+            $(cat "$OPT/floor" 2>/dev/null || true) 2>&1) || die "${who//"$checked"/"$folder"}"
         mapfile -t said <<<"$who"
-        wheel=$folder/${said[0]} floor=${said[2]}
+        wheel=$checked/${said[0]} floor=${said[2]}
         say "release signed by ${said[3]}"
-        must_be_of_release "$folder/${said[1]}"
-        [[ ! $4 || -d $4 ]] || die "$4 is not a folder"
-        [[ ! $4 ]] || verify_folder "$4" ""
+        must_be_of_release "$checked/${said[1]}" "$folder"
+        [[ ! $4 ]] || choose_wheelhouse "$4" ""
         return
     fi
-    [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
+    take_copy checked "$folder" -L
+    [[ -f $checked/SHA256SUMS && -f $checked/SHA256SUMS.sig ]] ||
         die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
-    who=$(ssh-keygen -Y find-principals -f "$signers" -s "$folder/SHA256SUMS.sig" 2>/dev/null | head -n 1 || true)
-    ssh-keygen -q -Y verify -f "$signers" -I "$who" -n tipbox-release -s "$folder/SHA256SUMS.sig" \
-        <"$folder/SHA256SUMS" >/dev/null 2>&1 ||
+    who=$(ssh-keygen -Y find-principals -f "$signers" -s "$checked/SHA256SUMS.sig" 2>/dev/null | head -n 1 || true)
+    ssh-keygen -q -Y verify -f "$signers" -I "$who" -n tipbox-release -s "$checked/SHA256SUMS.sig" \
+        <"$checked/SHA256SUMS" >/dev/null 2>&1 ||
         die "none of the maintainers in $signers signed $folder; get the release again, through another channel"
-    (cd "$folder" && sha256sum --quiet --strict -c SHA256SUMS) ||
+    (cd "$checked" && sha256sum --quiet --strict -c SHA256SUMS) ||
         die "files of $folder are not what SHA256SUMS says; get the release again"
-    wheel=$(find_wheel "$folder")
-    source=("$folder"/tipbox-*.tar.gz)
+    wheel=$(find_wheel "$checked")
+    source=("$checked"/tipbox-*.tar.gz)
     [[ $wheel && -f ${source[0]} && ${#source[@]} == 1 ]] || die "$folder must hold one wheel of tipbox and one source"
     for file in "$wheel" "${source[0]}"; do
-        cut -c 67- "$folder/SHA256SUMS" | grep -Fxq "$(basename "$file")" ||
-            die "$file is not in SHA256SUMS; get the release again"
+        cut -c 67- "$checked/SHA256SUMS" | grep -Fxq "$(basename "$file")" ||
+            die "$folder/$(basename "$file") is not in SHA256SUMS; get the release again"
     done
-    must_be_of_release "${source[0]}"
-    [[ ! $4 || -d $4 ]] || die "$4 is not a folder"
-    [[ ! $4 ]] || verify_folder "$4" ""
+    must_be_of_release "${source[0]}" "$folder"
+    [[ ! $4 ]] || choose_wheelhouse "$4" ""
 }
 
-# must_be_of_release SOURCE: sets $lock. These scripts run as root already; but a lock beside them that is not the
-# release's shows a mix of two versions.
+# must_be_of_release SOURCE FOLDER: sets $lock, that of SOURCE. These scripts run as root already; but a lock beside them
+# that is not the release's shows a mix of two versions.
 must_be_of_release() {
-    lock=$HERE/../requirements.lock
-    tar -xOzf "$1" --wildcards --no-wildcards-match-slash '*/requirements.lock' | cmp -s - "$lock" ||
-        die "this script is not of the release in $(dirname "$1"); unpack $(basename "$1") and run its deploy/$(basename "$0")"
+    make_folder unpacked
+    lock=$unpacked/requirements.lock
+    tar -xOzf "$1" --wildcards --no-wildcards-match-slash '*/requirements.lock' >"$lock"
+    cmp -s "$lock" "$HERE/../requirements.lock" ||
+        die "this script is not of the release in $2; unpack $(basename "$1") and run its deploy/$(basename "$0")"
 }
 
 # must_not_be_older NAME: an old release may have weaknesses that everybody knows, and its signature is as right as ever.
@@ -212,13 +249,13 @@ keep_floor() {
     mv -T "$OPT/floor.new" "$OPT/floor"
 }
 
-# signed_in FOLDER FILE...: dies unless the files lie in the folder that was verified.
+# signed_in COPY FOLDER FILE...: dies unless the files lie in the copy that was verified.
 signed_in() {
-    local folder file
-    folder=$(realpath "$1")
-    shift
+    local copy folder=$2 file
+    copy=$(realpath "$1")
+    shift 2
     for file; do
-        [[ $(dirname "$(realpath "$file")") == "$folder" ]] || die "$file is not in $folder, which is what was signed"
+        [[ $(dirname "$(realpath "$file")") == "$copy" ]] || die "$file is not in $folder, which is what was signed"
     done
 }
 
@@ -300,25 +337,25 @@ enable_units() {
     run systemctl enable --quiet "${LISTENERS[@]}" "${timers[@]##*/}" "${sockets[@]}"
 }
 
-# verify_folder FOLDER SIGNERS: the hashes of a kit. When the signers are known, both lists must be there and right, and
-# name every file: pip would take what somebody has added.
+# verify_folder COPY SIGNERS FOLDER: the hashes of a kit. When the signers are known, both lists must be there and right,
+# and name every file: pip would take what somebody has added.
 verify_folder() {
-    local folder=$1 signers=$2 listed found
+    local copy=$1 signers=$2 folder=$3 listed found
     if [[ $signers ]]; then
-        [[ -f $folder/SHA256SUMS && -f $folder/SHA256SUMS.sig ]] ||
+        [[ -f $copy/SHA256SUMS && -f $copy/SHA256SUMS.sig ]] ||
             die "$folder is not signed: it lacks SHA256SUMS or SHA256SUMS.sig"
         command -v ssh-keygen >/dev/null ||
             die "ssh-keygen is missing, which checks the signature: install Debian's package openssh-client"
-        ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$folder/SHA256SUMS.sig" \
-            <"$folder/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, through another channel"
+        ssh-keygen -Y verify -f "$signers" -I tipbox -n tipbox-kit -s "$copy/SHA256SUMS.sig" \
+            <"$copy/SHA256SUMS" || die "the signature of $folder is not right; get the kit again, through another channel"
         # A line is 64 digits, two characters and the name.
-        listed=$(cut -c 67- "$folder/SHA256SUMS" | LC_ALL=C sort)
-        found=$(cd "$folder" && find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '%P\n' |
+        listed=$(cut -c 67- "$copy/SHA256SUMS" | LC_ALL=C sort)
+        found=$(cd "$copy" && find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig -printf '%P\n' |
             LC_ALL=C sort)
         [[ $listed == "$found" ]] || die "files were added to $folder, or are missing; get the kit again"
     fi
-    [[ -f $folder/SHA256SUMS ]] || return 0
-    (cd "$folder" && sha256sum --quiet --strict -c SHA256SUMS) ||
+    [[ -f $copy/SHA256SUMS ]] || return 0
+    (cd "$copy" && sha256sum --quiet --strict -c SHA256SUMS) ||
         die "files of $folder are not what SHA256SUMS says; get the kit again"
 }
 

@@ -249,6 +249,7 @@ forget_copy
 
 step "New program: $new"
 install_release "$wheel" "$lock" "$wheelhouse"
+forget_made
 if [[ $(readlink "$OPT/current" || true) == "releases/$new" ]]; then
     forget_all
     say "this release runs already"

@@ -106,9 +106,55 @@ OF_THIS_MACHINE = {
 def test_what_enough_maintainers_signed_is_taken(published: Published, script: str) -> None:
     code, out, _ = published.run(script)
     assert "release signed by aigul,boris" in out
-    assert str(published.folder / "tipbox-1.3.0-py3-none-any.whl") in out
+    assert "/tipbox-1.3.0-py3-none-any.whl" in out
+    assert str(published.folder / "tipbox-1.3.0-py3-none-any.whl") not in out, "what was judged is installed"
     assert f"would write: {published.opt}/floor" in out
     assert code == 0 or script == "install.sh", "a dry run of install.sh goes on to what this machine lacks"
+
+
+SWAPPING = """
+set -euo pipefail
+. "$1/deploy/common.sh"
+$2 "${@:3}"
+find "$1/.." -type f \\( -name '*.whl' -o -name '*.gz' -o -name '*.lock' \\) -exec cp /etc/hostname {} ';'
+cat "$wheel" "$lock" "$wheelhouse"/flask-1.whl
+stat -c ' %a %U' "$(dirname "$wheel")" "$(dirname "$lock")" "$wheelhouse"
+"""
+"""Somebody puts other files there as soon as those that are there were judged."""
+
+
+@pytest.mark.parametrize("by", ["signers", "a key", "a kit"])
+def test_what_is_swapped_after_it_was_judged_is_not_installed(published: Published, by: str) -> None:
+    kit, key = published.folder.parent / "kit", published.folder.parent / "key"
+    kit.mkdir()
+    for name, data in (("flask-1.whl", b"a package"), ("tipbox-1.3.0-py3-none-any.whl", b"a wheel")):
+        (kit / name).write_bytes(data)
+    (kit / "requirements.lock").write_bytes(LOCK)
+    _sign(kit, key, "tipbox-kit")
+    if by == "a key":
+        _sign(published.folder, key, "tipbox-release")
+    given = {
+        "signers": ("choose_published", published.folder, published.signers, "", kit),
+        "a key": ("choose_published", published.folder, key.with_suffix(".signers"), "", kit),
+        "a kit": ("choose_release", "", kit, key.with_suffix(".signers")),
+    }[by]
+    wheel = b"a wheel" if by == "a kit" else next(published.folder.glob("*.whl")).read_bytes()
+    command = ("bash", "-c", SWAPPING, "upgrade.sh", published.scripts, *given)
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=True)
+    assert done.stdout.endswith(wheel + LOCK + b"a package" + b" 700 root\n" * 3)
+    assert next(published.folder.glob("*.whl")).read_bytes() != wheel
+    assert not list(Path("/var/tmp").glob("tipbox.*")), "nothing stays"
+
+
+def _sign(folder: Path, key: Path, namespace: str) -> None:
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
+        key.with_suffix(".signers").write_text(f"tipbox {key.with_suffix('.pub').read_text()}")
+    sums = folder / "SHA256SUMS"
+    files = [one for one in sorted(folder.rglob("*")) if one.is_file() and one != sums]
+    lines = [f"{sha256(one.read_bytes()).hexdigest()}  {one.relative_to(folder)}\n" for one in files]
+    sums.write_text("".join(lines))
+    subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", namespace, sums], check=True)
 
 
 def _add(published: Published) -> None:
