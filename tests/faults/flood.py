@@ -19,6 +19,8 @@ from typing import Final
 CIRCUIT: Final = "fc00:dead:beef:4dad::bad"
 AT_ONCE: Final = 64
 """Requests that one write carries."""
+OPENING: Final = "opening"
+"""The kind that opens connection after connection, and closes each once it has asked for one thing."""
 AGAIN: Final = 0.01
 """Seconds until a stream that was closed is there again."""
 
@@ -40,6 +42,7 @@ KINDS: Final[Mapping[str, bytes]] = {
     "state": _get("GET /api/envelope", f"Authorization: Bearer {'A' * 43}"),
     "malformed": b"GET / HTTP/1.1\nHost: tipbox\r\n\r\n",
     "no-circuit": _get("GET /"),
+    OPENING: _get("GET /"),
 }
 """What each stream repeats."""
 
@@ -59,7 +62,8 @@ class Flood:
     def __init__(self, path: str, kind: str) -> None:
         self._path = path
         self._line = b"" if kind == "no-circuit" else f"PROXY TCP6 {CIRCUIT} ::1 225 80\r\n".encode()
-        self._request = KINDS[kind] * AT_ONCE
+        self._opens = kind == OPENING
+        self._request = KINDS[kind] * (1 if self._opens else AT_ONCE)
         self.counts = Counts()
 
     async def stream(self, sent: asyncio.Event) -> None:
@@ -68,6 +72,13 @@ class Flood:
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_unix_connection(self._path)
                 self.counts.connections += 1
+                if self._opens:
+                    writer.write(self._line + self._request)
+                    self.counts.bytes_sent += len(self._request)
+                    writer.close()
+                    sent.set()
+                    await asyncio.sleep(0)
+                    continue
                 asking = asyncio.create_task(self._ask(writer, sent))
                 try:
                     while piece := await reader.read(1 << 16):

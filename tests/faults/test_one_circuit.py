@@ -19,7 +19,7 @@ from support.client import Client, bearer
 from support.sealed import Organisation, Sent, envelope, keys_folder
 from support.server import Server, running, start
 from support.world import environment
-from tipbox.server.process.circuits import MOST_IN_FLIGHT
+from tipbox.server.process.circuits import MOST_IN_FLIGHT, NEW_CONNECTIONS
 
 STREAMS = 16
 PATIENCE = 30
@@ -112,24 +112,39 @@ def test_workers_show_that_they_live_beside_one_that_asks_without_end(server: Se
 def test_connections_that_gave_way_while_their_requests_waited_are_gone(
     organisations: list[Organisation], tmp_path: Path
 ) -> None:
-    """Else those of one circuit, each of which costs a byte, take all places of a worker."""
-    settings = {"server_workers": "1", "server_connections": "100"}
+    """Else those of a few circuits, each of which costs a byte, take all places of a worker."""
+    settings = {"server_workers": "1", "server_connections": "64"}
     keys = keys_folder(tmp_path / "keys", organisations)
-    circuit = "fc00:dead:beef:4dad::1:1"
     with running(tmp_path / "home", keys, unix=True, settings=settings) as server, ExitStack() as opened:
 
-        def another(body: bytes | None, length: int = -1) -> None:
+        def another(circuit: str, body: bytes | None, length: int = -1) -> None:
             client = opened.enter_context(Client(server, circuit))
             client.send("PUT", "/api/envelope", body, bearer(envelope(organisations).token), length)
 
-        for _ in range(MOST_IN_FLIGHT):  # these are read, and do not come
-            another(None, 1000)
-        for _ in range(300):
-            another(b"")
+        for circuit in ("fc00:dead:beef:4dad::1:1", "fc00:dead:beef:4dad::1:2", "fc00:dead:beef:4dad::1:3"):
+            for _ in range(MOST_IN_FLIGHT):  # these are read, and do not come
+                another(circuit, None, 1000)
+            for _ in range(NEW_CONNECTIONS - MOST_IN_FLIGHT):
+                another(circuit, b"")
         begun = time.monotonic()
         with patient(server) as writing:
             assert writing.open(envelope(organisations)).json == {"state": "stored"}
         assert time.monotonic() - begun < PATIENCE / 2
+
+
+def test_a_visitor_is_served_when_two_hundred_circuits_leave_at_once(
+    server: Server, organisations: list[Organisation]
+) -> None:
+    """All of them are in the middle of what they asked for."""
+    asked = KINDS["404"] * STREAMS
+    with ExitStack() as opened:
+        for number in range(200):
+            for _ in range(4):
+                line = opened.enter_context(server.connect())
+                line.sendall(f"PROXY TCP6 fc00:dead:beef:4dad::2:{number:x} ::1 225 80\r\n".encode() + asked)
+        opened.close()
+        with patient(server) as writing:
+            assert writing.open(envelope(organisations)).json == {"state": "stored"}
 
 
 def _silent(worker: psutil.Process) -> float:

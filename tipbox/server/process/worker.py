@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
+from tipbox.server.process.arrivals import Arrivals, turned_away
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
 from tipbox.server.process.gevent_patch import patch
@@ -127,6 +129,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     sockets: list[Any]
 
+    def server_class(self, listener: Any, *, spawn: Any, **_: Any) -> Arrivals:
+        """What accepts for a listener, as gunicorn makes it."""
+        demands = self.listeners[self._name(listener)].demands_circuit
+        away = partial(turned_away, self.circuits) if demands else lambda _: False
+        return Arrivals(listener, partial(self.handle, listener), spawn, away)
+
     def patch(self) -> None:
         """As gunicorn's, which patches more."""
         patch()
@@ -216,8 +224,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 circuit = self._circuit(served, parser.unreader)
             if circuit is not None:
                 circuit.connections += 1
-                self.connections.name(connection, circuit.name)
-                self._serve(served, connection, circuit, parser)
+                if circuit.comes():
+                    self.connections.name(connection, circuit.name)
+                    self._serve(served, connection, circuit, parser)
         except (OSError, StopIteration, NoMoreData):
             pass  # the connection ended
         except (ParseException, BadLine):
