@@ -51,7 +51,7 @@ class DirectFile:
         finally:
             self._disk.shutdown(cancel_futures=True)
 
-    def write(self, batch: Iterable[bytes]) -> None:
+    def write(self, batch: Iterable[bytes | memoryview]) -> None:
         """Write a batch; waits while the disk is behind."""
         for data in batch:
             left = memoryview(data)

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Final, Self
 
 _WAITING: Final = 4  # batches: enough to even out the two sides, few enough for a small machine's memory
-_KEPT_BY_THE_ALLOCATOR: Final = 31 << 20
 
 
 class WriterThread:
@@ -24,9 +23,6 @@ class WriterThread:
         self._error: BaseException | None = None
         # A daemon: a command that is stopped in the middle of a batch does not wait for it.
         self._thread = threading.Thread(target=self._run, daemon=True)
-        # glibc keeps freed memory for the next part, instead of giving it back and asking again, once it has seen
-        # something of this size come and go. As bytes: those of a bytearray would be touched.
-        bytes(_KEPT_BY_THE_ALLOCATOR)
 
     def __enter__(self) -> Self:
         self._thread.start()

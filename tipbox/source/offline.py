@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tipbox.files.direct import DirectFile
 from tipbox.files.durable import SEALED_MODE, replacing
-from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.pieces import new_mark, write_pieces
@@ -19,10 +18,9 @@ def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambd
     """Write the Envelope to ``out``: durably, whole, or not at all."""
     with replacing(out, SEALED_MODE) as file, DirectFile(file.fileno()) as direct:
         direct.write([tip.sealed.opening])
-        with WriterThread(direct.write) as writing:
-            for batch in tip.batches():
-                writing.put(batch)
-                progress(sum(map(len, batch)))
+        for batch in tip.batches():
+            direct.write([batch])
+            progress(len(batch))
         direct.write([tip.end.trailer])
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from tipbox.files.attachments import Attachment, read_once
 from tipbox.formats.access_code import AccessCode
-from tipbox.formats.base.limits import ID_SIZE, KEY_SIZE, SESSION_NONCE_SIZE
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
 from tipbox.formats.envelopes.consent import Consent
 from tipbox.formats.envelopes.envelope import Sealed, seal
@@ -46,10 +46,11 @@ class SealedTip:
         """The sealed parts, under a new session nonce. InputRefused when a file changed."""
         with closing(self.batches()) as batches:
             for batch in batches:
-                yield from batch
+                for at in range(0, len(batch), ENVELOPE_PART_SIZE):
+                    yield bytes(batch[at : at + ENVELOPE_PART_SIZE])
 
-    def batches(self) -> Generator[list[bytes]]:
-        """The sealed parts, some at a time."""
+    def batches(self) -> Generator[memoryview]:
+        """The sealed parts, some at a time and one behind the other."""
         self.session_nonce = random_bytes(SESSION_NONCE_SIZE)
         self.settle(())
         for parts, part_hashes in self.sealed.batches(read_once(self.attachments), self.session_nonce):

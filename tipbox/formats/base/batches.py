@@ -16,6 +16,7 @@ _PARTS: Final = 16
 _THREADS: Final = 2
 _AHEAD: Final = 4
 """Batches that are begun before the first of them is waited for."""
+_KEPT_BY_THE_ALLOCATOR: Final = 31 << 20
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -55,6 +56,9 @@ def _in_order(work: Callable[[_In], _Out], inputs: Iterable[_In]) -> Generator[_
     waiting: deque[Future[_Out]] = deque()
     source = iter(inputs)
     failed: Exception | None = None
+    # glibc keeps freed memory for the next batch, instead of giving it back and asking again, once it has seen
+    # something of this size come and go. As bytes: those of a bytearray would be touched.
+    bytes(_KEPT_BY_THE_ALLOCATOR)
     with ThreadPoolExecutor(_THREADS) as pool:
         while True:
             try:

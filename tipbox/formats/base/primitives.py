@@ -38,8 +38,8 @@ from tipbox.formats.base.limits import (
 
 __all__ = [
     "SigningKey", "check_ed25519", "check_xwing", "equal", "hkdf", "hmac_sha256", "hpke_open", "hpke_seal", "keystream",
-    "new_seed", "open_part", "part_nonce", "pbkdf2", "random_bytes", "seal_part", "sha256", "sign", "verify",
-    "xwing_public",
+    "new_seed", "open_part", "part_nonce", "pbkdf2", "random_bytes", "seal_part", "seal_part_into", "sha256", "sign",
+    "verify", "xwing_public",
 ]  # fmt: skip
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
@@ -183,6 +183,11 @@ def part_nonce(counter: int, *, last: bool) -> bytes:
 def seal_part(cipher: AESGCM, counter: int, plaintext: bytes, *, last: bool) -> bytes:
     """One sealed part: ciphertext and 16-byte tag."""
     return cipher.encrypt(part_nonce(counter, last=last), plaintext, None)
+
+
+def seal_part_into(cipher: AESGCM, counter: int, plaintext: bytes, room: memoryview, *, last: bool) -> None:
+    """The same into ``room``, which has its size: nothing is copied on its way."""
+    cipher.encrypt_into(part_nonce(counter, last=last), plaintext, None, room)
 
 
 def open_part(cipher: AESGCM, counter: int, sealed: bytes | memoryview, *, last: bool) -> bytes:

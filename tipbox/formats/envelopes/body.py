@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import InputRefused, Malformed
 from tipbox.formats.base import labels
 from tipbox.formats.base.batches import by_batches
-from tipbox.formats.base.limits import PART_SIZE, SESSION_NONCE_SIZE
-from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part, sha256
+from tipbox.formats.base.limits import PART_SIZE, SESSION_NONCE_SIZE, TAG_SIZE
+from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part, seal_part_into, sha256
 from tipbox.formats.envelopes.header import Header
+
+_SEALED: Final = SESSION_NONCE_SIZE + TAG_SIZE
+"""Bytes by which a sealed part is longer than what is in it."""
 
 
 def _cipher(header: Header, body_key: bytes, session_nonce: bytes) -> AESGCM:
@@ -34,13 +37,22 @@ def seal_body(
 
 def seal_batches(
     header: Header, body_key: bytes, plaintext: Iterable[bytes], session_nonce: bytes
-) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The same on two processors: some parts at a time, and SHA-256 of each. Plaintext is read ahead by megabytes."""
+) -> Iterator[tuple[memoryview, list[bytes]]]:
+    """The same on two processors: some parts at a time, one behind the other, and SHA-256 of each.
+
+    Plaintext is read ahead by megabytes.
+    """
     sealer = _Sealer(header, body_key, session_nonce)
 
-    def work(batch: list[tuple[int, bytes]]) -> tuple[list[bytes], list[bytes]]:
-        parts = [sealer.seal(index, piece) for index, piece in batch]
-        return parts, [sha256(part) for part in parts]
+    def work(batch: list[tuple[int, bytes]]) -> tuple[memoryview, list[bytes]]:
+        sealed = memoryview(bytearray(sum(len(piece) + _SEALED for _, piece in batch)))
+        hashes, at = [], 0
+        for index, piece in batch:
+            part = sealed[at : at + len(piece) + _SEALED]
+            sealer.seal_into(index, piece, part)
+            hashes.append(sha256(part))
+            at += len(part)
+        return sealed, hashes
 
     return by_batches(work, enumerate(plaintext), header.parts)
 
@@ -55,6 +67,10 @@ class _Sealer:
 
     def seal(self, index: int, piece: bytes) -> bytes:
         return self._nonce + seal_part(self._cipher, index, piece, last=index == self._last)
+
+    def seal_into(self, index: int, piece: bytes, room: memoryview) -> None:
+        room[:SESSION_NONCE_SIZE] = self._nonce
+        seal_part_into(self._cipher, index, piece, room[SESSION_NONCE_SIZE:], last=index == self._last)
 
 
 class _Opener:

@@ -76,8 +76,8 @@ class Sealed:
 
     def batches(
         self, files: Iterable[tuple[BinaryIO, int]], session_nonce: bytes
-    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """The same on two processors: some parts at a time, and SHA-256 of each. Files are read ahead by megabytes."""
+    ) -> Iterator[tuple[memoryview, list[bytes]]]:
+        """The same on two processors: some parts at a time, and SHA-256 of each, as ``seal_batches`` gives them."""
         pieces = read_padded(files, self.header.body_size)
         return seal_batches(self.header, self.body_key, pieces, session_nonce)
 
