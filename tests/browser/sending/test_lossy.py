@@ -40,6 +40,8 @@ def comes(source: Source, css: str) -> None:
     """Wait for it; meanwhile nothing is given up, and no browser is blamed."""
 
     def there() -> bool:
+        if source.browser.count("body") == 0:
+            return False
         assert source.browser.count(FAILED) == 0, source.browser.text("#app")
         assert "cannot seal" not in source.browser.text("body")
         assert source.browser.count(f"{LOADING} button") == 0, source.browser.text(LOADING)
