@@ -118,7 +118,20 @@ def test_what_is_damaged_or_of_nobody_is_named_and_the_rest_goes(
     folder.mkdir()
     for path in pieces:
         shutil.copy(path, folder)
+    # What a stick that was pulled out too early has in place of a tip.
+    whole = tmp_path / "whole.tip"
+    tipbox("seal", "--keys", world.keys, "--message-file", tmp_path / "message.txt", "--out", whole, file)
+    (folder / "half.tip").write_bytes(whole.read_bytes()[:700_000])
+    (folder / "empty.tip").touch()
+    (folder / "zeros.TIP").write_bytes(bytes(70_000))
     done = carried(couriers, key, folder, expect=8)
     fates = {Path(one["file"]).name: one["fate"] for one in done.json["files"]}
-    assert fates == {pieces[0].name: "damaged", pieces[1].name: "here"}
+    assert fates == {
+        pieces[0].name: "damaged",
+        pieces[1].name: "here",
+        "half.tip": "damaged",
+        "empty.tip": "not-tipbox",
+        "zeros.TIP": "not-tipbox",
+    }
     assert done.json["waiting"] == [{"missing": [1], "pieces": 2}]
+    assert done.json["others"] == 0

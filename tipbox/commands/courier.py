@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tipbox.commands.terminal import Terminal, json_option, pass_terminal
 from tipbox.courier.courier_key import PUBLIC_SUFFIX, CourierKey
-from tipbox.errors import InputRefused, NotFound, PartlyDone
+from tipbox.errors import InputRefused, NotFound, NotTipbox, PartlyDone
 from tipbox.files.printable import printable
+
+if TYPE_CHECKING:
+    from tipbox.courier.pouch import Pouched
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -128,29 +131,33 @@ def pouch(
     terminal: Terminal, *, url: str, key_file: Path, socks: str | None, torrc: Path | None, places: tuple[Path, ...]
 ) -> None:
     """Carry sealed tips of others, .tip files and pieces, from folders to the server. Again does no harm."""
-    from tipbox.courier.pouch import carry, pack, to_json
+    from tipbox.courier.pouch import Pouched, carry, pack, to_json
     from tipbox.courier.reach import courier_connection
 
     unread: list[Path] = []
     packed = pack(places, lambda path, _: unread.append(path))
     for path in unread:
         terminal.remark(f"{printable(path.name)} could not be read; copy it again")
+    broken = [Pouched(path, NotTipbox.code) for path in packed.broken]
     if not packed.files:
+        for result in broken:
+            _remark(terminal, result)
         raise NotFound("packing: there is no .tip file and no piece in these folders")
     key = CourierKey.load(key_file)
     with (
         courier_connection(url, key, socks, _read(torrc), operation="carrying") as connection,
         terminal.progress("carrying", sum(path.stat().st_size for path in packed.files)) as progress,
     ):
-        results = list(carry(connection, packed.files, progress))
+        results = [*carry(connection, packed.files, progress), *broken]
     bad = [result for result in results if result.fate != "here"]
     for result in bad:
-        terminal.remark(f"{printable(result.path.name)}: {_FATES.get(result.fate, result.fate)}")
+        _remark(terminal, result)
     tips = {result.tip: result for result in results if result.tip}  # the last word on each
     stored = sum(result.stored for result in tips.values())
-    waiting = [result for result in tips.values() if not result.stored]
+    waiting = [result for result in tips.values() if not result.stored and result.count]
     terminal.say(
-        f"{len(results)} files carried, {packed.doubles} of them doubled; {stored} tips are whole on the server."
+        f"{len(packed.files)} files carried; passed over: {packed.doubles} doubled, {packed.others} not tipbox's. "
+        f"{stored} tips are whole on the server."
     )
     for result in waiting:
         terminal.say(f"A tip of {result.count} pieces waits for {len(result.missing)}: {_numbers(result.missing)}")
@@ -167,7 +174,12 @@ def pouch(
         raise PartlyDone("carrying: some files were not taken, see above; the others were")
 
 
+def _remark(terminal: Terminal, result: Pouched) -> None:
+    terminal.remark(f"{printable(result.path.name)}: {_FATES.get(result.fate, result.fate)}")
+
+
 _FATES: Final = {
+    "not-tipbox": "it is called a tip and is none: empty, or its start is damaged; copy it again",
     "damaged": "it came damaged; what is whole of it was kept: copy it again",
     "foreign": "its token is that of another tip; it was changed by somebody",
     "differs": "it does not fit what came before, and that tip was given up: carry all of its pieces again",

@@ -33,7 +33,8 @@ class Pouched:
     """What became of a file.
 
     Attributes:
-        fate: ``here``, ``damaged``, ``foreign``, ``differs`` or ``unknown`` as the server says, or why it was not sent.
+        fate: ``here``, ``damaged``, ``foreign``, ``differs`` or ``unknown`` as the server says, or why it was not sent:
+            ``not-tipbox`` of what is called a tip and is none.
         tip: what the files of one tip have in common, as the server names it.
         count: of its pieces; 0 for a whole tip.
         missing: numbers of the pieces that are not there yet, from 1.
@@ -56,11 +57,14 @@ class Pouch:
     others: int
     """Files that are not tipbox's: what other systems leave on a stick."""
     doubles: int
+    broken: list[Path]
+    """What is called a tip and is none: empty, or filled with zeros, as after a stick was pulled out too early."""
 
 
 def pack(paths: Iterable[Path], cannot_read: Callable[[Path, OSError], None]) -> Pouch:
     """Find what is to be carried: by its first bytes, whatever it is called and wherever it lies."""
     found: dict[bytes, Path] = {}
+    broken: list[Path] = []
     others = doubles = 0
     for path in _files(paths, cannot_read):
         try:
@@ -68,13 +72,20 @@ def pack(paths: Iterable[Path], cannot_read: Callable[[Path, OSError], None]) ->
         except OSError as error:
             cannot_read(path, error)
             continue
-        if digest is None:
+        if digest is None and _is_called_a_tip(path.name):
+            broken.append(path)
+        elif digest is None:
             others += 1
         elif digest in found:
             doubles += 1
         else:
             found[digest] = path
-    return Pouch(list(found.values()), others, doubles)
+    return Pouch(list(found.values()), others, doubles, broken)
+
+
+def _is_called_a_tip(name: str) -> bool:
+    # Beside each file that it copies onto a stick, macOS leaves one with this prefix, and the same ending.
+    return name.lower().endswith(".tip") and not name.startswith("._")
 
 
 def carry(connection: Connection, paths: Iterable[Path], progress: Callable[[int], None]) -> Iterator[Pouched]:

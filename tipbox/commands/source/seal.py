@@ -66,6 +66,10 @@ def seal(
             where = f"Sealed into {out}."
         else:
             made = write_tip_in_pieces(tip, out, max(1, pieces * MB // ENVELOPE_PART_SIZE), progress)
-            where = f"Sealed into {len(made)} pieces, {made[0]} and on. All of them have to arrive, in any order."
+            where = (
+                f"Sealed into {made[0]}: it is one piece."
+                if len(made) == 1
+                else f"Sealed into {len(made)} pieces, {made[0]} and on. All of them have to arrive, in any order."
+            )
     where += " If it lies on a stick, eject the stick before you pull it out."
     say_sealed(terminal, tip, where, new=True, done="the sealed file is written")
