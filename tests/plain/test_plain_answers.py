@@ -101,6 +101,8 @@ def test_what_is_unknown_has_the_same_size(waiting: Waiting) -> None:
 def test_what_is_no_request_file_is_told(waiting: Waiting, file: bytes, text: bytes) -> None:
     status, data, _ = waiting.ask(file, text)
     assert (status, Said(status, data.decode()).heading) == (400, "This is no request file")
+    # Nobody looks whether it was a code; whoever typed one must hear that it is no secret any more.
+    assert "If it was your code: this site could have read it." in data.decode()
 
 
 @pytest.mark.parametrize("size", [1061, 15_000, 60_000])
