@@ -15,18 +15,28 @@ class Seen:
     """One request: on which connection of the visit, its head, byte for byte, and moments in seconds.
 
     Attributes:
+        opened: when its connection was.
         at: when it came.
         ended: when the last of its answer went back.
+        pieces: in how many it came.
     """
 
     connection: int
     head: bytes
+    opened: float = 0.0
     at: float = 0.0
     ended: float = 0.0
+    pieces: int = 1
 
     @property
     def target(self) -> str:
         return self.head.split(b" ", 2)[1].decode()
+
+
+class Visit(list[Seen]):
+    """What was asked for in one visit, and how many connections it opened: those on which nothing was asked for too."""
+
+    opened = 0
 
 
 @dataclass
@@ -34,7 +44,7 @@ class Recorder:
     """A listening port; ``connect`` opens a connection to the server."""
 
     connect: Callable[[], socket.socket]
-    seen: list[Seen] = field(default_factory=list)
+    seen: Visit = field(default_factory=Visit)
     change: Callable[[str, bytes], bytes] = lambda _target, answer: answer
 
     def __post_init__(self) -> None:
@@ -46,10 +56,10 @@ class Recorder:
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def visit(self) -> list[Seen]:
+    def visit(self) -> Visit:
         """What came since the last call, connections numbered from 0."""
         with self._lock:
-            taken, self.seen, self._connections = self.seen, [], 0
+            taken, self.seen, self._connections = self.seen, Visit(), 0
         return taken
 
     def close(self) -> None:
@@ -63,34 +73,41 @@ class Recorder:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            opened = time.monotonic()
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self.open += 1
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                self.seen.opened += 1
+            threading.Thread(target=self._serve, args=(client, opened), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, client: socket.socket, opened: float) -> None:
         try:
-            self._pass(client)
+            self._pass(client, opened)
         finally:
             with self._lock:
                 self.open -= 1
 
-    def _pass(self, client: socket.socket) -> None:
+    def _pass(self, client: socket.socket, opened: float) -> None:
         with contextlib.suppress(OSError), client, self.connect() as server:
             number: int | None = None
             asked: list[Seen] = []
             threading.Thread(target=_pump, args=(server, client, asked), daemon=True).start()
-            pending = b""
-            while data := client.recv(1 << 16):
-                pending += data
-                while b"\r\n\r\n" in pending:
-                    head, _, pending = pending.partition(b"\r\n\r\n")
-                    with self._lock:
-                        if number is None:
-                            number, self._connections = self._connections, self._connections + 1
-                        asked.append(Seen(number, head + b"\r\n\r\n", time.monotonic()))
-                        self.seen.append(asked[-1])
-                server.sendall(data)
+            pending, pieces = b"", 0
+            try:
+                while data := client.recv(1 << 16):
+                    at = time.monotonic()
+                    pending, pieces = pending + data, pieces + 1
+                    while b"\r\n\r\n" in pending:
+                        head, _, pending = pending.partition(b"\r\n\r\n")
+                        with self._lock:
+                            if number is None:
+                                number, self._connections = self._connections, self._connections + 1
+                            asked.append(Seen(number, head + b"\r\n\r\n", opened, at, pieces=pieces))
+                            self.seen.append(asked[-1])
+                        pieces = 0
+                    server.sendall(data)
+            finally:
+                server.shutdown(socket.SHUT_RDWR)  # to close it would end nothing while it is read from
 
 
 def _pump(source: socket.socket, sink: socket.socket, asked: list[Seen]) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import random
 import socket
+import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from release.recorder import Recorder, Seen
-from tipbox.verify import visiting
-from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, Load
+from support.socks_proxy import running_socks
+from tipbox.verify import lines, visiting
+from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, Load, Part, another
 from tipbox.verify.visiting import Step, Unreached, Visitor
 
 PATIENCE = 60.0
@@ -79,9 +84,9 @@ def name(one: Seen) -> str:
     return PAGE if one.target == "/en/" else one.target.rpartition("/")[2]
 
 
-def parts(**pauses: float) -> dict[str, tuple[int, float]]:
-    lines = {"start.js": 0, "page.js": 1, "style.css": 2, "worker.js": 0, "now": 3}
-    return {part: (lines[part], pauses.get(part.partition(".")[0], 0.0)) for part in WAITS_FOR}
+def parts(**pauses: float) -> dict[str, Part]:
+    on = {"start.js": 0, "page.js": 1, "style.css": 2, "worker.js": 0, "now": 3}
+    return {part: Part(on[part], pauses.get(part.partition(".")[0], 0.0)) for part in WAITS_FOR}
 
 
 NEVER = 3600.0
@@ -109,6 +114,68 @@ def test_a_link_is_followed_after_a_while_on_the_same_connections(
     assert len({one.connection for one in seen}) <= 5
     assert len(waited) == 1
     assert waited[0] > 0.5, "nobody reads as fast"
+
+
+@pytest.mark.parametrize("by_path", [False, True], ids=["at a port", "at a path"])
+def test_through_tor_a_visit_is_one_circuit(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, by_path: bool
+) -> None:
+    load = Load(0.01, None, parts(page=0.03, style=0.05))
+    monkeypatch.setattr(visiting, "loads", lambda: [load])
+    with running_socks(recorder.port, tmp_path / "s" if by_path else None) as socks:
+        visitor = Visitor(f"http://{'a' * 56}.onion", socks.address)
+        assert [answer.status for answer in visitor.load([Step("/")], "en")] == [303] + [200] * 6
+        visitor.close()
+    assert len(set(socks.users)) == 1
+    assert set(socks.names) == {b"a" * 56 + b".onion"}
+    assert len(socks.users) == len({one.connection for one in recorder.visit()})
+    with running_socks(None) as nobody, pytest.raises(Unreached, match="ProxyError"):
+        Visitor(f"http://{'a' * 56}.onion", nobody.address, pause=lambda _: 0.0).load([Step("/")], "en")
+
+
+def test_a_request_is_made_before_its_moment_and_leaves_at_it(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the connection for it: when one is opened, and how long before something is asked for, can be seen."""
+    moments, waiting, go = [], threading.Event(), threading.Event()
+
+    def sleep_until(moment: float) -> None:
+        moments.append(moment)
+        if moment == opens:
+            waiting.set()
+            assert go.wait(PATIENCE)
+
+    monkeypatch.setattr(lines, "sleep_until", sleep_until)
+    circuit, due = lines.Circuit(f"http://127.0.0.1:{recorder.port}", None, PATIENCE), time.monotonic() + NEVER
+    opens = due - 1.0
+
+    def ask() -> None:
+        with circuit.line(0, due, 1.0) as line:
+            line.client.get("/en/")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert waiting.wait(PATIENCE)
+    assert recorder.seen.opened == 0
+    go.set()
+    thread.join()
+    circuit.close()
+    assert moments == [opens - lines.LEAD, opens, due], "the head was made by then: nothing but bytes waited"
+    assert [(one.target, one.pieces) for one in recorder.visit()] == [("/en/", 1)]
+
+
+def test_loads_are_as_scattered_as_those_that_were_recorded() -> None:
+    recorded = [Load(0.01 * n, None, parts(start=0.05 * n, page=0.05 * n + 0.003), 0.002) for n in range(1, 13)]
+    dice = random.Random(1)
+    made = [another(recorded, dice) for _ in range(300)]
+    pauses: list[Callable[[Load], float]] = [lambda one: one.redirect, lambda one: one.parts["start.js"].pause]
+    for pause in pauses:
+        theirs, ours = ([math.log(pause(one)) for one in some] for some in (recorded, made))
+        assert statistics.fmean(ours) == pytest.approx(statistics.fmean(theirs), abs=0.1)
+        assert statistics.pstdev(ours) == pytest.approx(statistics.pstdev(theirs), rel=0.1)
+    assert len({one.redirect for one in made}) == len(made), "no two are the same"
+    gaps = [one.parts["page.js"].pause / one.parts["start.js"].pause for one in made]
+    assert {round(gap, 6) for gap in gaps} == {round((0.05 * n + 0.003) / (0.05 * n), 6) for n in range(1, 13)}
 
 
 def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

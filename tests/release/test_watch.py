@@ -126,8 +126,8 @@ def test_the_order_of_visits_is_another_each_time() -> None:
 def test_every_recorded_load_asks_for_all_that_a_page_loads() -> None:
     for load in loads():
         assert load.parts.keys() == WAITS_FOR.keys()
-        assert len({connection for connection, _ in load.parts.values()}) <= 5
-        assert all(0 <= pause < 60 for _, pause in load.parts.values())
+        assert len({part.connection for part in load.parts.values()}) <= 5
+        assert all(0 <= part.pause < 60 for part in load.parts.values())
         assert 0 <= load.redirect < 60
     assert len({tuple(load.parts.values()) for load in loads()}) > 1
 

@@ -1,6 +1,6 @@
-"""A watcher's visits, one for each line of standard input: ``visits.py ORIGIN SPOKEN LOADS``.
+"""A watcher's visits, one for each line of standard input: ``visits.py ORIGIN SPOKEN``.
 
-It asks at ORIGIN for what it names as SPOKEN, by loads that are given as JSON, or by those of the program for ``null``.
+It asks at ORIGIN for what it names as SPOKEN. A line is JSON: a path, and loads to go by, or null for the program's.
 A path that is not ``/`` is asked for as by a link from the page in English.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 from tipbox.verify import recorded_loads
 from tipbox.verify.visiting import Step, Visitor
@@ -15,20 +16,20 @@ from tipbox.verify.visiting import Step, Visitor
 
 def main() -> None:
     """Visit."""
-    origin, spoken, loads = sys.argv[1:]
-    if (given := json.loads(loads)) is not None:
-        recorded_loads._recorded = lambda: {**RECORDED, "loads": given}  # type: ignore[assignment]
+    origin, spoken = sys.argv[1:]
+    recorded = recorded_loads._recorded()
     visitor = Visitor(origin, None)
     visitor.spoken = spoken
     for line in sys.stdin:
-        path = line.strip()
+        path, loads = json.loads(line)
+        recorded_loads.loads.cache_clear()
+        made = recorded if loads is None else {**recorded, "loads": loads}
+        recorded_loads._recorded = partial(dict, made)  # type: ignore[assignment]
         visitor.load([Step(path) if path == "/" else Step(path, "link", "/en/")], "en")
         sys.stdout.write("loaded\n")
         sys.stdout.flush()
     visitor.close()
 
-
-RECORDED = recorded_loads._recorded()
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,6 @@ import tenacity
 
 from tipbox.errors import BY_CODE, Full, InputRefused, NetworkFailed, NotFound, TipboxError, Usage
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.net.patience import Patient
 
 FIRST_CONTACT_SECONDS: Final = 20.0
 """How long to try while the server has not answered at all yet."""
@@ -142,17 +141,16 @@ def transport(
     circuit: tuple[str, str] | None = None,
     *,
     idle_seconds: float = 5.0,
-    answer_seconds: float | None = None,
+    around: Callable[[httpcore.NetworkBackend], httpcore.NetworkBackend] = lambda backend: backend,
 ) -> httpx.HTTPTransport:
     """How requests leave. Through SOCKS each operation has a circuit of its own, or the one that is given.
 
-    A connection on which nothing is asked for ``idle_seconds`` is used no more; an answer that is not whole after
-    ``answer_seconds`` is none.
+    A connection on which nothing is asked for ``idle_seconds`` is used no more; ``around`` puts something before what
+    opens connections, reads and writes.
     """
     way = _transport(socks, circuit, idle_seconds)
-    if answer_seconds is not None:
-        pool: Any = way._pool  # noqa: SLF001 (httpx has no option for what reads from the network)
-        pool._network_backend = Patient(pool._network_backend, answer_seconds)  # noqa: SLF001
+    pool: Any = way._pool  # noqa: SLF001 (httpx has no option for what reads from the network)
+    pool._network_backend = around(pool._network_backend)  # noqa: SLF001
     return way
 
 

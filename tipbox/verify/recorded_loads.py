@@ -7,18 +7,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+import math
+import random
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 _HEADS: Final = Path(__file__).with_name("firefox_heads.json")
+_LIKENESS: Final = 0.15
+"""Deviation of the logarithm by which a pause differs from the recorded one: two loads are never the same twice."""
+_LEAST: Final = 0.0001
+"""Seconds that stand for a shorter pause where its logarithm is taken."""
 
 
 @cache
 def _recorded() -> Any:
     return json.loads(_HEADS.read_bytes())
+
+
+@dataclass(frozen=True)
+class Part:
+    """How something was asked for that a page needs.
+
+    Attributes:
+        connection: its number; they are numbered in the order in which something was first asked for on them.
+        pause: seconds between what it waits for (``WAITS_FOR``) and its request.
+        opened: how many seconds before the request its connection was opened for it; 0 where it was open before.
+    """
+
+    connection: int
+    pause: float
+    opened: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,13 +50,14 @@ class Load:
     Attributes:
         redirect: seconds between a redirect and the request that follows it.
         together: how long after keys the worker was asked for, in seconds; None where it was asked for before them.
-        parts: what the page asks for, each with the number of its connection and the seconds between what it waits for
-            (``WAITS_FOR``) and its request.
+        parts: what the page asks for.
+        opened: seconds between the first connection and the first request.
     """
 
     redirect: float
     together: float | None
-    parts: Mapping[str, tuple[int, float]]
+    parts: Mapping[str, Part]
+    opened: float = 0.0
 
 
 PAGE: Final = "page"
@@ -55,7 +78,9 @@ The worker is held back besides, and goes at once when the page's script asks fo
 def loads() -> Sequence[Load]:
     """Those that were recorded."""
     return [
-        Load(one["redirect"], one["together"], {name: (connection, pause) for name, connection, pause in one["parts"]})
+        Load(
+            one["redirect"], one["together"], {name: Part(*how) for name, *how in one["parts"]}, one.get("opened", 0.0)
+        )
         for one in _recorded()["loads"]
     ]
 
@@ -64,3 +89,41 @@ def loads() -> Sequence[Load]:
 def heads() -> Mapping[str, Sequence[tuple[str, str]]]:
     """The headers of a request by its kind, in their order; ``{host}`` and ``{page}`` stand for what changes."""
     return {kind: [(name, text) for name, text in pairs] for kind, pairs in _recorded()["heads"].items()}
+
+
+def another(among: Sequence[Load], chance: random.Random | None = None) -> Load:
+    """A load like one of these: each pause is a little longer or shorter, and all are as scattered as the recorded."""
+    dice = chance or random.SystemRandom()
+    load = dice.choice(among)
+
+    def stretched(pause: Callable[[Load], float | None]) -> float:
+        return _stretch(load, among, pause, dice)
+
+    # What waits for the same leaves milliseconds apart: if each was stretched by itself, it would not.
+    by = {before: stretched(partial(_first, before)) for before in sorted(set(WAITS_FOR.values()))}
+    return Load(
+        load.redirect * stretched(lambda one: one.redirect),
+        load.together and load.together * stretched(lambda one: one.together),
+        {name: replace(part, pause=part.pause * by[WAITS_FOR[name]]) for name, part in load.parts.items()},
+        load.opened * stretched(lambda one: one.opened),
+    )
+
+
+def _first(before: tuple[str, ...], load: Load) -> float:
+    return min(part.pause for name, part in load.parts.items() if WAITS_FOR[name] == before)
+
+
+def _stretch(load: Load, among: Sequence[Load], pause: Callable[[Load], float | None], chance: random.Random) -> float:
+    """By how much a pause of a load is stretched.
+
+    Towards the middle of all at first, by as much as chance then scatters it: more scattered than those that were
+    recorded, such loads would be told from Firefox's.
+    """
+    every = [math.log(max(_LEAST, seconds)) for one in among if (seconds := pause(one)) is not None]
+    spread = statistics.pstdev(every)
+    if not spread:
+        return 1.0
+    likeness = min(_LIKENESS, spread)
+    own = math.log(max(_LEAST, pause(load) or 0.0))
+    back = 1 - math.sqrt(1 - (likeness / spread) ** 2)
+    return math.exp((statistics.fmean(every) - own) * back + chance.gauss(0, likeness))

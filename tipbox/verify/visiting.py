@@ -11,11 +11,10 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,23 +22,19 @@ import httpx
 import tenacity
 
 from tipbox.errors import NetworkFailed
-from tipbox.net.http import new_circuit, origin_of, transport
+from tipbox.net.http import origin_of, transport
 from tipbox.verify.judging import BUSY, Answer
-from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, heads, loads
+from tipbox.verify.lines import KEPT_SECONDS, LEAD, Circuit
+from tipbox.verify.recorded_loads import PAGE, WAITS_FOR, another, heads, loads
 
 MAX_BODY: Final = 8 << 20
 """Bytes of an answer, unpacked too: no file of a site is as large, and of a longer one no more is read."""
 ANSWER_SECONDS: Final = 900.0
 """How long an answer may take in all, however slow the line: whoever lets it drip would hold a look up for ever."""
-_TIMEOUT: Final = httpx.Timeout(180.0, connect=120.0)
 _TRIALS: Final = 4
 _PARTS: Final = 5
-_KEPT_SECONDS: Final = 115.0
-"""How long Firefox keeps a connection that nothing is asked for on, whatever became of the page."""
 _READING: Final = (math.log(8.0), 0.6)
 """Mean and deviation of the logarithm of the seconds for which a page is looked at before a link on it is followed."""
-_LIKENESS: Final = 0.15
-"""Deviation of the logarithm by which a pause differs from the recorded one: two loads are never the same twice."""
 _SOON: Final = 0.001
 HELD_BACK: Final = 1 / 6
 """Of the time since a visit began: so much longer the page's first script holds back the worker (start.ts)."""
@@ -132,16 +127,16 @@ class Visitor:
         return came
 
     def _one_by_one(self, steps: Sequence[Step], came: list[Answer]) -> None:
-        circuit = _Circuit(self.origin, self._socks)
+        circuit = Circuit(self.origin, self._socks, ANSWER_SECONDS)
         try:
             with circuit.line(0) as line:
                 for step in steps:
-                    self.send(line, step, came)
+                    self.send(line.client, step, came)
         finally:
             circuit.close()
 
     def _load(self, steps: Sequence[Step], language: str, came: list[Answer]) -> None:
-        circuit = _Circuit(self.origin, self._socks)
+        circuit = Circuit(self.origin, self._socks, ANSWER_SECONDS)
         try:
             with ThreadPoolExecutor(_PARTS) as pool:
                 for number, step in enumerate(steps):
@@ -153,10 +148,10 @@ class Visitor:
             raise
         self._keep(circuit)
 
-    def _keep(self, circuit: _Circuit) -> None:
+    def _keep(self, circuit: Circuit) -> None:
         """Leave a visit's connections open as long as a browser does."""
         self._kept = [timer for timer in self._kept if timer.is_alive()]
-        timer = threading.Timer(_KEPT_SECONDS, circuit.close)
+        timer = threading.Timer(KEPT_SECONDS, circuit.close)
         timer.daemon = True
         timer.start()
         self._kept.append(timer)
@@ -211,114 +206,63 @@ class Visitor:
         ]
 
 
-class _Circuit:
-    """The connections of one visit: of one circuit, as many as the browser opens."""
-
-    def __init__(self, origin: str, socks: str | None) -> None:
-        self._origin, self._socks, self._circuit = origin, socks, new_circuit()
-        self._clients: dict[int, httpx.Client] = {}
-        self._busy: set[int] = set()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def line(self, number: int) -> Iterator[httpx.Client]:
-        """A connection, for one request at a time: another one that is free, where this one is not."""
-        with self._lock:
-            if number in self._busy:
-                free = sorted(self._clients.keys() - self._busy)
-                number = free[0] if free else max(self._clients) + 1
-            if number not in self._clients:
-                self._clients[number] = _client(
-                    self._origin,
-                    transport(self._socks, self._circuit, idle_seconds=_KEPT_SECONDS, answer_seconds=ANSWER_SECONDS),
-                )
-            self._busy.add(number)
-        try:
-            yield self._clients[number]
-        finally:
-            with self._lock:
-                self._busy.discard(number)
-
-    def close(self) -> None:
-        """End them all."""
-        for client in self._clients.values():
-            client.close()
-
-
 class _Loading:
     """One load of a page with all that it loads, as one of the recorded ones went."""
 
-    def __init__(self, visitor: Visitor, circuit: _Circuit, pool: ThreadPoolExecutor, came: list[Answer]) -> None:
+    def __init__(self, visitor: Visitor, circuit: Circuit, pool: ThreadPoolExecutor, came: list[Answer]) -> None:
         self._visitor, self._circuit, self._pool, self._came = visitor, circuit, pool, came
-        chance = random.SystemRandom()
-        self._load = chance.choice(loads())
-        # Those that wait for the same leave milliseconds apart: each with a likeness of its own, they would not.
-        likeness = {WAITS_FOR[name]: _stretched(chance) for name in self._load.parts}
-        self._pauses = {name: after * likeness[WAITS_FOR[name]] for name, (_, after) in self._load.parts.items()}
-        self._redirect, self._stretch = self._load.redirect * _stretched(chance), _stretched(chance)
-        self._began = time.monotonic()
-        self._there = {name: threading.Event() for name in (PAGE, *self._load.parts)}
-        """What was answered."""
-        self._asked = threading.Event()
-        """For keys."""
+        self._load = another(loads())
+        self._began = 0.0
+        self._there: dict[str, Future[float]] = {name: Future() for name in (PAGE, *self._load.parts)}
+        """When it was answered."""
+        self._keys: Future[float] = Future()
+        """When keys are asked for."""
 
     def run(self, step: Step, language: str) -> None:
         """Ask for the page, after a redirect if there is one, and for its parts."""
         page = step.path
-        with self._circuit.line(0) as line:
-            first = self._visitor.send(line, step, self._came)
+        opened = self._load.opened
+        with self._circuit.line(0, time.monotonic() + LEAD + opened, opened) as line:
+            first = self._visitor.send(line.client, step, self._came)
+            self._began = line.left
             led = f"/{language}{page}"
             if first.all("location") == [led]:
                 page = led
-                time.sleep(self._redirect)
-                self._visitor.send(line, Step(page), self._came)
-        self._there[PAGE].set()
+                line.due = line.came + self._load.redirect
+                self._visitor.send(line.client, Step(page), self._came)
+            self._there[PAGE].set_result(line.came)
         parts = [self._pool.submit(self._part, name, page) for name in self._load.parts]
         for part in parts:
             part.result()
 
     def _part(self, name: str, page: str) -> None:
+        came = 0.0
         try:
-            for before in WAITS_FOR[name]:
-                self._there[before].wait()
-            if name == "worker.js":
-                self._hold_back()
-            else:
-                time.sleep(self._pauses[name])
-            with self._circuit.line(self._load.parts[name][0]) as line:
-                if name == "now":
-                    self._asked.set()
-                self._visitor.send(line, _part(name, page), self._came)
-        finally:
-            self._there[name].set()
+            part = self._load.parts[name]
+            due = max(self._there[before].result() for before in WAITS_FOR[name]) + part.pause
             if name == "now":
-                self._asked.set()
+                self._keys.set_result(due)
+            elif name == "worker.js":
+                due = self._held_back(due)
+            with self._circuit.line(part.connection, due, part.opened) as line:
+                self._visitor.send(line.client, _part(name, page), self._came)
+                came = line.came
+        finally:
+            self._there[name].set_result(came)
+            if name == "now" and not self._keys.done():
+                self._keys.set_result(came)
 
-    def _hold_back(self) -> None:
+    def _held_back(self, due: float) -> float:
         """The page's first script asks for the worker after some time, or else its second one does, after the keys."""
-        together, pause = self._load.together, self._pauses["worker.js"]
+        together = self._load.together
+        due += (self._there["start.js"].result() - self._began) * HELD_BACK
         if together is not None:
             # The first script would have asked for it later than this: nobody knows how much.
-            pause *= 2
-        held = (time.monotonic() - self._began) * HELD_BACK
-        if self._asked.wait(held + pause):
-            time.sleep((together or _SOON) * self._stretch)
-
-
-def _stretched(chance: random.Random) -> float:
-    return chance.lognormvariate(0, _LIKENESS)
-
-
-def _client(origin: str, way: httpx.HTTPTransport) -> httpx.Client:
-    client = httpx.Client(
-        base_url=origin,
-        transport=way,
-        trust_env=False,
-        timeout=_TIMEOUT,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-    )
-    client.headers.clear()
-    return client
+            due += self._load.parts["worker.js"].pause
+        with suppress(TimeoutError):
+            keys = self._keys.result(max(0.0, due - LEAD - time.monotonic()))
+            due = min(due, keys + (together or _SOON))
+        return due
 
 
 def _part(name: str, page: str) -> Step:
