@@ -75,7 +75,7 @@ BORDERS = {
     ("tipbox.commands.desk", "socket"),
     ("tipbox.commands.desk", "flask"),
     ("tipbox.desk.importing.importer", "tipbox.desk.pages"),
-    ("tipbox.commands.desk.desk_group", "tipbox.desk.pages"),
+    *((f"tipbox.commands.desk.{name}", "tipbox.desk.pages") for name in ("desk_group", "desk_import", "desk_show")),
     *((role, other) for role in ("tipbox.source", "tipbox.courier") for other in ("tipbox.server", "tipbox.desk")),
     ("tipbox.net", "tipbox.server"),
     ("tipbox.net", "tipbox.desk"),
@@ -130,7 +130,8 @@ def crossings(contract: dict[str, Any]) -> set[tuple[str, str]]:
         # Whoever is not allowed may not: the desk's other modules and commands, and all other roles.
         others = [
             *("tipbox.desk.importing.importer", "tipbox.desk.inbox.listing", "tipbox.desk.vault.vault"),
-            *("tipbox.commands.desk.desk_group", "tipbox.commands.desk.desk_inbox", "tipbox.commands.terminal"),
+            *(f"tipbox.commands.desk.{name}" for name in ("desk_group", "desk_import", "desk_inbox", "desk_show")),
+            "tipbox.commands.terminal",
         ]
         return {(one, module) for one in others for module in contract["protected_modules"]}
     (container,) = contract["containers"]
@@ -253,9 +254,7 @@ def test_the_pages_alone_load_a_web_framework_and_neither_server_nor_client() ->
 
 
 def test_the_desk_s_commands_need_its_base_dependencies_only() -> None:
-    loaded = loaded_by(
-        ["tipbox.cli", "tipbox.commands.desk.desk_group", "tipbox.commands.desk.keys", "tipbox.commands.source.seal"]
-    )
+    loaded = loaded_by(["tipbox.cli", *modules("tipbox.commands.desk"), "tipbox.commands.source.seal"])
     assert of((*WEB, "httpx", "httpcore", "tenacity", "tipbox.server"), loaded) == set()
 
 

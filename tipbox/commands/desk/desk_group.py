@@ -1,283 +1,58 @@
-"""``tipbox desk``: everything on the air-gapped machine."""
+"""``tipbox desk``: everything on the air-gapped machine.
+
+A command's module is imported when the command is asked for: to load all of them takes as long as to derive the key.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from importlib import import_module
+from typing import ClassVar
 
 import click
 
-from tipbox.commands.desk.desk_canary import canary
-from tipbox.commands.desk.desk_copies import check, copy, say_copy
-from tipbox.commands.desk.desk_custody import custody, forget
-from tipbox.commands.desk.desk_inbox import assign, list_, note, search, spam, tag, unread
-from tipbox.commands.desk.desk_look import look
-from tipbox.commands.desk.desk_person import person
-from tipbox.commands.desk.desk_replies import close, reply, say_replies, server, thread, unsend
-from tipbox.commands.desk.desk_serve import serve
-from tipbox.commands.desk.vault_options import open_vault, say_clock, unlock_vault, vault_option, waiting
-from tipbox.commands.terminal import (
-    Terminal,
-    json_option,
-    keep_inputs,
-    pass_terminal,
-    passphrase_option,
-)
-from tipbox.desk import outbox, sentences, tips
-from tipbox.desk.importing.importer import Importer, ImportOutcome, total_size
-from tipbox.desk.joined import joined_tip
-from tipbox.desk.keys import ceremony, key_stick
-from tipbox.desk.keys.keyring import keyring
-from tipbox.desk.keys.stick_lock import stick_passphrase
-from tipbox.desk.second_copy import copy_again
-from tipbox.desk.vault.records import Thread
-from tipbox.desk.vault.vault import Vault
-from tipbox.errors import PartlyDone, TipboxError
-from tipbox.files.printable import printable
-from tipbox.formats.base import days
 
-_PATH = click.Path(path_type=Path)
-_LINE: Final = 2000
-"""Characters of what a source wrote that are shown on one line."""
-_GOOD: Final = frozenset({"mine", "duplicate", "known", "not-for-you", "not-addressed"})
+class Commands(click.Group):
+    """The desk's commands, imported by name."""
 
+    members: ClassVar[dict[str, str]] = {
+        "assign": "desk_inbox.assign",
+        "canary": "desk_canary.canary",
+        "check": "desk_copies.check",
+        "close": "desk_replies.close",
+        "copy": "desk_copies.copy",
+        "custody": "desk_custody.custody",
+        "forget": "desk_custody.forget",
+        "import": "desk_import.import_",
+        "list": "desk_inbox.list_",
+        "look": "desk_look.look",
+        "note": "desk_inbox.note",
+        "outbox": "desk_outbox.outbox_",
+        "person": "desk_person.person",
+        "reply": "desk_replies.reply",
+        "search": "desk_inbox.search",
+        "serve": "desk_serve.serve",
+        "server": "desk_replies.server",
+        "show": "desk_show.show",
+        "spam": "desk_inbox.spam",
+        "tag": "desk_inbox.tag",
+        "thread": "desk_replies.thread",
+        "unread": "desk_inbox.unread",
+        "unsend": "desk_replies.unsend",
+    }
 
-_OUTCOMES: Final[Mapping[str, str]] = {
-    "mine": "opened",
-    "duplicate": "the same as one that was here",
-    "known": "here already",
-    "not-for-you": "for others",
-    "not-addressed": "for others, without a slot for you",
-    "too-late": "sealed to a key that is destroyed, or not on this copy of the key stick",
-    "unknown-key": "sealed to a key that this vault never had",
-    "tampered": "changed after sealing",
-    # In a thread that nobody knows: anybody can make as many of them, in the names of as many threads, as they like.
-    "forged": "changed after sealing",
-}
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (the signature is click's)
+        """Their names."""
+        return list(self.members)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one."""
+        if cmd_name not in self.members:
+            return None
+        module, _, name = self.members[cmd_name].partition(".")
+        command: click.Command = getattr(import_module(f"tipbox.commands.desk.{module}"), name)
+        return command
 
 
-@click.group()
+@click.group(cls=Commands)
 def desk() -> None:
     """Open what the Bundles bring; runs without any network."""
-
-
-@desk.command("import")
-@vault_option
-@passphrase_option
-@click.option(
-    "--copies",
-    type=click.IntRange(1, 2),
-    default=2,
-    show_default=True,
-    help="1: acknowledge although the vault has no second copy.",
-)
-@click.option("--far-ahead", is_flag=True, help="Take Bundles numbered far ahead: the operator says that it is right.")
-@click.option("--photos", is_flag=True, help="Also read the QR codes in pictures, each in a sandbox.")
-@click.argument("files", metavar="FILE|DIR...", nargs=-1, required=True, type=_PATH)
-@json_option
-@pass_terminal
-def import_(
-    terminal: Terminal,
-    *,
-    vault: Path,
-    passphrase_file: Path,
-    copies: int,
-    far_ahead: bool,
-    photos: bool,
-    files: tuple[Path, ...],
-) -> None:
-    """Import Bundles and .tip files, and the files of folders; told apart by what is in them."""
-    opened, passphrase = unlock_vault(terminal, vault, passphrase_file, write=True, quiet=copies > 1)
-    with opened:
-        organisation = ceremony.organisation_of(opened)
-        folder = ceremony.find_stick(opened, organisation)
-        stick = key_stick.load(folder, stick_passphrase(opened, folder, passphrase))
-        find_key = keyring(opened, organisation.id, stick)
-        with terminal.progress("importing", total_size(files)) as progress:
-            importer = Importer(
-                opened,
-                organisation,
-                find_key,
-                today=days.today(),
-                enough_copies=copies == 1,
-                far_ahead=far_ahead,
-                photos=photos,
-                progress=progress,
-            )
-            outcome = importer.run(files)
-        if copies > 1:
-            _renew_copy(terminal, opened, outcome)
-    _report(terminal, outcome)
-
-
-def _renew_copy(terminal: Terminal, vault: Vault, outcome: ImportOutcome) -> None:
-    """Bring the second copy up to date, if there is one: what both hold is acknowledged."""
-    try:
-        done = copy_again(vault, today=days.today())
-    except (TipboxError, OSError) as error:
-        # What was imported is safe, and the server keeps all of it until there is a copy.
-        why = str(error) if isinstance(error, TipboxError) else f"copying the vault: {error.strerror}"
-        terminal.remark(f"the second copy was not renewed: {why}")
-        return
-    if done is not None:
-        say_copy(terminal, done)
-        outcome.unconfirmed -= done.confirmed
-        outcome.put_back += done.put_back
-
-
-def _report(terminal: Terminal, outcome: ImportOutcome) -> None:
-    counted: Counter[str] = Counter()
-    for name, count in outcome.counts.items():
-        counted[_OUTCOMES.get(name, name)] += count
-    counted[_OUTCOMES["forged"]] -= outcome.forged.total()
-    for words, count in sorted(counted.items()):
-        if count:
-            terminal.say(f"{count} {words}")
-    for thread_id, count in sorted(outcome.forged.items()):
-        terminal.say(f"thread {thread_id.hex()[:8]}: {sentences.forged(count)}")
-    if not outcome.counts and not outcome.problems:
-        terminal.say("nothing new")
-    if outcome.canaries:
-        terminal.say(f"Canaries that came: {', '.join(map(str, sorted(outcome.canaries)))}")
-    for notice, count in Counter(outcome.notices).items():
-        terminal.remark(notice if count == 1 else f"{notice} ({count} times)")
-    if outcome.put_back:
-        terminal.remark(f"{outcome.put_back} were damaged in the vault and are put back: check its disk")
-    say_replies(terminal, outcome.replies)
-    if outcome.pinned:
-        terminal.say(
-            f"this vault takes Bundles of one server only from now on; compare with its operator: {outcome.pinned}"
-        )
-    if outcome.unconfirmed:
-        terminal.remark(
-            f"{outcome.unconfirmed} not acknowledged yet: make a second copy with tipbox desk copy --to DIR"
-        )
-    terminal.result(
-        {
-            "canaries": sorted(outcome.canaries),
-            "damaged": [ident.hex() for ident in outcome.damaged],
-            "notices": outcome.notices,
-            "outcomes": dict(outcome.counts),
-            "problems": [
-                {"error": error.code, "file": name, "message": str(error)} for name, error in outcome.problems
-            ],
-            "put_back": outcome.put_back,
-            "replies": [
-                {"code": decided.code, "id": decided.id.hex(), "state": decided.state, "tip": decided.tip.hex()}
-                for decided in outcome.replies
-            ],
-            "unacknowledged": outcome.unconfirmed,
-        }
-    )
-    _raise_problems(terminal, outcome)
-
-
-def _raise_problems(terminal: Terminal, outcome: ImportOutcome) -> None:
-    """One line for each thing that failed; the last of them is the error that ends the command."""
-    for ident in outcome.damaged:
-        terminal.remark(sentences.lost(ident))
-    closed = sum(count for name, count in outcome.counts.items() if name not in _GOOD)
-    if not outcome.problems:
-        if outcome.damaged:
-            raise PartlyDone(f"importing: {len(outcome.damaged)} are damaged in the vault; see tipbox desk check")
-        if closed:
-            raise PartlyDone(f"importing: {closed} could not be opened, and will be acknowledged like all others")
-        return
-    lines = [(type(error), f"importing {printable(name)}: {error}") for name, error in outcome.problems]
-    # When nothing was done and all failed alike, the exit code says how; else it says that a part was done.
-    codes = {kind.exit_code for kind, _ in lines}
-    if not outcome.done and len(codes) == 1:
-        for _, line in lines[:-1]:
-            terminal.remark(line)
-        kind, line = lines[-1]
-        raise kind(line)
-    if len(lines) == 1:
-        raise _partly(lines[0])
-    for _, line in lines:
-        terminal.remark(line)
-    raise PartlyDone(f"importing: {len(lines)} problems, the rest is done")
-
-
-def _partly(line: tuple[type[TipboxError], str]) -> TipboxError:
-    kind, text = line
-    return kind(text) if kind.exit_code == PartlyDone.exit_code else PartlyDone(text)
-
-
-@desk.command()
-@vault_option
-@passphrase_option
-@click.argument("tip")
-@click.option("--out", required=True, type=_PATH, metavar="DIR", help="A folder: made, or empty.")
-@json_option
-@pass_terminal
-def show(terminal: Terminal, vault: Path, passphrase_file: Path, tip: str, out: Path) -> None:
-    """Open a tip into a folder: message.txt, tip.json and files/."""
-    with open_vault(terminal, vault, passphrase_file) as opened:
-        found = tips.find_tip(opened, tip)
-        with terminal.progress("opening", sum(file.size for file in joined_tip(opened, found).files)) as progress:
-            shown = tips.open_tip(opened, ceremony.organisation_of(opened), found, out, progress)
-        known = Thread.find(opened, shown.thread)
-        opened.lock(waiting(terminal))  # only now: opening gigabytes keeps no import out
-        tips.mark_opened(opened, shown)
-    terminal.say(f"Opened {shown.id.hex()[:12]} into {out}: {len(shown.files)} files.")
-    terminal.say(f"Received {shown.received}, imported {shown.first.imported}.")
-    facts = shown.facts()
-    for line in sentences.tip_lines(facts):
-        terminal.say(f"{line[:1].upper()}{line[1:]}.")
-    terminal.say(f"Consent: {printable(sentences.consent(known, days.today()), _LINE)}.")
-    terminal.result({"files": len(shown.files), "id": shown.id.hex(), "out": str(out)} | facts)
-
-
-@desk.command("outbox")
-@vault_option
-@passphrase_option
-@click.option("--out", required=True, type=_PATH, metavar="FILE", help="The Bundle to carry to the server.")
-@json_option
-@pass_terminal
-def outbox_(terminal: Terminal, vault: Path, passphrase_file: Path, out: Path) -> None:
-    """Write a Bundle: acknowledgements and replies that the server has not reported taken, and the manifest due."""
-    keep_inputs(out, passphrase_file)
-    with open_vault(terminal, vault, passphrase_file, write=True) as opened:
-        say_clock(terminal, opened)
-        sent = outbox.write_outbox(opened, ceremony.organisation_of(opened), out, today=days.today())
-    generation, index = sent.serial
-    terminal.say(
-        f"Wrote {out}: outbox {sent.sequence}, {sent.acknowledged} acknowledged, {len(sent.load.replies)} replies, "
-        f"key manifest {generation}.{index}."
-    )
-    if sent.load.waiting:
-        terminal.remark(
-            f"{sent.load.waiting} replies did not fit: they wait until the server has reported these taken, and go then"
-        )
-    for damaged in sent.load.damaged:
-        terminal.remark(
-            f"the reply {damaged.id.hex()[:12]} is damaged in the vault and was left out: write it again, "
-            "or restore the vault's second copy"
-        )
-    for ident in sent.lost:
-        terminal.remark(sentences.lost(ident))
-    if sent.unconfirmed:
-        terminal.remark(f"{sent.unconfirmed} not acknowledged: make a second copy with tipbox desk copy --to DIR")
-    terminal.result(
-        {
-            "acknowledged": sent.acknowledged,
-            "covered": sent.covered.isoformat(),
-            "lost": [ident.hex() for ident in sent.lost],
-            "damaged": [damaged.id.hex() for damaged in sent.load.damaged],
-            "out": str(out),
-            "replies": len(sent.load.replies),
-            "replies_left": sent.load.waiting,
-            "sequence": sent.sequence,
-            "serial": list(sent.serial),
-            "unacknowledged": sent.unconfirmed,
-        }
-    )
-
-
-for _command in (
-    *(check, copy, custody, forget, person, reply, unsend, thread, close, server, canary, serve),
-    *(look, list_, search, note, tag, assign, spam, unread),
-):
-    desk.add_command(_command)
