@@ -33,7 +33,6 @@ from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
 from tipbox.files.direct import DirectFile
-from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
@@ -992,24 +991,18 @@ def test_seal_works_without_what_sending_needs(keys: Path, message: Path, tmp_pa
     assert done.returncode == 0, done.stderr
 
 
-def test_an_error_of_a_writer_comes_up_and_ends_the_work() -> None:
-    seen: list[bytes] = []
+@pytest.mark.parametrize("blocks", [0, 1, 20])
+def test_an_error_of_the_disk_comes_up(blocks: int) -> None:
+    """From the thread that waits for it, at a later write or at the end."""
 
-    def work(batch: list[bytes]) -> None:
-        if b"bad" in batch:
-            raise OSError(28, "No space left on device")
-        seen.extend(batch)
-
-    def put(*batches: list[bytes]) -> None:
-        with WriterThread(work) as writer:
-            for batch in batches:
-                writer.put(batch)
+    def write() -> None:
+        with Path("/dev/full").open("wb", 0) as full, DirectFile(full.fileno()) as direct:
+            for _ in range(blocks):
+                direct.write_one(bytes(4 << 20))
+            direct.write_one(b"the rest")
 
     with pytest.raises(OSError, match="No space"):
-        put([b"one", b"two"], [b"bad"])
-    assert seen == [b"one", b"two"]
-    with pytest.raises(OSError, match="No space"):
-        put(*[[b"bad"]] * 1000)
+        write()
 
 
 def raising(error: int, call: Callable[..., int], when: Callable[..., bool]) -> Callable[..., int]:

@@ -17,11 +17,10 @@ from tipbox.desk.joined import JoinedTip, joined_tip, set_state
 from tipbox.desk.vault.records import Copy, Organisation, Thread, Tip
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import AlreadyThere, NotFound, TipboxError
-from tipbox.files.durable import WRITE_BUFFER
+from tipbox.files.direct import DirectFile
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
-from tipbox.files.writer_thread import WriterThread
 from tipbox.formats.base.batches import batches
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.formats.envelopes.consent import Consent
@@ -150,9 +149,9 @@ def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Ca
         path.touch(mode=0o600, exist_ok=False)
     for index, group in groupby(open_files_and_hash(reading, letter), key=itemgetter(0)):
         # Not "wb": when a file that was cut is closed, ext4 waits until all of it is on its way to the disk.
-        with paths[index].open("r+b", WRITE_BUFFER) as target, WriterThread(target.writelines) as writing:
+        with paths[index].open("r+b", 0) as target, DirectFile(target.fileno()) as writing:
             for batch in batches(piece for _, piece in group):
-                writing.put(batch)
+                writing.write(batch)
                 progress(sum(map(len, batch)))
     _check_whole(tip, reading)
     return letter

@@ -54,14 +54,18 @@ class DirectFile:
     def write(self, batch: Iterable[bytes | memoryview]) -> None:
         """Write a batch; waits while the disk is behind."""
         for data in batch:
-            left = memoryview(data)
-            while left:
-                taken = left[: _BLOCK - self._filled]
-                self._block[self._filled : self._filled + len(taken)] = taken
-                self._filled += len(taken)
-                left = left[len(taken) :]
-                if self._filled == _BLOCK:
-                    self._give()
+            self.write_one(data)
+
+    def write_one(self, data: bytes | memoryview) -> None:
+        """Write what comes next; waits while the disk is behind."""
+        left = memoryview(data)
+        while left:
+            taken = left[: _BLOCK - self._filled]
+            self._block[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            left = left[len(taken) :]
+            if self._filled == _BLOCK:
+                self._give()
 
     def _give(self) -> None:
         """Give the disk the block that is full, and begin another."""

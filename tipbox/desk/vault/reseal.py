@@ -92,7 +92,7 @@ def _again(vault: Vault, keys: Keys, path: Path, new: Path, progress: Progress) 
 def _seal(vault: Vault, keys: Keys, path: Path, part: Path, progress: Progress) -> None:
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb", buffering=_CHUNK) as out:
-        sealing = SealingFile(out, keys.files)
+        sealing = SealingFile(out.write, keys.files)
         with _opened(vault, path) as file:
             while chunk := _read(file.read):
                 sealing.write(chunk)

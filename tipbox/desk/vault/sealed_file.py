@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from typing import BinaryIO, Final, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,21 +35,22 @@ def sealed_file_size(size: int) -> int:
 class SealingFile:
     """A file that seals what is written to it. ``finish`` ends it; without that, it does not open."""
 
-    def __init__(self, file: BinaryIO, key: bytes) -> None:
-        """``key``: the vault's key for files, 32 bytes."""
+    def __init__(self, write: Callable[[bytes], object], key: bytes) -> None:
+        """``write``: takes what the file is made of; ``key``: the vault's key for files, 32 bytes."""
         salt = random_bytes(SALT_SIZE)
-        self._file = file
+        self._write = write
         self._cipher = _cipher(key, salt)
         self._parts = 0
         self._rest = bytearray()
-        file.write(MAGIC + salt)
+        write(MAGIC + salt)
 
     def write(self, data: bytes) -> int:
         """The next bytes."""
         self._rest += data
         # One byte more than a part: else the last part could be one that was sealed as another's forerunner.
         while len(self._rest) > PART_SIZE:
-            self._seal(bytes(self._rest[:PART_SIZE]), last=False)
+            with memoryview(self._rest) as rest, rest[:PART_SIZE] as part:  # both gone before the rest moves up
+                self._seal(part, last=False)
             del self._rest[:PART_SIZE]
         return len(data)
 
@@ -57,8 +59,8 @@ class SealingFile:
         self._seal(bytes(self._rest), last=True)
         self._rest.clear()
 
-    def _seal(self, plain: bytes, *, last: bool) -> None:
-        self._file.write(seal_part(self._cipher, self._parts, plain, last=last))
+    def _seal(self, plain: bytes | memoryview, *, last: bool) -> None:
+        self._write(seal_part(self._cipher, self._parts, plain, last=last))
         self._parts += 1
 
 

@@ -30,7 +30,8 @@ from tipbox.desk.vault import changes, unlocking
 from tipbox.desk.vault.sealed_file import SealingFile, open_sealed
 from tipbox.desk.vault.unlocking import Keys, Me
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
-from tipbox.files.durable import WRITE_BUFFER, fsync_folder, write_file
+from tipbox.files.direct import DirectFile
+from tipbox.files.durable import fsync_folder, write_file
 from tipbox.files.lock import exclusive
 from tipbox.formats import locked_file
 from tipbox.formats.base import canonical
@@ -539,13 +540,15 @@ class Vault:
         When the block fails, half a file is left there.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb", buffering=WRITE_BUFFER) as file:
-            sealing = SealingFile(file, self.keys.files)
-            yield sealing
-            sealing.finish()
-            file.flush()
+        try:
+            with DirectFile(descriptor) as direct:
+                sealing = SealingFile(direct.write_one, self.keys.files)
+                yield sealing
+                sealing.finish()
             if sync:
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def open_file(self, path: Path) -> BinaryIO:
         """What ``sealing`` wrote there, as a stream.

@@ -180,7 +180,7 @@ def part_nonce(counter: int, *, last: bool) -> bytes:
     return counter.to_bytes(11) + (b"\x01" if last else b"\x00")
 
 
-def seal_part(cipher: AESGCM, counter: int, plaintext: bytes, *, last: bool) -> bytes:
+def seal_part(cipher: AESGCM, counter: int, plaintext: bytes | memoryview, *, last: bool) -> bytes:
     """One sealed part: ciphertext and 16-byte tag."""
     return cipher.encrypt(part_nonce(counter, last=last), plaintext, None)
 
