@@ -25,6 +25,8 @@ KEPT_SECONDS: Final = 115.0
 """How long Firefox keeps a connection that nothing is asked for on, whatever became of the page."""
 LEAD: Final = 0.02
 """Seconds before its moment in which a request is made."""
+_GRACE: Final = 0.005
+"""For so many seconds after its moment a request waits for its connection, before it takes another."""
 _TIMEOUT: Final = httpx.Timeout(180.0, connect=120.0)
 
 
@@ -37,6 +39,7 @@ class Line:
     """One connection.
 
     Attributes:
+        number: that of the circuit's connections.
         client: asks for things on it.
         opens: the moment before which it is not opened.
         due: the moment before which nothing is asked for.
@@ -44,7 +47,10 @@ class Line:
         came: the moment at which the last bytes came.
     """
 
-    def __init__(self, origin: str, socks: str | None, circuit: tuple[str, str], answer_seconds: float) -> None:
+    def __init__(
+        self, number: int, origin: str, socks: str | None, circuit: tuple[str, str], answer_seconds: float
+    ) -> None:
+        self.number = number
         self.opens = self.due = self.left = self.came = 0.0
         self._way = _Punctual(self)
         self.client = httpx.Client(
@@ -72,10 +78,10 @@ class Circuit:
 
     def __init__(self, origin: str, socks: str | None, answer_seconds: float) -> None:
         circuit = new_circuit()
-        self._made: Callable[[], Line] = lambda: Line(origin, socks, circuit, answer_seconds)
+        self._made: Callable[[int], Line] = lambda number: Line(number, origin, socks, circuit, answer_seconds)
         self._lines: dict[int, Line] = {}
         self._busy: set[int] = set()
-        self._lock = threading.Lock()
+        self._freed = threading.Condition()
 
     @contextmanager
     def line(self, number: int, due: float = 0.0, opened: float = 0.0) -> Iterator[Line]:
@@ -88,33 +94,26 @@ class Circuit:
         """
         opens = due if number in self._lines else due - opened
         sleep_until(opens - LEAD)
-        if not self._take(number):
-            sleep_until(due)
-            number = self._free(number)
-        line = self._lines[number]
+        line = self._take(number, due)
         line.opens, line.due = opens, due
         try:
             yield line
         finally:
-            with self._lock:
-                self._busy.discard(number)
+            with self._freed:
+                self._busy.discard(line.number)
+                self._freed.notify_all()
 
-    def _take(self, number: int) -> bool:
-        with self._lock:
-            if number in self._busy:
-                return False
-            if number not in self._lines:
-                self._lines[number] = self._made()
-            self._busy.add(number)
-            return True
-
-    def _free(self, number: int) -> int:
-        """Take this one, or the first that is free."""
-        while not self._take(number):
-            with self._lock:
+    def _take(self, number: int, due: float) -> Line:
+        with self._freed:
+            # What it still carries may have come whole, and only not be read.
+            patience = max(0.0, due + _GRACE - time.monotonic()) if due else 0.0
+            if not self._freed.wait_for(lambda: number not in self._busy, patience):
                 free = sorted(self._lines.keys() - self._busy)
                 number = free[0] if free else max(self._lines) + 1
-        return number
+            self._busy.add(number)
+            if number not in self._lines:
+                self._lines[number] = self._made(number)
+            return self._lines[number]
 
     def close(self) -> None:
         """End them all."""
