@@ -43,6 +43,9 @@ KINDS: Final[Mapping[str, bytes]] = {
     "malformed": b"GET / HTTP/1.1\nHost: tipbox\r\n\r\n",
     "no-circuit": _get("GET /"),
     OPENING: _get("GET /"),
+    # What is answered and never read on: its connection is kept for some seconds, so that the answer can be read.
+    "plaintext": _get("PUT /api/envelope", f"Authorization: Bearer {'A' * 43}", "Content-Length: 20000")
+    + b"Dear " * 4000,
 }
 """What each stream repeats."""
 
