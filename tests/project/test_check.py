@@ -62,6 +62,39 @@ def test_a_test_that_starts_a_process_or_derives_a_key_fails(arguments: tuple[st
     }
 
 
+LAST = """
+import subprocess
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def of_all():
+    yield
+    subprocess.run(["true"], check=True)
+
+
+@pytest.fixture
+def of_one():
+    yield
+    subprocess.run(["true"], check=True)
+
+
+def test_ends_with_one(of_one):
+    pass
+
+
+def test_is_the_last():
+    pass
+"""
+
+
+def test_what_ends_with_the_session_is_not_the_last_tests(tmp_path: Path) -> None:
+    """A fixture of many tests may end behind one that starts nothing."""
+    ended, _ = outcomes(tmp_path, LAST, "-p", "support.check")
+    assert ended == {"test_ends_with_one": "ERROR", "test_is_the_last": "PASSED"}
+
+
 @pytest.mark.parametrize("name", load())
 def test_what_is_left_out_is_there(name: str) -> None:
     file, _, test = name.partition("::")

@@ -69,6 +69,12 @@ class Watch:
         finally:
             self._running = ""
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, nextitem: pytest.Item | None) -> None:
+        """Behind the last test of a process those fixtures end that are of many."""
+        if nextitem is None:
+            self._running = ""
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
         """A refusal that the code under test swallowed fails its test anyway."""
