@@ -1048,6 +1048,24 @@ def test_a_large_file_is_whole_whatever_the_disk_takes(
         assert synced, "nothing waits for the end"
 
 
+def test_what_need_not_be_durable_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+    write = os.write
+
+    def seen(descriptor: int, data: memoryview) -> int:
+        waited.append(passes_the_cache(descriptor) or len(data) > 1 << 19)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", seen)
+    monkeypatch.setattr(os, "fdatasync", lambda _: waited.append(True))
+    with (tmp_path / "large").open("wb") as file, DirectFile(file.fileno(), durable=False) as direct:
+        for _ in range(6):
+            direct.write(BATCH)
+
+    assert (tmp_path / "large").read_bytes() == b"".join(BATCH * 6)
+    assert not any(waited)
+
+
 @pytest.mark.parametrize("block", [0, 5])
 def test_a_disk_that_is_full_ends_the_work_and_its_thread(
     block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -149,7 +149,7 @@ def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Ca
         path.touch(mode=0o600, exist_ok=False)
     for index, group in groupby(open_files_and_hash(reading, letter), key=itemgetter(0)):
         # Not "wb": when a file that was cut is closed, ext4 waits until all of it is on its way to the disk.
-        with paths[index].open("r+b", 0) as target, DirectFile(target.fileno()) as writing:
+        with paths[index].open("r+b", 0) as target, DirectFile(target.fileno(), durable=False) as writing:
             for batch in batches(piece for _, piece in group):
                 writing.write(batch)
                 progress(sum(map(len, batch)))

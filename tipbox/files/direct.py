@@ -20,6 +20,8 @@ _BLOCK: Final = 4 << 20
 """Bytes that the disk is given at a time."""
 _BLOCKS: Final = 3
 """One that the disk takes, one that waits for it, and one that is being filled."""
+_CACHED: Final = 512 << 10
+"""Bytes of a write through the cache: for more the kernel looks for larger pages than a busy machine has."""
 _SYNC_EVERY: Final = 8
 """Blocks, where all goes through the cache: else the sync at the end waits for gigabytes that lie there."""
 
@@ -28,10 +30,16 @@ class DirectFile:
     """Writes a new and empty file from its start. When the block ends well all is written; the caller syncs the file.
 
     A thread waits for the disk. Its error comes up at a later ``write``, or at the end.
+
+    Args:
+        descriptor: of the file.
+        durable: whether the caller syncs it. What has to outlive no loss of power goes through the cache after all:
+            nobody waits for a slow disk then.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, durable: bool = True) -> None:
         self._descriptor = descriptor
+        self._durable = durable
         self._disk = ThreadPoolExecutor(1)
         self._waiting: deque[tuple[Future[None], mmap.mmap]] = deque()
         self._block = mmap.mmap(-1, _BLOCK)
@@ -87,16 +95,16 @@ class DirectFile:
         self._write(memoryview(self._block)[: self._filled])
 
     def _put(self, block: mmap.mmap, *, first: bool, sync: bool) -> None:
-        if first:
+        if first and self._durable:
             self._pass_the_cache(wanted=True)
         self._write(memoryview(block))
-        if sync and not self._direct:
+        if sync and self._durable and not self._direct:
             os.fdatasync(self._descriptor)
 
     def _write(self, data: memoryview) -> None:
         while data:
             try:
-                data = data[os.write(self._descriptor, data) :]
+                data = data[os.write(self._descriptor, data if self._direct else data[:_CACHED]) :]
             except OSError as error:
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
