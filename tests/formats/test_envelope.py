@@ -549,8 +549,9 @@ def test_an_envelope_has_another_end_when_a_hash_is_left_out() -> None:
         assert (reading.end() == end) == (left_out is None)
 
 
-def test_batches_hold_the_parts_and_their_hashes() -> None:
-    data = content(0, (MANY - 1) * PART_SIZE)
+@pytest.mark.parametrize("count", [2, MANY - 1])
+def test_batches_hold_the_parts_and_their_hashes(count: int) -> None:
+    data = content(0, count * PART_SIZE)
     sealed = envelope.seal(recipients(), letter_of(b"", (len(data),)))
     nonce = bytes(SESSION_NONCE_SIZE)
     batches = list(sealed.batches([(io.BytesIO(data), len(data))], nonce))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
@@ -18,7 +19,7 @@ from tipbox.errors import InputRefused, TipboxError
 from tipbox.formats.base.limits import MAX_HEADER, MAX_LETTER, MAX_PIECE_PARTS, MAX_PIECES, PART_SIZE, TAG_SIZE
 from tipbox.formats.envelopes.envelope import read_envelope
 from tipbox.formats.envelopes.header import Header
-from tipbox.formats.envelopes.pieces import PieceHead, pieces_of, write_pieces
+from tipbox.formats.envelopes.pieces import PieceHead, new_mark, pieces_of, write_pieces
 
 TOKEN = bytes(range(32))
 
@@ -159,3 +160,9 @@ def test_reading_asks_for_no_more_than_a_piece_may_have() -> None:
         code = refused(partial(PieceHead.read, stream)) if vector["expect"] == "limit" else None
         if code is not None:
             assert (code, stream.tell()) == ("limit", 64)
+
+
+def test_marks_of_names_are_six_random_letters() -> None:
+    marks = {new_mark() for _ in range(20)}
+    assert len(marks) == 20
+    assert all(re.fullmatch("[bcdfghjkmnpqrstv]{6}", mark) for mark in marks)

@@ -51,6 +51,12 @@ def test_a_sheet_of_six_may_be_lost() -> None:
     assert of.count == MAX_QR_CODES
 
 
+@pytest.mark.parametrize("size", [1, MAX_QR_ENVELOPE])
+def test_the_least_and_the_most_are_read(size: int) -> None:
+    _, made = codes(size)
+    assert [QrCode.parse(code.encode()) for code in made] == made
+
+
 def test_the_most_that_fits_is_read_with_a_fifth_lost() -> None:
     data, made = codes(MAX_QR_ENVELOPE)
     lost = made[0].of.parity
