@@ -28,10 +28,10 @@ die() {
     exit 1
 }
 
-# make_folder VARIABLE: a folder that root alone can look into, until this ends.
+# make_folder VARIABLE [PLACE]: a folder that root alone can look into, until this ends.
 make_folder() {
     local made
-    made=$(mktemp -d -p /var/tmp tipbox.XXXXXXXXXX)
+    made=$(mktemp -d -p "${2:-/var/tmp}" tipbox.XXXXXXXXXX)
     MADE+=("$made")
     declare -g "$1=$made"
     trap forget_made EXIT
@@ -143,7 +143,8 @@ take_copy() {
     shift 2
     [[ -d $folder ]] || die "$folder is not a folder"
     make_folder "$variable"
-    cp -R "$@" -- "$folder/." "${!variable}" || die "$folder cannot be read"
+    cp -R "$@" -- "$folder/." "${!variable}" ||
+        die "$folder was not copied into /var/tmp, see above: make room there, or get the folder again"
 }
 
 # choose_release WHEEL WHEELHOUSE SIGNERS: sets $wheel, $lock and $wheelhouse, what install_release takes. With SIGNERS all

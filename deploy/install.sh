@@ -72,7 +72,7 @@ check_stores() {
     must_keep_stores
     [[ ! $stores_ca ]] || grep -qs -- '-----BEGIN CERTIFICATE-----' "$stores_ca" ||
         die "--stores-ca: there is no certificate (PEM) in $stores_ca"
-    make_folder stores_made
+    make_folder stores_made /run # passwords: in memory, not on the disk
     python3 -I "$HERE/outer/stores.py" --out "$stores_made" ${database:+--database "$database"} \
         ${blobs:+--blobs "$blobs"} ${rates:+--rates "$rates"} ${secrets:+--secrets "$secrets"} || exit 1
 }

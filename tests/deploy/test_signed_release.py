@@ -118,6 +118,7 @@ set -euo pipefail
 $2 "${@:3}"
 find "$1/.." -type f \\( -name '*.whl' -o -name '*.gz' -o -name '*.lock' \\) -exec cp /etc/hostname {} ';'
 cat "$wheel" "$lock" "$wheelhouse"/flask-1.whl
+printf '%s\\n' "${MADE[@]}" >&2
 stat -c ' %a %U' "$(dirname "$wheel")" "$(dirname "$lock")" "$wheelhouse"
 """
 """Somebody puts other files there as soon as those that are there were judged."""
@@ -143,7 +144,21 @@ def test_what_is_swapped_after_it_was_judged_is_not_installed(published: Publish
     done = subprocess.run([str(part) for part in command], capture_output=True, check=True)
     assert done.stdout.endswith(wheel + LOCK + b"a package" + b" 700 root\n" * 3)
     assert next(published.folder.glob("*.whl")).read_bytes() != wheel
-    assert not list(Path("/var/tmp").glob("tipbox.*")), "nothing stays"
+    made = [Path(line) for line in done.stderr.decode().splitlines() if line.startswith("/var/tmp/tipbox.")]
+    assert made
+    assert not any(map(Path.exists, made)), "nothing stays"
+
+
+@pytest.mark.parametrize(
+    ("cp", "says"), [("cp", "is not a folder"), ("false", "make room there, or get the folder again")]
+)
+def test_a_copy_that_fails_says_what_to_do(tmp_path: Path, cp: str, says: str) -> None:
+    script = '. "$1/deploy/common.sh"; by=$3; cp() { command "$by" "$@"; }; take_copy copied "$2" -L'
+    folder = tmp_path if cp == "false" else tmp_path / "missing"
+    command = ("bash", "-c", script, "upgrade.sh", ROOT, folder, cp)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert says in done.stderr
 
 
 def _sign(folder: Path, key: Path, namespace: str) -> None:
