@@ -34,9 +34,21 @@ class Seen:
 
 
 class Visit(list[Seen]):
-    """What was asked for in one visit, and how many connections it opened: those on which nothing was asked for too."""
+    """What was asked for in one visit.
 
-    opened = 0
+    Attributes:
+        openings: when each of its connections was opened: those on which nothing was asked for too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.openings: list[float] = []
+
+    @property
+    def unused(self) -> list[float]:
+        """When connections were opened on which nothing was asked for."""
+        used = {one.opened for one in self}
+        return [moment for moment in self.openings if moment not in used]
 
 
 @dataclass
@@ -77,7 +89,7 @@ class Recorder:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self.open += 1
-                self.seen.opened += 1
+                self.seen.openings.append(opened)
             threading.Thread(target=self._serve, args=(client, opened), daemon=True).start()
 
     def _serve(self, client: socket.socket, opened: float) -> None:

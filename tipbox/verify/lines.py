@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any, Final, Self
@@ -27,6 +27,8 @@ LEAD: Final = 0.02
 """Seconds before its moment in which a request is made."""
 _GRACE: Final = 0.005
 """For so many seconds after its moment a request waits for its connection, before it takes another."""
+_UNUSED: Final = -1
+"""The number of all connections on which nothing is asked for."""
 _TIMEOUT: Final = httpx.Timeout(180.0, connect=120.0)
 
 
@@ -45,6 +47,7 @@ class Line:
         due: the moment before which nothing is asked for.
         left: the moment at which the last bytes left.
         came: the moment at which the last bytes came.
+        is_unused: whether nothing is asked for on it.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Line:
     ) -> None:
         self.number = number
         self.opens = self.due = self.left = self.came = 0.0
+        self.is_unused = False
         self._way = _Punctual(self)
         self.client = httpx.Client(
             base_url=origin,
@@ -67,10 +71,28 @@ class Line:
         )
         self.client.headers.clear()
 
+    def open(self) -> None:
+        """Open it, as far as Tor does, and ask for nothing on it; it stays open."""
+        self.is_unused = True
+
+        def stop(event: str, _about: Mapping[str, Any]) -> None:
+            if event.endswith("send_request_headers.started"):
+                raise _Opened
+
+        with suppress(httpx.HTTPError, httpcore.NetworkError, httpcore.TimeoutException):
+            with suppress(_Opened):
+                self.client.get("/", extensions={"trace": stop})
+            self._way.open()
+
     def close(self) -> None:
         """End it."""
+        self.is_unused = False
         self.client.close()
         self._way.close()
+
+
+class _Opened(Exception):
+    """A connection is there."""
 
 
 class Circuit:
@@ -80,6 +102,7 @@ class Circuit:
         circuit = new_circuit()
         self._made: Callable[[int], Line] = lambda number: Line(number, origin, socks, circuit, answer_seconds)
         self._lines: dict[int, Line] = {}
+        self._unused: list[Line] = []
         self._busy: set[int] = set()
         self._freed = threading.Condition()
 
@@ -103,6 +126,15 @@ class Circuit:
                 self._busy.discard(line.number)
                 self._freed.notify_all()
 
+    def open_unused(self, opens: float) -> None:
+        """Open a connection at a moment and ask for nothing on it, as a browser does now and then."""
+        sleep_until(opens - LEAD)
+        line = self._made(_UNUSED)
+        with self._freed:
+            self._unused.append(line)
+        line.opens = line.due = opens
+        line.open()
+
     def _take(self, number: int, due: float) -> Line:
         with self._freed:
             # What it still carries may have come whole, and only not be read.
@@ -117,7 +149,7 @@ class Circuit:
 
     def close(self) -> None:
         """End them all."""
-        for line in self._lines.values():
+        for line in (*self._lines.values(), *self._unused):
             line.close()
 
 
@@ -130,6 +162,11 @@ class _Punctual(httpcore.NetworkBackend):
         """This, before what opens connections."""
         self._backend = backend
         return self
+
+    def open(self) -> None:
+        """Open what waits for the first bytes."""
+        for stream in self._streams:
+            stream.open()
 
     def close(self) -> None:
         """End also what httpcore lets go of unclosed: a connection on which Tor did not reach the server."""
@@ -157,32 +194,34 @@ class _Stream(httpcore.NetworkStream):
         self._connect, self._line = connect, line
         self._stream: httpcore.NetworkStream | None = None
 
-    def _opened(self) -> httpcore.NetworkStream:
+    def open(self) -> httpcore.NetworkStream:
+        """The connection; where it is none yet, it is opened at its moment."""
         if self._stream is None:
             sleep_until(self._line.opens)
             self._stream = self._connect()
         return self._stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._opened().read(max_bytes, timeout)
+        data = self.open().read(max_bytes, timeout)
         self._line.came = time.monotonic()
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if buffer:
-            stream = self._opened()
+            stream = self.open()
             sleep_until(self._line.due)
             stream.write(buffer, timeout)
             self._line.left = time.monotonic()
 
     def close(self) -> None:
-        if self._stream is not None:
+        # httpcore lets go of a connection on which it could not ask.
+        if self._stream is not None and not self._line.is_unused:
             self._stream.close()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(lambda: self._opened().start_tls(ssl_context, server_hostname, timeout), self._line)
+        return _Stream(lambda: self.open().start_tls(ssl_context, server_hostname, timeout), self._line)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info) if self._stream is not None else None

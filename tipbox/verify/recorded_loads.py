@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 _HEADS: Final = Path(__file__).with_name("firefox_heads.json")
-_LIKENESS: Final = 0.15
-"""Deviation of the logarithm by which a pause differs from the recorded one: two loads are never the same twice."""
+_LIKENESS: Final = 0.6
+"""Of how scattered a pause is, measured by its logarithm, so much is by chance, and what else there is was recorded.
+
+With less, loads that were made from the same recorded one lie closer together than any two of Firefox's do; about as
+much is best for a density that is estimated from a dozen cases (Silverman, Density Estimation, 1986, 4.3).
+"""
 _LEAST: Final = 0.0001
 """Seconds that stand for a shorter pause where its logarithm is taken."""
 
@@ -52,15 +56,18 @@ class Load:
         together: how long after keys the worker was asked for, in seconds; None where it was asked for before them.
         parts: what the page asks for.
         opened: seconds between the first connection and the first request.
+        unused: how many seconds after the page connections were opened on which nothing was asked for.
     """
 
     redirect: float
     together: float | None
     parts: Mapping[str, Part]
     opened: float = 0.0
+    unused: Sequence[float] = ()
 
 
 PAGE: Final = "page"
+UNUSED: Final = "unused"
 WAITS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "start.js": (PAGE,),
     "page.js": (PAGE,),
@@ -79,7 +86,11 @@ def loads() -> Sequence[Load]:
     """Those that were recorded."""
     return [
         Load(
-            one["redirect"], one["together"], {name: Part(*how) for name, *how in one["parts"]}, one.get("opened", 0.0)
+            one["redirect"],
+            one["together"],
+            {name: Part(*how) for name, *how in one["parts"]},
+            one["opened"],
+            one["unused"],
         )
         for one in _recorded()["loads"]
     ]
@@ -99,18 +110,35 @@ def another(among: Sequence[Load], chance: random.Random | None = None) -> Load:
     def stretched(pause: Callable[[Load], float | None]) -> float:
         return _stretch(load, among, pause, dice)
 
-    # What waits for the same leaves milliseconds apart: if each was stretched by itself, it would not.
-    by = {before: stretched(partial(_first, before)) for before in sorted(set(WAITS_FOR.values()))}
+    pauses: dict[Any, float] = {}
+    for before in sorted(set(WAITS_FOR.values())):
+        # What waits for the same leaves milliseconds apart: if each was stretched as a whole, it would not.
+        ours, theirs = 0.0, 0.0
+        for number, (seconds, name) in enumerate(_together(before, load)):
+            ours += (seconds - theirs) * stretched(partial(_gap, before, number))
+            theirs, pauses[name] = seconds, ours
     return Load(
         load.redirect * stretched(lambda one: one.redirect),
         load.together and load.together * stretched(lambda one: one.together),
-        {name: replace(part, pause=part.pause * by[WAITS_FOR[name]]) for name, part in load.parts.items()},
+        {name: replace(part, pause=pauses[name]) for name, part in load.parts.items()},
         load.opened * stretched(lambda one: one.opened),
+        [pauses[f"{UNUSED} {number}"] for number in range(len(load.unused))],
     )
 
 
-def _first(before: tuple[str, ...], load: Load) -> float:
-    return min(part.pause for name, part in load.parts.items() if WAITS_FOR[name] == before)
+def _together(before: tuple[str, ...], load: Load) -> list[tuple[float, str]]:
+    """What waits for the same, in its order: pauses and names; connections that are not used wait for the page."""
+    unused = enumerate(load.unused) if before == (PAGE,) else ()
+    return sorted(
+        [(part.pause, name) for name, part in load.parts.items() if WAITS_FOR[name] == before]
+        + [(seconds, f"{UNUSED} {number}") for number, seconds in unused]
+    )
+
+
+def _gap(before: tuple[str, ...], number: int, load: Load) -> float | None:
+    """Seconds between one of those that wait for the same and the one before it, or the end of their waiting."""
+    moments = [0.0, *(seconds for seconds, _ in _together(before, load))]
+    return moments[number + 1] - moments[number] if number + 1 < len(moments) else None
 
 
 def _stretch(load: Load, among: Sequence[Load], pause: Callable[[Load], float | None], chance: random.Random) -> float:
@@ -120,10 +148,6 @@ def _stretch(load: Load, among: Sequence[Load], pause: Callable[[Load], float | 
     recorded, such loads would be told from Firefox's.
     """
     every = [math.log(max(_LEAST, seconds)) for one in among if (seconds := pause(one)) is not None]
-    spread = statistics.pstdev(every)
-    if not spread:
-        return 1.0
-    likeness = min(_LIKENESS, spread)
     own = math.log(max(_LEAST, pause(load) or 0.0))
-    back = 1 - math.sqrt(1 - (likeness / spread) ** 2)
-    return math.exp((statistics.fmean(every) - own) * back + chance.gauss(0, likeness))
+    back = 1 - math.sqrt(1 - _LIKENESS**2)
+    return math.exp((statistics.fmean(every) - own) * back + chance.gauss(0, _LIKENESS * statistics.pstdev(every)))

@@ -32,7 +32,8 @@ MAX_BODY: Final = 8 << 20
 ANSWER_SECONDS: Final = 900.0
 """How long an answer may take in all, however slow the line: whoever lets it drip would hold a look up for ever."""
 _TRIALS: Final = 4
-_PARTS: Final = 5
+_AT_ONCE: Final = 16
+"""Threads of a load: for its parts, and for connections that it does not use."""
 _READING: Final = (math.log(8.0), 0.6)
 """Mean and deviation of the logarithm of the seconds for which a page is looked at before a link on it is followed."""
 _SOON: Final = 0.001
@@ -138,7 +139,7 @@ class Visitor:
     def _load(self, steps: Sequence[Step], language: str, came: list[Answer]) -> None:
         circuit = Circuit(self.origin, self._socks, ANSWER_SECONDS)
         try:
-            with ThreadPoolExecutor(_PARTS) as pool:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
                 for number, step in enumerate(steps):
                     if number:
                         self._read(random.SystemRandom().lognormvariate(*_READING))
@@ -231,8 +232,9 @@ class _Loading:
                 line.due = line.came + self._load.redirect
                 self._visitor.send(line.client, Step(page), self._came)
             self._there[PAGE].set_result(line.came)
+        unused = [self._pool.submit(self._circuit.open_unused, line.came + after) for after in self._load.unused]
         parts = [self._pool.submit(self._part, name, page) for name in self._load.parts]
-        for part in parts:
+        for part in (*parts, *unused):
             part.result()
 
     def _part(self, name: str, page: str) -> None:

@@ -30,7 +30,7 @@ EVERY = bool(os.environ.get("EVERY_JOURNEY"))
 RECORD = bool(os.environ.get("RECORD_HEADS"))
 VISITS = 36 if EVERY else 2
 """Of each; seven requests a visit."""
-LOADS = 12 if EVERY else 24 if RECORD else 0
+LOADS = 12 if EVERY else 48 if RECORD else 0
 """How many of Firefox's visits are recorded beforehand."""
 RECENT = 24
 """A watcher's visit goes by so many of those that were recorded last: the machine may be busy now, and quiet soon."""
@@ -132,11 +132,13 @@ def features(visit: Visit) -> Case:
         "order": " ".join(map(name, visit)),
         "connections": " ".join(f"{name(one)}:{one.connection}" for one in sorted(visit, key=name)),
         "number of connections": len({one.connection for one in visit}),
-        "number of connections, unused ones too": visit.opened,
+        "number of connections, unused ones too": len(visit.openings),
         "number of requests": len(visit),
         "redirect": visit[1].at - visit[0].ended,
         "seconds in all": visit[-1].at - visit[0].at,
     }
+    first = by_name(visit)[PAGE].ended
+    made["unused connection"] = visit.unused[0] - first if visit.unused else 0.0
     made |= {f"size of {name(one)}": len(one.head) for one in visit}
     made |= {f"pieces of {name(one)}": one.pieces for one in visit}
     made |= {f"{name(one)} after its connection": opened(one, visit) for one in visit}
@@ -152,6 +154,7 @@ def load_of(visit: Visit) -> dict[str, Any]:
     together = there["worker.js"].at - there["now"].at
     return {
         "opened": round(opened(visit[0], visit), 4),
+        "unused": [round(max(0.0, moment - there[PAGE].ended), 4) for moment in visit.unused],
         "redirect": round(max(0.0, visit[1].at - visit[0].ended), 4),
         "together": round(together, 4) if together >= 0 else None,
         "parts": [
