@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -130,6 +131,60 @@ def test_a_sealed_file_holds_any_size_and_says_how_large_it_is(vault: Path, size
         assert path.stat().st_mode & 0o077 == 0
         with opened.open_file(path) as file:
             assert file.read() == data
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_sealed_file_is_read_anywhere(vault: Path, size: int) -> None:
+    data = random_bytes(size)
+    with Vault.open(vault, PASSWORD) as opened:
+        path = opened.incoming_path()
+        with opened.sealing(path) as out:
+            out.write(data)
+        near = {
+            0,
+            1,
+            PART_SIZE - 1,
+            PART_SIZE,
+            PART_SIZE + 1,
+            2 * PART_SIZE,
+            size - 1,
+            size,
+            size + 1,
+            size + PART_SIZE,
+        }
+        with opened.open_file(path) as file:
+            for at in near:
+                if at < 0:
+                    continue
+                file.seek(at)
+                assert file.tell() == at
+                assert file.read() == data[at:]
+                for count in near:
+                    room = memoryview(bytearray(max(count, 0)))
+                    filled = file.read_at(at, room)
+                    assert room[:filled] == data[at : at + len(room)]
+            file.seek(-1, os.SEEK_END) if size else None
+            assert file.read() == data[-1:]
+
+
+def test_a_sealed_file_that_was_changed_or_cut_is_not_read_anywhere(vault: Path) -> None:
+    data = random_bytes(2 * PART_SIZE + 100)
+    with Vault.open(vault, PASSWORD) as opened:
+        path = opened.incoming_path()
+        with opened.sealing(path) as out:
+            out.write(data)
+        with opened.open_file(path) as file:
+            room = memoryview(bytearray(len(data)))
+            spoiled = bytearray(path.read_bytes())
+            spoiled[-20] ^= 1
+            path.write_bytes(spoiled)
+            assert file.read_at(0, room[: 2 * PART_SIZE]) == 2 * PART_SIZE
+            for at in (0, 1, 2 * PART_SIZE):
+                with pytest.raises(Tampered):
+                    file.read_at(at, room)
+            path.write_bytes(spoiled[: -SEALED_PART_SIZE // 2])
+            with pytest.raises(Tampered):
+                file.read_at(0, room)
 
 
 def test_a_sealed_file_that_was_changed_anywhere_does_not_open(vault: Path) -> None:

@@ -308,6 +308,17 @@ def test_files_are_cut_out_of_the_body_again(files: list[bytes], zeros: int, ste
 
     assert found == files
 
+    rooms = [bytearray(file) for file in map(len, files)]
+
+    def put(index: int, at: int, data: memoryview) -> None:
+        assert data
+        rooms[index][at : at + len(data)] = data
+
+    anywhere = body.FilesAt(list(map(len, files)), put)
+    for at in reversed(range(0, len(plaintext), step)):
+        anywhere.write(at, memoryview(plaintext)[at : at + step])
+    assert rooms == files
+
 
 @QUICK
 @given(st.lists(st.binary(max_size=20), max_size=4), st.integers(1, 30), st.integers(1, 20), st.data())
@@ -318,6 +329,9 @@ def test_body_padding_is_zeros(files: list[bytes], zeros: int, step: int, data: 
     pieces = [plaintext[at : at + step] for at in range(0, len(plaintext), step)]
 
     assert refused(lambda: list(body.split_files(pieces, map(len, files)))) == "malformed"
+
+    anywhere = body.FilesAt(list(map(len, files)), lambda *_: None)
+    assert refused(lambda: anywhere.write(0, memoryview(plaintext))) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -482,19 +496,27 @@ def large() -> bytes:
     return seal(b"text", ((MANY - 1) * PART_SIZE, 7))
 
 
-def opening_large(data: bytes) -> tuple[envelope.Reading, Iterator[tuple[int, bytes]]]:
-    """What reads the large sample, and the pieces of its files, by two threads."""
+def opening_large(data: bytes) -> tuple[envelope.Reading, list[bytearray], Iterator[int]]:
+    """What reads the large sample; its files, still zeros; and the work of two threads, by bytes."""
     reading = envelope.read_envelope(io.BytesIO(data), hashes=False)
     opened = header.open_slot(reading.header, READERS[0][0], lambda _: SEEDS[0])
     found = letter.open_letter(reading.header, opened.content_key, reading.letter)
-    return reading, envelope.open_files_and_hash(reading, found)
+    files = [bytearray(file.size) for file in found.files]
+
+    def read(at: int, room: memoryview) -> int:
+        there = data[at : at + len(room)]
+        room[: len(there)] = there
+        return len(there)
+
+    def write(index: int, at: int, piece: memoryview) -> None:
+        files[index][at : at + len(piece)] = piece
+
+    return reading, files, envelope.open_files_at(reading, found, read, write)
 
 
 def test_two_threads_open_a_large_body_as_one_does() -> None:
-    reading, pieces = opening_large(large())
-    files = [b"", b""]
-    for index, piece in pieces:
-        files[index] += piece
+    reading, files, work = opening_large(large())
+    assert sum(work) == reading.header.body_size
 
     assert files == [content(0, (MANY - 1) * PART_SIZE), content(1, 7)]
     assert reading.end() == envelope.read_envelope(io.BytesIO(large())).end()
@@ -503,38 +525,39 @@ def test_two_threads_open_a_large_body_as_one_does() -> None:
 @pytest.mark.parametrize("bad", [0, 15, 50, MANY - 1])
 @pytest.mark.parametrize("cut", [False, True])
 def test_the_first_part_that_is_wrong_names_the_error_and_ends_both_threads(bad: int, cut: bool) -> None:  # noqa: FBT001
-    """Not the end that is missing behind it. Of that part and those behind it, nothing has come out."""
+    """Not the end that is missing behind it. Nothing of that part has come out."""
     running = threading.active_count()
     opening, parts, trailer = cut_up(large())
     parts[bad] = parts[bad][:-1] + bytes([parts[bad][-1] ^ 1])
     if cut:
         parts, trailer = parts[: bad + 20], b""
-    _, pieces = opening_large(opening + b"".join(parts) + trailer)
+    _, files, work = opening_large(opening + b"".join(parts) + trailer)
     given = 0
 
     def take() -> None:
         nonlocal given
-        for _, piece in pieces:
-            given += len(piece)
+        for size in work:
+            given += size
 
     assert refused(take) == "tampered"
     assert given == bad // 16 * 16 * PART_SIZE
+    assert not any(files[0][given : (bad + 1) * PART_SIZE])
     assert threading.active_count() == running
 
 
 def test_two_threads_miss_parts_that_are_not_there() -> None:
     opening, parts, _ = cut_up(large())
     for left in (0, 16, 40):
-        _, pieces = opening_large(opening + b"".join(parts[:left]) + parts[left][:-1])
-        assert refused(lambda pieces=pieces: list(pieces)) == "incomplete"  # type: ignore[misc]
+        *_, work = opening_large(opening + b"".join(parts[:left]) + parts[left][:-1])
+        assert refused(lambda work=work: list(work)) == "incomplete"  # type: ignore[misc]
 
 
 def test_who_wants_no_more_of_a_body_leaves_no_thread() -> None:
     running = threading.active_count()
-    _, pieces = opening_large(large())
-    next(pieces)
+    *_, work = opening_large(large())
+    next(work)
     assert threading.active_count() > running
-    del pieces
+    del work
     assert threading.active_count() == running
 
 

@@ -5,26 +5,24 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from tipbox.desk.custody.chain import note
 from tipbox.desk.desk_errors import ShortId, VaultDamaged
 from tipbox.desk.inbox.tip_index import TipIndex
 from tipbox.desk.joined import JoinedTip, joined_tip, set_state
 from tipbox.desk.vault.records import Copy, Organisation, Thread, Tip
+from tipbox.desk.vault.sealed_file import OpenedFile
 from tipbox.desk.vault.vault import Vault
 from tipbox.errors import AlreadyThere, NotFound, TipboxError
-from tipbox.files.direct import DirectFile
+from tipbox.files.direct import write_at
 from tipbox.files.names import on_disk, safe_name
 from tipbox.files.printable import ascii_json
 from tipbox.files.working import working_folder
-from tipbox.formats.base.batches import batches
 from tipbox.formats.base.limits import HASH_SIZE
 from tipbox.formats.envelopes.consent import Consent
-from tipbox.formats.envelopes.envelope import Reading, open_files_and_hash, read_envelope
+from tipbox.formats.envelopes.envelope import Reading, open_files_at, read_envelope
 from tipbox.formats.envelopes.letter import Letter, open_letter
 
 MESSAGE: Final = "message.txt"
@@ -138,7 +136,7 @@ def open_tip(
     return joined
 
 
-def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Callable[[int], None]) -> Letter:
+def _write_files(tip: Tip, file: OpenedFile, work: Path, before: int, progress: Callable[[int], None]) -> Letter:
     """Write the files of one Envelope, numbered behind those ``before`` it; its letter."""
     reading = read_envelope(file, hashes=False)
     letter = open_letter(reading.header, tip.content_key, reading.letter)
@@ -147,12 +145,14 @@ def _write_files(tip: Tip, file: BinaryIO, work: Path, before: int, progress: Ca
     ]
     for path in paths:  # before the first piece: a file of no bytes gets none
         path.touch(mode=0o600, exist_ok=False)
-    for index, group in groupby(open_files_and_hash(reading, letter), key=itemgetter(0)):
+
+    def write(index: int, at: int, data: memoryview) -> None:
         # Not "wb": when a file that was cut is closed, ext4 waits until all of it is on its way to the disk.
-        with paths[index].open("r+b", 0) as target, DirectFile(target.fileno(), durable=False) as writing:
-            for batch in batches(piece for _, piece in group):
-                writing.write(batch)
-                progress(sum(map(len, batch)))
+        with paths[index].open("r+b", 0) as target:
+            write_at(target.fileno(), data, at)
+
+    for size in open_files_at(reading, letter, file.read_at, write):
+        progress(size)
     _check_whole(tip, reading)
     return letter
 

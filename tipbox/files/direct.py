@@ -30,16 +30,10 @@ class DirectFile:
     """Writes a new and empty file from its start. When the block ends well all is written; the caller syncs the file.
 
     A thread waits for the disk. Its error comes up at a later ``write``, or at the end.
-
-    Args:
-        descriptor: of the file.
-        durable: whether the caller syncs it. What has to outlive no loss of power goes through the cache after all:
-            nobody waits for a slow disk then.
     """
 
-    def __init__(self, descriptor: int, *, durable: bool = True) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._durable = durable
         self._disk = ThreadPoolExecutor(1)
         self._waiting: deque[tuple[Future[None], mmap.mmap]] = deque()
         self._block = mmap.mmap(-1, _BLOCK)
@@ -95,10 +89,10 @@ class DirectFile:
         self._write(memoryview(self._block)[: self._filled])
 
     def _put(self, block: mmap.mmap, *, first: bool, sync: bool) -> None:
-        if first and self._durable:
+        if first:
             self._pass_the_cache(wanted=True)
         self._write(memoryview(block))
-        if sync and self._durable and not self._direct:
+        if sync and not self._direct:
             os.fdatasync(self._descriptor)
 
     def _write(self, data: memoryview) -> None:
@@ -119,3 +113,11 @@ class DirectFile:
                 raise
             return  # a file system that lives in memory, as a rule
         self._direct = wanted
+
+
+def write_at(descriptor: int, data: memoryview, at: int) -> None:
+    """Write all of ``data`` from byte ``at`` of a file on: through the cache, for what need not be durable."""
+    while data:
+        written = os.pwrite(descriptor, data[:_CACHED], at)
+        data = data[written:]
+        at += written

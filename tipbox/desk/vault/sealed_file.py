@@ -10,14 +10,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tipbox.errors import Tampered
 from tipbox.formats.base import labels
 from tipbox.formats.base.limits import PART_SIZE, SALT_SIZE, SEALED_PART_SIZE, TAG_SIZE
-from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part
+from tipbox.formats.base.primitives import hkdf, open_part, open_part_into, random_bytes, seal_part
 
 MAGIC: Final = b"\x89tipvlt\n"
 _START: Final = len(MAGIC) + SALT_SIZE
@@ -73,36 +73,81 @@ class _Opened(io.RawIOBase):
         if len(start) < _START or not start.startswith(MAGIC) or size < TAG_SIZE:
             raise Tampered
         self._file = file
+        self._descriptor = file.fileno()
         self._cipher = _cipher(key, start[len(MAGIC) :])
         self._last = -(-size // SEALED_PART_SIZE) - 1
-        self._next = 0
-        self._plain = memoryview(b"")
+        self._size = size - TAG_SIZE * (self._last + 1)
+        self._at = 0
+        self._opened = -1, memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what BufferedReader hands over
-        if not self._plain and self._next <= self._last:
-            sealed = self._file.read(SEALED_PART_SIZE)
-            self._plain = memoryview(
-                open_part(self._cipher, self._next, sealed, last=self._next == self._last),
-            )
-            self._next += 1
-        count = min(len(buffer), len(self._plain))
-        buffer[:count] = self._plain[:count]
-        self._plain = self._plain[count:]
-        return count
+        number, at = divmod(self._at, PART_SIZE)
+        if number > self._last:
+            return 0
+        if self._opened[0] != number:
+            self._opened = number, memoryview(self._part(number, self._sealed(number, 1)))
+        plain = self._opened[1][at : at + len(buffer)]
+        buffer[: len(plain)] = plain
+        self._at += len(plain)
+        return len(plain)
+
+    def read_at(self, at: int, room: memoryview) -> int:
+        """Fill ``room`` with the bytes from ``at`` on; how many there were. Threads may do this at the same time."""
+        first, skipped = divmod(at, PART_SIZE)
+        count = -(-(skipped + len(room)) // PART_SIZE)
+        sealed = memoryview(self._sealed(first, count))
+        filled = 0
+        for number in range(first, min(first + count, self._last + 1)):
+            part, sealed = sealed[:SEALED_PART_SIZE], sealed[SEALED_PART_SIZE:]
+            left = room[filled:]
+            size = len(part) - TAG_SIZE
+            if not skipped and 0 <= size <= len(left):
+                open_part_into(self._cipher, number, part, left[:size], last=number == self._last)
+                filled += size
+            else:  # the room begins or ends within it
+                plain = memoryview(self._part(number, part))[skipped : skipped + len(left)]
+                left[: len(plain)] = plain
+                filled += len(plain)
+            skipped = 0
+        return filled
+
+    def _sealed(self, first: int, count: int) -> bytes:
+        return os.pread(self._descriptor, count * SEALED_PART_SIZE, _START + first * SEALED_PART_SIZE)
+
+    def _part(self, number: int, sealed: bytes | memoryview) -> bytes:
+        return open_part(self._cipher, number, sealed, last=number == self._last)
 
     def close(self) -> None:
         self._file.close()
         super().close()
 
 
-def open_sealed(file: BinaryIO, key: bytes) -> BinaryIO:
+class OpenedFile(io.BufferedReader):
+    """The plaintext of a sealed file as a stream; ``read_at`` reads it anywhere and beside that."""
+
+    def __init__(self, opened: _Opened) -> None:
+        # As large as a part: what is read in small pieces costs no call for each.
+        super().__init__(opened, PART_SIZE)
+        self.read_at = opened.read_at
+
+
+def open_sealed(file: BinaryIO, key: bytes) -> OpenedFile:
     """The plaintext of a file (open, at its start) as a stream that closes it.
 
     Raises:
         Tampered: here or at a read: it is not what was written.
     """
-    # As large as a part: what is read in small pieces costs no call for each.
-    return cast("BinaryIO", io.BufferedReader(_Opened(file, key), PART_SIZE))
+    return OpenedFile(_Opened(file, key))

@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt,
@@ -27,7 +27,7 @@ from nacl.exceptions import CryptoError
 
 from tipbox.desk.desk_errors import OtherCopy, OtherVaultVersion, Resealed, VaultDamaged
 from tipbox.desk.vault import changes, unlocking
-from tipbox.desk.vault.sealed_file import SealingFile, open_sealed
+from tipbox.desk.vault.sealed_file import OpenedFile, SealingFile, open_sealed
 from tipbox.desk.vault.unlocking import Keys, Me
 from tipbox.errors import NotFound, TipboxError, WrongPassphrase
 from tipbox.files.direct import DirectFile
@@ -550,7 +550,7 @@ class Vault:
         finally:
             os.close(descriptor)
 
-    def open_file(self, path: Path) -> BinaryIO:
+    def open_file(self, path: Path) -> OpenedFile:
         """What ``sealing`` wrote there, as a stream.
 
         Raises:

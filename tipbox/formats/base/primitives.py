@@ -38,8 +38,8 @@ from tipbox.formats.base.limits import (
 
 __all__ = [
     "SigningKey", "check_ed25519", "check_xwing", "equal", "hkdf", "hmac_sha256", "hpke_open", "hpke_seal", "keystream",
-    "new_seed", "open_part", "part_nonce", "pbkdf2", "random_bytes", "seal_part", "seal_part_into", "sha256", "sign",
-    "verify", "xwing_public",
+    "new_seed", "open_part", "open_part_into", "part_nonce", "pbkdf2", "random_bytes", "seal_part",
+    "seal_part_into", "sha256", "sign", "verify", "xwing_public",
 ]  # fmt: skip
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
@@ -194,6 +194,14 @@ def open_part(cipher: AESGCM, counter: int, sealed: bytes | memoryview, *, last:
     """One opened part; Tampered when it does not open."""
     try:
         return cipher.decrypt(part_nonce(counter, last=last), sealed, None)
+    except (InvalidTag, ValueError) as error:
+        raise Tampered from error
+
+
+def open_part_into(cipher: AESGCM, counter: int, sealed: memoryview, room: memoryview, *, last: bool) -> None:
+    """The same into ``room``, which has its size. When it does not open, what lies there is not to be used."""
+    try:
+        cipher.decrypt_into(part_nonce(counter, last=last), sealed, None, room)
     except (InvalidTag, ValueError) as error:
         raise Tampered from error
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import BinaryIO, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tipbox.errors import InputRefused, Malformed
+from tipbox.errors import Incomplete, InputRefused, Malformed
 from tipbox.formats.base import labels
 from tipbox.formats.base.batches import by_batches
-from tipbox.formats.base.limits import PART_SIZE, SESSION_NONCE_SIZE, TAG_SIZE
-from tipbox.formats.base.primitives import hkdf, open_part, random_bytes, seal_part, seal_part_into, sha256
+from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, PART_SIZE, SESSION_NONCE_SIZE, TAG_SIZE
+from tipbox.formats.base.primitives import (
+    hkdf,
+    open_part,
+    open_part_into,
+    random_bytes,
+    seal_part,
+    seal_part_into,
+    sha256,
+)
 from tipbox.formats.envelopes.header import Header
 
 _SEALED: Final = SESSION_NONCE_SIZE + TAG_SIZE
@@ -85,10 +95,18 @@ class _Opener:
         self._session: tuple[bytes, AESGCM] | None = None
 
     def open(self, index: int, part: bytes) -> bytes:
-        nonce, session = part[:SESSION_NONCE_SIZE], self._session
+        cipher = self._cipher(part[:SESSION_NONCE_SIZE])
+        return open_part(cipher, index, memoryview(part)[SESSION_NONCE_SIZE:], last=index == self._last)
+
+    def open_into(self, index: int, part: memoryview, room: memoryview) -> None:
+        cipher = self._cipher(bytes(part[:SESSION_NONCE_SIZE]))
+        open_part_into(cipher, index, part[SESSION_NONCE_SIZE:], room, last=index == self._last)
+
+    def _cipher(self, nonce: bytes) -> AESGCM:
+        session = self._session
         if session is None or session[0] != nonce:
             session = self._session = nonce, _cipher(self._header, self._body_key, nonce)
-        return open_part(session[1], index, memoryview(part)[SESSION_NONCE_SIZE:], last=index == self._last)
+        return session[1]
 
 
 def open_body(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Iterator[bytes]:
@@ -97,17 +115,45 @@ def open_body(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Itera
     return (opener.open(index, part) for index, part in enumerate(sealed))
 
 
-def open_batches(header: Header, body_key: bytes, sealed: Iterable[bytes]) -> Iterator[tuple[list[bytes], bytes]]:
-    """The same on two processors: some parts at a time, opened, and SHA-256 of each sealed one, joined.
+ReadAt = Callable[[int, memoryview], int]
+"""Fills the room with an Envelope's bytes from this one on; how many there were. Two threads call it."""
+WriteAt = Callable[[int, memoryview], object]
+"""Takes a body's bytes from this one on, and is done with them when it returns. Two threads call it."""
 
-    Sealed parts are read ahead by megabytes; of a batch in which one does not open, nothing comes out.
+
+def open_at(header: Header, body_key: bytes, read: ReadAt, write: WriteAt) -> Iterator[tuple[int, bytes]]:
+    """The same on two processors, of an Envelope that can be read anywhere, into what can be written anywhere.
+
+    Each thread reads, hashes, opens and writes some parts in rooms that are used again: no thread waits for another's
+    step, and nothing is allocated or copied on the way. What is in a part that does not open is not written, but parts
+    behind it may be.
+
+    Yields:
+        In order, bytes that were written, and SHA-256 of each sealed part, joined.
     """
     opener = _Opener(header, body_key)
+    rooms: list[tuple[memoryview, memoryview]] = []
 
-    def work(batch: list[tuple[int, bytes]]) -> tuple[list[bytes], bytes]:
-        return [opener.open(index, part) for index, part in batch], b"".join(sha256(part) for _, part in batch)
+    def work(batch: list[int]) -> tuple[int, bytes]:
+        size = sum(map(header.part_size, batch))
+        try:
+            sealed, plain = rooms.pop()
+        except IndexError:
+            sealed, plain = (memoryview(bytearray(len(batch) * each)) for each in (ENVELOPE_PART_SIZE, PART_SIZE))
+        if read(header.opening_size + batch[0] * ENVELOPE_PART_SIZE, sealed[:size]) < size:
+            raise Incomplete
+        hashes, at = [], 0
+        for index in batch:
+            place = (index - batch[0]) * ENVELOPE_PART_SIZE
+            part = sealed[place : place + header.part_size(index)]
+            hashes.append(sha256(part))
+            opener.open_into(index, part, plain[at : at + len(part) - _SEALED])
+            at += len(part) - _SEALED
+        write(batch[0] * PART_SIZE, plain[:at])
+        rooms.append((sealed, plain))
+        return at, b"".join(hashes)
 
-    return by_batches(work, enumerate(sealed), header.parts)
+    return by_batches(work, range(header.parts), header.parts)
 
 
 def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[bytes]:
@@ -162,3 +208,28 @@ def split_files(plaintext: Iterable[bytes], sizes: Iterable[int]) -> Iterator[tu
             yield index, taken
             at += len(taken)
             left -= len(taken)
+
+
+class FilesAt:
+    """Where each byte of an opened body belongs: the same as ``split_files``, for who writes anywhere."""
+
+    def __init__(self, sizes: Sequence[int], write: Callable[[int, int, memoryview], object]) -> None:
+        """``write``: takes the index of a file, where in it, and what belongs there."""
+        self._ends = list(accumulate(sizes))
+        self._sizes = sizes
+        self._write = write
+
+    def write(self, at: int, plain: memoryview) -> None:
+        """Write the body's bytes from ``at`` on. Malformed when there are other bytes than zeros behind the files."""
+        index = bisect_right(self._ends, at)
+        while plain:
+            if index == len(self._ends):
+                if plain.tobytes() != bytes(len(plain)):
+                    raise Malformed("the body's padding is not zero")
+                return
+            taken = plain[: self._ends[index] - at]
+            if taken:
+                self._write(index, at - self._ends[index] + self._sizes[index], taken)
+            plain = plain[len(taken) :]
+            at += len(taken)
+            index += 1

@@ -14,7 +14,16 @@ from typing import BinaryIO
 from tipbox.errors import Incomplete, InputRefused, LimitExceeded, TrailingData, Truncated
 from tipbox.formats.base.limits import KEY_SIZE, MAX_SLOTS, SALT_SIZE, SEAL_SIZE, SLOT_SECRETS
 from tipbox.formats.base.primitives import random_bytes
-from tipbox.formats.envelopes.body import open_batches, open_body, read_padded, seal_batches, seal_body, split_files
+from tipbox.formats.envelopes.body import (
+    FilesAt,
+    ReadAt,
+    open_at,
+    open_body,
+    read_padded,
+    seal_batches,
+    seal_body,
+    split_files,
+)
 from tipbox.formats.envelopes.header import (
     PREFIX,
     Header,
@@ -174,6 +183,11 @@ class Reading:
         """Where parts are not hashed as they are read: SHA-256 of the next ones, joined, before ``end``."""
         self._hash.add_hashes(part_hashes)
 
+    def pass_parts(self) -> None:
+        """Go on behind the parts, which were read in another way. Of a stream that can be read anywhere."""
+        self._stream.seek(self.header.opening_size + self.header.sealed_body_size)
+        self.parts = iter(())
+
     def end(self) -> End:
         """Read what is left of the Envelope.
 
@@ -239,15 +253,24 @@ def open_files(
     yield from split_files(plaintext, [file.size for file in letter.files])
 
 
-def open_files_and_hash(reading: Reading, letter: Letter) -> Iterator[tuple[int, bytes]]:
-    """The same on two processors, of an Envelope whose parts are not hashed as they are read: they are hashed here.
+def open_files_at(
+    reading: Reading, letter: Letter, read: ReadAt, write: Callable[[int, int, memoryview], object]
+) -> Iterator[int]:
+    """The same on two processors, of an Envelope that can be read anywhere and whose parts are not hashed as they are.
 
-    For who keeps nothing unless all is right: an error may come up to a megabyte early.
+    They are hashed here. For who keeps nothing unless all is right.
+
+    Args:
+        reading: the Envelope; its stream is behind its parts in the end.
+        letter: its opened letter.
+        read: reads it anywhere.
+        write: takes the index of a file, where in it, and a piece of it, in any order, from two threads.
+
+    Yields:
+        Bytes that were opened.
     """
-
-    def plaintext() -> Iterator[bytes]:
-        for pieces, part_hashes in open_batches(reading.header, letter.body_key, reading.parts):
-            reading.add_hashes(part_hashes)
-            yield from pieces
-
-    yield from split_files(plaintext(), [file.size for file in letter.files])
+    files = FilesAt([file.size for file in letter.files], write)
+    for size, part_hashes in open_at(reading.header, letter.body_key, read, files.write):
+        reading.add_hashes(part_hashes)
+        yield size
+    reading.pass_parts()
