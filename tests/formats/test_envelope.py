@@ -360,13 +360,13 @@ class Watched(io.BytesIO):
         return super().read(size)
 
 
-def test_a_file_is_read_by_parts_and_one_byte_past_its_end() -> None:
+def test_a_file_is_read_by_megabytes_and_one_byte_past_its_end() -> None:
     """A file that grows while it is sealed is not read into memory."""
-    file = Watched(content(0, PART_SIZE + 2))
+    file = Watched(content(0, 16 * PART_SIZE + 2))
 
-    list(body.read_padded([(file, PART_SIZE + 2)], PART_SIZE + 2))
+    list(body.read_padded([(file, 16 * PART_SIZE + 2)], 16 * PART_SIZE + 2))
 
-    assert file.asked == [PART_SIZE, 2, 1]
+    assert file.asked == [16 * PART_SIZE, 2, 1]
 
 
 @pytest.mark.parametrize("actual", [b"", b"12", b"1234"])
@@ -583,6 +583,12 @@ def test_batches_hold_the_parts_and_their_hashes(count: int) -> None:
     assert b"".join(batch for batch, _ in batches) == b"".join(parts)
     assert [one for _, hashes in batches for one in hashes] == [sha256(part) for part in parts]
     assert refused(lambda: list(sealed.batches([(io.BytesIO(data[:-1]), len(data))], nonce))) == "refused"
+
+    whole = bytearray(sealed.header.envelope_size)
+    rooms = sealed.batches([(io.BytesIO(data), len(data))], nonce, lambda at, size: memoryview(whole)[at : at + size])
+    for _ in rooms:  # each is made at its place
+        pass
+    assert bytes(whole[sealed.header.opening_size :][: sealed.header.sealed_body_size]) == b"".join(parts)
 
 
 def test_who_opens_the_files_also_sees_each_sealed_part() -> None:

@@ -33,6 +33,7 @@ from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
 from tipbox.files.direct import DirectFile, write_at
+from tipbox.files.direct_rooms import DirectRooms
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
@@ -1046,6 +1047,76 @@ def test_a_large_file_is_whole_whatever_the_disk_takes(
     assert (tmp_path / "large").read_bytes() == b"".join(BATCH * 6)
     if refused_at:
         assert synced, "nothing waits for the end"
+
+
+def give(direct: DirectRooms, at: int, data: bytes) -> int:
+    room = direct.room(at, len(data))
+    room[:] = data
+    direct.give(room)
+    return at + len(data)
+
+
+@pytest.mark.parametrize("refused_at", [None, "the flag", "a write"])
+def test_what_is_made_in_rooms_is_whole_whatever_the_disk_takes(
+    refused_at: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rooms of every kind of size: none, less than a page, to its end, beyond it; and each begins where one ended."""
+    passed: list[bool] = []
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    if refused_at == "the flag":
+        call = raising(
+            errno.EINVAL, fcntl.fcntl, lambda *arguments: arguments[-1] & os.O_DIRECT and len(arguments) == 3
+        )
+        monkeypatch.setattr("tipbox.files.direct.fcntl.fcntl", call)
+    write = raising(errno.EINVAL, os.pwrite, passes_the_cache) if refused_at == "a write" else os.pwrite
+
+    def seen(descriptor: int, data: memoryview, at: int) -> int:
+        passed.append(passes_the_cache(descriptor))
+        return write(descriptor, data[: 1 << 18], at)  # the kernel may take less than it is given
+
+    monkeypatch.setattr(os, "pwrite", seen)
+    small = [b"", b"a" * 1, b"b" * 4095, b"c" * 4096, b"", b"d" * 4097, b"e" * 9000]
+    given = [*small, *BATCH * 5, *small, b"the end"]
+    with (tmp_path / "large").open("wb") as file:
+        with DirectRooms(file.fileno()) as direct:
+            at = 0
+            for data in given:
+                at = give(direct, at, data)
+        assert not passes_the_cache(file.fileno())
+
+    assert (tmp_path / "large").read_bytes() == b"".join(given)
+    if refused_at:
+        assert synced, "nothing waits for the end"
+    else:
+        assert any(passed), "no room passed the cache"
+
+
+def test_what_is_small_goes_through_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tipbox.files.direct_rooms.pass_the_cache", lambda _, *, wanted: pytest.fail("it asks") if wanted else 0
+    )
+    with (tmp_path / "small").open("wb") as file, DirectRooms(file.fileno()) as direct:
+        direct.put(b"small")
+    assert (tmp_path / "small").read_bytes() == b"small"
+
+
+@pytest.mark.parametrize("at", [0, 20 << 20])
+def test_a_disk_that_is_full_ends_the_work_in_rooms(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = threading.active_count()
+    monkeypatch.setattr(os, "pwrite", raising(errno.ENOSPC, os.pwrite, lambda *arguments: arguments[2] >= at))
+
+    def write(count: int) -> None:
+        with (tmp_path / "large").open("wb") as file, DirectRooms(file.fileno()) as direct:
+            to = 0
+            for data in BATCH * count:
+                to = give(direct, to, data)
+
+    with pytest.raises(OSError, match="No space"):
+        write(100)
+    with pytest.raises(OSError, match="No space"):
+        write(1 if at == 0 else 3)  # the error comes up at the end
+    assert threading.active_count() == running
 
 
 def test_what_need_not_be_durable_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,14 +105,19 @@ class DirectFile:
                 self._pass_the_cache(wanted=False)  # the disk wants larger blocks, or other memory
 
     def _pass_the_cache(self, *, wanted: bool) -> None:
-        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-        try:
-            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_DIRECT if wanted else flags & ~os.O_DIRECT)
-        except OSError as error:
-            if error.errno != errno.EINVAL or not wanted:
-                raise
-            return  # a file system that lives in memory, as a rule
-        self._direct = wanted
+        self._direct = pass_the_cache(self._descriptor, wanted=wanted)
+
+
+def pass_the_cache(descriptor: int, *, wanted: bool) -> bool:
+    """Have the disk take what is written to a file at once, or no longer; whether it does."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT if wanted else flags & ~os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not wanted:
+            raise
+        return False  # a file system that lives in memory, as a rule
+    return wanted
 
 
 def write_at(descriptor: int, data: memoryview, at: int) -> None:

@@ -12,6 +12,7 @@ from tipbox.files.attachments import Attachment, read_once
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, ID_SIZE, KEY_SIZE, SESSION_NONCE_SIZE
 from tipbox.formats.base.primitives import random_bytes, sha256
+from tipbox.formats.envelopes.body import Room, new_room
 from tipbox.formats.envelopes.consent import Consent
 from tipbox.formats.envelopes.envelope import Sealed, seal
 from tipbox.formats.envelopes.letter import Letter
@@ -49,11 +50,11 @@ class SealedTip:
                 for at in range(0, len(batch), ENVELOPE_PART_SIZE):
                     yield bytes(batch[at : at + ENVELOPE_PART_SIZE])
 
-    def batches(self) -> Generator[memoryview]:
-        """The sealed parts, some at a time and one behind the other."""
+    def batches(self, room: Room = new_room) -> Generator[memoryview]:
+        """The sealed parts, some at a time and one behind the other, each time in ``room`` for them."""
         self.session_nonce = random_bytes(SESSION_NONCE_SIZE)
         self.settle(())
-        for parts, part_hashes in self.sealed.batches(read_once(self.attachments), self.session_nonce):
+        for parts, part_hashes in self.sealed.batches(read_once(self.attachments), self.session_nonce, room):
             self.part_hashes += part_hashes
             yield parts
 

@@ -185,7 +185,9 @@ def seal_part(cipher: AESGCM, counter: int, plaintext: bytes | memoryview, *, la
     return cipher.encrypt(part_nonce(counter, last=last), plaintext, None)
 
 
-def seal_part_into(cipher: AESGCM, counter: int, plaintext: bytes, room: memoryview, *, last: bool) -> None:
+def seal_part_into(
+    cipher: AESGCM, counter: int, plaintext: bytes | memoryview, room: memoryview, *, last: bool
+) -> None:
     """The same into ``room``, which has its size: nothing is copied on its way."""
     cipher.encrypt_into(part_nonce(counter, last=last), plaintext, None, room)
 

@@ -24,6 +24,8 @@ from tipbox.formats.base.primitives import (
 )
 from tipbox.formats.envelopes.header import Header
 
+_READ: Final = 16 * PART_SIZE
+"""Bytes of a file that are read at a time."""
 _SEALED: Final = SESSION_NONCE_SIZE + TAG_SIZE
 """Bytes by which a sealed part is longer than what is in it."""
 
@@ -33,7 +35,7 @@ def _cipher(header: Header, body_key: bytes, session_nonce: bytes) -> AESGCM:
 
 
 def seal_body(
-    header: Header, body_key: bytes, plaintext: Iterable[bytes], session_nonce: bytes | None = None
+    header: Header, body_key: bytes, plaintext: Iterable[bytes | memoryview], session_nonce: bytes | None = None
 ) -> Iterator[bytes]:
     """Seal the padded body, given in pieces of PART_SIZE (the last may be shorter), part by part.
 
@@ -45,17 +47,31 @@ def seal_body(
     return (sealer.seal(index, piece) for index, piece in enumerate(plaintext))
 
 
+Room = Callable[[int, int], memoryview]
+"""Makes room for the bytes of an Envelope from this one on, so many. Two threads call it."""
+
+
+def new_room(_at: int, size: int) -> memoryview:
+    """Room that is used once."""
+    return memoryview(bytearray(size))
+
+
 def seal_batches(
-    header: Header, body_key: bytes, plaintext: Iterable[bytes], session_nonce: bytes
+    header: Header,
+    body_key: bytes,
+    plaintext: Iterable[bytes | memoryview],
+    session_nonce: bytes,
+    room: Room = new_room,
 ) -> Iterator[tuple[memoryview, list[bytes]]]:
     """The same on two processors: some parts at a time, one behind the other, and SHA-256 of each.
 
-    Plaintext is read ahead by megabytes.
+    Plaintext is read ahead by megabytes. Each ``room`` is asked for once.
     """
     sealer = _Sealer(header, body_key, session_nonce)
 
-    def work(batch: list[tuple[int, bytes]]) -> tuple[memoryview, list[bytes]]:
-        sealed = memoryview(bytearray(sum(len(piece) + _SEALED for _, piece in batch)))
+    def work(batch: list[tuple[int, bytes | memoryview]]) -> tuple[memoryview, list[bytes]]:
+        begin = header.opening_size + batch[0][0] * ENVELOPE_PART_SIZE
+        sealed = room(begin, sum(len(piece) + _SEALED for _, piece in batch))
         hashes, at = [], 0
         for index, piece in batch:
             part = sealed[at : at + len(piece) + _SEALED]
@@ -75,10 +91,10 @@ class _Sealer:
         self._cipher = _cipher(header, body_key, self._nonce)
         self._last = header.parts - 1
 
-    def seal(self, index: int, piece: bytes) -> bytes:
+    def seal(self, index: int, piece: bytes | memoryview) -> bytes:
         return self._nonce + seal_part(self._cipher, index, piece, last=index == self._last)
 
-    def seal_into(self, index: int, piece: bytes, room: memoryview) -> None:
+    def seal_into(self, index: int, piece: bytes | memoryview, room: memoryview) -> None:
         room[:SESSION_NONCE_SIZE] = self._nonce
         seal_part_into(self._cipher, index, piece, room[SESSION_NONCE_SIZE:], last=index == self._last)
 
@@ -156,7 +172,7 @@ def open_at(header: Header, body_key: bytes, read: ReadAt, write: WriteAt) -> It
     return by_batches(work, range(header.parts), header.parts)
 
 
-def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[bytes]:
+def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[bytes | memoryview]:
     """The plaintext of a body in pieces of PART_SIZE: each file's announced bytes, then zeros up to ``padded``.
 
     InputRefused when a file is shorter or longer than announced: it changed since it was measured.
@@ -166,13 +182,17 @@ def read_padded(files: Iterable[tuple[BinaryIO, int]], padded: int) -> Iterator[
     for file, size in files:
         left = size
         while left:
-            data = file.read(min(left, PART_SIZE - len(piece)))
+            data = file.read(min(left, PART_SIZE - len(piece) if piece else _READ))
             if not data:
                 break
             left -= len(data)
-            if len(data) == PART_SIZE:  # the usual case: nothing to join, nothing to copy
-                yield data
-                total += PART_SIZE
+            if not piece:  # the usual case: nothing to join, nothing to copy
+                whole = memoryview(data)
+                while len(whole) >= PART_SIZE:
+                    yield whole[:PART_SIZE]
+                    total += PART_SIZE
+                    whole = whole[PART_SIZE:]
+                piece += whole
                 continue
             piece += data
             if len(piece) == PART_SIZE:

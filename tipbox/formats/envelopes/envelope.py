@@ -17,6 +17,8 @@ from tipbox.formats.base.primitives import random_bytes
 from tipbox.formats.envelopes.body import (
     FilesAt,
     ReadAt,
+    Room,
+    new_room,
     open_at,
     open_body,
     read_padded,
@@ -84,11 +86,11 @@ class Sealed:
         return seal_body(self.header, self.body_key, pieces, session_nonce)
 
     def batches(
-        self, files: Iterable[tuple[BinaryIO, int]], session_nonce: bytes
+        self, files: Iterable[tuple[BinaryIO, int]], session_nonce: bytes, room: Room = new_room
     ) -> Iterator[tuple[memoryview, list[bytes]]]:
         """The same on two processors: some parts at a time, and SHA-256 of each, as ``seal_batches`` gives them."""
         pieces = read_padded(files, self.header.body_size)
-        return seal_batches(self.header, self.body_key, pieces, session_nonce)
+        return seal_batches(self.header, self.body_key, pieces, session_nonce, room)
 
     def trailer(self, envelope_hash: bytes) -> bytes:
         """The trailer: a tag for each organisation that was chosen, 32 random bytes for each other, new at each call.
