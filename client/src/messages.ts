@@ -147,12 +147,16 @@ export type FromWorker =
   | { readonly kind: "words" }
   /** A file is left out; `file` is its index in the order. */
   | { readonly kind: "skipped"; readonly file: number; readonly code: Code }
-  /** It ended: all of it is stored but the missing files, which may have arrived when `inDoubt`. */
+  /**
+   * It ended: all of it is stored but the missing files, which may have arrived when `inDoubt`. `elsewhere`: another tab
+   * or program finished it, and its check digits and what `continues` are not known here.
+   */
   | {
       readonly kind: "stored";
       readonly continues: string;
       readonly missing: readonly Missing[];
       readonly inDoubt: boolean;
+      readonly elsewhere: boolean;
     }
   /** Sending fails, but the message may have arrived: the new access code, `null` for one that is known. */
   | { readonly kind: "doubt"; readonly accessCode: string | null }

@@ -1,7 +1,7 @@
 // One upload (docs/protocol.md, section 3). Everything here is ciphertext. What was sealed is kept until the server has
 // acknowledged it, and repeated as it is: sealing it again would use a nonce twice.
 
-import { type Code, codeOf, demand } from "../errors.js";
+import { type Code, codeOf, demand, TipboxError } from "../errors.js";
 import { type Bytes, concat } from "../formats/base/bytes.js";
 import { ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE } from "../formats/base/limits.js";
 import { random } from "../formats/base/primitives.js";
@@ -91,12 +91,17 @@ function parseState(value: unknown): UploadState {
   return { stored: false, missing: value.missing.map(parseRange) };
 }
 
+/** Another tab or program has finished the same upload. Its parts may be of other sessions, so its hash is not known. */
+export class FinishedElsewhere extends Error {}
+
 /** Errors that leave open what became of the request; any other one is a refusal, and nothing came of it. */
 const OPEN: readonly Code[] = ["network", "slow-down", "unavailable", "not-found", "stopped", "internal"];
 
 /** An upload under one draft token. */
 export class Upload {
   readonly length = new RunLength();
+  /** Whether its access code continues it: then others may go on with it as well. */
+  isContinuable: boolean;
   #mayBeStored = false;
   readonly #options: UploadOptions;
   readonly #connection: Connection;
@@ -107,6 +112,7 @@ export class Upload {
     this.#options = options;
     this.#payer = options.payer;
     this.#payer?.bind(options);
+    this.isContinuable = options.token !== undefined;
     this.#token = options.token ?? options.payer?.token ?? random(TOKEN_SIZE);
     this.#connection = new Connection(this.#token, options);
     this.#connection.onCut = () => this.length.cut();
@@ -165,7 +171,7 @@ export class Upload {
       let missing: Range[] = [[run.first, run.count]];
       if (attempt > 1) {
         const state = await this.#request("GET", "");
-        missing = state.stored ? [] : stillMissing([run.first, run.count], state.missing);
+        missing = stillMissing([run.first, run.count], this.#missingOf(state));
         acknowledge(missing.reduce((sum, [, count]) => sum + count, 0));
       }
       for (const range of missing) {
@@ -174,13 +180,33 @@ export class Upload {
           const count = Math.min(this.length.parts, end - first);
           const from = (first - run.first) * ENVELOPE_PART_SIZE;
           const started = performance.now();
-          await this.#request("PUT", `/parts/${first}`, run.sealed.subarray(from, from + count * ENVELOPE_PART_SIZE));
+          const sealed = run.sealed.subarray(from, from + count * ENVELOPE_PART_SIZE);
+          this.#missingOf(await this.#request("PUT", `/parts/${first}`, sealed));
           this.length.answered(count, performance.now() - started, this.#connection.timing);
           acknowledge(left - count);
           first += count;
         }
       }
     });
+  }
+
+  /** Parts alone store nothing: what is stored now was finished by somebody else, with parts of theirs perhaps. */
+  #missingOf(state: UploadState): readonly Range[] {
+    if (state.stored) throw new TipboxError(this.isContinuable ? "no-draft" : "internal");
+    return state.missing;
+  }
+
+  /** The error that a failure of this upload comes to: `FinishedElsewhere` where it is no longer open for that reason. */
+  async explain(error: unknown): Promise<unknown> {
+    if (codeOf(error) !== "no-draft" || !this.isContinuable) return error;
+    this.#mayBeStored = true;
+    try {
+      if ((await this.#connection.retry(() => this.#request("GET", ""))).stored) return new FinishedElsewhere();
+    } catch (another) {
+      if (codeOf(another) !== "no-draft") return another;
+    }
+    this.#mayBeStored = false;
+    return error;
   }
 
   /**

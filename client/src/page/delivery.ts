@@ -228,7 +228,7 @@ export class Delivery {
   }
 
   /** It ended: shows what is stored and what is not; the access code once more, when it is new. */
-  stored({ missing, inDoubt, continues }: Omit<FromWorker & { kind: "stored" }, "kind">): void {
+  stored({ missing, inDoubt, elsewhere, continues }: Omit<FromWorker & { kind: "stored" }, "kind">): void {
     this.#sending.end();
     const { files, accessCode: known } = this.#order;
     const lost = new Set(missing.map(({ file }) => file));
@@ -238,6 +238,7 @@ export class Delivery {
       files: this.#stored,
       missing: missingOf(files, missing),
       inDoubt,
+      elsewhere,
       names: this.#names,
       checks: this.#checks,
     };
@@ -251,7 +252,7 @@ export class Delivery {
   lost(code: Code): boolean {
     if (!this.#hasWords || this.#arrived !== null) return false;
     const missing: Missing[] = this.#order.files.map((_, file) => ({ file, code }));
-    this.stored({ missing, inDoubt: true, continues: "" });
+    this.stored({ missing, inDoubt: true, elsewhere: false, continues: "" });
     return true;
   }
 

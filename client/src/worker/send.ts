@@ -24,7 +24,7 @@ import type { ConnectionOptions } from "../net/http.js";
 import { Meter } from "../net/meter.js";
 import type { Payer } from "../net/payer.js";
 import { askPrices, type Prices } from "../net/prices.js";
-import { type Range, Upload, type UploadOptions } from "../net/upload.js";
+import { FinishedElsewhere, type Range, Upload, type UploadOptions } from "../net/upload.js";
 import { BodyReader, FileError, probe } from "./files.js";
 import { checksOf, entryOf, recipientsOf } from "./tip.js";
 
@@ -226,7 +226,7 @@ class Unsent extends TipboxError {
 
 /**
  * Seals an Envelope and sends it; `opened` is called when header and letter are stored. Returns its hash when all of it
- * is; else throws `Unsent`.
+ * is; else throws `Unsent`, or `FinishedElsewhere`.
  */
 async function sendEnvelope(
   tip: Tip,
@@ -254,8 +254,10 @@ async function sendEnvelope(
         : await sendFiles(envelope, files, begin, (upload) => place(tip, envelope, upload), opened);
     tell({ kind: "checks", checks: await checksOf(envelope, manifests, hash), files: files.length });
     return hash;
-  } catch (error) {
+  } catch (thrown) {
+    const error = (await uploads.at(-1)?.explain(thrown)) ?? thrown;
     failure.abort(new TipboxError("stopped"));
+    if (error instanceof FinishedElsewhere) throw error;
     // A server that has other parts each time may as well have these.
     throw new Unsent(error, codeOf(error) === "part-differs" || uploads.some(({ mayBeStored }) => mayBeStored));
   } finally {
@@ -270,6 +272,8 @@ export interface Outcome {
   readonly missing: readonly Missing[];
   /** Whether the missing files may have arrived all the same. */
   readonly inDoubt: boolean;
+  /** Whether another tab or program finished it, and `continues` is not known. */
+  readonly elsewhere: boolean;
 }
 
 /**
@@ -330,8 +334,9 @@ async function sendChosen(tip: Tip, before: Bytes | null): Promise<Outcome> {
   while (left.length > 0) {
     try {
       const continues = toHex(await sendThese(tip, left, before, missing.length));
-      return { continues, missing, inDoubt: false };
+      return { continues, missing, inDoubt: false, elsewhere: false };
     } catch (error) {
+      if (error instanceof FinishedElsewhere) return { continues: "", missing, inDoubt: false, elsewhere: true };
       const file = badFile(error, left);
       if (file === null) return without(error, before, missing, left);
       const code = codeOf(error);
@@ -341,7 +346,7 @@ async function sendChosen(tip: Tip, before: Bytes | null): Promise<Outcome> {
       tip.tell({ kind: "skipped", file: file.index, code });
     }
   }
-  return { continues: toHex(before ?? new Uint8Array()), missing, inDoubt: false };
+  return { continues: toHex(before ?? new Uint8Array()), missing, inDoubt: false, elsewhere: false };
 }
 
 /** The file for whose sake nothing of these was stored, or `null` when it was for another reason. */
@@ -355,7 +360,7 @@ function without(error: unknown, before: Bytes | null, missing: readonly Missing
   if (before === null) throw error;
   const others = left.map(({ index }) => ({ file: index, code: codeOf(error) }));
   const inDoubt = error instanceof Unsent && error.inDoubt;
-  return { continues: toHex(before), missing: [...missing, ...others], inDoubt };
+  return { continues: toHex(before), missing: [...missing, ...others], inDoubt, elsewhere: false };
 }
 
 /** Sends these files as one Envelope, and returns its hash. A tip without words says itself how many were left out. */
@@ -384,6 +389,7 @@ async function place({ placing, tell }: Tip, envelope: OutgoingEnvelope, upload:
     const placed = (await placing?.(envelope, upload.token, number)) ?? null;
     try {
       demand(!(await upload.open(header, letter, placed ?? random(PLACED_SIZE), false)), "internal");
+      upload.isContinuable = placed !== null;
       if (placed !== null) tell({ kind: "continuable" });
       return;
     } catch (error) {

@@ -147,7 +147,7 @@ async function deliver(
 
 /** Everything is stored, opens for all, and has the check digits that the source was told. */
 async function expectArrived({ files, news, message, outcome }: Sent): Promise<void> {
-  expect(outcome).toMatchObject({ missing: [], inDoubt: false });
+  expect(outcome).toMatchObject({ missing: [], inDoubt: false, elsewhere: false });
   const told = news.filter((one) => one.kind === "checks");
   expect(told.map((one) => one.files)).toEqual([files.length]);
   for (const { manifest, findKey } of organisations) {
@@ -329,7 +329,7 @@ describe("a tip with files", () => {
     expect(one.letter).not.toHaveProperty("continues");
     expect([other.letter.message.length, other.letter.files.length]).toEqual([0, 2]);
     expect(other.letter).toMatchObject({ continues: one.whole.hash });
-    expect(sent.outcome).toEqual({ continues: toHex(other.whole.hash), missing: [], inDoubt: false });
+    expect(sent.outcome).toEqual({ continues: toHex(other.whole.hash), missing: [], inDoubt: false, elsewhere: false });
     expect(told).toMatchObject([{ files: 0 }, { files: 2 }]);
     for (const [at, opened] of [one, other].entries()) {
       const digits = await checkDigits(opened, opened.whole.hash);
@@ -369,6 +369,7 @@ describe("a tip with files", () => {
       continues: toHex(whole.hash),
       missing: [0, 1].map((file) => ({ file, code })),
       inDoubt,
+      elsewhere: false,
     });
     expect(news.filter(({ kind }) => kind === "words" || kind === "doubt")).toEqual([{ kind: "words" }]);
     expect(intake.all).toHaveLength(1);
@@ -497,7 +498,12 @@ describe("a tip with files", () => {
         const [first] = organisations as [TestOrganisation];
         const opened = await open(stored.at(-1) ?? new Uint8Array(), first.manifest.id, first.findKey);
 
-        expect(outcome).toEqual({ continues: toHex(opened.whole.hash), missing: [{ file: 1, code }], inDoubt: false });
+        expect(outcome).toEqual({
+          continues: toHex(opened.whole.hash),
+          missing: [{ file: 1, code }],
+          inDoubt: false,
+          elsewhere: false,
+        });
         expect(news).toContainEqual({ kind: "skipped", file: 1, code });
         expect(opened.letter.files.map(({ name }) => name)).toEqual(["видео 0.mp4", "видео 2.mp4"]);
         expect(stored).toHaveLength(message === "" ? 1 : 2);

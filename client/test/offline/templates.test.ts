@@ -32,6 +32,7 @@ function found(pattern: RegExp, texts: readonly string[] = script): string[] {
 
 /** Of modules that are shared: pieces and words that only a page with a server has. */
 const ELSEWHERE = [
+  "other", // who finished it
   "later",
   "look",
   "photos",

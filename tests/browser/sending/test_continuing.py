@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import random
 import re
 import signal
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
-from browser.pages import CODE, DIGITS, DOOR, JUDGED, PICKER, Source
+from browser.pages import CODE, DIGITS, DOOR, FAILED, JUDGED, PICKER, Source
 from browser.wire import PARTS, Wire, parts_sent
 from support.world import TIPBOX, World, environment, tipbox
+from tipbox.files.attachments import measure
+from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import days
 from tipbox.formats.base.padding import padme, parts
+from tipbox.net.http import Connection
 from tipbox.server.upkeep.prune import prune_server
+from tipbox.source.continuing import find_uploads, give_up, go_on, placing_of
+from tipbox.source.recipients import Addressees
+from tipbox.source.sealing import seal_tip
+from tipbox.source.send import send_tip
+from tipbox.source.upload import Upload
 
 FILE_SIZE = 8_000_003
 CUT_AT = 0.3
@@ -32,6 +41,10 @@ CLOSE = "#app p[data-part=later]"
 ARRIVED = "#app [data-part=checks] dt"
 ANEW = "#app [data-part=anew]"
 DIFFERS = "#app [data-part=differs]"
+STATE = "#app [data-part=whole]"
+ELSEWHERE = "#app [data-part=other]"
+RANGES = "/api/envelope/parts"
+SMALL_SIZE = 1_200_003
 
 Browsers = Callable[[Level], Browser]
 Lines = Callable[[World], Wire]
@@ -113,6 +126,57 @@ def cut_off_at_terminal(world: World, wire: Wire, file: Path) -> str:
 
 def address(wire: Wire) -> str:
     return f"http://127.0.0.1:{wire.port}"
+
+
+class CutOff(Exception):
+    """The line of a program broke."""
+
+
+def cut_off_program(world: World, wire: Wire, file: Path) -> AccessCode:
+    """A program sends the file, and its line breaks once some of it is there."""
+    code, sent = AccessCode.generate(), 0
+
+    def progress(more: int) -> None:
+        nonlocal sent
+        sent += more
+        if sent > SMALL_SIZE * CUT_AT:
+            raise CutOff
+
+    with Connection(address(wire)) as connection:
+        tip = seal_tip(Addressees.load(world.keys, (), str), b"", measure([file]), code, days.today())
+        with pytest.raises(CutOff):
+            send_tip(Upload(connection, placing=placing_of(tip)), tip, progress)
+    return code
+
+
+def finish_elsewhere(code: AccessCode, wire: Wire, file: Path) -> None:
+    """Another program goes on with it to its end."""
+    with Connection(address(wire)) as connection:
+        [found], _ = find_uploads(connection, code.secrets())
+        go_on(Upload(connection, token=found.capsule.token), found.tip(code, measure([file]), {}))
+
+
+def give_up_elsewhere(code: AccessCode, wire: Wire, _: Path) -> None:
+    """Another program has the server forget it."""
+    with Connection(address(wire)) as connection:
+        [found], _refused = find_uploads(connection, code.secrets())
+        give_up(connection, found)
+
+
+@contextmanager
+def before(wire: Wire, path: str) -> Iterator[None]:
+    """What is done in here is done between the page's next request of a path and its arrival."""
+    passes = threading.Event()
+    wire.stalled = lambda target: target.startswith(path) and not passes.is_set()
+    wire.forget()
+    try:
+        yield
+    finally:
+        passes.set()
+
+
+def until_asked(source: Source, path: str) -> None:
+    source.browser.until(lambda: any(one.target.startswith(path) for one in source.wire.seen()), "the page to ask")
 
 
 TERMINAL = None
@@ -197,3 +261,78 @@ def test_a_file_that_changed_is_sealed_anew_and_the_old_upload_given_up(
     [tip] = world.arrived("ili")
     assert filecmp.cmp(file, tip.files[file.name], shallow=False)
     browser.fresh()
+
+
+MOMENTS = [PARTS]
+if EVERY_JOURNEY:
+    MOMENTS.append(RANGES)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_another_program_has_finished_meanwhile_has_arrived(
+    browsers: Browsers, world: World, line: Lines, file: Path, moment: str
+) -> None:
+    """It is not to be sent again; and no digits are shown that are not those of what is stored."""
+    os.truncate(file, SMALL_SIZE)
+    source, other = Source(browsers(Level.CHROMIUM), line(world)), line(world)
+    browser = source.browser
+    browser.fresh()
+    code = cut_off_program(world, other, file)
+    find(source, code.digits())
+    with before(source.wire, moment):
+        browser.attach(PICKER, [file])
+        until_asked(source, moment)
+        finish_elsewhere(code, other, file)
+    browser.until(lambda: browser.count(STATE) or browser.count(FAILED), "the end")
+    assert "has finished this" in browser.text(ELSEWHERE)
+    assert "All of it lies sealed" in browser.text("#app [data-part=whole]")
+    assert browser.count(ARRIVED) == 0
+    assert browser.count("#app [data-part=spoken]") == 0
+    assert drafts(world) == (0, 0)
+    [tip] = world.arrived("ili")
+    assert filecmp.cmp(file, tip.files[file.name], shallow=False)
+    browser.fresh()
+
+
+if EVERY_JOURNEY:
+
+    def test_what_another_program_has_given_up_meanwhile_is_not_delivered(
+        browsers: Browsers, world: World, line: Lines, file: Path
+    ) -> None:
+        os.truncate(file, SMALL_SIZE)
+        source, other = Source(browsers(Level.CHROMIUM), line(world)), line(world)
+        source.browser.fresh()
+        code = cut_off_program(world, other, file)
+        find(source, code.digits())
+        with before(source.wire, PARTS):
+            source.browser.attach(PICKER, [file])
+            until_asked(source, PARTS)
+            give_up_elsewhere(code, other, file)
+        source.browser.wait(FAILED)
+        assert "Nothing was delivered" in source.browser.text("#app")
+        assert drafts(world) == (0, 0)
+        source.browser.fresh()
+
+    def test_who_sends_hears_that_it_was_finished_elsewhere(
+        browsers: Browsers, world: World, line: Lines, file: Path
+    ) -> None:
+        os.truncate(file, SMALL_SIZE)
+        source, other = Source(browsers(Level.STANDARD), line(world)), line(world)
+        browser = source.browser
+        browser.fresh()
+        source.open_form()
+        source.write(WORDS)
+        source.attach(file)
+        browser.click(LATER)
+        with before(source.wire, PARTS):
+            source.send()
+            until_asked(source, PARTS)
+            code = AccessCode.parse(browser.text(DIGITS))
+            finish_elsewhere(code, other, file)
+        browser.until(lambda: browser.count(STATE) or browser.count(FAILED), "the end")
+        assert "has finished this" in browser.text(ELSEWHERE)
+        assert browser.count(ARRIVED) == 0
+        [tip] = world.arrived("ili")
+        assert tip.message == WORDS.encode()
+        assert filecmp.cmp(file, tip.files[file.name], shallow=False)
+        browser.fresh()

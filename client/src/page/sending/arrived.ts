@@ -28,6 +28,8 @@ export interface Account {
   readonly missing: readonly { readonly file: File; readonly code: Code }[];
   /** Whether those may have arrived. */
   readonly inDoubt: boolean;
+  /** Whether another tab or program finished it, and shows its check digits. */
+  readonly elsewhere: boolean;
   /** Names of the organisations it is for. */
   readonly names: readonly string[];
   readonly checks: readonly CheckDigits[];
@@ -83,7 +85,7 @@ export class Arrived {
     return this.#digits !== null && this.#step !== "done";
   }
 
-  #tell({ hasWords, files, names, checks, missing }: Account): void {
+  #tell({ hasWords, files, names, checks, missing, elsewhere }: Account): void {
     const texts = this.#texts;
     const { part } = this.#view;
     const rows = files.map(({ name }) => new Item(element("bdi", shownName(name))));
@@ -96,6 +98,11 @@ export class Arrived {
     );
     part("whom").append(...texts.list(names).map(({ isName, text }) => (isName ? element("bdi", text) : text)));
     part("whole").hidden = missing.length > 0;
+    if (elsewhere) {
+      part("other").hidden = false;
+      part("checks").parentElement?.remove();
+      return;
+    }
     for (const { name, digits } of [...checks].sort((one, other) =>
       one.name.localeCompare(other.name, texts.language),
     )) {

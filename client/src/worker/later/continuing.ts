@@ -30,7 +30,7 @@ import type { FileEntry } from "../../formats/envelopes/letter.js";
 import type { FoundUpload, FromWorker } from "../../messages.js";
 import { Connection, type ConnectionOptions } from "../../net/http.js";
 import { Meter } from "../../net/meter.js";
-import { type Range, Upload } from "../../net/upload.js";
+import { FinishedElsewhere, type Range, Upload } from "../../net/upload.js";
 import { BodyReader, probe } from "../files.js";
 import { type Placing, sendBody } from "../send.js";
 import { checksOf, entryOf } from "../tip.js";
@@ -232,14 +232,14 @@ export class Continuing {
   }
 
   /**
-   * Goes on with an upload, with the chosen files. Returns the Envelope's hash, or `null` after telling which files are
-   * missing or that what lies there is not of these.
+   * Goes on with an upload, with the chosen files. Returns the Envelope's hash, "elsewhere" when another tab or program
+   * has finished it meanwhile, or `null` after telling which files are missing or that what lies there is not of these.
    */
   async go(
     index: number,
     chosen: readonly File[],
     connection: Omit<ConnectionOptions, "onTrouble">,
-  ): Promise<Bytes | null> {
+  ): Promise<Bytes | "elsewhere" | null> {
     const found = this.#found[index];
     demand(found !== undefined, "internal");
     const { tell } = this.#lent;
@@ -262,6 +262,7 @@ export class Continuing {
       return hash;
     } catch (error) {
       failure.abort(new TipboxError("stopped"));
+      if (error instanceof FinishedElsewhere) return "elsewhere";
       if (!(error instanceof Differs)) throw error;
       tell({ kind: "differs" });
       return null;
@@ -321,11 +322,11 @@ export class Continuing {
     const options = { ...connection, api, token: capsule.token, loadPayer, onTrouble, onAcknowledged };
     for (let attempt = 1; ; attempt++) {
       const upload = new Upload(options);
-      const ranges = parseRanges(await upload.named(), sealer.parts);
-      const hashes = await compare(ranges, sealer, files, bodySize);
-      const there = ranges.reduce((sum, { count }) => sum + count, 0);
-      if (attempt === 1) onAcknowledged(Math.floor((body * there) / sealer.parts));
       try {
+        const ranges = parseRanges(await upload.named(), sealer.parts);
+        const hashes = await compare(ranges, sealer, files, bodySize);
+        const there = ranges.reduce((sum, { count }) => sum + count, 0);
+        if (attempt === 1) onAcknowledged(Math.floor((body * there) / sealer.parts));
         await sendBody(upload, sealer, new BodyReader(files, bodySize), gapsOf(ranges, sealer.parts));
         for (const [number, hash] of sealer.hashes.entries()) hashes[number] ??= hash;
         const end = await endOf(envelope, hashes);
@@ -333,7 +334,7 @@ export class Continuing {
         return end.hash;
       } catch (error) {
         // Another tab goes on with it as well; or a server that lies.
-        if (codeOf(error) !== "part-differs" || attempt === ATTEMPTS) throw error;
+        if (codeOf(error) !== "part-differs" || attempt === ATTEMPTS) throw await upload.explain(error);
         sealer = await sealer.again();
       }
     }

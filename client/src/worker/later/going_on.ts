@@ -44,11 +44,12 @@ async function find(typed: string): Promise<void> {
 
 async function go(upload: number, files: readonly File[]): Promise<void> {
   stop = new AbortController();
-  const hash = (await open?.go(upload, files, { signal: stop.signal, wake: scope })) ?? null;
-  if (hash === null) return;
+  const ended = (await open?.go(upload, files, { signal: stop.signal, wake: scope })) ?? null;
+  if (ended === null) return;
   open?.wipe();
   open = null;
-  tell({ kind: "stored", continues: toHex(hash), missing: [], inDoubt: false });
+  const elsewhere = ended === "elsewhere";
+  tell({ kind: "stored", continues: elsewhere ? "" : toHex(ended), missing: [], inDoubt: false, elsewhere });
 }
 
 /** Gives up an upload that was found, for one that has taken its place. */
