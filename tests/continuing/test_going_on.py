@@ -22,6 +22,7 @@ from tipbox.errors import NetworkFailed, TipboxError
 from tipbox.files.attachments import measure
 from tipbox.formats import access_code
 from tipbox.formats.access_code import AccessCode
+from tipbox.formats.base import days
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
 from tipbox.formats.base.padding import padme, parts
 from tipbox.formats.envelopes.header import Header, header_size, open_slot
@@ -29,6 +30,9 @@ from tipbox.formats.envelopes.letter import Letter, open_letter
 from tipbox.net import http
 from tipbox.server.storage import models
 from tipbox.source.continuing import find_uploads, give_up, go_on
+from tipbox.source.recipients import Addressees
+from tipbox.source.sealing import seal_tip
+from tipbox.source.send import send_tip
 from tipbox.source.upload import PLACED, Differs, StoredRange, Upload
 
 pytestmark = pytest.mark.reads_date
@@ -388,6 +392,21 @@ def test_who_sends_hears_that_it_was_finished_elsewhere(
     assert done.json == {"passphrase": teller.access_code.digits(), "tip": None}
     assert [rows(server, table) for table in (models.Envelope, models.Draft, models.Capsule)] == [1, 0, 0]
     line.check_nonces()
+
+
+def test_an_upload_that_nobody_continues_was_not_finished_by_somebody_else(
+    server: Here, line: Line, file: Path
+) -> None:
+    """A server that calls it stored before its end contradicts itself; it does not say that it knows no such upload."""
+    line.answer = lambda path, body: b'{"state": "stored"}' if "/parts/" in path else body
+    addressees = Addressees.load(server.keys, (), str)
+    with http.Connection(URL) as connection:
+        upload = Upload(connection)
+        tip = seal_tip(addressees, b"", measure([file]), AccessCode.generate(), days.today())
+        with pytest.raises(NetworkFailed, match="contradicts itself") as failed:
+            send_tip(upload, tip)
+    assert type(failed.value) is NetworkFailed
+    assert not upload.may_be_stored
 
 
 def test_no_upload_shows_whether_its_source_asked(run: Run, teller: Teller, line: Line, file: Path) -> None:

@@ -228,11 +228,13 @@ class Upload:
         if state.stored != stored:
             raise NetworkFailed(_CONTRADICTS)
 
-    @staticmethod
-    def _expect_open(state: State) -> None:
-        """Parts alone store nothing: what is stored now was finished by somebody else, with parts of theirs perhaps."""
+    def _expect_open(self, state: State) -> None:
+        """Parts alone store nothing: what is stored now was finished by somebody else, with parts of theirs perhaps.
+
+        Nobody else can go on with an upload that no access code continues.
+        """
         if state.stored:
-            raise NoDraft(_CONTRADICTS)
+            raise NoDraft(_CONTRADICTS) if self.is_continuable else NetworkFailed(_CONTRADICTS)
 
     def is_stored(self) -> bool:
         """Whether all of it is stored, whoever finished it."""
