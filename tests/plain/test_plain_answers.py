@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from plain.forms import BOUNDARY, Door, Said, form
-from support.sealed import Box, Sent, inward, keys_folder, three
+from plain.forms import BOUNDARY, Door, Said, cut, form
+from support.sealed import Box, Sent, envelope, inward, keys_folder, three
 from support.server import Here
 from tipbox.formats.base.limits import MAILBOX_LIST, MAILBOX_PIECE
 from tipbox.formats.mailbox_list import MailboxList
@@ -103,6 +103,18 @@ def test_what_is_no_request_file_is_told(waiting: Waiting, file: bytes, text: by
     assert (status, Said(status, data.decode()).heading) == (400, "This is no request file")
     # Nobody looks whether it was a code; whoever typed one must hear that it is no secret any more.
     assert "If it was your code: this site could have read it." in data.decode()
+
+
+def test_a_sealed_file_is_told_where_it_belongs(waiting: Waiting) -> None:
+    """The two fields are easily taken for each other, and nothing was given away: a tip, whole or in pieces."""
+    tip = envelope(three(), 400_000)
+    for file in (tip.whole, *cut(tip, 4), envelope(three()).whole, tip.whole[:16]):
+        status, data, _ = waiting.ask(file)
+        said = Said(status, data.decode())
+        assert (status, said.heading) == (400, "This file is sealed already")
+        assert "Choose it in the upper field" in said.text
+        assert "could have read" not in said.text
+        assert 'name="tip"' in said.text
 
 
 @pytest.mark.parametrize("size", [1061, 15_000, 60_000])

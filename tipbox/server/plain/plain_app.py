@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from tipbox.errors import FORMAT_ERRORS, Malformed
 from tipbox.formats.base.limits import GIB, MAILBOX_LIST
 from tipbox.formats.base.primitives import sha256
+from tipbox.formats.envelopes import header, pieces
 from tipbox.formats.mailbox_list import PIECE_REQUEST
 from tipbox.formats.request_file import ANSWER_PIECE, MAX_PASTED, AnswerPiece, RequestFile
 from tipbox.server.config import Config
@@ -34,7 +35,7 @@ from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads.carried import Carried, Taken
 from tipbox.server.uploads.cells import Cells
 from tipbox.server.uploads.gate import Clocks, Payment
-from tipbox.server.uploads.intake import MAX_OPENING, NOT_SEALED, Intake
+from tipbox.server.uploads.intake import MAGIC_READ, MAX_OPENING, NOT_SEALED, Intake
 from tipbox.server.web.answers import FORMAT_STATUS, STATUS, answer_errors
 from tipbox.server.web.app import GATE, STORE
 from tipbox.server.web.cross_site import refuse_strangers
@@ -50,6 +51,12 @@ _MOST_ASKED: Final = 16 * 1024
 """Of a form that asks for answers."""
 _NO_REQUEST: Final = "no-request"
 """What the page calls that which is no request file."""
+_SEALED: Final = "sealed"
+"""What it calls a tip, or a piece of one, that was chosen in place of a request file."""
+
+
+class _SealedHere(Exception):
+    """A sealed file was chosen in place of a request file."""
 
 
 def create_plain_app(
@@ -142,6 +149,10 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
             let_go(error)
             _wipe()
             return pages.page(language, refused=_NO_REQUEST, status=FORMAT_STATUS)
+        except _SealedHere as sealed:
+            let_go(sealed)
+            _wipe()
+            return pages.page(language, refused=_SEALED, status=FORMAT_STATUS)
         # The tokens themselves go no further.
         addresses = [sha256(token) for token in asked.tokens]
         if asked.reply is None:
@@ -194,16 +205,25 @@ def _asked() -> RequestFile:
     Raises:
         FORMAT_ERRORS: it is no request file.
         Refusal: ``not-tipbox``: it is a file of another size, and may be anything.
+        _SealedHere: it is a tip or a piece. Of any larger form no more than the first bytes of its first file are read.
     """
     no_request = Refusal("not-tipbox", NOT_SEALED, wipe=True)
-    form = _form(_MOST_ASKED, no_request)
+    form = _form(MOST_BYTES, no_request)
+    is_larger = announced_length(request.environ, MOST_BYTES) > _MOST_ASKED
     file = pasted = b""
     try:
         for field in form.fields():
             if field.name == "file":
-                file = field.read(PIECE_REQUEST + 1)
+                file = field.read(MAGIC_READ)
+                if file.startswith((pieces.MAGIC, header.MAGIC)):
+                    raise _SealedHere
+                if is_larger:
+                    raise no_request
+                file += field.read(PIECE_REQUEST + 1 - len(file))
                 if len(file) > PIECE_REQUEST:
                     raise no_request
+            elif is_larger:
+                raise no_request
             elif field.name == "text":
                 pasted = field.read(MAX_PASTED + 1)
             else:
