@@ -6,7 +6,7 @@ import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import CODE, DOOR, FAILED, LOADING, MESSAGE, READY, SEND, Source
+from browser.pages import CODE, DOOR, FAILED, LEAVE, LOADING, MESSAGE, READY, SEND, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -48,6 +48,55 @@ def test_the_field_is_there_before_what_seals_and_only_the_button_waits(source: 
     source.send()
     source.wait_stored()
     assert len([one for one in wire.seen() if one.target == "/static/page.js"]) == 1
+
+
+ASKS = """
+    const page = window.wrappedJSObject ?? window;
+    const event = new page.Event("beforeunload", { cancelable: true });
+    page.dispatchEvent(event);
+    return event.defaultPrevented;
+"""
+FIRST_FIELD = f"""
+    const field = document.querySelector("{MESSAGE}");
+    return [field.value, document.activeElement === field, document.querySelectorAll("#app button").length];
+"""
+
+
+@ONE_BROWSER
+def test_the_field_is_there_before_the_pages_own_script_and_keeps_what_is_typed(source: Source) -> None:
+    """Words, place of the cursor, and the question before all of it is lost; the rest of the form comes around it."""
+    browser, wire = source.browser, source.wire
+    wire.blocked = lambda path: path == "/static/page.js"
+    source.go("/en/send")
+    browser.wait(MESSAGE)
+    assert not browser.run(ASKS)
+    browser.run(f"document.querySelector('{MESSAGE}').focus();")
+    source.write(WORDS)
+    browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
+    assert browser.run(FIRST_FIELD) == [WORDS, True, 0], "nothing that does not work yet"
+    assert browser.run(ASKS)
+    assert browser.run("return document.getElementById('languages').hidden;")
+    blames_nobody(source)
+    wire.blocked = lambda _path: False
+    browser.wait(READY, 60)
+    assert browser.text(LOADING).strip() == ""
+    assert browser.run(FIRST_FIELD)[:2] == [WORDS, True]
+    assert browser.run(ASKS)
+    assert browser.run("return document.getElementById('languages').hidden;")
+    source.choose_all()
+    source.send()
+    source.wait_stored()
+    browser.fresh()
+    wire.blocked = lambda path: path == "/static/page.js"
+    source.go("/en/")
+    browser.click(DOOR.format("write"))
+    source.write(WORDS)
+    left = browser.run(f"""
+        const field = document.querySelector("{MESSAGE}");
+        document.querySelector("{LEAVE}").click();
+        return [field.value, document.body.childElementCount];
+    """)
+    assert left == ["", 0]
 
 
 def asked(source: Source) -> bool:

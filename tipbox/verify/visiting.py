@@ -37,7 +37,7 @@ _AT_ONCE: Final = 16
 _READING: Final = (math.log(8.0), 0.6)
 """Mean and deviation of the logarithm of the seconds for which a page is looked at before a link on it is followed."""
 _SOON: Final = 0.001
-HELD_BACK: Final = 1 / 6
+HELD_BACK: Final = 1 / 24
 """Of the time since a visit began: so much longer the page's first script holds back the worker (start.ts)."""
 _LONGEST_PAUSE: Final = 60.0
 _OF_LINE: Final = ("peer ", "Server disconnected")

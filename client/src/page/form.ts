@@ -8,6 +8,8 @@ import type { Organisation } from "../messages.js";
 import { plainNames, shownName } from "./choosing/file_names.js";
 import { isPhoto, tellPhotos } from "./choosing/photos.js";
 import { Whom } from "./choosing/whom.js";
+import { begun } from "./first/begun.js";
+import { beginForm } from "./first/first_field.js";
 import { breakLongText, element, field, type View, view } from "./screen.js";
 import { folded } from "./sending/items.js";
 import type { Texts } from "./texts.js";
@@ -39,8 +41,8 @@ function once(files: readonly File[]): File[] {
 export class Form {
   readonly #texts: Texts;
   readonly #view: View;
-  readonly #root = element("div");
-  readonly #message = field("textarea");
+  readonly #root: HTMLElement;
+  readonly #message: HTMLTextAreaElement;
   readonly #sendWords: string;
   readonly #whom: Whom;
   /** Whether files are sent under plain names. */
@@ -62,16 +64,13 @@ export class Form {
     onSend: (content: Content) => void,
   ) {
     this.#texts = texts;
-    this.#view = view("view-form");
-    const { content, part } = this.#view;
-    for (const one of content.querySelectorAll<HTMLElement>("[data-when]"))
-      if (one.dataset["when"] !== (isBack ? "back" : "first")) one.remove();
-
-    this.#message.rows = 10;
-    this.#message.dir = "auto";
-    this.#message.setAttribute("aria-labelledby", "message-title");
-    this.#message.setAttribute("aria-describedby", "message-hint");
-    part("message").append(this.#message);
+    const begunForm = isBack ? null : begun().form;
+    if (begunForm !== null) begun().form = null;
+    const { root, message, rest } = begunForm ?? beginForm(isBack);
+    this.#root = root;
+    this.#message = message;
+    this.#view = view("view-form", rest);
+    const { part } = this.#view;
 
     const picker = field("input");
     picker.type = "file";

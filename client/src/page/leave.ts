@@ -5,8 +5,8 @@
 // script: whoever must go does not wait for the rest.
 
 import { askNeutral } from "../net/leaving.js";
-import { begun } from "./begun.js";
 import { isThirdEscape } from "./escapes.js";
+import { begun } from "./first/begun.js";
 
 /** Browsers show an address in place of an empty title. */
 const BLANK_TITLE = "\u00a0";

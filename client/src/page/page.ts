@@ -6,11 +6,12 @@ import { type Code, TipboxError } from "../errors.js";
 import type { Bytes } from "../formats/base/bytes.js";
 import type { Addresses, FromWorker, Organisation, Said, ToWorker } from "../messages.js";
 import { askTold } from "../net/told.js";
-import { begun, onLeaving } from "./begun.js";
 import { listedIn } from "./choosing/listed.js";
 import { showCollected } from "./collected.js";
 import { Delivery, troubleOf } from "./delivery.js";
 import { canSeal } from "./features.js";
+import { begun, onLeaving } from "./first/begun.js";
+import { type Door, doorOf, isDoor } from "./first/door.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
 import { type Line, persist } from "./loading.js";
@@ -99,13 +100,6 @@ interface Loading {
   readonly box: HTMLElement;
 }
 
-/** Screens that links lead to. */
-type Door = "start" | "write" | "read" | "continue";
-
-function isDoor(name: string | undefined): name is Door {
-  return name === "start" || name === "write" || name === "read" || name === "continue";
-}
-
 /** The page: its texts, its addresses and its organisations. */
 class Page {
   #organisations: readonly Organisation[] = [];
@@ -127,11 +121,11 @@ class Page {
     readonly addresses: Addresses,
     /** The organisations that stand in the page's own bytes: no other's key is sealed to. */
     readonly listed: readonly Organisation[],
-    main: HTMLElement,
+    screen: ParentNode & Node,
     box: HTMLElement,
   ) {
-    suit(main);
-    this.#start = [...main.childNodes];
+    suit(screen);
+    this.#start = [...screen.childNodes];
     addEventListener("popstate", ({ state }) => {
       if (this.#accessCode === null || form === null || delivery !== null) return;
       if (state === null) inbox?.show();
@@ -233,7 +227,7 @@ class Page {
       if (this.#told !== "") showCollected(this.texts, form.root, this.#told);
       if (this.#isReady) form.ready(this.#organisations);
     }
-    show(form.root, first);
+    if (!form.root.isConnected) show(form.root, first); // or the first script has: people may be typing
   }
 
   #showStart(): void {
@@ -392,13 +386,6 @@ function forgetJump(): void {
   if ((begun().hash ?? location.hash) !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
 }
 
-/** The door that an address leads to: of a link that was pressed before the script came, or of an old page. */
-function doorOf({ hash, pathname }: Location): Door {
-  if (hash === "#write" || pathname.endsWith("/send")) return "write";
-  if (hash === "#continue") return "continue";
-  return hash === "#read" || pathname.endsWith("/inbox") ? "read" : "start";
-}
-
 async function start(main: HTMLElement): Promise<void> {
   const source = document.getElementById("words");
   const box = document.getElementById("loading");
@@ -417,7 +404,8 @@ async function start(main: HTMLElement): Promise<void> {
   const absolute = (path: string): string => location.origin + path;
   const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
   const isFit = await canSeal();
-  const page = new Page(texts, addresses, isFit ? await listedIn(main) : [], main, box);
+  const screen = begun().start ?? main;
+  const page = new Page(texts, addresses, isFit ? await listedIn(screen) : [], screen, box);
   const go = (to: Door, first = false): void => {
     if (isFit || to === "start") page.open(to, first);
     else showFailed(texts, "unsupported", null);
@@ -446,6 +434,7 @@ async function start(main: HTMLElement): Promise<void> {
     const isEmptied = target instanceof HTMLTextAreaElement && target.value === "";
     guard(isEmptied && delivery === null && form?.isEmpty !== false);
   });
+  if (form?.isEmpty === false) guard(false);
 
   // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());

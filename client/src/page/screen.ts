@@ -42,11 +42,16 @@ export function suit(content: ParentNode): void {
 }
 
 /** Copies the `<template>` with this id, without what is for other devices. Throws when page and script do not fit. */
-export function view(id: string): View {
+export function copyOf(id: string): DocumentFragment {
   const template = document.getElementById(id);
   if (!(template instanceof HTMLTemplateElement)) throw new Error(`the page lacks #${id}`);
   const content = document.importNode(template.content, true);
   suit(content);
+  return content;
+}
+
+/** A screen: a copy of the `<template>` with this id, or what was made of one. */
+export function view(id: string, content = copyOf(id)): View {
   const parts = new Map<string, HTMLElement>();
   for (const part of content.querySelectorAll<HTMLElement>("[data-part]")) parts.set(part.dataset["part"] ?? "", part);
   return {

@@ -1,16 +1,18 @@
 // The first script, as small as can be: it has the worker fetched beside the page's script, not behind it, and sees to
-// it that a page whose script the line broke is not left without. It also lets people leave.
+// it that a page whose script the line broke is not left without. It also lets people leave, and shows the field for
+// their words.
 //
-// On a slow line what makes the field goes first: the worker is asked for somewhat later, so that its bytes come when
+// On a slow line what makes the form goes first: the worker is asked for somewhat later, so that its bytes come when
 // those of the page's script are through, and the line is never idle.
 
 import { TipboxError } from "../errors.js";
-import { begun, onLeaving } from "./begun.js";
+import { begun, onLeaving } from "./first/begun.js";
+import { offerField } from "./first/first_field.js";
 import "./leave.js";
 import { type Line, persist } from "./loading.js";
 
 /** Of the time that has passed: so much longer the worker waits for the page's script. */
-const HELD_BACK = 1 / 6;
+const HELD_BACK = 1 / 24;
 const here = document.currentScript?.dataset;
 
 /** Says how it stands, in the page's words: its script, which says so otherwise, is what is missing. */
@@ -50,6 +52,7 @@ function startWorker(address: string): void {
 }
 
 begun().hash = location.hash;
+offerField();
 const worker = here?.["worker"];
 // By the time that it took to come this far: next to nothing on a good line, half a round trip on a bad one.
 if (worker !== undefined) {

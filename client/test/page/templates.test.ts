@@ -24,8 +24,29 @@ function scriptsOf(names: readonly string[]): string {
 }
 
 const MODULES = [
-  ...["choosing/whom", "choosing/listed", "choosing/file_names", "choosing/photos", "leave", "begun"],
-  ...["page", "screen", "form", "delivery", "code_field", "texts", "inbox", "notice", "download", "collected", "start"],
+  ...[
+    "choosing/whom",
+    "choosing/listed",
+    "choosing/file_names",
+    "choosing/photos",
+    "leave",
+    "first/begun",
+    "first/door",
+  ],
+  ...[
+    "page",
+    "screen",
+    "form",
+    "delivery",
+    "code_field",
+    "texts",
+    "inbox",
+    "notice",
+    "download",
+    "collected",
+    "start",
+    "first/first_field",
+  ],
   ...["arrived", "code_boxes", "continuing", "items", "waiting"].map((name) => `sending/${name}`),
 ];
 /** Pieces that are asked for by names which are put together. */
@@ -101,7 +122,8 @@ describe("templates", () => {
 
   it("have all the screens and pieces that the script asks for", () => {
     const pieces = unique(found(page, /data-part="([a-z-]+)"/g));
-    const asked = [...found(script, /part\("([a-z-]+)"\)/g), ...found(script, /part\(asked \? "([a-z-]+)"/g), ...STEPS];
+    const ways = [/part\("([a-z-]+)"\)/g, /part\(asked \? "([a-z-]+)"/g, /"\[data-part=([a-z-]+)\]"/g];
+    const asked = [...ways.flatMap((way) => found(script, way)), ...STEPS];
     const screens = found(page, /<template id="([a-z-]+)"/g);
 
     expect(unique(found(script, /"(view-[a-z-]+)"/g))).toEqual(screens);

@@ -1,5 +1,14 @@
 // What the first script hands to the page's own: they come apart, and either may be the later one.
 
+/** The form, as far as there is one without the page's own script. */
+export interface FirstField {
+  /** What is shown of it: the words above its first field, and that field. */
+  readonly root: HTMLElement;
+  readonly message: HTMLTextAreaElement;
+  /** What comes below. */
+  readonly rest: DocumentFragment;
+}
+
 /** What was begun before the page's script was there. */
 export interface Begun {
   /** Whether that script has run. */
@@ -8,6 +17,10 @@ export interface Begun {
   worker: Worker | null;
   /** What stood behind # when the first script ran; `null` while it has not. From then on a link adds no entry. */
   hash: string | null;
+  /** The form, until the page's script takes it. */
+  form: FirstField | null;
+  /** The start screen, when the form has taken its place. */
+  start: DocumentFragment | null;
   /** What wipes the page when it is left. */
   readonly wipes: (() => void)[];
 }
@@ -15,7 +28,7 @@ export interface Begun {
 const place = globalThis as { begun?: Begun };
 
 export function begun(): Begun {
-  place.begun ??= { isPageThere: false, worker: null, hash: null, wipes: [] };
+  place.begun ??= { isPageThere: false, worker: null, hash: null, form: null, start: null, wipes: [] };
   return place.begun;
 }
 
