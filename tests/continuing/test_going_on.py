@@ -399,7 +399,7 @@ def test_an_upload_that_nobody_continues_was_not_finished_by_somebody_else(
 ) -> None:
     """A server that calls it stored before its end contradicts itself; it does not say that it knows no such upload."""
     line.answer = lambda path, body: b'{"state": "stored"}' if "/parts/" in path else body
-    addressees = Addressees.load(server.keys, (), str)
+    addressees = Addressees.load(server.keys, (), print)
     with http.Connection(URL) as connection:
         upload = Upload(connection)
         tip = seal_tip(addressees, b"", measure([file]), AccessCode.generate(), days.today())

@@ -143,7 +143,7 @@ def cut_off_program(world: World, wire: Wire, file: Path) -> AccessCode:
             raise CutOff
 
     with Connection(address(wire)) as connection:
-        tip = seal_tip(Addressees.load(world.keys, (), str), b"", measure([file]), code, days.today())
+        tip = seal_tip(Addressees.load(world.keys, (), print), b"", measure([file]), code, days.today())
         with pytest.raises(CutOff):
             send_tip(Upload(connection, placing=placing_of(tip)), tip, progress)
     return code
