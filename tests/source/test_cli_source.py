@@ -1069,13 +1069,21 @@ def test_what_is_made_in_rooms_is_whole_whatever_the_disk_takes(
             errno.EINVAL, fcntl.fcntl, lambda *arguments: arguments[-1] & os.O_DIRECT and len(arguments) == 3
         )
         monkeypatch.setattr("tipbox.files.direct.fcntl.fcntl", call)
-    write = raising(errno.EINVAL, os.pwrite, passes_the_cache) if refused_at == "a write" else os.pwrite
+    write, write_all = os.pwrite, os.pwritev
+    if refused_at == "a write":
+        write_all = raising(errno.EINVAL, os.pwritev, passes_the_cache)
 
+    # The kernel may take less than it is given.
     def seen(descriptor: int, data: memoryview, at: int) -> int:
         passed.append(passes_the_cache(descriptor))
-        return write(descriptor, data[: 1 << 18], at)  # the kernel may take less than it is given
+        return write(descriptor, data[: 1 << 18], at)
+
+    def seen_all(descriptor: int, rooms: list[memoryview], at: int) -> int:
+        passed.append(passes_the_cache(descriptor))
+        return write_all(descriptor, [*rooms[:1], *(room[: 1 << 18] for room in rooms[1:2])], at)
 
     monkeypatch.setattr(os, "pwrite", seen)
+    monkeypatch.setattr(os, "pwritev", seen_all)
     small = [b"", b"a" * 1, b"b" * 4095, b"c" * 4096, b"", b"d" * 4097, b"e" * 9000]
     given = [*small, *BATCH * 5, *small, b"the end"]
     with (tmp_path / "large").open("wb") as file:

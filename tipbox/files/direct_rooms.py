@@ -17,8 +17,10 @@ from typing import Final, Self, cast
 from tipbox.files.direct import pass_the_cache, write_at
 
 _PAGE: Final = mmap.PAGESIZE
-_WAITING: Final = 4
-"""Rooms that the disk takes or that wait for it."""
+_TOGETHER: Final = 4
+"""Rooms that the disk is given at a time: threads wait for one another less often."""
+_WAITING: Final = 2
+"""Times that so many are given while the disk still takes what was given before."""
 _LARGE: Final = 512 << 10
 """Bytes of a room that is worth the disk's asking for it: small files go through the cache."""
 _SYNC_EVERY: Final = 32 << 20
@@ -35,6 +37,8 @@ class DirectRooms:
         self._descriptor = descriptor
         self._disk = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
+        self._full: list[memoryview] = []
+        self._full_at = 0
         self._free: list[mmap.mmap] = []
         self._rest = b""  # of the page that is not full yet
         self._at = 0
@@ -78,34 +82,50 @@ class DirectRooms:
         whole = end - end % _PAGE
         pages[_PAGE : _PAGE + len(self._rest)] = self._rest
         begin = self._at - len(self._rest)
+        if not self._full:
+            self._full_at = begin
+        self._full.append(memoryview(pages)[_PAGE:whole])
         self._at += len(room)
         self._rest = pages[whole:end]
-        self._waiting.append(self._disk.submit(self._put, pages, whole, begin))
-        if len(self._waiting) > _WAITING:
-            self._waiting.popleft().result()
+        if len(self._full) == _TOGETHER:
+            self._hand_over()
+            if len(self._waiting) > _WAITING:
+                self._waiting.popleft().result()
+
+    def _hand_over(self) -> None:
+        self._waiting.append(self._disk.submit(self._put, self._full, self._full_at))
+        self._full = []
 
     def _end(self) -> None:
+        self._hand_over()
         for written in self._waiting:
             written.result()
         self._direct = pass_the_cache(self._descriptor, wanted=False)  # what is left is no whole page
         write_at(self._descriptor, memoryview(self._rest), self._at - len(self._rest))
 
-    def _put(self, pages: mmap.mmap, end: int, at: int) -> None:
-        if not self._asked and end >= _LARGE:
+    def _put(self, full: list[memoryview], at: int) -> None:
+        pages = [cast("mmap.mmap", room.obj) for room in full]
+        size = sum(map(len, full))
+        if not self._asked and size >= _LARGE:
             self._asked, self._direct = True, pass_the_cache(self._descriptor, wanted=True)
-        data = memoryview(pages)[_PAGE:end]
-        while self._direct and data:
+        while self._direct and size:
             try:
-                written = os.pwrite(self._descriptor, data, at)
+                written = os.pwritev(self._descriptor, full, at)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 self._direct = pass_the_cache(self._descriptor, wanted=False)  # it wants larger blocks, or other memory
             else:
-                data, at = data[written:], at + written
-        write_at(self._descriptor, data, at)
-        self._unsynced += len(data)
+                size, at = size - written, at + written
+                while full and written >= len(full[0]):
+                    written -= len(full.pop(0))
+                if written:
+                    full[0] = full[0][written:]
+        for room in full:
+            write_at(self._descriptor, room, at)
+            at += len(room)
+        self._unsynced += size
         if self._unsynced >= _SYNC_EVERY:
             os.fdatasync(self._descriptor)
             self._unsynced = 0
-        self._free.append(pages)
+        self._free += pages

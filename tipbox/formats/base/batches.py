@@ -22,13 +22,13 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def batches(parts: Iterable[_In]) -> Generator[list[_In]]:
-    """Some parts at a time. Before an error come those that were there: what is wrong with one of them came first."""
+def batches(parts: Iterable[_In], each: int = _PARTS) -> Generator[list[_In]]:
+    """Some parts at a time, ``each`` of them. Before an error come those that were there: what is wrong with one of them came first."""
     batch: list[_In] = []
     try:
         for part in parts:
             batch.append(part)
-            if len(batch) == _PARTS:
+            if len(batch) == each:
                 yield batch
                 batch = []
     except Exception:
@@ -39,7 +39,9 @@ def batches(parts: Iterable[_In]) -> Generator[list[_In]]:
         yield batch
 
 
-def by_batches(work: Callable[[list[_In]], _Out], parts: Iterable[_In], count: int) -> Iterator[_Out]:
+def by_batches(
+    work: Callable[[list[_In]], _Out], parts: Iterable[_In], count: int, each: int = _PARTS
+) -> Iterator[_Out]:
     """What ``work`` makes of each batch, in their order.
 
     The parts are asked for in the caller's thread, some megabytes ahead. Their error, too, comes up at its place.
@@ -48,8 +50,9 @@ def by_batches(work: Callable[[list[_In]], _Out], parts: Iterable[_In], count: i
         work: runs beside itself and the caller.
         parts: the parts.
         count: how many there are. Those of one batch are worked on in the caller's thread, for most tips are small.
+        each: how many a batch has.
     """
-    return map(work, batches(parts)) if count <= _PARTS else _in_order(work, batches(parts))
+    return map(work, batches(parts, each)) if count <= each else _in_order(work, batches(parts, each))
 
 
 def _in_order(work: Callable[[_In], _Out], inputs: Iterable[_In]) -> Generator[_Out]:

@@ -26,6 +26,8 @@ from tipbox.formats.envelopes.header import Header
 
 _READ: Final = 16 * PART_SIZE
 """Bytes of a file that are read at a time."""
+_SEALED_TOGETHER: Final = 32
+"""Parts of a batch that is sealed: 2 MiB, for the disk takes few large pieces sooner than many."""
 _SEALED: Final = SESSION_NONCE_SIZE + TAG_SIZE
 """Bytes by which a sealed part is longer than what is in it."""
 
@@ -80,7 +82,7 @@ def seal_batches(
             at += len(part)
         return sealed, hashes
 
-    return by_batches(work, enumerate(plaintext), header.parts)
+    return by_batches(work, enumerate(plaintext), header.parts, _SEALED_TOGETHER)
 
 
 class _Sealer:
