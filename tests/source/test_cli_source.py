@@ -834,7 +834,7 @@ def test_a_late_part_of_another_session_is_sealed_again_compared_and_taken(
 
 
 def test_an_upload_that_was_given_up_seals_nothing_beside_the_next(desks: Desks, tmp_path: Path) -> None:
-    (tmp_path / "video").write_bytes(bytes(2_000_000))
+    (tmp_path / "video").write_bytes(bytes(4_000_000))
     files = measure([tmp_path / "video"])
     tip = seal_tip(Addressees.load(desks.folder / "keys", (), print), b"", files, None, days.today())
     threads = []
