@@ -23,7 +23,10 @@ _Out = TypeVar("_Out")
 
 
 def batches(parts: Iterable[_In], each: int = _PARTS) -> Generator[list[_In]]:
-    """Some parts at a time, ``each`` of them. Before an error come those that were there: what is wrong with one of them came first."""
+    """Some parts at a time, ``each`` of them.
+
+    Before an error come those that were there: what is wrong with one of them came first.
+    """
     batch: list[_In] = []
     try:
         for part in parts:
