@@ -79,13 +79,18 @@ def peak() -> Iterator[list[float]]:
         thread.join()
 
 
-@pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)
-def test_memory_of_a_gigabyte(level: Level, ledger: Ledger, disk_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("level", "ordinary"),
+    [(Level.CHROMIUM, False), (Level.STANDARD, True), (Level.STANDARD, False)],
+    ids=["chromium", "firefox", "firefox, a private window"],
+)
+def test_memory_of_a_gigabyte(level: Level, ledger: Ledger, disk_folder: Path, *, ordinary: bool) -> None:
     keys = keys_folder(disk_folder / "keys", [Organisation("kibhr")])
     page = disk_folder / "seal.html"
     tipbox("server", "offline-page", "--keys", keys, "--out", page)
     file = random_file(disk_folder / "video.bin", SIZE)
-    with ledger.bench(f"offline page {level.value}") as bench, running(level) as browser:
+    name = f"offline page {level.value}{' ordinary' if ordinary else ''}"
+    with ledger.bench(name) as bench, running(level, ordinary=ordinary) as browser:
         offline = OfflineSource(browser, page)
         offline.go()
         browser.click("#app [data-door=write]")
@@ -98,6 +103,7 @@ def test_memory_of_a_gigabyte(level: Level, ledger: Ledger, disk_folder: Path) -
             saved = offline.seal(PIECES, EACH * PIECES)
         assert sum(path.stat().st_size for path in saved) > SIZE
         bench.note("1 GiB into pieces of 8 MB", "MB/s", SIZE / MB / (time.monotonic() - begun))
-        # Firefox's first process keeps all that it saved until it collects its garbage, which no page can have it do.
+        # In private windows Firefox's first process keeps all that it saved until it collects its garbage, and no page
+        # can have it do so.
         bench.note("memory that it adds to the page's processes", "MB", [highest[1]], at_most=MOST)
         bench.note("memory that it adds to the browser", "MB", [highest[0]], at_most=MOST)

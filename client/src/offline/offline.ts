@@ -29,6 +29,7 @@ import { listsFor, readList } from "./lists.js";
 import { QrView } from "./qr_view.js";
 import { askPlace, canStream, LARGEST_IN_MEMORY, Saved, type SavedFile } from "./saving.js";
 import { measure, partsFor, SealedTip } from "./sealing.js";
+import { inMemory, LARGE, Shelf } from "./shelf.js";
 
 /** Bytes that pieces can have, and what is chosen at first. */
 const SIZES = [1_000_000, 8_000_000, 24_000_000, 60_000_000];
@@ -288,9 +289,9 @@ class OfflinePage {
   }
 
   async #saveOne(tip: SealedTip): Promise<void> {
-    const chunks: Blob[] = [];
-    for await (const chunk of tip.whole()) chunks.push(new Blob([chunk]));
-    await this.#saved.add(`${newName()}.tip`, new Blob(chunks, { type: "application/octet-stream" }));
+    const made = inMemory();
+    for await (const chunk of tip.whole()) made.add(chunk);
+    await this.#saved.add(`${newName()}.tip`, await made.end(new Uint8Array()));
   }
 
   async #toQr(tip: SealedTip): Promise<void> {
@@ -302,7 +303,8 @@ class OfflinePage {
   async #savePieces(tip: SealedTip, { partsEach, count }: Way & { kind: "pieces" }): Promise<void> {
     const name = newName();
     let number = 0;
-    for await (const piece of tip.pieces(partsEach)) {
+    const shelf = tip.size < LARGE ? null : await Shelf.open();
+    for await (const piece of tip.pieces(partsEach, () => shelf?.making() ?? inMemory())) {
       const shown = String(++number).padStart(String(count).length, "0");
       await this.#saved.add(`${name}-${shown}-of-${count}.tip`, piece);
     }

@@ -4,6 +4,7 @@
 import { TipboxError } from "../errors.js";
 import type { Bytes } from "../formats/base/bytes.js";
 import { element } from "../page/screen.js";
+import type { Piece } from "./shelf.js";
 
 /** Bytes of a file that is made in memory at most; a larger one needs a browser that writes it as it is made. */
 export const LARGEST_IN_MEMORY = 64_000_000;
@@ -32,12 +33,15 @@ export class SavedFile {
   onReleased: () => void = () => undefined;
   #url: string | null;
 
+  #drop: () => void;
+
   constructor(
     readonly name: string,
     readonly size: number,
-    blob: Blob,
+    { blob, drop }: Piece,
   ) {
     this.#url = offer(name, blob);
+    this.#drop = drop;
   }
 
   get isHeld(): boolean {
@@ -57,6 +61,8 @@ export class SavedFile {
     if (this.#url === null) return;
     URL.revokeObjectURL(this.#url);
     this.#url = null;
+    this.#drop();
+    this.#drop = () => undefined;
     this.onReleased();
   }
 }
@@ -66,8 +72,8 @@ export class Saved {
   readonly files: SavedFile[] = [];
 
   /** Saves one more. Returns when there is room for the next: what was saved first is released then. */
-  async add(name: string, blob: Blob): Promise<void> {
-    this.files.push(new SavedFile(name, blob.size, blob));
+  async add(name: string, piece: Piece): Promise<void> {
+    this.files.push(new SavedFile(name, piece.blob.size, piece));
     for (const file of this.files) {
       if (this.#held <= MOST_HELD || file === this.files.at(-1)) return;
       if (!file.isHeld) continue;

@@ -15,6 +15,7 @@ import type { Manifest } from "../formats/manifest.js";
 import type { CheckDigits } from "../messages.js";
 import { BodyReader, probe } from "../worker/files.js";
 import { checksOf, entryOf, recipientsOf } from "../worker/tip.js";
+import type { Making, Piece } from "./shelf.js";
 
 /** What is to be sealed, and for whom. */
 export interface Contents {
@@ -122,16 +123,16 @@ export class SealedTip {
     yield (await this.#close()).trailer;
   }
 
-  /** The pieces, one after another, each of so many parts. */
-  async *pieces(partsEach: number): AsyncGenerator<Blob, void> {
+  /** The pieces, one after another, each of so many parts; `making` begins one. */
+  async *pieces(partsEach: number, making: () => Making): AsyncGenerator<Piece, void> {
     const { header, letter, body } = this.#envelope;
     const reader = new BodyReader(this.#files, this.#envelope.bodySize);
     const count = piecesOf(body.parts, partsEach);
     for (let number = 0; number < count; number++) {
       const first = number * partsEach;
       const parts = Math.min(partsEach, body.parts - first);
-      const sealed: Blob[] = [];
-      for await (const run of this.#runs(reader, parts)) sealed.push(new Blob([run]));
+      const made = making();
+      for await (const run of this.#runs(reader, parts)) made.add(run);
       const end = number === count - 1 ? await this.#close() : null;
       const head = await encodePieceHead({
         token: this.#token,
@@ -142,7 +143,7 @@ export class SealedTip {
         partHashes: body.hashes.slice(first, first + parts),
         end: end === null ? new Uint8Array() : concat(end.hash, end.trailer),
       });
-      yield new Blob([head, ...sealed], { type: "application/octet-stream" });
+      yield await made.end(head);
     }
   }
 

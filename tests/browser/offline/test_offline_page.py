@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import random
 import re
 import secrets
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
+from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Firefox, Level, running
 from browser.offline.offline_source import FAILED, MB, SEAL, OfflineSource
 from browser.states.test_axe import LOOK
 from browser.test_requests import MAKERS
@@ -163,6 +166,45 @@ def test_what_the_page_would_ask_for_is_refused_and_would_be_seen(
     browser.open(open_.as_uri())
     browser.run(ask)
     browser.until(lambda: host in browser.sink.hosts, "the request")
+
+
+def kept_by(browser: Firefox) -> dict[str, int]:
+    """Files that the browser keeps for pages from a disk in its profile: their sizes by their paths."""
+    folders = browser.folder.glob("*.mozrunner/storage/*/file+++*")
+    return {str(path): path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pieces_of_a_large_file_pass_through_the_browsers_folder_and_leave_it(page: Path, tmp_path: Path) -> None:
+    """In an ordinary window, with ``make journeys``; else a small one, of which nothing is kept there."""
+    size, count = (140 * MB, 6) if EVERY_JOURNEY else (2 * MB, 1)
+    video = tmp_path / "video.mp4"
+    video.write_bytes(random.Random(5).randbytes(size))
+    with running(Level.SAFER, ordinary=True) as browser:
+        assert isinstance(browser, Firefox)
+        offline = OfflineSource(browser, page)
+        offline.go()
+        offline.write(TEXT, video, size=24 * MB)
+        most = 0
+        looking = threading.Event()
+
+        def look() -> None:
+            nonlocal most
+            while not looking.wait(0.05):
+                with contextlib.suppress(OSError):
+                    most = max(most, *kept_by(browser).values(), 0)
+
+        watching = threading.Thread(target=look)
+        watching.start()
+        try:
+            saved = offline.seal(count, 600)
+        finally:
+            looking.set()
+            watching.join()
+        assert sum(path.stat().st_size for path in saved) > size
+        assert (most > 20 * MB) == EVERY_JOURNEY
+        browser.click("#leave")
+        browser.until(lambda: sum(kept_by(browser).values()) < MB, "the folder to be empty")
+        assert EVERY_JOURNEY or not kept_by(browser)
 
 
 @ONCE
