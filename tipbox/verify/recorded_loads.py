@@ -110,7 +110,7 @@ def another(among: Sequence[Load], chance: random.Random | None = None) -> Load:
     def stretched(pause: Callable[[Load], float | None]) -> float:
         return _stretch(load, among, pause, dice)
 
-    pauses: dict[Any, float] = {}
+    pauses: dict[str, float] = {}
     for before in sorted(set(WAITS_FOR.values())):
         # What waits for the same leaves milliseconds apart: if each was stretched as a whole, it would not.
         ours, theirs = 0.0, 0.0

@@ -32,7 +32,6 @@ export class SavedFile {
   /** Is called when it can no longer be saved again. */
   onReleased: () => void = () => undefined;
   #url: string | null;
-
   #drop: () => void;
 
   constructor(
