@@ -15,11 +15,13 @@ const FIRST_GROUP = accessCodes.BOUNDS.map((bound) =>
   bound.toString().padStart(ACCESS_CODE_DIGITS, "0").slice(0, GROUP_SIZE),
 );
 
-/** Whether words are typed, not digits: a letter O among digits is an error in digits. */
+/** Whether words are typed, not digits: a letter O among digits is an error in digits, also when half of them are O. */
 export function isWords(typed: string): boolean {
   const count = (kind: RegExp): number => typed.match(kind)?.length ?? 0;
   const letters = count(/\p{L}/gu);
-  return letters > 0 && letters >= count(/\p{Nd}/gu); // words may be numbered
+  if (letters === 0 || letters < count(/\p{Nd}/gu)) return false; // words may be numbered
+  const pieces = piecesOf(typed).join("");
+  return pieces.length !== ACCESS_CODE_DIGITS || /[^0-9]/.test(pieces);
 }
 
 /** The pieces of typed digits: letters that look like one are, and the numbers of a list ("1. 005192") are none. */
