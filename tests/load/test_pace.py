@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 import pytest
 from gevent import socket as gevent_socket
@@ -17,8 +18,12 @@ from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MIB
 from tipbox.server.process import request_body
 from tipbox.server.process.circuits import Circuits
 from tipbox.server.process.request_body import GRACE_SECONDS, LEAST_PACE, Body
+from tipbox.server.process.worker import STALL_SECONDS
 from tipbox.server.refusal import Refusal
+from tipbox.server.storage.blobs import NoBlob
+from tipbox.server.uploads import intake
 from tipbox.server.uploads.cells import Cells
+from tipbox.server.uploads.in_flight import InFlight
 from tipbox.server.uploads.intake import MAX_OPENING, MAX_RUN
 
 DAY = 24 * 3600
@@ -141,6 +146,7 @@ def test_a_disk_or_a_queue_that_takes_long_is_not_the_senders() -> None:
 def test_a_body_that_stands_still_on_a_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_body, "GRACE_SECONDS", 0.05)
     here, there = gevent_socket.socketpair()
+    here.settimeout(STALL_SECONDS)
     with here, there:
         there.sendall(bytes(1000) + b"next")
         share = Circuits(1, Cells()).own().in_flight(Event())
@@ -151,6 +157,7 @@ def test_a_body_that_stands_still_on_a_socket_is_refused(monkeypatch: pytest.Mon
         body = Body(LengthReader(SocketUnreader(here), 1000), share)
         with pytest.raises(Refusal, match="wait"):
             body.read(1000)
+        assert here.gettimeout() == STALL_SECONDS, "what else waits there has another patience"
         there.shutdown(socket.SHUT_WR)
         assert Body(LengthReader(SocketUnreader(here), 1000), share).read(1000) == b""
 
@@ -159,3 +166,40 @@ def test_a_body_of_bytes_one_by_one_is_held_as_bytes() -> None:
     line = Line(lambda _: (2, 0.0))
 
     assert line.body(10_000).read(9_999) == bytes(9_999)
+
+
+class Piece(bytes):
+    """Bytes that say when nobody holds them any more."""
+
+    held = 0
+
+    def __new__(cls, size: int) -> Self:
+        cls.held += 1
+        return super().__new__(cls, size)
+
+    def __del__(self) -> None:
+        Piece.held -= 1
+
+
+class Slow(Body):
+    """A body of pieces of 600 bytes, before each of which its sender is waited for."""
+
+    def __init__(self) -> None:
+        self.most_held = 0
+
+    def read1(self, size: int) -> bytes:
+        self.most_held = max(self.most_held, Piece.held)
+        return Piece(min(size, 600))
+
+
+def test_nothing_that_was_written_is_held_while_more_is_waited_for() -> None:
+    """Ten thousand slow sources wait at the same time."""
+    run, opening = Slow(), Slow()
+    with InFlight(MIB).request() as share:
+        received = intake._receive(run, intake._Expected(0, [ENVELOPE_PART_SIZE], []), NoBlob(), share)
+    for piece in intake._pieces(opening, 20_000):
+        assert piece
+        del piece
+
+    assert received.cut is None
+    assert (run.most_held, opening.most_held) == (0, 0)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import gevent
 from gunicorn.http.body import LengthReader
 
 from tipbox.server.process.circuits import Share
@@ -22,17 +21,8 @@ GRACE_SECONDS: Final = 180
 """For which a body may be behind that: sixty round trips of three seconds. It is had again by what comes faster."""
 
 Within = Callable[[float, Callable[[int], bytes], int], bytes | None]
-
-
-def _within(seconds: float, function: Callable[[int], bytes], size: int) -> bytes | None:
-    """``function(size)``, which waits for a connection; None when that takes longer than ``seconds``."""
-    try:
-        with gevent.Timeout(seconds) as timeout:
-            return function(size)
-    except gevent.Timeout as error:
-        if error is not timeout:  # somebody else's
-            raise
-        return None
+_LEAST_WAIT: Final = 0.001
+"""Seconds: with none at all a socket does not wait, and says something else."""
 
 
 class Body:
@@ -45,16 +35,16 @@ class Body:
         reader: gunicorn's.
         share: what the request holds of its circuit's bytes in flight.
         clock: seconds that never go back.
-        within: how to wait for no longer than so many seconds.
+        within: how to wait for no longer than so many seconds: ``function(size)``, or None when it takes longer.
     """
 
     def __init__(
-        self, reader: Any, share: Share, *, clock: Callable[[], float] = time.monotonic, within: Within = _within
+        self, reader: Any, share: Share, *, clock: Callable[[], float] = time.monotonic, within: Within | None = None
     ) -> None:
         self._reader = reader if isinstance(reader, LengthReader) else None
         self._share = share
         self._clock = clock
-        self._within = within
+        self._within = within or self._within_connection
         self._left = float(GRACE_SECONDS)
 
     def read(self, size: int) -> bytes:
@@ -84,6 +74,18 @@ class Body:
         self._left = min(GRACE_SECONDS, left)
         self._share.take(len(data))
         return data
+
+    def _within_connection(self, seconds: float, function: Callable[[int], bytes], size: int) -> bytes | None:
+        """By the time that the connection waits for, which it measures anyway: another timer costs memory of each."""
+        connection: Any = self._reader.unreader.sock  # type: ignore[union-attr]
+        most = connection.gettimeout()
+        connection.settimeout(max(seconds, _LEAST_WAIT))
+        try:
+            return function(size)
+        except TimeoutError:
+            return None
+        finally:
+            connection.settimeout(most)
 
     def _next(self, size: int) -> bytes:
         reader: Any = self._reader

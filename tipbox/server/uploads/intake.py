@@ -57,8 +57,8 @@ MAX_ENDING: Final = HASH_SIZE + MAX_TRAILER
 """Bytes of the largest end of an upload: Envelope hash and trailer."""
 MAX_RUN: Final = MAX_RUN_PARTS * ENVELOPE_PART_SIZE
 """Bytes of the largest run."""
-PIECE: Final = 16 * 1024
-"""Bytes of a body that are waited for before they are looked at: so many are held for a slow source."""
+PIECE: Final = 512
+"""Bytes of a body that are waited for before they are written: so many are held for a slow source."""
 LARGE_PIECE: Final = 64 * 1024
 """Bytes that are taken at once from a source that is faster."""
 IN_MEMORY: Final = 32 * 1024
@@ -449,12 +449,16 @@ def _receive(body: Body, expected: _Expected, blob: IncomingBlob, share: Share) 
             is_new = any(start <= index < start + count for start, count in new)
             digest = hashlib.sha256()
             nonce = b""
-            for piece in _pieces(body, size):
+            left = size
+            while left:
+                piece = _piece(body, left)
+                left -= len(piece)
                 nonce = nonce or piece[:SESSION_NONCE_SIZE]  # a piece is at least as long: parts are
                 digest.update(piece)
                 if is_new:
                     share.take(len(piece))
                     blob.write(piece)
+                del piece  # it is not held while the next one is waited for: thousands of slow sources do
             if expected.said and not equal(digest.digest(), expected.said[index - first]):
                 cut = DamagedPart(index)
                 break
@@ -490,17 +494,22 @@ def _spans(draft: DraftView, written: Sequence[Range], wanted: Sequence[Range]) 
 def _pieces(body: Body, size: int) -> Iterator[bytes]:
     """Exactly ``size`` bytes of the body, as they come; Cut when the connection breaks."""
     while size:
-        try:
-            piece = body.read1(min(size, LARGE_PIECE))
-        except OSError as error:
-            raise Cut from error
-        if not piece:
-            raise Cut
-        least = min(size, PIECE)
-        if len(piece) < least:
-            piece += exactly(body, least - len(piece))
+        piece = _piece(body, size)
         size -= len(piece)
         yield piece
+        del piece
+
+
+def _piece(body: Body, size: int) -> bytes:
+    """What is there or comes next of ``size`` bytes, PIECE at least; Cut when the connection breaks."""
+    try:
+        piece = body.read1(min(size, LARGE_PIECE))
+    except OSError as error:
+        raise Cut from error
+    if not piece:
+        raise Cut
+    least = min(size, PIECE)
+    return piece if len(piece) >= least else piece + exactly(body, least - len(piece))
 
 
 def exactly(body: Body, size: int) -> bytes:

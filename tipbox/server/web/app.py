@@ -104,5 +104,5 @@ def create_app(
     app.register_blueprint(mailbox_blueprint(Mailboxes(store, blobs, threads), rates, config.limits))
     app.register_blueprint(pages_blueprint(pages, roster, rates, config.limits))
     answer_errors(app, pages.error, rates)
-    app.wsgi_app = ShortWay(app, requests, rates, config.limits)  # type: ignore[method-assign]
+    app.wsgi_app = ShortWay(app, requests, rates, config.limits).answer  # type: ignore[method-assign]
     return app

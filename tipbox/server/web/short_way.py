@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -47,20 +46,24 @@ class ShortWay:
         self._parts = rates.counted("api.put_parts", limits.parts)
         self._finish = rates.counted("api.finish", limits.finish)
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """A request, as WSGI has it."""
+    def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """A request, as WSGI has it.
+
+        No ``__call__``, and no ``partial`` below: the interpreter takes the way through C for both, and each such step
+        costs a kilobyte for as long as a slow body is waited for.
+        """
         try:
             call = self._call(environ)
-            answer = call(environ) if call else None
+            found = call(environ) if call else None
         except Exception as error:  # noqa: BLE001 (answered as any error of the application)
             with self._app.request_context(environ):
                 refusal: Response = self._app.finalize_request(self._app.handle_user_exception(error))
             return refusal(environ, start_response)
-        if answer is None:
+        if found is None:
             return self._long_way(environ, start_response)
-        body = json.dumps(answer.state.to_json(), separators=(",", ":"), sort_keys=True).encode() + b"\n"
+        body = json.dumps(found.state.to_json(), separators=(",", ":"), sort_keys=True).encode() + b"\n"
         kind = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response(_STATUS[answer.status], [*kind, *_ALWAYS])
+        start_response(_STATUS[found.status], [*kind, *_ALWAYS])
         return (body,)
 
     def _call(self, environ: dict[str, Any]) -> _Call | None:
@@ -74,7 +77,8 @@ class ShortWay:
         if method == "PUT" and path.startswith(_PARTS):
             written = path.removeprefix(_PARTS)
             if written.isascii() and written.isdigit() and len(written) <= _MOST_DIGITS:
-                return partial(self._requests.parts, first=int(written)) if self._parts(circuit) else None
+                first = int(written)
+                return (lambda environ: self._requests.parts(environ, first)) if self._parts(circuit) else None
         elif method == "POST" and path == _FINISH:
             return self._requests.finish if self._finish(circuit) else None
         return None
