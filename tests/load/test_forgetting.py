@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ from sqlalchemy import text
 
 from tipbox.server.config import Config
 from tipbox.server.home import Home
+from tipbox.server.process import forgetting
+from tipbox.server.process.forgetting import Forgetting
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.transactions import Store
+from tipbox.server.web.worker_keys import LONGEST_WINDOW
 
 pytestmark = pytest.mark.reads_date
 
@@ -74,3 +79,53 @@ def test_what_was_written_is_read_by_the_next_connection(store: Store) -> None:
     store.forget()
 
     assert store.read(lambda connection: connection.execute(text("SELECT body_bytes FROM ledger")).scalar_one()) == 7
+
+
+class Searched:
+    """A worker's looks at what requests left, and the seconds of those at which memory was searched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.dropped = 0
+        self.collected = 0
+        self.forgetting = Forgetting(self.drop, clock=lambda: self.now)
+        monkeypatch.setattr(gc, "collect", self.collect)
+
+    def drop(self) -> None:
+        self.dropped += 1
+
+    def collect(self) -> None:
+        self.collected += 1
+
+    def look(self, seconds: int, *, asked: bool) -> list[float]:
+        """Look for so long, with a request before each look or with none."""
+        searched = []
+        for _ in range(seconds // forgetting.SECONDS):
+            self.now += forgetting.SECONDS
+            if asked:
+                self.forgetting.asked()
+            if self.forgetting.look():
+                searched.append(self.now)
+        return searched
+
+
+def test_an_idle_worker_is_searched_within_ten_seconds_and_then_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Searched(monkeypatch)
+    assert worker.look(30, asked=False) == []
+    assert worker.look(3, asked=True) == []
+    last = worker.now
+    searched = [at - last for at in worker.look(600, asked=False)]
+
+    assert searched[:2] == [3, 6]
+    assert LONGEST_WINDOW < searched[-1] <= LONGEST_WINDOW + 10, "budgets were counted up to then"
+    assert worker.collected == len(searched) <= 4
+    assert worker.dropped * forgetting.SECONDS > LONGEST_WINDOW
+
+
+def test_a_busy_worker_is_searched_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Searched(monkeypatch)
+    searched = worker.look(600, asked=True)
+
+    assert [after - before for before, after in pairwise(searched)] == [60] * (len(searched) - 1)
+    assert len(searched) == 10
+    assert worker.dropped == 200, "what is counted no longer is dropped at each look"

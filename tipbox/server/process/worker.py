@@ -8,7 +8,6 @@ not read on; nothing of a request reaches a log, or stays in memory for long.
 
 from __future__ import annotations
 
-import gc
 import logging
 import socket
 import sys
@@ -18,7 +17,6 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import gevent
 from gunicorn import util
@@ -30,15 +28,17 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server import log
+from tipbox.server.process import forgetting
 from tipbox.server.process.arrivals import Arrivals, turned_away
 from tipbox.server.process.circuits import BadLine, Circuit, Circuits, Share, read_line
 from tipbox.server.process.connections import Connection, Connections
+from tipbox.server.process.forgetting import Forgetting
 from tipbox.server.process.gevent_patch import patch
 from tipbox.server.process.heads import RECEIVE, Unreader
 from tipbox.server.process.request_body import Body
 from tipbox.server.process.turns import Turns
 from tipbox.server.web.headers import HEADERS
-from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, LONGEST_WINDOW, WIPE
+from tipbox.server.web.worker_keys import CIRCUIT, CIRCUIT_DEMANDED, FORGET, HOURLY, WIPE
 
 HEAD_SECONDS: Final = 60
 """How long the whole head of a request may take once its connection is open."""
@@ -55,10 +55,6 @@ WIPE_SECONDS: Final = 2
 """After refusing what should never have come: how long the answer may be read; nothing more is received."""
 JOINED: Final = 16 * KIB
 """Bytes of a body that are copied behind the head of an answer; of what is longer, a slow reader holds no copy."""
-FORGET_SECONDS: Final = 5
-"""After which what requests left in memory is looked for and dropped."""
-FORGET_TIMES: Final = LONGEST_WINDOW // FORGET_SECONDS + 2
-"""How often that is done after the last of them: a budget counts requests of the last minute."""
 HOUR: Final = 3600
 SWITCH_SECONDS: Final = 0.0005
 """For which the loop may hold the interpreter while another thread waits for it. With Python's own 5 milliseconds, the
@@ -155,7 +151,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
         self.circuits = Circuits(self.app.turns_per_second(), self.app.cells)
         self.turns = Turns()
-        self._to_forget = 0
+        self.forgetting = Forgetting(self._drop)
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -171,21 +167,17 @@ class Worker(GeventWorker):  # type: ignore[misc]
         gevent.spawn(self._forget_often)
 
     def _forget_often(self) -> None:
-        """Drop what requests left behind: an image of the memory of an idle server shows nothing of them."""
         while self.alive:
-            gevent.sleep(FORGET_SECONDS)
+            gevent.sleep(forgetting.SECONDS)
             self.circuits.forget()
-            if not self._to_forget:
-                continue
-            self._to_forget -= 1
-            for listener in self.listeners.values():
-                try:
-                    listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
-                except Exception as error:  # noqa: BLE001 (the next time comes)
-                    log.fault(error)
-            # gunicorn parses paths by it, and it keeps the last ones.
-            urlsplit.cache_clear()  # type: ignore[attr-defined]
-            gc.collect()
+            self.forgetting.look()
+
+    def _drop(self) -> None:
+        for listener in self.listeners.values():
+            try:
+                listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
+            except Exception as error:  # noqa: BLE001 (the next time comes)
+                log.fault(error)
 
     def _every_hour(self, application: Any) -> None:
         while self.alive:
@@ -238,7 +230,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 (noted without its message)
             log.fault(error)
         finally:
-            self._to_forget = FORGET_TIMES
+            self.forgetting.asked()
             if circuit is not None:
                 circuit.connections -= 1
             self.connections.remove(connection)
@@ -275,7 +267,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 share.leave()
             # Nothing of what was answered stays while the next request is waited for.
             del request
-            self._to_forget = FORGET_TIMES
+            self.forgetting.asked()
             timeout = KEEP_SECONDS
 
     def _turn(self, connection: Connection, share: Share, parser: Any) -> None:
@@ -310,7 +302,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         environ[CIRCUIT] = share.circuit.name
         environ[CIRCUIT_DEMANDED] = listener.demands_circuit
         environ[WIPE] = lambda: _wipe(request, connection)
-        answer = listener.application(environ, response.start_response)
+        # Past Flask's own __call__, which only does this: it costs memory while a slow body is waited for.
+        answer = listener.application.wsgi_app(environ, response.start_response)  # type: ignore[attr-defined]
         try:
             unread = connection.wiped or _unread(request)
             if unread or not self.alive:
