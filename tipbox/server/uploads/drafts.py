@@ -55,6 +55,11 @@ _INSERT_FINISHED: Final = insert(FinishedToken)
 _INSERT_DRAFT: Final = insert(Draft)
 _INSERT_LETTER: Final = insert(DraftLetter)
 _INSERT_RUN: Final = insert(Run)
+_NOTE_RECEIVED: Final = (
+    update(Draft)
+    .where(Draft.token == bindparam("draft", type_=HASH))
+    .values(missing=bindparam("left"), received=bindparam("size"))
+)
 _OVERLAPPING: Final = select(Run.first, Run.count, Run.hashes).where(
     Run.draft == _TOKEN, Run.first > bindparam("after", type_=Integer()), Run.first < bindparam("end", type_=Integer())
 )
@@ -336,7 +341,9 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
         return Change(STORED, used=False)
     hashes, nonces = parts.hashes, parts.nonces
     written = [(first, len(hashes))] if parts.written is None else parts.written
-    _compare(connection, token, first, hashes)
+    run = [(first, len(hashes))]
+    if ranges.common(draft.missing, run)[0] != run:  # some of them are here already
+        _compare(connection, token, first, hashes)
     added, missing = ranges.common(draft.missing, written)
     if not added or added != written:
         return Change(state_of(draft), used=False, still_new=added)
@@ -358,9 +365,7 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
         )
         skip += size * ENVELOPE_PART_SIZE
     received = _received(draft.body_size, missing)
-    connection.execute(
-        update(Draft).where(Draft.token == token).values(missing=ranges.pack(missing), received=received)
-    )
+    connection.execute(_NOTE_RECEIVED, {"draft": token, "left": ranges.pack(missing), "size": received})
     return Change(State(stored=False, missing=missing), used=True)
 
 
