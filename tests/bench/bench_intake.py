@@ -180,7 +180,7 @@ def test_memory_under_ten_gibibytes(ledger: Ledger, ring: Ring, disk_folder: Pat
     message.write_text("ten gibibytes")
     with (
         ledger.bench("memory under 10 GiB") as bench,
-        running_world(ring, tcp=True, settings=ROOMY | {"TIPBOX_QUOTA_CARRY_CAPACITY": str(100 * GIB)}) as world,
+        running_world(ring, tcp=True, settings=ROOMY | {"TIPBOX_QUOTA_CARRY_CAPACITY": str(400 * GIB)}) as world,
         resident(world.server) as peaks,
     ):
         before = dict(peaks)
