@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ from tipbox.errors import InputRefused, NetworkFailed, TipboxError
 from tipbox.files import attachments
 from tipbox.files.attachments import measure, read_once
 from tipbox.files.direct import DirectFile, write_at
-from tipbox.files.direct_rooms import DirectRooms
 from tipbox.formats.access_code import AccessCode
 from tipbox.formats.base import canonical, days, fields, labels
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, SESSION_NONCE_SIZE
@@ -999,8 +999,8 @@ def test_an_error_of_the_disk_comes_up(blocks: int) -> None:
     def write() -> None:
         with Path("/dev/full").open("wb", 0) as full, DirectFile(full.fileno()) as direct:
             for _ in range(blocks):
-                direct.write_one(bytes(4 << 20))
-            direct.write_one(b"the rest")
+                direct.put(bytes(4 << 20))
+            direct.put(b"the rest")
 
     with pytest.raises(OSError, match="No space"):
         write()
@@ -1025,42 +1025,33 @@ def passes_the_cache(descriptor: int, *_: object) -> bool:
     return bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT)
 
 
-@pytest.mark.parametrize("refused_at", [None, "the flag", "a write"])
-def test_a_large_file_is_whole_whatever_the_disk_takes(
-    refused_at: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fdatasync", synced.append)
-    if refused_at == "the flag":
-        call = raising(
-            errno.EINVAL, fcntl.fcntl, lambda *arguments: arguments[-1] & os.O_DIRECT and len(arguments) == 3
-        )
-        monkeypatch.setattr("tipbox.files.direct.fcntl.fcntl", call)
-    if refused_at == "a write":
-        monkeypatch.setattr(os, "write", raising(errno.EINVAL, os.write, passes_the_cache))
-    with (tmp_path / "large").open("wb") as file:
-        with DirectFile(file.fileno()) as direct:
-            for _ in range(6):
-                direct.write(BATCH)
-        assert not passes_the_cache(file.fileno())
-
-    assert (tmp_path / "large").read_bytes() == b"".join(BATCH * 6)
-    if refused_at:
-        assert synced, "nothing waits for the end"
-
-
-def give(direct: DirectRooms, at: int, data: bytes) -> int:
+def give(direct: DirectFile, at: int, data: bytes) -> int:
     room = direct.room(at, len(data))
     room[:] = data
     direct.give(room)
     return at + len(data)
 
 
+def put(direct: DirectFile, at: int, data: bytes) -> int:
+    direct.put(data)
+    return at + len(data)
+
+
+Way = Callable[[DirectFile, int, bytes], int]
+"""One piece of a file on its way, made in a room or elsewhere; where the next begins."""
+WAYS: dict[str, Sequence[Way]] = {"in rooms": [give], "elsewhere": [put], "in turn": [put, give, give, put, put]}
+
+
+@pytest.fixture(params=WAYS)
+def ways(request: pytest.FixtureRequest) -> Iterator[Way]:
+    return cycle(WAYS[request.param])
+
+
 @pytest.mark.parametrize("refused_at", [None, "the flag", "a write"])
-def test_what_is_made_in_rooms_is_whole_whatever_the_disk_takes(
-    refused_at: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_large_file_is_whole_whatever_the_disk_takes(
+    refused_at: str | None, ways: Iterator[Way], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rooms of every kind of size: none, less than a page, to its end, beyond it; and each begins where one ended."""
+    """Pieces of every kind of size: none, less than a page, to its end, beyond it; and each begins where one ended."""
     passed: list[bool] = []
     synced: list[int] = []
     monkeypatch.setattr(os, "fdatasync", synced.append)
@@ -1087,10 +1078,10 @@ def test_what_is_made_in_rooms_is_whole_whatever_the_disk_takes(
     small = [b"", b"a" * 1, b"b" * 4095, b"c" * 4096, b"", b"d" * 4097, b"e" * 9000]
     given = [*small, *BATCH * 5, *small, b"the end"]
     with (tmp_path / "large").open("wb") as file:
-        with DirectRooms(file.fileno()) as direct:
+        with DirectFile(file.fileno()) as direct:
             at = 0
-            for data in given:
-                at = give(direct, at, data)
+            for data, way in zip(given, ways, strict=False):
+                at = way(direct, at, data)
         assert not passes_the_cache(file.fileno())
 
     assert (tmp_path / "large").read_bytes() == b"".join(given)
@@ -1102,23 +1093,25 @@ def test_what_is_made_in_rooms_is_whole_whatever_the_disk_takes(
 
 def test_what_is_small_goes_through_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "tipbox.files.direct_rooms.pass_the_cache", lambda _, *, wanted: pytest.fail("it asks") if wanted else 0
+        "tipbox.files.direct.pass_the_cache", lambda _, *, wanted: pytest.fail("it asks") if wanted else 0
     )
-    with (tmp_path / "small").open("wb") as file, DirectRooms(file.fileno()) as direct:
+    with (tmp_path / "small").open("wb") as file, DirectFile(file.fileno()) as direct:
         direct.put(b"small")
     assert (tmp_path / "small").read_bytes() == b"small"
 
 
 @pytest.mark.parametrize("at", [0, 20 << 20])
-def test_a_disk_that_is_full_ends_the_work_in_rooms(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_ends_the_work_and_its_thread(
+    at: int, ways: Iterator[Way], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = threading.active_count()
     monkeypatch.setattr(os, "pwrite", raising(errno.ENOSPC, os.pwrite, lambda *arguments: arguments[2] >= at))
 
     def write(count: int) -> None:
-        with (tmp_path / "large").open("wb") as file, DirectRooms(file.fileno()) as direct:
+        with (tmp_path / "large").open("wb") as file, DirectFile(file.fileno()) as direct:
             to = 0
-            for data in BATCH * count:
-                to = give(direct, to, data)
+            for data, way in zip(BATCH * count, ways, strict=False):
+                to = way(direct, to, data)
 
     with pytest.raises(OSError, match="No space"):
         write(100)
@@ -1146,24 +1139,6 @@ def test_what_need_not_be_durable_waits_for_no_disk(tmp_path: Path, monkeypatch:
     assert (tmp_path / "large").read_bytes() == b"".join(BATCH)
     assert waited
     assert not any(waited)
-
-
-@pytest.mark.parametrize("block", [0, 5])
-def test_a_disk_that_is_full_ends_the_work_and_its_thread(
-    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running = threading.active_count()
-    full = raising(errno.ENOSPC, os.write, lambda file, _: os.lseek(file, 0, os.SEEK_CUR) >= block * (4 << 20))
-    monkeypatch.setattr(os, "write", full)
-
-    def write() -> None:
-        with (tmp_path / "large").open("wb") as file, DirectFile(file.fileno()) as direct:
-            for _ in range(100):
-                direct.write(BATCH)
-
-    with pytest.raises(OSError, match="No space"):
-        write()
-    assert threading.active_count() == running
 
 
 def test_sealing_onto_a_full_disk_is_7_and_leaves_nothing(run: Run, keys: Path, message: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tipbox.files.direct_rooms import DirectRooms
+from tipbox.files.direct import DirectFile
 from tipbox.files.durable import SEALED_MODE, replacing
 from tipbox.formats.base.limits import KEY_SIZE
 from tipbox.formats.base.primitives import random_bytes
@@ -16,7 +16,7 @@ from tipbox.source.sealing import SealedTip
 
 def write_tip(tip: SealedTip, out: Path, progress: Callable[[int], None] = lambda _: None) -> None:
     """Write the Envelope to ``out``: durably, whole, or not at all."""
-    with replacing(out, SEALED_MODE) as file, DirectRooms(file.fileno()) as direct:
+    with replacing(out, SEALED_MODE) as file, DirectFile(file.fileno()) as direct:
         direct.put(tip.sealed.opening)
         for batch in tip.batches(direct.room):
             direct.give(batch)

@@ -542,7 +542,7 @@ class Vault:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with DirectFile(descriptor) as direct:
-                sealing = SealingFile(direct.write_one, self.keys.files)
+                sealing = SealingFile(direct.put, self.keys.files)
                 yield sealing
                 sealing.finish()
             if sync:
