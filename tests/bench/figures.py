@@ -43,7 +43,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. `held`: None where no bound is set; `quiet`: whether the machine was so before."""
+    """One line of the table.
+
+    `held`: None where no bound is set; `quiet`: whether the machine was so before; `known`: where a bound that is missed
+    is named as such, with what was tried.
+    """
 
     bench: str
     what: str
@@ -52,10 +56,12 @@ class Figure:
     bound: str = ""
     held: bool | None = None
     quiet: bool = True
+    known: str = ""
 
     @property
     def verdict(self) -> str:
-        said = {True: "held", False: "NOT MET", None: ""}[self.held]
+        missed = f"NOT MET, as {self.known} says" if self.known else "NOT MET"
+        said = {True: "held", False: missed, None: ""}[self.held]
         return f"{said}, on a machine that was not quiet" if said and not self.quiet else said
 
 
@@ -81,8 +87,9 @@ class Bench:
         *,
         at_least: float | None = None,
         at_most: float | None = None,
+        known: str = "",
     ) -> None:
-        """Record and print a figure, with its bound if it has one."""
+        """Record and print a figure, with its bound if it has one; ``known``: where it is said that it is missed."""
         spread = Spread.of([values] if isinstance(values, (int, float)) else values)
         bound, held = "", None
         if at_least is not None:
@@ -90,7 +97,7 @@ class Bench:
         if at_most is not None:
             assert at_least is None
             bound, held = f"<= {_number(at_most)}", spread.median <= at_most
-        figure = Figure(self.name, what, unit, spread, bound, held, self.quiet)
+        figure = Figure(self.name, what, unit, spread, bound, held, self.quiet, known)
         self.figures.append(figure)
         print(f"  {what}: {spread} {unit} {bound} {figure.verdict}".rstrip(), flush=True)
 
@@ -108,11 +115,11 @@ class Bench:
         self.note(what, "x", ratios, at_least=at_least, at_most=at_most)
 
     def assert_held(self) -> None:
-        """Fail with the figures whose bounds do not hold."""
+        """Fail with the figures whose bounds do not hold, but for those that are known and documented."""
         missed = [
             f"{one.what}: {one.spread} {one.unit}, bound {one.bound}, {one.verdict}"
             for one in self.figures
-            if one.held is False
+            if one.held is False and not one.known
         ]
         assert not missed, "; ".join(missed)
 
