@@ -278,3 +278,29 @@ _DRAFT = select(Draft.token)
 def blobs(store: Store) -> set[str]:
     """Those that rows of runs name."""
     return set(store.read(lambda connection: connection.execute(select(Run.blob)).scalars().all()))
+
+
+def test_a_run_is_compared_with_what_came_since_its_draft_was_seen(
+    store: Store, organisations: list[Organisation]
+) -> None:
+    """Of a draft that is still as it was seen nothing is read again: whoever saw it earlier must not be believed."""
+    opening = sized(envelope(organisations), 2**20)
+    assert isinstance(opens(store, opening), drafts.State)
+    seen = store.read(partial(drafts.find, token=opening.token))
+
+    def run(first: int, *marks: int) -> drafts.Change:
+        parts = PartsReceived([bytes([mark]) * 32 for mark in marks], [bytes(16)] * len(marks))
+        return store.write(
+            lambda connection: drafts.add_run(connection, opening.token, first, parts, "a" * 32, seen=seen)
+        )
+
+    assert run(0, 1, 2, 3).used
+    assert run(0, 1, 2, 3) == drafts.Change(drafts.State(stored=False, missing=[(3, 13)]), used=False, still_new=[])
+    assert run(2, 3, 4).still_new == [(3, 1)]
+    with pytest.raises(Refusal) as refused:
+        run(1, 9)
+    assert refused.value.code == "part-differs"
+    assert run(3, 4).used, "it is new, though more has come since"
+    rows = store.read(lambda connection: connection.execute(select(Run.first, Run.count).order_by(Run.first)).all())
+    assert [tuple(row) for row in rows] == [(0, 3), (3, 1)]
+    assert store.read(partial(drafts.find, token=opening.token)).missing == [(4, 12)]  # type: ignore[union-attr]

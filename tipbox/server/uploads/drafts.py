@@ -8,7 +8,20 @@ from datetime import date
 from functools import partial
 from typing import Any, Final, cast
 
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, exists, insert, literal, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    LargeBinary,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 
 from tipbox.formats.base import padding
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HASH_SIZE, MAX_RUN_PARTS, SESSION_NONCE_SIZE
@@ -59,6 +72,9 @@ _NOTE_RECEIVED: Final = (
     update(Draft)
     .where(Draft.token == bindparam("draft", type_=HASH))
     .values(missing=bindparam("left"), received=bindparam("size"))
+)
+_NOTE_RECEIVED_AS_SEEN: Final = _NOTE_RECEIVED.where(
+    Draft.missing == bindparam("seen", type_=LargeBinary()), Draft.body_size == bindparam("whole", type_=BigInteger())
 )
 _OVERLAPPING: Final = select(Run.first, Run.count, Run.hashes).where(
     Run.draft == _TOKEN, Run.first > bindparam("after", type_=Integer()), Run.first < bindparam("end", type_=Integer())
@@ -322,7 +338,9 @@ def must_be_few(before: Sequence[Range], missing: Sequence[Range]) -> None:
         )
 
 
-def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str) -> Change:
+def add_run(
+    connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str, *, seen: DraftView | None = None
+) -> Change:
     """Note the parts of a durable blob, if all of them are new: what a blob holds is what its rows count.
 
     Args:
@@ -331,25 +349,55 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
         first: index of the run's first part.
         parts: its parts.
         blob: the name of the blob that has those that were missing when they came.
+        seen: the draft as it was before they came; where it still is, and all of them were missing, that is noted at
+            once, for every other writer waits meanwhile.
 
     Raises:
         Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before; ``malformed``: it would
             leave too many gaps.
     """
+    if seen is not None and (missing := _note_as_seen(connection, seen, first, parts)) is not None:
+        _insert_runs(connection, token, first, parts, blob)
+        return Change(State(stored=False, missing=missing), used=True)
     draft = find(connection, token)
     if draft is None:
         return Change(STORED, used=False)
-    hashes, nonces = parts.hashes, parts.nonces
-    written = [(first, len(hashes))] if parts.written is None else parts.written
-    run = [(first, len(hashes))]
-    if ranges.common(draft.missing, run)[0] != run:  # some of them are here already
-        _compare(connection, token, first, hashes)
+    written = [(first, len(parts.hashes))] if parts.written is None else parts.written
+    _compare(connection, token, first, parts.hashes)
     added, missing = ranges.common(draft.missing, written)
     if not added or added != written:
         return Change(state_of(draft), used=False, still_new=added)
     must_be_few(draft.missing, missing)
+    received = _received(draft.body_size, missing)
+    connection.execute(_NOTE_RECEIVED, {"draft": token, "left": ranges.pack(missing), "size": received})
+    _insert_runs(connection, token, first, parts, blob)
+    return Change(State(stored=False, missing=missing), used=True)
+
+
+def _note_as_seen(connection: Connection, seen: DraftView, first: int, parts: PartsReceived) -> Sequence[Range] | None:
+    """Note that these parts are here, and give what is missing then; None when that is not so simple."""
+    run = [(first, len(parts.hashes))]
+    added, missing = ranges.common(seen.missing, run)
+    if added != run or parts.written not in (None, run):
+        return None
+    must_be_few(seen.missing, missing)
+    noted = {
+        "draft": seen.token,
+        "seen": ranges.pack(seen.missing),
+        "whole": seen.body_size,
+        "left": ranges.pack(missing),
+        "size": _received(seen.body_size, missing),
+    }
+    # What is missing only ever gets less: where it is the same, no part has come.
+    return missing if connection.execute(_NOTE_RECEIVED_AS_SEEN, noted).rowcount == 1 else None
+
+
+def _insert_runs(connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str) -> None:
+    """A row for each range of the parts that ``blob`` has."""
+    hashes, nonces = parts.hashes, parts.nonces
+    written = [(first, len(hashes))] if parts.written is None else parts.written
     skip = 0
-    for start, size in added:
+    for start, size in written:
         at = start - first
         connection.execute(
             _INSERT_RUN,
@@ -364,9 +412,6 @@ def add_run(connection: Connection, token: bytes, first: int, parts: PartsReceiv
             },
         )
         skip += size * ENVELOPE_PART_SIZE
-    received = _received(draft.body_size, missing)
-    connection.execute(_NOTE_RECEIVED, {"draft": token, "left": ranges.pack(missing), "size": received})
-    return Change(State(stored=False, missing=missing), used=True)
 
 
 def note_ending(connection: Connection, token: bytes, ending: bytes) -> None:

@@ -321,7 +321,7 @@ class Intake:
             name = self._threads.disk(blob.keep, size) if size else ""
             try:
                 change = self._store.write(
-                    partial(drafts.add_run, token=draft.token, first=first, parts=parts, blob=name)
+                    partial(drafts.add_run, token=draft.token, first=first, parts=parts, blob=name, seen=draft)
                 )
             except Refusal:
                 blob.discard()
