@@ -45,8 +45,8 @@ class Spread:
 class Figure:
     """One line of the table.
 
-    `held`: None where no bound is set; `quiet`: whether the machine was so before; `known`: where a bound that is missed
-    is named as such, with what was tried.
+    `held`: None where no bound is set; `quiet`: whether the machine was so before; `known`: where it is said that the
+    bound is missed, and what was tried.
     """
 
     bench: str

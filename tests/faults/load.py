@@ -19,7 +19,9 @@ import random
 import resource
 import secrets
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 from tipbox.files.key_folder import load_folder
@@ -63,8 +65,8 @@ class Pace:
     """Bytes a second, of each."""
     tick: float
     """Seconds between two pieces."""
-    run_parts: int
-    """Parts in one request."""
+    runs: Sequence[int]
+    """Parts in the first request, and on; the last of these again and again."""
     spread: float
     """Seconds over which they begin, after they have opened their uploads."""
 
@@ -135,10 +137,13 @@ class Load:
             self._look()
             try:
                 await asyncio.sleep(random.uniform(0, self._pace.spread))
-                for first in range(0, len(self._parts), self._pace.run_parts):
-                    run = b"".join(self._parts[first : first + self._pace.run_parts])
+                first, sizes = 0, chain(self._pace.runs, repeat(self._pace.runs[-1]))
+                while first < len(self._parts):
+                    parts = self._parts[first : first + next(sizes)]
+                    run = b"".join(parts)
                     self._request(writer, token, f"PUT /api/envelope/parts/{first}", len(run))
                     await self._trickle(reader, writer, run)
+                    first += len(parts)
                 self.counts.slow_stored += 1
             finally:
                 self.counts.slow_open -= 1
@@ -200,13 +205,13 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=0)
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--tick", type=float, default=TICK)
-    parser.add_argument("--run-parts", type=int, default=MAX_RUN_PARTS)
+    parser.add_argument("--runs", type=int, nargs="+", default=[MAX_RUN_PARTS])
     parser.add_argument("--spread", type=float, default=TICK)
     parser.add_argument("--one-circuit", action="store_true")
     given = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    pace = Pace(given.rate, given.tick, given.run_parts, given.spread)
+    pace = Pace(given.rate, given.tick, given.runs, given.spread)
     load = Load(given.socket, load_folder(given.manifests), pace, one_circuit=given.one_circuit)
     asyncio.run(load.run(given.slow, given.idle))
 
