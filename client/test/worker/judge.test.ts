@@ -11,10 +11,9 @@ const other = (digit: string): string => String((Number(digit) + 1) % 10);
 
 /** A new access code whose digits are so. */
 async function codeWhere(isSo: (written: string) => boolean): Promise<Bytes> {
-  for (;;) {
-    const accessCode = await generate();
-    if (isSo(digits(accessCode))) return accessCode;
-  }
+  let accessCode = await generate();
+  while (!isSo(digits(accessCode))) accessCode = await generate();
+  return accessCode;
 }
 
 describe("digits as they are typed", () => {
@@ -64,7 +63,7 @@ describe("digits as they are typed", () => {
   it("are digits also with letters among them: those that look like one are read as such, few or half of them", async () => {
     const letters: Readonly<Record<string, string>> = { 0: "O", 1: "l", 3: "З" };
     for (const isMost of [false, true]) {
-      const accessCode = await codeWhere((written) => (written.match(/[013]/g) ?? []).length >= 18 === isMost);
+      const accessCode = await codeWhere((code) => (code.match(/[013]/g) ?? []).length >= 18 === isMost);
       const written = digits(accessCode);
       const wrong = written.replace(/[013]/g, (digit) => letters[digit] ?? digit);
       for (const spelling of [wrong, wrong.replace(/ /g, ""), wrong.toLowerCase()]) {
