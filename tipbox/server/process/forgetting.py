@@ -23,14 +23,7 @@ _AT_REST: Final = (1, 2)
 """Looks after the last request at which memory is searched: what the first lets go of may free more."""
 _BUSY_SECONDS: Final = 60
 """Between two searches while there are always requests."""
-_NEVER: Final = 1_000_000_000
 _LIBC: Final = ctypes.CDLL(None)
-
-
-def search_all_seldom() -> None:
-    """Leave the search of all memory to ``look``: by itself Python makes one whenever a quarter more is held."""
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, _NEVER)
 
 
 class Forgetting:

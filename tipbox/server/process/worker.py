@@ -143,7 +143,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """After the fork, before anything is served."""
         log.configure()
         sys.setswitchinterval(SWITCH_SECONDS)
-        forgetting.search_all_seldom()
         hub = gevent.get_hub()
         hub.exception_stream = None  # gevent prints tracebacks with values in them
         # It quotes headers, and writes past the class of loggers that the master sets.

@@ -253,7 +253,8 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._turns(), self.engine.begin() as connection:
+        # Only the transaction itself is in the turn: every writer of both workers waits for it.
+        with self.engine.connect() as connection, self._turns(), connection.begin():
             if not self._sqlite:  # one writer at a time, as SQLite has it, so that quotas are exact
                 idle = func.set_config(_IDLE, MOST_IDLE, True)
                 connection.execute(select(idle, Ledger.id).with_for_update())
