@@ -6,11 +6,13 @@ An sdist carries the built client and the lists, so that a wheel is built from i
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import unicodedata
 from datetime import UTC, datetime
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,15 @@ MOST_WORDS = 20
 
 NO_DAY = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands in every catalogue: the day and zone of the build would make each build another one."""
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file unless it is there already: a program that runs from this checkout may be reading it."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.write_bytes(data)
+    new.replace(path)
 
 
 def build_client(root: Path) -> None:
@@ -130,8 +141,9 @@ def compile_catalogues(root: Path) -> None:
             catalogue = read_po(po, locale=source.parts[-3], abort_invalid=True)
         check_catalogue(catalogue, templates[source.stem])
         catalogue.creation_date = catalogue.revision_date = NO_DAY
-        with source.with_suffix(".mo").open("wb") as mo:
-            write_mo(mo, catalogue)
+        compiled = BytesIO()
+        write_mo(compiled, catalogue)
+        put(source.with_suffix(".mo"), compiled.getvalue())
 
 
 def make_wordlists(root: Path) -> None:
@@ -149,7 +161,7 @@ def make_wordlists(root: Path) -> None:
         words = [unicodedata.normalize("NFC", line.split()[-1]) for line in lines if line.strip()]
         data = "".join(f"{word}\n" for word in words).encode()
         WordList.read(name, data).check_unambiguous()
-        (root / "tipbox" / "formats" / "wordlists" / f"{name}.txt").write_bytes(data)
+        put(root / "tipbox" / "formats" / "wordlists" / f"{name}.txt", data)
 
 
 class BuildHook(BuildHookInterface[Any]):

@@ -1,6 +1,6 @@
 // Builds dist/ from src/: the page, its worker, the style sheet, and those of the desk; what pages ask for also packed,
 // as .gz beside it. Same sources and lock file, same bytes, in whatever folder.
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -91,12 +91,22 @@ async function shorten(script, isWorker) {
   return `"use strict";${code}\n`;
 }
 
+// A file that is there already stays: a server that runs from this checkout may be reading it.
+async function put(name, data) {
+  const path = `${here}/dist/${name}`;
+  const bytes = Buffer.from(data);
+  made.add(name);
+  if ((await readFile(path).catch(() => null))?.equals(bytes)) return;
+  await writeFile(`${path}.${process.pid}`, bytes);
+  await rename(`${path}.${process.pid}`, path);
+}
+
 const made = new Set();
 for (const folder of ["desk", "offline"]) await mkdir(`${here}/dist/${folder}`, { recursive: true });
 for (const output of outputs) {
   for (const { path, text } of (await build({ ...common, ...output })).outputFiles) {
-    await writeFile(path, path.endsWith(".js") ? await shorten(text, path.endsWith("/worker.js")) : text);
-    made.add(relative(`${here}/dist`, path));
+    const short = path.endsWith(".js") ? await shorten(text, path.endsWith("/worker.js")) : text;
+    await put(relative(`${here}/dist`, path), short);
   }
 }
 
@@ -106,15 +116,13 @@ if (rest.length !== 1) throw new Error("style.css does not say where its first p
 const styles = { "first.css": first, "style.css": `/* ${rest[0]}` };
 for (const [name, text] of Object.entries(styles)) {
   const { code } = await transform(text, { loader: "css", minify: true, charset: "utf8", target: common.target });
-  await writeFile(`${here}/dist/${name}`, code.trim());
-  made.add(name);
+  await put(name, code.trim());
 }
 
 // Smaller by a twentieth than what zlib packs, and seconds of work, which no server has for each start.
 for (const name of [...made].filter((one) => /^[a-z]+\.(js|css)$/.test(one) && one !== "first.css")) {
   const packed = await gzipAsync(await readFile(`${here}/dist/${name}`), { numiterations: 15 });
-  await writeFile(`${here}/dist/${name}.gz`, packed);
-  made.add(`${name}.gz`);
+  await put(`${name}.gz`, packed);
 }
 
 // What an earlier build made and this one did not would be shipped with the rest.
