@@ -88,6 +88,7 @@ class Searched:
         self.now = 0.0
         self.dropped = 0
         self.collected = 0
+        self.takes = 0.0
         self.forgetting = Forgetting(self.drop, clock=lambda: self.now)
         monkeypatch.setattr(gc, "collect", self.collect)
 
@@ -96,6 +97,7 @@ class Searched:
 
     def collect(self) -> None:
         self.collected += 1
+        self.now += self.takes
 
     def look(self, seconds: int, *, asked: bool) -> list[float]:
         """Look for so long, with a request before each look or with none."""
@@ -112,20 +114,28 @@ class Searched:
 def test_an_idle_worker_is_searched_within_ten_seconds_and_then_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Searched(monkeypatch)
     assert worker.look(30, asked=False) == []
+    assert worker.look(3, asked=True) == [worker.now]
+    worker.takes = 0.5
+    worker.look(3, asked=True)
+    worker.look(3, asked=True)
     assert worker.look(3, asked=True) == []
-    last = worker.now
+    last, collected = worker.now, worker.collected
     searched = [at - last for at in worker.look(600, asked=False)]
 
-    assert searched[:2] == [3, 6]
+    assert searched[:2] == [3.5, 7.0]
     assert LONGEST_WINDOW < searched[-1] <= LONGEST_WINDOW + 10, "budgets were counted up to then"
-    assert worker.collected == len(searched) <= 4
+    assert worker.collected - collected == len(searched) <= 5
     assert worker.dropped * forgetting.SECONDS > LONGEST_WINDOW
 
 
-def test_a_busy_worker_is_searched_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("takes", [1 / 128, 1 / 8, 1 / 2, 5.0])
+def test_a_busy_worker_is_searched_for_a_sixtieth_of_its_time(takes: float, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Searched(monkeypatch)
+    worker.takes = takes
     searched = worker.look(600, asked=True)
 
-    assert [after - before for before, after in pairwise(searched)] == [60] * (len(searched) - 1)
-    assert len(searched) == 10
+    between = [after - before - takes for before, after in pairwise(searched)]
+    every = min(60, 60 * takes)
+    assert every <= min(between)
+    assert max(between) <= every + forgetting.SECONDS
     assert worker.dropped == 200, "what is counted no longer is dropped at each look"
