@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.clock import same
+from support.loopback import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,13 +27,6 @@ def commands() -> str:
     """The shell blocks of "The first tip by hand", joined."""
     section = README.split("\n## The first tip by hand\n")[1].split("\n## ")[0]
     return "".join(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
