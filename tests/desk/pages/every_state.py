@@ -186,6 +186,5 @@ def _others(hand: Hand, stick: Path) -> Iterator[str]:
     hand.press("w")
     hand.wait("#ask[open]")
     yield "question before an outbox"
-    hand.press("Enter")
-    hand.until("document.querySelector('.job:not([data-running])')")
+    hand.job("Enter")
     yield "outbox"

@@ -5,6 +5,7 @@ A press counts, with whatever keys are held; a click counts; characters that are
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,6 +110,17 @@ class Hand:
         """Type into the field that has the focus."""
         self.insert(text)
         self.typed += len(text)
+
+    def job(self, key: str) -> None:
+        """Press what begins something long, of another name than what was done before, and wait until it has ended.
+
+        The page asks again what was done before, and shows it anew, until the next thing has begun.
+        """
+        before = self.run("return document.querySelector('.job h2')?.textContent ?? '';")
+        self.press(key)
+        ended = "[...document.querySelectorAll('.job:not([data-running]) h2')]"
+        self.until(f"{ended}.some((one) => one.textContent !== {json.dumps(before)})")
+        assert not self.count(".job .problem"), self.text(".job")
 
     def click(self, css: str) -> None:
         """Click the first such element."""

@@ -185,11 +185,11 @@ def _day(hand: Hand, folder: Path, url: str) -> None:
     hand.press("Control+a")  # another stick may be in this machine
     hand.type(plan["stick"])
     hand.act("Enter")
-    _job(hand, "i")
+    hand.job("i")
     imported = hand.text(".job")
     hand.click("#copy-path")
     hand.type(plan["copy"])
-    _job(hand, "Enter")
+    hand.job("Enter")
     hand.go("g i", "inbox")
     _find(hand, "casino")
     hand.press("*")
@@ -217,10 +217,10 @@ def _day(hand: Hand, folder: Path, url: str) -> None:
     hand.go("g k", "stick")
     hand.press("w")
     hand.wait("#ask[open]")
-    _job(hand, "Enter")
+    hand.job("Enter")
     (folder / "outbox").touch()
     wait_for(folder / "next", seconds=plan["patience"])
-    _job(hand, "i")
+    hand.job("i")
     said = {"acts": hand.acts, "complaints": hand.complaints, "job": hand.text(".job"), "typed": hand.typed}
     said |= {"imported": imported, "seconds": time.monotonic() - begun, "seen": seen}
     (folder / "done.json").write_text(json.dumps(said), encoding="utf-8")
@@ -245,14 +245,6 @@ def _look(hand: Hand, *, is_first: bool) -> str:
     found = " ".join(css for css in shown if hand.count(f"[data-screen=file] {css}"))
     hand.go("Escape", "thread")
     return found
-
-
-def _job(hand: Hand, key: str) -> None:
-    """Press what begins something long, and wait until it has ended."""
-    hand.run("document.querySelector('.job')?.classList.add('old')")
-    hand.press(key)
-    hand.until("document.querySelector('.job:not([data-running]):not(.old)')")
-    assert not hand.count(".job .problem"), hand.text(".job")
 
 
 SCENARIOS: Final[dict[str, Callable[[Hand, Path, str], Any]]] = {"day": _day, "killed": _killed, "lock": _lock}
