@@ -30,6 +30,7 @@ from browser.sink import Sink
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Marionette's libraries are old
     from marionette_driver.by import By  # type: ignore[import-untyped]
+    from marionette_driver.errors import ElementClickInterceptedException  # type: ignore[import-untyped]
     from marionette_driver.keys import Keys  # type: ignore[import-untyped]
     from marionette_driver.marionette import Marionette  # type: ignore[import-untyped]
 
@@ -261,7 +262,16 @@ class Chromium(Browser):
             self._complaints.append(message.text)
 
     def open(self, url: str) -> None:
-        self._page.goto(url, wait_until="load")
+        def opened() -> bool:
+            try:
+                self._page.goto(url, wait_until="load")
+            except Error as error:  # the page itself was on its way elsewhere
+                if "net::ERR_ABORTED" not in error.message:
+                    raise
+                return False
+            return True
+
+        self.until(opened, f"{url} to be opened")
 
     def begin(self, url: str) -> None:
         self._page.goto(url, wait_until="commit")
@@ -541,7 +551,16 @@ class Firefox(Browser):
         return str(self._find(css).text)
 
     def click(self, css: str) -> None:
-        self._find(css).click()
+        def clicked() -> bool:
+            found = self._find(css)
+            try:
+                found.click()
+            except ElementClickInterceptedException:  # a jump has put it below the bar: a person scrolls
+                self._firefox.execute_script("arguments[0].scrollIntoView({block: 'center'});", [found])
+                return False
+            return True
+
+        self.until(clicked, f"{css} with nothing over it")
 
     def type(self, css: str, text: str) -> None:
         self._find(css).send_keys(text)
