@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from sqlalchemy import text
@@ -72,6 +73,31 @@ def test_connections_that_were_used_are_given_up(store: Store) -> None:
     for one in used:
         with pytest.raises(Exception, match="closed database"):
             one.execute("SELECT 1")
+
+
+def test_a_connection_that_was_in_use_is_given_up_when_it_comes_back(store: Store) -> None:
+    """Else it lies in a pool that nobody asks any more, with the values of its statements."""
+    for _ in range(3):
+        with store.engine.connect() as connection:
+            used: Any = connection.connection.driver_connection
+            connection.execute(text("SELECT :asked"), {"asked": "a mailbox"}).one()
+            store.forget()
+        with pytest.raises(Exception, match="closed database"):
+            used.execute("SELECT 1")
+    with store.engine.connect() as connection:
+        used = connection.connection.driver_connection
+    assert used.execute("SELECT 1").fetchone() == (1,), "nothing was given up"
+
+
+def test_what_keeps_the_log_keeps_no_pool(store: Store) -> None:
+    """Whoever holds the pool of before holds what comes back to it."""
+    pools = [ref(store.engine.pool)]
+    for _ in range(3):
+        store.forget()
+        pools.append(ref(store.engine.pool))
+    gc.collect()
+
+    assert [pool() for pool in pools[:-1]] == [None] * 3
 
 
 def test_what_was_written_is_read_by_the_next_connection(store: Store) -> None:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
+from weakref import ref
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from tipbox.errors import InputRefused, Usage
 from tipbox.server.config import Config, is_local
@@ -25,6 +27,8 @@ BUSY_SECONDS: Final = 30
 MIGRATING: Final = 0x7469_7062_6F78_0001
 """Number of PostgreSQL's advisory lock; nothing else of tipbox has it."""
 READ_ONLY: Final = "tipbox_read_only"
+_POOL: Final = "tipbox_pool"
+"""Under which a connection knows whose it is."""
 NOTES_GONE: Final = "tipbox_notes_gone"
 """Of an engine whose bodies lie in a bucket (``let_go``)."""
 HEAD: Final = "capsule"
@@ -99,6 +103,7 @@ def _made(home: Home, config: Config) -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _keep_alive)
+    _close_latecomers(engine)
     return engine
 
 
@@ -131,7 +136,26 @@ def _sqlite(path: Path) -> Engine:
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
+    _close_latecomers(engine)
     return engine
+
+
+def _close_latecomers(engine: Engine) -> None:
+    """Close a connection that comes back after its pool was given up (``dispose``).
+
+    It would lie in that pool, with the values of its statements, until somebody collects garbage.
+    """
+
+    def taken(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_POOL] = ref(engine.pool)
+
+    def comes_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+        pool = record.info.get(_POOL)  # none of a connection that is lost already
+        if pool is not None and pool() is not engine.pool:
+            record.close()
+
+    event.listen(engine, "connect", taken)
+    event.listen(engine, "checkin", comes_back)  # codespell:ignore
 
 
 def _prepare(connection: Any, _record: Any) -> None:

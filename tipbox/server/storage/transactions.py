@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Connection, Engine, PoolProxiedConnection, func, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from tipbox.errors import NO_ROOM, Full
@@ -81,7 +81,7 @@ class Store:
         self.engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
         self._turns = _turns(engine)
-        self._keeper: PoolProxiedConnection | None = None
+        self._keeper: Any = None
         """Keeps SQLite's log in its place (``forget``)."""
         self._reader = engine.execution_options(**{READ_ONLY: True})
         threads = threads or InPlaceThreads()
@@ -175,9 +175,10 @@ class Store:
         used = self.engine.pool
         self.engine.dispose(close=False)
         if self._sqlite and self._keeper is None:
-            self._keeper = self.engine.raw_connection()
-            self._keeper.detach()
-            self._keeper.cursor().execute("SELECT count(*) FROM sqlite_master").fetchone()
+            kept = self.engine.raw_connection()
+            kept.detach()
+            self._keeper = kept.dbapi_connection  # without what names the pool, which would stay with it
+            self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
         used.dispose()
 
     @staticmethod
