@@ -169,13 +169,18 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _forget_often(self) -> None:
         while self.alive:
             gevent.sleep(forgetting.SECONDS)
-            self.circuits.forget()
-            self.forgetting.look()
+            try:
+                self.circuits.forget()
+                self.forgetting.look()
+            except Exception as error:  # noqa: BLE001 (the next time comes)
+                log.fault(error)
 
     def _drop(self) -> None:
         for listener in self.listeners.values():
             try:
-                listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
+                # False: memory is searched also while a disk, or a database, does not answer.
+                with gevent.Timeout(forgetting.SECONDS, False):
+                    listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
             except Exception as error:  # noqa: BLE001 (the next time comes)
                 log.fault(error)
 
