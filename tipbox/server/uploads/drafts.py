@@ -388,7 +388,7 @@ def _note_as_seen(connection: Connection, seen: DraftView, first: int, parts: Pa
         "left": ranges.pack(missing),
         "size": _received(seen.body_size, missing),
     }
-    # What is missing only ever gets less: where it is the same, no part has come.
+    # Where the same parts are missing, none of these has a row to be compared with, whatever came and went meanwhile.
     return missing if connection.execute(_NOTE_RECEIVED_AS_SEEN, noted).rowcount == 1 else None
 
 

@@ -151,6 +151,7 @@ class Intake:
             spool.write(prefix)
             for piece in _pieces(body, size - len(prefix)):
                 spool.write(piece)
+                del piece
             spool.seek(0)
             header = Header.parse(spool.read(size))
             header.expect(Kind.TIP)
@@ -477,6 +478,7 @@ def _take_rest(pieces: Iterator[bytes], spool: IO[bytes], share: Share) -> bool:
         if not isinstance(spool, io.BytesIO):
             share.take(len(piece))
         spool.write(piece)
+        del piece
     return True
 
 
@@ -497,7 +499,7 @@ def _pieces(body: Body, size: int) -> Iterator[bytes]:
         piece = _piece(body, size)
         size -= len(piece)
         yield piece
-        del piece
+        del piece  # nor should whoever takes it hold it while the next one is waited for
 
 
 def _piece(body: Body, size: int) -> bytes:
