@@ -126,7 +126,7 @@ def _pump(source: socket.socket, sink: socket.socket, asked: list[Seen]) -> None
     """Passes answers on; nobody asks for a second thing on a connection before the first one is there."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
-            one = asked[-1]  # once its answer is there, the visitor may ask for the next at once
+            # Before it goes: once it is there the visitor asks for the next at once, and that would seem to come first.
+            asked[-1].ended = time.monotonic()
             sink.sendall(data)
-            one.ended = time.monotonic()
         sink.shutdown(socket.SHUT_WR)
