@@ -44,11 +44,16 @@ def let_go(connection: Connection, blobs: Sequence[str]) -> None:
         connection.execute(_NOTE_GONE, [{"blob": blob} for blob in blobs])
 
 
+class PartialWrite(Exception):
+    """One of a group failed after it had written."""
+
+
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 A = TypeVar("A")
 Together = Callable[[Connection, Sequence[A]], Sequence[Outcome]]
-"""Work for several at the same time: an outcome for each, in order. Who is refused has written nothing."""
+"""Work for several at the same time: an outcome for each, in order. Who is refused has written nothing. Where it is not
+sure of that it raises PartialWrite, and each is run alone."""
 MOST_IDLE: Final = "30s"
 """For which PostgreSQL lets a transaction that holds the ledger stand still. Its host may be gone, of which nobody is
 told, and every writer waits for it; what work does between two statements takes milliseconds."""
@@ -101,9 +106,7 @@ class Store:
         return cast("T", self._result(self._call(_Item(work, writes=True, erases=erases))))
 
     def write_together(self, together: Together[A], argument: A) -> Any:
-        """As ``write``, for work that costs hardly more for many than for one.
-
-        Where each statement is a way to another machine and back, those that wait at the same time share them.
+        """As ``write``, for work that costs hardly more for many than for one: those that wait share its statements.
 
         Raises:
             Full: the database's disk has no room; nothing of this transaction is kept.
@@ -229,7 +232,7 @@ class Store:
                     place: self._in_group(connection, item.work) for place, item in writes if place not in outcomes
                 }
                 is_committing = True
-        except (DBAPIError, _PartialWrite) as error:
+        except (DBAPIError, PartialWrite) as error:
             # PostgreSQL may have committed, and its answer was lost: work that is repeated would find its own effects,
             # and take them for somebody else's. SQLite has rolled back when it says so.
             if is_committing and not self._sqlite:
@@ -261,11 +264,10 @@ class Store:
                 connection.execute(select(idle, Ledger.id).with_for_update())
             yield connection
 
-    def _run_together(self, connection: Connection, writes: list[tuple[int, _Item]]) -> dict[int, Outcome]:
-        """Of those that can share their statements, the outcomes. SQLite has no way to save."""
+    @staticmethod
+    def _run_together(connection: Connection, writes: list[tuple[int, _Item]]) -> dict[int, Outcome]:
+        """Of those that can share their statements, the outcomes."""
         outcomes: dict[int, Outcome] = {}
-        if self._sqlite:
-            return outcomes
         for together in dict.fromkeys(item.together for _, item in writes if item.together is not None):
             those = [(place, item.argument) for place, item in writes if item.together == together]
             done = together(connection, [argument for _, argument in those])
@@ -288,7 +290,7 @@ class Store:
             if savepoint is not None:
                 savepoint.rollback()
             elif _changes(connection) != before:
-                raise _PartialWrite from None
+                raise PartialWrite from None
             return None, error
         if savepoint is not None:
             savepoint.commit()
@@ -304,10 +306,6 @@ def _roll_back(connection: Connection) -> None:
     """End a transaction that changed nothing; without its connection it has ended."""
     with suppress(DBAPIError):
         connection.rollback()
-
-
-class _PartialWrite(Exception):
-    """One of a group failed after it had written."""
 
 
 def _changes(connection: Connection) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from itertools import chain
 from typing import Any, Final, cast
 
 from sqlalchemy import (
@@ -36,7 +37,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.envelope_rows import EnvelopeRow
 from tipbox.server.storage.executors import Outcome
 from tipbox.server.storage.models import HASH, Draft, DraftLetter, FinishedToken, Organisation, Run
-from tipbox.server.storage.transactions import let_go
+from tipbox.server.storage.transactions import PartialWrite, let_go
 from tipbox.server.uploads import capsules, ranges
 from tipbox.server.uploads.quota import admit, count_in_day, must_be_above_floor
 from tipbox.server.uploads.ranges import Range
@@ -332,10 +333,49 @@ def check_organisations(connection: Connection, header: Header, known: set[bytes
 
 def must_be_few(before: Sequence[Range], missing: Sequence[Range]) -> None:
     """Refusal ``malformed`` when a run would leave more gaps than a draft may have."""
-    if len(missing) > max(MOST_GAPS, len(before)):
+    if _are_many(before, missing):
         raise Refusal(
             "malformed", "These parts lie apart from all others; send the lowest ones that are missing first."
         )
+
+
+def _are_many(before: Sequence[Range], missing: Sequence[Range]) -> bool:
+    return len(missing) > max(MOST_GAPS, len(before))
+
+
+@dataclass(frozen=True)
+class RunReceived:
+    """What ``add_runs`` is asked for: a run of a draft, as it was before its parts came, and their durable blob."""
+
+    seen: DraftView
+    first: int
+    parts: PartsReceived
+    blob: str
+
+
+def add_runs(connection: Connection, asked: Sequence[RunReceived]) -> list[Outcome]:
+    """``add_run`` for several: those whose drafts are still as they were seen share their statements.
+
+    Outcomes: a Change, or the Refusal of ``add_run``.
+    """
+    # Of two of one draft, the second finds it changed by the first.
+    places = {one.seen.token: place for place, one in reversed(list(enumerate(asked)))}
+    left = {place: _left(asked[place].seen, asked[place].first, asked[place].parts) for place in places.values()}
+    simple = {place: missing for place, missing in left.items() if missing is not None}
+    outcomes: dict[int, Outcome] = {}
+    if len(simple) > 1:
+        noted = [_noted(asked[place].seen, missing) for place, missing in simple.items()]
+        if connection.execute(_NOTE_RECEIVED_AS_SEEN, noted).rowcount != len(noted):
+            raise PartialWrite  # one of them is not as it was seen, and nobody says which
+        rows = [_run_rows(one.seen.token, one.first, one.parts, one.blob) for one in (asked[place] for place in simple)]
+        connection.execute(_INSERT_RUN, list(chain.from_iterable(rows)))
+        outcomes = {place: (_open_with(missing), None) for place, missing in simple.items()}
+    for place, one in enumerate(asked):
+        if place not in outcomes:
+            outcomes[place] = _outcome(
+                partial(add_run, connection, one.seen.token, one.first, one.parts, one.blob, seen=one.seen)
+            )
+    return [outcomes[place] for place in range(len(asked))]
 
 
 def add_run(
@@ -356,9 +396,11 @@ def add_run(
         Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before; ``malformed``: it would
             leave too many gaps.
     """
-    if seen is not None and (missing := _note_as_seen(connection, seen, first, parts)) is not None:
+    left = None if seen is None else _left(seen, first, parts)
+    # Where the same parts are missing, none of these has a row to be compared with, whatever came and went since.
+    if left is not None and connection.execute(_NOTE_RECEIVED_AS_SEEN, _noted(cast("DraftView", seen), left)).rowcount:
         _insert_runs(connection, token, first, parts, blob)
-        return Change(State(stored=False, missing=missing), used=True)
+        return _open_with(left)
     draft = find(connection, token)
     if draft is None:
         return Change(STORED, used=False)
@@ -371,46 +413,52 @@ def add_run(
     received = _received(draft.body_size, missing)
     connection.execute(_NOTE_RECEIVED, {"draft": token, "left": ranges.pack(missing), "size": received})
     _insert_runs(connection, token, first, parts, blob)
+    return _open_with(missing)
+
+
+def _open_with(missing: Sequence[Range]) -> Change:
     return Change(State(stored=False, missing=missing), used=True)
 
 
-def _note_as_seen(connection: Connection, seen: DraftView, first: int, parts: PartsReceived) -> Sequence[Range] | None:
-    """Note that these parts are here, and give what is missing then; None when that is not so simple."""
+def _left(seen: DraftView, first: int, parts: PartsReceived) -> Sequence[Range] | None:
+    """What is missing of a draft once it has these parts; None where that is not so simple."""
     run = [(first, len(parts.hashes))]
     added, missing = ranges.common(seen.missing, run)
-    if added != run or parts.written not in (None, run):
-        return None
-    must_be_few(seen.missing, missing)
-    noted = {
+    is_simple = added == run and parts.written in (None, run) and not _are_many(seen.missing, missing)
+    return missing if is_simple else None
+
+
+def _noted(seen: DraftView, missing: Sequence[Range]) -> dict[str, Any]:
+    return {
         "draft": seen.token,
         "seen": ranges.pack(seen.missing),
         "whole": seen.body_size,
         "left": ranges.pack(missing),
         "size": _received(seen.body_size, missing),
     }
-    # Where the same parts are missing, none of these has a row to be compared with, whatever came and went meanwhile.
-    return missing if connection.execute(_NOTE_RECEIVED_AS_SEEN, noted).rowcount == 1 else None
 
 
 def _insert_runs(connection: Connection, token: bytes, first: int, parts: PartsReceived, blob: str) -> None:
+    for row in _run_rows(token, first, parts, blob):
+        connection.execute(_INSERT_RUN, row)
+
+
+def _run_rows(token: bytes, first: int, parts: PartsReceived, blob: str) -> Iterator[dict[str, Any]]:
     """A row for each range of the parts that ``blob`` has."""
     hashes, nonces = parts.hashes, parts.nonces
     written = [(first, len(hashes))] if parts.written is None else parts.written
     skip = 0
     for start, size in written:
         at = start - first
-        connection.execute(
-            _INSERT_RUN,
-            {
-                "draft": token,
-                "first": start,
-                "count": size,
-                "skip": skip,
-                "blob": blob,
-                "hashes": b"".join(hashes[at : at + size]),
-                "nonces": b"".join(nonces[at : at + size]),
-            },
-        )
+        yield {
+            "draft": token,
+            "first": start,
+            "count": size,
+            "skip": skip,
+            "blob": blob,
+            "hashes": b"".join(hashes[at : at + size]),
+            "nonces": b"".join(nonces[at : at + size]),
+        }
         skip += size * ENVELOPE_PART_SIZE
 
 
