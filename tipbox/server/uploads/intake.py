@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -43,7 +45,16 @@ from tipbox.server.storage.sweep import release
 from tipbox.server.storage.transactions import Store
 from tipbox.server.uploads import capsules, drafts, ranges, room
 from tipbox.server.uploads.capsules import PLACED
-from tipbox.server.uploads.drafts import AdmissionTerms, Asked, Change, DraftView, Opening, PartsReceived, State
+from tipbox.server.uploads.drafts import (
+    AdmissionTerms,
+    Asked,
+    Change,
+    DraftView,
+    Opening,
+    PartsReceived,
+    RunReceived,
+    State,
+)
 from tipbox.server.uploads.finish import Ending, Upload, finish
 from tipbox.server.uploads.gate import Gate, Looks, Payment
 from tipbox.server.uploads.in_flight import InFlight, Share
@@ -61,6 +72,11 @@ PIECE: Final = 512
 """Bytes of a body that are waited for before they are written: so many are held for a slow source."""
 LARGE_PIECE: Final = 64 * 1024
 """Bytes that are taken at once from a source that is faster."""
+GATHERED_SECONDS: Final = 0.25
+"""Between two moments at which the runs of slow sources are noted: those of all of them in one transaction, for every
+other writer waits meanwhile."""
+SLOW_SECONDS: Final = 200 * GATHERED_SECONDS
+"""Whose run took so long waits twice that at most: a hundredth."""
 IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in HOME."""
 MAGIC_READ: Final = 16
@@ -252,10 +268,12 @@ class Intake:
         self._leave_room(sum(drafts.run_size(draft.body_size, *span) for span in new))
         incoming: IncomingBlob = self._threads.disk(self._blobs.create) if new else NoBlob()
         with self._bodies.request() as share, incoming as blob:
+            begun = self._gate.buckets.now()
             run = _receive(body, _Expected(first, sizes, new, said), blob, share)
+            is_slow = self._gate.buckets.now() - begun >= SLOW_SECONDS
             state = None
             if run.parts.hashes:
-                state = self._keep(draft, first, run.parts, blob)
+                state = self._keep(draft, first, run.parts, blob, is_slow=is_slow)
             if run.cut is not None:  # only now: what came whole before the cut is kept
                 raise run.cut
             return state or drafts.state_of(draft)
@@ -311,7 +329,7 @@ class Intake:
         blobs = self._store.write(partial(drafts.give_up, token=token, place_token=place_token), erases=True)
         self._threads.disk(release, self._blobs, blobs)
 
-    def _keep(self, draft: DraftView, first: int, parts: PartsReceived, blob: IncomingBlob) -> State:
+    def _keep(self, draft: DraftView, first: int, parts: PartsReceived, blob: IncomingBlob, *, is_slow: bool) -> State:
         """Note what came, and keep of it what is new."""
         while True:
             written = parts.written or []
@@ -321,9 +339,9 @@ class Intake:
                 raise Refusal("full")  # looked again: of those who were let in at once, not all may stay
             name = self._threads.disk(blob.keep, size) if size else ""
             try:
-                change = self._store.write(
-                    partial(drafts.add_run, token=draft.token, first=first, parts=parts, blob=name, seen=draft)
-                )
+                received = RunReceived(draft, first, parts, name)
+                with self._gathered() if is_slow else nullcontext():
+                    change: Change = self._store.write_together(drafts.add_runs, received)
             except Refusal:
                 blob.discard()
                 raise
@@ -337,6 +355,13 @@ class Intake:
             spans = _spans(draft, written, change.still_new)
             self._threads.disk(blob.reduce, spans)
             parts = replace(parts, written=list(change.still_new))
+
+    @contextmanager
+    def _gathered(self) -> Iterator[None]:
+        """Within the block it is a moment for all slow sources; after it each of them goes on at one of its own."""
+        self._threads.sleep(GATHERED_SECONDS - self._gate.buckets.now() % GATHERED_SECONDS)
+        yield
+        self._threads.sleep(random.uniform(0, GATHERED_SECONDS))  # noqa: S311
 
     def _leave_room(self, length: int) -> None:
         """Refusal ``full`` when ``length`` bytes of parts would not leave the room that is kept from bodies."""
