@@ -16,7 +16,6 @@ import contextlib
 import heapq
 import io
 import json
-import os
 import random
 import resource
 import secrets
@@ -256,12 +255,10 @@ def main() -> None:
     parser.add_argument("--tick", type=float, default=TICK)
     parser.add_argument("--runs", type=int, nargs="+", default=[MAX_RUN_PARTS])
     parser.add_argument("--spread", type=float, default=TICK)
-    parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--one-circuit", action="store_true")
     given = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    os.nice(given.nice)
     pace = Pace(given.rate, given.tick, given.runs, given.spread)
     load = Load(given.socket, load_folder(given.manifests), pace, one_circuit=given.one_circuit)
     asyncio.run(load.run(given.slow, given.idle))

@@ -12,13 +12,19 @@ from typing import Any, Final
 
 from gunicorn.http.body import LengthReader
 
+from tipbox.formats.base.limits import KIB
 from tipbox.server.process.circuits import Share
+from tipbox.server.process.heads import RECEIVE
 from tipbox.server.refusal import Refusal
 
 LEAST_PACE: Final = 512
 """Bytes a second of a body: less than a quarter of the 2,200 that a phone at 20 kbit/s has left of Tor's cells."""
 GRACE_SECONDS: Final = 180
 """For which a body may be behind that: sixty round trips of three seconds. It is had again by what comes faster."""
+
+FEW: Final = 8 * KIB
+"""Bytes that are asked for at once of a source that sends slowly; of one that fills them, RECEIVE from then on. Memory
+is taken, and overwritten when it is given back (run.py), for all that is asked for, however little comes."""
 
 Within = Callable[[float, Callable[[int], bytes], int], bytes | None]
 _LEAST_WAIT: Final = 0.001
@@ -46,6 +52,7 @@ class Body:
         self._clock = clock
         self._within = within or self._within_connection
         self._left = float(GRACE_SECONDS)
+        self._most = FEW
 
     def read(self, size: int) -> bytes:
         """``size`` bytes, or fewer at the end.
@@ -63,7 +70,7 @@ class Body:
 
     def read1(self, size: int) -> bytes:
         """What is there, or comes next: 1 to ``size`` bytes, none at the end; Refusal as ``read``."""
-        if self._reader is None or not (size := min(size, self._reader.length)):
+        if self._reader is None or not (size := min(size, self._reader.length, self._most)):
             return b""
         begun = self._clock()
         data = self._within(self._left, self._next, size)
@@ -72,6 +79,10 @@ class Body:
         # Only what was waited for here counts: a slow disk, or a queue, is not the sender's.
         left = self._left - (self._clock() - begun) + len(data) / LEAST_PACE
         self._left = min(GRACE_SECONDS, left)
+        if len(data) == size:
+            self._most = RECEIVE
+        elif len(data) <= FEW:
+            self._most = FEW
         self._share.take(len(data))
         return data
 

@@ -56,7 +56,7 @@ WIPE_SECONDS: Final = 2
 JOINED: Final = 16 * KIB
 """Bytes of a body that are copied behind the head of an answer; of what is longer, a slow reader holds no copy."""
 HOUR: Final = 3600
-SWITCH_SECONDS: Final = 0.0005
+SWITCH_SECONDS: Final = 0.0001
 """For which the loop may hold the interpreter while another thread waits for it. With Python's own 5 milliseconds, the
 database's thread, which gives it up at each step of a statement, waited for seconds beside a loop that is flooded."""
 
