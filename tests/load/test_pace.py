@@ -17,7 +17,8 @@ from gunicorn.http.unreader import SocketUnreader, Unreader
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, MIB
 from tipbox.server.process import request_body
 from tipbox.server.process.circuits import Circuits
-from tipbox.server.process.request_body import GRACE_SECONDS, LEAST_PACE, Body
+from tipbox.server.process.heads import RECEIVE
+from tipbox.server.process.request_body import FEW, GRACE_SECONDS, LEAST_PACE, Body
 from tipbox.server.process.worker import STALL_SECONDS
 from tipbox.server.refusal import Refusal
 from tipbox.server.storage.blobs import NoBlob
@@ -166,6 +167,22 @@ def test_a_body_of_bytes_one_by_one_is_held_as_bytes() -> None:
     line = Line(lambda _: (2, 0.0))
 
     assert line.body(10_000).read(9_999) == bytes(9_999)
+
+
+def test_only_who_fills_few_bytes_is_asked_for_many() -> None:
+    """Memory is taken for all that is asked for; ten thousand slow sources ask for some each few seconds."""
+    asked: list[int] = []
+
+    def comes(size: int) -> tuple[int, float]:
+        asked.append(size)
+        return min(size, pieces[len(asked) - 1]), 0.0
+
+    pieces = [600, 600, MIB, MIB, 20_000, 600, 600]
+    line = Line(comes)
+    body = line.body(MIB)
+    for _ in pieces:
+        assert body.read1(RECEIVE)
+    assert asked == [FEW, FEW, FEW, RECEIVE, RECEIVE, RECEIVE, FEW]
 
 
 class Piece(bytes):
