@@ -24,7 +24,7 @@ class Relay:
 
     def __init__(self, here: Path | int, there: Path | tuple[str, int], delay: float = 0.0) -> None:
         self._there = there
-        self._delay = delay
+        self.delay = delay
         self._flows = threading.Event()
         self._flows.set()
         self._is_cut = False
@@ -132,8 +132,8 @@ class Relay:
             while piece := source.recv(_PIECE):
                 if self._act is not None:
                     self._count()
-                if self._delay:
-                    time.sleep(self._delay)
+                if self.delay:
+                    time.sleep(self.delay)
                 self._flows.wait()
                 sink.sendall(piece)
         for end in (source, sink):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from sqlalchemy import Connection, func, insert, select
 from stores.hosts import Host
 from stores.relay import Relay
 from stores.s3_front import Front
-from support.client import bearer
-from support.loopback import free_port
+from support.client import Answer, bearer
+from support.loopback import free_port, until
 from support.sealed import Organisation, Sent, envelope
 from support.server import Here, Server, named_blobs, start
 from support.services import new_prefix, s3_config
@@ -49,6 +50,8 @@ SIZE = 12_000_000
 EVERY_POINT = "EVERY_POINT" in os.environ
 STEP = 1 if EVERY_POINT else 29
 PIECES = 400
+SLOW = 2.0
+"""Seconds of a way to a bucket, in each direction."""
 
 
 @pytest.fixture(name="here")
@@ -148,6 +151,44 @@ def _way(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     monkeypatch.setenv("TIPBOX_BLOBS_ENDPOINT", f"http://127.0.0.1:{port}")
     yield relay
     relay.close()
+
+
+def test_while_a_bucket_forgets_slowly_others_are_answered(
+    way: Relay, keys: Path, organisations: list[Organisation], tmp_path: Path
+) -> None:
+    """Of a part that came twice at once the second object goes; whoever likes can have the worker do that."""
+    server = start(tmp_path / "home", keys, unix=True)
+    sent, waited = envelope(organisations, SIZE), [0.0]
+    (worker,) = server.workers()
+
+    def on_their_way() -> int:
+        """Nameless files, in which parts lie until they are whole."""
+        return sum(" (deleted)" in str(one.readlink()) for one in Path(f"/proc/{worker.pid}/fd").iterdir())
+
+    with server.client() as one, server.client() as two, ThreadPoolExecutor() as pool:
+        assert one.open(sent).status == 201
+        before = on_their_way()
+        for line in (one, two):
+            part = sent.parts[0]
+            line.send("PUT", "/api/envelope/parts/0", part[:-1], bearer(sent.token), length=len(part))
+        until(lambda: on_their_way() == before + 2)
+        way.delay = SLOW
+        for line in (one, two):
+            line.line.sendall(sent.parts[0][-1:])
+            answer = pool.submit(line.receive)
+
+            def answered(answer: Future[Answer] = answer) -> bool:
+                begun = time.monotonic()
+                with server.client() as other:
+                    assert other.request("GET", "/en/").status == 200
+                waited.append(time.monotonic() - begun)
+                return answer.done()
+
+            until(answered)
+            assert answer.result().status == 200
+        way.delay = 0.0
+        assert max(waited) < 2 * SLOW, "a way there and back"
+    server.kill()
 
 
 def finish(server: Server, sent: Sent) -> int | None:

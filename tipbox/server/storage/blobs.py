@@ -30,6 +30,7 @@ from tipbox.formats.base.limits import KIB, MIB
 from tipbox.server.config import Blobs as BlobsConfig
 from tipbox.server.home import Home
 from tipbox.server.storage.database_errors import BAD_CERTIFICATE
+from tipbox.server.storage.executors import Threads
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -96,6 +97,17 @@ class IncomingBlob(Protocol):
 
     def discard(self) -> None:
         """Undo ``keep``: no row names it."""
+
+
+@contextmanager
+def beside(threads: Threads, incoming: IncomingBlob) -> Iterator[IncomingBlob]:
+    """A blob whose end runs beside the loop too: one that is not kept may be a way to a bucket and back."""
+    try:
+        yield incoming
+    except BaseException as error:
+        threads.disk(incoming.__exit__, type(error), error, error.__traceback__)
+        raise
+    threads.disk(incoming.__exit__, None, None, None)
 
 
 class BlobStore(Protocol):

@@ -17,7 +17,7 @@ from tipbox.formats.base.limits import ENVELOPE_PART_SIZE, HASH_SIZE
 from tipbox.formats.base.primitives import equal, sha256
 from tipbox.formats.envelopes.seals import End, EnvelopeHash, envelope_id
 from tipbox.server.refusal import Refusal
-from tipbox.server.storage.blobs import BlobStore, IncomingBlob
+from tipbox.server.storage.blobs import BlobStore, IncomingBlob, beside
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
 from tipbox.server.storage.sweep import release
@@ -72,7 +72,7 @@ def finish(upload: Upload, ending: Ending, today: date) -> State:
     # anything is read: else a wrong hash, again and again, would have the whole body copied each time.
     if not equal(digest, ending.hash):
         raise Refusal("part-differs")
-    with threads.disk(partial(blobs.create, at_once=True)) as blob:
+    with beside(threads, threads.disk(partial(blobs.create, at_once=True))) as blob:
         try:
             threads.disk(_merge, upload, draft, blob)
         except _DamagedRun as damaged:
