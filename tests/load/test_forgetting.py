@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from weakref import ref
 
+import gevent
 import pytest
+from flask import Flask
+from gevent.event import Event
 from sqlalchemy import text
 
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.process import forgetting
 from tipbox.server.process.forgetting import Forgetting
+from tipbox.server.process.worker import Listener, Worker
 from tipbox.server.storage.database import make_engine, make_file, migrate
 from tipbox.server.storage.transactions import Store
-from tipbox.server.web.worker_keys import LONGEST_WINDOW
+from tipbox.server.web.worker_keys import FORGET, LONGEST_WINDOW
 
 pytestmark = pytest.mark.reads_date
 
@@ -165,3 +170,28 @@ def test_a_busy_worker_is_searched_for_a_sixtieth_of_its_time(takes: float, monk
     assert every <= min(between)
     assert max(between) <= every + forgetting.SECONDS
     assert worker.dropped == 200, "what is counted no longer is dropped at each look"
+
+
+def test_a_store_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that waits for it holds one of the worker's threads; memory is searched meanwhile."""
+    asked: list[str] = []
+    hangs = Event()
+
+    def forget(name: str) -> None:
+        asked.append(name)
+        hangs.wait()
+
+    apps = {name: Flask(name) for name in ("sources", "couriers")}
+    for name, app in apps.items():
+        app.extensions[FORGET] = partial(forget, name)
+    worker = Worker.__new__(Worker)
+    worker.dropping, worker.listeners = {}, {name: Listener(app, True, name) for name, app in apps.items()}
+    monkeypatch.setattr(forgetting, "SECONDS", 0.01)
+
+    worker._drop()
+    worker._drop()
+    assert asked == ["sources", "couriers"]
+    hangs.set()
+    gevent.joinall(list(worker.dropping.values()))
+    worker._drop()
+    assert asked == ["sources", "couriers"] * 2

@@ -151,6 +151,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self.connections = Connections(self.cfg.worker_connections - self.cfg.worker_connections // 16)
         self.circuits = Circuits(self.app.turns_per_second(), self.app.cells)
         self.turns = Turns()
+        self.dropping: dict[str, gevent.Greenlet] = {}
         self.forgetting = Forgetting(self._drop)
         super().init_process()
 
@@ -176,13 +177,19 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 log.fault(error)
 
     def _drop(self) -> None:
-        for listener in self.listeners.values():
-            try:
-                # False: memory is searched also while a disk, or a database, does not answer.
-                with gevent.Timeout(forgetting.SECONDS, False):
-                    listener.application.extensions.get(FORGET, lambda: None)()  # type: ignore[attr-defined]
-            except Exception as error:  # noqa: BLE001 (the next time comes)
-                log.fault(error)
+        for name, listener in self.listeners.items():
+            # One at a time: while a disk, or a database, does not answer, each would take another of the threads.
+            task = self.dropping.get(name)
+            if task is None or task.ready():
+                task = self.dropping[name] = gevent.spawn(self._drop_of, listener.application)
+            task.join(forgetting.SECONDS)  # and memory is searched all the same
+
+    @staticmethod
+    def _drop_of(application: Any) -> None:
+        try:
+            application.extensions.get(FORGET, lambda: None)()
+        except Exception as error:  # noqa: BLE001 (the next time comes)
+            log.fault(error)
 
     def _every_hour(self, application: Any) -> None:
         while self.alive:

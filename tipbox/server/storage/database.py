@@ -102,8 +102,8 @@ def _made(home: Home, config: Config) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
     )
-    event.listen(engine, "connect", _keep_alive)
     _close_latecomers(engine)
+    event.listen(engine, "connect", _keep_alive)
     return engine
 
 
@@ -134,9 +134,9 @@ def _sqlite(path: Path) -> Engine:
         creator=lambda: sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False),
         hide_parameters=True,
     )
+    _close_latecomers(engine)  # first: what _prepare does may wait for a lock
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
-    _close_latecomers(engine)
     return engine
 
 
@@ -146,14 +146,19 @@ def _close_latecomers(engine: Engine) -> None:
     It would lie in that pool, with the values of its statements, until somebody collects garbage.
     """
 
+    def begins(_dialect: Any, record: ConnectionPoolEntry | None, *_arguments: Any) -> None:
+        if record is not None:
+            record.info[_POOL] = ref(engine.pool)
+
     def taken(_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[_POOL] = ref(engine.pool)
+        record.info.setdefault(_POOL, ref(engine.pool))
 
     def comes_back(_connection: Any, record: ConnectionPoolEntry) -> None:
         pool = record.info.get(_POOL)  # none of a connection that is lost already
         if pool is not None and pool() is not engine.pool:
             record.close()
 
+    event.listen(engine, "do_connect", begins)  # before it: a way to another machine takes its time
     event.listen(engine, "connect", taken)
     event.listen(engine, "checkin", comes_back)  # codespell:ignore
 
