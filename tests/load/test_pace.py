@@ -177,12 +177,14 @@ def test_only_who_fills_few_bytes_is_asked_for_many() -> None:
         asked.append(size)
         return min(size, pieces[len(asked) - 1]), 0.0
 
-    pieces = [600, 600, MIB, MIB, 20_000, 600, 600]
+    pieces = [600, 600, 100, MIB, MIB, 20_000, 600, 600]
     line = Line(comes)
     body = line.body(MIB)
-    for _ in pieces:
+    assert len(body.read1(RECEIVE)) == len(body.read1(RECEIVE)) == 600
+    assert len(body.read(100)) == 100, "little that was asked for and came says nothing"
+    while len(asked) < len(pieces):
         assert body.read1(RECEIVE)
-    assert asked == [FEW, FEW, FEW, RECEIVE, RECEIVE, RECEIVE, FEW]
+    assert asked == [FEW, FEW, 100, FEW, RECEIVE, RECEIVE, RECEIVE, FEW]
 
 
 class Piece(bytes):

@@ -79,7 +79,7 @@ class Body:
         # Only what was waited for here counts: a slow disk, or a queue, is not the sender's.
         left = self._left - (self._clock() - begun) + len(data) / LEAST_PACE
         self._left = min(GRACE_SECONDS, left)
-        if len(data) == size:
+        if len(data) == size >= FEW:
             self._most = RECEIVE
         elif len(data) <= FEW:
             self._most = FEW
