@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -11,7 +13,7 @@ from sqlalchemy import event
 from load.simulated import Clock, Line
 from support.client import bearer
 from support.sealed import Organisation, Sent, envelope
-from tipbox.server.uploads.intake import GATHERED_SECONDS, SLOW_SECONDS
+from tipbox.server.uploads.intake import TICKS
 from tipbox.server.web.app import STORE
 
 SIZE = 200_000
@@ -45,25 +47,36 @@ def seconds_until_answered(line: Line, sent: Sent, part: int, seconds: float) ->
     return line.clock.seconds - begun - seconds
 
 
-def test_who_took_long_waits_a_hundredth_of_it_at_most(tmp_path: Path, organisations: list[Organisation]) -> None:
+def noted(line: Line) -> list[float]:
+    """When runs are noted from now on."""
+    moments: list[float] = []
+
+    def look(*asked: Any) -> None:
+        if asked[2].startswith("INSERT INTO run"):
+            moments.append(line.clock.seconds)
+
+    event.listen(line.app.extensions[STORE].engine, "before_cursor_execute", look)
+    return moments
+
+
+@pytest.mark.parametrize("tick", TICKS)
+def test_who_took_long_waits_a_hundredth_of_it_for_others(
+    tmp_path: Path, organisations: list[Organisation], tick: float
+) -> None:
     line, sent = Line(tmp_path, organisations), envelope(organisations, SIZE)
     assert line.open(sent) == (201, "open")
-    noted: list[float] = []
-    event.listen(
-        line.app.extensions[STORE].engine,
-        "before_cursor_execute",
-        lambda *asked: noted.append(line.clock.seconds) if asked[2].startswith("INSERT INTO run") else None,
-    )
+    moments, took = noted(line), 100 * tick + 0.1
 
-    waited = [seconds_until_answered(line, sent, part, SLOW_SECONDS + 0.1 + part / 10) for part in (0, 1, 2)]
+    waited = [seconds_until_answered(line, sent, part, took + part / 10) for part in (0, 1, 2)]
 
-    assert all(0 < one <= 2 * GATHERED_SECONDS <= SLOW_SECONDS / 100 for one in waited), waited
-    assert [one % GATHERED_SECONDS for one in noted] == pytest.approx([0] * 3), "all are noted at the same moments"
-    assert len({one % GATHERED_SECONDS for one in waited}) == 3, "and answered at different ones"
+    assert all(0 < one <= 2 * tick <= took / 50 for one in waited), waited
+    apart = [later - earlier for earlier, later in pairwise(moments)]
+    assert [one / tick - round(one / tick) for one in apart] == pytest.approx([0] * 2, abs=1e-6), "at the same moments"
+    assert len({round(one % tick, 6) for one in waited}) == 3, "and answered at different ones"
 
 
 def test_who_is_faster_does_not_wait(tmp_path: Path, organisations: list[Organisation]) -> None:
     line, sent = Line(tmp_path, organisations), envelope(organisations, SIZE)
     assert line.open(sent) == (201, "open")
 
-    assert seconds_until_answered(line, sent, 0, SLOW_SECONDS - 1) == pytest.approx(0, abs=1e-6)
+    assert seconds_until_answered(line, sent, 0, 100 * min(TICKS) - 1) == pytest.approx(0, abs=1e-6)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
+from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import Connection, Engine, event, func, insert, select
@@ -20,7 +23,7 @@ from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Outcome
 from tipbox.server.storage.models import DayCount, Envelope, FinishedToken, Run, Slot
 from tipbox.server.storage.models import Organisation as OrganisationRow
-from tipbox.server.storage.transactions import Store, _Item
+from tipbox.server.storage.transactions import Store, Together, _Item
 from tipbox.server.uploads import drafts
 from tipbox.server.uploads.drafts import (
     AdmissionTerms,
@@ -159,15 +162,19 @@ def run_of(draft: DraftView, first: int, *marks: int) -> RunReceived:
 
 
 def noted_together(store: Store, *several: RunReceived) -> list[Outcome]:
-    def alone(connection: Connection, one: RunReceived) -> object:
-        ((value, error),) = drafts.add_runs(connection, [one])
+    return store._run([in_group(drafts.add_runs, one) for one in several])
+
+
+def in_group(work: Together[Any], argument: object) -> _Item:
+    """As ``write_together`` makes it."""
+
+    def alone(connection: Connection) -> object:
+        ((value, error),) = work(connection, [argument])
         if error is not None:
             raise error
         return value
 
-    return store._run(
-        [_Item(partial(alone, one=one), writes=True, together=drafts.add_runs, argument=one) for one in several]
-    )
+    return _Item(alone, writes=True, together=work, argument=argument)
 
 
 def rows_of_runs(store: Store) -> set[tuple[bytes, int, int]]:
@@ -205,21 +212,43 @@ def test_two_runs_of_one_draft_at_once_both_count(engine: Engine, organisations:
     assert rows_of_runs(store) == {(one.token, 0, 2), (one.token, 2, 1), (other.token, 3, 1)}
 
 
-def test_where_a_draft_is_not_as_it_was_seen_each_is_noted_alone(
+def test_one_that_is_not_as_it_was_seen_undoes_nothing_of_the_others(
     engine: Engine, organisations: list[Organisation]
 ) -> None:
-    """It has other parts by now, or is gone: the rest of the group is noted all the same, and nothing twice."""
+    """It has other parts by now, or is gone; whoever likes can make such ones. All is one transaction still."""
     store = Store(engine)
+    begun: list[Connection] = []
     still, moved, gone, last = (opened(store, organisations) for _ in range(4))
     noted_together(store, run_of(moved, 4, 5))
     store.write(partial(drafts.delete_draft, token=gone.token))
+    event.listen(engine, "begin", begun.append)
     outcomes = noted_together(
         store, run_of(still, 0, 1), run_of(moved, 3, 4, 5), run_of(gone, 0, 1), run_of(moved, 0, 1), run_of(last, 0, 1)
     )
 
+    assert len(begun) == 1
     assert [error.code if isinstance(error, Refusal) else value.used for value, error in outcomes] == [
         True, False, "no-draft", True, True,
     ]  # fmt: skip
     assert outcomes[1][0].still_new == [(3, 1)]
     assert rows_of_runs(store) == {(moved.token, 4, 1), (moved.token, 0, 1), (still.token, 0, 1), (last.token, 0, 1)}
     assert seen(store, moved.token).missing == [(1, 3), (5, 11)]
+
+
+def test_texts_and_runs_in_one_group(engine: Engine, organisations: list[Organisation]) -> None:
+    """Where one of them fails as none of them may, each is done alone, and what was done together is not done twice."""
+    store = Store(engine)
+    one, other = opened(store, organisations), opened(store, organisations)
+    text, full = asked(envelope(organisations)), asked(envelope(organisations), FULL)
+    broken = replace(run_of(other, 0, 1), blob=cast("str", object()))
+
+    several = [
+        *(in_group(drafts.open_texts, one) for one in (text, full)),
+        *(in_group(drafts.add_runs, run) for run in (run_of(one, 0, 1), broken)),
+        _Item(lambda connection: connection.execute(select(1)).scalar_one(), writes=True),
+    ]
+    outcomes = store._run(several)
+    assert [type(error).__name__ if error else "" for _, error in outcomes] == ["", "Refusal", "", ANY, ""]
+    assert outcomes[3][1] is not None
+    assert counted(store) == (1, 3, 1, 3), "two drafts were opened besides"
+    assert rows_of_runs(store) == {(one.token, 0, 1)}

@@ -270,7 +270,12 @@ class Store:
         outcomes: dict[int, Outcome] = {}
         for together in dict.fromkeys(item.together for _, item in writes if item.together is not None):
             those = [(place, item.argument) for place, item in writes if item.together == together]
-            done = together(connection, [argument for _, argument in those])
+            try:
+                done = together(connection, [argument for _, argument in those])
+            except DBAPIError:
+                raise
+            except Exception:  # noqa: BLE001 (each meets its own, alone)
+                raise PartialWrite from None
             outcomes |= {place: outcome for (place, _), outcome in zip(those, done, strict=True)}
         return outcomes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -77,6 +77,7 @@ _NOTE_RECEIVED: Final = (
 _NOTE_RECEIVED_AS_SEEN: Final = _NOTE_RECEIVED.where(
     Draft.missing == bindparam("seen", type_=LargeBinary()), Draft.body_size == bindparam("whole", type_=BigInteger())
 )
+_AS_THEY_ARE: Final = select(Draft.token, Draft.missing, Draft.body_size).where(Draft.token.in_(_TOKENS))
 _OVERLAPPING: Final = select(Run.first, Run.count, Run.hashes).where(
     Run.draft == _TOKEN, Run.first > bindparam("after", type_=Integer()), Run.first < bindparam("end", type_=Integer())
 )
@@ -273,7 +274,7 @@ def _store_texts(connection: Connection, asked: Sequence[Asked], clock: Clock) -
         # One that came before under another token is not stored twice, and the answer does not show it.
         if new := rows.keys() - envelope_rows.known(connection, rows.keys()):
             envelope_rows.store(connection, *(rows[ident] for ident in new))
-        _note_finished(connection, clock, *(one.opening.token for one in taken))
+        _note_finished(connection, clock, *sorted(one.opening.token for one in taken))  # not as they came
     return outcomes
 
 
@@ -364,9 +365,15 @@ def add_runs(connection: Connection, asked: Sequence[RunReceived]) -> list[Outco
     simple = {place: missing for place, missing in left.items() if missing is not None}
     outcomes: dict[int, Outcome] = {}
     if len(simple) > 1:
+        # Nobody else writes meanwhile. One that is not as it was seen must not undo what the others share: whoever
+        # likes can make such ones.
+        found = connection.execute(_AS_THEY_ARE, {"tokens": [asked[place].seen.token for place in simple]})
+        are = {token: (missing, size) for token, missing, size in found}
+        simple = {place: missing for place, missing in simple.items() if _is_as_seen(asked[place].seen, are)}
+    if len(simple) > 1:
         noted = [_noted(asked[place].seen, missing) for place, missing in simple.items()]
         if connection.execute(_NOTE_RECEIVED_AS_SEEN, noted).rowcount != len(noted):
-            raise PartialWrite  # one of them is not as it was seen, and nobody says which
+            raise PartialWrite
         rows = [_run_rows(one.seen.token, one.first, one.parts, one.blob) for one in (asked[place] for place in simple)]
         connection.execute(_INSERT_RUN, list(chain.from_iterable(rows)))
         outcomes = {place: (_open_with(missing), None) for place, missing in simple.items()}
@@ -376,6 +383,10 @@ def add_runs(connection: Connection, asked: Sequence[RunReceived]) -> list[Outco
                 partial(add_run, connection, one.seen.token, one.first, one.parts, one.blob, seen=one.seen)
             )
     return [outcomes[place] for place in range(len(asked))]
+
+
+def _is_as_seen(seen: DraftView, are: Mapping[bytes, tuple[bytes, int]]) -> bool:
+    return are.get(seen.token) == (ranges.pack(seen.missing), seen.body_size)
 
 
 def add_run(
@@ -396,11 +407,9 @@ def add_run(
         Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before; ``malformed``: it would
             leave too many gaps.
     """
-    left = None if seen is None else _left(seen, first, parts)
-    # Where the same parts are missing, none of these has a row to be compared with, whatever came and went since.
-    if left is not None and connection.execute(_NOTE_RECEIVED_AS_SEEN, _noted(cast("DraftView", seen), left)).rowcount:
+    if seen is not None and _is_noted_as_seen(connection, seen, left := _left(seen, first, parts)):
         _insert_runs(connection, token, first, parts, blob)
-        return _open_with(left)
+        return _open_with(left or ())
     draft = find(connection, token)
     if draft is None:
         return Change(STORED, used=False)
@@ -426,6 +435,11 @@ def _left(seen: DraftView, first: int, parts: PartsReceived) -> Sequence[Range] 
     added, missing = ranges.common(seen.missing, run)
     is_simple = added == run and parts.written in (None, run) and not _are_many(seen.missing, missing)
     return missing if is_simple else None
+
+
+def _is_noted_as_seen(connection: Connection, seen: DraftView, left: Sequence[Range] | None) -> bool:
+    # Where the same parts are missing, none of these has a row to be compared with, whatever came and went since.
+    return left is not None and connection.execute(_NOTE_RECEIVED_AS_SEEN, _noted(seen, left)).rowcount == 1
 
 
 def _noted(seen: DraftView, missing: Sequence[Range]) -> dict[str, Any]:

@@ -12,14 +12,13 @@ import random
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from itertools import islice
 from typing import IO, Any, Final, Protocol
 
-from tipbox.errors import Malformed, NotTipbox, Truncated
+from tipbox.errors import Full, Malformed, NotTipbox, Truncated
 from tipbox.formats.base import padding
 from tipbox.formats.base.limits import (
     ENVELOPE_PART_SIZE,
@@ -37,7 +36,7 @@ from tipbox.formats.envelopes.header import Header, Kind, header_size
 from tipbox.server.config import Config
 from tipbox.server.home import Home
 from tipbox.server.refusal import Refusal
-from tipbox.server.storage.blobs import BlobStore, IncomingBlob, NoBlob, Span
+from tipbox.server.storage.blobs import BlobStore, IncomingBlob, NoBlob, Span, beside
 from tipbox.server.storage.clock import look
 from tipbox.server.storage.disk import Disk
 from tipbox.server.storage.executors import Threads
@@ -72,11 +71,10 @@ PIECE: Final = 512
 """Bytes of a body that are waited for before they are written: so many are held for a slow source."""
 LARGE_PIECE: Final = 64 * 1024
 """Bytes that are taken at once from a source that is faster."""
-GATHERED_SECONDS: Final = 0.25
-"""Between two moments at which the runs of slow sources are noted: those of all of them in one transaction, for every
-other writer waits meanwhile."""
-SLOW_SECONDS: Final = 200 * GATHERED_SECONDS
-"""Whose run took so long waits twice that at most: a hundredth."""
+TICKS: Final = (0.25, 0.5, 1.0)
+"""Seconds between two moments at which runs of slow sources are noted: those of all of them in one transaction, for
+every other writer waits meanwhile. Nobody waits for longer than a hundredth of what his run took, and for no longer
+again to go on at a moment of his own."""
 IN_MEMORY: Final = 32 * 1024
 """Bytes of header and letter kept in memory while they come; what is larger goes to a nameless file in HOME."""
 MAGIC_READ: Final = 16
@@ -136,6 +134,7 @@ class Intake:
         self._known: set[bytes] = set()
         """Ids of organisations that were seen in the database; they are never taken back."""
         self._looked: tuple[float, Holdings] | None = None
+        self._phase = random.uniform(0, max(TICKS))  # noqa: S311 (each worker has moments of its own)
         quota, workers = config.quota, config.server.workers
         # Each worker counts by itself, so each gets its share.
         self._letters = InFlight(quota.arriving_letter_bytes // workers)
@@ -267,13 +266,17 @@ class Intake:
         # Drafts were admitted when they were opened; the disk may have filled up since. A repeat needs no room.
         self._leave_room(sum(drafts.run_size(draft.body_size, *span) for span in new))
         incoming: IncomingBlob = self._threads.disk(self._blobs.create) if new else NoBlob()
-        with self._bodies.request() as share, incoming as blob:
+        # A bucket is a way to another machine and back.
+        ended = incoming if self._blobs.local else beside(self._threads, incoming)
+        with self._bodies.request() as share, ended as blob:
             begun = self._gate.buckets.now()
             run = _receive(body, _Expected(first, sizes, new, said), blob, share)
-            is_slow = self._gate.buckets.now() - begun >= SLOW_SECONDS
+            tick = _tick(self._gate.buckets.now() - begun) if run.cut is None else 0.0
             state = None
             if run.parts.hashes:
-                state = self._keep(draft, first, run.parts, blob, is_slow=is_slow)
+                state = self._keep(draft, first, run.parts, blob, tick)
+            if tick:  # noted together, they do not all go on at once
+                self._threads.sleep(random.uniform(0, tick))  # noqa: S311
             if run.cut is not None:  # only now: what came whole before the cut is kept
                 raise run.cut
             return state or drafts.state_of(draft)
@@ -329,8 +332,8 @@ class Intake:
         blobs = self._store.write(partial(drafts.give_up, token=token, place_token=place_token), erases=True)
         self._threads.disk(release, self._blobs, blobs)
 
-    def _keep(self, draft: DraftView, first: int, parts: PartsReceived, blob: IncomingBlob, *, is_slow: bool) -> State:
-        """Note what came, and keep of it what is new."""
+    def _keep(self, draft: DraftView, first: int, parts: PartsReceived, blob: IncomingBlob, tick: float) -> State:
+        """Note what came, at the next of the moments that are ``tick`` seconds apart, and keep of it what is new."""
         while True:
             written = parts.written or []
             size = sum(drafts.run_size(draft.body_size, *span) for span in written)
@@ -338,11 +341,13 @@ class Intake:
             if size and disk.free < disk.kept_from_bodies(self._config.quota):
                 raise Refusal("full")  # looked again: of those who were let in at once, not all may stay
             name = self._threads.disk(blob.keep, size) if size else ""
+            if tick:
+                self._threads.sleep(tick - (self._gate.buckets.now() + self._phase) % tick)
+                tick = 0.0
             try:
                 received = RunReceived(draft, first, parts, name)
-                with self._gathered() if is_slow else nullcontext():
-                    change: Change = self._store.write_together(drafts.add_runs, received)
-            except Refusal:
+                change: Change = self._store.write_together(drafts.add_runs, received)
+            except (Refusal, Full):
                 blob.discard()
                 raise
             if change.used:
@@ -355,13 +360,6 @@ class Intake:
             spans = _spans(draft, written, change.still_new)
             self._threads.disk(blob.reduce, spans)
             parts = replace(parts, written=list(change.still_new))
-
-    @contextmanager
-    def _gathered(self) -> Iterator[None]:
-        """Within the block it is a moment for all slow sources; after it each of them goes on at one of its own."""
-        self._threads.sleep(GATHERED_SECONDS - self._gate.buckets.now() % GATHERED_SECONDS)
-        yield
-        self._threads.sleep(random.uniform(0, GATHERED_SECONDS))  # noqa: S311
 
     def _leave_room(self, length: int) -> None:
         """Refusal ``full`` when ``length`` bytes of parts would not leave the room that is kept from bodies."""
@@ -436,6 +434,11 @@ def _sealed_header_size(prefix: bytes) -> int:
     except NotTipbox as error:
         # Somebody may have sent a plain file: what was read of it is overwritten, and no more is read.
         raise Refusal(error.code, NOT_SEALED, wipe=True) from None
+
+
+def _tick(seconds: float) -> float:
+    """How far apart the moments are at which a run is noted that took so long; 0: at once."""
+    return max((tick for tick in TICKS if tick <= seconds / 100), default=0.0)
 
 
 def run_sizes(draft: DraftView, first: int, length: int) -> list[int]:
