@@ -35,7 +35,12 @@ def hunt(processes: list[psutil.Process], keeper: int) -> Iterator[Found]:
     search = Search(SECRETS)
     search._needles = [needle for needle in search._needles if needle[1] in FORMS]
     for process in processes:
-        yield from search.process(process.pid)
+        try:
+            yield from search.process(process.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                raise
+            # It has ended, and its memory with it: a browser has helpers that come and go.
     for folder in Path(f"/proc/{keeper}/root/tmp").glob("tipbox-*"):
         if folder.joinpath("profile").is_dir():
             yield from search.tree(folder)
