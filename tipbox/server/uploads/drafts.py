@@ -373,7 +373,7 @@ def add_runs(connection: Connection, asked: Sequence[RunReceived]) -> list[Outco
     if len(simple) > 1:
         noted = [_noted(asked[place].seen, missing) for place, missing in simple.items()]
         if connection.execute(_NOTE_RECEIVED_AS_SEEN, noted).rowcount != len(noted):
-            raise PartialWrite
+            raise PartialWrite  # never, as long as one writes at a time
         rows = [_run_rows(one.seen.token, one.first, one.parts, one.blob) for one in (asked[place] for place in simple)]
         connection.execute(_INSERT_RUN, list(chain.from_iterable(rows)))
         outcomes = {place: (_open_with(missing), None) for place, missing in simple.items()}
@@ -407,9 +407,9 @@ def add_run(
         Refusal: ``no-draft``; ``part-differs`` when one of them came with other bytes before; ``malformed``: it would
             leave too many gaps.
     """
-    if seen is not None and _is_noted_as_seen(connection, seen, left := _left(seen, first, parts)):
+    if seen is not None and (left := _note_as_seen(connection, seen, first, parts)) is not None:
         _insert_runs(connection, token, first, parts, blob)
-        return _open_with(left or ())
+        return _open_with(left)
     draft = find(connection, token)
     if draft is None:
         return Change(STORED, used=False)
@@ -437,9 +437,13 @@ def _left(seen: DraftView, first: int, parts: PartsReceived) -> Sequence[Range] 
     return missing if is_simple else None
 
 
-def _is_noted_as_seen(connection: Connection, seen: DraftView, left: Sequence[Range] | None) -> bool:
+def _note_as_seen(connection: Connection, seen: DraftView, first: int, parts: PartsReceived) -> Sequence[Range] | None:
+    """Note that these parts are here, and give what is missing then; None where that is not so simple."""
+    left = _left(seen, first, parts)
+    if left is None:
+        return None
     # Where the same parts are missing, none of these has a row to be compared with, whatever came and went since.
-    return left is not None and connection.execute(_NOTE_RECEIVED_AS_SEEN, _noted(seen, left)).rowcount == 1
+    return left if connection.execute(_NOTE_RECEIVED_AS_SEEN, _noted(seen, left)).rowcount == 1 else None
 
 
 def _noted(seen: DraftView, missing: Sequence[Range]) -> dict[str, Any]:
