@@ -193,7 +193,7 @@ class Load:
         return done
 
     async def _trickle(self) -> None:
-        """Send what is due, of all sources in one loop: a task and a timer for each piece cost ten times as much."""
+        """Send what is due, of all sources in one loop: a task and a timer for each piece cost much more."""
         piece = int(self._pace.rate * self._pace.tick)
         while True:
             while self._due and self._due[0][0] <= time.monotonic():

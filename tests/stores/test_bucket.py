@@ -154,10 +154,11 @@ def _way(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
 
 
 def test_while_a_bucket_forgets_slowly_others_are_answered(
-    way: Relay, keys: Path, organisations: list[Organisation], tmp_path: Path
+    way: Relay, keys: Path, organisations: list[Organisation], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Of a part that came twice at once the second object goes; whoever likes can have the worker do that."""
     server = start(tmp_path / "home", keys, unix=True)
+    request.addfinalizer(server.kill)
     sent, waited = envelope(organisations, SIZE), [0.0]
     (worker,) = server.workers()
 
@@ -188,7 +189,6 @@ def test_while_a_bucket_forgets_slowly_others_are_answered(
             assert answer.result().status == 200
         way.delay = 0.0
         assert max(waited) < 2 * SLOW, "a way there and back"
-    server.kill()
 
 
 def finish(server: Server, sent: Sent) -> int | None:
