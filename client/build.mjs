@@ -60,18 +60,14 @@ const common = {
   legalComments: "none",
   logLevel: "warning",
 };
-// No module is loaded at run time: one request for each file.
+// One request for each file: none loads another.
 const outputs = [
   // Smaller than with a function around it; nothing is imported or exported.
   { format: "esm", entryPoints: ["src/page/page.ts", "src/worker/worker.ts"], plugins: [nativeHkdf, plainFields] },
   // Beside another script, with names of its own.
   { format: "iife", entryPoints: ["src/page/start.ts"] },
-  // Loaded into a worker that has names of its own.
-  { format: "iife", entryPoints: ["src/worker/toll.ts"] },
-  // The same, when a code is opened.
-  { format: "iife", entryPoints: ["src/worker/read.ts"] },
-  // The same, when an upload may be continued, or is.
-  { format: "iife", entryPoints: ["src/worker/later/continuing.ts"] },
+  // What the worker imports: to pay, when a code is opened, and when an upload may be continued, or is.
+  { format: "esm", entryPoints: ["src/worker/toll.ts", "src/worker/read.ts", "src/worker/later/continuing.ts"] },
   // Asked for by a button.
   { format: "iife", entryPoints: ["src/worker/photo.ts"], plugins: [lessOfExifReader] },
   // The offline page carries it in its own bytes, in a folder of its own: no server has it among its files.

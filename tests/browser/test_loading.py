@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import CODE, DOOR, FAILED, LEAVE, LOADING, MESSAGE, READY, SEND, Source
+from browser.pages import CODE, DOOR, FAILED, LEAVE, LOADING, MESSAGE, READY, SEND, STOP, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -219,3 +221,37 @@ def test_doors_change_the_screen_and_keep_what_was_written(source: Source) -> No
     assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS
     assert browser.run(entries) == before, "Back leaves the site"
     assert browser.address().endswith("/en/")
+
+
+LATER = "#app label[data-part=later] input"
+WORDS_STORED = "#app [data-part=words-stored]"
+HELD_BACK = {"/static/continuing.js", "/static/toll.js"}
+
+
+@ONE_BROWSER
+def test_no_script_that_stalls_keeps_words_from_being_sent_nor_stop_from_being_heard(
+    source: Source, tmp_path: Path
+) -> None:
+    """A line or a server that holds one back delays what needs it, and nothing else."""
+    browser, wire = source.browser, source.wire
+    photo = tmp_path / "Площадь.jpg"
+    photo.write_bytes(bytes(40_000))
+    wire.stalled = lambda path: path in HELD_BACK
+    source.open_form()
+    source.write(WORDS)
+    source.attach(photo)
+    browser.click(LATER)
+    source.send()
+    shown = f"return document.querySelector('{WORDS_STORED}')?.getClientRects().length > 0;"
+    browser.until(lambda: browser.run(shown), "the words to be there", 30)
+    browser.until(lambda: wire.seen("GET /static/continuing.js"), "what makes capsules to be asked for")
+    browser.click(STOP)
+    source.wait_stored(30)
+
+    source.open_form()
+    source.write(WORDS)
+    wire.answers["/api/envelope"] = lying.toll(1)
+    source.send()
+    browser.until(lambda: wire.seen("GET /static/toll.js"), "what pays to be asked for")
+    browser.click(STOP)
+    assert "Stopped" in source.wait_failed(30)

@@ -38,7 +38,7 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   /** Pays for it, and has begun to. */
   readonly payer?: Payer;
   /** Loads what pays. */
-  readonly loadPayer: () => Promise<typeof Payer>;
+  readonly loadPayer: (options: ConnectionOptions) => Promise<typeof Payer>;
 }
 
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
@@ -151,7 +151,7 @@ export class Upload {
 
   async #loaded(): Promise<Payer> {
     if (this.#payer === undefined) {
-      this.#payer = new (await this.#connection.retry(this.#options.loadPayer))(this.#token);
+      this.#payer = new (await this.#options.loadPayer(this.#options))(this.#token);
       this.#payer.bind(this.#options);
     }
     return this.#payer;

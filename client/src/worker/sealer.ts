@@ -1,15 +1,19 @@
 // The half of the worker that seals and sends.
 
-import { demand, TipboxError } from "../errors.js";
+import { TipboxError } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
+import type { Bytes } from "../formats/base/bytes.js";
 import { today } from "../formats/base/days.js";
 import { random } from "../formats/base/primitives.js";
 import type { FromWorker, Order, ToWorker } from "../messages.js";
+import type { ConnectionOptions } from "../net/http.js";
 import type { Payer } from "../net/payer.js";
 import { pricesOf } from "../net/prices.js";
 import { fail, manifests, now, scope, tell } from "./host.js";
+import { late } from "./late.js";
 import { giveUp, loadContinuing } from "./later/going_on.js";
-import { type Purse, send } from "./send.js";
+import { type Placing, type Purse, send } from "./send.js";
+import type * as toll from "./toll.js";
 
 const TOKEN_SIZE = 32;
 let stop = new AbortController();
@@ -19,16 +23,8 @@ let purse = emptyPurse();
 /** Whether prices were noted: once, however often the form is shown. */
 let isPrepared = false;
 
-const loaded = globalThis as { Payer?: typeof Payer; importScripts?: (address: string) => void };
-
-async function loadPayer(): Promise<typeof Payer> {
-  try {
-    if (loaded.Payer === undefined) loaded.importScripts?.("toll.js"); // beside this worker
-  } catch {
-    throw new TipboxError("network");
-  }
-  demand(loaded.Payer !== undefined, "internal");
-  return loaded.Payer;
+async function loadPayer(options: ConnectionOptions): Promise<typeof Payer> {
+  return (await late<typeof toll>("toll.js", options)).Payer;
 }
 
 function emptyPurse(): Purse {
@@ -51,7 +47,7 @@ async function prepare(): Promise<void> {
   const prices = pricesOf(now.toll);
   purse.prices = prices;
   if (!prices?.letter) return;
-  const payer = new (await loadPayer())(random(TOKEN_SIZE));
+  const payer = new (await loadPayer({ signal: stop.signal, wake: scope }))(random(TOKEN_SIZE));
   payer.start({ ...prices, price: prices.letter });
   purse.payer = payer;
 }
@@ -63,12 +59,19 @@ async function run(order: Order): Promise<void> {
   purse = { ...emptyPurse(), prices: paying.prices }; // a token is for one upload
   try {
     const connection = { signal: stop.signal, wake: scope };
-    const placing = order.mayContinue ? (await loadContinuing(stop.signal)).placingOf : null;
+    const onTrouble: ConnectionOptions["onTrouble"] = (trouble, pause) =>
+      tell({ kind: "connection", trouble, pause: pause ?? null });
+    const placingOf = async (root: Bytes): Promise<Placing> =>
+      (await loadContinuing({ ...connection, onTrouble })).placingOf(root);
     const told = (news: FromWorker): void => {
       tell(news);
       if (news.kind === "continuable" && order.replaces !== null) giveUp(order.replaces);
     };
-    const outcome = await send(order, manifests, today(), told, connection, { known, purse: paying, placing });
+    const outcome = await send(order, manifests, today(), told, connection, {
+      known,
+      purse: paying,
+      placing: order.mayContinue ? placingOf : null,
+    });
     tell({ kind: "stored", ...outcome });
   } finally {
     paying.payer?.stop(); // of what failed before it was used

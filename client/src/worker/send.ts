@@ -139,7 +139,7 @@ export interface Purse {
   /** Asks the source whether to work for more than a minute of a phone. */
   readonly agrees?: (seconds: number) => Promise<void>;
   /** Loads what pays. */
-  readonly loadPayer: () => Promise<typeof Payer>;
+  readonly loadPayer: UploadOptions["loadPayer"];
 }
 
 /**
@@ -166,7 +166,7 @@ interface Tip {
   readonly tell: (news: FromWorker) => void;
   readonly connection: Omit<ConnectionOptions, "onTrouble">;
   readonly purse: Purse;
-  readonly placing: Placing | null;
+  readonly placing: (() => Promise<Placing>) | null;
 }
 
 /** A chosen file, and its index among all of the order. */
@@ -293,8 +293,8 @@ export async function send(
   const root = await accessCodes.rootOf(accessCode);
   const recipients = await recipientsOf(manifests, order.chosen, root, today);
   const digits = known === null ? accessCodes.digits(accessCode) : null;
-  const placing = (await plan?.(root)) ?? null;
-  for (const secret of [root, accessCode]) secret.fill(0);
+  accessCode.fill(0);
+  const placing = plan && (() => plan(root)); // the words do not wait for what makes capsules
   const tip = { order, manifests, recipients, digits, tell, connection, purse, placing };
   try {
     const before = order.continues === null ? null : fromHex(order.continues);
@@ -306,6 +306,7 @@ export async function send(
     throw error.error;
   } finally {
     order.message.fill(0);
+    root.fill(0);
     for (const { chosen } of recipients) chosen?.pairKey.fill(0);
   }
 }
@@ -383,8 +384,9 @@ async function sendWords(envelope: OutgoingEnvelope, upload: Upload, opened: () 
 }
 
 /** Opens an upload of files, with what its source may continue it by, or with as many random bytes. */
-async function place({ placing, tell }: Tip, envelope: OutgoingEnvelope, upload: Upload): Promise<void> {
+async function place({ placing: plan, tell }: Tip, envelope: OutgoingEnvelope, upload: Upload): Promise<void> {
   const { header, letter } = envelope;
+  const placing = await plan?.();
   for (let number = 0; ; number++) {
     const placed = (await placing?.(envelope, upload.token, number)) ?? null;
     try {

@@ -349,7 +349,3 @@ function said({ sealSecrets }: Capsule, { header, letter }: CheckedOpening): Fou
     continues: letter.continues === undefined ? null : toHex(letter.continues),
   };
 }
-
-/** What the worker finds once it has loaded this. */
-export const continuing = { Continuing, placingOf };
-Object.assign(globalThis, { continuing });

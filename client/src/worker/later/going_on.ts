@@ -4,29 +4,18 @@ import { codeOf, demand, TipboxError } from "../../errors.js";
 import * as accessCodes from "../../formats/access_code.js";
 import { toHex } from "../../formats/base/bytes.js";
 import type { ToWorker } from "../../messages.js";
-import { Connection } from "../../net/http.js";
+import type { ConnectionOptions } from "../../net/http.js";
 import { addresses, connectionOptions, fail, listed, listsFor, scope, tell } from "../host.js";
 import { readTyped } from "../judge.js";
-import type { continuing } from "./continuing.js";
+import { late } from "../late.js";
+import type * as continuing from "./continuing.js";
 
-type Kit = typeof continuing;
-const loaded = globalThis as { continuing?: Kit; importScripts?: (address: string) => void };
-let open: InstanceType<Kit["Continuing"]> | null = null;
+let open: continuing.Continuing | null = null;
 let stop = new AbortController();
 
-async function load(): Promise<Kit> {
-  try {
-    if (loaded.continuing === undefined) loaded.importScripts?.("continuing.js"); // beside this worker
-  } catch {
-    throw new TipboxError("network");
-  }
-  demand(loaded.continuing !== undefined, "internal");
-  return loaded.continuing;
-}
-
-/** What makes capsules; loaded once the line allows it. */
-export function loadContinuing(signal: AbortSignal): Promise<Kit> {
-  return new Connection(null, { ...connectionOptions(), signal }).retry(load);
+/** What makes capsules, and opens them. */
+export function loadContinuing(options: ConnectionOptions): Promise<typeof continuing> {
+  return late("continuing.js", options);
 }
 
 async function find(typed: string): Promise<void> {
@@ -34,8 +23,7 @@ async function find(typed: string): Promise<void> {
   const accessCode = await readTyped(typed, lists);
   demand(accessCode !== null, "bad-passphrase");
   const connection = connectionOptions();
-  const { Continuing } = await loadContinuing(connection.signal);
-  tell({ kind: "reading", trouble: null });
+  const { Continuing } = await loadContinuing(connection);
   open?.wipe();
   open = new Continuing(await accessCodes.rootOf(accessCode), { api: addresses.envelope, listed, connection, tell });
   const { uploads, refused } = await open.find();
