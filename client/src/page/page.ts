@@ -299,7 +299,9 @@ class Page {
   }
 
   #namesOf(chosen: readonly string[]): string[] {
-    return this.listed.filter(({ id }) => chosen.includes(id)).map(({ name }) => name);
+    // An upload of another day may be for one that the page lists no more.
+    const unknown = this.texts.get("unknownOrganisation");
+    return chosen.map((id) => this.listed.find((one) => one.id === id)?.name ?? unknown);
   }
 
   #send(content: Content): void {

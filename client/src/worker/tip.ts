@@ -1,6 +1,7 @@
 // What a tip is sealed with, whichever way it leaves: the files as its letter lists them, whose slots it has, and the check
 // digits of what was sealed.
 
+import { demand } from "../errors.js";
 import * as accessCodes from "../formats/access_code.js";
 import { type Bytes, equal, toHex } from "../formats/base/bytes.js";
 import type { Day } from "../formats/base/days.js";
@@ -22,7 +23,10 @@ export function entryOf(file: File): FileEntry {
   return { name, size: file.size, type };
 }
 
-/** One slot for each organisation that can be sealed to; nobody is a filler who was chosen. */
+/**
+ * One slot for each organisation that can be sealed to; nobody is a filler who was chosen. Throws
+ * `unknown-organisation` when one that was chosen has no manifest: nobody is left out in silence.
+ */
 export async function recipientsOf(
   manifests: readonly keys.Manifest[],
   chosen: readonly string[],
@@ -32,6 +36,7 @@ export async function recipientsOf(
   const isChosen = ({ id }: keys.Manifest): boolean => chosen.includes(toHex(id));
   // A page may be open for days. Nobody's tip depends on a manifest that was not chosen: it only loses its filler.
   const usable = manifests.filter((manifest) => isChosen(manifest) || isValid(manifest, today));
+  demand(usable.filter(isChosen).length >= chosen.length, "unknown-organisation");
   return Promise.all(
     usable.map(async (manifest) => {
       keys.check(manifest, today);

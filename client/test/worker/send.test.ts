@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { type Bytes, toHex, utf8 } from "../../src/formats/base/bytes.js";
+import { random } from "../../src/formats/base/primitives.js";
 import type { Manifest } from "../../src/formats/manifest.js";
 import { BodyReader } from "../../src/worker/files.js";
 import { readManifests } from "../../src/worker/recipients.js";
-import { entryOf } from "../../src/worker/tip.js";
+import { entryOf, recipientsOf } from "../../src/worker/tip.js";
 import { contentOf, flip, listing, makeOrganisation, type TestOrganisation } from "../support/tools.js";
 
 const FROM = 20_780;
@@ -83,6 +84,20 @@ describe("manifests that a page is given", () => {
     } finally {
       crypto.subtle.importKey = real;
     }
+  });
+});
+
+describe("those whom a tip is sealed to", () => {
+  const sealedTo = async (chosen: readonly TestOrganisation[], today = FROM): Promise<string[]> => {
+    const ids = chosen.map(({ manifest }) => toHex(manifest.id));
+    const recipients = await recipientsOf([fidh.manifest], ids, random(32), today);
+    return recipients.filter((one) => one.chosen !== null).map(({ organisation }) => toHex(organisation));
+  };
+
+  it("are all that were chosen, or nothing is sealed", async () => {
+    await expect(sealedTo([fidh])).resolves.toEqual([toHex(fidh.manifest.id)]);
+    await expect(sealedTo([fidh, kibhr])).rejects.toThrow("unknown-organisation");
+    await expect(sealedTo([fidh], FROM + 30)).rejects.toThrow("no-current-key");
   });
 });
 

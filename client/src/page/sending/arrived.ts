@@ -107,7 +107,7 @@ export class Arrived {
       one.name.localeCompare(other.name, texts.language),
     )) {
       const term = element("dt");
-      term.append(element("bdi", name));
+      term.append(element("bdi", name || texts.get("unknownOrganisation")));
       const value = element("dd", digits);
       value.dir = "ltr";
       part("checks").append(term, value);
