@@ -101,6 +101,47 @@ def test_the_field_is_there_before_the_pages_own_script_and_keeps_what_is_typed(
     assert left == ["", 0]
 
 
+LATE_FIRST_SCRIPT = """
+    const page = window.wrappedJSObject ?? window;
+    const { src, dataset } = document.querySelector("script[data-page]");
+    const script = document.createElement("script");
+    Object.assign(script.dataset, dataset);
+    script.src = src;
+    script.addEventListener("load", () => page.dispatchEvent(new page.Event("load")));
+    document.head.append(script);
+"""
+
+
+@ONE_BROWSER
+@pytest.mark.parametrize("again", [False, True])
+def test_back_from_the_early_field_shows_the_start_and_keeps_the_words(source: Source, *, again: bool) -> None:
+    """A link that was pressed before any script made an entry: Back leaves it once, also when the page's script comes."""
+    browser, wire = source.browser, source.wire
+    source.wire.answers["/elsewhere"] = lying.answer(b"Elsewhere", kind=b"text/html")
+    source.go("/elsewhere")
+    wire.blocked = lambda path: path.endswith(".js")
+    source.go("/en/")
+    browser.until(lambda: browser.run("return document.readyState;") == "complete", "the page without its scripts")
+    browser.click(DOOR.format("write"))
+    wire.blocked = lambda path: path == "/static/page.js"
+    browser.run(LATE_FIRST_SCRIPT)
+    browser.wait(MESSAGE)
+    source.write(WORDS)
+    browser.back()
+    browser.until(lambda: browser.count(DOOR.format("write")), "the start")
+    assert browser.run(ASKS)
+    if again:
+        browser.click(DOOR.format("write"))
+        browser.wait(MESSAGE)
+    wire.blocked = lambda _path: False
+    browser.until(lambda: not asked(source) and browser.run("return (window.wrappedJSObject ?? window).begun.isPageThere;"), "the page's script")
+    if not again:
+        browser.click(DOOR.format("write"))
+    browser.wait(READY, 60)
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS
+    assert browser.run(ASKS)
+
+
 def asked(source: Source) -> bool:
     """Whether the page asks for help; before that its waits are cut short, as when the device finds a network."""
     source.browser.run("const page = window.wrappedJSObject ?? window; page.dispatchEvent(new page.Event('online'));")

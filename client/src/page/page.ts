@@ -385,7 +385,7 @@ class Page {
  */
 function forgetJump(): void {
   const [asked] = performance.getEntriesByType("navigation");
-  if ((begun().hash ?? location.hash) !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
+  if (begun().hash !== "" && location.hash !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
 }
 
 async function start(main: HTMLElement): Promise<void> {

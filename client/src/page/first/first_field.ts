@@ -25,11 +25,11 @@ export function beginForm(isBack: boolean): FirstField {
 
 /** Shows the field where its door was opened before the page's script came; `first` when no link was pressed. */
 async function showField(first: boolean): Promise<void> {
-  const isWanted = (): boolean => isToWrite(location) && !begun().isPageThere && begun().form === null;
+  const isWanted = (): boolean => isToWrite(location) && !begun().isPageThere && begun().start === null;
   if (!(isWanted() && (await canSeal()) && isWanted())) return;
   const main = document.getElementById("app");
   if (main === null) return;
-  const form = beginForm(false);
+  const form = begun().form ?? beginForm(false); // words that Back has led away from stay
   const { root, message } = form;
   const start = document.createDocumentFragment();
   start.append(...main.childNodes);
@@ -55,7 +55,14 @@ export function offerField(): void {
   };
   whenThere();
   document.addEventListener("readystatechange", whenThere);
-  addEventListener("hashchange", () => void showField(false));
+  addEventListener("hashchange", () => {
+    const { isPageThere, start } = begun();
+    if (isToWrite(location) || isPageThere) return void showField(false);
+    begun().hash = ""; // the entry of the link is left: nothing has to go back from it any more
+    if (start === null) return;
+    begun().start = null;
+    show(start);
+  });
   addEventListener("beforeunload", (event) => {
     if (begun().form?.message.value) event.preventDefault();
   });
