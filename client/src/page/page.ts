@@ -30,8 +30,8 @@ let form: Form | null = null;
 let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
 let continuing: ContinuingScreens | null = null;
-/** Whether a code stands on the screen that says what failed. */
-let isCodeShown = false;
+/** The digits of a code that may have answers although sending failed: what is sent next goes under it, too. */
+let doubtful: string | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
   if (worker === null) waiting.push({ message, transfer });
@@ -40,7 +40,7 @@ function ask(message: ToWorker, transfer: Transferable[] = []): void {
 
 /** Has the browser ask before what was written, or a code that nobody has yet, is lost. */
 function warn(event: BeforeUnloadEvent): void {
-  if (delivery === null ? form?.isEmpty === false || isCodeShown : delivery.isOpen) event.preventDefault();
+  if (delivery === null ? form?.isEmpty === false || doubtful !== null : delivery.isOpen) event.preventDefault();
 }
 
 /** Wipes all that was written, chosen, typed and shown. The worker ends with its secrets. */
@@ -58,7 +58,7 @@ function wipe(): void {
   continuing?.wipe();
   continuing = null;
   app?.replaceChildren();
-  isCodeShown = false;
+  doubtful = null;
 }
 
 /** Screens that stay true when the message may have arrived. */
@@ -80,16 +80,22 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
   const unnamed = inDoubt ? "other" : "unsent";
   const named = isNamed ? code : unnamed;
   for (const reason of reasons) if (!covers(reason, named)) reason.remove();
-  // Where it is worth keeping it is shown once more: the screen that showed it is gone.
-  isCodeShown = digits !== null && (named === "other" || UNDECIDED.includes(code));
-  if (isCodeShown) screen.part("access-code").replaceChildren(codeScreen(digits ?? ""));
-  screen.part("home").hidden = isCodeShown; // no way leads from a code that is not on paper yet
+  // Where it is worth keeping it is shown once more, and above the form: the screen that showed it is gone.
+  const isDoubtful = digits !== null && (named === "other" || UNDECIDED.includes(code));
+  if (isDoubtful) {
+    doubtful = digits;
+    screen.part("access-code").replaceChildren(codeScreen(digits));
+    screen.part("home").hidden = true; // no way leads from a code that is not on paper yet
+  }
   screen.part("code").textContent = code;
   screen.part("today").textContent = texts.today();
   screen.part("file").textContent = form?.mark(file) ?? "";
   const back = screen.part("back");
   back.hidden = form === null;
-  back.addEventListener("click", () => form && show(form.root));
+  back.addEventListener("click", () => {
+    if (isDoubtful) form?.root.prepend(screen.part("void"));
+    if (form !== null) show(form.root);
+  });
   show(screen.content);
 }
 
@@ -285,7 +291,6 @@ class Page {
   /** Goes on with an upload, or sends its files from the start. */
   #continue({ index, upload, files, accessCode, isAnew }: Choice): void {
     if (isAnew && this.#closed !== null) return showFailed(this.texts, this.#closed, null);
-    isCodeShown = false;
     const { chosen, continues } = upload;
     const order = { ...this.#order(accessCode), files, chosen, continues, mayContinue: true, replaces: index };
     const begin = isAnew ? null : ({ kind: "continue", upload: index, files } as const);
@@ -306,9 +311,14 @@ class Page {
 
   #send(content: Content): void {
     if (this.#closed !== null) return showFailed(this.texts, this.#closed, null);
-    isCodeShown = false;
-    const order = { ...this.#order(this.#accessCode), ...content, continues: null, replaces: null };
+    const order = { ...this.#order(this.#accessCode ?? doubtful), ...content, continues: null, replaces: null };
     delivery = new Delivery(this.texts, ask, order, this.#namesOf(content.chosen));
+    if (this.#accessCode !== null || doubtful === null) return;
+    // Whichever of the two arrives, one code opens the answers, and it is shown until it is typed back.
+    delivery.letter(doubtful);
+    delivery.doubt(doubtful);
+    form?.root.querySelector("[data-part=void]")?.remove();
+    doubtful = null;
   }
 
   hear(news: FromWorker): void {

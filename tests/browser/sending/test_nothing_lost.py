@@ -91,6 +91,35 @@ def test_what_was_not_sent_is_still_asked_for(source: Source) -> None:
     assert asks(source)
 
 
+def test_a_code_in_doubt_stands_above_the_form_and_is_that_of_what_is_sent_again(
+    source: Source, tmp_path: Path
+) -> None:
+    """Whichever of the two arrives, one code opens the answers."""
+    browser, wire = source.browser, source.wire
+    file = tmp_path / "a.bin"
+    file.write_bytes(bytes(1000))
+    source.open_form()
+    source.attach(file)
+    wire.answers["/api/envelope/finish"] = lying.answer(b'{"error":"part-differs","message":""}', 409)
+    source.send()
+    source.wait_failed()
+    digits = " ".join(browser.text(DIGITS).split())
+    browser.click(FAILED)
+    assert browser.count(MESSAGE) == 1
+    assert browser.count(DIGITS) == 1
+    assert " ".join(browser.text(DIGITS).split()) == digits
+    assert asks(source)
+    wire.answers["/api/envelope"] = lying.answer(b'{"error":"full","message":""}', 507)
+    source.send()
+    assert "Keep the code" in source.wait_failed(), "the first one may have arrived"
+    browser.click(FAILED)
+    wire.answers.clear()
+    source.send()
+    assert source.wait_stored() == digits
+    source.type_back(digits)
+    browser.until(lambda: not asks(source), "the code to be on paper")
+
+
 @pytest.fixture
 def written() -> AccessCode:
     return AccessCode.generate()
