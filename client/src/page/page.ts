@@ -27,6 +27,10 @@ let worker: Worker | null = null;
 /** What the worker is to hear, as long as it is not there. */
 let waiting: { readonly message: ToWorker; readonly transfer: Transferable[] }[] = [];
 let form: Form | null = null;
+/** The other one: of a first message while one writes back, or the reverse. What was written in it waits. */
+let other: Form | null = null;
+/** The form that the delivery is of; `null` for an upload that goes on. */
+let sent: Form | null = null;
 let delivery: Delivery | null = null;
 let inbox: Inbox | null = null;
 let continuing: ContinuingScreens | null = null;
@@ -38,9 +42,13 @@ function ask(message: ToWorker, transfer: Transferable[] = []): void {
   else worker.postMessage(message, transfer);
 }
 
+function isWritten(one: Form | null): boolean {
+  return one?.isEmpty === false;
+}
+
 /** Has the browser ask before what was written, or a code that nobody has yet, is lost. */
 function warn(event: BeforeUnloadEvent): void {
-  if (delivery === null ? form?.isEmpty === false || doubtful !== null : delivery.isOpen) event.preventDefault();
+  if (delivery?.isOpen || isWritten(form) || isWritten(other) || doubtful !== null) event.preventDefault();
 }
 
 /** Wipes all that was written, chosen, typed and shown. The worker ends with its secrets. */
@@ -51,6 +59,8 @@ function wipe(): void {
   waiting = [];
   form?.wipe();
   form = null;
+  other?.wipe();
+  other = null;
   delivery?.wipe();
   delivery = null;
   inbox?.wipe();
@@ -89,7 +99,7 @@ function showFailed(texts: Texts, code: Code, file: number | null): void {
   }
   screen.part("code").textContent = code;
   screen.part("today").textContent = texts.today();
-  screen.part("file").textContent = form?.mark(file) ?? "";
+  screen.part("file").textContent = sent?.mark(file) ?? "";
   const back = screen.part("back");
   back.hidden = form === null;
   back.addEventListener("click", () => {
@@ -226,9 +236,9 @@ class Page {
       return;
     }
     ask({ kind: "write" });
+    this.#turn(null);
     if (this.#closed !== null && form === null) return showFailed(this.texts, this.#closed, null);
     if (form === null) {
-      this.#accessCode = null;
       form = new Form(this.texts, this.listed, [], false, (content) => this.#send(content));
       if (this.#told !== "") showCollected(this.texts, form.root, this.#told);
       if (this.#isReady) form.ready(this.#organisations);
@@ -246,6 +256,7 @@ class Page {
     this.#organisations = organisations;
     this.#closed = closed;
     this.#isReady = true;
+    other?.ready(organisations);
     if (form === null) return;
     form.ready(organisations);
     if (closed === null) return;
@@ -268,14 +279,16 @@ class Page {
     return this.#organisations.length === 0 ? this.texts.get("nobodyNow") : "";
   }
 
+  /** Takes the form of what is sent under this code: what was begun in the other one stays. */
+  #turn(accessCode: string | null): void {
+    if ((accessCode === null) !== (this.#accessCode === null)) [form, other] = [other, form];
+    this.#accessCode = accessCode;
+  }
+
   /** Shows the form for another message in the conversations of the open mailbox. */
   #writeBack(answered: readonly string[], accessCode: string): void {
     ask({ kind: "write" });
-    if (this.#accessCode === null) {
-      form?.wipe(); // begun as a first message, and left
-      form = null;
-    }
-    this.#accessCode = accessCode;
+    this.#turn(accessCode);
     if (form === null) {
       form = new Form(this.texts, this.#organisations, answered, true, (content) => this.#send(content));
       // What is written stays: an answer is read again while one answers it.
@@ -288,9 +301,22 @@ class Page {
     show(form.root);
   }
 
+  /** Shows a way to what was written and is not sent, below a screen that no link leads from. */
+  #offerForm(): void {
+    if (!(isWritten(form) || isWritten(other)) || delivery?.isOpen) return;
+    const back = view("view-failed").part("back");
+    back.addEventListener("click", () => {
+      delivery?.wipe();
+      delivery = null;
+      this.open("write");
+    });
+    app?.firstElementChild?.append(back);
+  }
+
   /** Goes on with an upload, or sends its files from the start. */
   #continue({ index, upload, files, accessCode, isAnew }: Choice): void {
     if (isAnew && this.#closed !== null) return showFailed(this.texts, this.#closed, null);
+    sent = null;
     const { chosen, continues } = upload;
     const order = { ...this.#order(accessCode), files, chosen, continues, mayContinue: true, replaces: index };
     const begin = isAnew ? null : ({ kind: "continue", upload: index, files } as const);
@@ -312,6 +338,7 @@ class Page {
   #send(content: Content): void {
     if (this.#closed !== null) return showFailed(this.texts, this.#closed, null);
     const order = { ...this.#order(this.#accessCode ?? doubtful), ...content, continues: null, replaces: null };
+    sent = form;
     delivery = new Delivery(this.texts, ask, order, this.#namesOf(content.chosen));
     if (this.#accessCode !== null || doubtful === null) return;
     // Whichever of the two arrives, one code opens the answers, and it is shown until it is typed back.
@@ -360,9 +387,11 @@ class Page {
         return (continuing ?? inbox ?? delivery)?.trouble(news.trouble);
       case "stored":
         if (history.state !== null) history.back(); // what was written is sent: the entry was for that
-        form?.wipe();
-        form = null;
-        return delivery?.stored(news);
+        sent?.wipe();
+        if (form === sent) form = null;
+        sent = null;
+        delivery?.stored(news);
+        return this.#offerForm();
       case "doubt":
         return delivery?.doubt(news.accessCode);
       case "failed":
@@ -374,7 +403,8 @@ class Page {
       case "opening":
         return inbox?.opening();
       case "opened":
-        return inbox?.opened(news);
+        inbox?.opened(news);
+        return this.#offerForm();
       case "loaded":
         return inbox?.loaded(news.reply, news.answer);
       case "fetching":

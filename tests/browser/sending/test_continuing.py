@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
-from browser.pages import CODE, DIGITS, DOOR, FAILED, JUDGED, PICKER, Source
+from browser.pages import CODE, DIGITS, DOOR, FAILED, JUDGED, MESSAGE, PICKER, Source
 from browser.wire import PARTS, Wire, parts_sent
 from support.world import TIPBOX, World, environment, tipbox
 from tipbox.files.attachments import measure
@@ -76,10 +76,15 @@ def close_at_a_third(source: Source, file: Path) -> str:
     return digits
 
 
-def find(source: Source, digits: str) -> None:
-    """Type the code on the start page's own way."""
+def find(source: Source, digits: str, begun: str = "") -> None:
+    """Type the code on the start page's own way; before that begin another message."""
     browser = source.browser
     source.go("/en/")
+    if begun:
+        browser.click(DOOR.format("write"))
+        browser.wait(MESSAGE)
+        source.write(begun)
+        browser.click(DOOR.format("start"))
     browser.click(DOOR.format("continue"))
     browser.wait(CODE)
     browser.type(CODE, digits)
@@ -248,7 +253,7 @@ def test_a_file_that_changed_is_sealed_anew_and_the_old_upload_given_up(
         changing.write(b"\x00\x01\x02")
     browser = source.browser
 
-    find(source, digits)
+    find(source, digits, "Другое")
     browser.screenshot(screenshots / "continue-found.png", PHONE)
     browser.attach(PICKER, [file])
     browser.until(lambda: browser.count(DIFFERS) and browser.text(DIFFERS), "what differs")
@@ -257,6 +262,8 @@ def test_a_file_that_changed_is_sealed_anew_and_the_old_upload_given_up(
     browser.click(ANEW)
     browser.wait(ARRIVED)
 
+    browser.click(FAILED)
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == "Другое", "it is not sent"
     browser.until(lambda: drafts(world) == (0, 0), "the old upload to go")
     [tip] = world.arrived("ili")
     assert filecmp.cmp(file, tip.files[file.name], shallow=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from browser import lying
-from browser.pages import CHECKS, DIGITS, FAILED, LEAVE, MAILBOX, MESSAGE, WRITE, Source
+from browser.pages import CHECKS, CODE, DIGITS, DOOR, FAILED, LEAVE, MAILBOX, MESSAGE, WRITE, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -147,6 +147,33 @@ def test_back_leads_from_writing_back_to_the_answers(source: Source, pages_world
     assert browser.count("#app [data-part=copy-step]") == 0
     assert not asks(source)
     browser.until(lambda: browser.run("return history.state === null;"), "one entry in the history")
+
+
+def test_a_first_message_waits_while_one_writes_back(source: Source, pages_world: World, written: AccessCode) -> None:
+    browser = source.browser
+    ids = identifiers(pages_world)
+    boxes = lying.Mailboxes(written.secrets(), list(ids.values()))
+    source.wire.answers["/api/mailbox"] = lying.mailbox([boxes.reply(ids["kibhr"], "Спасибо")])
+    value = f"return document.querySelector('{MESSAGE}').value;"
+    source.open_form()
+    source.write("Начато")
+    for door in ("start", "read"):
+        browser.click(DOOR.format(door))
+    browser.wait(CODE)
+    browser.fill(CODE, written.digits())
+    browser.click("#app [data-part=open]")
+    browser.wait(MAILBOX)
+    browser.click(WRITE)
+    assert browser.run(value) == "", "it is for others"
+    source.write("Ответ")
+    source.send()
+    browser.wait(CHECKS)
+    assert asks(source)
+    browser.click(FAILED)
+    assert browser.run(value) == "Начато"
+    source.send()
+    source.wait_stored()
+    assert browser.count(FAILED) == 0, "nothing is left"
 
 
 def test_blanks_are_no_message(source: Source) -> None:
