@@ -137,12 +137,13 @@ class Source:
 
     def organisations(self) -> list[str]:
         """Names of the organisations that can be chosen, in the form's order."""
-        return self._texts("#app .choice bdi")
+        return self._texts("#app .choice:not([hidden]) bdi")
 
     def choose_only(self, *names: str) -> None:
         """Leave these organisations checked, by full name."""
-        for number, name in enumerate(self.organisations()):
-            box = f"#app [data-part=organisations] > :nth-child({number + 1}) input"
+        for name in self.organisations():
+            number = self.organisations().index(name)  # one that takes nothing goes with its tick
+            box = f"#app [data-part=organisations] > :nth-child({number + 1} of :not([hidden])) input"
             checked = self.browser.run(f"return document.querySelector({json.dumps(box)}).checked;")
             if checked != (name in names):
                 self.browser.click(box)

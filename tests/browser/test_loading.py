@@ -134,7 +134,10 @@ def test_back_from_the_early_field_shows_the_start_and_keeps_the_words(source: S
         browser.click(DOOR.format("write"))
         browser.wait(MESSAGE)
     wire.blocked = lambda _path: False
-    browser.until(lambda: not asked(source) and browser.run("return (window.wrappedJSObject ?? window).begun.isPageThere;"), "the page's script")
+    browser.until(
+        lambda: not asked(source) and browser.run("return (window.wrappedJSObject ?? window).begun.isPageThere;"),
+        "the page's script",
+    )
     if not again:
         browser.click(DOOR.format("write"))
     browser.wait(READY, 60)

@@ -224,14 +224,16 @@ export class Form {
   /** What is to be sent, or `null` after saying what is wrong with it. */
   #checked(): Content | null {
     const message = utf8(this.#message.value);
-    const { chosen } = this.#whom;
+    const { chosen, gone } = this.#whom;
     const size = this.#files.reduce((sum, file) => sum + file.size, 0);
     let problem = "";
     if (message.length > MAX_MESSAGE) problem = "longMessage";
     else if (isBlank(this.#message.value) && this.#files.length === 0) problem = "empty";
     else if (size > MAX_BODY) problem = "largeFiles";
     else if (chosen.length === 0) problem = "nobody";
-    this.#view.part("problem").textContent = problem === "" ? "" : this.#texts.get(problem);
+    else if (gone.length > 0) problem = "takesNothing";
+    const whose = problem === "takesNothing" ? `${gone.join(", ")}: ` : "";
+    this.#view.part("problem").textContent = whose + this.#texts.get(problem);
     if (problem === "longMessage" || problem === "empty") this.#message.setAttribute("aria-invalid", "true");
     if (problem !== "") return null;
     const mayContinue = this.#later.checked && this.#files.length > 0;

@@ -34,6 +34,7 @@ function found(pattern: RegExp, texts: readonly string[] = script): string[] {
 const ELSEWHERE = [
   "other", // who finished it
   "later",
+  "takesNothing",
   "look",
   "photos",
   "said",

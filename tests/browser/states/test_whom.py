@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from browser import lying
 from browser.drivers import PHONE, Level
 from browser.pages import CHOICE, MESSAGE, READY, Source
 from support.world import NAMES, World
+from tipbox.formats.manifest import Manifest
 
 LOOKED_AT = pytest.mark.parametrize("level", [Level.CHROMIUM, Level.STANDARD], ids=lambda level: level.value)
 PLAIN = "#app [data-part=plain] input"
@@ -132,3 +134,31 @@ def test_a_photo_says_on_request_what_it_says_of_its_maker(source: Source, tmp_p
     browser.until(lambda: "Samsung" in browser.text("#app [data-part=said]"), "what the photo says")
     assert [(one.method, one.target) for one in source.wire.seen()] == [("GET", "/static/photo.js")]
     assert "strong evidence" in browser.text("#app [data-part=photos]")
+
+
+@LOOKED_AT
+def test_who_was_ticked_and_takes_nothing_is_named_before_anything_is_sent(source: Source, pages_world: World) -> None:
+    """Ticked before what seals had come: the source takes the tick away, nobody else."""
+    browser, wire = source.browser, source.wire
+    real = source.now()
+    gone, *others = (name for name, *_ in NAMES.values())
+    manifests = [one for one in real["manifests"] if Manifest.parse(one.encode()).name != gone]
+    wire.blocked = lambda path: path == "/api/now"
+    source.go("/en/send")
+    browser.wait(MESSAGE)
+    source.write("Кому?")
+    browser.until(lambda: browser.count("#app [data-part=all]"), "the cards")
+    source.choose_all()
+    wire.answers["/api/now"] = lying.now(real, manifests=manifests)
+    wire.blocked = lambda _path: False
+    wire.forget()
+    source.send()
+    browser.until(source.problem, "a complaint")
+    assert source.problem() == f"{gone}: Takes nothing just now."
+    assert ticked(source) == len(NAMES)
+    assert wire.seen("PUT") == []
+    source.choose_only(*others)
+    assert set(source.organisations()) == set(others)
+    source.send()
+    source.wait_stored()
+    assert set(source.checks()) == set(others)

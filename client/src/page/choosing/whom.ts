@@ -9,7 +9,9 @@ export class Whom {
   readonly #texts: Texts;
   readonly #place: HTMLElement;
   readonly #all: HTMLElement;
-  #boxes: HTMLInputElement[];
+  readonly #boxes: readonly HTMLInputElement[];
+  /** Ids of those that can be chosen; `null` for all. */
+  #there: readonly string[] | null = null;
 
   /** Cards go to `place`; `all` is the button that chooses everybody; `chosen` are ids that are checked at first. */
   constructor(
@@ -25,10 +27,11 @@ export class Whom {
     const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, texts.language));
     this.#boxes = sorted.map((organisation) => this.#card(organisation, chosen.includes(organisation.id)));
     all.addEventListener("click", () => {
-      for (const box of this.#boxes) box.checked = true;
+      for (const box of this.#boxes) if (this.#isThere(box)) box.checked = true;
       place.dispatchEvent(new Event("input", { bubbles: true }));
     });
-    this.#tellAll();
+    place.addEventListener("change", () => this.#tell());
+    this.#tell();
   }
 
   /** Ids of those that are chosen. */
@@ -36,17 +39,31 @@ export class Whom {
     return this.#boxes.filter((box) => box.checked).map((box) => box.value);
   }
 
-  /** Of the organisations only these can be chosen from now on. */
-  keep(organisations: readonly Organisation[]): void {
-    const isThere = (box: HTMLInputElement): boolean => organisations.some(({ id }) => id === box.value);
-    for (const box of this.#boxes) if (!isThere(box)) box.closest("label")?.remove();
-    this.#boxes = this.#boxes.filter(isThere);
-    this.#tellAll();
+  /** Names of those that are chosen and take nothing now. */
+  get gone(): string[] {
+    const gone = this.#boxes.filter((box) => box.checked && !this.#isThere(box));
+    return gone.map((box) => box.closest("label")?.querySelector("b")?.textContent ?? "");
   }
 
-  #tellAll(): void {
-    this.#all.hidden = this.#boxes.length < 2;
-    this.#all.textContent = this.#texts.get("chooseAll", { count: this.#texts.number(this.#boxes.length) });
+  /** Of the organisations only these can be chosen from now on. */
+  keep(organisations: readonly Organisation[]): void {
+    this.#there = organisations.map(({ id }) => id);
+    this.#tell();
+  }
+
+  #isThere({ value }: HTMLInputElement): boolean {
+    return this.#there?.includes(value) !== false;
+  }
+
+  /** Shows those that can be chosen; who was chosen stays until the source has taken the tick away. */
+  #tell(): void {
+    for (const box of this.#boxes) {
+      const card = box.closest("label");
+      if (card !== null) card.hidden = !(box.checked || this.#isThere(box));
+    }
+    const count = this.#boxes.filter((box) => this.#isThere(box)).length;
+    this.#all.hidden = count < 2;
+    this.#all.textContent = this.#texts.get("chooseAll", { count: this.#texts.number(count) });
   }
 
   #card({ id, name, where, about }: Organisation, checked: boolean): HTMLInputElement {
