@@ -299,3 +299,24 @@ def test_no_script_that_stalls_keeps_words_from_being_sent_nor_stop_from_being_h
     browser.until(lambda: wire.seen("GET /static/toll.js"), "what pays to be asked for")
     browser.click(STOP)
     assert "Stopped" in source.wait_failed(30)
+
+
+@ONE_BROWSER
+def test_who_waits_until_somebody_takes_something_keeps_the_words(source: Source) -> None:
+    """What the server said is asked for again, not the whole page."""
+    browser, wire = source.browser, source.wire
+    real = source.now()
+    wire.blocked = lambda path: path == "/api/now"
+    source.go("/en/send")
+    browser.wait(MESSAGE)
+    source.write(WORDS)
+    wire.answers["/api/now"] = lying.now(real, manifests=[])
+    wire.blocked = lambda _path: False
+    browser.until(lambda: "Nothing can be sealed" in browser.text("#app"), "a word about keys")
+    wire.answers.clear()
+    browser.click(FAILED)
+    browser.wait(READY)
+    assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS
+    source.choose_all()
+    source.send()
+    source.wait_stored()

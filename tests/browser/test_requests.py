@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
+
+from browser.drivers import Level
 from browser.pages import CODE, DOOR, READY, SENDING, Source, allowed_host, spellings
 from browser.wire import Exchange
 
@@ -148,3 +151,18 @@ def test_letters_of_all_choices_weigh_the_same(source: Source) -> None:
         [one] = source.wire.seen("PUT")
         sizes.add(one.announced)
     assert sizes == {120 + 3 * 1296 + 8192 + 16 + 3 * 32}
+
+
+OLDER = "const now = Date.now(); Date.now = () => now + 4 * 3_600_000;"
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM], ids=lambda level: level.value)
+def test_what_is_hours_old_is_asked_for_again_before_anything_is_sent(source: Source) -> None:
+    """Keys may have gone meanwhile; the button is pressed once, and nothing is to be loaded again."""
+    source.open_form()
+    source.write("Страница открыта со вчерашнего дня")
+    source.wire.forget()
+    source.browser.run(OLDER)
+    source.send()
+    source.wait_stored()
+    assert [f"{one.method} {one.target}" for one in source.wire.seen()] == ["GET /api/now", "PUT /api/envelope"]

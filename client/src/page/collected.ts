@@ -21,7 +21,8 @@ export function showCollected(texts: Texts, list: Element, told: string): void {
   if (collected === null) return;
   for (const card of list.querySelectorAll<HTMLElement>("[data-id]")) {
     const line = element("span", sentence(texts, collected, card.dataset["id"] ?? ""));
-    line.className = "quiet";
+    line.className = "quiet told";
+    card.querySelector(".told")?.remove(); // of before
     if (line.textContent !== "") (card.querySelector("input + span") ?? card).append(line);
   }
 }

@@ -96,8 +96,7 @@ export class Form {
 
     this.#whom = new Whom(texts, part("organisations"), part("all"), organisations, chosen);
     this.#sendWords = part("send").textContent;
-    part("send").textContent = texts.get("preparing");
-    part("send").toggleAttribute("disabled", true);
+    this.wait();
     part("send").addEventListener("click", () => {
       const checked = this.#checked();
       if (checked !== null) onSend(checked);
@@ -120,12 +119,22 @@ export class Form {
     return this.#message.value === "" && this.#files.length === 0;
   }
 
-  /** What seals is there: the button can be pressed, and of the organisations only these can be chosen. */
-  ready(organisations: readonly Organisation[]): void {
+  /** What seals is not there yet: the button cannot be pressed. */
+  wait(): void {
+    this.#offer(this.#texts.get("preparing"), true);
+  }
+
+  /** What seals is there, and of the organisations only these can be chosen; `isPressed`: the button was. */
+  ready(organisations: readonly Organisation[], isPressed = false): void {
     this.#whom.keep(organisations);
+    this.#offer(this.#sendWords, false);
+    if (isPressed) this.#view.part("send").click();
+  }
+
+  #offer(words: string, isWaiting: boolean): void {
     const send = this.#view.part("send");
-    send.textContent = this.#sendWords;
-    send.toggleAttribute("disabled", false);
+    send.textContent = words;
+    send.toggleAttribute("disabled", isWaiting);
   }
 
   /** Calls `back` when the source wants to see the answers again. */

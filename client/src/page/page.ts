@@ -22,6 +22,8 @@ import { Texts } from "./texts.js";
 
 /** Milliseconds after which a worker that is not there is asked for again. */
 const PATIENCE = 300_000;
+/** Milliseconds after which what the server says of the day is asked for again, when it matters. */
+const OLD = 10_800_000;
 
 let worker: Worker | null = null;
 /** What the worker is to hear, as long as it is not there. */
@@ -74,41 +76,6 @@ function wipe(): void {
 /** Screens that stay true when the message may have arrived. */
 const UNDECIDED: readonly Code[] = ["stopped", "part-differs"];
 
-function showFailed(texts: Texts, code: Code, file: number | null): void {
-  if (delivery?.lost(code) === true) return;
-  const screen = view("view-failed");
-  const inDoubt = delivery?.inDoubt === true;
-  const digits = delivery?.accessCode ?? null;
-  screen.part("void").hidden = digits === null;
-  delivery?.wipe();
-  delivery = null;
-  // The screen holds an explanation for each group of codes; all but one are removed.
-  const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
-  const covers = (reason: HTMLElement, name: string): boolean =>
-    reason.dataset["code"]?.split(" ").includes(name) === true;
-  const isNamed = reasons.some((reason) => covers(reason, code)) && (!inDoubt || UNDECIDED.includes(code));
-  const unnamed = inDoubt ? "other" : "unsent";
-  const named = isNamed ? code : unnamed;
-  for (const reason of reasons) if (!covers(reason, named)) reason.remove();
-  // Where it is worth keeping it is shown once more, and above the form: the screen that showed it is gone.
-  const isDoubtful = digits !== null && (named === "other" || UNDECIDED.includes(code));
-  if (isDoubtful) {
-    doubtful = digits;
-    screen.part("access-code").replaceChildren(codeScreen(digits));
-    screen.part("home").hidden = true; // no way leads from a code that is not on paper yet
-  }
-  screen.part("code").textContent = code;
-  screen.part("today").textContent = texts.today();
-  screen.part("file").textContent = sent?.mark(file) ?? "";
-  const back = screen.part("back");
-  back.hidden = form === null;
-  back.addEventListener("click", () => {
-    if (isDoubtful) form?.root.prepend(screen.part("void"));
-    if (form !== null) show(form.root);
-  });
-  show(screen.content);
-}
-
 /** What stands between a page and its worker. */
 interface Loading {
   /** How it stands with each thing that is still to come. */
@@ -124,6 +91,11 @@ class Page {
   #isReady = false;
   /** What the server says of the day; empty as long as it has said nothing. */
   #told = "";
+  /** When it said so, in milliseconds by this device. */
+  #toldAt = 0;
+  #askNow: () => Promise<void> = () => Promise.resolve();
+  /** Whether "Seal and send" was pressed, and waits for what the server says anew. */
+  #isPressed = false;
   /** The digits of the access code that messages are sent under; `null` makes a new one. */
   #accessCode: string | null = null;
   /** The start screen, which stands in the page's own bytes. */
@@ -150,20 +122,32 @@ class Page {
     this.#loading = { lines: new Map(), box };
   }
 
-  /** Has the worker come, and what the server says, which is asked for once for both. */
+  /** Has the worker come, and what the server says, which is asked for once for both; again when that is old. */
   async load(script: string, now: string): Promise<void> {
     const list = document.getElementById("organisations");
-    const told = this.#persist("told", () => askTold(now)).then((text) => {
-      if (list !== null) showCollected(this.texts, list, text);
+    this.#askNow = async () => {
+      const text = await this.#persist("told", () => askTold(now));
       this.#told = text;
-      if (form !== null) showCollected(this.texts, form.root, text);
+      this.#toldAt = Date.now();
+      for (const place of [list, form?.root, other?.root]) if (place) showCollected(this.texts, place, text);
       ask({ kind: "told", text, language: this.texts.language });
-    });
+    };
+    const told = this.#askNow();
     const here = await this.#persist("worker", () => this.#fetchWorker(script));
     worker = here;
     for (const { message, transfer } of waiting) here.postMessage(message, transfer);
     waiting = [];
     await told;
+  }
+
+  /** Asks anew for what the server said when that is old, or nobody could be written to by it. */
+  #renew(): void {
+    if (!this.#isReady || (this.#closed === null && Math.abs(Date.now() - this.#toldAt) < OLD)) return;
+    this.#isReady = false;
+    this.#closed = null;
+    form?.wait();
+    other?.wait();
+    void this.#askNow();
   }
 
   #persist<T>(name: string, attempt: () => Promise<T>): Promise<T> {
@@ -191,7 +175,7 @@ class Page {
       started.onerror = () => {
         if (!isHere) return lost();
         delivery?.doubt(delivery.accessCode); // nobody knows how far it came
-        showFailed(this.texts, "internal", null);
+        this.failed("internal");
       };
       const { listed, addresses } = this;
       started.postMessage({ kind: "start", listed, addresses } satisfies ToWorker);
@@ -220,9 +204,49 @@ class Page {
     box.append(element("p", this.texts.get("lineGone")), button);
   }
 
+  /** Shows why nothing was sent, or nothing can be. */
+  failed(code: Code, file: number | null = null): void {
+    if (delivery?.lost(code) === true) return;
+    if (code !== "stopped") this.#toldAt = 0; // it may be why
+    const screen = view("view-failed");
+    const inDoubt = delivery?.inDoubt === true;
+    const digits = delivery?.accessCode ?? null;
+    screen.part("void").hidden = digits === null;
+    delivery?.wipe();
+    delivery = null;
+    // The screen holds an explanation for each group of codes; all but one are removed.
+    const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
+    const covers = (reason: HTMLElement, name: string): boolean =>
+      reason.dataset["code"]?.split(" ").includes(name) === true;
+    const isNamed = reasons.some((reason) => covers(reason, code)) && (!inDoubt || UNDECIDED.includes(code));
+    const unnamed = inDoubt ? "other" : "unsent";
+    const named = isNamed ? code : unnamed;
+    for (const reason of reasons) if (!covers(reason, named)) reason.remove();
+    // Where it is worth keeping it is shown once more, and above the form: the screen that showed it is gone.
+    const isDoubtful = digits !== null && (named === "other" || UNDECIDED.includes(code));
+    if (isDoubtful) {
+      doubtful = digits;
+      screen.part("access-code").replaceChildren(codeScreen(digits));
+      screen.part("home").hidden = true; // no way leads from a code that is not on paper yet
+    }
+    screen.part("code").textContent = code;
+    screen.part("today").textContent = this.texts.today();
+    screen.part("file").textContent = sent?.mark(file) ?? "";
+    const back = screen.part("back");
+    back.hidden = form === null;
+    back.addEventListener("click", () => {
+      if (isDoubtful) form?.root.prepend(screen.part("void"));
+      if (form === null) return;
+      this.#renew();
+      show(form.root);
+    });
+    show(screen.content);
+  }
+
   /** Shows the screen behind a door; `first` when it is the first one of the page. */
   open(door: Door, first = false): void {
     if (door === "start") return this.#showStart();
+    this.#renew();
     if (door === "continue") {
       continuing?.wipe();
       continuing = new ContinuingScreens(this.texts, ask, (choice) => this.#continue(choice));
@@ -237,7 +261,6 @@ class Page {
     }
     ask({ kind: "write" });
     this.#turn(null);
-    if (this.#closed !== null && form === null) return showFailed(this.texts, this.#closed, null);
     if (form === null) {
       form = new Form(this.texts, this.listed, [], false, (content) => this.#send(content));
       if (this.#told !== "") showCollected(this.texts, form.root, this.#told);
@@ -257,16 +280,18 @@ class Page {
     this.#closed = closed;
     this.#isReady = true;
     other?.ready(organisations);
+    const isPressed = this.#isPressed;
+    this.#isPressed = false;
     if (form === null) return;
-    form.ready(organisations);
+    const isSeen = form.root.isConnected;
+    form.ready(organisations, isPressed && isSeen && closed === null);
     if (closed === null) return;
     // What was written is not taken away: it can be copied, and is sealed to nobody.
-    const isSeen = form.root.isConnected;
     if (form.isEmpty) {
       form.wipe();
       form = null;
     }
-    if (isSeen) showFailed(this.texts, closed, null);
+    if (isSeen) this.failed(closed);
   }
 
   #showNotices(notices: readonly Said[]): void {
@@ -288,12 +313,13 @@ class Page {
   /** Shows the form for another message in the conversations of the open mailbox. */
   #writeBack(answered: readonly string[], accessCode: string): void {
     ask({ kind: "write" });
+    this.#renew();
     this.#turn(accessCode);
     if (form === null) {
-      form = new Form(this.texts, this.#organisations, answered, true, (content) => this.#send(content));
+      form = new Form(this.texts, this.listed, answered, true, (content) => this.#send(content));
       // What is written stays: an answer is read again while one answers it.
       form.onBack(() => (history.state === null ? inbox?.show() : history.back()));
-      form.ready(this.#organisations);
+      if (this.#isReady) form.ready(this.#organisations);
       showCollected(this.texts, form.root, this.#told);
     }
     // An entry of its own in the history: Back leads to the answers, not out of the page.
@@ -315,7 +341,7 @@ class Page {
 
   /** Goes on with an upload, or sends its files from the start. */
   #continue({ index, upload, files, accessCode, isAnew }: Choice): void {
-    if (isAnew && this.#closed !== null) return showFailed(this.texts, this.#closed, null);
+    if (isAnew && this.#closed !== null) return this.failed(this.#closed);
     sent = null;
     const { chosen, continues } = upload;
     const order = { ...this.#order(accessCode), files, chosen, continues, mayContinue: true, replaces: index };
@@ -336,7 +362,9 @@ class Page {
   }
 
   #send(content: Content): void {
-    if (this.#closed !== null) return showFailed(this.texts, this.#closed, null);
+    this.#renew();
+    this.#isPressed = !this.#isReady;
+    if (this.#isPressed) return void content.message.fill(0);
     const order = { ...this.#order(this.#accessCode ?? doubtful), ...content, continues: null, replaces: null };
     sent = form;
     delivery = new Delivery(this.texts, ask, order, this.#namesOf(content.chosen));
@@ -395,7 +423,7 @@ class Page {
       case "doubt":
         return delivery?.doubt(news.accessCode);
       case "failed":
-        return showFailed(this.texts, news.code, news.file);
+        return this.failed(news.code, news.file);
       case "spelled":
         return delivery?.spelled(news.words);
       case "judged":
@@ -450,7 +478,7 @@ async function start(main: HTMLElement): Promise<void> {
   const page = new Page(texts, addresses, isFit ? await listedIn(screen) : [], screen, box);
   const go = (to: Door, first = false): void => {
     if (isFit || to === "start") page.open(to, first);
-    else showFailed(texts, "unsupported", null);
+    else page.failed("unsupported");
   };
 
   main.addEventListener("click", (event) => {
