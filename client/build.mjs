@@ -1,7 +1,7 @@
 // Builds dist/ from src/: the page, its worker, the style sheet, and those of the desk; what pages ask for also packed,
 // as .gz beside it. Same sources and lock file, same bytes, in whatever folder.
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, relative } from "node:path";
+import { basename, dirname, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { gzipAsync } from "@gfx/zopfli";
@@ -79,11 +79,13 @@ const outputs = [
 ];
 
 // Smaller by a twentieth than what esbuild minifies: on a bad line each second counts.
-// What esbuild says more shortly stays; functions put where they are called are longer, packed.
-async function shorten(script, isWorker) {
+// What esbuild says more shortly stays; functions put where they are called are longer, packed. Those of the page are
+// shorter one after the other, those of the worker longer.
+async function shorten(script, name) {
   // Names with _ in front are those of its libraries' own fields, which no other script says.
-  const mangle = isWorker ? { properties: { regex: /^_/ } } : true;
-  const { code } = await minify(script, { module: true, ecma: 2020, compress: { passes: 3, inline: 0 }, mangle });
+  const mangle = name === "worker.js" ? { properties: { regex: /^_/ } } : true;
+  const compress = { passes: 3, inline: 0, hoist_funs: name === "page.js" };
+  const { code } = await minify(script, { module: true, ecma: 2020, compress, mangle });
   return `"use strict";${code}\n`;
 }
 
@@ -101,7 +103,7 @@ const made = new Set();
 for (const folder of ["desk", "offline"]) await mkdir(`${here}/dist/${folder}`, { recursive: true });
 for (const output of outputs) {
   for (const { path, text } of (await build({ ...common, ...output })).outputFiles) {
-    const short = path.endsWith(".js") ? await shorten(text, path.endsWith("/worker.js")) : text;
+    const short = path.endsWith(".js") ? await shorten(text, basename(path)) : text;
     await put(relative(`${here}/dist`, path), short);
   }
 }
