@@ -84,7 +84,7 @@ const outputs = [
 async function shorten(script, name) {
   // Names with _ in front are those of its libraries' own fields, which no other script says.
   const mangle = name === "worker.js" ? { properties: { regex: /^_/ } } : true;
-  const compress = { passes: 3, inline: 0, hoist_funs: name === "page.js" };
+  const compress = { inline: 0, ...(name === "page.js" ? { hoist_funs: true } : { passes: 3 }) };
   const { code } = await minify(script, { module: true, ecma: 2020, compress, mangle });
   return `"use strict";${code}\n`;
 }

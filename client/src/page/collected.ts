@@ -1,7 +1,6 @@
 // The list of organisations on the start screen, and up to which day each has collected. The page is the same bytes on
 // any day, so this is asked for; who has no scripts reads who they are, and no day.
 
-import { parse } from "../formats/base/days.js";
 import { type Collected, collectedOf } from "../net/told.js";
 import { element } from "./screen.js";
 import type { Texts } from "./texts.js";
@@ -9,9 +8,10 @@ import type { Texts } from "./texts.js";
 function sentence(texts: Texts, collected: Collected, id: string): string {
   if (!Object.hasOwn(collected, id)) return texts.get("takesNothing");
   try {
-    return texts.get("collected", { day: texts.day(parse(collected[id])) });
+    const day = Date.parse(`${collected[id]}T00:00:00Z`) / 86_400_000;
+    return texts.get("collected", { day: texts.day(day) });
   } catch {
-    return ""; // no day yet
+    return ""; // no day yet, or none: it cannot be written
   }
 }
 

@@ -77,9 +77,8 @@ class Sending {
   progress(news: FromWorker & { kind: "progress" }): void {
     const texts = this.#texts;
     const { part } = this.view;
-    const bar = part("bar");
     const share = news.bytes / news.total;
-    if (bar instanceof HTMLProgressElement) bar.value = share;
+    (part("bar") as HTMLProgressElement).value = share;
     this.#milestones.reach(share);
     if (this.#order.files.length > 0) this.#numbers(news.plain);
     else
@@ -194,9 +193,10 @@ export class Delivery {
     part("question").hidden = false;
   }
 
+  /** The message may have arrived, under this new access code or a known one. */
   doubt(digits: string | null): void {
     this.#inDoubt = true;
-    this.#accessCode ??= digits;
+    this.letter(digits);
   }
 
   letter(digits: string | null): void {

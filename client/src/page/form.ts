@@ -119,22 +119,18 @@ export class Form {
     return this.#message.value === "" && this.#files.length === 0;
   }
 
-  /** What seals is not there yet: the button cannot be pressed. */
-  wait(): void {
-    this.#offer(this.#texts.get("preparing"), true);
+  /** The button cannot be pressed as long as what seals is not there. */
+  wait(isWaiting = true): void {
+    const send = this.#view.part("send");
+    send.textContent = isWaiting ? this.#texts.get("preparing") : this.#sendWords;
+    send.toggleAttribute("disabled", isWaiting);
   }
 
   /** What seals is there, and of the organisations only these can be chosen; `isPressed`: the button was. */
   ready(organisations: readonly Organisation[], isPressed = false): void {
     this.#whom.keep(organisations);
-    this.#offer(this.#sendWords, false);
+    this.wait(false);
     if (isPressed) this.#view.part("send").click();
-  }
-
-  #offer(words: string, isWaiting: boolean): void {
-    const send = this.#view.part("send");
-    send.textContent = words;
-    send.toggleAttribute("disabled", isWaiting);
   }
 
   /** Calls `back` when the source wants to see the answers again. */
@@ -240,9 +236,9 @@ export class Form {
     else if (isBlank(this.#message.value) && this.#files.length === 0) problem = "empty";
     else if (size > MAX_BODY) problem = "largeFiles";
     else if (chosen.length === 0) problem = "nobody";
-    else if (gone.length > 0) problem = "takesNothing";
-    const whose = problem === "takesNothing" ? `${gone.join(", ")}: ` : "";
-    this.#view.part("problem").textContent = whose + this.#texts.get(problem);
+    else if (gone !== "") problem = "takesNothing";
+    const said = this.#texts.get(problem);
+    this.#view.part("problem").textContent = problem === "takesNothing" ? `${gone}: ${said}` : said;
     if (problem === "longMessage" || problem === "empty") this.#message.setAttribute("aria-invalid", "true");
     if (problem !== "") return null;
     const mayContinue = this.#later.checked && this.#files.length > 0;

@@ -4,7 +4,7 @@
 
 import { type Code, TipboxError } from "../errors.js";
 import type { Bytes } from "../formats/base/bytes.js";
-import type { Addresses, FromWorker, Organisation, Said, ToWorker } from "../messages.js";
+import type { Addresses, FromWorker, Organisation, ToWorker } from "../messages.js";
 import { askTold } from "../net/told.js";
 import { listedIn } from "./choosing/listed.js";
 import { showCollected } from "./collected.js";
@@ -44,13 +44,14 @@ function ask(message: ToWorker, transfer: Transferable[] = []): void {
   else worker.postMessage(message, transfer);
 }
 
-function isWritten(one: Form | null): boolean {
-  return one?.isEmpty === false;
+/** Whether something was written and is not sent. */
+function isUnsent(): boolean {
+  return form?.isEmpty === false || other?.isEmpty === false;
 }
 
 /** Has the browser ask before what was written, or a code that nobody has yet, is lost. */
 function warn(event: BeforeUnloadEvent): void {
-  if (delivery?.isOpen || isWritten(form) || isWritten(other) || doubtful !== null) event.preventDefault();
+  if (delivery?.isOpen || isUnsent() || doubtful !== null) event.preventDefault();
 }
 
 /** Wipes all that was written, chosen, typed and shown. The worker ends with its secrets. */
@@ -59,28 +60,14 @@ function wipe(): void {
   worker = null;
   begun().worker?.terminate();
   waiting = [];
-  form?.wipe();
+  for (const one of [form, other, delivery, inbox, continuing]) one?.wipe();
   form = null;
-  other?.wipe();
   other = null;
-  delivery?.wipe();
   delivery = null;
-  inbox?.wipe();
   inbox = null;
-  continuing?.wipe();
   continuing = null;
   app?.replaceChildren();
   doubtful = null;
-}
-
-/** Screens that stay true when the message may have arrived. */
-const UNDECIDED: readonly Code[] = ["stopped", "part-differs"];
-
-/** What stands between a page and its worker. */
-interface Loading {
-  /** How it stands with each thing that is still to come. */
-  readonly lines: Map<string, Line>;
-  readonly box: HTMLElement;
 }
 
 /** The page: its texts, its addresses and its organisations. */
@@ -100,7 +87,8 @@ class Page {
   #accessCode: string | null = null;
   /** The start screen, which stands in the page's own bytes. */
   readonly #start: readonly Node[];
-  readonly #loading: Loading;
+  /** How it stands with each thing that is still to come. */
+  readonly #lines = new Map<string, Line>();
   /** Where notices stand, above whatever screen is shown. */
   readonly #notices = document.getElementById("notices");
 
@@ -110,7 +98,8 @@ class Page {
     /** The organisations that stand in the page's own bytes: no other's key is sealed to. */
     readonly listed: readonly Organisation[],
     screen: ParentNode & Node,
-    box: HTMLElement,
+    /** Where that is said. */
+    readonly box: HTMLElement,
   ) {
     suit(screen);
     this.#start = [...screen.childNodes];
@@ -119,7 +108,6 @@ class Page {
       if (state === null) inbox?.show();
       else show(form.root);
     });
-    this.#loading = { lines: new Map(), box };
   }
 
   /** Has the worker come, and what the server says, which is asked for once for both; again when that is old. */
@@ -142,7 +130,7 @@ class Page {
 
   /** Asks anew for what the server said when that is old, or nobody could be written to by it. */
   #renew(): void {
-    if (!this.#isReady || (this.#closed === null && Math.abs(Date.now() - this.#toldAt) < OLD)) return;
+    if (!this.#isReady || (this.#closed === null && Date.now() - this.#toldAt < OLD)) return;
     this.#isReady = false;
     this.#closed = null;
     form?.wait();
@@ -184,13 +172,14 @@ class Page {
 
   /** Says how it stands with what is loaded, with one button for all of it. */
   #tellLine(name: string, line: Line | null): void {
-    const { lines, box } = this.#loading;
+    const { box } = this;
+    const lines = this.#lines;
     if (line === null) lines.delete(name);
     else lines.set(name, line);
     box.replaceChildren();
     const [first] = lines.values();
     if (first === undefined) return;
-    const stuck = [...lines.values()].flatMap(({ again }) => (again === null ? [] : [again]));
+    const stuck = [...lines.values()].filter(({ again }) => again !== null);
     if (stuck.length === 0) {
       box.textContent =
         first.trouble === "network" ? this.texts.get("lineBroken") : troubleOf(this.texts, first.trouble);
@@ -199,7 +188,7 @@ class Page {
     const button = element("button", this.texts.get("tryAgain"));
     button.type = "button";
     button.addEventListener("click", () => {
-      for (const again of stuck) again();
+      for (const { again } of stuck) again?.();
     });
     box.append(element("p", this.texts.get("lineGone")), button);
   }
@@ -215,15 +204,15 @@ class Page {
     delivery?.wipe();
     delivery = null;
     // The screen holds an explanation for each group of codes; all but one are removed.
-    const reasons = [...screen.content.querySelectorAll<HTMLElement>("[data-code]")];
-    const covers = (reason: HTMLElement, name: string): boolean =>
-      reason.dataset["code"]?.split(" ").includes(name) === true;
-    const isNamed = reasons.some((reason) => covers(reason, code)) && (!inDoubt || UNDECIDED.includes(code));
+    const find = (selector: string): HTMLElement[] => [...screen.content.querySelectorAll<HTMLElement>(selector)];
+    // Their screens stay true when the message may have arrived.
+    const isUndecided = code === "stopped" || code === "part-differs";
+    const isNamed = find(`[data-code~=${code}]`).length > 0 && (!inDoubt || isUndecided);
     const unnamed = inDoubt ? "other" : "unsent";
     const named = isNamed ? code : unnamed;
-    for (const reason of reasons) if (!covers(reason, named)) reason.remove();
+    for (const reason of find(`[data-code]:not([data-code~=${named}])`)) reason.remove();
     // Where it is worth keeping it is shown once more, and above the form: the screen that showed it is gone.
-    const isDoubtful = digits !== null && (named === "other" || UNDECIDED.includes(code));
+    const isDoubtful = digits !== null && (inDoubt || isUndecided);
     if (isDoubtful) {
       doubtful = digits;
       screen.part("access-code").replaceChildren(codeScreen(digits));
@@ -235,8 +224,8 @@ class Page {
     const back = screen.part("back");
     back.hidden = form === null;
     back.addEventListener("click", () => {
-      if (isDoubtful) form?.root.prepend(screen.part("void"));
       if (form === null) return;
+      if (isDoubtful) form.root.prepend(screen.part("void"));
       this.#renew();
       show(form.root);
     });
@@ -245,7 +234,11 @@ class Page {
 
   /** Shows the screen behind a door; `first` when it is the first one of the page. */
   open(door: Door, first = false): void {
-    if (door === "start") return this.#showStart();
+    if (door === "start") {
+      const screen = element("div");
+      screen.append(...this.#start);
+      return show(screen);
+    }
     this.#renew();
     if (door === "continue") {
       continuing?.wipe();
@@ -269,12 +262,6 @@ class Page {
     if (!form.root.isConnected) show(form.root, first); // or the first script has: people may be typing
   }
 
-  #showStart(): void {
-    const screen = document.createDocumentFragment();
-    screen.append(...this.#start);
-    show(screen);
-  }
-
   #ready({ organisations, closed }: FromWorker & { kind: "ready" }): void {
     this.#organisations = organisations;
     this.#closed = closed;
@@ -292,10 +279,6 @@ class Page {
       form = null;
     }
     if (isSeen) this.failed(closed);
-  }
-
-  #showNotices(notices: readonly Said[]): void {
-    this.#notices?.replaceChildren(...notices.map((one) => noticeOf(this.texts, one)));
   }
 
   /** Why nobody can be written back to, or nothing. */
@@ -329,7 +312,7 @@ class Page {
 
   /** Shows a way to what was written and is not sent, below a screen that no link leads from. */
   #offerForm(): void {
-    if (!(isWritten(form) || isWritten(other)) || delivery?.isOpen) return;
+    if (!isUnsent() || delivery?.isOpen) return;
     const back = view("view-failed").part("back");
     back.addEventListener("click", () => {
       delivery?.wipe();
@@ -364,13 +347,12 @@ class Page {
   #send(content: Content): void {
     this.#renew();
     this.#isPressed = !this.#isReady;
-    if (this.#isPressed) return void content.message.fill(0);
+    if (this.#isPressed) return;
     const order = { ...this.#order(this.#accessCode ?? doubtful), ...content, continues: null, replaces: null };
     sent = form;
     delivery = new Delivery(this.texts, ask, order, this.#namesOf(content.chosen));
     if (this.#accessCode !== null || doubtful === null) return;
     // Whichever of the two arrives, one code opens the answers, and it is shown until it is typed back.
-    delivery.letter(doubtful);
     delivery.doubt(doubtful);
     form?.root.querySelector("[data-part=void]")?.remove();
     doubtful = null;
@@ -383,13 +365,14 @@ class Page {
       case "ready":
         return this.#ready(news);
       case "notices":
-        return this.#showNotices(news.notices);
+        return this.#notices?.replaceChildren(...news.notices.map((one) => noticeOf(this.texts, one)));
       case "letter":
         return delivery?.letter(news.accessCode);
       case "checks":
         return delivery?.sealed(news.checks);
       case "continuable":
-        return delivery?.continuable();
+      case "words":
+        return delivery?.[news.kind]();
       case "found":
         return continuing?.found(news);
       case "unfound":
@@ -405,8 +388,6 @@ class Page {
         return delivery?.working(news.work);
       case "asked":
         return delivery?.asked(news.seconds);
-      case "words":
-        return delivery?.words();
       case "skipped":
         return delivery?.skipped(news.file, news.code);
       case "connection":
@@ -429,7 +410,8 @@ class Page {
       case "judged":
         return (delivery ?? continuing ?? inbox)?.judged(news.turn, news.judgement);
       case "opening":
-        return inbox?.opening();
+      case "deleted":
+        return inbox?.[news.kind]();
       case "opened":
         inbox?.opened(news);
         return this.#offerForm();
@@ -439,8 +421,6 @@ class Page {
         return inbox?.fetching(news);
       case "fetched":
         return inbox?.fetched(news);
-      case "deleted":
-        return inbox?.deleted();
       case "unread":
         return news.code === "bad-passphrase" ? inbox?.refused() : inbox?.unread(news.code, news.deleting);
     }
@@ -459,17 +439,8 @@ function forgetJump(): void {
 async function start(main: HTMLElement): Promise<void> {
   const source = document.getElementById("words");
   const box = document.getElementById("loading");
-  const { worker: script, envelope, mailbox, lists, now } = main.dataset;
-  if (
-    source === null ||
-    box === null ||
-    script === undefined ||
-    envelope === undefined ||
-    mailbox === undefined ||
-    lists === undefined ||
-    now === undefined
-  )
-    return;
+  const { worker: script = "", envelope = "", mailbox = "", lists = "", now = "" } = main.dataset;
+  if (source === null || box === null) return;
   const texts = new Texts(source, document.documentElement.lang);
   const absolute = (path: string): string => location.origin + path;
   const addresses = { envelope: absolute(envelope), mailbox: absolute(mailbox), lists: absolute(lists) };
@@ -501,10 +472,10 @@ async function start(main: HTMLElement): Promise<void> {
     languages?.toggleAttribute("hidden", !isNothing);
   };
   main.addEventListener("input", ({ target }) => {
-    const isEmptied = target instanceof HTMLTextAreaElement && target.value === "";
-    guard(isEmptied && delivery === null && form?.isEmpty !== false);
+    const isEmptied = (target as HTMLInputElement).value === "";
+    guard(isEmptied && delivery === null && !isUnsent());
   });
-  if (form?.isEmpty === false) guard(false);
+  if (isUnsent()) guard(false);
 
   // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());

@@ -1,5 +1,6 @@
 // Screens: copies of the page's <template> elements, whose changing parts are marked data-part. One is shown at a time.
 
+import { demand, TipboxError } from "../errors.js";
 import { kinds } from "./features.js";
 
 /** Characters from which on a text may be broken anywhere. */
@@ -43,8 +44,8 @@ export function suit(content: ParentNode): void {
 
 /** Copies the `<template>` with this id, without what is for other devices. Throws when page and script do not fit. */
 export function copyOf(id: string): DocumentFragment {
-  const template = document.getElementById(id);
-  if (!(template instanceof HTMLTemplateElement)) throw new Error(`the page lacks #${id}`);
+  const template = document.querySelector<HTMLTemplateElement>(`template#${id}`);
+  if (template === null) throw new TipboxError("internal");
   const content = document.importNode(template.content, true);
   suit(content);
   return content;
@@ -59,7 +60,7 @@ export function view(id: string, content = copyOf(id)): View {
     has: (name) => parts.has(name),
     part(name) {
       const found = parts.get(name);
-      if (found === undefined) throw new Error(`#${id} lacks ${name}`);
+      demand(found !== undefined, "internal");
       return found;
     },
   };

@@ -10,8 +10,8 @@ export class Whom {
   readonly #place: HTMLElement;
   readonly #all: HTMLElement;
   readonly #boxes: readonly HTMLInputElement[];
-  /** Ids of those that can be chosen; `null` for all. */
-  #there: readonly string[] | null = null;
+  /** Those that can be chosen. */
+  #there: readonly HTMLInputElement[];
 
   /** Cards go to `place`; `all` is the button that chooses everybody; `chosen` are ids that are checked at first. */
   constructor(
@@ -26,8 +26,9 @@ export class Whom {
     this.#all = all;
     const sorted = [...organisations].sort((one, other) => one.name.localeCompare(other.name, texts.language));
     this.#boxes = sorted.map((organisation) => this.#card(organisation, chosen.includes(organisation.id)));
+    this.#there = this.#boxes;
     all.addEventListener("click", () => {
-      for (const box of this.#boxes) if (this.#isThere(box)) box.checked = true;
+      for (const box of this.#there) box.checked = true;
       place.dispatchEvent(new Event("input", { bubbles: true }));
     });
     place.addEventListener("change", () => this.#tell());
@@ -40,30 +41,23 @@ export class Whom {
   }
 
   /** Names of those that are chosen and take nothing now. */
-  get gone(): string[] {
-    const gone = this.#boxes.filter((box) => box.checked && !this.#isThere(box));
-    return gone.map((box) => box.closest("label")?.querySelector("b")?.textContent ?? "");
+  get gone(): string {
+    const gone = this.#boxes.filter((box) => box.checked && !this.#there.includes(box));
+    return gone.map((box) => box.parentElement?.querySelector("b")?.textContent).join(", ");
   }
 
   /** Of the organisations only these can be chosen from now on. */
   keep(organisations: readonly Organisation[]): void {
-    this.#there = organisations.map(({ id }) => id);
+    this.#there = this.#boxes.filter(({ value }) => organisations.some(({ id }) => id === value));
     this.#tell();
-  }
-
-  #isThere({ value }: HTMLInputElement): boolean {
-    return this.#there?.includes(value) !== false;
   }
 
   /** Shows those that can be chosen; who was chosen stays until the source has taken the tick away. */
   #tell(): void {
-    for (const box of this.#boxes) {
-      const card = box.closest("label");
-      if (card !== null) card.hidden = !(box.checked || this.#isThere(box));
-    }
-    const count = this.#boxes.filter((box) => this.#isThere(box)).length;
-    this.#all.hidden = count < 2;
-    this.#all.textContent = this.#texts.get("chooseAll", { count: this.#texts.number(count) });
+    for (const box of this.#boxes)
+      box.parentElement?.toggleAttribute("hidden", !(box.checked || this.#there.includes(box)));
+    this.#all.hidden = this.#there.length < 2;
+    this.#all.textContent = this.#texts.get("chooseAll", { count: this.#texts.number(this.#there.length) });
   }
 
   #card({ id, name, where, about }: Organisation, checked: boolean): HTMLInputElement {

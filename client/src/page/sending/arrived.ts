@@ -75,7 +75,7 @@ export class Arrived {
     this.#offer(account, again);
     if (digits === null) for (const part of ["copy-step", "check-step"]) this.#view.part(part).remove();
     else this.#copy(digits);
-    for (const part of digits === null ? ["first-done"] : ["back-done"]) this.#view.part(part).remove();
+    this.#view.part(digits === null ? "first-done" : "back-done").remove();
     this.#root.append(this.#view.content);
     show(this.#root);
   }
