@@ -115,9 +115,9 @@ LATE_FIRST_SCRIPT = """
 @ONE_BROWSER
 @pytest.mark.parametrize("again", [False, True])
 def test_back_from_the_early_field_shows_the_start_and_keeps_the_words(source: Source, *, again: bool) -> None:
-    """A link that was pressed before any script made an entry: Back leaves it once, also when the page's script comes."""
+    """A link pressed before any script came made an entry: Back leaves it once, also when the page's script comes."""
     browser, wire = source.browser, source.wire
-    source.wire.answers["/elsewhere"] = lying.answer(b"Elsewhere", kind=b"text/html")
+    wire.answers["/elsewhere"] = lying.answer(b"Elsewhere", kind=b"text/html")
     source.go("/elsewhere")
     wire.blocked = lambda path: path.endswith(".js")
     source.go("/en/")

@@ -137,7 +137,7 @@ def test_a_photo_says_on_request_what_it_says_of_its_maker(source: Source, tmp_p
 
 
 @LOOKED_AT
-def test_who_was_ticked_and_takes_nothing_is_named_before_anything_is_sent(source: Source, pages_world: World) -> None:
+def test_who_was_ticked_and_takes_nothing_is_named_before_anything_is_sent(source: Source) -> None:
     """Ticked before what seals had come: the source takes the tick away, nobody else."""
     browser, wire = source.browser, source.wire
     real = source.now()
