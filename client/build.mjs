@@ -67,7 +67,14 @@ const outputs = [
   // Beside another script, with names of its own.
   { format: "iife", entryPoints: ["src/page/start.ts"] },
   // What the worker imports: to pay, when a code is opened, and when an upload may be continued, or is.
-  { format: "esm", entryPoints: ["src/worker/toll.ts", "src/worker/read.ts", "src/worker/later/continuing.ts"] },
+  {
+    format: "esm",
+    entryPoints: [
+      { in: "src/net/payer.ts", out: "toll" },
+      { in: "src/worker/reader.ts", out: "read" },
+      { in: "src/worker/later/continuing.ts", out: "continuing" },
+    ],
+  },
   // Asked for by a button.
   { format: "iife", entryPoints: ["src/worker/photo.ts"], plugins: [lessOfExifReader] },
   // The offline page carries it in its own bytes, in a folder of its own: no server has it among its files.

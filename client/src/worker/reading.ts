@@ -6,7 +6,7 @@ import type { ToWorker } from "../messages.js";
 import { addresses, connectionOptions, listed, listsFor, now, tell } from "./host.js";
 import { readTyped } from "./judge.js";
 import { late } from "./late.js";
-import type * as read from "./read.js";
+import type * as read from "./reader.js";
 
 /** The half that reads, once it is there. */
 let reader: typeof read | null = null;

@@ -7,13 +7,12 @@ import { today } from "../formats/base/days.js";
 import { random } from "../formats/base/primitives.js";
 import type { FromWorker, Order, ToWorker } from "../messages.js";
 import type { ConnectionOptions } from "../net/http.js";
-import type { Payer } from "../net/payer.js";
+import type * as toll from "../net/payer.js";
 import { pricesOf } from "../net/prices.js";
 import { fail, manifests, now, scope, tell } from "./host.js";
 import { late } from "./late.js";
 import { giveUp, loadContinuing } from "./later/going_on.js";
 import { type Placing, type Purse, send } from "./send.js";
-import type * as toll from "./toll.js";
 
 const TOKEN_SIZE = 32;
 let stop = new AbortController();
@@ -23,7 +22,7 @@ let purse = emptyPurse();
 /** Whether prices were noted: once, however often the form is shown. */
 let isPrepared = false;
 
-async function loadPayer(options: ConnectionOptions): Promise<typeof Payer> {
+async function loadPayer(options: ConnectionOptions): Promise<typeof toll.Payer> {
   return (await late<typeof toll>("toll.js", options)).Payer;
 }
 
