@@ -8,7 +8,7 @@ import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import CODE, DIGITS, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
+from browser.pages import CODE, DIGITS, DOOR, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -153,3 +153,26 @@ def test_going_back_to_the_form_finds_it_empty(source: Source) -> None:
     browser.wait(MESSAGE)
     assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == ""
     assert WORDS not in browser.source()
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
+@pytest.mark.parametrize("late", ["/static/page.js", "/static/start.js"])
+def test_a_link_that_was_pressed_before_any_script_came_leads_back_to_nothing(source: Source, late: str) -> None:
+    """It makes an entry of its own in the history: neither Back nor Forward finds the site after leaving."""
+    browser, wire = source.browser, source.wire
+    wire.answers["/elsewhere"] = ELSEWHERE
+    source.go("/elsewhere")
+    wire.stalled = lambda path: path in {"/static/start.js", "/static/page.js"}
+    browser.begin(browser.url(wire.port, "/en/"))
+    browser.wait(DOOR.format("write"))
+    browser.click(DOOR.format("write"))
+    wire.stalled = lambda path: path == late == "/static/page.js"  # Leave works from the first script on
+    browser.wait(MESSAGE)
+    source.write(WORDS)
+    browser.click(LEAVE)
+    browser.until(lambda: browser.address() == "about:blank", "the neutral page")
+    browser.back()
+    browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
+    browser.run("setTimeout(() => history.go(2), 100);")
+    browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)
+    assert len(wire.seen("GET /en/")) == 1

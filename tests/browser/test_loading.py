@@ -222,11 +222,63 @@ def test_while_no_script_has_come_a_link_of_the_start_says_what_to_do(source: So
     assert len(wire.seen("GET /en/")) == 1
 
 
-def test_without_the_first_script_the_page_starts_the_worker_itself(source: Source) -> None:
-    source.wire.blocked = lambda path: path == "/static/start.js"
+def test_nobody_writes_before_the_first_script_has_come_by_which_they_leave(source: Source) -> None:
+    browser, wire = source.browser, source.wire
+    wire.blocked = lambda path: path == "/static/start.js"
     source.go("/en/send")
-    source.browser.wait(READY, 60)
-    assert BROKEN not in source.browser.text(LOADING)
+    browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
+    assert browser.count(MESSAGE) == 0
+    wire.blocked = lambda _path: False
+    browser.wait(READY, 60)
+    assert browser.text(LOADING).strip() == ""
+    source.write(WORDS)
+    left = browser.run(f"""
+        document.querySelector("{LEAVE}").click();
+        return document.body.childElementCount;
+    """)
+    assert left == 0
+
+
+@ONE_BROWSER
+def test_a_script_that_stalls_is_asked_for_again(source: Source) -> None:
+    """The page's own, or the first; a minute's wait is cut short, as when the document has all that it names."""
+    browser, wire = source.browser, source.wire
+    for name in ("/static/page.js", "/static/start.js"):
+        browser.fresh()
+        wire.forget()
+        wire.stalled = lambda path, name=name: path == name and len(wire.seen(f"GET {name}")) == 1
+        browser.begin(browser.url(wire.port, "/en/send"))
+        browser.until(lambda name=name: wire.seen(f"GET {name}"), "the script to be asked for")
+        browser.until(lambda: loads(source), "the form", 60)
+
+
+def loads(source: Source) -> bool:
+    source.browser.run("const page = window.wrappedJSObject ?? window; page.dispatchEvent(new page.Event('load'));")
+    return source.browser.count(READY) > 0
+
+
+@ONE_BROWSER
+def test_half_a_document_has_no_field_and_is_loaded_again(source: Source) -> None:
+    browser, wire = source.browser, source.wire
+    source.go("/en/")
+    whole = bytes(wire.seen("GET /en/")[-1].answer_body)
+    half = whole[: whole.index(b'id="words"')]
+    head, _, _ = lying.answer(whole, kind=b"text/html; charset=utf-8").partition(b"\r\n\r\n")
+    browser.fresh()
+    wire.forget()
+    wire.answers["/en/"] = head + b"\r\n\r\n" + half  # and the line stands still
+    browser.begin(browser.url(wire.port, "/en/#write"))
+    browser.until(lambda: wire.seen("GET /static/worker.js"), "what the first script asks for")
+    assert browser.count(MESSAGE) == 0
+    wire.answers.clear()
+    # As when a network comes back, which cuts the half minute short in which nothing comes.
+    browser.run("""
+        const page = window.wrappedJSObject ?? window;
+        const dispatch = () => page.dispatchEvent(new page.Event("online"));
+        dispatch();
+        dispatch();
+    """)
+    browser.wait(READY, 60)
 
 
 def test_a_code_that_is_typed_before_the_worker_comes_is_judged_and_opened(source: Source, pages_world: World) -> None:

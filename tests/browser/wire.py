@@ -213,10 +213,11 @@ class Wire:
                 continue
             with self._lock:
                 self.exchanges.append(exchange)
-            if self.blocked(target):
+            path = target.partition("?")[0]
+            if self.blocked(path):
                 self._cut(browser, server)
                 return
-            while self.stalled(target):
+            while self.stalled(path):
                 if self._stop.wait(STEP):
                     return
             current.append(exchange)

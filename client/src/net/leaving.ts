@@ -1,7 +1,7 @@
-// The one request of who leaves: its answer has the browser drop what it keeps for this site.
+// Requests of which no more counts than that they were answered.
 
-/** Asks for the neutral page, once; whether there was an answer. */
-export async function askNeutral(address: string): Promise<boolean> {
-  const answer = await fetch(address).catch(() => null);
+/** Asks once, for what has the browser drop what it keeps for this site, say; whether there was an answer. */
+export async function isAnswered(address: string, method = "GET"): Promise<boolean> {
+  const answer = await fetch(address, { method }).catch(() => null);
   return answer !== null;
 }

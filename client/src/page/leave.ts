@@ -4,7 +4,7 @@
 // The way through this site is one entry of the history, so that Back does not return to it. This is part of the first
 // script: whoever must go does not wait for the rest.
 
-import { askNeutral } from "../net/leaving.js";
+import { isAnswered } from "../net/leaving.js";
 import { isThirdEscape } from "./escapes.js";
 import { begun } from "./first/begun.js";
 
@@ -32,9 +32,15 @@ function empty(): void {
 }
 
 async function go(neutral: string): Promise<void> {
-  const above = depth();
+  const jump = begun().jump ?? 0;
+  let above = depth() + Math.max(0, jump);
   // No address and no entry tells what was here, also where the line is dead.
   history.replaceState(null, "", neutral);
+  if (jump < 0) {
+    // Forward would lead to the form: this takes its place.
+    history.pushState(null, "", neutral);
+    above++;
+  }
   if (above > 0) {
     await new Promise<void>((done) => {
       onGone = done;
@@ -43,7 +49,7 @@ async function go(neutral: string): Promise<void> {
     history.replaceState(null, "", neutral);
   }
   // Without an answer the empty page stays: Back, pressed meanwhile, ends the request too, and must not be overtaken.
-  if (await askNeutral(neutral)) location.replace(NOWHERE);
+  if (await isAnswered(neutral)) location.replace(NOWHERE);
 }
 
 function leaveNow(neutral: string): void {
@@ -52,6 +58,7 @@ function leaveNow(neutral: string): void {
   // What is shown goes first: nothing that fails after it brings it back.
   empty();
   for (const wipe of begun().wipes) wipe();
+  stop(); // the line is free for the one request
   void go(neutral);
 }
 

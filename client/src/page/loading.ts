@@ -1,10 +1,12 @@
 // What is still to come while the page is used: it is asked for again by itself, with growing waits, and then by a
 // button. Nothing that only a bad line keeps away is ever called the browser's fault.
 
-import { type Code, codeOf } from "../errors.js";
+import { type Code, codeOf, TipboxError } from "../errors.js";
 
 /** Milliseconds between the tries that need nobody. */
 const WAITS = [1000, 2000, 4000, 8000, 16_000];
+/** Milliseconds after which a script that has not come is asked for anew; longer each time, for a line may be slow. */
+const PATIENCE = 60_000;
 
 /** How it stands with what is loaded: it tries again by itself for a reason, or waits to be told to. */
 export interface Line {
@@ -13,16 +15,16 @@ export interface Line {
   readonly again: (() => void) | null;
 }
 
-/** Milliseconds pass, or a network comes back. */
-function pass(milliseconds: number): Promise<void> {
+/** Milliseconds pass, or this event comes. */
+function until(event: "load" | "online", milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
-      removeEventListener("online", end);
+      removeEventListener(event, end);
       resolve();
     };
     const timer = setTimeout(end, milliseconds);
-    addEventListener("online", end);
+    addEventListener(event, end);
   });
 }
 
@@ -42,8 +44,34 @@ export async function persist<T>(attempt: () => Promise<T>, tell: (line: Line | 
         tries = -1;
       } else {
         tell({ trouble, again: null });
-        await pass(wait);
+        await until("online", wait);
       }
     }
   }
+}
+
+/**
+ * Sees to it that a script of the document comes: once all that the document names has come or broken, or when one of
+ * these stalls, it is asked for again until `isThere`.
+ */
+export async function needScript(
+  address: string,
+  isThere: () => boolean,
+  tell: (line: Line | null) => void,
+): Promise<void> {
+  let tries = 0;
+  if (!isThere() && document.readyState !== "complete") await until("load", PATIENCE);
+  const attempt = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (isThere()) return resolve();
+      const script = document.createElement("script");
+      const end = (): void => (isThere() ? resolve() : reject(new TipboxError("network")));
+      script.addEventListener("load", end);
+      script.addEventListener("error", end);
+      tries++;
+      setTimeout(end, PATIENCE * 2 ** tries);
+      script.src = `${address}?${tries}`; // by the same address it would wait for the one that stalls
+      document.head.append(script);
+    });
+  await persist(attempt, tell);
 }

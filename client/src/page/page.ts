@@ -14,7 +14,7 @@ import { begun, onLeaving } from "./first/begun.js";
 import { type Door, doorOf, isDoor } from "./first/door.js";
 import { type Content, Form } from "./form.js";
 import { Inbox } from "./inbox.js";
-import { type Line, persist } from "./loading.js";
+import { type Line, needScript, persist } from "./loading.js";
 import { noticeOf } from "./notice.js";
 import { app, accessCode as codeScreen, element, show, suit, view } from "./screen.js";
 import { type Choice, ContinuingScreens } from "./sending/continuing.js";
@@ -136,6 +136,15 @@ class Page {
     form?.wait();
     other?.wait();
     void this.#askNow();
+  }
+
+  /** Waits for the first script, which the line may have broken. */
+  need(script: string): Promise<void> {
+    return needScript(
+      script,
+      () => begun().jump !== null,
+      (line) => this.#tellLine("first", line),
+    );
   }
 
   #persist<T>(name: string, attempt: () => Promise<T>): Promise<T> {
@@ -432,8 +441,9 @@ class Page {
  * address that was asked for has no such end. From the first script on a link takes the place of the page instead.
  */
 function forgetJump(): void {
-  const [asked] = performance.getEntriesByType("navigation");
-  if (begun().hash !== "" && location.hash !== "" && asked !== undefined && !asked.name.includes("#")) history.back();
+  if (begun().jump !== 1) return;
+  begun().jump = -1;
+  history.back();
 }
 
 async function start(main: HTMLElement): Promise<void> {
@@ -447,6 +457,10 @@ async function start(main: HTMLElement): Promise<void> {
   const isFit = await canSeal();
   const screen = begun().start ?? main;
   const page = new Page(texts, addresses, isFit ? await listedIn(screen) : [], screen, box);
+  // Nobody writes who could not leave: that is the first script's.
+  const firstScript = document.querySelector<HTMLScriptElement>("script[data-page]");
+  if (firstScript !== null) await page.need(firstScript.src);
+  if (!main.isConnected) return; // left meanwhile
   const go = (to: Door, first = false): void => {
     if (isFit || to === "start") page.open(to, first);
     else page.failed("unsupported");
@@ -486,7 +500,10 @@ async function start(main: HTMLElement): Promise<void> {
   });
 }
 
-begun().isPageThere = true;
-addEventListener("beforeunload", warn);
-onLeaving(wipe);
-if (app !== null) void start(app);
+// On a bad line it may come twice.
+if (!begun().isPageThere) {
+  begun().isPageThere = true;
+  addEventListener("beforeunload", warn);
+  onLeaving(wipe);
+  if (app !== null) void start(app);
+}

@@ -5,21 +5,23 @@
 // On a slow line what makes the form goes first: the worker is asked for somewhat later, so that its bytes come when
 // those of the page's script are through, and the line is never idle.
 
-import { TipboxError } from "../errors.js";
-import { begun, onLeaving } from "./first/begun.js";
-import { offerField } from "./first/first_field.js";
+import { begun, isJumped, onLeaving } from "./first/begun.js";
+import { isWhole, offerField } from "./first/first_field.js";
 import "./leave.js";
-import { type Line, persist } from "./loading.js";
+import { isAnswered } from "../net/leaving.js";
+import { type Line, needScript } from "./loading.js";
 
 /** Of the time that has passed: so much longer the worker waits for the page's script. */
 const HELD_BACK = 1 / 24;
+/** Milliseconds without another element after which a document of which only half has come is loaded again. */
+const STALLED = 30_000;
 const here = document.currentScript?.dataset;
 
 /** Says how it stands, in the page's words: its script, which says so otherwise, is what is missing. */
 function tell(line: Line | null): void {
   const words = document.getElementById("words")?.dataset;
   const box = document.getElementById("loading");
-  if (words === undefined || box === null) return;
+  if (words === undefined || box === null || begun().isPageThere) return;
   box.textContent = line === null ? "" : ((line.again === null ? words["lineBroken"] : words["lineGone"]) ?? "");
   if (line?.again) {
     const button = document.createElement("button");
@@ -28,17 +30,6 @@ function tell(line: Line | null): void {
     button.addEventListener("click", line.again);
     box.append(button);
   }
-}
-
-function fetchPage(address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    const end = (): void => (begun().isPageThere ? resolve() : reject(new TipboxError("network")));
-    script.addEventListener("load", end);
-    script.addEventListener("error", end);
-    script.src = address;
-    document.head.append(script);
-  });
 }
 
 /** Starts the worker, unless the page is there and does so itself. */
@@ -51,7 +42,19 @@ function startWorker(address: string): void {
   });
 }
 
-begun().hash = location.hash;
+let elements = 0;
+/**
+ * Loads a document again that stalls half way: it has no words to say so with, and browsers do not tell. Not before the
+ * line answers, for half of it is better than what a browser says of a broken line.
+ */
+async function watchDocument(): Promise<void> {
+  const { length } = document.getElementsByTagName("*");
+  const isStalled = !isWhole() && length === elements;
+  elements = length;
+  if (isStalled && (await isAnswered(location.href, "HEAD"))) location.reload();
+}
+
+begun().jump ??= isJumped() ? 1 : 0;
 offerField();
 const worker = here?.["worker"];
 // By the time that it took to come this far: next to nothing on a good line, half a round trip on a bad one.
@@ -59,7 +62,10 @@ if (worker !== undefined) {
   const timer = setTimeout(() => startWorker(worker), performance.now() * HELD_BACK);
   onLeaving(() => clearTimeout(timer));
 }
-addEventListener("load", () => {
-  const page = here?.["page"];
-  if (page !== undefined && !begun().isPageThere) void persist(() => fetchPage(page), tell);
-});
+const page = here?.["page"];
+if (page !== undefined) {
+  void needScript(page, () => begun().isPageThere, tell);
+  addEventListener("online", watchDocument);
+  const watch = setInterval(watchDocument, STALLED);
+  onLeaving(() => clearInterval(watch));
+}

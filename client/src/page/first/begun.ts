@@ -15,8 +15,11 @@ export interface Begun {
   isPageThere: boolean;
   /** The worker, until it is taken; `null` when it could not be fetched. */
   worker: Worker | null;
-  /** What stood behind # when the first script ran; `null` while it has not. From then on a link adds no entry. */
-  hash: string | null;
+  /**
+   * Where the entry of the history is that a link made before the first script ran: 1 when it is on top of the page's,
+   * -1 once the page went back from it, 0 for none; `null` while that script has not run. From then on no link makes one.
+   */
+  jump: 1 | 0 | -1 | null;
   /** The form, until the page's script takes it. */
   form: FirstField | null;
   /** The start screen, when the form has taken its place. */
@@ -28,7 +31,7 @@ export interface Begun {
 const place = globalThis as { begun?: Begun };
 
 export function begun(): Begun {
-  place.begun ??= { isPageThere: false, worker: null, hash: null, form: null, start: null, wipes: [] };
+  place.begun ??= { isPageThere: false, worker: null, jump: null, form: null, start: null, wipes: [] };
   return place.begun;
 }
 
@@ -36,4 +39,10 @@ export function begun(): Begun {
 export function onLeaving(wipe: () => void): void {
   begun().wipes.push(wipe);
   addEventListener("pagehide", wipe);
+}
+
+/** Whether a link made this entry of the history: the address that was asked for has an end behind # else. */
+export function isJumped(): boolean {
+  const [asked] = performance.getEntriesByType("navigation");
+  return location.hash !== "" && asked !== undefined && !asked.name.includes("#");
 }

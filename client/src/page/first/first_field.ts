@@ -23,9 +23,14 @@ export function beginForm(isBack: boolean): FirstField {
   return { root, message, rest };
 }
 
+/** Whether what stands last in the document is there: half of it has no form to put around the field. */
+export function isWhole(): boolean {
+  return document.getElementById("words") !== null;
+}
+
 /** Shows the field where its door was opened before the page's script came; `first` when no link was pressed. */
 async function showField(first: boolean): Promise<void> {
-  const isWanted = (): boolean => isToWrite(location) && !begun().isPageThere && begun().start === null;
+  const isWanted = (): boolean => isToWrite(location) && !begun().isPageThere && begun().start === null && isWhole();
   if (!(isWanted() && (await canSeal()) && isWanted())) return;
   const main = document.getElementById("app");
   if (main === null) return;
@@ -58,7 +63,7 @@ export function offerField(): void {
   addEventListener("hashchange", () => {
     const { isPageThere, start } = begun();
     if (isToWrite(location) || isPageThere) return void showField(false);
-    begun().hash = ""; // the entry of the link is left: nothing has to go back from it any more
+    begun().jump = -1; // its entry is left: nothing has to go back from it any more
     if (start === null) return;
     begun().start = null;
     show(start);
