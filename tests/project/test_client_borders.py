@@ -36,7 +36,6 @@ when somebody leaves.
 """
 PACKAGES = {
     "formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"},
-    "net/http.ts": {"p-retry"},
     "offline/qr_view.ts": {"uqr"},
     "worker/photo.ts": {"exifreader"},
 }
@@ -62,7 +61,7 @@ BORDERS = (
     ("offline/offline.ts", "net/http.ts"),
     ("offline/offline.ts", "worker/send.ts"),
     ("page/form.ts", "@hpke/core"),
-    ("worker/send.ts", "p-retry"),
+    ("worker/send.ts", "exifreader"),
 )
 """Importer and imported: one import across each border."""
 FORMS = ('import {{ x }} from "{0}";', 'import type {{ X }} from "{0}";', 'import("{0}");', "export * from '{0}';")

@@ -1,7 +1,6 @@
 // HTTP requests under one token, repeated until they are answered, refused for good, or stopped: over Tor a connection
 // may break at any moment and come back hours later.
 
-import pRetry from "p-retry";
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "../errors.js";
 import { type Bytes, fromUtf8, toBase64 } from "../formats/base/bytes.js";
 
@@ -138,23 +137,23 @@ export class Connection {
   async retry<T>(attempt: (number: number) => Promise<T>): Promise<T> {
     const { signal, onTrouble } = this.#options;
     const { firstPause, longestPause, retryFor } = this.timing;
-    return pRetry(attempt, {
-      retries: Number.POSITIVE_INFINITY,
-      maxRetryTime: retryFor,
-      minTimeout: 0, // #pause waits instead, because `online` can end it
-      signal,
-      shouldRetry: ({ error }) => TRANSIENT.includes(codeOf(error)),
-      onFailedAttempt: async ({ error, attemptNumber }) => {
-        if (!TRANSIENT.includes(codeOf(error)) || signal.aborted) return;
+    const end = performance.now() + retryFor;
+    for (let number = 1; ; number++) {
+      signal.throwIfAborted();
+      try {
+        return await attempt(number);
+      } catch (error) {
+        const code = codeOf(error);
+        if (!TRANSIENT.includes(code) || signal.aborted || performance.now() > end) throw error;
         this.onCut();
         this.#rate = Math.max(500, this.#rate / 2);
         this.#troubled = true;
-        const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, attemptNumber - 1));
+        const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, number - 1));
         const pause = Math.max(backoff, error instanceof Busy ? error.pause : 0);
-        onTrouble?.(codeOf(error), pause);
+        onTrouble?.(code, pause);
         await this.#pause(pause);
-      },
-    });
+      }
+    }
   }
 
   /**
