@@ -27,7 +27,7 @@ WITHOUT_LINE = (
 """The same of rooms with a connection: these have none, and `test_the_offline_page_has_no_connection` sees to it."""
 WITHOUT_KEYS = (
     *("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts"),
-    *("formats/base/ids.ts", "formats/base/lookalikes.ts", "net/told.ts", "net/leaving.ts"),
+    *("formats/base/ids.ts", "formats/base/lookalikes.ts", "net/told.ts", "net/once.ts", "net/leaving.ts"),
 )
 """What the page may import: it shows and asks, and never holds a secret key, a sealed byte or a connection.
 

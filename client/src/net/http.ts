@@ -3,9 +3,12 @@
 
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "../errors.js";
 import { type Bytes, fromUtf8, toBase64 } from "../formats/base/bytes.js";
+import { once } from "./once.js";
 
 /** The longest pause that a server may ask for, in milliseconds: no server can hold a client up for good. */
 const LONGEST_ASKED_PAUSE = 60_000;
+/** Bytes of the longest answer whose size is not named: a list of words. */
+const MOST_ANSWER = 65_536;
 /** Errors after which another attempt makes sense. */
 const TRANSIENT: readonly Code[] = ["network", "slow-down", "unavailable"];
 /** Error codes that an answer may carry; any other is a bug of the server. */
@@ -56,7 +59,7 @@ export interface Request {
   readonly method: "GET" | "PUT" | "POST";
   readonly url: string;
   readonly body?: Bytes;
-  /** Bytes that the answer has. */
+  /** Bytes that the answer has, or at most has, when it may be a long one. */
   readonly expected?: number;
   /** Milliseconds that the server may need on top. */
   readonly extra?: number;
@@ -164,12 +167,11 @@ export class Connection {
     const size = Math.max(body?.length ?? 0, expected);
     const { timeout, slack } = this.timing;
     const limit = Math.ceil(timeout + extra + (slack * size * 1000) / this.#rate);
-    const ends = AbortSignal.any([signal, AbortSignal.timeout(limit)]);
     const started = performance.now();
-    let response: Response;
-    let answer: Bytes;
-    try {
-      response = await fetch(url, {
+    const [response, answer] = await once(
+      url,
+      { most: Math.max(expected, MOST_ANSWER), limit, signal },
+      {
         method,
         headers: {
           ...(this.#authorization !== null && { Authorization: this.#authorization }),
@@ -177,16 +179,8 @@ export class Connection {
           ...(toll !== undefined && { "Tipbox-Toll": toll }),
         },
         body: body === undefined ? null : new Blob([body]), // Chromium sends a Blob seven times as fast as an array
-        cache: "no-store",
-        credentials: "omit",
-        redirect: "error",
-        signal: ends,
-      });
-      answer = new Uint8Array(await response.arrayBuffer());
-    } catch {
-      signal.throwIfAborted();
-      throw new TipboxError("network");
-    }
+      },
+    );
     if (size > 0) this.#rate = (size * 1000) / Math.max(1, performance.now() - started);
     if (!response.ok) throw refusal(response, answer);
     // An upload is asked for its state before it goes on: that this GET was answered does not mean that sending works

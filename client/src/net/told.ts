@@ -2,6 +2,8 @@
 // a source and nothing that it does is in it.
 
 import { TipboxError } from "../errors.js";
+import { MAX_NOW } from "../formats/base/limits.js";
+import { once } from "./once.js";
 
 /** Milliseconds after which an answer that does not end is asked for again. */
 const PATIENCE = 300_000;
@@ -11,20 +13,8 @@ export type Collected = Readonly<Record<string, unknown>>;
 
 /** The text of `/api/now`, asked for once. Throws `network`, `slow-down`, `unavailable`. */
 export async function askTold(address: string): Promise<string> {
-  let answer: Response;
-  let text: string;
-  try {
-    answer = await fetch(address, {
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      signal: AbortSignal.timeout(PATIENCE),
-    });
-    text = await answer.text();
-  } catch {
-    throw new TipboxError("network");
-  }
-  if (answer.ok) return text;
+  const [answer, bytes] = await once(address, { most: MAX_NOW, limit: PATIENCE });
+  if (answer.ok) return new TextDecoder().decode(bytes);
   if (answer.status === 429) throw new TipboxError("slow-down");
   throw new TipboxError(answer.status === 503 ? "unavailable" : "network");
 }

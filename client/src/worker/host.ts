@@ -16,9 +16,6 @@ import { isValid } from "./names.js";
 import { readNotices } from "./notices.js";
 import { readManifests } from "./recipients.js";
 
-/** Bytes of a list of words, roughly: how long a request for one may take depends on it. */
-const LIST_SIZE_ESTIMATE = 60_000;
-
 /** What is used of a worker's global scope; the DOM's types describe windows only. */
 interface WorkerScope extends EventTarget {
   readonly postMessage: (message: FromWorker) => void;
@@ -77,7 +74,7 @@ function list(name: ListName): Promise<WordList> {
   const connection = new Connection(null, connectionOptions());
   const url = addresses.lists.replace("{language}", name);
   const read = connection
-    .retry(() => connection.request({ method: "GET", url, expected: LIST_SIZE_ESTIMATE }))
+    .retry(() => connection.request({ method: "GET", url }))
     .then((file) => WordList.read(name, file));
   lists.set(name, read);
   read.catch(() => lists.delete(name)); // so that it is fetched once more when it is needed again

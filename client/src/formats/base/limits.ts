@@ -53,6 +53,8 @@ export const MAX_SLOTS = 32;
 export const MAX_NOW = 2 * MAX_SLOTS * MAX_MANIFEST;
 export const LETTER_BUCKETS: readonly number[] = [8 * KIB, 20 * KIB, 68 * KIB];
 export const MAX_LETTER = 4 * MIB;
+/** Header and letter. */
+export const MAX_OPENING = HEADER_FIXED + MAX_SLOTS * SLOT_SIZE + MAX_LETTER + TAG_SIZE;
 export const MAX_META = 2 * MIB;
 export const MAX_MESSAGE = 1_000_000;
 export const MAX_FILES = 1000;

@@ -9,7 +9,7 @@ import {
   CAPSULE_PLACES,
   CAPSULE_SIZE,
   HASH_SIZE,
-  MAX_LETTER,
+  MAX_OPENING,
   MAX_RUN_PARTS,
   PART_SIZE,
   SEAL_SIZE,
@@ -219,7 +219,7 @@ export class Continuing {
   #opening({ token }: Capsule): Promise<Bytes> {
     const connection = new Connection(token, this.#lent.connection);
     const url = `${this.#lent.api}/opening`;
-    return connection.retry(() => connection.request({ method: "GET", url, expected: MAX_LETTER / 64 }));
+    return connection.retry(() => connection.request({ method: "GET", url, expected: MAX_OPENING }));
   }
 
   /** Forgets an upload that was found, on the server. */
