@@ -135,7 +135,10 @@ export type FromWorker =
       readonly rate: number | null;
       readonly remaining: number | null;
     }
-  /** A request failed and is repeated after a pause in milliseconds, or (`null`) requests succeed again. */
+  /**
+   * A request failed and is repeated after a pause in milliseconds, or one is under way and nothing is heard of it (no
+   * pause), or (`null`) requests succeed again.
+   */
   | { readonly kind: "connection"; readonly trouble: Code | null; readonly pause: number | null }
   /** The same of what is read: answers, lists of words. */
   | { readonly kind: "reading"; readonly trouble: Code | null }

@@ -9,6 +9,10 @@ import { once } from "./once.js";
 const LONGEST_ASKED_PAUSE = 60_000;
 /** Bytes of the longest answer whose size is not named: a list of words. */
 const MOST_ANSWER = 65_536;
+/** Bytes per second of a request on the slowest line that is of use: 2 kbit/s, which two may share. */
+const SLOWEST = 100;
+/** Milliseconds without a word from the server that are never usual: people who watch a still page think it is dead. */
+const LONGEST_SILENCE = 60_000;
 /** Errors after which another attempt makes sense. */
 const TRANSIENT: readonly Code[] = ["network", "slow-down", "unavailable"];
 /** Error codes that an answer may carry; any other is a bug of the server. */
@@ -27,8 +31,10 @@ export interface Timing {
   readonly slow: number;
   /** A request without an answer is given up after this, */
   readonly timeout: number;
-  /** and this many times what its bytes should take at the rate of the last request. */
+  /** and this many times what its bytes should take at the rate of the last request; or what they take when SLOWEST. */
   readonly slack: number;
+  /** When nothing is heard for so much longer than usual, that is told. */
+  readonly quiet: number;
 }
 
 export const TIMING: Timing = {
@@ -39,6 +45,7 @@ export const TIMING: Timing = {
   slow: 20_000,
   timeout: 90_000,
   slack: 20,
+  quiet: 20_000,
 };
 
 export interface ConnectionOptions {
@@ -48,8 +55,8 @@ export interface ConnectionOptions {
   readonly wake?: EventTarget;
   readonly timing?: Partial<Timing>;
   /**
-   * Called when an attempt failed and another one will follow after so many milliseconds, and with `null` when requests
-   * succeed again.
+   * Called when an attempt failed and another one will follow after so many milliseconds; without a pause when one is
+   * under way and nothing is heard of it; and with `null` when requests succeed again.
    */
   readonly onTrouble?: (trouble: Code | null, pause?: number) => void;
 }
@@ -61,6 +68,8 @@ export interface Request {
   readonly body?: Bytes;
   /** Bytes that the answer has, or at most has, when it may be a long one. */
   readonly expected?: number;
+  /** Bytes that the server keeps by themselves when the rest of the body does not come; by default, none. */
+  readonly unit?: number;
   /** Milliseconds that the server may need on top. */
   readonly extra?: number;
   /** The proof of work that the request pays with. */
@@ -126,8 +135,12 @@ export class Connection {
   onCut: () => void = () => undefined;
   readonly #options: ConnectionOptions;
   readonly #authorization: string | null;
-  #rate = 10_000; // bytes per second, a guess until the first answer
-  #troubled = false;
+  #rate = 50_000; // bytes per second, a guess until the first answer
+  /** What was told last: that an attempt failed, or that nothing is heard. */
+  #trouble: "cut" | "quiet" | null = null;
+  /** Requests under way. */
+  #requests = 0;
+  #silence: ReturnType<typeof setTimeout> | undefined;
 
   /** `token` is `null` for public files: such requests carry no Authorization header. */
   constructor(token: Bytes | null, options: ConnectionOptions) {
@@ -150,7 +163,7 @@ export class Connection {
         if (!TRANSIENT.includes(code) || signal.aborted || performance.now() > end) throw error;
         this.onCut();
         this.#rate = Math.max(500, this.#rate / 2);
-        this.#troubled = true;
+        this.#trouble = "cut";
         const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, number - 1));
         const pause = Math.max(backoff, error instanceof Busy ? error.pause : 0);
         onTrouble?.(code, pause);
@@ -162,15 +175,24 @@ export class Connection {
   /**
    * The whole body of a good answer. Throws the `TipboxError` that any other answer stands for, and `network` for none.
    */
-  async request({ method, url, body, expected = 0, extra = 0, toll }: Request): Promise<Bytes> {
+  async request({ method, url, body, expected = 0, unit, extra = 0, toll }: Request): Promise<Bytes> {
     const { signal } = this.#options;
-    const size = Math.max(body?.length ?? 0, expected);
     const { timeout, slack } = this.timing;
-    const limit = Math.ceil(timeout + extra + (slack * size * 1000) / this.#rate);
+    const size = body?.length ?? 0;
+    const usual = (size * 1000) / this.#rate;
+    const slowest = (Math.min(size, unit ?? size) * 1000) / SLOWEST;
+    const onPiece = (): void => this.#listen(usual, extra > 0 ? "unavailable" : "network");
     const started = performance.now();
+    this.#requests++;
+    onPiece();
     const [response, answer] = await once(
       url,
-      { most: Math.max(expected, MOST_ANSWER), limit, signal },
+      {
+        most: Math.max(expected, MOST_ANSWER),
+        limit: Math.ceil(timeout + extra + Math.min(slack * usual, slowest)),
+        signal,
+        onPiece,
+      },
       {
         method,
         headers: {
@@ -180,17 +202,33 @@ export class Connection {
         },
         body: body === undefined ? null : new Blob([body]), // Chromium sends a Blob seven times as fast as an array
       },
-    );
+    ).finally(() => {
+      if (--this.#requests === 0) clearTimeout(this.#silence);
+    });
     if (size > 0) this.#rate = (size * 1000) / Math.max(1, performance.now() - started);
     if (!response.ok) throw refusal(response, answer);
     // An upload is asked for its state before it goes on: that this GET was answered does not mean that sending works
     // again.
-    if (this.#troubled && (method !== "GET" || this.#authorization === null)) this.#recovered();
+    if (this.#trouble !== null && (method !== "GET" || this.#authorization === null)) this.#recovered();
     return answer;
   }
 
+  /** Something was heard, or a request begins: tells when then nothing is heard for longer than is usual. */
+  #listen(usual: number, trouble: Code): void {
+    clearTimeout(this.#silence);
+    if (this.#trouble === "quiet") this.#recovered();
+    this.#silence = setTimeout(
+      () => {
+        if (this.#trouble !== null) return; // that is told already
+        this.#trouble = "quiet";
+        this.#options.onTrouble?.(trouble);
+      },
+      Math.min(LONGEST_SILENCE, this.timing.quiet + usual),
+    );
+  }
+
   #recovered(): void {
-    this.#troubled = false;
+    this.#trouble = null;
     this.#options.onTrouble?.(null);
   }
 

@@ -1,6 +1,6 @@
 // What openings cost now (docs/protocol.md, section 3.2). To pay it, more is loaded (payer.ts).
 
-import { Connection, parseJson } from "./http.js";
+import { Connection, type ConnectionOptions, parseJson } from "./http.js";
 
 /** What openings cost at a moment: of a text, of a long one, and of an Envelope with files. */
 export interface Prices {
@@ -23,11 +23,12 @@ export function pricesOf(value: unknown): Prices | null {
 }
 
 /** Asks, once. `api`: the address of `/api/envelope`. */
-export async function askPrices(api: string, signal: AbortSignal): Promise<Prices | null> {
+export async function askPrices(api: string, options: ConnectionOptions): Promise<Prices | null> {
   try {
     const url = new URL("toll", api).href;
-    return pricesOf(parseJson(await new Connection(null, { signal }).request({ method: "GET", url })));
+    return pricesOf(parseJson(await new Connection(null, options).request({ method: "GET", url })));
   } catch {
+    options.onTrouble?.(null); // what is sent next says its own
     return null;
   }
 }

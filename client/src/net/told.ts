@@ -5,15 +5,12 @@ import { TipboxError } from "../errors.js";
 import { MAX_NOW } from "../formats/base/limits.js";
 import { once } from "./once.js";
 
-/** Milliseconds after which an answer that does not end is asked for again. */
-const PATIENCE = 300_000;
-
 /** By id in hex of each that can be written to: a day, or null before the first. Nothing is known of the values yet. */
 export type Collected = Readonly<Record<string, unknown>>;
 
 /** The text of `/api/now`, asked for once. Throws `network`, `slow-down`, `unavailable`. */
 export async function askTold(address: string): Promise<string> {
-  const [answer, bytes] = await once(address, { most: MAX_NOW, limit: PATIENCE });
+  const [answer, bytes] = await once(address, { most: MAX_NOW });
   if (answer.ok) return new TextDecoder().decode(bytes);
   if (answer.status === 429) throw new TipboxError("slow-down");
   throw new TipboxError(answer.status === 503 ? "unavailable" : "network");

@@ -12,6 +12,8 @@ import type { Payer, PayerOptions } from "./payer.js";
 const TOKEN_SIZE = 32;
 /** Milliseconds that a server may need to assemble gigabytes. */
 const FINISH_TIMEOUT = 180_000;
+/** Milliseconds that who has paid may wait for others. */
+const QUEUE_TIMEOUT = 60_000;
 /** The most ranges that a state lists; when it lists this number, nothing is known of what lies behind the last. */
 const LISTED_RANGES = 100;
 /** Bytes of a part among those that the server names. */
@@ -134,15 +136,17 @@ export class Upload {
    */
   async open(header: Bytes, letter: Bytes, behind: Bytes, isWhole: boolean): Promise<boolean> {
     const body = concat(header, letter, behind);
-    let toll = await this.#payer?.ahead();
-    const attempt = (): Promise<UploadState> => this.#request("PUT", "", body, 0, toll);
+    const payment = (toll: string) => ({ toll, extra: QUEUE_TIMEOUT });
+    const ahead = await this.#payer?.ahead();
+    let paid = ahead === undefined ? {} : payment(ahead);
+    const attempt = (): Promise<UploadState> => this.#request("PUT", "", { body, ...paid });
     let state: UploadState | null = null;
     while (state === null) {
       try {
         state = await this.#connection.retry(isWhole ? () => this.#last(attempt) : attempt);
       } catch (error) {
         if (!(error instanceof TollAsked)) throw error;
-        toll = await (await this.#loaded()).pay(error.answer); // again when the price has risen meanwhile
+        paid = payment(await (await this.#loaded()).pay(error.answer)); // again when the price has risen meanwhile
       }
     }
     this.#options.onAcknowledged?.(body.length);
@@ -179,9 +183,9 @@ export class Upload {
         for (let first = range[0]; first < end; ) {
           const count = Math.min(this.length.parts, end - first);
           const from = (first - run.first) * ENVELOPE_PART_SIZE;
+          const body = run.sealed.subarray(from, from + count * ENVELOPE_PART_SIZE);
           const started = performance.now();
-          const sealed = run.sealed.subarray(from, from + count * ENVELOPE_PART_SIZE);
-          this.#missingOf(await this.#request("PUT", `/parts/${first}`, sealed));
+          this.#missingOf(await this.#request("PUT", `/parts/${first}`, { body, unit: ENVELOPE_PART_SIZE }));
           this.length.answered(count, performance.now() - started, this.#connection.timing);
           acknowledge(left - count);
           first += count;
@@ -214,7 +218,7 @@ export class Upload {
    */
   async finish({ hash, trailer }: EnvelopeEnd): Promise<void> {
     const body = concat(hash, trailer);
-    const attempt = (): Promise<UploadState> => this.#request("POST", "/finish", body, FINISH_TIMEOUT);
+    const attempt = (): Promise<UploadState> => this.#request("POST", "/finish", { body, extra: FINISH_TIMEOUT });
     const state = await this.#connection.retry(() => this.#last(attempt));
     demand(state.stored, "network");
     this.#options.onAcknowledged?.(trailer.length);
@@ -254,17 +258,7 @@ export class Upload {
     }
   }
 
-  async #request(
-    method: Request["method"],
-    path: string,
-    body?: Bytes,
-    extra = 0,
-    toll?: string,
-  ): Promise<UploadState> {
-    const url = this.#options.api + path;
-    const paid = toll === undefined ? {} : { toll };
-    return parseState(
-      parseJson(await this.#connection.request({ method, url, extra, ...paid, ...(body && { body }) })),
-    );
+  async #request(method: Request["method"], path: string, more: Partial<Request> = {}): Promise<UploadState> {
+    return parseState(parseJson(await this.#connection.request({ method, url: this.#options.api + path, ...more })));
   }
 }

@@ -164,7 +164,7 @@ interface Tip {
   /** The digits of a new access code. */
   readonly digits: string | null;
   readonly tell: (news: FromWorker) => void;
-  readonly connection: Omit<ConnectionOptions, "onTrouble">;
+  readonly connection: ConnectionOptions;
   readonly purse: Purse;
   readonly placing: (() => Promise<Placing>) | null;
 }
@@ -176,9 +176,9 @@ interface Chosen {
 }
 
 /** A long message has a price of its own: works for that before anything large runs into a refusal. */
-async function payForLong({ message, api }: Order, purse: Purse, signal: AbortSignal): Promise<void> {
+async function payForLong({ order: { message, api }, purse, connection }: Tip): Promise<void> {
   if (message.length <= LONG_MESSAGE) return;
-  purse.prices = (await askPrices(api, signal)) ?? purse.prices;
+  purse.prices = (await askPrices(api, connection)) ?? purse.prices;
   if (purse.prices !== null) purse.payer?.start({ ...purse.prices, price: purse.prices.long });
 }
 
@@ -208,7 +208,6 @@ function telling({ order, purse, tell, connection }: Tip, envelope: OutgoingEnve
         const plain = body === 0 ? 0 : Math.floor((sealed * envelope.bodySize) / body);
         tell({ kind: "progress", bytes, total, plain, rate: meter.rate(now), remaining: meter.remaining(now) });
       },
-      onTrouble: (trouble, pause) => tell({ kind: "connection", trouble, pause: pause ?? null }),
       onWork: (work) => tell({ kind: "working", work }),
     };
   };
@@ -295,7 +294,9 @@ export async function send(
   const digits = known === null ? accessCodes.digits(accessCode) : null;
   accessCode.fill(0);
   const placing = plan && (() => plan(root)); // the words do not wait for what makes capsules
-  const tip = { order, manifests, recipients, digits, tell, connection, purse, placing };
+  const onTrouble: ConnectionOptions["onTrouble"] = (trouble, pause) =>
+    tell({ kind: "connection", trouble, pause: pause ?? null });
+  const tip = { order, manifests, recipients, digits, tell, connection: { ...connection, onTrouble }, purse, placing };
   try {
     const before = order.continues === null ? null : fromHex(order.continues);
     const words = order.message.length === 0 ? null : await sendMessage(tip, before);
@@ -313,9 +314,9 @@ export async function send(
 
 /** Sends the words, and returns the hash of their Envelope. No file has been looked at by then. */
 async function sendMessage(tip: Tip, before: Bytes | null): Promise<Bytes> {
-  const { order, purse, connection, tell, digits } = tip;
+  const { order, tell, digits } = tip;
   const { message, files } = order;
-  await payForLong(order, purse, connection.signal);
+  await payForLong(tip);
   const follow = files.length > 0 && { filesFollow: files.length };
   const content = { message, ...(before && { continues: before }), ...follow };
   const hash = await sendEnvelope(tip, content, [], files.length === 0, () =>
