@@ -41,7 +41,7 @@ export const TIMING: Timing = {
   firstPause: 1000,
   longestPause: 30_000,
   retryFor: 24 * 3_600_000,
-  quick: 2000,
+  quick: 5000, // a round trip alone may take three seconds
   slow: 20_000,
   timeout: 90_000,
   slack: 20,

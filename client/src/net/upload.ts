@@ -43,12 +43,25 @@ export interface UploadOptions extends ConnectionOptions, PayerOptions {
   readonly loadPayer: (options: ConnectionOptions) => Promise<typeof Payer>;
 }
 
+/** In place of a number of parts: one, while no other request is under way. */
+const ALONE = 0.5;
+
 /** How many parts to put into one request: more while requests are quick, fewer after one failed. */
 export class RunLength {
   #parts = 4;
 
   get parts(): number {
-    return this.#parts;
+    return Math.ceil(this.#parts);
+  }
+
+  /** Whether the line is too slow for two requests at once: a server ends bodies that trickle. */
+  get isAlone(): boolean {
+    return this.#parts === ALONE;
+  }
+
+  /** An opening, of fewer bytes than a part, was answered after `elapsed` milliseconds. */
+  opened(elapsed: number, { slow }: Timing): void {
+    if (elapsed > slow) this.#parts = ALONE;
   }
 
   /** A request of `parts` parts was answered after `elapsed` milliseconds. */
@@ -59,7 +72,7 @@ export class RunLength {
 
   /** A request failed. */
   cut(): void {
-    this.#parts = Math.max(1, Math.floor(this.#parts / 2));
+    this.#parts = Math.max(ALONE, this.#parts / 2);
   }
 }
 
@@ -109,6 +122,8 @@ export class Upload {
   readonly #connection: Connection;
   readonly #token: Bytes;
   #payer: Payer | undefined;
+  /** The last request that went alone. */
+  #turn = Promise.resolve();
 
   constructor(options: UploadOptions) {
     this.#options = options;
@@ -139,7 +154,12 @@ export class Upload {
     const payment = (toll: string) => ({ toll, extra: QUEUE_TIMEOUT });
     const ahead = await this.#payer?.ahead();
     let paid = ahead === undefined ? {} : payment(ahead);
-    const attempt = (): Promise<UploadState> => this.#request("PUT", "", { body, ...paid });
+    const attempt = async (): Promise<UploadState> => {
+      const started = performance.now();
+      const opened = await this.#request("PUT", "", { body, ...paid });
+      this.length.opened(performance.now() - started, this.#connection.timing);
+      return opened;
+    };
     let state: UploadState | null = null;
     while (state === null) {
       try {
@@ -184,14 +204,24 @@ export class Upload {
           const count = Math.min(this.length.parts, end - first);
           const from = (first - run.first) * ENVELOPE_PART_SIZE;
           const body = run.sealed.subarray(from, from + count * ENVELOPE_PART_SIZE);
-          const started = performance.now();
-          this.#missingOf(await this.#request("PUT", `/parts/${first}`, { body, unit: ENVELOPE_PART_SIZE }));
-          this.length.answered(count, performance.now() - started, this.#connection.timing);
+          await this.#inTurn(async () => {
+            const started = performance.now();
+            this.#missingOf(await this.#request("PUT", `/parts/${first}`, { body, unit: ENVELOPE_PART_SIZE }));
+            this.length.answered(count, performance.now() - started, this.#connection.timing);
+          });
           acknowledge(left - count);
           first += count;
         }
       }
     });
+  }
+
+  /** Sends it: alone, where the line is too slow for two. */
+  #inTurn(send: () => Promise<void>): Promise<void> {
+    if (!this.length.isAlone) return send();
+    const sent = this.#turn.then(send);
+    this.#turn = sent.catch(() => undefined);
+    return sent;
   }
 
   /** Parts alone store nothing: what is stored now was finished by somebody else, with parts of theirs perhaps. */

@@ -225,6 +225,28 @@ describe("a tip with files", () => {
     expect(last?.total).toBe(intake.stored.length + PLACED_SIZE);
   });
 
+  it.each([
+    ["one part at a time where the line is too slow for two", -1, 1],
+    ["two runs at a time where it is not", 3_600_000, 2],
+  ])("sends %s", async (_, slow, atOnce) => {
+    const real = globalThis.fetch;
+    let [underWay, most] = [0, 0];
+    globalThis.fetch = async (url, init) => {
+      most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setTimeout(resolve, 5)); // for any other that would be sent meanwhile
+      return real(url, init).finally(() => underWay--);
+    };
+    try {
+      const sent = await deliver([12 * PART_SIZE], {}, { ...TIMING_OF_TESTS, quick: 0, slow });
+      await expectArrived(sent);
+    } finally {
+      globalThis.fetch = real;
+    }
+    const [first] = intake.seen.filter(({ path }) => path.startsWith("/parts"));
+    expect(most).toBe(atOnce);
+    expect(first?.size).toBe((atOnce === 1 ? 1 : 4) * ENVELOPE_PART_SIZE);
+  });
+
   it("survives twenty cuts in the middle of a body, and sends again only what is missing", async () => {
     let runs = 0;
     let cuts = 0;
@@ -707,8 +729,17 @@ describe("run length", () => {
     expect(length.parts).toBe(64);
     length.answered(64, 25_000, TIMING);
     expect(length.parts).toBe(32);
-    for (let i = 0; i < 9; i++) length.cut();
-    expect(length.parts).toBe(1);
+    for (let i = 0; i < 6; i++) length.cut();
+    expect([length.parts, length.isAlone]).toEqual([1, true]);
+    length.cut();
+    length.answered(1, 10, TIMING);
+    expect([length.parts, length.isAlone]).toEqual([1, false]);
+    length.answered(1, 10, TIMING);
+    expect(length.parts).toBe(2);
+    length.opened(19_000, TIMING);
+    expect(length.parts).toBe(2);
+    length.opened(21_000, TIMING);
+    expect([length.parts, length.isAlone]).toEqual([1, true]);
   });
 });
 
