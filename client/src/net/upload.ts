@@ -230,16 +230,18 @@ export class Upload {
     return state.missing;
   }
 
-  /** The error that a failure of this upload comes to: `FinishedElsewhere` where it is no longer open for that reason. */
+  /**
+   * The error that a failure of this upload comes to: `FinishedElsewhere` where it is no longer open for that reason.
+   * Where another tab has given it up, that one sends the same files anew: they may have arrived.
+   */
   async explain(error: unknown): Promise<unknown> {
     if (codeOf(error) !== "no-draft" || !this.isContinuable) return error;
     this.#mayBeStored = true;
     try {
       if ((await this.#connection.retry(() => this.#request("GET", ""))).stored) return new FinishedElsewhere();
     } catch (another) {
-      if (codeOf(another) !== "no-draft") return another;
+      return another;
     }
-    this.#mayBeStored = false;
     return error;
   }
 

@@ -316,7 +316,7 @@ class OfflinePage {
     const hasWords = message.length > 0;
     const count = Math.max(1, this.#saved.files.length);
     this.#dropForm();
-    const account = { hasWords, files, missing: [], inDoubt: false, elsewhere: false, names, checks };
+    const account = { hasWords, files, missing: [], inDoubt: false, isLater: false, elsewhere: false, names, checks };
     this.#arrived = new Arrived(texts, (asked) => this.#hear(asked), account, digits, null);
     const said = count === 1 ? texts.get("savedOne") : texts.get("savedMany", { count: texts.number(count) });
     const whole = document.getElementById("saved-count");

@@ -127,11 +127,12 @@ export class Delivery {
   #sending: Sending;
   #arrived: Arrived | null = null;
   #accessCode: string | null = null;
-  #inDoubt = false;
+  #inDoubt: boolean;
+  #isLater: boolean;
   /** Whether something was written. */
   readonly #isWritten: boolean;
-  /** Whether the words are stored by themselves. */
-  #hasWords = false;
+  /** Whether something of it is stored. */
+  #hasPart = false;
   #checks: readonly CheckDigits[] = [];
   /** Files that arrived. */
   #stored: readonly File[] = [];
@@ -149,6 +150,9 @@ export class Delivery {
     this.#order = order;
     this.#names = names;
     this.#isWritten = order.message.length > 0;
+    // What is gone on with lies there, and words may have gone before it.
+    this.#inDoubt = begin !== null;
+    this.#isLater = begin !== null;
     this.#sending = new Sending(texts, ask, order, false);
     if (begin === null) this.#send();
     else ask(begin);
@@ -158,14 +162,19 @@ export class Delivery {
     this.#ask({ kind: "send", order: this.#order }, [this.#order.message.buffer]);
   }
 
-  /** The new access code, once it may have answers. */
+  /** The new access code, once it may have answers and until it is told with what arrived. */
   get accessCode(): string | null {
-    return this.#accessCode;
+    return this.#arrived === null ? this.#accessCode : null;
   }
 
   /** Whether the message may have arrived although sending failed. */
   get inDoubt(): boolean {
     return this.#inDoubt;
+  }
+
+  /** Whether the code continues what is there. */
+  get isLater(): boolean {
+    return this.#isLater;
   }
 
   /** Whether leaving now would lose something: what is being sent, or a code that nobody has yet. */
@@ -175,13 +184,14 @@ export class Delivery {
 
   /** The words are stored by themselves. */
   words(): void {
-    this.#hasWords = true;
+    this.#hasPart = true;
     this.#sending.words();
   }
 
   /** The code continues the upload from now on. */
   continuable(): void {
     const { part } = this.#sending.view;
+    this.#isLater = true;
     part("later").hidden = false;
     part("keep-open").hidden = true;
   }
@@ -230,6 +240,7 @@ export class Delivery {
   /** It ended: shows what is stored and what is not; the access code once more, when it is new. */
   stored({ missing, inDoubt, elsewhere, continues }: Omit<FromWorker & { kind: "stored" }, "kind">): void {
     this.#sending.end();
+    this.#hasPart = true;
     const { files, accessCode: known } = this.#order;
     const lost = new Set(missing.map(({ file }) => file));
     this.#stored = [...this.#stored, ...files.filter((_, index) => !lost.has(index))];
@@ -238,6 +249,7 @@ export class Delivery {
       files: this.#stored,
       missing: missingOf(files, missing),
       inDoubt,
+      isLater: this.#isLater,
       elsewhere,
       names: this.#names,
       checks: this.#checks,
@@ -248,11 +260,13 @@ export class Delivery {
     this.#arrived = new Arrived(this.#texts, this.#ask, account, this.#accessCode, again);
   }
 
-  /** All that is left to say when the worker ended by itself after the words were stored. */
+  /** Says what is stored when something is and the rest failed; true when nothing else is to be said. */
   lost(code: Code): boolean {
-    if (!this.#hasWords || this.#arrived !== null) return false;
+    if (this.#arrived !== null) return this.#arrived.isShown;
+    if (!this.#hasPart) return false;
     const missing: Missing[] = this.#order.files.map((_, file) => ({ file, code }));
-    this.stored({ missing, inDoubt: true, elsewhere: false, continues: "" });
+    const continues = this.#order.continues ?? "";
+    this.stored({ missing, inDoubt: this.#inDoubt, elsewhere: false, continues });
     return true;
   }
 

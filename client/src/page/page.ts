@@ -18,6 +18,7 @@ import { type Line, needScript, persist } from "./loading.js";
 import { noticeOf } from "./notice.js";
 import { app, accessCode as codeScreen, element, show, suit, view } from "./screen.js";
 import { type Choice, ContinuingScreens } from "./sending/continuing.js";
+import { explained } from "./sending/failure.js";
 import { Texts } from "./texts.js";
 
 /** Milliseconds after which a worker that is not there is asked for again. */
@@ -207,21 +208,18 @@ class Page {
     if (delivery?.lost(code) === true) return;
     if (code !== "stopped") this.#toldAt = 0; // it may be why
     const screen = view("view-failed");
-    const inDoubt = delivery?.inDoubt === true;
     const digits = delivery?.accessCode ?? null;
-    screen.part("void").hidden = digits === null;
+    // The screen holds an explanation for each group of codes, and for each fate of an access code; all but two are
+    // removed.
+    const find = (selector: string): HTMLElement[] => [...screen.content.querySelectorAll<HTMLElement>(selector)];
+    const isNamed = find(`[data-code~=${code}]`).length > 0;
+    const [named, fate] = explained(code, isNamed, delivery ?? { inDoubt: false, isLater: false });
+    for (const one of find(`[data-code]:not([data-code~=${named}], [data-code~=${fate}])`)) one.remove();
+    screen.part("void").hidden = digits === null && fate !== "later";
     delivery?.wipe();
     delivery = null;
-    // The screen holds an explanation for each group of codes; all but one are removed.
-    const find = (selector: string): HTMLElement[] => [...screen.content.querySelectorAll<HTMLElement>(selector)];
-    // Their screens stay true when the message may have arrived.
-    const isUndecided = code === "stopped" || code === "part-differs";
-    const isNamed = find(`[data-code~=${code}]`).length > 0 && (!inDoubt || isUndecided);
-    const unnamed = inDoubt ? "other" : "unsent";
-    const named = isNamed ? code : unnamed;
-    for (const reason of find(`[data-code]:not([data-code~=${named}])`)) reason.remove();
     // Where it is worth keeping it is shown once more, and above the form: the screen that showed it is gone.
-    const isDoubtful = digits !== null && (inDoubt || isUndecided);
+    const isDoubtful = digits !== null && fate !== "void";
     if (isDoubtful) {
       doubtful = digits;
       screen.part("access-code").replaceChildren(codeScreen(digits));

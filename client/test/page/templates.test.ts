@@ -51,8 +51,8 @@ const MODULES = [
 ];
 /** Pieces that are asked for by names which are put together. */
 const STEPS = ["copy-step", "check-step", "done-step", "first-done", "back-done", "declined", "declined-too"];
-/** Screens for all other codes: when the message may have arrived, and when it did not. */
-const OTHERS = ["other", "unsent"];
+/** Words for all other codes: when the message may have arrived, and when it did not; and for what becomes of the code. */
+const OTHERS = ["other", "unsent", "keep", "later", "void"];
 const script = scriptsOf(MODULES);
 
 function found(text: string, pattern: RegExp): string[] {

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { codeOf } from "../../src/errors.js";
 import * as accessCodes from "../../src/formats/access_code.js";
-import { type Bytes, concat, equal, toHex } from "../../src/formats/base/bytes.js";
+import { type Bytes, concat, equal, toHex, utf8 } from "../../src/formats/base/bytes.js";
 import { today } from "../../src/formats/base/days.js";
 import { PART_SIZE, PLACED_SIZE, SESSION_NONCE_SIZE } from "../../src/formats/base/limits.js";
 import { random } from "../../src/formats/base/primitives.js";
@@ -46,13 +46,17 @@ interface Asked {
   readonly chosen?: readonly TestOrganisation[];
   readonly signal?: AbortSignal;
   readonly asks?: boolean;
+  readonly message?: string;
 }
 
 /** Sends files as the page does under this code; `asks`: its source may have to continue. */
-async function begin({ files, chosen = organisations, signal, asks = true }: Asked, news: FromWorker[] = []) {
+async function begin(
+  { files, chosen = organisations, signal, asks = true, message = "" }: Asked,
+  news: FromWorker[] = [],
+) {
   const order: Order = {
     api: intake.api,
-    message: new Uint8Array(),
+    message: utf8(message),
     files,
     chosen: chosen.map(({ manifest }) => toHex(manifest.id)),
     language: "ru",
@@ -190,6 +194,22 @@ describe("an upload that its source may have to continue", () => {
       tell: () => undefined,
     });
     expect((await other.find()).uploads).toEqual([]);
+  });
+
+  it("may have arrived when another tab gives it up, which sends the files anew", async () => {
+    const files = [fileOf(contentOf(SIZE))];
+    intake.fault = ({ path }) => {
+      if (path.startsWith("/parts/")) intake.drafts.clear();
+      return null;
+    };
+    const news: FromWorker[] = [];
+    expect(await begin({ files }, news).catch(codeOf)).toBe("no-draft");
+    expect(news.filter(({ kind }) => kind === "doubt")).toEqual([{ kind: "doubt", accessCode: null }]);
+
+    const missing = [{ file: 0, code: "no-draft" }];
+    expect(await begin({ files, message: "слова" })).toMatchObject({ missing, inDoubt: true, elsewhere: false });
+    // Without a capsule nobody else has the token.
+    expect(await begin({ files, message: "слова", asks: false })).toMatchObject({ missing, inDoubt: false });
   });
 
   it("is given up by its place alone", async () => {

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from browser import lying
 from browser.drivers import EVERY_JOURNEY, PHONE, Browser, Level
 from browser.pages import CODE, DIGITS, DOOR, FAILED, JUDGED, MESSAGE, PICKER, Source
 from browser.wire import PARTS, Wire, parts_sent
@@ -44,6 +45,7 @@ DIFFERS = "#app [data-part=differs]"
 STATE = "#app [data-part=whole]"
 ELSEWHERE = "#app [data-part=other]"
 RANGES = "/api/envelope/parts"
+GOES_ON = "“Continue an upload” on the start page goes on"
 SMALL_SIZE = 1_200_003
 
 Browsers = Callable[[Level], Browser]
@@ -270,6 +272,53 @@ def test_a_file_that_changed_is_sealed_anew_and_the_old_upload_given_up(
     browser.fresh()
 
 
+def test_what_a_full_site_refused_is_not_called_lost_while_the_code_goes_on_with_it(
+    browsers: Browsers, world: World, line: Lines, file: Path
+) -> None:
+    os.truncate(file, SMALL_SIZE)
+    source = Source(browsers(Level.CHROMIUM), line(world))
+    browser, answers = source.browser, source.wire.answers
+    full = {f"{PARTS}{first}": lying.answer(b'{"error":"full","message":""}', 507) for first in (0, 4)}
+    browser.fresh()
+
+    def send(words: str) -> None:
+        answers.update(full)
+        source.open_form()
+        source.write(words)
+        source.attach(file)
+        browser.click(LATER)
+        source.send()
+
+    send("")
+    said = source.wait_failed()
+    assert "No room at the moment" in said
+    assert GOES_ON in said
+    assert "opens nothing" not in said
+    digits = " ".join(browser.text(DIGITS).split())
+    browser.fresh()
+
+    find(source, digits)
+    browser.attach(PICKER, [file])
+    said = source.wait_failed()
+    assert "We do not know whether your message arrived" in said
+    assert GOES_ON in said
+    assert "not delivered" not in said.lower()
+    assert drafts(world) == (1, 1)
+
+    answers.clear()
+    find(source, digits)
+    browser.attach(PICKER, [file])
+    browser.wait(ARRIVED)
+    assert drafts(world) == (0, 0)
+    [tip] = world.arrived("ili")
+    assert filecmp.cmp(file, tip.files[file.name], shallow=False)
+
+    send(WORDS)
+    source.wait_stored()
+    assert GOES_ON in browser.text("#app [data-part=left-out]")
+    browser.fresh()
+
+
 MOMENTS = [PARTS]
 if EVERY_JOURNEY:
     MOMENTS.append(RANGES)
@@ -303,7 +352,7 @@ def test_what_another_program_has_finished_meanwhile_has_arrived(
 
 if EVERY_JOURNEY:
 
-    def test_what_another_program_has_given_up_meanwhile_is_not_delivered(
+    def test_what_another_program_has_given_up_meanwhile_may_have_arrived(
         browsers: Browsers, world: World, line: Lines, file: Path
     ) -> None:
         os.truncate(file, SMALL_SIZE)
@@ -316,7 +365,8 @@ if EVERY_JOURNEY:
             until_asked(source, PARTS)
             give_up_elsewhere(code, other, file)
         source.browser.wait(FAILED)
-        assert "Nothing was delivered" in source.browser.text("#app")
+        assert "We do not know whether your message arrived" in source.browser.text("#app")
+        assert GOES_ON not in source.browser.text("#app")
         assert drafts(world) == (0, 0)
         source.browser.fresh()
 

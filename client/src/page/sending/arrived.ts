@@ -28,6 +28,8 @@ export interface Account {
   readonly missing: readonly { readonly file: File; readonly code: Code }[];
   /** Whether those may have arrived. */
   readonly inDoubt: boolean;
+  /** Whether a part of them lies there, and the code continues it. */
+  readonly isLater: boolean;
   /** Whether another tab or program finished it, and shows its check digits. */
   readonly elsewhere: boolean;
   /** Names of the organisations it is for. */
@@ -80,6 +82,10 @@ export class Arrived {
     show(this.#root);
   }
 
+  get isShown(): boolean {
+    return this.#root.isConnected;
+  }
+
   /** Whether leaving would lose a code that was neither typed back nor declined. */
   get isOpen(): boolean {
     return this.#digits !== null && this.#step !== "done";
@@ -122,7 +128,7 @@ export class Arrived {
   }
 
   /** Names what was not sent, and takes it once more. */
-  #offer({ missing, inDoubt }: Account, again: ((files: readonly File[]) => void) | null): void {
+  #offer({ missing, inDoubt, isLater }: Account, again: ((files: readonly File[]) => void) | null): void {
     const texts = this.#texts;
     const { part } = this.#view;
     part("left-out").hidden = missing.length === 0;
@@ -137,7 +143,9 @@ export class Arrived {
     const isLying = missing.some(({ code }) => code === "part-differs");
     const canTry = again !== null && !isLying && !inDoubt;
     const same = missing.filter(({ code }) => !code.startsWith("file-")).map(({ file }) => file);
-    part("resend").hidden = !canTry || same.length === 0;
+    const canSame = canTry && same.length > 0;
+    part("resend").hidden = !canSame;
+    part("later").hidden = !(canSame && isLater);
     part("resend").addEventListener("click", () => again?.(same));
     part("picker").hidden = !canTry;
     const picker = field("input");
