@@ -36,6 +36,7 @@ when somebody leaves.
 """
 PACKAGES = {
     "formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"},
+    "net/http.ts": {"es-toolkit/function"},
     "offline/qr_view.ts": {"uqr"},
     "worker/photo.ts": {"exifreader"},
 }

@@ -1,6 +1,7 @@
 // HTTP requests under one token, repeated until they are answered, refused for good, or stopped: over Tor a connection
 // may break at any moment and come back hours later.
 
+import { retry } from "es-toolkit/function";
 import { type Code, codeOf, FORMAT_CODES, PROTOCOL_CODES, TipboxError } from "../errors.js";
 import { type Bytes, fromUtf8, toBase64 } from "../formats/base/bytes.js";
 import { once } from "./once.js";
@@ -154,22 +155,25 @@ export class Connection {
     const { signal, onTrouble } = this.#options;
     const { firstPause, longestPause, retryFor } = this.timing;
     const end = performance.now() + retryFor;
-    for (let number = 1; ; number++) {
+    let number = 0;
+    let pause = 0;
+    const next = async (): Promise<T> => {
+      if (number > 0) await this.#pause(pause); // not the library's: `online` can end it
       signal.throwIfAborted();
-      try {
-        return await attempt(number);
-      } catch (error) {
-        const code = codeOf(error);
-        if (!TRANSIENT.includes(code) || signal.aborted || performance.now() > end) throw error;
-        this.onCut();
-        this.#rate = Math.max(500, this.#rate / 2);
-        this.#trouble = "cut";
-        const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, number - 1));
-        const pause = Math.max(backoff, error instanceof Busy ? error.pause : 0);
-        onTrouble?.(code, pause);
-        await this.#pause(pause);
-      }
-    }
+      return attempt(++number);
+    };
+    const shouldRetry = (error: unknown): boolean => {
+      const code = codeOf(error);
+      if (!TRANSIENT.includes(code) || signal.aborted || performance.now() > end) return false;
+      this.onCut();
+      this.#rate = Math.max(500, this.#rate / 2);
+      this.#trouble = "cut";
+      const backoff = Math.min(longestPause, firstPause * 2 ** Math.min(16, number - 1));
+      pause = Math.max(backoff, error instanceof Busy ? error.pause : 0);
+      onTrouble?.(code, pause);
+      return true;
+    };
+    return retry(next, { shouldRetry });
   }
 
   /**
