@@ -21,7 +21,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-ASKED_FOR = ("start.js", "page.js", "worker.js", "read.js", "toll.js", "photo.js", "style.css")
+ASKED_FOR = (
+    *("start.js", "page.js", "opened.js", "worker.js", "read.js", "continuing.js", "toll.js", "photo.js"),
+    "style.css",
+)
 """What pages ask a server for, one by one."""
 
 BUNDLE = (

@@ -66,6 +66,8 @@ const outputs = [
   { format: "esm", entryPoints: ["src/worker/worker.ts"], plugins: [nativeHkdf, plainFields] },
   // Beside other scripts, and twice where a line is bad: each with names of its own.
   { format: "iife", entryPoints: ["src/page/start.ts", "src/page/page.ts"] },
+  // What the page imports, when a code is opened.
+  { format: "esm", entryPoints: ["src/page/opened/opened.ts"] },
   // What the worker imports: to pay, when a code is opened, and when an upload may be continued, or is.
   {
     format: "esm",

@@ -17,6 +17,7 @@ WORDS = "Пишу, пока грузится"
 BROKEN = "The line broke while this page was loading"
 LATE = ("/static/worker.js", "/api/now")
 """What may come after the field."""
+SCREENS = "/static/opened.js"
 TRIES = 6
 MOST = 20
 """Requests that a browser makes of one, when its connections end: Firefox repeats it ten times, and more under load."""
@@ -287,17 +288,25 @@ def test_a_code_that_is_typed_before_the_worker_comes_is_judged_and_opened(sourc
     ids = identifiers(pages_world)
     reply = lying.Mailboxes(access_code.secrets(), list(ids.values())).reply(ids["kibhr"], "Спасибо")
     wire.answers["/api/mailbox"] = lying.mailbox([reply])
-    wire.blocked = lambda path: path in {*LATE, "/static/read.js"}
+    wire.blocked = lambda path: path in {*LATE, "/static/read.js", SCREENS}
     source.type_code(access_code.digits())
     browser.until(lambda: BROKEN in browser.text(LOADING), "words about the line")
     browser.click("#app [data-part=open]")
     blames_nobody(source)
-    wire.blocked = lambda path: path == "/static/read.js"
+    wire.blocked = lambda path: path in {"/static/read.js", SCREENS}
     browser.until(lambda: "goes on by itself" in browser.text("#app"), "words of the line")
     assert "Opening" in browser.text("#app")
     assert wire.seen("POST") == []
+    wire.blocked = lambda path: path == SCREENS
+    browser.until(lambda: "goes on by itself" not in browser.text("#app"), "the half that reads", 60)
+    browser.until(lambda: asked(source), "the button for the answers' screens", 120)
+    assert len(wire.seen(f"GET {SCREENS}")) >= TRIES
+    assert BROKEN in browser.text(LOADING)
+    assert "Opening" in browser.text("#app")
     wire.blocked = lambda _path: False
+    browser.click(f"{LOADING} button")
     browser.until(source.answers, "the answer", 60)
+    assert browser.text(LOADING).strip() == ""
     assert [one.text for one in source.answers()] == ["Спасибо"]
 
 

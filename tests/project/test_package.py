@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_clock("pip and npm ask registries, whose certificates are not valid in every year")
 
-ASKED_FOR = {"start.js", "page.js", "worker.js", "read.js", "continuing.js", "toll.js", "photo.js", "style.css"}
+ASKED_FOR = {
+    *("start.js", "page.js", "opened.js", "worker.js", "read.js", "continuing.js", "toll.js", "photo.js"),
+    "style.css",
+}
 BUNDLE = (
     ASKED_FOR
     | {f"{name}.gz" for name in ASKED_FOR}

@@ -171,7 +171,11 @@ def test_leaving_clears_the_site_and_ends_on_a_blank_page_at_once(client: Client
 
 
 @pytest.mark.parametrize(
-    "name", ["start.js", "page.js", "worker.js", "read.js", "continuing.js", "toll.js", "photo.js", "style.css"]
+    "name",
+    [
+        *("start.js", "page.js", "opened.js", "worker.js", "read.js", "continuing.js", "toll.js", "photo.js"),
+        "style.css",
+    ],
 )
 def test_static_files_are_those_of_the_build(client: Client, name: str) -> None:
     from tipbox.resources import static_dir

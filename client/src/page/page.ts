@@ -13,11 +13,11 @@ import { canSeal } from "./features.js";
 import { begun, onLeaving } from "./first/begun.js";
 import { type Door, doorOf, isDoor } from "./first/door.js";
 import { type Content, Form } from "./form.js";
-import { Inbox } from "./inbox.js";
 import { type Line, needScript, persist } from "./loading.js";
 import { noticeOf } from "./notice.js";
+import type { Choice } from "./opened/uploads.js";
+import { type Lent, Opening } from "./opening.js";
 import { app, accessCode as codeScreen, element, show, suit, view } from "./screen.js";
-import { type Choice, ContinuingScreens } from "./sending/continuing.js";
 import { explained } from "./sending/failure.js";
 import { Texts } from "./texts.js";
 
@@ -35,8 +35,8 @@ let other: Form | null = null;
 /** The form that the delivery is of; `null` for an upload that goes on. */
 let sent: Form | null = null;
 let delivery: Delivery | null = null;
-let inbox: Inbox | null = null;
-let continuing: ContinuingScreens | null = null;
+let inbox: Opening | null = null;
+let continuing: Opening | null = null;
 /** The digits of a code that may have answers although sending failed: what is sent next goes under it, too. */
 let doubtful: string | null = null;
 
@@ -90,6 +90,7 @@ class Page {
   readonly #start: readonly Node[];
   /** How it stands with each thing that is still to come. */
   readonly #lines = new Map<string, Line>();
+  readonly #lent: Lent;
   /** Where notices stand, above whatever screen is shown. */
   readonly #notices = document.getElementById("notices");
 
@@ -109,6 +110,15 @@ class Page {
       if (state === null) inbox?.show();
       else show(form.root);
     });
+    this.#lent = {
+      texts,
+      ask,
+      write: (answered, accessCode) => this.#writeBack(answered, accessCode),
+      closed: () => this.#nobody(),
+      choose: (choice) => this.#continue(choice),
+      shown: () => this.#offerForm(),
+      persist: (name, attempt) => this.#persist(name, attempt),
+    };
   }
 
   /** Has the worker come, and what the server says, which is asked for once for both; again when that is old. */
@@ -249,15 +259,12 @@ class Page {
     this.#renew();
     if (door === "continue") {
       continuing?.wipe();
-      continuing = new ContinuingScreens(this.texts, ask, (choice) => this.#continue(choice));
+      continuing = new Opening("find", this.#lent);
       return continuing.show(first);
     }
     if (door === "read") {
-      const write = (answered: readonly string[], accessCode: string): void => this.#writeBack(answered, accessCode);
-      const isNew = inbox === null;
-      inbox ??= new Inbox(this.texts, ask, write, () => this.#nobody());
-      if (!(isNew && first)) inbox.show();
-      return;
+      inbox ??= new Opening("open", this.#lent);
+      return inbox.show(first);
     }
     ask({ kind: "write" });
     this.#turn(null);
@@ -381,14 +388,13 @@ class Page {
       case "words":
         return delivery?.[news.kind]();
       case "found":
-        return continuing?.found(news);
       case "unfound":
-        return continuing?.unfound(news.code);
+        return continuing?.hear(news);
       case "unmatched":
       case "differs":
         delivery?.wipe();
         delivery = null;
-        return continuing?.refused(news.kind === "unmatched" ? news.files : null);
+        return continuing?.hear(news);
       case "progress":
         return delivery?.progress(news);
       case "working":
@@ -416,20 +422,8 @@ class Page {
         return delivery?.spelled(news.words);
       case "judged":
         return (delivery ?? continuing ?? inbox)?.judged(news.turn, news.judgement);
-      case "opening":
-      case "deleted":
-        return inbox?.[news.kind]();
-      case "opened":
-        inbox?.opened(news);
-        return this.#offerForm();
-      case "loaded":
-        return inbox?.loaded(news.reply, news.answer);
-      case "fetching":
-        return inbox?.fetching(news);
-      case "fetched":
-        return inbox?.fetched(news);
-      case "unread":
-        return news.code === "bad-passphrase" ? inbox?.refused() : inbox?.unread(news.code, news.deleting);
+      default:
+        return inbox?.hear(news);
     }
   }
 }

@@ -40,14 +40,14 @@ const MODULES = [
     "delivery",
     "code_field",
     "texts",
-    "inbox",
+    "opening",
     "notice",
-    "download",
     "collected",
     "start",
     "first/first_field",
   ],
-  ...["arrived", "code_boxes", "continuing", "items", "waiting"].map((name) => `sending/${name}`),
+  ...["arrived", "code_boxes", "items", "waiting"].map((name) => `sending/${name}`),
+  ...["answers", "download", "uploads"].map((name) => `opened/${name}`),
 ];
 /** Pieces that are asked for by names which are put together. */
 const STEPS = ["copy-step", "check-step", "done-step", "first-done", "back-done", "declined", "declined-too"];

@@ -1,8 +1,8 @@
 // One file of an answer: offered, fetched, saved. It is in this browser's memory until it is saved or the page is left.
 
-import { shownName } from "./choosing/file_names.js";
-import { element } from "./screen.js";
-import type { Texts } from "./texts.js";
+import { shownName } from "../choosing/file_names.js";
+import { element } from "../screen.js";
+import type { Texts } from "../texts.js";
 
 /** Milliseconds after a click on Save until the file is released: no event says when the browser has written it. */
 const RELEASE_AFTER = 30_000;

@@ -1,12 +1,9 @@
-// The screens of an upload that goes on: typing its code, choosing the same files, and what does not fit.
+// The screens of an upload that goes on: choosing the same files, and what does not fit.
 
-import type { Code } from "../../errors.js";
-import type { FoundUpload, FromWorker, Judgement, ToWorker } from "../../messages.js";
+import type { FoundUpload, FromWorker } from "../../messages.js";
 import { shownName } from "../choosing/file_names.js";
-import { CodeField } from "../code_field.js";
-import { troubleOf } from "../delivery.js";
+import type { Lent } from "../opening.js";
 import { element, field, show, type View, view } from "../screen.js";
-import type { Texts } from "../texts.js";
 
 /** What is to be done with an upload that was found, and the digits of its code. */
 export interface Choice {
@@ -18,64 +15,32 @@ export interface Choice {
   readonly isAnew: boolean;
 }
 
-export class ContinuingScreens {
-  readonly #texts: Texts;
-  readonly #ask: (message: ToWorker) => void;
-  readonly #choose: (choice: Choice) => void;
-  readonly #view: View = view("view-continue");
-  #codeField: CodeField | null;
-  #root = element("div");
+export class Uploads {
+  readonly #lent: Lent;
+  readonly #root: HTMLElement;
   #rows: readonly View[] = [];
   #uploads: readonly FoundUpload[] = [];
   #accessCode = "";
   /** The files that were chosen last, and for which upload. */
   #chosen: { readonly index: number; readonly files: readonly File[] } = { index: 0, files: [] };
 
-  /** `choose` is called when the source has chosen files. */
-  constructor(texts: Texts, ask: (message: ToWorker) => void, choose: (choice: Choice) => void) {
-    this.#texts = texts;
-    this.#ask = ask;
-    this.#choose = choose;
-    const { part, content } = this.#view;
-    this.#codeField = new CodeField(texts, part("typed-result"), ask, null, () => texts.get("typedRight"));
-    this.#codeField.field.setAttribute("aria-labelledby", "typed-title");
-    part("typed").append(this.#codeField.field);
-    part("open").addEventListener("click", () => this.#find());
-    this.#root.append(content);
+  constructor(lent: Lent, root: HTMLElement) {
+    this.#lent = lent;
+    this.#root = root;
   }
 
-  #find(): void {
-    const typed = this.#codeField?.value ?? "";
-    if (!/\S/.test(typed)) {
-      this.#codeField?.say(this.#texts.get("typedEmpty"));
-      return;
+  hear(news: FromWorker): void {
+    switch (news.kind) {
+      case "found":
+        return this.#found(news);
+      case "unmatched":
+        return this.#refused(news.files);
+      case "differs":
+        return this.#refused(null);
     }
-    this.#view.part("open").toggleAttribute("disabled", true);
-    this.#codeField?.say(this.#texts.get("loading"));
-    this.#ask({ kind: "find", typed });
   }
 
-  show(first = false): void {
-    show(this.#root, first);
-  }
-
-  judged(turn: number, judgement: Judgement): void {
-    this.#codeField?.judged(turn, judgement);
-  }
-
-  trouble(trouble: Code | null): void {
-    this.#view.part("trouble").textContent = troubleOf(this.#texts, trouble);
-  }
-
-  unfound(code: Code): void {
-    this.#view.part("open").toggleAttribute("disabled", false);
-    if (code === "bad-passphrase") this.#codeField?.refuse();
-    else this.#codeField?.say(this.#texts.get("lostOther"));
-  }
-
-  found({ accessCode, uploads, refused }: FromWorker & { kind: "found" }): void {
-    this.#codeField?.wipe();
-    this.#codeField = null;
+  #found({ accessCode, uploads, refused }: FromWorker & { kind: "found" }): void {
     this.#accessCode = accessCode;
     this.#uploads = uploads;
     const screen = view("view-found");
@@ -83,14 +48,13 @@ export class ContinuingScreens {
     screen.part("refused").hidden = refused === 0;
     this.#rows = uploads.map((upload, index) => this.#row(upload, index));
     screen.part("uploads").append(...this.#rows.map(({ content }) => content));
-    this.#root = element("div");
-    this.#root.append(screen.content);
+    this.#root.replaceChildren(screen.content);
     show(this.#root);
   }
 
   #row({ files }: FoundUpload, index: number): View {
     const row = view("view-upload");
-    const texts = this.#texts;
+    const { texts } = this.#lent;
     row.part("total").textContent = texts.get("total", {
       count: texts.number(files.length),
       size: texts.size(files.reduce((sum, { size }) => sum + size, 0)),
@@ -111,11 +75,11 @@ export class ContinuingScreens {
   #go(isAnew: boolean): void {
     const { index, files } = this.#chosen;
     const upload = this.#uploads[index];
-    if (upload !== undefined) this.#choose({ index, upload, files, accessCode: this.#accessCode, isAnew });
+    if (upload !== undefined) this.#lent.choose({ index, upload, files, accessCode: this.#accessCode, isAnew });
   }
 
   /** These files of the upload, by their index, were not chosen; or (`null`) what arrived is not of those that were. */
-  refused(missing: readonly number[] | null): void {
+  #refused(missing: readonly number[] | null): void {
     const row = this.#rows[this.#chosen.index];
     if (row === undefined) return;
     const files = this.#uploads[this.#chosen.index]?.files ?? [];
@@ -133,8 +97,6 @@ export class ContinuingScreens {
   }
 
   wipe(): void {
-    this.#codeField?.wipe();
-    this.#codeField = null;
     this.#accessCode = "";
     this.#uploads = [];
     this.#chosen = { index: 0, files: [] };
