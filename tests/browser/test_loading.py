@@ -8,7 +8,7 @@ import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import CODE, DOOR, FAILED, LEAVE, LOADING, MESSAGE, READY, SEND, STOP, Source
+from browser.pages import CODE, DOOR, FAILED, JUDGED, LEAVE, LOADING, MESSAGE, READY, SEND, STOP, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -311,6 +311,7 @@ def test_a_code_that_is_typed_before_the_worker_comes_is_judged_and_opened(sourc
 
 
 def test_doors_change_the_screen_and_keep_what_was_written(source: Source) -> None:
+    """And what is said of a code is said where it is typed."""
     browser = source.browser
     entries = "return history.length;"
     source.go("/en/")
@@ -319,8 +320,16 @@ def test_doors_change_the_screen_and_keep_what_was_written(source: Source) -> No
     browser.wait(READY)
     source.write(WORDS)
     browser.click(DOOR.format("start"))
+    browser.click(DOOR.format("continue"))
+    browser.wait(CODE)
+    browser.click(DOOR.format("start"))
     browser.click(DOOR.format("read"))
     browser.wait(CODE)
+    source.wire.blocked = lambda path: "/words-" in path
+    browser.type(CODE, "abacus abdomen")
+    browser.until(lambda: "Loading" in browser.text(JUDGED), "a word on what is typed")
+    browser.until(lambda: "connection is broken" in browser.text("#app"), "a word on the line")
+    source.wire.blocked = lambda _path: False
     browser.click(DOOR.format("start"))
     browser.click(DOOR.format("write"))
     assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == WORDS

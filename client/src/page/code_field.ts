@@ -5,6 +5,9 @@ import type { Judgement, ToWorker } from "../messages.js";
 import { field } from "./screen.js";
 import type { Texts } from "./texts.js";
 
+/** Counts what was typed, in all fields: so each knows a verdict on its own by its turn. */
+let turns = 0;
+
 export class CodeField {
   readonly field = field("textarea"); // an <input> would scroll part of the code out of sight on phones
   readonly #texts: Texts;
@@ -27,7 +30,8 @@ export class CodeField {
     this.#result = result;
     this.field.rows = 3;
     this.field.addEventListener("input", () => {
-      ask({ kind: "judge", turn: ++this.#turn, typed: this.field.value, digits });
+      this.#turn = ++turns;
+      ask({ kind: "judge", turn: this.#turn, typed: this.field.value, digits });
     });
   }
 
@@ -35,7 +39,7 @@ export class CodeField {
     return this.field.value;
   }
 
-  /** Shows what the worker found; false when the field has changed since. */
+  /** Shows what the worker found; false when it is of another field, or this one has changed since. */
   judged(turn: number, judgement: Judgement): boolean {
     if (turn !== this.#turn) return false;
     this.#known = this.#sentence(judgement);
@@ -55,7 +59,7 @@ export class CodeField {
   }
 
   wipe(): void {
-    this.#turn++;
+    this.#turn = 0;
     this.field.value = "";
     this.say("");
   }

@@ -232,9 +232,13 @@ export class Delivery {
     this.#sending.working(work);
   }
 
-  trouble(trouble: Code | null, pause: number | null = null): void {
-    if (this.#arrived === null) this.#sending.trouble(trouble, pause);
-    else this.#arrived.trouble(troubleOf(this.#texts, trouble));
+  trouble(trouble: Code | null, pause: number | null): void {
+    this.#sending.trouble(trouble, pause);
+  }
+
+  /** The same of what is read. */
+  reading(trouble: Code | null): void {
+    this.#arrived?.trouble(troubleOf(this.#texts, trouble));
   }
 
   /** It ended: shows what is stored and what is not; the access code once more, when it is new. */

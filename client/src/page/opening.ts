@@ -93,7 +93,7 @@ export class Opening {
     this.#codeField?.judged(turn, judgement);
   }
 
-  trouble(trouble: Code | null): void {
+  reading(trouble: Code | null): void {
     const place = this.#root.querySelector("[data-part=trouble]");
     if (place !== null) place.textContent = troubleOf(this.#lent.texts, trouble);
   }

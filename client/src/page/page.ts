@@ -50,6 +50,11 @@ function isUnsent(): boolean {
   return form?.isEmpty === false || other?.isEmpty === false;
 }
 
+/** Those that read, or ask about what is typed: what is said of that is told to all, and shown where it was asked. */
+function asking(): readonly (Delivery | Opening | null)[] {
+  return [delivery, continuing, inbox];
+}
+
 /** Has the browser ask before what was written, or a code that nobody has yet, is lost. */
 function warn(event: BeforeUnloadEvent): void {
   if (delivery?.isOpen || isUnsent() || doubtful !== null) event.preventDefault();
@@ -406,7 +411,8 @@ class Page {
       case "connection":
         return delivery?.trouble(news.trouble, news.pause);
       case "reading":
-        return (continuing ?? inbox ?? delivery)?.trouble(news.trouble);
+        for (const one of asking()) one?.reading(news.trouble);
+        return;
       case "stored":
         if (history.state !== null) history.back(); // what was written is sent: the entry was for that
         sent?.wipe();
@@ -421,7 +427,8 @@ class Page {
       case "spelled":
         return delivery?.spelled(news.words);
       case "judged":
-        return (delivery ?? continuing ?? inbox)?.judged(news.turn, news.judgement);
+        for (const one of asking()) one?.judged(news.turn, news.judgement);
+        return;
       default:
         return inbox?.hear(news);
     }
