@@ -244,6 +244,7 @@ class Source:
         row = f"#app [data-part=files] > :nth-child({number})"
         self.browser.click(f"{row} button")
         self.browser.wait(f"{row} a")
+        assert self.browser.focused(f"{row} a"), "where the button was that was pressed"
         return self.browser.save(f"{row} a")
 
     def write_back(self, text: str) -> None:

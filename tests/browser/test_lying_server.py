@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from browser import lying
-from browser.pages import FIELDS, JUDGED, MAILBOX, OTHERS, UNREAD, WRITE, Source
+from browser.pages import DELETE, FIELDS, JUDGED, MAILBOX, OTHERS, REALLY, UNREAD, WRITE, Source
 from support.sealed import Organisation
 from support.world import NAMES, World
 from tipbox.formats.access_code import AccessCode, Secrets
@@ -92,26 +92,47 @@ def test_files_that_the_server_spoiled_are_not_given_out(
     assert source.save_file().read_bytes() == bytes(70_000)
 
 
+def has_focus(source: Source, css: str) -> bool:
+    """Whether what was pressed has left the focus in here."""
+    return bool(source.browser.run(f"return document.activeElement.closest('{css}') !== null;"))
+
+
 def test_a_refused_piece_takes_no_answer_away(
     source: Source, pages_world: World, access_code: tuple[AccessCode, Secrets]
 ) -> None:
-    """A letter and a file that the server refuses to give out: each is missing alone."""
+    """A letter and a file that the server refuses to give out: each is missing alone.
+
+    Who goes by the keyboard stays where the button was that is gone.
+    """
     written, of_source = access_code
     ids = identifiers(pages_world)
     boxes = lying.Mailboxes(of_source, list(ids.values()))
     long = boxes.reply(ids["fidh"], "Долго. " * 9_000).older()
-    source.wire.answers["/api/mailbox"] = lying.mailbox([boxes.reply(ids["kibhr"], REPLY, {"a.bin": bytes(9)}), long])
+    other = boxes.reply(ids["ili"], "Ещё. " * 13_000).older().older()
+    listed = [boxes.reply(ids["kibhr"], REPLY, {"a.bin": bytes(9)}), long, other]
+    source.wire.answers["/api/mailbox"] = lying.mailbox(listed)
     source.wire.answers["/api/mailbox/piece"] = lying.answer(b'{"error":"malformed","message":""}', 400)
     source.open_mailbox(written.digits())
     shown = source.browser.text
     source.browser.click("#app [data-part=files] button")
     source.browser.until(lambda: "came damaged" in shown("#app") or source.browser.count(UNREAD), "a word of damage")
     assert [one.text for one in source.answers()] == [REPLY]
+    assert has_focus(source, "[data-part=files] li")
     source.browser.click("#app [data-part=waiting] button")
     source.browser.until(
         lambda: "is not shown" in shown("#app") or source.browser.count(UNREAD), "a word of the letter"
     )
     assert [one.text for one in source.answers()] == [REPLY]
+    assert has_focus(source, "[data-part=waiting] li")
+    source.wire.answers["/api/mailbox/piece"] = lying.piece(other, 0)
+    source.browser.click("#app [data-part=waiting] button")
+    source.browser.until(lambda: len(source.answers()) == 2, "the other letter")
+    assert has_focus(source, "section h2")
+    source.wire.stalled = lambda path: path == "/api/mailbox/delete"
+    source.browser.click(DELETE)
+    source.browser.click(REALLY)
+    assert has_focus(source, "[data-part=confirm]")
+    source.wire.stalled = lambda _path: False
 
 
 def test_what_is_typed_is_judged_on_the_device(source: Source, access_code: tuple[AccessCode, Secrets]) -> None:

@@ -18,6 +18,13 @@ export function show(content: Node, first = false): void {
   scrollTo(0, 0);
 }
 
+/** Gives the focus to what takes the place of `from`, which goes next, if it is in there: else it would fall away. */
+export function passFocus(from: Element, to: HTMLElement): void {
+  if (!from.contains(document.activeElement)) return;
+  to.setAttribute("tabindex", String(to.tabIndex)); // -1 for what Tab does not stop at
+  to.focus();
+}
+
 /** The digits of an access code, group by group. */
 export function accessCode(digits: string): DocumentFragment {
   const screen = view("view-access-code");

@@ -77,6 +77,7 @@ def test_words_are_typed_back_where_words_were_shown(source: Source) -> None:
     source.send()
     source.wait_stored()
     words = source.words()
+    assert source.browser.focused("#app [data-part=words]"), "in the place of the button that was pressed"
     source.browser.click("#app [data-part=copied]")
     numbered = " ".join(f"{number}. {word}" for number, word in enumerate(words, 1))
     source.browser.fill("#app [data-part=again] textarea", numbered)

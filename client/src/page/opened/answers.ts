@@ -3,7 +3,7 @@
 import type { Code } from "../../errors.js";
 import type { Answer, FromWorker, PendingReply } from "../../messages.js";
 import type { Lent } from "../opening.js";
-import { breakLongText, element, show, type View, view } from "../screen.js";
+import { breakLongText, element, passFocus, show, type View, view } from "../screen.js";
 import type { Texts } from "../texts.js";
 import { Download } from "./download.js";
 
@@ -68,6 +68,7 @@ export class Answers {
     // It cannot be called back any more: there is nothing left to press.
     const confirm = this.#view.part("confirm");
     confirm.setAttribute("role", "status");
+    passFocus(confirm, confirm);
     confirm.replaceChildren(element("p", this.#texts.get("deleting")));
     this.#lent.ask({ kind: "delete" });
   }
@@ -86,8 +87,11 @@ export class Answers {
       row.replaceChildren(this.#texts.get("unproven"));
       return;
     }
+    const shown = this.#reply(answer);
+    const heading = shown.querySelector("h2");
+    this.#view.part("replies").append(shown);
+    if (heading !== null) passFocus(row, heading);
     row.remove();
-    this.#view.part("replies").append(this.#reply(answer));
     this.#view.part("deleting").hidden = false;
   }
 
@@ -138,6 +142,7 @@ export class Answers {
     const load = element("button", this.#texts.get("load", { size: this.#texts.size(size) }));
     load.type = "button";
     load.addEventListener("click", () => {
+      passFocus(load, row);
       load.replaceWith(this.#texts.get("loading"));
       this.#lent.ask({ kind: "load", reply: id });
     });

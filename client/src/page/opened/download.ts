@@ -1,7 +1,7 @@
 // One file of an answer: offered, fetched, saved. It is in this browser's memory until it is saved or the page is left.
 
 import { shownName } from "../choosing/file_names.js";
-import { element } from "../screen.js";
+import { element, passFocus } from "../screen.js";
 import type { Texts } from "../texts.js";
 
 /** Milliseconds after a click on Save until the file is released: no event says when the browser has written it. */
@@ -28,21 +28,26 @@ export class Download {
     this.#offer();
   }
 
+  /** Says or offers something else; the focus stays here, if it was here. */
+  #set(next: HTMLElement | string): void {
+    passFocus(this.#last, this.row);
+    this.#last.replaceChildren(next);
+    if (next instanceof HTMLElement) passFocus(this.row, next);
+  }
+
   #offer(): void {
     const get = element("button", this.#texts.get("get"));
     get.type = "button";
     get.setAttribute("aria-label", this.#texts.get("getFile", { name: this.#name }));
     get.addEventListener("click", () => {
-      this.#last.replaceChildren(this.#texts.get("loading"));
+      this.#set(this.#texts.get("loading"));
       this.#fetch();
     });
-    this.#last.replaceChildren(get);
+    this.#set(get);
   }
 
   progress(bytes: number, total: number): void {
-    this.#last.replaceChildren(
-      this.#texts.get("sent", { done: this.#texts.size(bytes), total: this.#texts.size(total) }),
-    );
+    this.#set(this.#texts.get("sent", { done: this.#texts.size(bytes), total: this.#texts.size(total) }));
   }
 
   /** Offers the complete file for saving, under the name that its sender gave it. */
@@ -61,11 +66,11 @@ export class Download {
         this.#offer();
       }, RELEASE_AFTER);
     });
-    this.#last.replaceChildren(save);
+    this.#set(save);
   }
 
   damaged(): void {
-    this.#last.replaceChildren(this.#texts.get("damaged"));
+    this.#set(this.#texts.get("damaged"));
   }
 
   /** Releases the file's memory. */

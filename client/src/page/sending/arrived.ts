@@ -5,7 +5,7 @@ import type { Code } from "../../errors.js";
 import type { CheckDigits, Judgement, Missing, ToWorker } from "../../messages.js";
 import { shownName } from "../choosing/file_names.js";
 import { CodeField } from "../code_field.js";
-import { accessCode, element, field, show, type View, view } from "../screen.js";
+import { accessCode, element, field, passFocus, show, type View, view } from "../screen.js";
 import type { Texts } from "../texts.js";
 import { CodeBoxes } from "./code_boxes.js";
 import { folded, Item } from "./items.js";
@@ -214,6 +214,7 @@ export class Arrived {
     }
     part("words").replaceChildren(...spelled.map((word) => element("li", word)));
     part("words").hidden = false;
+    passFocus(part("spelling"), part("words"));
     part("spelling").hidden = true;
     part("trouble").textContent = "";
     const typed = new CodeField(this.#texts, part("again-result"), this.#ask, this.#digits, () => "");
