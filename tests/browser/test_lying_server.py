@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from browser import lying
-from browser.pages import DELETE, FIELDS, JUDGED, MAILBOX, OTHERS, REALLY, UNREAD, WRITE, Source
+from browser.pages import CODE, DELETE, DOOR, FIELDS, JUDGED, MAILBOX, OTHERS, REALLY, UNREAD, WRITE, Source
 from support.sealed import Organisation
 from support.world import NAMES, World
 from tipbox.formats.access_code import AccessCode, Secrets
@@ -145,6 +145,23 @@ def test_what_is_typed_is_judged_on_the_device(source: Source, access_code: tupl
     source.browser.until(lambda: "cannot be opened yet" in source.browser.text(JUDGED), "a refusal")
     assert source.wire.seen("POST") == []
     assert source.browser.count(MAILBOX) == source.browser.count(WRITE) == 0
+
+
+def test_a_search_for_uploads_that_fails_is_called_one(source: Source, access_code: tuple[AccessCode, Secrets]) -> None:
+    """Nothing was sent that could have arrived or not: the site gave something else than was asked for."""
+    written, _ = access_code
+    source.wire.answers["/api/capsule"] = lying.answer(b'{"error":"malformed","message":""}', 400)
+    source.go("/en/")
+    source.browser.click(DOOR.format("continue"))
+    source.browser.wait(CODE)
+    source.browser.type(CODE, written.digits())
+    source.browser.until(lambda: "right" in source.browser.text(JUDGED), "the access code to be right")
+    source.browser.click("#app [data-part=open]")
+    source.browser.until(lambda: "is not what was asked for" in source.browser.text("#app"), "a word of the search")
+    assert source.browser.text("#app h1") == "Continue an upload"
+    assert source.browser.text(UNREAD) == "malformed"
+    assert "arrive" not in source.browser.text("#app")
+    assert "Nothing was deleted" in source.browser.text("#app")
 
 
 def test_a_server_that_says_to_have_other_bytes_is_believed_once(source: Source, tmp_path: Path) -> None:

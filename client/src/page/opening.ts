@@ -100,10 +100,9 @@ export class Opening {
 
   /** Hears of what is opened, and of what is in it. */
   hear(news: FromWorker): void {
-    if (news.kind === "unfound" || (news.kind === "unread" && news.code === "bad-passphrase")) {
+    if ((news.kind === "unread" || news.kind === "unfound") && news.code === "bad-passphrase") {
       this.#open.toggleAttribute("disabled", false);
-      if (news.code === "bad-passphrase") this.#codeField?.refuse();
-      else this.#codeField?.say(this.#lent.texts.get("lostOther"));
+      this.#codeField?.refuse();
       return;
     }
     this.#heard.push(news);

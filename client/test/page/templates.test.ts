@@ -47,7 +47,7 @@ const MODULES = [
     "first/first_field",
   ],
   ...["arrived", "code_boxes", "items", "waiting"].map((name) => `sending/${name}`),
-  ...["answers", "download", "uploads"].map((name) => `opened/${name}`),
+  ...["answers", "download", "unread", "uploads"].map((name) => `opened/${name}`),
 ];
 /** Pieces that are asked for by names which are put together. */
 const STEPS = ["copy-step", "check-step", "done-step", "first-done", "back-done", "declined", "declined-too"];

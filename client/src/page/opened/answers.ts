@@ -1,11 +1,11 @@
 // The screens of an open mailbox: the answers and their files, and deleting them.
 
-import type { Code } from "../../errors.js";
 import type { Answer, FromWorker, PendingReply } from "../../messages.js";
 import type { Lent } from "../opening.js";
 import { breakLongText, element, passFocus, show, type View, view } from "../screen.js";
 import type { Texts } from "../texts.js";
 import { Download } from "./download.js";
+import { unread } from "./unread.js";
 
 export class Answers {
   readonly #texts: Texts;
@@ -39,7 +39,7 @@ export class Answers {
       case "deleted":
         return this.#end(view("view-deleted"));
       case "unread":
-        return this.#unread(news.code, news.deleting);
+        return this.#end(unread(news.code, news.deleting));
     }
   }
 
@@ -99,15 +99,6 @@ export class Answers {
     const download = this.#downloads.get(`${reply}/${file}`);
     if (blob === null) download?.damaged();
     else download?.whole(blob);
-  }
-
-  /** What came from the server cannot be used; `deleting`: when answers were to be deleted. */
-  #unread(code: Code, deleting: boolean): void {
-    const screen = view("view-unread");
-    screen.part("code").textContent = code;
-    screen.part("untouched").hidden = deleting;
-    screen.part("doubt").hidden = !deleting;
-    this.#end(screen);
   }
 
   /** Wipes everything. */

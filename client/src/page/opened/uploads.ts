@@ -1,9 +1,11 @@
 // The screens of an upload that goes on: choosing the same files, and what does not fit.
 
+import type { Code } from "../../errors.js";
 import type { FoundUpload, FromWorker } from "../../messages.js";
 import { shownName } from "../choosing/file_names.js";
 import type { Lent } from "../opening.js";
 import { element, field, show, type View, view } from "../screen.js";
+import { unread } from "./unread.js";
 
 /** What is to be done with an upload that was found, and the digits of its code. */
 export interface Choice {
@@ -33,6 +35,8 @@ export class Uploads {
     switch (news.kind) {
       case "found":
         return this.#found(news);
+      case "unfound":
+        return this.#unfound(news.code);
       case "unmatched":
         return this.#refused(news.files);
       case "differs":
@@ -49,6 +53,14 @@ export class Uploads {
     this.#rows = uploads.map((upload, index) => this.#row(upload, index));
     screen.part("uploads").append(...this.#rows.map(({ content }) => content));
     this.#root.replaceChildren(screen.content);
+    show(this.#root);
+  }
+
+  /** The search failed. */
+  #unfound(code: Code): void {
+    const { content } = unread(code, false);
+    content.querySelector("h1")?.replaceWith(view("view-found").content.querySelector("h1") ?? "");
+    this.#root.replaceChildren(content);
     show(this.#root);
   }
 
