@@ -13,6 +13,8 @@ import { mailboxLine } from "../net/mailbox_line.js";
 /** Open mailboxes: replies that are shown, and those whose letter is still to be fetched, by id in hex. */
 interface OpenMailbox {
   readonly client: MailboxClient;
+  /** Asks on a line that `fetching` does not end. */
+  readonly deleter: MailboxClient;
   readonly shown: Map<string, ReadableReply>;
   readonly pending: Map<string, ListedReply>;
 }
@@ -30,6 +32,8 @@ export interface Lent {
 
 let lent: Lent;
 let mailbox: OpenMailbox | null = null;
+/** Ends what is being fetched, and what waits to be. */
+let fetching = new AbortController();
 /** The last step that was asked for: steps run one after the other. */
 let reading = Promise.resolve();
 
@@ -54,10 +58,14 @@ function organisations(): Whose {
 
 async function open(accessCode: Bytes): Promise<void> {
   const root = await accessCodes.rootOf(accessCode);
-  const client = new MailboxClient(mailboxLine(lent.addresses.mailbox, lent.connection), root, organisations());
+  const on = (connection: ConnectionOptions): MailboxClient =>
+    new MailboxClient(mailboxLine(lent.addresses.mailbox, connection), root, organisations());
+  const signal = AbortSignal.any([lent.connection.signal, fetching.signal]);
+  const client = on({ ...lent.connection, signal });
   const { shown, pending, others, leftOut } = await client.open();
   mailbox = {
     client,
+    deleter: on(lent.connection),
     shown: new Map(shown.map((one) => [toHex(one.entry.id), one])),
     pending: new Map(pending.map((one) => [toHex(one.entry.id), one])),
   };
@@ -80,6 +88,7 @@ async function load(reply: string): Promise<void> {
   if (mailbox === null || pending === undefined) return;
   // Whatever is wrong with one letter or file is wrong with that alone: the answers that are read stay.
   const shown = await mailbox.client.load(pending).catch(() => null);
+  if (fetching.signal.aborted) return;
   mailbox.pending.delete(reply);
   if (shown !== null) mailbox.shown.set(reply, shown);
   lent.tell({ kind: "loaded", reply, answer: shown && answerOf(shown) });
@@ -96,12 +105,14 @@ async function fetchFile(reply: string, file: number): Promise<void> {
       lent.tell({ kind: "fetching", reply, file, bytes, total });
     })
     .catch(() => null);
+  if (fetching.signal.aborted) return;
   lent.tell({ kind: "fetched", reply, file, blob });
 }
 
 async function deleteShown(): Promise<void> {
   if (mailbox === null) return;
-  await mailbox.client.delete([...mailbox.shown.values()]);
+  lent.tell({ kind: "reading", trouble: null }); // of what was fetched
+  await mailbox.deleter.delete([...mailbox.shown.values()]);
   mailbox = null;
   lent.tell({ kind: "deleted" });
 }
@@ -115,6 +126,7 @@ function next(step: () => Promise<void>): void {
 /** Opens the mailbox of an access code. */
 export function openMailbox(accessCode: Bytes, of: Lent): void {
   lent = of;
+  fetching = new AbortController();
   next(() => open(accessCode));
 }
 
@@ -126,6 +138,8 @@ export function hearReading(message: ToWorker): void {
     case "fetch":
       return next(() => fetchFile(message.reply, message.file));
     case "delete":
+      // Whoever deletes may have little time: nothing that is still to come is waited for.
+      fetching.abort();
       return next(deleteShown);
   }
 }

@@ -108,6 +108,10 @@ export class Postbox {
   readonly tokens: string[][] = [];
   /** Answers that are lost: so many of the next ones. */
   losses = 0;
+  /** The path whose requests get no answer. */
+  stalls: string | null = null;
+  /** The path of each request, answered or not. */
+  readonly asked: string[] = [];
   /** Changes what is answered. */
   spoil: (answer: Bytes, path: string) => Bytes = (answer) => answer;
   readonly #server: Server;
@@ -123,6 +127,8 @@ export class Postbox {
           }
           if (request.headers.authorization !== undefined || request.method !== "POST") throw new Error("malformed");
           const path = (request.url ?? "").replace("/api/mailbox", "");
+          this.asked.push(path);
+          if (path === this.stalls) return;
           const answer = this.spoil(await this.#answer(path, body), path);
           this.seen.push(`${path} ${body.length} ${answer.length}`);
           response.writeHead(200, { "Content-Type": "application/octet-stream" }).end(answer);
