@@ -80,6 +80,7 @@ class Sending {
     const share = news.bytes / news.total;
     (part("bar") as HTMLProgressElement).value = share;
     this.#milestones.reach(share);
+    this.#awake.moved();
     if (this.#order.files.length > 0) this.#numbers(news.plain);
     else
       part("numbers").textContent = texts.get("sent", { done: texts.size(news.bytes), total: texts.size(news.total) });
@@ -102,6 +103,7 @@ class Sending {
   working(work: Work | null): void {
     const texts = this.#texts;
     const told = this.view.part("work");
+    if (work !== null) this.#awake.moved();
     told.hidden = work === null;
     told.textContent =
       work === null

@@ -7,34 +7,55 @@ import type { Texts } from "../texts.js";
 /** Parts of the way that are told to those who hear the page. */
 const TOLD = [0.25, 0.5, 0.75];
 
-/** Keeps the screen on, where the browser can: phones stop the tabs of a screen that is off. */
+/** Milliseconds without anything sent after which the screen may go off: a code may stand there, and nobody before it. */
+const STILL = 180_000;
+
+/**
+ * Keeps the screen on while something is sent, where the browser can: phones stop the tabs of a screen that is off.
+ */
 export class Awake {
   #lock: WakeLockSentinel | null = null;
-  #isWanted = true;
+  #isWanted = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #seen = (): void => {
-    if (document.visibilityState === "visible") void this.#ask(); // browsers let it go when the page is hidden
+    if (document.visibilityState === "visible" && this.#isWanted) void this.#ask(); // browsers let it go when hidden
   };
 
   constructor() {
     document.addEventListener("visibilitychange", this.#seen);
+    this.moved();
+  }
+
+  /** Something has just been sent, or worked for. */
+  moved(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#rest(), STILL);
+    if (this.#isWanted) return;
+    this.#isWanted = true;
     void this.#ask();
   }
 
   async #ask(): Promise<void> {
     try {
-      const lock = await navigator.wakeLock?.request("screen");
-      if (this.#isWanted) this.#lock = lock ?? null;
-      else await lock?.release();
+      const lock = (await navigator.wakeLock?.request("screen")) ?? null;
+      const spare = this.#isWanted ? this.#lock : lock;
+      if (this.#isWanted) this.#lock = lock;
+      await spare?.release();
     } catch {
       // It is a help and no more.
     }
   }
 
-  release(): void {
+  #rest(): void {
     this.#isWanted = false;
-    document.removeEventListener("visibilitychange", this.#seen);
     void this.#lock?.release();
     this.#lock = null;
+  }
+
+  release(): void {
+    clearTimeout(this.#timer);
+    document.removeEventListener("visibilitychange", this.#seen);
+    this.#rest();
   }
 }
 
