@@ -24,10 +24,18 @@ def is_wrong(source: Source, field: str) -> str | None:
     return None if found is None else str(found)
 
 
+UNHEARD = """
+    const regions = [...document.querySelectorAll("[role=status], [role=alert]")];
+    return regions.filter(one => one.closest("[hidden]") === null && one.getClientRects().length === 0).length;
+"""
+"""Counts what a screen reader does not know yet when the first words come into it."""
+
+
 @ONE_OF_EACH
 def test_a_field_that_is_wrong_says_so_and_no_longer_when_it_is_right(source: Source) -> None:
     browser = source.browser
     source.open_form()
+    assert browser.run(UNHEARD) == 0
     source.send()
     browser.until(source.problem, "a complaint")
     assert is_wrong(source, MESSAGE) == "true"
@@ -41,6 +49,7 @@ def test_a_field_that_is_wrong_says_so_and_no_longer_when_it_is_right(source: So
     code = AccessCode.generate().digits()
     source.go("/en/inbox")
     browser.wait(CODE)
+    assert browser.run(UNHEARD) == 0
     browser.fill(CODE, f"999999{code[6:]}")
     browser.until(lambda: "Look at group 1" in browser.text(JUDGED), "the group to be named")
     assert is_wrong(source, CODE) == "true"
