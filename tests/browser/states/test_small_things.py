@@ -99,6 +99,8 @@ def test_a_code_is_the_largest_thing_and_its_columns_stand_in_line(source: Sourc
     source.tell("Код")
     size = source.browser.run(f"return parseFloat(getComputedStyle(document.querySelector('{DIGITS}')).fontSize);")
     assert size >= LARGE
+    number = f"return getComputedStyle(document.querySelector('{DIGITS} span'), '::before').content;"
+    assert source.browser.run(number) == 'counter(group) / ""', "nobody is read the number of a group with its digits"
     source.words()
     tops = source.browser.run("""
         const columns = new Map();
