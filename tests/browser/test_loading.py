@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sized
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -245,12 +247,17 @@ def test_a_script_that_stalls_is_asked_for_again(source: Source) -> None:
     """The page's own, or the first; a minute's wait is cut short, as when the document has all that it names."""
     browser, wire = source.browser, source.wire
     for name in ("/static/page.js", "/static/start.js"):
+        asked_for = partial(wire.seen, f"GET {name}")
         browser.fresh()
         wire.forget()
-        wire.stalled = lambda path, name=name: path == name and len(wire.seen(f"GET {name}")) == 1
+        wire.stalled = partial(stalls_once, name, asked_for)
         browser.begin(browser.url(wire.port, "/en/send"))
-        browser.until(lambda name=name: wire.seen(f"GET {name}"), "the script to be asked for")
-        browser.until(lambda: loads(source), "the form", 60)
+        browser.until(asked_for, "the script to be asked for")
+        browser.until(partial(loads, source), "the form", 60)
+
+
+def stalls_once(name: str, asked_for: Callable[[], Sized], path: str) -> bool:
+    return path == name and len(asked_for()) == 1
 
 
 def loads(source: Source) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -40,6 +41,15 @@ class LoadProcess:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         return Counts(**json.loads(self._process.stdout.readline()))
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within the block nothing of the load is sent, as on a line that stands still; what was due comes after it."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
