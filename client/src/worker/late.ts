@@ -8,17 +8,18 @@ import { Connection, type ConnectionOptions } from "../net/http.js";
 const PATIENCE = 60_000;
 
 const coming = new Map<string, Promise<unknown>>();
-/** Browsers remember by its whole address that a script did not come; what stands behind # is part of that. */
-let tries = 0;
+/** Browsers remember by its address that a script did not come, and let a second request for it wait for the first. */
+let losses = 0;
 
 function ask(name: string): Promise<unknown> {
   const script = new Promise((resolve, reject) => {
     const lost = (): void => {
+      losses++;
       coming.delete(name);
       reject(new TipboxError("network"));
     };
-    const timer = setTimeout(lost, PATIENCE * ++tries);
-    const address = `./${name}#${tries}`; // beside this worker
+    const timer = setTimeout(lost, PATIENCE * (losses + 1));
+    const address = losses === 0 ? `./${name}` : `./${name}?${losses}`; // beside this worker
     import(address).then(resolve, lost).finally(() => clearTimeout(timer));
   });
   coming.set(name, script);
