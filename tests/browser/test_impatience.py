@@ -7,7 +7,21 @@ from collections.abc import Sequence
 import pytest
 
 from browser import lying
-from browser.pages import CHECKS, CODE, DELETE, JUDGED, MAILBOX, MESSAGE, REALLY, UNREAD, WRITE, Source
+from browser.drivers import Level
+from browser.pages import (
+    CHECKS,
+    CODE,
+    DELETE,
+    DOOR,
+    JUDGED,
+    MAILBOX,
+    MESSAGE,
+    READY,
+    REALLY,
+    UNREAD,
+    WRITE,
+    Source,
+)
 from browser.test_lying_server import KIBHR, REPLY, identifiers
 from support.world import NAMES, World
 from tipbox.formats.access_code import AccessCode
@@ -161,3 +175,23 @@ def test_without_the_lists_words_are_refused_and_digits_open(
 
 def shows(source: Source, words: str) -> None:
     source.browser.until(lambda: words in source.browser.text("#app"), words)
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM], ids=["chromium"])
+def test_what_was_searched_for_takes_no_screen_from_who_writes(source: Source, written: AccessCode) -> None:
+    browser, wire = source.browser, source.wire
+    source.go("/en/")
+    browser.click(DOOR.format("continue"))
+    browser.fill(CODE, written.digits())
+    wire.stalled = lambda path: path == "/api/capsule"
+    browser.click(OPEN)
+    browser.until(lambda: wire.seen("POST /api/capsule"), "the search")
+    for door in ("start", "write"):
+        browser.click(DOOR.format(door))
+    browser.wait(READY)
+    source.write(WORDS)
+    wire.stalled = lambda _path: False
+    browser.until(lambda: wire.seen("POST /api/capsule")[0].received, "what was found")
+    source.choose_all()
+    source.send()
+    source.wait_stored()

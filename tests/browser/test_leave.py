@@ -8,7 +8,7 @@ import pytest
 
 from browser import lying
 from browser.drivers import Level
-from browser.pages import CODE, DIGITS, DOOR, FAILED, LEAVE, MESSAGE, SEND, SENDING, STOP, Source
+from browser.pages import CODE, DIGITS, DOOR, FAILED, LEAVE, MAILBOX, MESSAGE, SEND, SENDING, STOP, WRITE, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -176,3 +176,27 @@ def test_a_link_that_was_pressed_before_any_script_came_leads_back_to_nothing(so
     browser.run("setTimeout(() => history.go(2), 100);")
     browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)
     assert len(wire.seen("GET /en/")) == 1
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
+def test_who_wrote_back_and_leaves_finds_the_site_neither_by_back_nor_by_forward(
+    source: Source, pages_world: World
+) -> None:
+    browser, wire = source.browser, source.wire
+    access_code = AccessCode.generate()
+    ids = identifiers(pages_world)
+    reply = lying.Mailboxes(access_code.secrets(), list(ids.values())).reply(ids["kibhr"], WORDS)
+    wire.answers["/elsewhere"] = ELSEWHERE
+    wire.answers["/api/mailbox"] = lying.mailbox([reply])
+    source.go("/elsewhere")
+    source.open_mailbox(access_code.digits())
+    browser.click(WRITE)
+    browser.wait(MESSAGE)
+    browser.click("#app [data-part=answers]")
+    browser.wait(MAILBOX)
+    browser.click(LEAVE)
+    browser.until(lambda: browser.address() == "about:blank", "the neutral page")
+    browser.back()
+    browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
+    browser.run("setTimeout(() => history.go(2), 100);")
+    browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)

@@ -166,3 +166,22 @@ def test_what_is_hours_old_is_asked_for_again_before_anything_is_sent(source: So
     source.send()
     source.wait_stored()
     assert [f"{one.method} {one.target}" for one in source.wire.seen()] == ["GET /api/now", "PUT /api/envelope"]
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM], ids=lambda level: level.value)
+def test_a_press_that_waits_sends_nothing_once_the_form_was_left(source: Source) -> None:
+    browser, wire = source.browser, source.wire
+    source.open_form()
+    source.write("Ещё не всё")
+    wire.forget()
+    wire.stalled = lambda path: path == "/api/now"
+    browser.run(OLDER)
+    source.send()
+    browser.until(lambda: wire.seen("GET /api/now"), "the question")
+    for door in ("start", "write"):
+        browser.click(DOOR.format(door))
+    wire.stalled = lambda _path: False
+    browser.wait(READY)
+    assert wire.seen("PUT") == []
+    source.send()
+    source.wait_stored()

@@ -6,7 +6,7 @@
 
 import { isAnswered } from "../net/leaving.js";
 import { isThirdEscape } from "./escapes.js";
-import { begun } from "./first/begun.js";
+import { begun, depth } from "./first/begun.js";
 
 /** Browsers show an address in place of an empty title. */
 const BLANK_TITLE = "\u00a0";
@@ -17,13 +17,6 @@ let isLeaving = false;
 /** Is called when the history has gone back. */
 let onGone: (() => void) | null = null;
 
-/** What a page of this site pushed on top of its entry in the history; 0 where there is one entry. */
-function depth(): number {
-  const state: unknown = history.state;
-  if (state === null || typeof state !== "object" || !("depth" in state)) return 0;
-  return typeof state.depth === "number" ? state.depth : 0;
-}
-
 function empty(): void {
   document.head.replaceChildren();
   document.body.replaceChildren();
@@ -33,7 +26,7 @@ function empty(): void {
 
 async function go(neutral: string): Promise<void> {
   const jump = begun().jump ?? 0;
-  let above = depth() + Math.max(0, jump);
+  let above = depth();
   // No address and no entry tells what was here, also where the line is dead.
   history.replaceState(null, "", neutral);
   if (jump < 0) {

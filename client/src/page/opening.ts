@@ -7,7 +7,7 @@ import { CodeField } from "./code_field.js";
 import { troubleOf } from "./delivery.js";
 import type { screens } from "./opened/opened.js";
 import type { Choice } from "./opened/uploads.js";
-import { element, show, view } from "./screen.js";
+import { element, view } from "./screen.js";
 import type { Texts } from "./texts.js";
 
 /** What the page lends these screens, and those that come later. */
@@ -16,8 +16,8 @@ export interface Lent {
   readonly ask: (message: ToWorker) => void;
   /** Is called when the source wants to write back: with the ids of those who answered, and the digits. */
   readonly write: (answered: readonly string[], accessCode: string) => void;
-  /** Is called when the answers are shown. */
-  readonly shown: () => void;
+  /** Shows a screen, with a way to what is written and not sent. */
+  readonly show: (root: HTMLElement, first?: boolean) => void;
   /** Says why nobody can be written to, or nothing. */
   readonly closed: () => string;
   /** Is called when the source has chosen files of an upload. */
@@ -52,6 +52,8 @@ export class Opening {
   readonly #open: HTMLElement;
   /** What is shown, except while the source is writing back. */
   readonly #root = element("div");
+  /** Whether a mailbox is open here, or being opened. */
+  isOpen = false;
   #codeField: CodeField | null = null;
   #screens: InstanceType<(typeof screens)["open" | "find"]> | null = null;
   /** What the screens are to hear, as long as they are not there. */
@@ -86,7 +88,7 @@ export class Opening {
   }
 
   show(first = false): void {
-    show(this.#root, first);
+    this.#lent.show(this.#root, first);
   }
 
   judged(turn: number, judgement: Judgement): void {
@@ -100,6 +102,7 @@ export class Opening {
 
   /** Hears of what is opened, and of what is in it. */
   hear(news: FromWorker): void {
+    if (!this.#open.hasAttribute("disabled")) return; // it was asked for by another, of before
     if ((news.kind === "unread" || news.kind === "unfound") && news.code === "bad-passphrase") {
       this.#open.toggleAttribute("disabled", false);
       this.#codeField?.refuse();
@@ -108,10 +111,11 @@ export class Opening {
     this.#heard.push(news);
     if (news.kind === "opening") {
       // The code is right, and its mailbox is being fetched.
+      this.isOpen = true;
       this.#wipeField();
       this.#root.replaceChildren(view("view-opening").content);
-      show(this.#root);
-    }
+      if (this.#root.isConnected) this.show();
+    } else if (news.kind === "unread" || news.kind === "deleted") this.isOpen = false;
     coming ??= this.#lent.persist("opened", fetchScript);
     void coming.then((script) => this.#tell(script));
   }

@@ -12,6 +12,7 @@ import { Delivery, troubleOf } from "./delivery.js";
 import { canSeal } from "./features.js";
 import { begun, onLeaving } from "./first/begun.js";
 import { type Door, doorOf, isDoor } from "./first/door.js";
+import { isWhole } from "./first/first_field.js";
 import { type Content, Form } from "./form.js";
 import { type Line, needScript, persist } from "./loading.js";
 import { noticeOf } from "./notice.js";
@@ -39,6 +40,10 @@ let inbox: Opening | null = null;
 let continuing: Opening | null = null;
 /** The digits of a code that may have answers although sending failed: what is sent next goes under it, too. */
 let doubtful: string | null = null;
+/** The digits of the code that `form` is sent under; `null` makes a new one. */
+let accessCode: string | null = null;
+/** The same of the form that writes back, whichever of the two it is. */
+let answering: string | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
   if (worker === null) waiting.push({ message, transfer });
@@ -47,7 +52,7 @@ function ask(message: ToWorker, transfer: Transferable[] = []): void {
 
 /** Whether something was written and is not sent. */
 function isUnsent(): boolean {
-  return form?.isEmpty === false || other?.isEmpty === false;
+  return form?.isEmpty === false || other?.isEmpty === false || !!begun().form?.message.value;
 }
 
 /** Those that read, or ask about what is typed: what is said of that is told to all, and shown where it was asked. */
@@ -74,6 +79,8 @@ function wipe(): void {
   continuing = null;
   app?.replaceChildren();
   doubtful = null;
+  accessCode = null;
+  answering = null;
 }
 
 /** The page: its texts, its addresses and its organisations. */
@@ -81,16 +88,16 @@ class Page {
   #organisations: readonly Organisation[] = [];
   /** Why nothing can be sealed; `null` for no reason, or while that is not known yet. */
   #closed: Code | null = null;
+  /** The last such reason that was shown. */
+  #closedShown: Code | null = null;
   #isReady = false;
   /** What the server says of the day; empty as long as it has said nothing. */
   #told = "";
   /** When it said so, in milliseconds by this device. */
   #toldAt = 0;
   #askNow: () => Promise<void> = () => Promise.resolve();
-  /** Whether "Seal and send" was pressed, and waits for what the server says anew. */
-  #isPressed = false;
-  /** The digits of the access code that messages are sent under; `null` makes a new one. */
-  #accessCode: string | null = null;
+  /** The form of which "Seal and send" was pressed, and waits for what the server says anew. */
+  #pressed: Form | null = null;
   /** The start screen, which stands in the page's own bytes. */
   readonly #start: readonly Node[];
   /** How it stands with each thing that is still to come. */
@@ -111,29 +118,33 @@ class Page {
     suit(screen);
     this.#start = [...screen.childNodes];
     addEventListener("popstate", ({ state }) => {
-      if (this.#accessCode === null || form === null || delivery !== null) return;
+      if (accessCode === null || delivery !== null) return;
       if (state === null) inbox?.show();
-      else show(form.root);
+      else if (form !== null) show(form.root);
     });
     this.#lent = {
       texts,
       ask,
-      write: (answered, accessCode) => this.#writeBack(answered, accessCode),
+      write: (answered, digits) => this.#writeBack(answered, digits),
       closed: () => this.#nobody(),
       choose: (choice) => this.#continue(choice),
-      shown: () => this.#offerForm(),
+      show: (root, first) => {
+        show(root, first);
+        this.#offerForm();
+      },
       persist: (name, attempt) => this.#persist(name, attempt),
     };
   }
 
   /** Has the worker come, and what the server says, which is asked for once for both; again when that is old. */
   async load(script: string, now: string): Promise<void> {
-    const list = document.getElementById("organisations");
+    const list = this.#start.find((one) => one instanceof Element && one.id === "organisations");
     this.#askNow = async () => {
       const text = await this.#persist("told", () => askTold(now));
       this.#told = text;
       this.#toldAt = Date.now();
-      for (const place of [list, form?.root, other?.root]) if (place) showCollected(this.texts, place, text);
+      for (const place of [list, form?.root, other?.root])
+        if (place instanceof Element) showCollected(this.texts, place, text);
       ask({ kind: "told", text, language: this.texts.language });
     };
     const told = this.#askNow();
@@ -256,6 +267,7 @@ class Page {
 
   /** Shows the screen behind a door; `first` when it is the first one of the page. */
   open(door: Door, first = false): void {
+    this.#pressed = null;
     if (door === "start") {
       const screen = element("div");
       screen.append(...this.#start);
@@ -268,7 +280,10 @@ class Page {
       return continuing.show(first);
     }
     if (door === "read") {
-      inbox ??= new Opening("open", this.#lent);
+      if (inbox?.isOpen !== true) {
+        inbox?.wipe();
+        inbox = new Opening("open", this.#lent);
+      }
       return inbox.show(first);
     }
     ask({ kind: "write" });
@@ -286,18 +301,23 @@ class Page {
     this.#closed = closed;
     this.#isReady = true;
     other?.ready(organisations);
-    const isPressed = this.#isPressed;
-    this.#isPressed = false;
+    const isPressed = this.#pressed === form;
+    this.#pressed = null;
     if (form === null) return;
     const isSeen = form.root.isConnected;
     form.ready(organisations, isPressed && isSeen && closed === null);
-    if (closed === null) return;
+    if (closed === null) {
+      this.#closedShown = null;
+      return;
+    }
     // What was written is not taken away: it can be copied, and is sealed to nobody.
-    if (form.isEmpty) {
+    if (form.isEmpty && doubtful === null) {
       form.wipe();
       form = null;
     }
-    if (isSeen) this.failed(closed);
+    // Who goes back to it is not told once more.
+    if (isSeen && (form === null || isPressed || closed !== this.#closedShown)) this.failed(closed);
+    this.#closedShown = closed;
   }
 
   /** Why nobody can be written back to, or nothing. */
@@ -307,16 +327,17 @@ class Page {
   }
 
   /** Takes the form of what is sent under this code: what was begun in the other one stays. */
-  #turn(accessCode: string | null): void {
-    if ((accessCode === null) !== (this.#accessCode === null)) [form, other] = [other, form];
-    this.#accessCode = accessCode;
+  #turn(digits: string | null): void {
+    if ((digits === null) !== (accessCode === null)) [form, other] = [other, form];
+    accessCode = digits;
+    answering = digits ?? answering;
   }
 
   /** Shows the form for another message in the conversations of the open mailbox. */
-  #writeBack(answered: readonly string[], accessCode: string): void {
+  #writeBack(answered: readonly string[], digits: string): void {
     ask({ kind: "write" });
     this.#renew();
-    this.#turn(accessCode);
+    this.#turn(digits);
     if (form === null) {
       form = new Form(this.texts, this.listed, answered, true, (content) => this.#send(content));
       // What is written stays: an answer is read again while one answers it.
@@ -326,35 +347,42 @@ class Page {
     }
     // An entry of its own in the history: Back leads to the answers, not out of the page.
     if (history.state === null) history.pushState({ depth: 1 }, "");
+    begun().jump = -1; // it lies behind Forward, once Back has led away from it
     show(form.root);
   }
 
   /** Shows a way to what was written and is not sent, below a screen that no link leads from. */
   #offerForm(): void {
-    if (!isUnsent() || delivery?.isOpen) return;
+    const root = app?.firstElementChild;
+    root?.querySelector("[data-part=back]")?.remove();
+    if (!isUnsent() || app?.querySelector("[data-door]")) return;
     const back = view("view-failed").part("back");
     back.addEventListener("click", () => {
       delivery?.wipe();
       delivery = null;
-      this.open("write");
+      this.#renew();
+      const first = accessCode === null ? form : other;
+      this.#turn(first?.isEmpty === false ? null : answering);
+      if (form === null) this.open("write");
+      else show(form.root);
     });
-    app?.firstElementChild?.append(back);
+    (root?.querySelector("[data-part=done-step]") ?? root)?.append(back);
   }
 
   /** Goes on with an upload, or sends its files from the start. */
-  #continue({ index, upload, files, accessCode, isAnew }: Choice): void {
-    if (isAnew && this.#closed !== null) return this.failed(this.#closed);
+  #continue({ index, upload, files, accessCode: digits, isAnew }: Choice): void {
+    if (isAnew && !(this.#isReady && this.#closed === null)) return this.failed(this.#closed ?? "unavailable");
     sent = null;
     const { chosen, continues } = upload;
-    const order = { ...this.#order(accessCode), files, chosen, continues, mayContinue: true, replaces: index };
+    const order = { ...this.#order(digits), files, chosen, continues, mayContinue: true, replaces: index };
     const begin = isAnew ? null : ({ kind: "continue", upload: index, files } as const);
     delivery = new Delivery(this.texts, ask, order, this.#namesOf(chosen), begin);
   }
 
   /** What all orders share. */
-  #order(accessCode: string | null) {
+  #order(digits: string | null) {
     const message: Bytes = new Uint8Array();
-    return { api: this.addresses.envelope, language: this.texts.language, accessCode, message };
+    return { api: this.addresses.envelope, language: this.texts.language, accessCode: digits, message };
   }
 
   #namesOf(chosen: readonly string[]): string[] {
@@ -365,12 +393,14 @@ class Page {
 
   #send(content: Content): void {
     this.#renew();
-    this.#isPressed = !this.#isReady;
-    if (this.#isPressed) return;
-    const order = { ...this.#order(this.#accessCode ?? doubtful), ...content, continues: null, replaces: null };
+    if (!this.#isReady) {
+      this.#pressed = form;
+      return;
+    }
+    const order = { ...this.#order(accessCode ?? doubtful), ...content, continues: null, replaces: null };
     sent = form;
     delivery = new Delivery(this.texts, ask, order, this.#namesOf(content.chosen));
-    if (this.#accessCode !== null || doubtful === null) return;
+    if (accessCode !== null || doubtful === null) return;
     // Whichever of the two arrives, one code opens the answers, and it is shown until it is typed back.
     delivery.doubt(doubtful);
     form?.root.querySelector("[data-part=void]")?.remove();
@@ -499,8 +529,8 @@ async function start(main: HTMLElement): Promise<void> {
   });
 }
 
-// On a bad line it may come twice.
-if (!begun().isPageThere) {
+// On a bad line it may come twice, or before the document is whole: then it is asked for once more.
+if (!begun().isPageThere && isWhole()) {
   begun().isPageThere = true;
   addEventListener("beforeunload", warn);
   onLeaving(wipe);

@@ -5,7 +5,7 @@
 // On a slow line what makes the form goes first: the worker is asked for somewhat later, so that its bytes come when
 // those of the page's script are through, and the line is never idle.
 
-import { begun, isJumped, onLeaving } from "./first/begun.js";
+import { begun, noteJump, onLeaving } from "./first/begun.js";
 import { isWhole, offerField } from "./first/first_field.js";
 import "./leave.js";
 import { isAnswered } from "../net/leaving.js";
@@ -54,7 +54,7 @@ async function watchDocument(): Promise<void> {
   if (isStalled && (await isAnswered(location.href, "HEAD"))) location.reload();
 }
 
-begun().jump ??= isJumped() ? 1 : 0;
+noteJump();
 offerField();
 const worker = here?.["worker"];
 // By the time that it took to come this far: next to nothing on a good line, half a round trip on a bad one.

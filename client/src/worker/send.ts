@@ -290,7 +290,7 @@ export async function send(
 ): Promise<Outcome> {
   const accessCode = known?.slice() ?? (await accessCodes.generate());
   const root = await accessCodes.rootOf(accessCode);
-  const recipients = await recipientsOf(manifests, order.chosen, root, today);
+  const recipients: Recipient[] = [];
   const digits = known === null ? accessCodes.digits(accessCode) : null;
   accessCode.fill(0);
   const placing = plan && (() => plan(root)); // the words do not wait for what makes capsules
@@ -298,6 +298,7 @@ export async function send(
     tell({ kind: "connection", trouble, pause: pause ?? null });
   const tip = { order, manifests, recipients, digits, tell, connection: { ...connection, onTrouble }, purse, placing };
   try {
+    recipients.push(...(await recipientsOf(manifests, order.chosen, root, today)));
     const before = order.continues === null ? null : fromHex(order.continues);
     const words = order.message.length === 0 ? null : await sendMessage(tip, before);
     return await sendChosen(tip, words ?? before);

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from browser import lying
-from browser.pages import CHECKS, CODE, DIGITS, DOOR, FAILED, LEAVE, MAILBOX, MESSAGE, WRITE, Source
+from browser.drivers import Level
+from browser.pages import CHECKS, CODE, DIGITS, DOOR, FAILED, LEAVE, MAILBOX, MESSAGE, READY, WRITE, Source
 from browser.test_lying_server import identifiers
 from support.world import World
 from tipbox.formats.access_code import AccessCode
@@ -174,6 +175,56 @@ def test_a_first_message_waits_while_one_writes_back(source: Source, pages_world
     source.send()
     source.wait_stored()
     assert browser.count(FAILED) == 0, "nothing is left"
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM], ids=["chromium"])
+def test_what_is_begun_in_answer_waits_while_a_first_message_is_sent(
+    source: Source, pages_world: World, written: AccessCode
+) -> None:
+    browser = source.browser
+    boxes = lying.Mailboxes(written.secrets(), list(identifiers(pages_world).values()))
+    reply = boxes.reply(identifiers(pages_world)["kibhr"], "Спасибо")
+    source.wire.answers["/api/mailbox"] = lying.mailbox([reply])
+    value = f"return document.querySelector('{MESSAGE}').value;"
+    source.open_form()
+    source.write("Начато")
+    for door in ("start", "read"):
+        browser.click(DOOR.format(door))
+    browser.fill(CODE, written.digits())
+    browser.click("#app [data-part=open]")
+    browser.click(WRITE)
+    source.write("Ответ")
+    browser.click("#app [data-part=answers]")
+    browser.click(FAILED)
+    assert browser.run(value) == "Начато"
+    source.send()
+    source.type_back(source.wait_stored())
+    browser.click(FAILED)
+    assert browser.run(value) == "Ответ"
+    source.send()
+    browser.wait(CHECKS)
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM], ids=["chromium"])
+def test_a_code_in_doubt_outlives_a_form_that_nobody_takes(source: Source, tmp_path: Path) -> None:
+    browser, answers = source.browser, source.wire.answers
+    file = tmp_path / "a.bin"
+    file.write_bytes(bytes(1000))
+    nobody = lying.now(source.now(), manifests=[])
+    source.open_form()
+    source.attach(file)
+    answers["/api/envelope/finish"] = lying.answer(b'{"error":"part-differs","message":""}', 409)
+    source.send()
+    source.wait_failed()
+    source.wire.blocked = lambda path: path == "/api/now"
+    browser.click(FAILED)
+    browser.click("#app [data-part=files] button")
+    browser.until(lambda: not source.listed(), "an empty form")
+    answers["/api/now"] = nobody
+    browser.until(lambda: "Nothing can be sealed" in browser.text("#app"), "a word about keys")
+    browser.click(FAILED)
+    browser.wait(READY)
+    assert browser.count(DIGITS) == 1
 
 
 def test_blanks_are_no_message(source: Source) -> None:

@@ -41,8 +41,19 @@ export function onLeaving(wipe: () => void): void {
   addEventListener("pagehide", wipe);
 }
 
-/** Whether a link made this entry of the history: the address that was asked for has an end behind # else. */
-export function isJumped(): boolean {
+/** What a page of this site pushed on top of its entry in the history; 0 where there is one entry. */
+export function depth(): number {
+  const state: unknown = history.state;
+  if (state === null || typeof state !== "object" || !("depth" in state)) return 0;
+  return typeof state.depth === "number" ? state.depth : 0;
+}
+
+/**
+ * Notes whether a link made this entry of the history: the address that was asked for has an end behind # else. The
+ * entry keeps it, for who loads the page again.
+ */
+export function noteJump(): void {
   const [asked] = performance.getEntriesByType("navigation");
-  return location.hash !== "" && asked !== undefined && !asked.name.includes("#");
+  if (location.hash !== "" && asked !== undefined && !asked.name.includes("#")) history.replaceState({ depth: 1 }, "");
+  begun().jump ??= depth() > 0 ? 1 : 0;
 }

@@ -61,10 +61,10 @@ export function offerField(): void {
   whenThere();
   document.addEventListener("readystatechange", whenThere);
   addEventListener("hashchange", () => {
-    const { isPageThere, start } = begun();
-    if (isToWrite(location) || isPageThere) return void showField(false);
+    if (location.hash !== "") return void showField(false);
     begun().jump = -1; // its entry is left: nothing has to go back from it any more
-    if (start === null) return;
+    const { isPageThere, start } = begun();
+    if (isPageThere || start === null) return;
     begun().start = null;
     show(start);
   });

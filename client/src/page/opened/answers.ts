@@ -2,7 +2,7 @@
 
 import type { Answer, FromWorker, PendingReply } from "../../messages.js";
 import type { Lent } from "../opening.js";
-import { breakLongText, element, passFocus, show, type View, view } from "../screen.js";
+import { breakLongText, element, passFocus, type View, view } from "../screen.js";
 import type { Texts } from "../texts.js";
 import { Download } from "./download.js";
 import { unread } from "./unread.js";
@@ -60,8 +60,7 @@ export class Answers {
     part("keep").addEventListener("click", () => this.#confirm(false));
     part("really").addEventListener("click", () => this.#delete());
     this.#root.replaceChildren(this.#view.content);
-    show(this.#root);
-    this.#lent.shown();
+    this.#show();
   }
 
   #delete(): void {
@@ -77,7 +76,12 @@ export class Answers {
   #end(screen: View): void {
     this.wipe();
     this.#root.append(screen.content);
-    if (this.#root.isConnected) show(this.#root);
+    this.#show();
+  }
+
+  /** Not over what is written meanwhile. */
+  #show(): void {
+    if (this.#root.isConnected) this.#lent.show(this.#root);
   }
 
   #loaded(reply: string, answer: Answer | null): void {

@@ -4,7 +4,7 @@ import type { Code } from "../../errors.js";
 import type { FoundUpload, FromWorker } from "../../messages.js";
 import { shownName } from "../choosing/file_names.js";
 import type { Lent } from "../opening.js";
-import { element, field, show, type View, view } from "../screen.js";
+import { element, field, type View, view } from "../screen.js";
 import { unread } from "./unread.js";
 
 /** What is to be done with an upload that was found, and the digits of its code. */
@@ -53,7 +53,7 @@ export class Uploads {
     this.#rows = uploads.map((upload, index) => this.#row(upload, index));
     screen.part("uploads").append(...this.#rows.map(({ content }) => content));
     this.#root.replaceChildren(screen.content);
-    show(this.#root);
+    this.#show();
   }
 
   /** The search failed. */
@@ -61,7 +61,12 @@ export class Uploads {
     const { content } = unread(code, false);
     content.querySelector("h1")?.replaceWith(view("view-found").content.querySelector("h1") ?? "");
     this.#root.replaceChildren(content);
-    show(this.#root);
+    this.#show();
+  }
+
+  /** Not over what is written meanwhile. */
+  #show(): void {
+    if (this.#root.isConnected) this.#lent.show(this.#root);
   }
 
   #row({ files }: FoundUpload, index: number): View {
@@ -105,7 +110,7 @@ export class Uploads {
         return item;
       }),
     );
-    show(this.#root);
+    this.#lent.show(this.#root);
   }
 
   wipe(): void {

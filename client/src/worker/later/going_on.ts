@@ -24,18 +24,30 @@ async function find(typed: string): Promise<void> {
   demand(accessCode !== null, "bad-passphrase");
   const connection = connectionOptions();
   const { Continuing } = await loadContinuing(connection);
+  forget();
+  const found = new Continuing(await accessCodes.rootOf(accessCode), {
+    api: addresses.envelope,
+    listed,
+    connection,
+    tell,
+  });
+  open = found;
+  const { uploads, refused } = await found.find();
+  if (found === open) tell({ kind: "found", accessCode: accessCodes.digits(accessCode), uploads, refused });
+}
+
+function forget(): void {
   open?.wipe();
-  open = new Continuing(await accessCodes.rootOf(accessCode), { api: addresses.envelope, listed, connection, tell });
-  const { uploads, refused } = await open.find();
-  tell({ kind: "found", accessCode: accessCodes.digits(accessCode), uploads, refused });
+  open = null;
 }
 
 async function go(upload: number, files: readonly File[]): Promise<void> {
   stop = new AbortController();
-  const ended = (await open?.go(upload, files, { signal: stop.signal, wake: scope })) ?? null;
+  const going = open?.go(upload, files, { signal: stop.signal, wake: scope });
+  going?.catch(forget);
+  const ended = (await going) ?? null;
   if (ended === null) return;
-  open?.wipe();
-  open = null;
+  forget();
   const elsewhere = ended === "elsewhere";
   tell({ kind: "stored", continues: elsewhere ? "" : toHex(ended), missing: [], inDoubt: false, elsewhere });
 }
