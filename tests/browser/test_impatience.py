@@ -195,3 +195,57 @@ def test_what_was_searched_for_takes_no_screen_from_who_writes(source: Source, w
     source.choose_all()
     source.send()
     source.wait_stored()
+
+
+ONE = pytest.mark.parametrize("level", [Level.CHROMIUM], ids=["chromium"])
+
+
+@ONE
+def test_a_code_that_is_typed_again_while_the_first_waits_opens_once(
+    source: Source, written: AccessCode, box: Sequence[lying.Lie]
+) -> None:
+    browser, wire = source.browser, source.wire
+    wire.answers["/api/mailbox"] = lying.mailbox(box)
+    wire.stalled = lambda path: path == "/api/now"
+    source.go("/en/")
+    for _ in range(2):
+        browser.click(DOOR.format("read"))
+        browser.until(lambda: not browser.run(f"return document.querySelector('{CODE}').value;"), "an empty field")
+        browser.fill(CODE, written.digits())
+        browser.click(OPEN)
+        browser.click(DOOR.format("start"))
+    browser.click(DOOR.format("read"))
+    browser.fill(CODE, written.digits())
+    browser.click(OPEN)
+    wire.stalled = lambda _path: False
+    browser.until(source.answers, "the answer")
+    assert [one.text for one in source.answers()] == [REPLY]
+    browser.click(WRITE)
+    browser.click(BACK)
+    assert [one.text for one in source.answers()] == [REPLY]
+
+
+@ONE
+def test_who_opens_another_code_writes_back_to_those_who_answered_there(source: Source, pages_world: World) -> None:
+    browser, wire = source.browser, source.wire
+    ids = identifiers(pages_world)
+    chosen = "return [...document.querySelectorAll('#app .choice input:checked')].map(one => one.value);"
+    source.go("/en/")
+    for name in ("kibhr", "fidh"):
+        access_code = AccessCode.generate()
+        reply = lying.Mailboxes(access_code.secrets(), list(ids.values())).reply(ids[name], REPLY)
+        wire.answers["/api/mailbox"] = lying.mailbox([reply])
+        wire.answers["/api/mailbox/delete"] = lying.answer(b'{"error":"not-found","message":""}', 404)
+        browser.click(DOOR.format("read"))
+        browser.fill(CODE, access_code.digits())
+        browser.click(OPEN)
+        browser.click(WRITE)
+        browser.wait(READY)
+        assert browser.run(chosen) == [ids[name].hex()]
+        assert browser.run(f"return document.querySelector('{MESSAGE}').value;") == ""
+        source.write(f"Только для {name}")
+        browser.click(BACK)
+        browser.click(DELETE)
+        browser.click(REALLY)
+        browser.wait(UNREAD)
+        browser.click(DOOR.format("start"))

@@ -26,7 +26,7 @@ function empty(): void {
 
 async function go(neutral: string): Promise<void> {
   const jump = begun().jump ?? 0;
-  let above = depth();
+  let above = Math.max(depth(), jump);
   // No address and no entry tells what was here, also where the line is dead.
   history.replaceState(null, "", neutral);
   if (jump < 0) {

@@ -61,6 +61,7 @@ export async function needScript(
 ): Promise<void> {
   let tries = 0;
   if (!isThere() && document.readyState !== "complete") await until("load", PATIENCE);
+  while (document.readyState === "loading") await until("load", PATIENCE); // half a document is loaded again
   const attempt = (): Promise<void> =>
     new Promise((resolve, reject) => {
       if (isThere()) return resolve();

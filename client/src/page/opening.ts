@@ -103,7 +103,8 @@ export class Opening {
   /** Hears of what is opened, and of what is in it. */
   hear(news: FromWorker): void {
     if (!this.#open.hasAttribute("disabled")) return; // it was asked for by another, of before
-    if ((news.kind === "unread" || news.kind === "unfound") && news.code === "bad-passphrase") {
+    const isRefused = (news.kind === "unread" || news.kind === "unfound") && news.code === "bad-passphrase";
+    if (isRefused && this.#codeField !== null) {
       this.#open.toggleAttribute("disabled", false);
       this.#codeField?.refuse();
       return;

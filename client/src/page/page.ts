@@ -30,9 +30,11 @@ const OLD = 10_800_000;
 let worker: Worker | null = null;
 /** What the worker is to hear, as long as it is not there. */
 let waiting: { readonly message: ToWorker; readonly transfer: Transferable[] }[] = [];
-let form: Form | null = null;
-/** The other one: of a first message while one writes back, or the reverse. What was written in it waits. */
-let other: Form | null = null;
+/**
+ * By the digits of the code that each is sent under, `null` for a first message: what was begun in one waits while another
+ * is shown.
+ */
+const forms = new Map<string | null, Form>();
 /** The form that the delivery is of; `null` for an upload that goes on. */
 let sent: Form | null = null;
 let delivery: Delivery | null = null;
@@ -40,19 +42,23 @@ let inbox: Opening | null = null;
 let continuing: Opening | null = null;
 /** The digits of a code that may have answers although sending failed: what is sent next goes under it, too. */
 let doubtful: string | null = null;
-/** The digits of the code that `form` is sent under; `null` makes a new one. */
+/** Those of the form that was shown last. */
 let accessCode: string | null = null;
-/** The same of the form that writes back, whichever of the two it is. */
-let answering: string | null = null;
 
 function ask(message: ToWorker, transfer: Transferable[] = []): void {
   if (worker === null) waiting.push({ message, transfer });
   else worker.postMessage(message, transfer);
 }
 
-/** Whether something was written and is not sent. */
-function isUnsent(): boolean {
-  return form?.isEmpty === false || other?.isEmpty === false || !!begun().form?.message.value;
+/** The form that was shown last. */
+function current(): Form | undefined {
+  return forms.get(accessCode);
+}
+
+/** Under which codes something was written that is not sent. */
+function unsent(): (string | null)[] {
+  const codes = [...forms.keys()].filter((code) => forms.get(code)?.isEmpty === false);
+  return begun().form?.message.value ? [null, ...codes] : codes;
 }
 
 /** Those that read, or ask about what is typed: what is said of that is told to all, and shown where it was asked. */
@@ -62,7 +68,7 @@ function asking(): readonly (Delivery | Opening | null)[] {
 
 /** Has the browser ask before what was written, or a code that nobody has yet, is lost. */
 function warn(event: BeforeUnloadEvent): void {
-  if (delivery?.isOpen || isUnsent() || doubtful !== null) event.preventDefault();
+  if (delivery?.isOpen || unsent().length > 0 || doubtful !== null) event.preventDefault();
 }
 
 /** Wipes all that was written, chosen, typed and shown. The worker ends with its secrets. */
@@ -71,16 +77,14 @@ function wipe(): void {
   worker = null;
   begun().worker?.terminate();
   waiting = [];
-  for (const one of [form, other, delivery, inbox, continuing]) one?.wipe();
-  form = null;
-  other = null;
+  for (const one of [...forms.values(), delivery, inbox, continuing]) one?.wipe();
+  forms.clear();
   delivery = null;
   inbox = null;
   continuing = null;
   app?.replaceChildren();
   doubtful = null;
   accessCode = null;
-  answering = null;
 }
 
 /** The page: its texts, its addresses and its organisations. */
@@ -96,8 +100,8 @@ class Page {
   /** When it said so, in milliseconds by this device. */
   #toldAt = 0;
   #askNow: () => Promise<void> = () => Promise.resolve();
-  /** The form of which "Seal and send" was pressed, and waits for what the server says anew. */
-  #pressed: Form | null = null;
+  /** What was pressed, and waits for what the server says anew; nothing once somebody goes elsewhere or writes on. */
+  #pressed: Form | Choice | null = null;
   /** The start screen, which stands in the page's own bytes. */
   readonly #start: readonly Node[];
   /** How it stands with each thing that is still to come. */
@@ -120,7 +124,7 @@ class Page {
     addEventListener("popstate", ({ state }) => {
       if (accessCode === null || delivery !== null) return;
       if (state === null) inbox?.show();
-      else if (form !== null) show(form.root);
+      else this.#showForm();
     });
     this.#lent = {
       texts,
@@ -129,6 +133,7 @@ class Page {
       closed: () => this.#nobody(),
       choose: (choice) => this.#continue(choice),
       show: (root, first) => {
+        this.#pressed = null;
         show(root, first);
         this.#offerForm();
       },
@@ -143,7 +148,7 @@ class Page {
       const text = await this.#persist("told", () => askTold(now));
       this.#told = text;
       this.#toldAt = Date.now();
-      for (const place of [list, form?.root, other?.root])
+      for (const place of [list, ...[...forms.values()].map(({ root }) => root)])
         if (place instanceof Element) showCollected(this.texts, place, text);
       ask({ kind: "told", text, language: this.texts.language });
     };
@@ -160,8 +165,7 @@ class Page {
     if (!this.#isReady || (this.#closed === null && Date.now() - this.#toldAt < OLD)) return;
     this.#isReady = false;
     this.#closed = null;
-    form?.wait();
-    other?.wait();
+    for (const form of forms.values()) form.wait();
     void this.#askNow();
   }
 
@@ -231,7 +235,7 @@ class Page {
 
   /** Shows why nothing was sent, or nothing can be. */
   failed(code: Code, file: number | null = null): void {
-    if (delivery?.lost(code) === true) return;
+    if (delivery?.lost(code) === true) return this.#offerForm();
     if (code !== "stopped") this.#toldAt = 0; // it may be why
     const screen = view("view-failed");
     const digits = delivery?.accessCode ?? null;
@@ -255,9 +259,10 @@ class Page {
     screen.part("today").textContent = this.texts.today();
     screen.part("file").textContent = sent?.mark(file) ?? "";
     const back = screen.part("back");
-    back.hidden = form === null;
+    const form = current();
+    back.hidden = form === undefined;
     back.addEventListener("click", () => {
-      if (form === null) return;
+      if (form === undefined) return;
       if (isDoubtful) form.root.prepend(screen.part("void"));
       this.#renew();
       show(form.root);
@@ -287,37 +292,39 @@ class Page {
       return inbox.show(first);
     }
     ask({ kind: "write" });
-    this.#turn(null);
-    if (form === null) {
-      form = new Form(this.texts, this.listed, [], false, (content) => this.#send(content));
-      if (this.#told !== "") showCollected(this.texts, form.root, this.#told);
-      if (this.#isReady) form.ready(this.#organisations);
-    }
+    accessCode = null;
+    const form = current() ?? this.#begin([]);
     if (!form.root.isConnected) show(form.root, first); // or the first script has: people may be typing
+  }
+
+  /** Somebody writes on: what was pressed before is pressed again when all of it is there. */
+  touched(): void {
+    this.#pressed = null;
   }
 
   #ready({ organisations, closed }: FromWorker & { kind: "ready" }): void {
     this.#organisations = organisations;
     this.#closed = closed;
     this.#isReady = true;
-    other?.ready(organisations);
-    const isPressed = this.#pressed === form;
+    const pressed = this.#pressed;
     this.#pressed = null;
-    if (form === null) return;
-    const isSeen = form.root.isConnected;
-    form.ready(organisations, isPressed && isSeen && closed === null);
-    if (closed === null) {
-      this.#closedShown = null;
-      return;
-    }
+    const form = current();
+    const isSeen = form?.root.isConnected === true;
+    const isPressed = isSeen && pressed === form;
+    for (const one of forms.values()) one.ready(organisations, isPressed && one === form && closed === null);
+    if (pressed !== null && "upload" in pressed) return this.#continue(pressed);
+    if (closed === null) this.#closedShown = null;
+    if (closed === null || form === undefined) return;
     // What was written is not taken away: it can be copied, and is sealed to nobody.
-    if (form.isEmpty && doubtful === null) {
+    const isKept = !form.isEmpty || doubtful !== null;
+    if (!isKept) {
       form.wipe();
-      form = null;
+      forms.delete(accessCode);
     }
     // Who goes back to it is not told once more.
-    if (isSeen && (form === null || isPressed || closed !== this.#closedShown)) this.failed(closed);
+    if (!isSeen || (isKept && !isPressed && closed === this.#closedShown)) return;
     this.#closedShown = closed;
+    this.failed(closed);
   }
 
   /** Why nobody can be written back to, or nothing. */
@@ -326,52 +333,64 @@ class Page {
     return this.#organisations.length === 0 ? this.texts.get("nobodyNow") : "";
   }
 
-  /** Takes the form of what is sent under this code: what was begun in the other one stays. */
-  #turn(digits: string | null): void {
-    if ((digits === null) !== (accessCode === null)) [form, other] = [other, form];
-    accessCode = digits;
-    answering = digits ?? answering;
+  /** Begins the form of the code that is turned to; these are chosen at first. */
+  #begin(chosen: readonly string[]): Form {
+    const form = new Form(this.texts, this.listed, chosen, accessCode !== null, (content) => this.#send(content));
+    forms.set(accessCode, form);
+    if (this.#told !== "") showCollected(this.texts, form.root, this.#told);
+    if (this.#isReady) form.ready(this.#organisations);
+    return form;
+  }
+
+  #showForm(): void {
+    this.#pressed = null;
+    const form = current();
+    if (form !== undefined) show(form.root);
   }
 
   /** Shows the form for another message in the conversations of the open mailbox. */
   #writeBack(answered: readonly string[], digits: string): void {
     ask({ kind: "write" });
     this.#renew();
-    this.#turn(digits);
-    if (form === null) {
-      form = new Form(this.texts, this.listed, answered, true, (content) => this.#send(content));
-      // What is written stays: an answer is read again while one answers it.
-      form.onBack(() => (history.state === null ? inbox?.show() : history.back()));
-      if (this.#isReady) form.ready(this.#organisations);
-      showCollected(this.texts, form.root, this.#told);
-    }
+    accessCode = digits;
+    // What is written stays: an answer is read again while one answers it.
+    if (!forms.has(digits))
+      this.#begin(answered).onBack(() => (history.state === null ? inbox?.show() : history.back()));
     // An entry of its own in the history: Back leads to the answers, not out of the page.
     if (history.state === null) history.pushState({ depth: 1 }, "");
     begun().jump = -1; // it lies behind Forward, once Back has led away from it
-    show(form.root);
+    this.#showForm();
   }
 
-  /** Shows a way to what was written and is not sent, below a screen that no link leads from. */
+  /** Shows a way to what was written and is not sent, below a screen from which no link leads to it. */
   #offerForm(): void {
     const root = app?.firstElementChild;
     root?.querySelector("[data-part=back]")?.remove();
-    if (!isUnsent() || app?.querySelector("[data-door]")) return;
+    // Doors lead to a first message, which comes first where there is none.
+    const hasDoor = app?.querySelector("[data-door]") !== null;
+    const codes = unsent();
+    const code = codes.includes(null) && !hasDoor ? null : codes.find((one) => one !== null);
+    if (code === undefined) return;
     const back = view("view-failed").part("back");
     back.addEventListener("click", () => {
       delivery?.wipe();
       delivery = null;
       this.#renew();
-      const first = accessCode === null ? form : other;
-      this.#turn(first?.isEmpty === false ? null : answering);
-      if (form === null) this.open("write");
-      else show(form.root);
+      accessCode = code;
+      if (code === null) this.open("write");
+      else this.#showForm();
     });
     (root?.querySelector("[data-part=done-step]") ?? root)?.append(back);
   }
 
   /** Goes on with an upload, or sends its files from the start. */
-  #continue({ index, upload, files, accessCode: digits, isAnew }: Choice): void {
-    if (isAnew && !(this.#isReady && this.#closed === null)) return this.failed(this.#closed ?? "unavailable");
+  #continue(choice: Choice): void {
+    const { index, upload, files, accessCode: digits, isAnew } = choice;
+    if (isAnew && !this.#isReady) {
+      this.#pressed = choice;
+      return;
+    }
+    if (isAnew && this.#closed !== null) return this.failed(this.#closed);
     sent = null;
     const { chosen, continues } = upload;
     const order = { ...this.#order(digits), files, chosen, continues, mayContinue: true, replaces: index };
@@ -393,6 +412,7 @@ class Page {
 
   #send(content: Content): void {
     this.#renew();
+    const form = current() ?? null;
     if (!this.#isReady) {
       this.#pressed = form;
       return;
@@ -446,7 +466,7 @@ class Page {
       case "stored":
         if (history.state !== null) history.back(); // what was written is sent: the entry was for that
         sent?.wipe();
-        if (form === sent) form = null;
+        for (const [code, form] of forms) if (form === sent) forms.delete(code);
         sent = null;
         delivery?.stored(news);
         return this.#offerForm();
@@ -516,15 +536,17 @@ async function start(main: HTMLElement): Promise<void> {
   };
   main.addEventListener("input", ({ target }) => {
     const isEmptied = (target as HTMLInputElement).value === "";
-    guard(isEmptied && delivery === null && !isUnsent());
+    guard(isEmptied && delivery === null && unsent().length === 0);
+    page.touched();
   });
-  if (isUnsent()) guard(false);
+  if (unsent().length > 0) guard(false);
 
   // Unhandled, a file dropped beside the form would be opened by the browser, in place of this page.
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
     guard(false);
+    const form = current();
     if (form?.root.isConnected && event.dataTransfer !== null) form.drop(event.dataTransfer);
   });
 }

@@ -50,10 +50,17 @@ export function depth(): number {
 
 /**
  * Notes whether a link made this entry of the history: the address that was asked for has an end behind # else. The
- * entry keeps it, for who loads the page again.
+ * entry keeps it, for who loads the page again. Of a page that was loaded again an entry may lie behind Forward.
  */
 export function noteJump(): void {
-  const [asked] = performance.getEntriesByType("navigation");
-  if (location.hash !== "" && asked !== undefined && !asked.name.includes("#")) history.replaceState({ depth: 1 }, "");
-  begun().jump ??= depth() > 0 ? 1 : 0;
+  const [asked] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  const isJumped = depth() > 0 || (location.hash !== "" && asked?.name.includes("#") === false);
+  const behind = asked?.type === "navigate" ? 0 : -1;
+  begun().jump ??= isJumped ? 1 : behind;
+  keepJump();
+}
+
+/** A link takes the place of an entry, and of what it keeps. */
+export function keepJump(): void {
+  if (begun().jump === 1) history.replaceState({ depth: 1 }, "");
 }

@@ -3,7 +3,7 @@
 
 import { canSeal } from "../features.js";
 import { copyOf, field, show } from "../screen.js";
-import { begun, type FirstField, onLeaving } from "./begun.js";
+import { begun, type FirstField, keepJump, onLeaving } from "./begun.js";
 import { isToWrite } from "./door.js";
 
 /** The form, not shown yet; `isBack` when it writes back. */
@@ -61,7 +61,10 @@ export function offerField(): void {
   whenThere();
   document.addEventListener("readystatechange", whenThere);
   addEventListener("hashchange", () => {
-    if (location.hash !== "") return void showField(false);
+    if (location.hash !== "") {
+      keepJump();
+      return void showField(false);
+    }
     begun().jump = -1; // its entry is left: nothing has to go back from it any more
     const { isPageThere, start } = begun();
     if (isPageThere || start === null) return;

@@ -12,7 +12,7 @@ export class Answers {
   readonly #lent: Lent;
   /** What is shown, except while the source is writing back. */
   readonly #root: HTMLElement;
-  readonly #view: View = view("view-mailbox");
+  #view: View = view("view-mailbox");
   /** Ids of the organisations whose answers are shown. */
   readonly #answered = new Set<string>();
   /** Rows of letters that are still to be fetched, by reply id. */
@@ -44,6 +44,8 @@ export class Answers {
   }
 
   #opened({ accessCode, replies, pending, others, leftOut }: FromWorker & { kind: "opened" }): void {
+    this.wipe(); // it may have been opened twice
+    this.#view = view("view-mailbox");
     const { part } = this.#view;
     for (const answer of replies) part("replies").append(this.#reply(answer));
     for (const one of pending) part("waiting").append(this.#wait(one));

@@ -18,14 +18,19 @@ export function loadContinuing(options: ConnectionOptions): Promise<typeof conti
   return late("continuing.js", options);
 }
 
-async function find(typed: string): Promise<void> {
+/** How often a search was asked for: nothing is said of one when another has taken its place. */
+let searches = 0;
+
+async function find(typed: string, search: number): Promise<void> {
   const lists = await listsFor(typed).catch(() => []); // what was typed was judged, and so the page has said why
   const accessCode = await readTyped(typed, lists);
   demand(accessCode !== null, "bad-passphrase");
   const connection = connectionOptions();
   const { Continuing } = await loadContinuing(connection);
+  const root = await accessCodes.rootOf(accessCode);
+  if (search !== searches) return void root.fill(0);
   forget();
-  const found = new Continuing(await accessCodes.rootOf(accessCode), {
+  const found = new Continuing(root, {
     api: addresses.envelope,
     listed,
     connection,
@@ -33,7 +38,7 @@ async function find(typed: string): Promise<void> {
   });
   open = found;
   const { uploads, refused } = await found.find();
-  if (found === open) tell({ kind: "found", accessCode: accessCodes.digits(accessCode), uploads, refused });
+  if (search === searches) tell({ kind: "found", accessCode: accessCodes.digits(accessCode), uploads, refused });
 }
 
 function forget(): void {
@@ -43,9 +48,10 @@ function forget(): void {
 
 async function go(upload: number, files: readonly File[]): Promise<void> {
   stop = new AbortController();
-  const going = open?.go(upload, files, { signal: stop.signal, wake: scope });
-  going?.catch(forget);
-  const ended = (await going) ?? null;
+  demand(open !== null, "internal");
+  const going = open.go(upload, files, { signal: stop.signal, wake: scope });
+  going.catch(forget);
+  const ended = await going;
   if (ended === null) return;
   forget();
   const elsewhere = ended === "elsewhere";
@@ -59,8 +65,11 @@ export function giveUp(upload: number): void {
 
 /** Does what the page asks of uploads of another day. */
 export function hearContinuing(message: ToWorker): void {
-  if (message.kind === "find")
-    find(message.typed).catch((error: unknown) => tell({ kind: "unfound", code: codeOf(error) }));
-  else if (message.kind === "continue") go(message.upload, message.files).catch(fail);
+  if (message.kind === "find") {
+    const search = ++searches;
+    find(message.typed, search).catch((error: unknown) => {
+      if (search === searches) tell({ kind: "unfound", code: codeOf(error) });
+    });
+  } else if (message.kind === "continue") go(message.upload, message.files).catch(fail);
   else if (message.kind === "stop") stop.abort(new TipboxError("stopped"));
 }
