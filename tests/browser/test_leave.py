@@ -200,3 +200,26 @@ def test_who_wrote_back_and_leaves_finds_the_site_neither_by_back_nor_by_forward
     browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
     browser.run("setTimeout(() => history.go(2), 100);")
     browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
+def test_another_language_takes_the_place_of_what_a_link_has_made(source: Source) -> None:
+    browser, wire = source.browser, source.wire
+    wire.answers["/elsewhere"] = ELSEWHERE
+    source.go("/elsewhere")
+    wire.stalled = lambda path: path in {"/static/start.js", "/static/page.js"}
+    browser.begin(browser.url(wire.port, "/en/"))
+    browser.wait(DOOR.format("write"))
+    browser.click(DOOR.format("write"))
+    wire.stalled = lambda path: path == "/static/page.js"
+    browser.wait(MESSAGE)
+    browser.click("#languages a[lang=ru]")
+    browser.until(lambda: "/ru/" in browser.address(), "the page in Russian", 30)
+    wire.stalled = lambda _path: False
+    browser.until(lambda: wire.seen("GET /api/now"), "the page's own script", 30)
+    browser.click(LEAVE)
+    browser.until(lambda: browser.address() == "about:blank", "the neutral page", 30)
+    browser.back()
+    browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
+    browser.run("setTimeout(() => history.go(2), 100);")
+    browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)

@@ -220,6 +220,7 @@ export class Form {
     remove.addEventListener("click", () => {
       this.#files = this.#files.filter((other) => other !== file);
       this.#list("");
+      this.#root.dispatchEvent(new Event("input", { bubbles: true }));
       this.#view.part("picker").querySelector("input")?.focus();
     });
     row.append(name, remove);

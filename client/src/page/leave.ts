@@ -24,6 +24,21 @@ function empty(): void {
   document.documentElement.removeAttribute("lang");
 }
 
+/** Resolves when the history has gone back so many entries. */
+function goBack(entries: number): Promise<void> {
+  return new Promise((done) => {
+    onGone = () => setTimeout(done); // Firefox is there only after the event
+    history.go(-entries);
+  });
+}
+
+/** Has another page take the place of this one, and of what lies on top of its entry. */
+async function follow({ href, pathname }: HTMLAnchorElement): Promise<void> {
+  const above = Math.max(depth(), begun().jump ?? 0);
+  if (above > 0 && pathname !== location.pathname) await goBack(above);
+  location.replace(href);
+}
+
 async function go(neutral: string): Promise<void> {
   const jump = begun().jump ?? 0;
   let above = Math.max(depth(), jump);
@@ -35,10 +50,7 @@ async function go(neutral: string): Promise<void> {
     above++;
   }
   if (above > 0) {
-    await new Promise<void>((done) => {
-      onGone = done;
-      history.go(-above);
-    });
+    await goBack(above);
     history.replaceState(null, "", neutral);
   }
   // Without an answer the empty page stays: Back, pressed meanwhile, ends the request too, and must not be overtaken.
@@ -76,7 +88,7 @@ addEventListener("click", (event) => {
   if (link === null) return;
   event.preventDefault();
   if (link === leaveLink()) leaveNow(link.href);
-  else location.replace(link.href);
+  else void follow(link);
 });
 addEventListener(
   "keydown",
@@ -87,9 +99,8 @@ addEventListener(
   { capture: true },
 );
 function hush(event: Event): void {
-  if (!isLeaving) return;
-  event.stopImmediatePropagation();
   if (event.type === "popstate") onGone?.();
+  if (isLeaving) event.stopImmediatePropagation();
 }
 // No question holds up who leaves, and no screen answers.
 addEventListener("beforeunload", hush, { capture: true });

@@ -2,6 +2,7 @@
 // button. Nothing that only a bad line keeps away is ever called the browser's fault.
 
 import { type Code, codeOf, TipboxError } from "../errors.js";
+import { isWhole } from "./first/first_field.js";
 
 /** Milliseconds between the tries that need nobody. */
 const WAITS = [1000, 2000, 4000, 8000, 16_000];
@@ -61,7 +62,7 @@ export async function needScript(
 ): Promise<void> {
   let tries = 0;
   if (!isThere() && document.readyState !== "complete") await until("load", PATIENCE);
-  while (document.readyState === "loading") await until("load", PATIENCE); // half a document is loaded again
+  while (document.readyState === "loading" && !isWhole()) await until("load", PATIENCE); // it is loaded again
   const attempt = (): Promise<void> =>
     new Promise((resolve, reject) => {
       if (isThere()) return resolve();

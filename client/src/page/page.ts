@@ -235,7 +235,10 @@ class Page {
 
   /** Shows why nothing was sent, or nothing can be. */
   failed(code: Code, file: number | null = null): void {
-    if (delivery?.lost(code) === true) return this.#offerForm();
+    if (delivery?.lost(code) === true) {
+      this.#forgetSent();
+      return this.#offerForm();
+    }
     if (code !== "stopped") this.#toldAt = 0; // it may be why
     const screen = view("view-failed");
     const digits = delivery?.accessCode ?? null;
@@ -259,10 +262,10 @@ class Page {
     screen.part("today").textContent = this.texts.today();
     screen.part("file").textContent = sent?.mark(file) ?? "";
     const back = screen.part("back");
-    const form = current();
-    back.hidden = form === undefined;
+    back.hidden = current() === undefined;
     back.addEventListener("click", () => {
-      if (form === undefined) return;
+      const form = current();
+      if (form === undefined) return this.open("start");
       if (isDoubtful) form.root.prepend(screen.part("void"));
       this.#renew();
       show(form.root);
@@ -383,6 +386,14 @@ class Page {
     (root?.querySelector("[data-part=done-step]") ?? root)?.append(back);
   }
 
+  #forgetSent(): void {
+    if (sent === null) return;
+    if (history.state !== null) history.back(); // what was written is sent: the entry was for that
+    sent.wipe();
+    for (const [code, form] of forms) if (form === sent) forms.delete(code);
+    sent = null;
+  }
+
   /** Goes on with an upload, or sends its files from the start. */
   #continue(choice: Choice): void {
     const { index, upload, files, accessCode: digits, isAnew } = choice;
@@ -464,10 +475,7 @@ class Page {
         for (const one of asking()) one?.reading(news.trouble);
         return;
       case "stored":
-        if (history.state !== null) history.back(); // what was written is sent: the entry was for that
-        sent?.wipe();
-        for (const [code, form] of forms) if (form === sent) forms.delete(code);
-        sent = null;
+        this.#forgetSent();
         delivery?.stored(news);
         return this.#offerForm();
       case "doubt":
@@ -546,6 +554,7 @@ async function start(main: HTMLElement): Promise<void> {
   addEventListener("drop", (event) => {
     event.preventDefault();
     guard(false);
+    page.touched();
     const form = current();
     if (form?.root.isConnected && event.dataTransfer !== null) form.drop(event.dataTransfer);
   });

@@ -50,12 +50,12 @@ export function depth(): number {
 
 /**
  * Notes whether a link made this entry of the history: the address that was asked for has an end behind # else. The
- * entry keeps it, for who loads the page again. Of a page that was loaded again an entry may lie behind Forward.
+ * entry keeps it, for who loads the page again. Where there are others, one of this site may lie behind Forward.
  */
 export function noteJump(): void {
-  const [asked] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  const [asked] = performance.getEntriesByType("navigation");
   const isJumped = depth() > 0 || (location.hash !== "" && asked?.name.includes("#") === false);
-  const behind = asked?.type === "navigate" ? 0 : -1;
+  const behind = history.length > 1 ? -1 : 0;
   begun().jump ??= isJumped ? 1 : behind;
   keepJump();
 }
