@@ -240,18 +240,17 @@ def test_the_search_finds_a_word_in_the_path_of_a_request(canaries: Canaries) ->
 
 def test_the_search_finds_a_word_in_the_path_of_a_request_that_was_answered(canaries: Canaries) -> None:
     word = _word("abcdefghijkmnpqrstuvwxyz")
-    server = canaries.hunting.world.server
-    with server.connect() as line:
-        request = f"GET /{word} HTTP/1.1\r\nHost: tipbox\r\n\r\n".encode()
+    request = f"GET /{word} HTTP/1.1\r\nHost: tipbox\r\n\r\n".encode()
 
-        def asked_and_found() -> list[Found]:
-            """On a busy machine what was answered may be gone before all memory has been read."""
+    def asked_and_found() -> list[Found]:
+        """On a busy machine what was answered may be gone before all memory has been read; a line is asked once."""
+        with canaries.hunting.world.server.connect() as line:
             for _ in range(REPEATED):
                 line.sendall(request)
                 _read_answer(line, 404)
             return canaries.hunting.in_memory(Search({"planted": word}))
 
-        assert _wait_for(asked_and_found)
+    assert _wait_for(asked_and_found)
 
 
 def _read_answer(line: socket.socket, status: int) -> None:
