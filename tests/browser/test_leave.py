@@ -155,10 +155,8 @@ def test_going_back_to_the_form_finds_it_empty(source: Source) -> None:
     assert WORDS not in browser.source()
 
 
-@pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
-@pytest.mark.parametrize("late", ["/static/page.js", "/static/start.js"])
-def test_a_link_that_was_pressed_before_any_script_came_leads_back_to_nothing(source: Source, late: str) -> None:
-    """It makes an entry of its own in the history: neither Back nor Forward finds the site after leaving."""
+def presses_write_before_any_script(source: Source) -> None:
+    """Come from elsewhere, and press a link which then makes an entry of its own in the history."""
     browser, wire = source.browser, source.wire
     wire.answers["/elsewhere"] = ELSEWHERE
     source.go("/elsewhere")
@@ -166,15 +164,29 @@ def test_a_link_that_was_pressed_before_any_script_came_leads_back_to_nothing(so
     browser.begin(browser.url(wire.port, "/en/"))
     browser.wait(DOOR.format("write"))
     browser.click(DOOR.format("write"))
-    wire.stalled = lambda path: path == late == "/static/page.js"  # Leave works from the first script on
-    browser.wait(MESSAGE)
-    source.write(WORDS)
+
+
+def leaves_without_a_way_back(source: Source) -> None:
+    """Leave: Back finds the page before this site, Forward nothing of it."""
+    browser = source.browser
     browser.click(LEAVE)
     browser.until(lambda: browser.address() == "about:blank", "the neutral page")
     browser.back()
     browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
     browser.run("setTimeout(() => history.go(2), 100);")
     browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)
+
+
+@pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
+@pytest.mark.parametrize("late", ["/static/page.js", "/static/start.js"])
+def test_a_link_that_was_pressed_before_any_script_came_leads_back_to_nothing(source: Source, late: str) -> None:
+    """It makes an entry of its own in the history: neither Back nor Forward finds the site after leaving."""
+    browser, wire = source.browser, source.wire
+    presses_write_before_any_script(source)
+    wire.stalled = lambda path: path == late == "/static/page.js"  # Leave works from the first script on
+    browser.wait(MESSAGE)
+    source.write(WORDS)
+    leaves_without_a_way_back(source)
     assert len(wire.seen("GET /en/")) == 1
 
 
@@ -194,32 +206,17 @@ def test_who_wrote_back_and_leaves_finds_the_site_neither_by_back_nor_by_forward
     browser.wait(MESSAGE)
     browser.click("#app [data-part=answers]")
     browser.wait(MAILBOX)
-    browser.click(LEAVE)
-    browser.until(lambda: browser.address() == "about:blank", "the neutral page")
-    browser.back()
-    browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
-    browser.run("setTimeout(() => history.go(2), 100);")
-    browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)
+    leaves_without_a_way_back(source)
 
 
 @pytest.mark.parametrize("level", [Level.CHROMIUM, Level.SAFER], ids=lambda level: level.value)
 def test_another_language_takes_the_place_of_what_a_link_has_made(source: Source) -> None:
     browser, wire = source.browser, source.wire
-    wire.answers["/elsewhere"] = ELSEWHERE
-    source.go("/elsewhere")
-    wire.stalled = lambda path: path in {"/static/start.js", "/static/page.js"}
-    browser.begin(browser.url(wire.port, "/en/"))
-    browser.wait(DOOR.format("write"))
-    browser.click(DOOR.format("write"))
+    presses_write_before_any_script(source)
     wire.stalled = lambda path: path == "/static/page.js"
     browser.wait(MESSAGE)
     browser.click("#languages a[lang=ru]")
     browser.until(lambda: "/ru/" in browser.address(), "the page in Russian", 30)
     wire.stalled = lambda _path: False
     browser.until(lambda: wire.seen("GET /api/now"), "the page's own script", 30)
-    browser.click(LEAVE)
-    browser.until(lambda: browser.address() == "about:blank", "the neutral page", 30)
-    browser.back()
-    browser.until(lambda: browser.text("body") == "Elsewhere", "the page before this site", 30)
-    browser.run("setTimeout(() => history.go(2), 100);")
-    browser.until(lambda: browser.address().endswith("/leave"), "the neutral page", 30)
+    leaves_without_a_way_back(source)
