@@ -42,6 +42,8 @@ let inbox: Opening | null = null;
 let continuing: Opening | null = null;
 /** The digits of a code that may have answers although sending failed: what is sent next goes under it, too. */
 let doubtful: string | null = null;
+/** What was pressed, and waits for what the server says anew; nothing once somebody goes elsewhere or writes on. */
+let pressed: Form | Choice | null = null;
 /** Those of the form that was shown last. */
 let accessCode: string | null = null;
 
@@ -79,6 +81,8 @@ function wipe(): void {
   waiting = [];
   for (const one of [...forms.values(), delivery, inbox, continuing]) one?.wipe();
   forms.clear();
+  sent = null;
+  pressed = null;
   delivery = null;
   inbox = null;
   continuing = null;
@@ -100,8 +104,6 @@ class Page {
   /** When it said so, in milliseconds by this device. */
   #toldAt = 0;
   #askNow: () => Promise<void> = () => Promise.resolve();
-  /** What was pressed, and waits for what the server says anew; nothing once somebody goes elsewhere or writes on. */
-  #pressed: Form | Choice | null = null;
   /** The start screen, which stands in the page's own bytes. */
   readonly #start: readonly Node[];
   /** How it stands with each thing that is still to come. */
@@ -133,7 +135,7 @@ class Page {
       closed: () => this.#nobody(),
       choose: (choice) => this.#continue(choice),
       show: (root, first) => {
-        this.#pressed = null;
+        pressed = null;
         show(root, first);
         this.#offerForm();
       },
@@ -275,7 +277,7 @@ class Page {
 
   /** Shows the screen behind a door; `first` when it is the first one of the page. */
   open(door: Door, first = false): void {
-    this.#pressed = null;
+    pressed = null;
     if (door === "start") {
       const screen = element("div");
       screen.append(...this.#start);
@@ -300,22 +302,17 @@ class Page {
     if (!form.root.isConnected) show(form.root, first); // or the first script has: people may be typing
   }
 
-  /** Somebody writes on: what was pressed before is pressed again when all of it is there. */
-  touched(): void {
-    this.#pressed = null;
-  }
-
   #ready({ organisations, closed }: FromWorker & { kind: "ready" }): void {
     this.#organisations = organisations;
     this.#closed = closed;
     this.#isReady = true;
-    const pressed = this.#pressed;
-    this.#pressed = null;
+    const waited = pressed;
+    pressed = null;
     const form = current();
     const isSeen = form?.root.isConnected === true;
-    const isPressed = isSeen && pressed === form;
+    const isPressed = isSeen && waited === form;
     for (const one of forms.values()) one.ready(organisations, isPressed && one === form && closed === null);
-    if (pressed !== null && "upload" in pressed) return this.#continue(pressed);
+    if (waited !== null && "upload" in waited) return this.#continue(waited);
     if (closed === null) this.#closedShown = null;
     if (closed === null || form === undefined) return;
     // What was written is not taken away: it can be copied, and is sealed to nobody.
@@ -346,7 +343,7 @@ class Page {
   }
 
   #showForm(): void {
-    this.#pressed = null;
+    pressed = null;
     const form = current();
     if (form !== undefined) show(form.root);
   }
@@ -398,7 +395,7 @@ class Page {
   #continue(choice: Choice): void {
     const { index, upload, files, accessCode: digits, isAnew } = choice;
     if (isAnew && !this.#isReady) {
-      this.#pressed = choice;
+      pressed = choice;
       return;
     }
     if (isAnew && this.#closed !== null) return this.failed(this.#closed);
@@ -425,7 +422,7 @@ class Page {
     this.#renew();
     const form = current() ?? null;
     if (!this.#isReady) {
-      this.#pressed = form;
+      pressed = form;
       return;
     }
     const order = { ...this.#order(accessCode ?? doubtful), ...content, continues: null, replaces: null };
@@ -545,7 +542,7 @@ async function start(main: HTMLElement): Promise<void> {
   main.addEventListener("input", ({ target }) => {
     const isEmptied = (target as HTMLInputElement).value === "";
     guard(isEmptied && delivery === null && unsent().length === 0);
-    page.touched();
+    pressed = null; // it is pressed again when all of it is there
   });
   if (unsent().length > 0) guard(false);
 
@@ -554,7 +551,7 @@ async function start(main: HTMLElement): Promise<void> {
   addEventListener("drop", (event) => {
     event.preventDefault();
     guard(false);
-    page.touched();
+    pressed = null;
     const form = current();
     if (form?.root.isConnected && event.dataTransfer !== null) form.drop(event.dataTransfer);
   });
