@@ -359,6 +359,20 @@ def test_stale_files_and_exports_go(server: Here, organisations: list[Organisati
     assert count(StoredVolume) == 0
 
 
+def test_a_file_that_goes_while_files_are_listed_ends_no_settle(
+    server: Here, organisations: list[Organisation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece that was moved into its file, and an upload that was given up, are gone when their day is asked for."""
+    server.upload(envelope(organisations, PART))
+    listed = LocalBlobs.unsettled
+    gone = server.home / "blobs" / ("0" * 32)
+    monkeypatch.setattr(LocalBlobs, "unsettled", lambda blobs: [gone, *listed(blobs)])
+
+    done = settle_server(server.home, today=tomorrow())
+
+    assert (done.blobs, done.remaining, done.is_complete) == (1, 0, True)
+
+
 def test_it_runs_beside_a_server_under_load(organisations: list[Organisation], keys: Path, tmp_path: Path) -> None:
     """Uploads go on while it settles again and again; everything answered is there, whole."""
     with running(tmp_path / "home", keys) as server:

@@ -100,8 +100,12 @@ def last_settled(home: Home) -> date | None:
 
 
 def closed_before(path: Path, today: date) -> bool:
-    """Whether a file was written last on an earlier day (UTC)."""
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date() < today
+    """Whether a file was written last on an earlier day (UTC); one that is gone since it was listed was not."""
+    try:
+        written = path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return datetime.fromtimestamp(written, UTC).date() < today
 
 
 # --- blobs ------------------------------------------------------------------------------------------------------------
