@@ -28,11 +28,12 @@ WITHOUT_LINE = (
 WITHOUT_KEYS = (
     *("errors.ts", "messages.ts", "formats/base/bytes.ts", "formats/base/days.ts", "formats/base/limits.ts"),
     *("formats/base/ids.ts", "formats/base/lookalikes.ts", "net/told.ts", "net/once.ts", "net/leaving.ts"),
+    "net/beside.ts",
 )
 """What the page may import: it shows and asks, and never holds a secret key, a sealed byte or a connection.
 
-Two things it asks for itself: what everybody is told alike of the day, before its worker is there, and the neutral page
-when somebody leaves.
+Three things it asks for itself: what everybody is told alike of the day, before its worker is there, its own later
+scripts, and the neutral page when somebody leaves.
 """
 PACKAGES = {
     "formats/base/hpke.ts": {"@hpke/core", "@hpke/hybridkem-x-wing"},

@@ -1,8 +1,9 @@
 // Typing a code, to read its answers or to continue its upload, and what stands there until they are. Their screens come
 // in a script of their own, asked for beside the worker's that opens: its request tells nobody more than that one does.
 
-import { type Code, TipboxError } from "../errors.js";
+import type { Code } from "../errors.js";
 import type { FromWorker, Judgement, ToWorker } from "../messages.js";
+import { importBeside } from "../net/beside.js";
 import { CodeField } from "./code_field.js";
 import { troubleOf } from "./delivery.js";
 import type { screens } from "./opened/opened.js";
@@ -30,21 +31,7 @@ interface Script {
   readonly screens: typeof screens;
 }
 
-/** Beside this script. */
-const ADDRESS = "./opened.js";
-/** Milliseconds after which a script that does not come is asked for anew; longer each time, for a line may be slow. */
-const PATIENCE = 60_000;
-let attempts = 0;
 let coming: Promise<Script> | null = null;
-
-/** A browser keeps what has failed by its address, and waits for one that stalls: each attempt has one of its own. */
-function fetchScript(): Promise<Script> {
-  return new Promise((resolve, reject) => {
-    const lost = (): void => reject(new TipboxError("network"));
-    setTimeout(lost, PATIENCE * ++attempts);
-    import(attempts === 1 ? ADDRESS : `${ADDRESS}?${attempts}`).then(resolve, lost);
-  });
-}
 
 export class Opening {
   readonly #kind: "open" | "find";
@@ -117,7 +104,7 @@ export class Opening {
       this.#root.replaceChildren(view("view-opening").content);
       if (this.#root.isConnected) this.show();
     } else if (news.kind === "unread" || news.kind === "deleted") this.isOpen = false;
-    coming ??= this.#lent.persist("opened", fetchScript);
+    coming ??= this.#lent.persist("opened", () => importBeside("opened.js") as Promise<Script>);
     void coming.then((script) => this.#tell(script));
   }
 

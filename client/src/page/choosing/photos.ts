@@ -10,6 +10,8 @@ type Said = Readonly<Record<"device" | "time" | "place" | "owner", string>>;
 
 /** Bytes above which no photo is read: a phone has to hold it. */
 const LARGEST = 50_000_000;
+/** Milliseconds within which a photo is read; with the first comes the script that reads them. */
+const PATIENCE = 120_000;
 
 /** Whether this can be asked of a file. */
 export function isPhoto(file: File): boolean {
@@ -18,8 +20,13 @@ export function isPhoto(file: File): boolean {
 
 function ask(worker: Worker, photo: File): Promise<Said> {
   return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }: MessageEvent<Said>) => resolve(data);
-    worker.onerror = () => reject(new Error("no script reads photos"));
+    const lost = (): void => reject(new Error("no script reads photos"));
+    const timer = setTimeout(lost, PATIENCE);
+    worker.onmessage = ({ data }: MessageEvent<Said>) => {
+      clearTimeout(timer);
+      resolve(data);
+    };
+    worker.onerror = lost;
     worker.postMessage(photo);
   });
 }
