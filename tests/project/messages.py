@@ -30,7 +30,7 @@ ON_SAFETY = (
     r'<(template) id="view-access-code">(.*?)</\1>',
 )
 """Where such messages stand in the sources' templates."""
-SAID_IN_CODE = ("Close this tab if somebody can see it. Nothing was kept on this device.",)
+SAID_IN_CODE = ("Close this tab if somebody can see it. This page keeps nothing on this device.",)
 """Those that stand in no template."""
 
 

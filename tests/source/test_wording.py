@@ -85,7 +85,7 @@ def test_no_message_that_a_source_may_read_has_a_word_of_ours(language: str) -> 
 
 
 def test_new_identity_is_asked_for_where_tor_browser_shows_it_and_nowhere_else(pages: dict[str, str]) -> None:
-    assert pages["en"].count("New Identity") == pages["en"].count(f'<span data-on="computer">{NEW_IDENTITY}</span>') > 0
+    assert pages["en"].count("New Identity") == pages["en"].count(f'<span data-on="identity">{NEW_IDENTITY}</span>') > 0
 
 
 def test_what_a_sentence_quotes_stands_on_a_page(pages: dict[str, str]) -> None:

@@ -11,9 +11,16 @@ function isElsewhere({ userAgent }: { readonly userAgent: string }, { protocol, 
   return protocol.startsWith("http") && !(hostname.endsWith(".onion") && /\bFirefox\//.test(userAgent));
 }
 
-/** The kinds of device and browser that this is: what is marked as for others is left out. */
+/**
+ * The kinds of device and browser that this is: what is marked as for others is left out. One with `identity` has Tor
+ * Browser's “New Identity”, any other has to be closed as a whole.
+ */
 export function kinds(browser: { readonly userAgent: string }, place: Location | URL): readonly string[] {
-  return [isPhone(browser) ? "phone" : "computer", ...(isElsewhere(browser, place) ? ["elsewhere"] : [])];
+  const phone = isPhone(browser);
+  const elsewhere = isElsewhere(browser, place);
+  return [phone && "phone", elsewhere && "elsewhere", phone || elsewhere ? "whole" : "identity"].filter(
+    (kind) => kind !== false,
+  );
 }
 
 /** A key whose form is right, of nobody: the base point. */

@@ -12,18 +12,18 @@ const IPHONE = {
 };
 
 describe("what a device is told", () => {
-  it("is of New Identity on a computer, and of the whole browser on a phone", () => {
-    expect(kinds(FIREFOX, ONION)).toEqual(["computer"]);
-    expect(kinds(ANDROID, ONION)).toEqual(["phone"]);
+  it("is of New Identity in Tor Browser on a computer, and of the whole browser elsewhere", () => {
+    expect(kinds(FIREFOX, ONION)).toEqual(["identity"]);
+    expect(kinds(ANDROID, ONION)).toEqual(["phone", "whole"]);
   });
 
   it("is that it is elsewhere, in another browser or at an address without an onion", () => {
-    expect(kinds(FIREFOX, CLEAR)).toEqual(["computer", "elsewhere"]);
-    expect(kinds(CHROMIUM, ONION)).toEqual(["computer", "elsewhere"]);
-    expect(kinds(IPHONE, ONION)).toEqual(["phone", "elsewhere"]);
+    expect(kinds(FIREFOX, CLEAR)).toEqual(["elsewhere", "whole"]);
+    expect(kinds(CHROMIUM, ONION)).toEqual(["elsewhere", "whole"]);
+    expect(kinds(IPHONE, ONION)).toEqual(["phone", "elsewhere", "whole"]);
   });
 
   it("is nothing of it in a page that was opened as a file", () => {
-    expect(kinds(CHROMIUM, new URL("file:///home/a/page.html"))).toEqual(["computer"]);
+    expect(kinds(CHROMIUM, new URL("file:///home/a/page.html"))).toEqual(["identity"]);
   });
 });
