@@ -15,6 +15,15 @@ export interface Organisation {
   readonly where: string;
   /** One line on who they are, in their own words; or empty. */
   readonly about: string;
+  /** The language of that line; or empty. */
+  readonly aboutIn: string;
+}
+
+/** An access code in words. */
+export interface Spelled {
+  readonly words: readonly string[];
+  /** The language of the list that they are of. */
+  readonly language: string;
 }
 
 /** A notice that a desk key of one of the page's organisations signed. */
@@ -166,7 +175,7 @@ export type FromWorker =
   /** Sending or starting failed; `file` is the index of the file that caused it. */
   | { readonly kind: "failed"; readonly code: Code; readonly file: number | null }
   /** `null` when the list of words cannot be used. */
-  | { readonly kind: "spelled"; readonly words: readonly string[] | null }
+  | { readonly kind: "spelled"; readonly spelled: Spelled | null }
   | { readonly kind: "judged"; readonly turn: number; readonly judgement: Judgement }
   /** The access code is right; its mailbox is being fetched. */
   | { readonly kind: "opening" }

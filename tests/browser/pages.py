@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from browser.drivers import INSECURE, ONION, Browser, Level
 from browser.wire import Exchange, Wire
+from tipbox.formats import wordlists
 
 FIELDS: Final = "input, textarea, select, form, [contenteditable], [contenteditable=true]"
 """Everything that could take a word."""
@@ -208,12 +209,19 @@ class Source:
         """Have the access code shown as words, after a message was stored."""
         self.browser.click("#app [data-part=show-words]")
         self.browser.wait("#app [data-part=words] li")
+        list_of_words = "document.querySelector('#app [data-part=words]')"
+        assert self.browser.run(f"return [{list_of_words}.lang, {list_of_words}.dir];") == [
+            self.language if self.language in wordlists.PINS else "en",
+            "ltr",
+        ]
         return self._texts("#app [data-part=words] li")
 
     def type_code(self, typed: str) -> None:
         """Open the page at the field for a code, and type an access code key by key."""
         self.go(f"/{self.language}/inbox")
         self.browser.wait(CODE)
+        reads = f"return getComputedStyle(document.querySelector('{CODE}')).direction;"
+        assert self.browser.run(reads) == "ltr", "groups of digits would stand the other way round"
         self.browser.type(CODE, typed)
 
     def open_mailbox(self, typed: str) -> list[Answer]:

@@ -563,7 +563,7 @@ def test_a_site_has_its_name_its_colours_and_its_mark(organisations: list[Organi
     face = SiteFace("Дом <b>", "#5a1f7a", "#d9b3ff", "M4 4h16v16H4z")
     files = render_site(SiteList.of("ru", map(entry, organisations), face)).files
     page, style = (files[path].plain.decode() for path in ("/ru/", "/static/style.css"))
-    assert "Дом &lt;b&gt;</b>" in page
+    assert "Дом &lt;b&gt;</bdi></b>" in page
     assert '<path d="M4 4h16v16H4z"/>' in page
     assert (FIRST_STYLE + style).startswith(STYLE)
     assert ":root{--strong:#5a1f7a;--on-strong:#ffffff}" in style
@@ -589,4 +589,6 @@ def test_who_an_organisation_is_stands_beside_its_name(organisations: list[Organ
     files = render_site(SiteList.of("ru", [speaking])).files
     assert "Кто мы" in files["/ru/"].plain.decode()
     assert "Qui" in files["/fr/"].plain.decode()
-    assert any(line in files["/en/"].plain.decode() for line in ("Кто мы", "Qui"))
+    assert 'dir="auto">Кто мы<' in files["/ru/"].plain.decode()
+    own = {f'dir="auto" lang="{tag}">{line}<' for tag, line in speaking.about.items()}
+    assert any(line in files["/en/"].plain.decode() for line in own), "and says which language that is"

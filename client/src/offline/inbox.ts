@@ -227,6 +227,12 @@ export class SavedInbox {
     const { content, part } = view("view-fetch");
     part("name").textContent = shownName(name);
     part("size").textContent = texts.size(size);
+    // Each button says of which file it is.
+    part("name").id = `fetched-${this.#tellers.length}`;
+    for (const button of [part("requests"), part("join")]) {
+      button.id = `${part("name").id}-${button.dataset["part"]}`;
+      button.setAttribute("aria-labelledby", `${button.id} ${part("name").id}`);
+    }
     part("requests").addEventListener("click", () => {
       for (const number of numbers)
         if (!mailboxes.has(listed, number))

@@ -218,7 +218,8 @@ class OfflinePage {
 
   async #spell(digits: string, language: string): Promise<void> {
     const list = await readList(languageOf(language) ?? "en");
-    this.#arrived?.spelled(accessCodes.words(await accessCodes.parse(digits), list));
+    const words = accessCodes.words(await accessCodes.parse(digits), list);
+    this.#arrived?.spelled({ words, language: list.name });
   }
 
   /** Where and in what sizes to save what these files become; `null` after saying why it cannot be, or nobody chose. */

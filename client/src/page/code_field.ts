@@ -29,6 +29,7 @@ export class CodeField {
     this.#texts = texts;
     this.#result = result;
     this.field.rows = 3;
+    this.field.dir = "ltr"; // groups of digits would stand the other way round where the page does
     this.field.addEventListener("input", () => {
       this.#turn = ++turns;
       ask({ kind: "judge", turn: this.#turn, typed: this.field.value, digits });

@@ -1,7 +1,7 @@
 // One delivery, from "Seal and send" to what arrived: the screen while it is sent, and what is known of it.
 
 import type { Code } from "../errors.js";
-import type { CheckDigits, FromWorker, Judgement, Missing, Order, ToWorker, Work } from "../messages.js";
+import type { CheckDigits, FromWorker, Judgement, Missing, Order, Spelled, ToWorker, Work } from "../messages.js";
 import { accessCode, show, type View, view } from "./screen.js";
 import { type Account, Arrived, missingOf, reasonOf } from "./sending/arrived.js";
 import { Files, folded, Item } from "./sending/items.js";
@@ -292,7 +292,7 @@ export class Delivery {
   }
 
   /** Shows the words beside the digits. */
-  spelled(spelled: readonly string[] | null): void {
+  spelled(spelled: Spelled | null): void {
     this.#arrived?.spelled(spelled);
   }
 

@@ -12,7 +12,7 @@ import { begun } from "./first/begun.js";
 import { beginForm } from "./first/first_field.js";
 import { breakLongText, element, field, type View, view } from "./screen.js";
 import { folded } from "./sending/items.js";
-import type { Texts } from "./texts.js";
+import { apart, type Texts } from "./texts.js";
 
 /** What a source has written and chosen. */
 export interface Content {
@@ -178,7 +178,7 @@ export class Form {
     const files = once([...kept, ...added.filter((file) => !isLong(file))]);
     this.#files = files.slice(0, MAX_FILES);
     if (files.length > MAX_FILES) this.#list(this.#texts.get("manyFiles", { count: this.#texts.number(MAX_FILES) }));
-    else this.#list(long === undefined ? problem : this.#texts.get("longName", { name: shownName(long.name) }));
+    else this.#list(long === undefined ? problem : this.#texts.get("longName", { name: apart(shownName(long.name)) }));
   }
 
   #list(problem: string): void {
@@ -239,7 +239,7 @@ export class Form {
     else if (chosen.length === 0) problem = "nobody";
     else if (gone !== "") problem = "takesNothing";
     const said = this.#texts.get(problem);
-    this.#view.part("problem").textContent = problem === "takesNothing" ? `${gone}: ${said}` : said;
+    this.#view.part("problem").textContent = problem === "takesNothing" ? `${gone} · ${said}` : said;
     if (problem === "longMessage" || problem === "empty") this.#message.setAttribute("aria-invalid", "true");
     if (problem !== "") return null;
     const mayContinue = this.#later.checked && this.#files.length > 0;

@@ -480,7 +480,7 @@ class Page {
       case "failed":
         return this.failed(news.code, news.file);
       case "spelled":
-        return delivery?.spelled(news.words);
+        return delivery?.spelled(news.spelled);
       case "judged":
         for (const one of asking()) one?.judged(news.turn, news.judgement);
         return;

@@ -5,6 +5,11 @@ import type { Day } from "../formats/base/days.js";
 
 const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
+/** A value in a text of whatever direction, standing as it is: names and coordinates would change places. */
+export function apart(value: string): string {
+  return `\u2068${value}\u2069`;
+}
+
 function filled(text: string, values: Readonly<Record<string, string>>): string {
   return text.replace(/\{([a-z]+)\}/g, (whole, key: string) => values[key] ?? whole);
 }
@@ -31,17 +36,22 @@ export class Texts {
     return filled(form, { count: this.number(count) });
   }
 
+  /** A number as the language writes it, and in Russian where the browser does not know the language. */
+  #number(value: number, options: Intl.NumberFormatOptions = {}): string {
+    const isKnown = Intl.NumberFormat.supportedLocalesOf(this.language).length > 0;
+    // Kazakh is one that Chromium does not know: its numbers and short units are those of Russian.
+    return new Intl.NumberFormat(
+      isKnown ? this.language : "ru",
+      isKnown ? options : { ...options, unitDisplay: "short" },
+    ).format(value);
+  }
+
   #unit(value: number, unit: string, unitDisplay: "short" | "long", digits: number): string {
-    return new Intl.NumberFormat(this.language, {
-      style: "unit",
-      unit,
-      unitDisplay,
-      maximumFractionDigits: digits,
-    }).format(value);
+    return this.#number(value, { style: "unit", unit, unitDisplay, maximumFractionDigits: digits });
   }
 
   number(value: number): string {
-    return new Intl.NumberFormat(this.language).format(value);
+    return this.#number(value);
   }
 
   /** Names one after the other and what stands between them, as the language does it where the browser knows it. */
@@ -73,7 +83,7 @@ export class Texts {
 
   /** A share, in hundredths. */
   percent(share: number): string {
-    return new Intl.NumberFormat(this.language, { style: "percent" }).format(share);
+    return this.#number(share, { style: "percent" });
   }
 
   /** A number of seconds in a readable unit, in steps of at least ten seconds: an estimate is no finer. */

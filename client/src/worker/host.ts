@@ -109,9 +109,10 @@ async function judgeLatest(turn: number, typed: string, digits: string | null): 
 async function spell(digits: string, language: string): Promise<void> {
   try {
     const known = await list(languageOf(language) ?? "en");
-    tell({ kind: "spelled", words: accessCodes.words(await accessCodes.parse(digits), known) });
+    const words = accessCodes.words(await accessCodes.parse(digits), known);
+    tell({ kind: "spelled", spelled: { words, language: known.name } });
   } catch {
-    tell({ kind: "spelled", words: null });
+    tell({ kind: "spelled", spelled: null });
   }
 }
 

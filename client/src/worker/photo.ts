@@ -18,6 +18,11 @@ function text(...tags: readonly ({ readonly description?: unknown } | undefined)
   return [...new Set(said.filter((one) => one !== ""))].join(" ");
 }
 
+/** As in any language: a camera writes colons in a date. */
+function withHyphens(time: string): string {
+  return time.replace(/^(\d{4}):(\d\d):(\d\d)\b/, "$1-$2-$3");
+}
+
 /** Reads a whole photo. What is no photo, or damaged, says nothing that this can read. */
 export function read(photo: ArrayBuffer): Said {
   try {
@@ -26,7 +31,7 @@ export function read(photo: ArrayBuffer): Said {
     const { Latitude: north, Longitude: east } = gps ?? {};
     return {
       device: text(exif?.["Make"], exif?.["Model"], exif?.["BodySerialNumber"], exif?.["Software"]),
-      time: text(exif?.["DateTimeOriginal"] ?? exif?.["DateTime"]),
+      time: withHyphens(text(exif?.["DateTimeOriginal"] ?? exif?.["DateTime"])),
       place: north === undefined || east === undefined ? "" : `${north.toFixed(DIGITS)}, ${east.toFixed(DIGITS)}`,
       owner: text(exif?.["CameraOwnerName"], exif?.["Artist"], exif?.["Copyright"]),
     };

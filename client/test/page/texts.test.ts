@@ -60,6 +60,13 @@ describe("sizes", () => {
     const english = texts("en", {});
     expect([1, 145, 3_400_000].map((size) => english.size(size))).toEqual(["1 byte", "145 bytes", "3.4 MB"]);
   });
+
+  it("and times are not in English where the browser does not know the language", () => {
+    const unknown = texts("tlh", {});
+    expect(unknown.size(3_400_000)).toMatch(/^3,4\sМБ$/);
+    expect(unknown.time(120)).toMatch(/^2\sмин$/);
+    expect([unknown.number(1_234_567), unknown.percent(0.5)]).toEqual(["1\u00a0234\u00a0567", "50\u00a0%"]);
+  });
 });
 
 describe("dates", () => {

@@ -84,6 +84,7 @@ export function listing(...organisations: readonly TestOrganisation[]): Organisa
     name,
     where: country,
     about: "",
+    aboutIn: "",
   }));
 }
 

@@ -38,7 +38,7 @@ describe("what a photo says", () => {
 
     expect(read(photo)).toEqual({
       device: "Samsung SM-A515F",
-      time: "2022:01:05 20:14:55",
+      time: "2022-01-05 20:14:55",
       place: "",
       owner: "Asel I",
     });

@@ -154,7 +154,7 @@ def test_who_was_ticked_and_takes_nothing_is_named_before_anything_is_sent(sourc
     wire.forget()
     source.send()
     browser.until(source.problem, "a complaint")
-    assert source.problem() == f"{gone}: Takes nothing just now."
+    assert source.problem() == f"\u2068{gone}\u2069 · Takes nothing just now."
     assert ticked(source) == len(NAMES)
     assert wire.seen("PUT") == []
     source.choose_only(*others)

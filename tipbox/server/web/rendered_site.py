@@ -192,7 +192,7 @@ class Renderer:
                     ),
                 ),
                 "step": self._say(
-                    language, N_("Close this tab if somebody can see it. Nothing was kept on this device.")
+                    language, N_("Close this tab if somebody can see it. This page keeps nothing on this device.")
                 ),
                 "start": self._say(language, N_("Go to the start page")),
             }
@@ -289,6 +289,7 @@ def _named(entry: SiteEntry, language: str) -> dict[str, str]:
         "country": _country(entry.country, language),
         "languages": _list([_language(tag, language) for tag in entry.languages], language),
         "about": entry.about.get(own, ""),
+        "about_in": "" if own == language else own,
     }
 
 

@@ -13,7 +13,8 @@ export function listedIn(page: ParentNode): Promise<Organisation[]> {
       const identity = card.dataset["identity"] ?? "";
       const id = toHex(await organisationId(fromBase64(identity) ?? new Uint8Array()));
       card.dataset["id"] = id;
-      return { id, identity, name: said("b"), where: said(".quiet"), about: said("[dir]") };
+      const aboutIn = card.querySelector<HTMLElement>("[dir]")?.lang ?? "";
+      return { id, identity, name: said("b"), where: said(".quiet"), about: said("[dir]"), aboutIn };
     }),
   );
 }

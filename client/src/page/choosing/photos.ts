@@ -2,7 +2,7 @@
 // photo is ever changed: that would be for people to decide, and to see.
 
 import { app, element } from "../screen.js";
-import type { Texts } from "../texts.js";
+import { apart, type Texts } from "../texts.js";
 import { shownName } from "./file_names.js";
 
 /** What is said of one photo. */
@@ -29,11 +29,6 @@ function ask(worker: Worker, photo: File): Promise<Said> {
     worker.onerror = lost;
     worker.postMessage(photo);
   });
-}
-
-/** In a text of whatever direction it stands as it is: coordinates would change places in Arabic. */
-function apart(value: string): string {
-  return `\u2068${value}\u2069`;
 }
 
 function sentence(texts: Texts, { place, time, device, owner }: Said): string {

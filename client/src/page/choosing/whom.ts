@@ -3,7 +3,7 @@
 
 import type { Organisation } from "../../messages.js";
 import { element, field } from "../screen.js";
-import type { Texts } from "../texts.js";
+import { apart, type Texts } from "../texts.js";
 
 export class Whom {
   readonly #texts: Texts;
@@ -43,7 +43,11 @@ export class Whom {
   /** Names of those that are chosen and take nothing now. */
   get gone(): string {
     const gone = this.#boxes.filter((box) => box.checked && !this.#there.includes(box));
-    return gone.map((box) => box.parentElement?.querySelector("b")?.textContent).join(", ");
+    const names = gone.map((box) => apart(box.parentElement?.querySelector("b")?.textContent ?? ""));
+    return this.#texts
+      .list(names)
+      .map(({ text }) => text)
+      .join("");
   }
 
   /** Of the organisations only these can be chosen from now on. */
@@ -60,7 +64,7 @@ export class Whom {
     this.#all.textContent = this.#texts.get("chooseAll", { count: this.#texts.number(this.#there.length) });
   }
 
-  #card({ id, name, where, about }: Organisation, checked: boolean): HTMLInputElement {
+  #card({ id, name, where, about, aboutIn }: Organisation, checked: boolean): HTMLInputElement {
     const box = field("input");
     box.type = "checkbox";
     box.checked = checked;
@@ -75,6 +79,7 @@ export class Whom {
     place.className = "quiet";
     const line = element("span", about);
     line.dir = "auto";
+    if (aboutIn !== "") line.lang = aboutIn;
     said.append(title, place, line);
     card.append(box, said);
     this.#place.append(card);

@@ -2,7 +2,7 @@
 // typing back, each as a step of its own.
 
 import type { Code } from "../../errors.js";
-import type { CheckDigits, Judgement, Missing, ToWorker } from "../../messages.js";
+import type { CheckDigits, Judgement, Missing, Spelled, ToWorker } from "../../messages.js";
 import { shownName } from "../choosing/file_names.js";
 import { CodeField } from "../code_field.js";
 import { accessCode, element, field, passFocus, show, type View, view } from "../screen.js";
@@ -206,13 +206,14 @@ export class Arrived {
   }
 
   /** Shows the words beside the digits; from then on words are typed back. */
-  spelled(spelled: readonly string[] | null): void {
+  spelled(spelled: Spelled | null): void {
     const { part } = this.#view;
     if (spelled === null) {
       part("trouble").textContent = this.#texts.get("unlisted");
       return;
     }
-    part("words").replaceChildren(...spelled.map((word) => element("li", word)));
+    part("words").replaceChildren(...spelled.words.map((word) => element("li", word)));
+    part("words").lang = spelled.language;
     part("words").hidden = false;
     passFocus(part("spelling"), part("words"));
     part("spelling").hidden = true;
