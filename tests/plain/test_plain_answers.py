@@ -90,7 +90,6 @@ def test_what_is_unknown_has_the_same_size(waiting: Waiting) -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        (b"", b""),
         (bytes(1024), b""),
         (b"short", b""),
         (b"", b"no base64!"),
@@ -103,6 +102,13 @@ def test_what_is_no_request_file_is_told(waiting: Waiting, file: bytes, text: by
     assert (status, Said(status, data.decode()).heading) == (400, "This is no request file")
     # Nobody looks whether it was a code; whoever typed one must hear that it is no secret any more.
     assert "If it was your code: this site could have read it." in data.decode()
+
+
+def test_a_form_with_nothing_in_it_is_answered_with_the_form(waiting: Waiting) -> None:
+    """The button was pressed too early; nobody has given a code away."""
+    status, data, _ = waiting.ask()
+    assert (status, Said(status, data.decode()).heading) == (200, "Hand in what is sealed")
+    assert "could have read" not in data.decode()
 
 
 def test_a_sealed_file_is_told_where_it_belongs(waiting: Waiting) -> None:

@@ -153,6 +153,8 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
             let_go(sealed)
             _wipe()
             return pages.page(language, refused=_SEALED, status=FORMAT_STATUS)
+        if asked is None:
+            return pages.page(language)
         # The tokens themselves go no further.
         addresses = [sha256(token) for token in asked.tokens]
         if asked.reply is None:
@@ -199,8 +201,8 @@ def _take(carried: Carried) -> tuple[list[Taken], Refusal | None]:
     return taken, None
 
 
-def _asked() -> RequestFile:
-    """What the form asks for.
+def _asked() -> RequestFile | None:
+    """What the form asks for; ``None`` where nothing was chosen and nothing pasted.
 
     Raises:
         FORMAT_ERRORS: it is no request file.
@@ -232,7 +234,9 @@ def _asked() -> RequestFile:
         raise Malformed("the form is broken") from None
     finally:
         form.close()
-    return RequestFile.parse(file) if file else RequestFile.from_pasted(pasted)
+    if file:
+        return RequestFile.parse(file)
+    return RequestFile.from_pasted(pasted) if pasted else None
 
 
 def _behind(head: bytes, pieces: Iterable[bytes]) -> Iterable[bytes]:
