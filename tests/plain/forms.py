@@ -102,8 +102,8 @@ class Door:
         answer = self.post(form(*files), circuit=circuit)
         return Said(answer.status_code, answer.get_data(as_text=True))
 
-    def get(self, path: str) -> TestResponse:
-        return self._client.get(path)
+    def get(self, path: str, *, circuit: str = "") -> TestResponse:
+        return self._client.get(path, environ_overrides={CIRCUIT: circuit, CIRCUIT_DEMANDED: bool(circuit)})
 
     def close(self) -> None:
         self.store.engine.dispose()

@@ -266,5 +266,8 @@ def test_pages_are_offered_in_every_language(door: Door) -> None:
     assert door.get("/api/now").status_code == 404
     for path in ("/en/", "/plain/xx/", "/static/page.js"):
         missing = door.get(path)
+        said = missing.get_data(as_text=True)
         assert missing.status_code == 404
-        assert Said(404, missing.get_data(as_text=True)).heading == "This did not work"
+        assert Said(404, said).heading == "This did not work"
+        assert "Try again." in said
+        assert "What came whole" not in said, "nothing was sent"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plain.forms import Door, cut
+from plain.forms import Door, Said, cut
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
 from tipbox.server.config import Config, Plain, Quota
 from tipbox.server.process.run import prepare_server
@@ -59,6 +59,7 @@ def test_an_empty_bucket_begins_nothing_and_goes_on_with_what_was_begun(made: Ma
 
     refused = door.send(cut(made.tip())[0])
     assert (refused.status, refused.heading) == (429, BUSY)
+    assert "Wait ten minutes and try again. What came whole stays here." in refused.text
     assert door.send(*begun[0][1:]).tips[0].startswith("This message is here, whole.")
 
     made.clock.seconds += 3600
@@ -81,6 +82,17 @@ def test_a_circuit_begins_few(made: Made) -> None:
     assert [door.send(one[0], circuit="one").status for one in pieces] == [200] * 4 + [429]
     assert door.send(*pieces[0], circuit="one").status == 200
     assert door.send(pieces[4][0], circuit="two").status == 200
+    door.close()
+
+
+def test_who_only_looks_too_often_is_told_of_no_files(made: Made) -> None:
+    door = made.door(requests=1)
+    looked = [door.get("/plain/en/", circuit="one") for _ in range(3)]  # one may be of the next minute
+    refused = next(one for one in looked if one.status_code == 429)
+    said = Said(429, refused.get_data(as_text=True))
+    assert said.heading == BUSY
+    assert "Wait ten minutes and try again." in said.text
+    assert "What came whole" not in said.text, "nothing was sent"
     door.close()
 
 

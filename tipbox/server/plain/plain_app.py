@@ -98,7 +98,8 @@ def create_plain_app(
     _add_routes(app, pages, carried, mailboxes, rates.limit(config.plain.requests))
 
     def refused(refusal: Refusal, status: int) -> AnyResponse:
-        return pages.page(_language(pages), refused=refusal.code, status=status)
+        handed_in = request.endpoint == "send"
+        return pages.page(_language(pages), refused=refusal.code, status=status, handed_in=handed_in)
 
     answer_errors(app, refused, rates)
     return app
@@ -138,7 +139,7 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
             return pages.page(language, taken)
         if refusal.wipe:
             _wipe()
-        return pages.page(language, taken, refusal.code, STATUS.get(refusal.code, FORMAT_STATUS))
+        return pages.page(language, taken, refusal.code, STATUS.get(refusal.code, FORMAT_STATUS), handed_in=True)
 
     @app.post(f"{language}/answers")
     @limited

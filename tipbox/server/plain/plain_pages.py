@@ -26,7 +26,15 @@ class PlainPages:
         self.languages = pages.languages
         self.language = pages.language
 
-    def page(self, language: str, taken: Sequence[Taken] = (), refused: str = "", status: int = 200) -> Response:
+    def page(
+        self,
+        language: str,
+        taken: Sequence[Taken] = (),
+        refused: str = "",
+        status: int = 200,
+        *,
+        handed_in: bool = False,
+    ) -> Response:
         """The form, and what became of what came.
 
         Args:
@@ -34,6 +42,7 @@ class PlainPages:
             taken: the files that were read, in order.
             refused: a code, where it did not go on.
             status: of the answer.
+            handed_in: whether sealed files were to be handed in: what came whole of them stays.
         """
         tips = {one.tip: one for one in taken if one.tip and one.fate in {Fate.HERE, Fate.DAMAGED}}
         text = self._pages.renderer.dynamic(
@@ -49,6 +58,7 @@ class PlainPages:
             tips=[_tip(one, taken) for one in tips.values() if one.count or one.stored],
             files=[_file(number, one) for number, one in enumerate(taken, 1)],
             refused=refused,
+            handed_in=handed_in,
         )
         return Response(text, status, content_type=TYPES[".html"])
 
