@@ -65,9 +65,7 @@ def test_a_film_comes_whole(tmp_path: Path) -> None:
 
     assert cuts == CUTS
     assert {one.files[0].rpartition(" of ")[2] for one in said} == {f"{len(pieces)} It is here."}
-    assert said[-1].tips == [
-        f"This message is not whole yet. Pieces that it has: {len(pieces)}. Missing: {missing + 1}"
-    ]
+    assert said[-1].tips == [f"This message is not whole yet. Pieces in all: {len(pieces)}. Missing: {missing + 1}"]
     whole = door.send(pieces[missing], circuit="circuit 0")
     assert whole.tips[0].startswith("This message is here, whole.")
     stored = door.store.read(lambda connection: connection.execute(select(Envelope.id, Envelope.day)).all())

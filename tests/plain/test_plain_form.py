@@ -78,9 +78,7 @@ def test_what_is_missing_is_named(door: Door, organisations: list[Organisation])
 
     said = door.send(pieces[1], pieces[4], pieces[-1])
 
-    assert said.tips == [
-        f"This message is not whole yet. Pieces that it has: {missing}. Missing: 1, 3-4, 6-{missing - 1}"
-    ]
+    assert said.tips == [f"This message is not whole yet. Pieces in all: {missing}. Missing: 1, 3-4, 6-{missing - 1}"]
     assert said.files == [
         f"File {file}, piece {number} of {missing} It is here." for file, number in enumerate((2, 5, missing), 1)
     ]
@@ -94,7 +92,7 @@ def test_the_last_piece_is_missing_until_its_end_has_come(door: Door, organisati
     broken = last[: -len(sent.parts[0])]
 
     said = door.send(broken)
-    assert said.tips == ["This message is not whole yet. Pieces that it has: 1. Missing: 1"]
+    assert said.tips == ["This message is not whole yet. Pieces in all: 1. Missing: 1"]
     assert door.send(last).tips[0].startswith("This message is here, whole.")
 
 
@@ -149,7 +147,7 @@ def test_a_foreign_piece_is_named(door: Door, organisations: list[Organisation])
     said = door.send(pieces[0], foreign[1], pieces[1])
 
     assert said.files[1].endswith("It does not belong to this message, and was not taken.")
-    assert said.tips == [f"This message is not whole yet. Pieces that it has: {len(pieces)}. Missing: 3-{len(pieces)}"]
+    assert said.tips == [f"This message is not whole yet. Pieces in all: {len(pieces)}. Missing: 3-{len(pieces)}"]
 
 
 def test_of_a_damaged_piece_the_whole_parts_are_kept(door: Door, organisations: list[Organisation]) -> None:
