@@ -16,7 +16,7 @@ from support.world import World
 from tipbox.formats.access_code import AccessCode
 
 WORDS = "Пишу, пока грузится"
-BROKEN = "The line broke while this page was loading"
+BROKEN = "The connection broke while this page was loading"
 LATE = ("/static/worker.js", "/api/now")
 """What may come after the field."""
 SCREENS = "/static/opened.js"
