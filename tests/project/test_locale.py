@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,6 +121,13 @@ def test_a_catalogue_that_is_not_whole_stops_the_build(change: Callable[[Message
     check_catalogue(spoilt("fr", lambda _: None), wanted)
     with pytest.raises(RuntimeError, match=word):
         check_catalogue(spoilt("fr", change), wanted)
+
+
+def test_no_line_of_what_sources_read_in_french_begins_with_a_colon() -> None:
+    said = [message.string or "" for message in read(LOCALE / "fr" / "LC_MESSAGES" / "tipbox.po")]
+    forms = [form for string in said for form in ([string] if isinstance(string, str) else string)]
+    assert any("\N{NO-BREAK SPACE}:" in form for form in forms)
+    assert [form for form in forms if re.search("« | [:;?!»]", form)] == []
 
 
 def test_what_safety_depends_on_is_marked_for_every_translator() -> None:
