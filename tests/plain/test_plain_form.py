@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -259,6 +260,10 @@ def test_pages_are_offered_in_every_language(door: Door) -> None:
         assert f'<html lang="{language}"' in text
         assert "<script" not in text
         assert f'action="/plain/{language}/answers"' in text
+        pasted = re.findall(r"<textarea [^>]*>", text)[0]  # what a browser does for writers may ask others, or spoil it
+        for attribute in ('autocapitalize="off"', 'autocorrect="off"', 'spellcheck="false"', 'autocomplete="off"'):
+            assert attribute in pasted
+        assert 'writingsuggestions="false" translate="no"' in pasted
     assert door.get("/plain/style.css").content_type.startswith("text/css")
     assert door.get("/plain/leave").headers["Clear-Site-Data"] == '"*"'
     assert door.get("/api/now").status_code == 404
