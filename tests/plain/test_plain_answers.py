@@ -104,11 +104,21 @@ def test_what_is_no_request_file_is_told(waiting: Waiting, file: bytes, text: by
     assert "If it was your code: this site could have read it." in data.decode()
 
 
-def test_a_form_with_nothing_in_it_is_answered_with_the_form(waiting: Waiting) -> None:
-    """The button was pressed too early; nobody has given a code away."""
-    status, data, _ = waiting.ask()
-    assert (status, Said(status, data.decode()).heading) == (200, "Hand in what is sealed")
+@pytest.mark.parametrize("text", [b"", b" \r\n"])
+def test_a_form_with_nothing_in_it_is_told_so_and_no_code_is_given_up(waiting: Waiting, text: bytes) -> None:
+    """The button was pressed too early, or the file is empty: a stick was pulled out while it was saved."""
+    status, data, _ = waiting.ask(b"", text)
+    assert (status, Said(status, data.decode()).heading) == (400, "This is no request file")
     assert "could have read" not in data.decode()
+
+
+def test_who_pastes_a_code_beside_a_request_file_hears_that_it_is_no_secret_any_more(waiting: Waiting) -> None:
+    whole = RequestFile(waiting.tokens).encode()
+    status, data, _ = waiting.ask(whole, b"005192 123456 123456 123456 123456 123456")
+    assert (status, Said(status, data.decode()).heading) == (400, "This is no request file")
+    assert "If it was your code: this site could have read it." in data.decode()
+    status, _, _ = waiting.ask(whole, b"\n")
+    assert status == 200
 
 
 def test_a_sealed_file_is_told_where_it_belongs(waiting: Waiting) -> None:

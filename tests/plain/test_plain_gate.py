@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plain.forms import Door, Said, cut
+from plain.forms import Door, Said, cut, form
 from support.sealed import Organisation, Sent, envelope, keys_folder, three
 from tipbox.server.config import Config, Plain, Quota
 from tipbox.server.process.run import prepare_server
@@ -93,6 +93,13 @@ def test_who_only_looks_too_often_is_told_of_no_files(made: Made) -> None:
     assert said.heading == BUSY
     assert "Wait ten minutes and try again." in said.text
     assert "What came whole" not in said.text, "nothing was sent"
+    piece = cut(made.tip())[0]
+    sent = next(one for one in [door.send(piece, circuit="one") for _ in range(3)] if one.status == 429)
+    assert "What came whole stays here." in sent.text
+    request = form(b"x", field="file")
+    asked = [door.post(request, "/plain/en/answers", circuit="one") for _ in range(3)]
+    (*_, refused) = [one for one in asked if one.status_code == 429]
+    assert b"What came whole" not in refused.get_data()
     door.close()
 
 

@@ -51,6 +51,8 @@ _MOST_ASKED: Final = 16 * 1024
 """Of a form that asks for answers."""
 _NO_REQUEST: Final = "no-request"
 """What the page calls that which is no request file."""
+_EMPTY: Final = "empty"
+"""What it calls a file without a byte, and a form that was sent before anything was chosen."""
 _SEALED: Final = "sealed"
 """What it calls a tip, or a piece of one, that was chosen in place of a request file."""
 
@@ -155,7 +157,7 @@ def _add_routes(app: Flask, pages: PlainPages, carried: Carried, mailboxes: Mail
             _wipe()
             return pages.page(language, refused=_SEALED, status=FORMAT_STATUS)
         if asked is None:
-            return pages.page(language)
+            return pages.page(language, refused=_EMPTY, status=FORMAT_STATUS)
         # The tokens themselves go no further.
         addresses = [sha256(token) for token in asked.tokens]
         if asked.reply is None:
@@ -203,10 +205,10 @@ def _take(carried: Carried) -> tuple[list[Taken], Refusal | None]:
 
 
 def _asked() -> RequestFile | None:
-    """What the form asks for; ``None`` where nothing was chosen and nothing pasted.
+    """What the form asks for; ``None`` where nothing was chosen and nothing pasted, or a file without a byte.
 
     Raises:
-        FORMAT_ERRORS: it is no request file.
+        FORMAT_ERRORS: it is no request file, or something else stands beside one: that could be a code.
         Refusal: ``not-tipbox``: it is a file of another size, and may be anything.
         _SealedHere: it is a tip or a piece. Of any larger form no more than the first bytes of its first file are read.
     """
@@ -235,9 +237,12 @@ def _asked() -> RequestFile | None:
         raise Malformed("the form is broken") from None
     finally:
         form.close()
+    has_text = bool(pasted.strip())
+    if file and has_text:
+        raise Malformed("there is a file and a text")
     if file:
         return RequestFile.parse(file)
-    return RequestFile.from_pasted(pasted) if pasted else None
+    return RequestFile.from_pasted(pasted) if has_text else None
 
 
 def _behind(head: bytes, pieces: Iterable[bytes]) -> Iterable[bytes]:
