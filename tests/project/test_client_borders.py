@@ -128,6 +128,16 @@ def test_no_import_of_the_client_crosses_a_border() -> None:
     assert crossings(sources()) == []
 
 
+def test_the_page_brings_in_no_later_script_but_its_own_screens() -> None:
+    """No import shows what comes by name: one of the worker's would bring what holds keys into the page."""
+    later = {path: re.findall(r"\bimportBeside\(([^)]*)\)", source) for path, source in sources().items()}
+    assert {path: names for path, names in later.items() if names} == {
+        "net/beside.ts": ["name: string"],
+        "page/opening.ts": ['"opened.js"'],
+        "worker/late.ts": ["name"],
+    }
+
+
 def reached(client: dict[str, str], start: str) -> set[str]:
     """Every module of the client that is imported from one, or from what it imports."""
     found, left = set(), [start]
