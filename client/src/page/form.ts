@@ -86,9 +86,13 @@ export class Form {
     part("plain").prepend(this.#plain);
     // The offline page has no script that reads photos.
     if (this.#view.has("look")) {
-      part("look").addEventListener("click", async () => {
+      const look = part("look");
+      look.addEventListener("click", async () => {
+        look.toggleAttribute("disabled", true);
+        part("file-problem").textContent = "";
         const isThere = await tellPhotos(texts, part("said"), this.#files.filter(isPhoto));
         if (!isThere) part("file-problem").textContent = texts.get("photosUnread");
+        look.toggleAttribute("disabled", false);
       });
     }
     this.#later.type = "checkbox";

@@ -11,7 +11,7 @@ type Said = Readonly<Record<"device" | "time" | "place" | "owner", string>>;
 /** Bytes above which no photo is read: a phone has to hold it. */
 const LARGEST = 50_000_000;
 /** Milliseconds within which a photo is read; with the first comes the script that reads them. */
-const PATIENCE = 120_000;
+const PATIENCE = 300_000;
 
 /** Whether this can be asked of a file. */
 export function isPhoto(file: File): boolean {
@@ -20,7 +20,10 @@ export function isPhoto(file: File): boolean {
 
 function ask(worker: Worker, photo: File): Promise<Said> {
   return new Promise((resolve, reject) => {
-    const lost = (): void => reject(new Error("no script reads photos"));
+    const lost = (): void => {
+      clearTimeout(timer);
+      reject(new Error("no script reads photos"));
+    };
     const timer = setTimeout(lost, PATIENCE);
     worker.onmessage = ({ data }: MessageEvent<Said>) => {
       clearTimeout(timer);
