@@ -18,7 +18,8 @@ function isElsewhere({ userAgent }: { readonly userAgent: string }, { protocol, 
 export function kinds(browser: { readonly userAgent: string }, place: Location | URL): readonly string[] {
   const phone = isPhone(browser);
   const elsewhere = isElsewhere(browser, place);
-  return [phone && "phone", elsewhere && "elsewhere", phone || elsewhere ? "whole" : "identity"].filter(
+  const isTor = !elsewhere && place.protocol.startsWith("http");
+  return [phone && "phone", elsewhere && "elsewhere", isTor && !phone ? "identity" : "whole"].filter(
     (kind) => kind !== false,
   );
 }

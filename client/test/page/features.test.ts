@@ -24,6 +24,6 @@ describe("what a device is told", () => {
   });
 
   it("is nothing of it in a page that was opened as a file", () => {
-    expect(kinds(CHROMIUM, new URL("file:///home/a/page.html"))).toEqual(["identity"]);
+    expect(kinds(CHROMIUM, new URL("file:///home/a/page.html"))).toEqual(["whole"]);
   });
 });
