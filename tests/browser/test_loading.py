@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sized
 from functools import partial
 from pathlib import Path
@@ -265,6 +266,14 @@ def loads(source: Source) -> bool:
     return source.browser.count(READY) > 0
 
 
+ONLINE = """
+    const page = window.wrappedJSObject ?? window;
+    const dispatch = () => page.dispatchEvent(new page.Event("online"));
+    dispatch();
+    dispatch();
+"""
+
+
 @ONE_BROWSER
 def test_half_a_document_has_no_field_and_is_loaded_again(source: Source) -> None:
     browser, wire = source.browser, source.wire
@@ -280,13 +289,33 @@ def test_half_a_document_has_no_field_and_is_loaded_again(source: Source) -> Non
     assert browser.count(MESSAGE) == 0
     wire.answers.clear()
     # As when a network comes back, which cuts the half minute short in which nothing comes.
-    browser.run("""
-        const page = window.wrappedJSObject ?? window;
-        const dispatch = () => page.dispatchEvent(new page.Event("online"));
-        dispatch();
-        dispatch();
-    """)
+    browser.run(ONLINE)
     browser.wait(READY, 60)
+
+
+@ONE_BROWSER
+def test_a_document_whose_other_half_comes_before_it_is_loaded_again_stays(source: Source) -> None:
+    """Whether the line answers is asked first, which takes as long as it takes people to begin to write."""
+    browser, wire = source.browser, source.wire
+    source.go("/en/")
+    whole = bytes(wire.seen("GET /en/")[-1].answer_body)
+    head, _, _ = lying.answer(whole, kind=b"text/html; charset=utf-8").partition(b"\r\n\r\n")
+    middle = whole.index(b'<div id="words"')
+    browser.fresh()
+    wire.forget()
+    wire.answers["/en/"] = head + b"\r\n\r\n" + whole[:middle]
+    browser.begin(browser.url(wire.port, "/en/#write"))
+    browser.until(lambda: wire.seen("GET /static/worker.js"), "what the first script asks for")
+    wire.answers.clear()
+    wire.stalled = lambda path: path == "/en/"
+    browser.run(ONLINE)
+    browser.until(lambda: wire.seen("HEAD /en/"), "the line to be asked")
+    browser.run(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(whole[middle:].decode())});")
+    wire.stalled = lambda _path: False
+    browser.until(lambda: wire.seen("HEAD /en/")[0].raw_answer, "the answer")
+    browser.run("void (window.wrappedJSObject ?? window).fetch('/blank');")
+    browser.until(lambda: wire.seen("GET /blank"), "what is asked for after that")
+    assert wire.seen("GET /en/") == []
 
 
 def test_a_code_that_is_typed_before_the_worker_comes_is_judged_and_opened(source: Source, pages_world: World) -> None:

@@ -51,7 +51,8 @@ async function watchDocument(): Promise<void> {
   const { length } = document.getElementsByTagName("*");
   const isStalled = !isWhole() && length === elements;
   elements = length;
-  if (isStalled && (await isAnswered(location.href, "HEAD"))) location.reload();
+  // The other half may come before that answer does: then there is a field, and something may be written in it.
+  if (isStalled && (await isAnswered(location.href, "HEAD")) && !isWhole()) location.reload();
 }
 
 noteJump();
