@@ -199,6 +199,7 @@ if EVERY_JOURNEY:
     }
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 def test_another_browser_goes_on_the_next_day(
     browsers: Browsers, world: World, line: Lines, file: Path, pair: tuple[Level | None, Level | None]

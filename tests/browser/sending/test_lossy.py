@@ -40,10 +40,9 @@ def comes(source: Source, css: str) -> None:
     """Wait for it; meanwhile nothing is given up, and no browser is blamed."""
 
     def there() -> bool:
-        if source.browser.count("body") == 0:
-            return False
-        assert source.browser.count(FAILED) == 0, source.browser.text("#app")
-        assert "cannot seal" not in source.browser.text("body")
+        # A document of which half has come may be loaded again meanwhile: what is there is asked for at once.
+        assert "cannot seal" not in source.browser.run("return document.body?.textContent ?? '';")
+        assert source.browser.count(FAILED) == 0
         assert source.browser.count(f"{LOADING} button") == 0, source.browser.text(LOADING)
         return source.browser.count(css) > 0
 
