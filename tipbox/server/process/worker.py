@@ -329,7 +329,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 close()
         self._answered(share.circuit, response.status_code)
         if connection.wiped:
-            _wait(client)
+            _wait()
         elif unread:
             _linger(client)
         return not response.should_close()
@@ -361,11 +361,13 @@ def _wipe(request: Any, connection: Connection) -> None:
     connection.wiped = True
 
 
-def _wait(client: Any) -> None:
-    """Let the other side read the answer, and take nothing more from it."""
-    with suppress(OSError):
-        client.shutdown(socket.SHUT_WR)
-        gevent.sleep(WIPE_SECONDS)
+def _wait() -> None:
+    """Let the other side read the answer, and take nothing more from it.
+
+    No end is sent behind the answer, whose length is known: tor has no half of a stream, and would end all of it on the
+    client's side while that still sends, so that the rest of the answer is lost there.
+    """
+    gevent.sleep(WIPE_SECONDS)
 
 
 def _linger(client: Any) -> None:
