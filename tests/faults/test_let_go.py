@@ -14,10 +14,12 @@ import pytest
 
 from faults.memory_search import holders, marked_words
 from plain.forms import BOUNDARY, Door, form
-from support.sealed import Organisation, Sent, envelope, keys_folder, three
+from support.sealed import Box, Organisation, Sent, envelope, keys_folder, three
 from support.server import Here
+from tipbox.formats.request_file import RequestFile
 
 SEND, ASK = "/plain/en/", "/plain/en/answers"
+END = f"--{BOUNDARY}--\r\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,15 @@ def test_forms_leave_nothing(door: Door, begun: Sent) -> None:
             assert status >= 400 or name not in cases, name
             del body
         del word
+        assert holders(sent) == {}
+
+
+def test_a_code_beside_a_request_leaves_nothing(door: Door) -> None:
+    request = form(RequestFile(tuple(sorted(Box().tokens))).encode(), field="file").removesuffix(END)
+    with uncollected():
+        sent = marked_words(["beside"])
+        status = door.post(request + form(sent["beside"] * 5, field="text"), ASK).status_code
+        assert status == 400
         assert holders(sent) == {}
 
 
