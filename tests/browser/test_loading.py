@@ -21,6 +21,8 @@ BROKEN = "The connection broke while this page was loading"
 LATE = ("/static/worker.js", "/api/now")
 """What may come after the field."""
 SCREENS = "/static/opened.js"
+NEUTRAL = "the neutral page"
+"""Each test that leaves waits for it: Playwright may wait for ever to close a page that is on its way there."""
 TRIES = 6
 MOST = 20
 """Requests that a browser makes of one, when its connections end: Firefox repeats it ten times, and more under load."""
@@ -103,6 +105,7 @@ def test_the_field_is_there_before_the_pages_own_script_and_keeps_what_is_typed(
         return [field.value, document.body.childElementCount];
     """)
     assert left == ["", 0]
+    browser.until(lambda: browser.address() == "about:blank", NEUTRAL)
 
 
 LATE_FIRST_SCRIPT = """
@@ -241,6 +244,7 @@ def test_nobody_writes_before_the_first_script_has_come_by_which_they_leave(sour
         return document.body.childElementCount;
     """)
     assert left == 0
+    browser.until(lambda: browser.address() == "about:blank", NEUTRAL)
 
 
 @ONE_BROWSER

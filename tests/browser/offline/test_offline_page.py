@@ -209,6 +209,7 @@ def test_pieces_of_a_large_file_pass_through_the_browsers_folder_and_leave_it(pa
         browser.click("#leave")
         browser.until(lambda: sum(kept_by(browser).values()) < MB, "the folder to be empty")
         assert EVERY_JOURNEY or not kept_by(browser)
+        browser.until(lambda: browser.address() == "about:blank", "the neutral page")
 
 
 @ONCE
