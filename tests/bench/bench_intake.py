@@ -19,7 +19,7 @@ import psutil
 from bench import onionshare
 from bench.figures import Bench, Ledger
 from bench.inputs import random_file, sparse_file
-from bench.loads import OPEN_BUDGET, Run, run_sources, seal_tips, send_all
+from bench.loads import OPEN_BUDGET, Run, held_kb, run_sources, seal_tips, send_all
 from bench.measure import measure
 from faults.sending import ROOMY
 from faults.tracing import traced
@@ -183,6 +183,7 @@ def test_memory_under_ten_gibibytes(ledger: Ledger, ring: Ring, disk_folder: Pat
         running_world(ring, tcp=True, settings=ROOMY | {"TIPBOX_QUOTA_CARRY_CAPACITY": str(400 * GIB)}) as world,
         resident(world.server) as peaks,
     ):
+        bench.note("idle, master and workers together", "MB", held_kb(world.server) / 1e3)
         before = dict(peaks)
         cost = measure(
             *(TIPBOX, "source", "send", f"http://{world.server.bind}", "--keys", world.keys),

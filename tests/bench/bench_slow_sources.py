@@ -14,12 +14,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from bench.figures import Ledger
-from bench.loads import OPEN_BUDGET, Run, run_sources, seal_tips
+from bench.loads import OPEN_BUDGET, Run, held_kb, run_sources, seal_tips
 from faults.test_slow_sources import IDLE, RATE, SLOW, loaded
-from support.world import Ring, Server, World, running_world
+from support.world import Ring, Server, running_world
 from tipbox.formats.base.limits import ENVELOPE_PART_SIZE
 
 ROUNDS: Final = 5
@@ -98,7 +96,7 @@ def test_a_fast_source_beside_ten_thousand_slow_ones(ledger: Ledger, ring: Ring,
 
         for one in (world, other):
             fast_source(one.server)  # what is done for the first time takes longer
-        alone = _memory(world)
+        alone = held_kb(world.server)
         with loaded(world, "--slow", str(MANY), *pace) as process:
             before, begun = process.counts(), time.monotonic()
             assert (before.slow_begun, before.slow_refused) == (MANY, 0)
@@ -107,7 +105,7 @@ def test_a_fast_source_beside_ten_thousand_slow_ones(ledger: Ledger, ring: Ring,
                 busy.append(fast_source(world.server))
                 with process.still():
                     quiet.append(fast_source(other.server))
-                memory.append((_memory(world) - alone) / MANY)
+                memory.append((held_kb(world.server) - alone) / MANY)
                 time.sleep(max(0.0, begun + 60 * (minute + 1) - time.monotonic()))
             after, seconds = process.counts(), time.monotonic() - begun
         assert (after.slow_open, after.slow_refused) == (MANY, 0), "a slow source lost its connection, or was refused"
@@ -120,8 +118,3 @@ def test_a_fast_source_beside_ten_thousand_slow_ones(ledger: Ledger, ring: Ring,
             bench.note(f"fast source {name}: p95", "ms", [run.p95 for run in runs])
             bench.note(f"fast source {name}: stored", "tips/s", [run.rate for run in runs])
         bench.note_ratios("p95, beside / alone", [run.p95 for run in busy], [run.p95 for run in quiet], at_most=BOUND)
-
-
-def _memory(world: World) -> float:
-    """What master and workers hold together, in kB (10^3 bytes)."""
-    return sum(psutil.Process(pid).memory_full_info().pss for pid in world.server.pids()) / 1e3

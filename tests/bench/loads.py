@@ -126,3 +126,8 @@ def processor_seconds(server: Server) -> float:
     """Seconds of processor that master and workers have used."""
     times = [psutil.Process(pid).cpu_times() for pid in server.pids()]
     return sum(one.user + one.system for one in times)
+
+
+def held_kb(server: Server) -> float:
+    """What master and workers hold together (PSS), in kB (10^3 bytes)."""
+    return sum(psutil.Process(pid).memory_full_info().pss for pid in server.pids()) / 1e3
